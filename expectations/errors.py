@@ -1,0 +1,92 @@
+"""The one family of errors, each with the exit status that it means on the command line.
+
+A message says where, what and how to fix it, with counts and names of columns, rules and files;
+never with a person's value. Whoever raises one of these vouches for its text: it is printed as
+it stands. Any other exception's text is treated as if it quoted a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class TutelaError(Exception):
+    """Something that tutela itself found and can name; `exit_status` is the command's answer."""
+
+    exit_status: ClassVar[int] = 3
+
+
+class UsageError(TutelaError):
+    """The command or its arguments are wrong."""
+
+    exit_status = 2
+
+
+class HomeError(TutelaError):
+    """There is no usable home: none was made, or its settings, keys or rights are not safe."""
+
+    exit_status = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a policy: where it stands, what it is, and how to mend it."""
+
+    path: str
+    what: str
+    fix: str
+    line: int = 0
+
+    def render(self, file: str) -> str:
+        """Give the problem as `file:line: path: what; fix`."""
+        return f"{file}:{self.line}: {self.path}: {self.what}; {self.fix}"
+
+
+class PolicyError(TutelaError):
+    """A policy that cannot be run as written; carries every problem found, in file order."""
+
+    exit_status = 2
+
+    def __init__(self, file: str, problems: Iterable[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.path)))
+        super().__init__("\n".join(problem.render(file) for problem in self.problems))
+
+
+class SourceError(TutelaError):
+    """A source (of people or of consent) that is missing, unreadable, or breaks its own rules."""
+
+    exit_status = 2
+
+
+class Refusal(TutelaError):
+    """A check said no: `check` names it, the message says what was reached and what was asked."""
+
+    exit_status = 1
+
+    def __init__(self, check: str, message: str) -> None:
+        self.check = check
+        super().__init__(f"{check}: {message}")
+
+
+class ServiceError(TutelaError):
+    """A server, a disk or a library broke; nothing was decided and a rerun is safe."""
+
+    exit_status = 3
+
+
+class VaultError(ServiceError):
+    """The vault is not writable, open to others, or was handed a reference it did not issue."""
+
+
+class StepFailed(ServiceError):
+    """A step broke on something unforeseen; its full text is sealed under `incident`."""
+
+    def __init__(self, step: str, kind: str, incident: str) -> None:
+        self.step, self.kind, self.incident = step, kind, incident
+        super().__init__(
+            f"step '{step}' failed with {kind}; the details may quote people's data and are "
+            f"sealed: tutela incident show {incident}"
+        )
