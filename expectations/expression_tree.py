@@ -1,0 +1,201 @@
+"""The typed tree of a record-wise expression, and how it is said in words.
+
+An expression reads one person's row and nothing else, so one person changes only their own
+results. `expressions.parse` makes the tree and checks its types; `expression_meaning` carries it
+out. This module knows neither the grammar nor any engine's ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import pandas as pd
+
+EXACT = 2**53 - 1
+"""Up to this size a double that is an integer was not rounded to it (IEEE 754, binary64)."""
+
+
+class ColumnType(StrEnum):
+    """What a column holds, as a policy declares it."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    DATE = "date"
+
+
+HELD = {
+    ColumnType.NUMBER: "Float64",
+    ColumnType.INTEGER: "Int64",
+    ColumnType.TEXT: "String",
+    ColumnType.BOOLEAN: "Boolean",
+    ColumnType.DATE: "Date",
+}
+"""narwhals' name of the type in which a column must be held."""
+
+
+class Operator(StrEnum):
+    """Everything an expression can do to values; the value is its spelling."""
+
+    AND = "and"
+    OR = "or"
+    NOT = "not"
+    EQUAL = "="
+    UNEQUAL = "!="
+    BELOW = "<"
+    AT_MOST = "<="
+    ABOVE = ">"
+    AT_LEAST = ">="
+    IN = "in"
+    MISSING = "is missing"
+    ADD = "+"
+    SUBTRACT = "-"
+    MULTIPLY = "*"
+    DIVIDE = "/"
+    COALESCE = "coalesce"
+    IF = "if"
+    YEARS_SINCE = "years_since"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value written in the policy."""
+
+    value: bool | float | str | date
+    type: ColumnType
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The row's value of a declared column."""
+
+    name: str
+    type: ColumnType
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator on its operands; of `in`, the first is sought among the rest, all literals."""
+
+    operator: Operator
+    operands: tuple[Node, ...]
+    type: ColumnType
+
+
+Node: TypeAlias = Literal | Column | Operation
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A type-checked record-wise expression: `text` as written, `root` as understood."""
+
+    text: str
+    root: Node
+
+    @property
+    def type(self) -> ColumnType:
+        """What the expression gives for each row."""
+        return self.root.type
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The names of all columns that are read."""
+        return frozenset(self._declared)
+
+    @cached_property
+    def _declared(self) -> dict[str, ColumnType]:
+        return {node.name: node.type for node in _walk(self.root) if isinstance(node, Column)}
+
+    def to_narwhals(self, today: date) -> nw.Expr:
+        """Give the expression for a frame that passes `check_frame`; ages are those on `today`."""
+        from expectations.expression_meaning import Meaning
+
+        return Meaning(today, min(self.columns, default=None)).column(self.root)
+
+    def check_frame(self, frame: nw.DataFrame[pd.DataFrame] | nw.LazyFrame[Any]) -> None:
+        """Raise TypeError if a column that is read is absent or not held as this module needs."""
+        held = {name: str(dtype) for name, dtype in frame.collect_schema().items()}
+        if frame.implementation.is_pandas():
+            native = cast("pd.DataFrame", frame.to_native()).dtypes
+            held = {
+                n: t if str(native[n]).endswith("[pyarrow]") else f"pandas {native[n]}"
+                for n, t in held.items()
+            }
+        for name, declared in sorted(self._declared.items()):
+            if held.get(name) != HELD[declared]:
+                raise TypeError(
+                    f"column '{name}' must be held as Arrow {HELD[declared]} to be read as "
+                    f"{declared}, and is {held.get(name, 'absent')}; cast it when it is read"
+                )
+
+    def describe(self) -> str:
+        """Say the expression in plain words, for reports; it quotes the policy's literals."""
+        return _say(self.root)
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    """Go through a node and everything under it."""
+    yield node
+    if isinstance(node, Operation):
+        for operand in node.operands:
+            yield from _walk(operand)
+
+
+_WORDS = {
+    Operator.NOT: "not {}",
+    Operator.EQUAL: "{} is {}",
+    Operator.UNEQUAL: "{} is not {}",
+    Operator.BELOW: "{} is below {}",
+    Operator.AT_MOST: "{} is at most {}",
+    Operator.ABOVE: "{} is above {}",
+    Operator.AT_LEAST: "{} is at least {}",
+    Operator.MISSING: "{} is missing",
+    Operator.ADD: "{} plus {}",
+    Operator.SUBTRACT: "{} minus {}",
+    Operator.MULTIPLY: "{} times {}",
+    Operator.DIVIDE: "{} divided by {}",
+    Operator.IF: "{1} if {0}, otherwise {2}",
+    Operator.YEARS_SINCE: "whole years since {}",
+}
+
+
+def _say(node: Node) -> str:
+    match node:
+        case Column(name):
+            return name
+        case Literal(bool() as truth):
+            return str(truth).lower()
+        case Literal(str() as text):
+            return f"'{text}'"
+        case Literal(value):
+            return str(value)
+        case Operation():
+            return _say_operation(node)
+
+
+def _say_operation(node: Operation) -> str:
+    said = [_say_inside(operand) for operand in node.operands]
+    match node:
+        case Operation(Operator.NOT, (Operation(Operator.MISSING, (inner,)),)):
+            return f"{_say_inside(inner)} is known"
+        case Operation(Operator.AND | Operator.OR):
+            return f" {node.operator} ".join(said)
+        case Operation(Operator.COALESCE):
+            return f"the first known of {', '.join(said)}"
+        case Operation(Operator.IN):
+            return f"{said[0]} is one of {', '.join(said[1:])}"
+        case _:
+            return _WORDS[node.operator].format(*said)
+
+
+def _say_inside(node: Node) -> str:
+    """Put whatever is made of several words in brackets, so that it reads one way only."""
+    return f"({_say(node)})" if isinstance(node, Operation) else _say(node)

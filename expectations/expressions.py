@@ -1,0 +1,257 @@
+"""Record-wise expressions of a policy: who is eligible, and what is derived from a row.
+
+`parse` turns a policy's text into a type-checked `Expression`. Its form stands in
+`expression_grammar`, its meaning in `expression_meaning`; this module knows which operator takes
+which types, and no frame and no engine.
+
+In rising precedence: `or`, `and`, `not`; then one of `= != < <= > >=`, `between a and b` (both
+ends included), `in ('a', 'b')`, `not in`, `is missing`, `is not missing`; then `+ -`, `* /`,
+unary `-`. Values: `6.5`, `'text'` (a quote inside is doubled), `true`, `false`,
+`date '2020-01-31'`, a column's bare name. Functions: `coalesce(a, b, …)`, `if(condition, a, b)`,
+`years_since(date)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from difflib import get_close_matches
+from math import isfinite
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from expectations.expression_grammar import LONGEST, ExpressionError, read_tree
+from expectations.expression_tree import (
+    EXACT,
+    Column,
+    ColumnType,
+    Expression,
+    Literal,
+    Node,
+    Operation,
+    Operator,
+)
+
+if TYPE_CHECKING:
+    from lark import Token, Tree
+
+_Places: TypeAlias = "Sequence[Tree[Token]]"
+
+__all__ = ["ColumnType", "Expression", "ExpressionError", "parse"]
+
+_DEEPEST = 32
+_NUMERIC = frozenset({ColumnType.NUMBER, ColumnType.INTEGER})
+_VALUES = frozenset({"number", "text", "truth", "date", "column"})
+_FUNCTIONS = {"coalesce": (2, LONGEST), "if": (3, 3), "years_since": (1, 1)}
+"""The fewest and the most values that each takes."""
+_SPELLING = {
+    "or_": "or",
+    "and_": "and",
+    "not_": "not",
+    "in_": "in",
+    "not_in": "in",
+    "missing": "is missing",
+    "not_missing": "is missing",
+}
+
+
+def parse(text: str, types: Mapping[str, ColumnType]) -> Expression:
+    """Read an expression over columns of the given types, or raise ExpressionError."""
+    checker = _Checker(types)
+    root = checker.check(read_tree(text))
+    if root is None:
+        raise ExpressionError(text, checker.problems)
+    return Expression(text, root)
+
+
+class _Checker:
+    """Turns a parse tree into typed nodes, and goes on after a problem to find the others.
+
+    A method gives None for what it could not understand, and says nothing of what contains it.
+    """
+
+    def __init__(self, types: Mapping[str, ColumnType]) -> None:
+        self.types = types
+        self.problems: list[tuple[int, str]] = []
+        self._depth = 0
+
+    def check(self, tree: Tree[Token]) -> Node | None:
+        """Give the typed node of a parse tree."""
+        if self._depth >= _DEEPEST:
+            return self._fault(tree, f"it is nested more than {_DEEPEST} deep")
+        self._depth += 1
+        node = self._value(tree) if tree.data in _VALUES else self._operation(tree)
+        self._depth -= 1
+        return node
+
+    def _fault(self, at: Tree[Token], what: str) -> Node | None:
+        """Note a problem, and give the nothing that stands for what has one."""
+        self.problems.append((at.meta.start_pos, what))
+        return None
+
+    def _value(self, tree: Tree[Token]) -> Node | None:
+        written = str(tree.children[0])
+        match str(tree.data):
+            case "number":
+                return self._number(tree, written)
+            case "text":
+                return Literal(written[1:-1].replace("''", "'"), ColumnType.TEXT)
+            case "truth":
+                return Literal(written == "true", ColumnType.BOOLEAN)
+            case "date":
+                return self._date(tree, written.split("'")[1])
+            case _:
+                return self._column(tree, written)
+
+    def _number(self, tree: Tree[Token], written: str) -> Node | None:
+        if written.isdigit():
+            if int(written) <= EXACT:
+                return Literal(int(written), ColumnType.INTEGER)
+            return self._fault(tree, "an integer beyond 2**53 - 1 cannot be held exactly")
+        if isfinite(float(written)):
+            return Literal(float(written), ColumnType.NUMBER)
+        return self._fault(tree, "the number is too large")
+
+    def _date(self, tree: Tree[Token], written: str) -> Node | None:
+        try:
+            day = datetime.strptime(written, "%Y-%m-%d").date()  # noqa: DTZ007  # a day has no zone
+        except ValueError:
+            return self._fault(tree, "there is no such day; write date '2020-01-31'")
+        return Literal(day, ColumnType.DATE)
+
+    def _column(self, tree: Tree[Token], name: str) -> Node | None:
+        if name in self.types:
+            return Column(name, self.types[name])
+        return self._fault(tree, f"no column '{name}' is declared{_suggest(name, self.types)}")
+
+    def _operation(self, tree: Tree[Token]) -> Node | None:
+        kind, children = str(tree.data), list(tree.children)
+        name = str(children.pop(0)) if kind == "call" else ""
+        symbol = str(children.pop(1)) if kind == "binary" else ""
+        parts = [child for child in children if not isinstance(child, str)]
+        nodes = [self.check(part) for part in parts]
+        if kind == "call" and not self._callable(tree, name, len(parts)):
+            return None
+        operands = tuple(node for node in nodes if node is not None)
+        if len(operands) < len(nodes):
+            return None
+        return self._understood(name or symbol or kind, operands, parts)
+
+    def _callable(self, tree: Tree[Token], name: str, given: int) -> bool:
+        if name not in _FUNCTIONS:
+            self._fault(tree, f"there is no function '{name}'{_suggest(name, _FUNCTIONS)}")
+            return False
+        least, most = _FUNCTIONS[name]
+        if not least <= given <= most:
+            wanted = least if least == most else f"at least {least}"
+            self._fault(tree, f"{name} takes {wanted} value(s), and is given {given}")
+            return False
+        return True
+
+    def _understood(self, kind: str, nodes: tuple[Node, ...], at: _Places) -> Node | None:
+        """Type an operation, in terms of the operators that the tree has."""
+        match kind:
+            case "between":
+                bounds = (Operator.AT_LEAST, Operator.AT_MOST)
+                within = [
+                    self._typed(bound, (nodes[0], nodes[i]), [at[0], at[i]])
+                    for i, bound in enumerate(bounds, start=1)
+                ]
+                both = tuple(node for node in within if node is not None)
+                return self._typed(Operator.AND, both, at) if len(both) == 2 else None
+            case "not_in" | "not_missing":
+                inner = self._typed(Operator(_SPELLING[kind]), nodes, at)
+                return inner and Operation(Operator.NOT, (inner,), ColumnType.BOOLEAN)
+            case "negative":
+                return self._negative(nodes[0], at)
+            case _:
+                return self._typed(Operator(_SPELLING.get(kind, kind)), nodes, at)
+
+    def _negative(self, node: Node, at: _Places) -> Node | None:
+        if isinstance(node, Literal) and node.type in _NUMERIC:
+            return Literal(-cast("float", node.value), node.type)
+        zero = Literal(0, ColumnType.INTEGER)
+        return self._typed(Operator.SUBTRACT, (zero, node), [at[0], at[0]])
+
+    def _typed(self, kind: Operator, nodes: tuple[Node, ...], at: _Places) -> Node | None:
+        """Give the operation with its type, if its operands have theirs."""
+        found = len(self.problems)
+        match kind:
+            case Operator.AND | Operator.OR | Operator.NOT:
+                self._require(nodes, at, {ColumnType.BOOLEAN}, kind)
+                result: ColumnType | None = ColumnType.BOOLEAN
+            case Operator.ADD | Operator.SUBTRACT | Operator.MULTIPLY | Operator.DIVIDE:
+                self._require(nodes, at, _NUMERIC, kind)
+                result = _common(nodes) if kind is not Operator.DIVIDE else ColumnType.NUMBER
+            case Operator.YEARS_SINCE:
+                self._require(nodes, at, {ColumnType.DATE}, kind)
+                result = ColumnType.INTEGER
+            case Operator.COALESCE:
+                result = self._alike(nodes, at)
+            case Operator.IF:
+                self._require(nodes[:1], at, {ColumnType.BOOLEAN}, kind)
+                result = self._alike(nodes[1:], at[1:])
+            case Operator.MISSING:
+                result = ColumnType.BOOLEAN
+            case _:
+                result = self._compared(kind, nodes, at)
+        fits = result is not None and len(self.problems) == found
+        return Operation(kind, nodes, result) if fits and result else None
+
+    def _compared(self, kind: Operator, nodes: tuple[Node, ...], at: _Places) -> ColumnType:
+        if kind is Operator.IN:
+            for node, place in zip(nodes[1:], at[1:], strict=True):
+                if not isinstance(node, Literal):
+                    self._fault(place, "'in' looks among written values; join others with 'or'")
+        elif kind not in {Operator.EQUAL, Operator.UNEQUAL}:
+            self._require(nodes, at, set(ColumnType) - {ColumnType.BOOLEAN}, kind)
+        self._alike(nodes, at)
+        return ColumnType.BOOLEAN
+
+    def _require(
+        self, nodes: tuple[Node, ...], at: _Places, allowed: AbstractSet[ColumnType], kind: Operator
+    ) -> None:
+        for node, place in zip(nodes, at, strict=False):
+            if node.type not in allowed:
+                wanted = " or ".join(sorted(allowed))
+                self._fault(place, f"'{kind}' takes {wanted}, and this is {node.type}")
+
+    def _alike(self, nodes: tuple[Node, ...], at: _Places) -> ColumnType | None:
+        """Give the one type of all nodes; point at the first that differs from the first."""
+        common = _common(nodes)
+        if common is None:
+            odd = next(i for i in range(1, len(nodes)) if _common((nodes[0], nodes[i])) is None)
+            first, other = nodes[0].type, nodes[odd].type
+            hint = _quoting_hint(nodes[0], nodes[odd]) or _quoting_hint(nodes[odd], nodes[0])
+            self._fault(at[odd], f"{other} does not go with {first}{hint}")
+        return common
+
+
+def _common(nodes: tuple[Node, ...]) -> ColumnType | None:
+    types = {node.type for node in nodes}
+    if len(types) == 1:
+        return types.pop()
+    return ColumnType.NUMBER if types <= _NUMERIC else None
+
+
+def _quoting_hint(node: Node, literal: Node) -> str:
+    """Say how a literal is written as the node's type, where quotes make the difference."""
+    if not isinstance(literal, Literal):
+        return ""
+    match node.type, literal.type:
+        case ColumnType.TEXT, ColumnType.NUMBER | ColumnType.INTEGER:
+            return f"; as text it is '{literal.value}'"
+        case ColumnType.NUMBER | ColumnType.INTEGER, ColumnType.TEXT:
+            return "; a number stands without quotes"
+        case ColumnType.DATE, ColumnType.TEXT:
+            return "; a day is written date '2020-01-31'"
+        case _:
+            return ""
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    names = {candidate.casefold(): candidate for candidate in known}
+    close = get_close_matches(name.casefold(), names, n=1)
+    if close:
+        return f"; did you mean '{names[close[0]]}'?"
+    return f"; known are {', '.join(sorted(names.values()))}" if len(names) <= 10 else ""

@@ -1,0 +1,106 @@
+"""Who receives what: the outlets of a policy, their promises, and the claims in words.
+
+The protection follows from the outlet. A claim is exact about what holds and says beside it what
+it does not protect against; no output is called anonymous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from expectations.treatments import Declaration
+
+
+class DifferentialPrivacy(Declaration):
+    """The model is (ε, δ)-differentially private per person (Dwork and Roth 2014, def. 2.4)."""
+
+    kind: Literal["differential-privacy"]
+    epsilon: float = Field(gt=0, le=20)
+    delta: float = Field(gt=0, lt=0.001)
+
+
+class ModelOutlet(Declaration):
+    """A trained model leaves."""
+
+    kind: Literal["model"]
+    recipient: str = Field(min_length=1)
+    promise: DifferentialPrivacy | None = None
+    """What is promised beyond the membership check; nothing when absent."""
+
+
+class Generalized(Declaration):
+    """A table's column is made coarser where k needs it, along declared groupings if given."""
+
+    kind: Literal["generalize"]
+    levels: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    """Ever coarser groupings of the column's labels; without any, neighbours merge pairwise."""
+
+
+class TableOutlet(Declaration):
+    """Rows leave, k-anonymous by local recoding (Samarati 2001) over every released column."""
+
+    kind: Literal["table"]
+    recipient: str = Field(min_length=1)
+    k: int = Field(ge=2)
+    max_suppressed: float = Field(default=0.0, ge=0, le=0.5)
+    """The largest share of people that may be left out to reach k."""
+    columns: Mapping[str, Literal["generalize", "keep"] | Generalized] = Field(min_length=1)
+    """Each released column: made coarser where needed, or pinned as it stands."""
+    not_linkable: Mapping[str, str] = Field(default_factory=dict)
+    """Released columns outside k, each with the reason why nobody can link it."""
+
+    @property
+    def linkable(self) -> tuple[str, ...]:
+        """The released columns over which k holds."""
+        return tuple(column for column in self.columns if column not in self.not_linkable)
+
+
+Outlet = Annotated[ModelOutlet | TableOutlet, Field(discriminator="kind")]
+
+
+def claim(outlet: ModelOutlet | TableOutlet) -> str:
+    """Say what the recipient may be told once every check has passed."""
+    match outlet:
+        case ModelOutlet(promise=None):
+            return (
+                "A model trained on pseudonymised data. Its membership was attacked and the check "
+                "passed; nothing is promised beyond that."
+            )
+        case ModelOutlet(promise=promise):
+            assert promise is not None
+            return (
+                f"A ({promise.epsilon:g}, {promise.delta:g})-differentially private model: adding "
+                "or removing one person's data changes the chance of any model by a factor of at "
+                f"most e^{promise.epsilon:g}, but for a probability of about {promise.delta:g}."
+            )
+        case TableOutlet(k=k):
+            return (
+                f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: each "
+                f"combination of values released there belongs to at least {k} people."
+            )
+
+
+def limits(outlet: ModelOutlet | TableOutlet) -> str:
+    """Say what the claim does not protect against."""
+    match outlet:
+        case ModelOutlet(promise=None):
+            return (
+                "Attacks stronger than the one that was run; what the model says about groups of "
+                "people, whether or not they took part."
+            )
+        case ModelOutlet():
+            return (
+                "What the model says about groups of people, whether or not they took part; the "
+                "verdicts, metrics and counts of this run, which ε does not cover."
+            )
+        case TableOutlet(not_linkable=exempt):
+            text = (
+                "A class whose people all share a value (it is then known of each of them); "
+                "comparison with other releases about the same people; background knowledge."
+            )
+            if exempt:
+                text += f" Not covered by k, on the policy's word: {', '.join(exempt)}."
+            return text

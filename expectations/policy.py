@@ -1,0 +1,309 @@
+"""The grammar of a policy: one purpose, who may be read, what each column becomes, who gets what.
+
+A `Policy` that exists is well formed; whether its parts fit together is said by `coherence`.
+Neither knows the source: `tasks/sources` compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from expectations.expressions import ColumnType
+from expectations.outlets import ModelOutlet, Outlet, TableOutlet
+from expectations.treatments import Declaration, Drop, Treatment
+from expectations.vocabulary import Article6, Article9, Category, Identifiability, Purpose, Use
+
+NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"
+COLUMN = r"^[a-z][a-z0-9_]{0,62}$"
+ColumnName = Annotated[str, Field(pattern=COLUMN)]
+OutletName = Annotated[str, Field(pattern=NAME)]
+Term = Annotated[str, Field(min_length=1)]
+
+
+class Controller(Declaration):
+    """Who answers for the processing (Art. 4(7) GDPR)."""
+
+    name: Term
+    contact: Term
+
+
+class LegalBasis(Declaration):
+    """Why the data may be processed at all."""
+
+    article_6: Article6
+    article_9: Article9 | None = None
+    """Needed where a column is of a special category."""
+    assessment: Term | None = None
+    """Where the balancing or impact assessment lies; needed for any basis but consent."""
+
+
+class ExampleData(Declaration):
+    """Data that comes with the project; what is made up in it is labelled so."""
+
+    kind: Literal["example"]
+    name: Literal["nhanes", "notes", "registry"]
+
+
+class CsvFile(Declaration):
+    """A file of separated values, read as text and converted by the declared types."""
+
+    kind: Literal["csv"]
+    path: Term
+    separator: str = Field(default=",", min_length=1, max_length=1)
+    encoding: Term = "utf-8"
+
+
+class ParquetFiles(Declaration):
+    """One Parquet file, or all that match a glob."""
+
+    kind: Literal["parquet"]
+    path: Term
+
+
+class SqlTable(Declaration):
+    """A table or view of any database that SQLAlchemy reaches."""
+
+    kind: Literal["sql"]
+    url: Term
+    """The database's address; `$NAME` in it is taken from the environment, so that no password
+    stands in a policy."""
+    table: Term
+
+
+Location = Annotated[ExampleData | CsvFile | ParquetFiles | SqlTable, Field(discriminator="kind")]
+
+
+class PeopleSource(Declaration):
+    """Where the people are, and which column names the person."""
+
+    location: Location
+    person: Term
+    """The source's own name of the column that names the person: complete and unique."""
+
+
+class ConsentLedger(Declaration):
+    """Consent events: person, purpose, status, at, and expires_at where it has an end."""
+
+    kind: Literal["consent"]
+    events: tuple[Location, ...] = Field(min_length=1)
+    """Every place where events are kept; all of them count."""
+
+
+class ConsentColumn(Declaration):
+    """A column of the source that holds each person's answer to this purpose."""
+
+    kind: Literal["consent-column"]
+    column: Term
+    granted: tuple[str, ...] = Field(min_length=1)
+    """The words that mean yes; every other value, and none, means no."""
+
+
+class OptOutList(Declaration):
+    """Another legal basis than consent, with a list of the people who objected."""
+
+    kind: Literal["opt-out"]
+    objections: Location
+    person: Term
+    """The list's column that names the person."""
+
+
+class OtherBasis(Declaration):
+    """Another legal basis than consent, that covers everybody in the source."""
+
+    kind: Literal["other-basis"]
+
+
+Basis = Annotated[
+    ConsentLedger | ConsentColumn | OptOutList | OtherBasis, Field(discriminator="kind")
+]
+
+
+class Population(Declaration):
+    """Whom the policy is about."""
+
+    eligible: Term = "true"
+    """An expression over the named columns; who does not satisfy it is left out."""
+    smallest: int = Field(ge=10)
+    """The fewest people with whom the run goes on."""
+    test_share: float = Field(default=0.25, gt=0, lt=1)
+    """The share of people kept for testing, drawn by a keyed hash."""
+
+
+class Column(Declaration):
+    """One column that is read, on three axes, and what becomes of it."""
+
+    source: Term | None = Field(default=None, alias="from")
+    """The source's own name, where it differs."""
+    type: ColumnType
+    identifiability: Identifiability
+    category: Category
+    use: tuple[Use, ...] = Field(min_length=1)
+    treatment: Treatment
+    note: str | None = None
+
+
+class DerivedColumn(Declaration):
+    """A column computed from others of the same row."""
+
+    expression: Term
+    identifiability: Identifiability
+    category: Category
+    use: tuple[Use, ...] = Field(min_length=1)
+    treatment: Treatment
+    note: str | None = None
+
+
+class ValuesBetween(Declaration):
+    """Every value lies between two bounds, both included."""
+
+    rule: Literal["between"]
+    column: ColumnName
+    low: float
+    high: float
+
+
+class ValuesIn(Declaration):
+    """Every value is one of the declared words."""
+
+    rule: Literal["one-of"]
+    column: ColumnName
+    values: tuple[str, ...] = Field(min_length=1)
+
+
+class MissingAtMost(Declaration):
+    """At most a share of the values is missing."""
+
+    rule: Literal["missing-at-most"]
+    column: ColumnName
+    share: float = Field(ge=0, le=1)
+
+
+class ShareBetween(Declaration):
+    """The share of people with one value lies between two bounds: the column still means it."""
+
+    rule: Literal["share-between"]
+    column: ColumnName
+    value: str
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+Rule = Annotated[
+    ValuesBetween | ValuesIn | MissingAtMost | ShareBetween, Field(discriminator="rule")
+]
+
+ModelKind = Literal["logistic-regression", "gradient-boosting", "private-logistic-regression"]
+
+
+class Training(Declaration):
+    """Which model is trained, on the columns whose use is `feature`."""
+
+    model: ModelKind | Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-zA-Z_]+)+$")]
+    """A built-in model, or the dotted path of a scikit-learn estimator."""
+    parameters: Mapping[str, int | float | str | bool] = Field(default_factory=dict)
+    input: Annotated[str, Field(pattern=NAME)] = "record-wise"
+    """`record-wise`: the de-identified rows; or a table outlet's name, to train on its rows."""
+
+
+class MembershipCheck(Declaration):
+    """Membership inference must not tell who was trained on (Zarifzadeh et al. 2024, RMIA)."""
+
+    auc_at_most: float = Field(default=0.60, gt=0.5, lt=1)
+    """The highest AUC allowed at the upper end of its 95 % interval."""
+    references: int = Field(default=8, ge=8, le=64)
+    """How many reference models the attack trains."""
+    when_inconclusive: Literal["refuse", "report"] = "refuse"
+
+
+class Attacks(Declaration):
+    """The attacks that a model must withstand before it leaves."""
+
+    membership: MembershipCheck
+
+
+class Policy(Declaration):
+    """One purpose, from the legal basis to what each recipient is promised."""
+
+    tutela: Literal[1]
+    """The version of this grammar."""
+    name: Annotated[str, Field(pattern=NAME)]
+    title: Term
+    controller: Controller
+    purpose: Purpose
+    legal_basis: LegalBasis
+    source: PeopleSource
+    basis: Basis
+    population: Population
+    columns: Mapping[ColumnName, Column] = Field(min_length=1)
+    derived: Mapping[ColumnName, DerivedColumn] = Field(default_factory=dict)
+    outlets: Mapping[OutletName, Outlet] = Field(min_length=1)
+    expectations: tuple[Rule, ...] = ()
+    training: Training | None = None
+    attacks: Attacks | None = None
+    retention_days: int = Field(ge=1)
+
+    @property
+    def treated(self) -> dict[str, Column | DerivedColumn]:
+        """Every column and derived column by name, in the order of the policy."""
+        return {**self.columns, **self.derived}
+
+    @property
+    def leaving(self) -> tuple[str, ...]:
+        """The columns that are still there after de-identification."""
+        return tuple(
+            name for name, column in self.treated.items() if not isinstance(column.treatment, Drop)
+        )
+
+    def used_as(self, use: Use) -> tuple[str, ...]:
+        """Name the columns of one use, in the order of the policy."""
+        return tuple(name for name, column in self.treated.items() if use in column.use)
+
+    @property
+    def target(self) -> str | None:
+        """The column that a model predicts, where the policy has one."""
+        return next(iter(self.used_as(Use.TARGET)), None)
+
+    @property
+    def model_outlets(self) -> dict[str, ModelOutlet]:
+        """The outlets through which a model leaves."""
+        return {n: o for n, o in self.outlets.items() if isinstance(o, ModelOutlet)}
+
+    @property
+    def table_outlets(self) -> dict[str, TableOutlet]:
+        """The outlets through which a table leaves."""
+        return {n: o for n, o in self.outlets.items() if isinstance(o, TableOutlet)}
+
+    def for_tables(self) -> Policy:
+        """Give the part of the policy that its table outlets need: fewer columns, no model."""
+        released = {column for outlet in self.table_outlets.values() for column in outlet.columns}
+        needed = {Use.ELIGIBILITY, Use.DERIVATION, Use.REDACTION}
+
+        def keep(name: str, uses: tuple[Use, ...]) -> bool:
+            return name in released or not needed.isdisjoint(uses)
+
+        kept = {
+            "columns": {n: c for n, c in self.columns.items() if keep(n, c.use)},
+            "derived": {n: c for n, c in self.derived.items() if keep(n, c.use)},
+            "outlets": self.table_outlets,
+            "training": None,
+            "attacks": None,
+        }
+        part = self.model_copy(update=kept)
+        rules = tuple(rule for rule in self.expectations if rule.column in part.leaving)
+        return part.model_copy(update={"expectations": rules})
+
+    def column_type(self, name: str) -> ColumnType:
+        """Give a column's declared type; for a derived column, the type of its expression."""
+        if name in self.columns:
+            return self.columns[name].type
+        from expectations.expressions import parse
+
+        types = {column: declared.type for column, declared in self.columns.items()}
+        return parse(self.derived[name].expression, types).type
+
+    def source_name(self, name: str) -> str:
+        """Give the source's own name of a column."""
+        return self.columns[name].source or name

@@ -1,0 +1,298 @@
+"""A policy's value rules, and the k of a table, judged by Great Expectations (GX).
+
+GX decides; what leaves here is a `Check` in words. Shares are told as a range that is wide enough
+for a threshold of people, because an exact share of a table whose size is known is an exact count.
+A range still shows when one person moves a share over its edge, and a verdict on a rule that
+allows no exception says that there is none. Nothing here knows a column's treatment: a rule that
+the treatment makes true can't fail, and is passed here all the same.
+
+GX is imported late (seconds). Its results are never handed on: they hold exact counts, errors that
+quote values, and an unkeyed MD5 of the table.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, assert_never
+
+from expectations.checks import Check
+from expectations.errors import UsageError
+from expectations.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.vocabulary import CheckVerdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations import ExpectationSuite
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.expectations.expectation import Expectation
+
+RANGES: Final = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
+"""Into how many equal ranges shares may be cut, the finest first."""
+SHOWN_WORDS: Final = 6
+"""So many declared words are listed; more are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a rule is called, asks, and advises; travels with its expectation as `meta`."""
+
+    name: str
+    asked: str
+    counted: str
+    """What the measured share is a share of, and what those rows do."""
+    remedy: str
+    strict: bool = False
+    """The rule allows no exception: that it passed says that there is none."""
+    can_fail: bool = True
+
+
+def word(rule: Rule) -> Words:
+    """Put a value rule into words; values in them are the policy's own."""
+    match rule:
+        case ValuesBetween(column=column, low=low, high=high):
+            return Words(
+                f"values of {column}",
+                f"{low:g} to {high:g}",
+                "of the values lie outside",
+                "look for codes and other units in the source, clip the column, or widen the rule",
+                strict=True,
+            )
+        case ValuesIn(column=column, values=values):
+            shown = f": {', '.join(values)}" if len(values) <= SHOWN_WORDS else ""
+            return Words(
+                f"words of {column}",
+                f"one of {len(values)} declared words{shown}",
+                "of the values are other words",
+                "declare the words that the source uses, or map them by categories",
+                strict=True,
+            )
+        case MissingAtMost(column=column, share=share):
+            return Words(
+                f"missing values of {column}",
+                f"at most {percent(share)} missing",
+                "of the values are missing",
+                "find out why the source lacks them, leave the column out, or allow more",
+                strict=share == 0,
+                can_fail=share < 1,
+            )
+        case ShareBetween(column=column, value=value, low=low, high=high):
+            return Words(
+                f"share of {value} in {column}",
+                f"{percent(low)} to {percent(high)} of all people",
+                f"of all people have {value}",
+                "see whether the column still means the same, or move the bounds with a reason",
+                can_fail=(low, high) != (0, 1),
+            )
+        case _:
+            assert_never(rule)
+
+
+def percent(share: float) -> str:
+    """Write a share of 0 to 1 as a percentage."""
+    return f"{100 * share:g} %"
+
+
+def build_suite(rules: Sequence[Rule]) -> ExpectationSuite:
+    """Make a GX suite of a policy's value rules, each described in the rule's words."""
+    with quiet():
+        import great_expectations as gx
+
+        made = [expect(rule, number) for number, rule in enumerate(rules)]
+        return gx.ExpectationSuite(name="value rules", expectations=made)
+
+
+def expect(rule: Rule, number: int) -> Expectation:
+    """Give the expectation that judges a rule; GX sorts them, so `meta` keeps the number."""
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    import expectations.k_anonymous  # noqa: F401  # registers our own with GX
+
+    words = word(rule)
+    kind, arguments = translate(rule)
+    return ExpectationConfiguration(
+        type=kind,
+        kwargs={"column": rule.column, **arguments},
+        meta={"number": number, "words": asdict(words)},
+        description=f"{words.name}: {words.asked}",
+    ).to_domain_obj()
+
+
+def translate(rule: Rule) -> tuple[str, dict[str, object]]:
+    """Give the name of the expectation that judges a rule, and its arguments."""
+    match rule:
+        case ValuesBetween(low=low, high=high):
+            return "expect_column_values_to_be_between", {"min_value": low, "max_value": high}
+        case ValuesIn(values=values):
+            return "expect_column_values_to_be_in_set", {"value_set": list(values)}
+        case MissingAtMost(share=share):
+            # By decimals: 1 - share in floating point can refuse a share that is just allowed.
+            mostly = float(1 - Decimal(repr(share)))
+            return "expect_column_values_to_not_be_null", {"mostly": mostly}
+        case ShareBetween(value=value, low=low, high=high):
+            return "expect_column_value_share_to_be_between", {
+                "value": value, "min_value": low, "max_value": high,
+            }  # fmt: skip
+        case _:
+            assert_never(rule)
+
+
+def run_suite(frame: pd.DataFrame, suite: ExpectationSuite, threshold: int = 10) -> list[Check]:
+    """Judge a frame by a suite of `build_suite`: one check per rule, in the rules' order.
+
+    `threshold` is the fewest people that a told range of shares spans. Raises `UsageError` for a
+    column that is not there, and for one that its rule can't be asked of.
+    """
+    if not suite.expectations:
+        return []
+    columns = list(dict.fromkeys(str(e.configuration.kwargs["column"]) for e in suite.expectations))
+    refuse_unknown(frame, columns)
+    results = {numbered(result)[0]: result for result in validate(frame[columns], suite)}
+    # By number: a rule whose result GX lost is an error here and not a check less.
+    return [judge(results[number], threshold) for number in range(len(suite.expectations))]
+
+
+def judge(result: ExpectationValidationResult, threshold: int) -> Check:
+    """Turn one result of GX into a check, without its exact counts."""
+    _, words = numbered(result)
+    counts = result.result
+    if "element_count" not in counts:
+        raise UsageError(
+            f"{words.name}: GX could not judge the column by '{words.asked}'; give the column a "
+            "type that the rule fits (numbers for between, words for the others), its lower bound "
+            "first"
+        )
+    total = counts["element_count"] - (counts.get("missing_count") or 0)
+    found = counts["matching_count" if "matching_count" in counts else "unexpected_count"]
+    if total == 0 or not words.can_fail:
+        verdict, power = (
+            CheckVerdict.INCONCLUSIVE,
+            "nothing: "
+            + ("there is no value to look at" if total == 0 else "the rule allows every table"),
+        )
+    else:
+        verdict = CheckVerdict.PASSED if result.success else CheckVerdict.REFUSED
+        power = "a single person beyond what the rule allows; every row was looked at"
+    none = words.strict and verdict is CheckVerdict.PASSED
+    share = "none" if none else tell_share(found, total, threshold)
+    return Check(words.name, words.asked, f"{share} {words.counted}", verdict, power, words.remedy)
+
+
+def numbered(result: ExpectationValidationResult) -> tuple[int, Words]:
+    """Read back a rule's number and words."""
+    config = result.expectation_config
+    assert config is not None
+    assert config.meta is not None
+    return config.meta["number"], Words(**config.meta["words"])
+
+
+def tell_share(found: int, total: int, threshold: int) -> str:
+    """Tell a share as the range of equal width that holds it and spans `threshold` rows."""
+    ranges = next((n for n in RANGES if n * threshold <= total), None)
+    if ranges is None:
+        return "an undisclosed share"
+    at = min(found * ranges // total, ranges - 1)
+    low, high = percent(at / ranges), percent((at + 1) / ranges)
+    if at == 0:
+        return f"under {high}"
+    return f"at least {low}" if at == ranges - 1 else f"{low} to {high}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedK:
+    """What a table reached: its smallest class, how many classes, and whether GX was content."""
+
+    k: int
+    classes: int
+    enough: bool
+
+
+def reach_k(frame: pd.DataFrame, columns: Sequence[str], k: int) -> ReachedK:
+    """Measure by GX whether k is reached; a table without rows reaches 0.
+
+    Raises `UsageError` for a column that is not there.
+    """
+    refuse_unknown(frame, columns)
+    with quiet():
+        import great_expectations as gx
+
+        from expectations.k_anonymous import ExpectTableToBeKAnonymous
+
+        wanted = ExpectTableToBeKAnonymous(columns=list(columns), k=k)
+        suite = gx.ExpectationSuite(name="k-anonymity", expectations=[wanted])
+    (found,) = validate(frame[list(columns)], suite)
+    if "classes" not in found.result:
+        raise UsageError(f"GX could not judge k over {', '.join(columns)}; see their types")
+    return ReachedK(found.result["observed_value"], found.result["classes"], bool(found.success))
+
+
+def judge_k(reached: ReachedK, columns: Sequence[str], k: int, outlet: str) -> Check:
+    """Put what was reached into a check; k and the number of classes are told exactly."""
+    return Check(
+        f"k-anonymity of {outlet}",
+        f"k of at least {k} over {', '.join(columns)}",
+        f"k = {reached.k} in {reached.classes:,} classes",
+        CheckVerdict.PASSED if reached.enough else CheckVerdict.REFUSED,
+        f"a single class of fewer than {k} people; every row was looked at",
+        "make the columns coarser or leave more people out; after `generalize`, which promises k, "
+        "report the recoding as wrong",
+        outlet,
+    )
+
+
+def check_k(frame: pd.DataFrame, columns: Sequence[str], k: int, outlet: str) -> Check:
+    """Judge whether a table that is to leave is k-anonymous over its linkable columns."""
+    return judge_k(reach_k(frame, columns, k), columns, k, outlet)
+
+
+def refuse_unknown(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise `UsageError` that names the columns which the table lacks."""
+    lacking = [column for column in columns if column not in frame.columns]
+    if lacking:
+        raise UsageError(
+            f"a check asks for {', '.join(lacking)}, which the table does not have; it has "
+            f"{', '.join(map(str, frame.columns))}"
+        )
+
+
+def validate(frame: pd.DataFrame, suite: ExpectationSuite) -> list[ExpectationValidationResult]:
+    """Run a suite in a context that lives in memory; results hold counts and no value.
+
+    GX sorts by column. An error stands in a result, quotes values there, and leaves out its counts.
+    """
+    with quiet():
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        source = context.data_sources.add_pandas("memory")
+        try:
+            batch = (
+                source.add_dataframe_asset("table")
+                .add_batch_definition_whole_dataframe("whole")
+                .get_batch(batch_parameters={"dataframe": frame})
+            )
+            counts_only = {"result_format": "BASIC", "partial_unexpected_count": 0}
+            return list(batch.validate(suite, result_format=counts_only).results)
+        finally:
+            # GX keeps its last context for the process's life, and with it the people's rows.
+            context.data_sources.delete("memory")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence GX: its log quotes values, its warnings are about its own and pandas' code."""
+    logger = logging.getLogger("great_expectations")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,200 @@
+"""What may be done to a column, declared; `tasks/anonymization/deidentify.py` carries it out.
+
+Every treatment here is record-wise with public parameters: what becomes of one person's value
+depends on that value and on the policy alone, never on other people. That is what lets a claim of
+differential privacy stand on what follows. Data-dependent treatments belong to table outlets.
+A new treatment is a class here, a case in `deidentify`, and a test; mypy names what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from expectations.expressions import ColumnType
+
+
+class Declaration(BaseModel):
+    """A part of a policy: strict, frozen, without unknown keys, its values hidden in errors."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+
+class Drop(Declaration):
+    """The column is used where its `use` says and goes no further."""
+
+    kind: Literal["drop"]
+
+
+class Keep(Declaration):
+    """The value passes as it stands; refused on identifiers and free text."""
+
+    kind: Literal["keep"]
+
+
+class Mask(Declaration):
+    """All but the last characters are replaced by `*`; whoever knows the value can confirm it."""
+
+    kind: Literal["mask"]
+    show_last: int = Field(default=0, ge=0, le=4)
+    """How many characters at the end stay readable."""
+
+
+class Token(Declaration):
+    """A keyed pseudonym (HMAC-SHA-256), one key per purpose; whoever holds the key can undo it."""
+
+    kind: Literal["token"]
+
+
+class Bin(Declaration):
+    """A number becomes the public interval that holds it: `low ≤ value < high`, ends open."""
+
+    kind: Literal["bin"]
+    edges: tuple[float, ...] = Field(min_length=1)
+    """Rising inner edges; below the first and from the last on are intervals of their own."""
+    labels: tuple[str, ...]
+    """One label per interval, one more than there are edges."""
+
+    @model_validator(mode="after")
+    def _edges_rise(self) -> Self:
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("edges must rise; sort them and take repeated ones out")
+        if len(self.labels) != len(self.edges) + 1 or len(set(self.labels)) != len(self.labels):
+            raise ValueError(
+                f"{len(self.edges)} edges make {len(self.edges) + 1} intervals; "
+                "give that many labels, each different"
+            )
+        return self
+
+
+class Clip(Declaration):
+    """A number is moved to the nearer of two public bounds when it lies outside them."""
+
+    kind: Literal["clip"]
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high; swap them")
+        return self
+
+
+class Round(Declaration):
+    """A number becomes the nearest multiple of a public step."""
+
+    kind: Literal["round"]
+    to: float = Field(gt=0)
+
+
+class Categories(Declaration):
+    """One of declared words; a value that is not declared stops the run, with a count."""
+
+    kind: Literal["categories"]
+    values: tuple[str, ...] = Field(min_length=2)
+    """The words as they leave, in order where `ordered` says so."""
+    rename: Mapping[str, str] = Field(default_factory=dict)
+    """The source's word for a declared one, where they differ."""
+    ordered: bool = False
+
+    @model_validator(mode="after")
+    def _words_are_declared_once(self) -> Self:
+        if len(set(self.values)) != len(self.values):
+            raise ValueError("a value stands twice; name each once")
+        if set(self.rename.values()) - set(self.values):
+            raise ValueError("rename leads to a word that values lacks; declare it there")
+        return self
+
+
+class DateParts(Declaration):
+    """A date becomes its year, year and quarter, or year and month."""
+
+    kind: Literal["date-parts"]
+    precision: Literal["year", "quarter", "month"]
+
+
+class Redact(Declaration):
+    """Free text, reduced: what Presidio and the row's own identifiers point at is replaced."""
+
+    kind: Literal["redact"]
+    known: tuple[str, ...] = ()
+    """Columns with the row's own identifiers, searched for in its text."""
+
+
+Treatment = Annotated[
+    Drop | Keep | Mask | Token | Bin | Clip | Round | Categories | DateParts | Redact,
+    Field(discriminator="kind"),
+]
+
+FITS: Mapping[str, frozenset[ColumnType]] = {
+    "drop": frozenset(ColumnType),
+    "keep": frozenset(ColumnType),
+    "mask": frozenset({ColumnType.TEXT}),
+    "token": frozenset({ColumnType.TEXT, ColumnType.INTEGER}),
+    "bin": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
+    "clip": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
+    "round": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
+    "categories": frozenset({ColumnType.TEXT}),
+    "date-parts": frozenset({ColumnType.DATE}),
+    "redact": frozenset({ColumnType.TEXT}),
+}
+"""Which column types each treatment can be applied to."""
+
+
+def describe(treatment: Treatment) -> str:
+    """Say in words what becomes of a column."""
+    match treatment:
+        case Drop():
+            return "used in the run, then dropped"
+        case Keep():
+            return "kept as it stands"
+        case Mask(show_last=shown):
+            return f"masked, the last {shown} characters shown" if shown else "masked"
+        case Token():
+            return "replaced by a keyed pseudonym"
+        case Bin(labels=labels):
+            return f"put into {len(labels)} public intervals"
+        case Clip(low=low, high=high):
+            return f"clipped to {low:g} to {high:g}"
+        case Round(to=to):
+            return f"rounded to multiples of {to:g}"
+        case Categories(values=values):
+            return f"one of {len(values)} declared words"
+        case DateParts(precision=precision):
+            return f"reduced to the {precision}"
+        case Redact():
+            return "free text, reduced by Presidio"
+
+
+def public_labels(treatment: Treatment, column_type: ColumnType) -> tuple[str, ...] | None:
+    """Give the declared labels that a treated column can hold, or None where it is not labelled."""
+    match treatment:
+        case Bin(labels=labels):
+            return labels
+        case Categories(values=values):
+            return values
+        case Keep() if column_type is ColumnType.BOOLEAN:
+            return YES_NO
+        case _:
+            return None
+
+
+def has_order(treatment: Treatment) -> bool:
+    """Whether neighbouring labels of the treated column may be merged."""
+    return isinstance(treatment, Bin) or (isinstance(treatment, Categories) and treatment.ordered)
+
+
+YES_NO = ("no", "yes")
+"""How a boolean leaves: false and true as words."""

@@ -1,0 +1,77 @@
+"""The main flow: from a policy to a model and tables that its recipients may have.
+
+When and where it runs is said in `deployments/`; what each step does in `tasks/`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from expectations.policy import NAME
+from ledgers.stages import Approved, DatasetRef, Releasable
+from tasks.anonymization.deidentify import deidentify
+from tasks.anonymization.generalize import generalize
+from tasks.approval import approve, confirm_consent
+from tasks.attack.attack import attack
+from tasks.consent import filter_consent
+from tasks.ingestion import collect, read_roster
+from tasks.population import select_population
+from tasks.recording import record
+from tasks.reporting import report
+from tasks.run import Run, open_run
+from tasks.training.train import train
+from tasks.validation import check_table, validate
+
+PolicyName = Annotated[str, Field(pattern=NAME)]
+
+
+@flow(
+    name="train and release",
+    description="From a policy to what each recipient may have, every promise checked on the way.",
+    flow_run_name="{policy}",
+    persist_result=False,
+    validate_parameters=False,
+    log_prints=False,
+)
+def train_and_release(policy: PolicyName) -> None:
+    """Train the policy's model, make its tables, and hand over what passed every check."""
+    with open_run(policy) as run:
+        serve(run)
+
+
+@flow(
+    name="release tables",
+    description="The table outlets of a policy alone: no column is read that only a model needs.",
+    flow_run_name="{policy}",
+    persist_result=False,
+    validate_parameters=False,
+    log_prints=False,
+)
+def release_tables(policy: PolicyName) -> None:
+    """Make the policy's tables and hand over those that passed; a model's ε is spent by hand."""
+    with open_run(policy, tables_only=True) as run:
+        serve(run)
+
+
+def serve(run: Run) -> None:
+    """Carry a run from the roster to its recipients; a refusal ends it, and is recorded."""
+    approved: list[DatasetRef[Approved]] = []
+    with run.judged():
+        roster = read_roster()
+        permitted = filter_consent(roster)
+        collected = collect(permitted)
+        selected = select_population(collected)
+        rows = validate(deidentify(selected))
+        tables = {name: check_table(generalize(rows, name), name) for name in run.policy.table_outlets}
+        goods: dict[str, DatasetRef[Releasable]] = {**tables}
+        if run.policy.training is not None:
+            data = tables.get(run.policy.training.input, rows)
+            model = attack(train(data), data)
+            goods |= dict.fromkeys(run.policy.model_outlets, model)
+        approved = [approve(item, name) for name, item in goods.items()]
+        approved.append(confirm_consent(selected))
+    report(record(*approved))
+    run.conclude()

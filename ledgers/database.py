@@ -1,0 +1,125 @@
+"""The one database of all ledgers: SQLite in the home, or Postgres by URL.
+
+SQLite runs in WAL mode with `synchronous=FULL`, overwrites what is deleted, waits 30 s for
+another writer and takes the write lock when a transaction begins, so that a read inside it is
+still true when it writes. An error's text names no parameter. Every transaction is one writer's
+turn, reads included; keep them short. Postgres needs the driver that the URL names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from expectations.errors import HomeError, ServiceError
+from ledgers.home import Home
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+SCHEMA = "0001"  # the newest step in migrations/versions; a test holds the two together
+
+PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
+
+
+def open_database(home: Home) -> sa.Engine:
+    """Connect to the ledgers of `home` and bring an older schema up to date.
+
+    Raises HomeError if the database was never made or is newer than this program, ServiceError
+    if it cannot be reached.
+    """
+    if home.settings.database_url is None and not home.ledger.is_file():
+        raise HomeError(f"{home.ledger} is missing: restore it from a backup (it is the record)")
+    return _opened(home, make=False)
+
+
+def create_database(home: Home) -> None:
+    """Make the ledgers of `home` where they are missing, else as `open_database`."""
+    if home.settings.database_url is None:
+        # SQLite would make the file by the umask, readable by others.
+        os.close(os.open(home.ledger, os.O_WRONLY | os.O_CREAT, 0o600))
+    _opened(home, make=True).dispose()
+
+
+@contextmanager
+def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Commit all or nothing; raises ServiceError, without the database's text, if it fails."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        raise ServiceError(
+            f"the ledger database failed with {type(error).__name__}: is its disk full, its "
+            "server away, or another program holding it? Nothing was written; run again"
+        ) from None
+
+
+def _opened(home: Home, *, make: bool) -> sa.Engine:
+    try:
+        engine = _engine(home)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError):
+        raise HomeError(
+            "database_url in settings.toml names no database that can be used here: correct it, "
+            "or install its driver"
+        ) from None
+    try:
+        with transaction(engine) as connection:
+            _upgrade(connection, make=make)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _engine(home: Home) -> sa.Engine:
+    if home.settings.database_url is not None:
+        return sa.create_engine(home.settings.database_url, hide_parameters=True)
+    url = sa.URL.create("sqlite", database=str(home.ledger))
+    engine = sa.create_engine(url, hide_parameters=True)
+    sa.event.listen(engine, "connect", _configure)
+    sa.event.listen(engine, "begin", _lock)
+    return engine
+
+
+def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """Take transactions over from the driver, which would begin them too late."""
+    connection.isolation_level = None
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _lock(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upgrade(connection: sa.Connection, *, make: bool) -> None:
+    """Bring the schema to `SCHEMA`, in the transaction of `connection`."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(7846101)"))
+    version = None
+    if sa.inspect(connection).has_table("alembic_version"):
+        version = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if version == SCHEMA:
+        return
+    if version is None and not make:
+        raise HomeError("the ledger database is empty: make it with tutela init")
+    if version is not None and version > SCHEMA:
+        raise HomeError(f"the ledger database has schema {version}: use a newer tutela")
+    _migrate(connection)
+
+
+def _migrate(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

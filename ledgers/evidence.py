@@ -1,0 +1,202 @@
+"""The evidence ledger: every run and what it found, appended as it arises, never changed.
+
+It is the record; Prefect and MLflow are views of it. Bodies hold measures, disclosed counts,
+digests and durations, never a person's value: the ledger cannot tell, its callers must. Exact
+figures go into `sealed`, readable with the home's keys only.
+
+Each entry carries an HMAC over itself and the one before, so an entry that was edited, removed
+or put in between shows. What does not show: the newest entries of a run cut off, a whole run
+removed, and anything written by whoever holds the home's keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias, cast
+
+import sqlalchemy as sa
+
+from expectations.errors import ServiceError, UsageError
+from ledgers.database import transaction
+from ledgers.keys import Keys
+
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+Verdict: TypeAlias = Literal["passed", "refused", "failed", "pending"]
+
+METADATA = sa.MetaData()
+RUNS = sa.Table(
+    "runs",
+    METADATA,
+    sa.Column("run_id", sa.String(64), primary_key=True),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("started_at", sa.String(32), nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
+)
+EVIDENCE = sa.Table(
+    "evidence",
+    METADATA,
+    sa.Column("run_id", sa.String(64), sa.ForeignKey("runs.run_id"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=True),
+    sa.Column("chain", sa.String(64), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One piece of evidence; `at` is UTC in ISO 8601, `sealed` opens with `unseal`."""
+
+    run_id: str
+    seq: int
+    at: str
+    step: str
+    kind: str
+    name: str
+    body: JSON
+    sealed: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run with its latest verdict; None while it is under way, or if it was killed."""
+
+    run_id: str
+    policy: str
+    started_at: str
+    facts: dict[str, JSON]
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceLedger:
+    """The append-only ledger in an opened database; every method is one transaction."""
+
+    engine: sa.Engine
+    keys: Keys
+
+    def begin(self, run_id: str, policy: str, facts: Mapping[str, JSON]) -> None:
+        """Record that `run_id` started; ServiceError if that id is taken."""
+        row = {"run_id": run_id, "policy": policy, "started_at": _now(), "facts": _text(facts)}
+        with transaction(self.engine) as connection:
+            connection.execute(sa.insert(RUNS), row)
+
+    def append(  # noqa: PLR0913 - one argument per column of the record
+        self, run_id: str, step: str, kind: str, name: str, body: JSON, *, sealed: JSON = None
+    ) -> None:
+        """Write one entry through to the disk; `sealed` is encrypted before it is stored.
+
+        Raises ServiceError for a run that never began or was closed for good.
+        """
+        blob = None if sealed is None else self.keys.seal(_text(sealed).encode(), "evidence")
+        row = {"run_id": run_id, "step": step, "kind": kind, "name": name, "body": _text(body)}
+        with transaction(self.engine) as connection:
+            self._insert(connection, row, blob)
+
+    def close(self, run_id: str, verdict: Verdict, body: JSON = None) -> None:
+        """Append the verdict; only "pending" may be followed by more entries and a last one."""
+        self.append(run_id, "run", "verdict", verdict, body)
+
+    def entries(self, run_id: str) -> list[Entry]:
+        """Give the evidence of `run_id`, oldest first; empty for an unknown run."""
+        with transaction(self.engine) as connection:
+            rows = connection.execute(_entries_of(run_id)).mappings().all()
+        shown = [{name: row[name] for name in row if name != "chain"} for row in rows]
+        return [Entry(**row | {"body": json.loads(row["body"])}) for row in shown]
+
+    def unseal(self, entry: Entry) -> JSON:
+        """Open the exact figures of `entry`; None if it has none, ServiceError if changed."""
+        if entry.sealed is None:
+            return None
+        return cast("JSON", json.loads(self.keys.unseal(entry.sealed, "evidence")))
+
+    def runs(self) -> list[RunRecord]:
+        """Give all runs, oldest first, each with its latest verdict."""
+        latest = (
+            sa.select(EVIDENCE.c.name)
+            .where(EVIDENCE.c.run_id == RUNS.c.run_id, EVIDENCE.c.kind == "verdict")
+            .order_by(EVIDENCE.c.seq.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = sa.select(RUNS, latest.label("verdict")).order_by(RUNS.c.started_at, RUNS.c.run_id)
+        with transaction(self.engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [RunRecord(**{**row, "facts": json.loads(row["facts"])}) for row in rows]
+
+    def open_runs(self) -> list[RunRecord]:
+        """Give the runs without a verdict: alive, or killed (`Vault.living` tells which)."""
+        return [run for run in self.runs() if run.verdict is None]
+
+    def find(self, prefix: str) -> str:
+        """Give the one run id that begins with `prefix`; UsageError for none or several."""
+        query = sa.select(RUNS.c.run_id).where(RUNS.c.run_id.startswith(prefix, autoescape=True))
+        with transaction(self.engine) as connection:
+            found: list[str] = list(connection.scalars(query.limit(20)))
+        if not prefix or not found:
+            raise UsageError(f"no run begins with '{prefix}': check the id")
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} runs begin with '{prefix}': give more of the id")
+        return found[0]
+
+    def verify(self, run_id: str) -> None:
+        """Recompute the chain of `run_id`; ServiceError names the first entry that is off."""
+        with transaction(self.engine) as connection:
+            chain = self._start(connection, run_id)
+            rows = connection.execute(_entries_of(run_id)).mappings().all()
+        for seq, row in enumerate(rows, start=1):
+            chain = self._link(chain, row)
+            if row["seq"] != seq or not hmac.compare_digest(chain, row["chain"]):
+                raise ServiceError(
+                    f"the record of run {run_id} was changed at or before entry {seq} of "
+                    f"{len(rows)}: compare it with a backup of the ledger"
+                )
+
+    def _insert(self, connection: sa.Connection, row: dict[str, str], sealed: bytes | None) -> None:
+        """Chain `row` to the last entry of its run and insert it."""
+        query = _entries_of(row["run_id"]).order_by(None).order_by(EVIDENCE.c.seq.desc())
+        last = connection.execute(query.limit(1)).mappings().first()
+        if last and last["kind"] == "verdict" and last["name"] != "pending":
+            raise ServiceError(f"run {row['run_id']} is closed: start a new run")
+        chain = last["chain"] if last else self._start(connection, row["run_id"])
+        place = {"seq": last["seq"] + 1 if last else 1, "at": _now(), "sealed": sealed}
+        whole = {**row, **place}
+        connection.execute(sa.insert(EVIDENCE), {**whole, "chain": self._link(chain, whole)})
+
+    def _start(self, connection: sa.Connection, run_id: str) -> str:
+        """Give the code of a run's own row, to which its first entry is chained."""
+        run = connection.execute(sa.select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
+        if run is None:
+            raise ServiceError(f"run {run_id} is not on the record: it has to begin first")
+        return self._code("", [run[column.name] for column in RUNS.c])
+
+    def _link(self, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]) -> str:
+        names = [column.name for column in EVIDENCE.c if column.name != "chain"]
+        return self._code(chain, [row[name] for name in names])
+
+    def _code(self, chain: str, values: list[str | int | bytes | None]) -> str:
+        plain = [value.hex() if isinstance(value, bytes) else value for value in values]
+        message = json.dumps([chain, *plain]).encode()
+        return hmac.new(self.keys.derive("evidence-chain"), message, hashlib.sha256).hexdigest()
+
+
+def _entries_of(run_id: str) -> sa.Select[tuple[object, ...]]:
+    return sa.select(EVIDENCE).where(EVIDENCE.c.run_id == run_id).order_by(EVIDENCE.c.seq)
+
+
+def _text(value: JSON | Mapping[str, JSON]) -> str:
+    """Write JSON in one fixed form: sorted names, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,151 @@
+"""The home's lasting keys: one root key, and the operator's pair for incidents.
+
+Every other key is derived from the root by a label (HKDF, RFC 5869), so that each purpose has
+its own and none can be turned into another. Without a passphrase the root lies in clear in a
+file of mode 0600: whoever reads the home can then open everything that it sealed. With one, the
+private keys are wrapped by AES-GCM under scrypt (RFC 7914; N = 2^17, r = 8, p = 1, the OWASP
+password-storage setting). In memory the root stands in clear as long as the process lives.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from expectations.errors import HomeError, ServiceError
+from ledgers.home import Home
+from ledgers.private_files import write_private
+
+WRAPPED = b"tutela-scrypt-1:"
+KEY_BYTES, SALT_BYTES, NONCE_BYTES = 32, 16, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The root key of a home, in memory; it derives keys and seals bytes, and never leaves."""
+
+    home: Home
+    root: bytes = field(repr=False)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("keys do not leave the process: hand on a reference to a data set instead")
+
+    @classmethod
+    def open(cls, home: Home, passphrase: str | None = None) -> Keys:
+        """Read the root key; the passphrase is the given one, else `TUTELA_PASSPHRASE`.
+
+        Raises HomeError when the passphrase is missing, wrong, or given for unwrapped keys.
+        """
+        return cls(home, read_key(home.keys / "root.key", passphrase))
+
+    def derive(self, label: str) -> bytes:
+        """Give the 32-byte key for `label`, such as "digest": the same one for ever."""
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        return HKDF(SHA256(), KEY_BYTES, salt=None, info=label.encode()).derive(self.root)
+
+    def seal(self, data: bytes, label: str) -> bytes:
+        """Encrypt and authenticate `data` under the key of `label` (AES-256-GCM)."""
+        return encrypt(self.derive(f"seal:{label}"), data, label)
+
+    def unseal(self, sealed: bytes, label: str) -> bytes:
+        """Give back what `seal` was given; raises ServiceError if it or the label was changed."""
+        data = decrypt(self.derive(f"seal:{label}"), sealed, label)
+        if data is None:
+            raise ServiceError(
+                f"what was sealed as '{label}' does not open: it was changed, or sealed under the "
+                "keys of another home"
+            )
+        return data
+
+    def seal_incident(self, text: str) -> str:
+        """Seal `text` for the operator; gives the incident's id (see `ledgers.incidents`)."""
+        from ledgers.incidents import seal_incident
+
+        return seal_incident(self.home, text)
+
+    def open_incident(self, incident: str, passphrase: str | None = None) -> str:
+        """Open an incident with the operator's key (see `ledgers.incidents`)."""
+        from ledgers.incidents import open_incident
+
+        return open_incident(self.home, incident, passphrase)
+
+
+def encrypt(key: bytes, data: bytes, label: str) -> bytes:
+    """Encrypt under a fresh random nonce, which is put first; `label` is authenticated."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, data, label.encode())
+
+
+def decrypt(key: bytes, sealed: bytes, label: str) -> bytes | None:
+    """Undo `encrypt`; None when the key, the label or a byte is not the one used."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, label.encode())
+    except (InvalidTag, ValueError):
+        return None
+
+
+def create_keys(folder: Path, passphrase: str | None = None) -> None:
+    """Write a new root key and operator's pair into `folder`, wrapped if a passphrase is given.
+
+    Raises HomeError for an empty passphrase.
+    """
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    operator = X25519PrivateKey.generate()
+    phrase = _given(passphrase)
+    for name, key in (
+        ("root.key", os.urandom(KEY_BYTES)),
+        ("operator.key", operator.private_bytes_raw()),
+    ):
+        write_private(folder / name, key if phrase is None else _wrap(key, phrase, name))
+    write_private(folder / "operator.pub", operator.public_key().public_bytes_raw())
+
+
+def read_key(file: Path, passphrase: str | None = None) -> bytes:
+    """Read a private key of a home, unwrapped; raises HomeError as `Keys.open` says."""
+    phrase = _given(passphrase)
+    try:
+        stored = file.read_bytes()
+    except OSError:
+        raise HomeError(f"{file} cannot be read: restore it from a backup") from None
+    if len(stored) == KEY_BYTES:
+        if phrase is not None:
+            raise HomeError(f"{file} is under no passphrase: give none (unset TUTELA_PASSPHRASE)")
+        return stored
+    if not stored.startswith(WRAPPED):
+        raise HomeError(f"{file} is not a key of tutela: restore it from a backup")
+    if phrase is None:
+        raise HomeError(f"{file} is under a passphrase: set TUTELA_PASSPHRASE")
+    salt, wrapped = stored[len(WRAPPED) :][:SALT_BYTES], stored[len(WRAPPED) + SALT_BYTES :]
+    key = decrypt(_stretch(phrase, salt), wrapped, file.name)
+    if key is None:
+        raise HomeError(f"the passphrase does not open {file}: correct TUTELA_PASSPHRASE")
+    return key
+
+
+def _given(passphrase: str | None) -> str | None:
+    """Give the passphrase, else the environment's; an empty variable means none."""
+    if passphrase == "":
+        raise HomeError("the passphrase is empty: give one of several words, or none")
+    return passphrase or os.environ.get("TUTELA_PASSPHRASE") or None
+
+
+def _wrap(key: bytes, passphrase: str, name: str) -> bytes:
+    salt = os.urandom(SALT_BYTES)
+    return WRAPPED + salt + encrypt(_stretch(passphrase, salt), key, name)
+
+
+def _stretch(passphrase: str, salt: bytes) -> bytes:
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    return Scrypt(salt=salt, length=KEY_BYTES, n=2**17, r=8, p=1).derive(passphrase.encode())

@@ -1,0 +1,75 @@
+"""What a recoding reached and what it cost, measured on histograms of distinct tuples.
+
+For the person who chooses hierarchies. The check that a release is k-anonymous is not here but in
+`expectations.measures`, which shares no code with the recoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.anonymization.hierarchies import Hierarchy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PEOPLE = "people"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a recoding reached and cost.
+
+    `loss` is Iyengar's per column (2002): leaves of the hierarchy under the released label, from 0
+    (none but itself) to 1 (all), averaged over people; `ncp` the mean over columns of the same
+    with only the data's values as leaves. A suppressed person costs 1 in every column.
+    """
+
+    k: int
+    suppressed: float
+    classes: int
+    loss: Mapping[str, float]
+    ncp: float
+
+
+def measure(
+    released: pd.DataFrame, histogram: pd.DataFrame, hierarchies: Mapping[str, Hierarchy]
+) -> Measures:
+    """Compare a histogram with what a plan made of it, under the hierarchies of that plan."""
+    columns = sorted(hierarchies)
+    people = histogram[PEOPLE].to_numpy()
+    kept = released[PEOPLE].to_numpy()
+    share = kept.sum() / max(people.sum(), 1)
+    sizes = released.groupby(columns, observed=True)[PEOPLE].sum()
+    loss, penalty = {}, []
+    for column in columns:
+        declared, seen = _widths(hierarchies[column], histogram[column])
+        label, categories = released[column].cat.codes, released[column].cat.categories
+        weight = np.bincount(label, kept, len(categories)) / max(people.sum(), 1)
+        loss[column] = float(1 - share + sum(weight * [declared[name] for name in categories]))
+        penalty.append(1 - share + sum(weight * [seen[name] for name in categories]))
+    return Measures(
+        k=int(sizes.min()) if len(sizes) else 0,
+        suppressed=float(1 - share),
+        classes=len(sizes),
+        loss=MappingProxyType(loss),
+        ncp=float(np.mean(penalty)),
+    )
+
+
+def _widths(hierarchy: Hierarchy, values: pd.Series) -> tuple[dict[str, float], dict[str, float]]:
+    """Loss of each label, 0 to 1, with all declared leaves, and with those in the data only."""
+    seen = np.bincount(hierarchy.encode(values), minlength=hierarchy.groups.shape[1]) > 0
+    declared = seen | (np.arange(len(seen)) < len(hierarchy.levels))
+    found: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    for counted, widths in zip((declared, seen), found, strict=True):
+        for labels, groups in zip(hierarchy.labels, hierarchy.groups, strict=True):
+            leaves = np.bincount(groups[counted], minlength=len(labels))
+            lost = np.maximum(leaves - 1, 0) / max(counted.sum() - 1, 1)
+            widths.update(zip(labels, lost.tolist(), strict=False))
+    return found

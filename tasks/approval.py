@@ -1,0 +1,78 @@
+"""The last word before anything leaves: consent asked for again, then each outlet's goods sealed.
+
+What is approved waits in the home's outbox, encrypted, until the run is decided and its recipients
+can be served; a run that is not decided as passed leaves nothing there. The record keys of the
+people used wait with it, so that consent can be asked for once more if serving is delayed.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from expectations.disclosure import Count, Disclosure
+from expectations.errors import Refusal
+from expectations.outlets import ModelOutlet
+from expectations.policy_file import PolicyFile
+from ledgers.outbox import Outbox
+from ledgers.stages import Approved, Reached, Releasable, Selected
+from tasks.consent import PERMITTED, decide
+from tasks.ingestion import RECORD, read_people
+from tasks.population import TEST
+from tasks.run import Desk
+from tasks.step import Opened, step
+
+PEOPLE = "people"
+
+
+def refuse_withdrawn(
+    used: NDArray[np.uint64], file: PolicyFile, key: bytes, disclosure: Disclosure
+) -> None:
+    """Raise `Refusal` if somebody of the people used has no legal basis any more, as of now."""
+    roster = read_people(file, key)
+    kept = roster.filter(pc.equal(decide(file, roster, datetime.now(UTC)), PERMITTED))
+    gone = used[~np.isin(used, kept.column(RECORD).to_numpy())]
+    if len(gone):
+        count = disclosure.publish(Count(len(gone), int(gone.sum(dtype=np.uint64))))
+        raise Refusal(
+            "legal basis",
+            f"{count} of the people used lost their legal basis while the run was under way; "
+            "nothing is handed over: run again without them",
+        )
+
+
+def table_content(table: pa.Table) -> bytes:
+    """Write a table's released columns as CSV, in an order that tells nothing of the source's.
+
+    Rows are sorted by their values: the source's order could name its people.
+    """
+    released = table.drop_columns([RECORD, TEST])
+    frame = released.to_pandas().astype("str")
+    ordered = frame.sort_values(list(frame.columns), kind="stable")
+    text: str = ordered.to_csv(index=False, na_rep="missing")
+    return text.encode()
+
+
+@step("Ask for consent again", gives=Approved)
+def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
+    """Refuse if anybody who was used has lost their legal basis since the run began."""
+    used = selected.table([RECORD]).column(RECORD).to_numpy()
+    refuse_withdrawn(used, desk.run.file, desk.key("person"), desk.run.disclosure)
+    content = np.sort(used).tobytes()
+    Outbox(desk.run.home, desk.run.keys).put(f"{desk.run.id}-{PEOPLE}", content)
+    return content
+
+
+@step("Approve for the recipient", gives=Approved)
+def approve(desk: Desk, goods: Opened[Releasable], outlet: str) -> Opened[Reached]:
+    """Seal one outlet's model or table for its recipient; it is handed over if the run passes."""
+    if isinstance(desk.policy.outlets[outlet], ModelOutlet):
+        content = goods.content()
+    else:
+        content = table_content(goods.table())
+    Outbox(desk.run.home, desk.run.keys).put(f"{desk.run.id}-{outlet}", content)
+    return goods

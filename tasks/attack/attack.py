@@ -1,0 +1,48 @@
+"""The attacks that a model must withstand before it leaves, carried out on the run's own people."""
+
+from __future__ import annotations
+
+from expectations.checks import Check, refuse_failed
+from expectations.policy import MembershipCheck
+from expectations.vocabulary import CheckVerdict
+from ledgers.stages import Attacked, Reached, Trainable, Trained
+from tasks.attack.membership import MembershipAttack, attack_membership
+from tasks.run import Desk
+from tasks.step import Opened, step
+from tasks.training.train import load_model, split_rows
+
+
+def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:
+    """Compare an attack's success with what the policy allows."""
+    return Check(
+        name="membership inference",
+        asked=f"AUC at most {asked.auc_at_most:.2f} at the upper end of its 95 % interval",
+        measured=f"AUC {found.auc:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}",
+        verdict=CheckVerdict(found.verdict(asked.auc_at_most)),
+        power=f"{found.references} reference models; an AUC of {found.detectable:.3f} or more "
+        "would have been detected with 80 % power",
+        remedy="train a private or simpler model, on fewer features or more people",
+        outlet=outlet,
+    )
+
+
+@step("Attack the model", gives=Attacked)
+def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opened[Reached]:
+    """Try to tell who was trained on; a model that tells too much goes no further."""
+    from sklearn.base import clone
+
+    policy = desk.policy
+    assert policy.attacks is not None
+    asked = policy.attacks.membership
+    pipeline = load_model(model.content())
+    members, others = split_rows(data.frame(), policy)
+    found = attack_membership(pipeline, lambda: clone(pipeline), members, others, asked.references)
+    for name in ("auc", "low", "high", "detectable"):
+        suffix = "" if name == "auc" else f"_{name}"
+        desk.measure(f"privacy.membership_auc{suffix}", getattr(found, name))
+    checks = [judge_membership(found, asked, outlet) for outlet in policy.model_outlets]
+    for check in checks:
+        desk.check(check)
+    tolerated = asked.when_inconclusive == "report"
+    refuse_failed(c for c in checks if not (tolerated and c.verdict is CheckVerdict.INCONCLUSIVE))
+    return model

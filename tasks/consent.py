@@ -1,0 +1,198 @@
+"""Whom the policy may read: each person's legal basis, decided before any of their data is read.
+
+Default deny: of two answers the later counts, an unknown person has given none, and every person
+who is left out has one first reason. The decision is as of one moment. It knows consent events,
+one answer per person, or a list of objections; it does not know whether a consent was informed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations.disclosure import Count
+from expectations.errors import Refusal, SourceError
+from expectations.policy import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
+from expectations.policy_file import PolicyFile
+from expectations.vocabulary import ConsentStatus, Purpose
+from ledgers.stages import Permitted, Roster
+from tasks.ingestion import ANSWER, DRAW, PERSON, RECORD
+from tasks.run import Desk
+from tasks.sources import Source, open_source
+from tasks.step import Opened, step
+
+PERMITTED: Final = "permitted"
+NEVER_ASKED: Final = "never asked"
+EVENT_COLUMNS: Final = ("person", "purpose", "status", "at", "expires_at")
+ZONE: Final = r"(Z|[+-]\d\d:?\d\d)$"
+REASONS: Final = {
+    ConsentStatus.GIVEN: PERMITTED,
+    ConsentStatus.RENEWED: PERMITTED,
+    ConsentStatus.REFUSED: "refused",
+    ConsentStatus.WITHDRAWN: "withdrawn",
+    ConsentStatus.EXPIRED: "expired",
+}
+
+
+def decide_by_events(
+    people: pd.Series[str], events: pd.DataFrame, purpose: Purpose, now: datetime
+) -> pd.Series[str]:
+    """Give each person's standing for one purpose, as of `now`.
+
+    `events` has the columns `EVENT_COLUMNS`, times in UTC. The latest event counts; of two at the
+    same moment the one recorded later. A consent whose end has come is expired.
+    """
+    of_purpose = events[events["purpose"] == str(purpose)]
+    latest = of_purpose.sort_values("at", kind="stable").drop_duplicates("person", keep="last")
+    standing = latest["status"].map({str(k): v for k, v in REASONS.items()})
+    over = (standing == PERMITTED) & (latest["expires_at"] <= pd.Timestamp(now))
+    standing = standing.mask(over, "expired").set_axis(latest["person"])
+    found = standing.reindex(pd.Index(people))
+    return pd.Series(found.fillna(NEVER_ASKED).to_numpy(), index=people.index)
+
+
+def decide_by_answers(answers: pa.ChunkedArray, granted: tuple[str, ...]) -> pa.Array:
+    """Give each person's standing from one answer per person; anything but a yes means no."""
+    yes = pc.fill_null(pc.is_in(answers, pa.array(granted, answers.type)), False)
+    silent = pc.if_else(pc.is_null(answers), NEVER_ASKED, "refused")
+    return pc.if_else(yes, PERMITTED, silent)
+
+
+def read_events(table: pa.Table, now: datetime) -> pd.DataFrame:
+    """Check consent events and give them with times in UTC.
+
+    Raises `SourceError` with every rule that is broken, by the number of the event (from 1).
+    """
+    lacking = [name for name in EVENT_COLUMNS[:4] if name not in table.column_names]
+    if lacking:
+        raise SourceError(
+            f"consent events: the columns {', '.join(lacking)} are missing; an event has "
+            f"{', '.join(EVENT_COLUMNS)}"
+        )
+    frame = pd.DataFrame({name: texts(table, name) for name in EVENT_COLUMNS})
+    problems = list(event_problems(frame))
+    if not problems:
+        frame["at"] = pd.to_datetime(frame["at"], format="ISO8601", utc=True)
+        frame["expires_at"] = pd.to_datetime(frame["expires_at"], format="ISO8601", utc=True)
+        late = frame["at"] > pd.Timestamp(now)
+        problems = list(rule("it is recorded in the future", late, "correct its time"))
+    if problems:
+        raise SourceError("consent events:\n" + "\n".join(problems))
+    return frame
+
+
+def texts(table: pa.Table, name: str) -> pd.Series[str]:
+    """Give a column of events as text; absent is missing, a native time gets its zone written."""
+    if name not in table.column_names:
+        return pd.Series([None] * table.num_rows, dtype="str")
+    column = table.column(name)
+    if pa.types.is_timestamp(column.type):
+        zone = "Z" if column.type.tz else ""
+        column = pc.strftime(column.cast(pa.timestamp("us", column.type.tz and "UTC")),
+                             format=f"%Y-%m-%dT%H:%M:%S{zone}")  # fmt: skip
+    series: pd.Series[str] = column.cast(pa.large_string()).to_pandas()
+    return series.astype("str")
+
+
+def event_problems(frame: pd.DataFrame) -> Iterator[str]:
+    """Name the rules that events break."""
+    known = {
+        "purpose": [str(word) for word in Purpose],
+        "status": [str(word) for word in ConsentStatus],
+    }
+    yield from rule("it names no person", frame["person"].isna(), "add its person")
+    for column, words in known.items():
+        unknown = ~frame[column].isin(words)
+        yield from rule(f"its {column} is an unknown word", unknown, f"use {', '.join(words)}")
+    for column in ("at", "expires_at"):
+        given = frame[column].dropna()
+        zoned = given.str.contains(ZONE, regex=True)
+        parsed = pd.to_datetime(given[zoned], format="ISO8601", utc=True, errors="coerce")
+        bad = pd.Series(False, index=frame.index)
+        bad[given.index[~zoned]] = True
+        bad[parsed.index[parsed.isna()]] = True
+        if column == "at":
+            bad |= frame[column].isna()
+        fix = "write it like 2026-01-31T12:00:00+01:00"
+        yield from rule(f"its `{column}` is no time with a zone", bad, fix)
+
+
+def rule(what: str, broken: pd.Series[bool], fix: str) -> Iterator[str]:
+    """Word a broken rule with the numbers of the first events that break it."""
+    numbers = (np.flatnonzero(broken.to_numpy()) + 1).tolist()
+    if numbers:
+        first = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+        yield f"  event {first} ({len(numbers):,} in all): {what}; {fix}"
+
+
+def read_known(source: Source) -> pa.Table:
+    """Read the columns of events that are there."""
+    there = source.columns()
+    return source.read([name for name in EVENT_COLUMNS if name in there])
+
+
+def decide(file: PolicyFile, roster: pa.Table, now: datetime) -> pa.Array:
+    """Give each person's standing under the policy's basis, in the roster's order."""
+    policy, folder, people = file.policy, file.folder, roster.column(PERSON)
+    match policy.basis:
+        case ConsentLedger(events=places):
+            parts = [
+                read_events(read_known(open_source(place, folder, "consent")), now)
+                for place in places
+            ]
+            events = pd.concat(parts, ignore_index=True)
+            names = people.to_pandas().astype("str")
+            return pa.array(decide_by_events(names, events, policy.purpose, now))
+        case ConsentColumn(granted=granted):
+            return decide_by_answers(roster.column(ANSWER), granted)
+        case OptOutList(objections=place, person=column):
+            listed = open_source(place, folder, "objections").read([column]).column(column)
+            objected = pc.is_in(people, listed.cast(people.type).combine_chunks())
+            return pc.if_else(objected, "objected", PERMITTED)
+        case OtherBasis():
+            return pa.array([PERMITTED] * roster.num_rows)
+
+
+def count_standings(roster: pa.Table, standings: pa.Array) -> dict[str, Count]:
+    """Count the people of each standing."""
+    keys = pd.DataFrame({"key": roster.column(RECORD).to_numpy(), "of": standings.to_pandas()})
+    groups = keys.groupby("of")["key"]
+    return {
+        str(name): Count(len(group), int(np.sum(group.to_numpy(), dtype=np.uint64)))
+        for name, group in groups
+    }
+
+
+def digest_people(record: np.ndarray[tuple[int], np.dtype[np.uint64]], key: bytes) -> str:
+    """Give a keyed digest of a set of people, whatever their order; 64 hex digits."""
+    return hmac.digest(key, np.sort(record).tobytes(), "sha256").hex()
+
+
+@step("Keep whom the legal basis covers", gives=Permitted)
+def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
+    """Decide each person's legal basis as of now, and keep those who have one."""
+    people = roster.table()
+    standings = decide(desk.run.file, people, desk.run.now)
+    counts = count_standings(people, standings)
+    kept = people.filter(pc.equal(standings, PERMITTED)).select([PERSON, RECORD, DRAW])
+    nobody = Count(0, 0)
+    shown = {name: desk.count(f"people.excluded.{name}", count)
+             for name, count in counts.items() if name != PERMITTED}  # fmt: skip
+    desk.count("people.permitted", counts.get(PERMITTED, nobody))
+    desk.note("snapshot", "consent",
+              digest_people(kept.column(RECORD).to_numpy(), desk.key("digest")))  # fmt: skip
+    if kept.num_rows == 0:
+        most = max(counts, key=lambda name: counts[name].exact)
+        raise Refusal(
+            "legal basis",
+            f"nobody is left for {desk.policy.purpose}; most were left out because: {most} "
+            f"({shown[most]} people); check the purpose, and what people were asked",
+        )
+    return kept

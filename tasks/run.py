@@ -1,0 +1,204 @@
+"""One run of one policy: what its steps may know, and where what they find is written.
+
+A run is opened by a flow, judged once, and recorded whatever the verdict. Its evidence goes
+straight to the ledger, so that a crash loses none; exact counts are sealed there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from expectations.checks import Check
+from expectations.disclosure import Count, Disclosure, Published
+from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
+from expectations.policy import Location, Policy
+from expectations.policy_file import PolicyFile, read_policy
+from expectations.vocabulary import Verdict
+from ledgers.database import open_database
+from ledgers.evidence import JSON, EvidenceLedger
+from ledgers.home import Home
+from ledgers.keys import Keys
+from ledgers.vault import RunVault, Vault
+
+Observer = Callable[[str, str, float], None]
+"""Told of each step: its title, `started` or `finished`, and its seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one step sees of its run: the policy, the moment, keys by label, and its notebook."""
+
+    run: Run
+    step: str
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that drives the run."""
+        return self.run.file.policy
+
+    def key(self, label: str) -> bytes:
+        """Derive a lasting key of the home; 32 bytes."""
+        return self.run.keys.derive(label)
+
+    def note(self, kind: str, name: str, body: JSON, sealed: JSON = None) -> None:
+        """Write one piece of evidence through to the ledger; never a person's value."""
+        self.run.ledger.append(self.run.id, self.step, kind, name, body, sealed=sealed)
+
+    def measure(self, name: str, value: float | None) -> None:
+        """Note a measure: k, an AUC, a share; not a count of people."""
+        self.note("measure", name, value)
+
+    def count(self, name: str, count: Count) -> Published:
+        """Note a count of people: published by the disclosure rule, exact under seal."""
+        published = self.run.disclosure.publish(count)
+        self.note("count", name, {"about": published.about, "text": str(published)}, count.exact)
+        return published
+
+    def check(self, check: Check) -> None:
+        """Note what a check found."""
+        self.note("check", check.name, {**asdict(check), "verdict": str(check.verdict)})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One opened run; `source` overrides where the policy's people are."""
+
+    id: str
+    file: PolicyFile
+    now: datetime
+    home: Home
+    keys: Keys = field(repr=False)
+    ledger: EvidenceLedger = field(repr=False)
+    vault: RunVault = field(repr=False)
+    disclosure: Disclosure = field(repr=False)
+    observe: Observer = field(repr=False)
+    outcome: list[TutelaError | None] = field(default_factory=list, repr=False)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that drives the run."""
+        return self.file.policy
+
+    @contextlib.contextmanager
+    def judged(self) -> Iterator[None]:
+        """Hold the steps that decide; a refusal or failure ends them, and the record goes on."""
+        try:
+            yield
+        except TutelaError as error:
+            self._decide(Verdict.REFUSED if isinstance(error, Refusal) else Verdict.FAILED, error)
+        except BaseException:
+            self._decide(Verdict.FAILED, ServiceError("the run was interrupted"))
+            raise
+        else:
+            self._decide(Verdict.PASSED, None)
+
+    def _decide(self, verdict: Verdict, error: TutelaError | None) -> None:
+        body: dict[str, JSON] = {"reason": str(error) if error else ""}
+        if isinstance(error, Refusal):
+            body["check"] = error.check
+        self.ledger.append(self.id, "run", "decision", verdict, body)
+        self.outcome.append(error)
+
+    def conclude(self) -> None:
+        """Raise again what ended the deciding steps, once all is on record."""
+        for error in self.outcome:
+            if error is not None:
+                raise error.with_traceback(None) from None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: a policy, other data if any, and who is told of progress."""
+
+    policy: str
+    source: Location | None = None
+    observe: Observer = lambda _title, _what, _seconds: None
+
+
+_requested: Final[dict[str, Request]] = {}
+_current: Final[list[Run]] = []
+
+
+def request(asked: Request) -> str:
+    """Leave a request for the flow to pick up in this process, and give the policy's name.
+
+    Prefect stores a flow's parameters before it validates them, so a flow takes a policy's name
+    and nothing else; paths and sources wait here.
+    """
+    name = read_policy(asked.policy).policy.name
+    _requested[name] = asked
+    return name
+
+
+def read_request(policy: str) -> tuple[PolicyFile, Request]:
+    """Read the policy that was requested under a name, its source replaced where asked."""
+    asked = _requested.pop(policy, Request(policy))
+    file = read_policy(asked.policy)
+    if asked.source is None:
+        return file, asked
+    people = file.policy.source.model_copy(update={"location": asked.source})
+    return replace(file, policy=file.policy.model_copy(update={"source": people})), asked
+
+
+def current_run() -> Run:
+    """Give the run that is open in this process; `UsageError` when there is none."""
+    if not _current:
+        raise UsageError("a step was called outside a run; call it from a flow")
+    return _current[-1]
+
+
+@contextlib.contextmanager
+def open_run(policy: str, *, tables_only: bool = False) -> Iterator[Run]:
+    """Open a run of the policy requested under a name; its vault ends with it.
+
+    Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record.
+    """
+    file, asked = read_request(policy)
+    if tables_only:
+        file = replace(file, policy=file.policy.for_tables())
+    home = Home.open()
+    keys = Keys.open(home)
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    ledger = EvidenceLedger(open_database(home), keys)
+    disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
+    with Vault(home.vault, keys).begin(run_id) as vault:
+        ledger.begin(run_id, file.policy.name, run_facts(file, asked, tables_only=tables_only))
+        run = Run(run_id, file, now, home, keys, ledger, vault, disclosure, asked.observe)
+        _current.append(run)
+        try:
+            yield run
+        finally:
+            _current.remove(run)
+
+
+def run_facts(file: PolicyFile, asked: Request, *, tables_only: bool) -> dict[str, JSON]:
+    """Gather what is known of a run before it reads anything."""
+    return {
+        "policy_text": file.text,
+        "policy_sha256": file.sha256,
+        "policy_folder": str(file.folder),
+        "source": asked.source.model_dump(mode="json") if asked.source else None,
+        "code": code_version(),
+        "tables_only": tables_only,
+    }
+
+
+def code_version() -> str:
+    """Name the code that runs: the package's version, and the commit where it is a checkout."""
+    from importlib.metadata import version
+
+    head = Path(__file__).parent.parent / ".git" / "HEAD"
+    name = f"tutela {version('tutela')}"
+    if not head.is_file():
+        return name
+    ref = head.read_text(encoding="utf-8").strip().removeprefix("ref: ")
+    commit = head.parent / ref
+    known = commit.read_text(encoding="utf-8").strip() if commit.is_file() else ref
+    return f"{name} ({known[:12]})" if all(c in "0123456789abcdef" for c in known) else name

@@ -1,0 +1,90 @@
+"""Where data comes from: one way to read files, databases and the examples, by named columns.
+
+A source knows nothing of the policy. It gives what it is asked for and parses nothing else, in the
+source's own types; `conversion` gives the declared types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, assert_never
+
+from expectations.errors import UsageError
+from expectations.policy import CsvFile, ExampleData, Location, ParquetFiles, SqlTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Part", "Source", "location_of", "open_source"]
+
+Part: TypeAlias = Literal["people", "consent", "objections"]
+"""Which table of an example is meant; other locations name one table each."""
+
+
+class Source(Protocol):
+    """A table that is read by named columns."""
+
+    def columns(self) -> tuple[str, ...]:
+        """Give the names of all columns from the header alone, without any person's data."""
+        ...
+
+    def read(
+        self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None
+    ) -> pa.Table:
+        """Give the named columns in the source's order of rows and its own types.
+
+        `where` is a column and an array of text: only rows whose text in that column is one of
+        the values are given, and the column need not be among `columns`. Of a number, the text is
+        the shortest that names it: 12, never 12.0. Raises SourceError, and ServiceError where a
+        database is away; no message holds a value.
+        """
+        ...
+
+
+def open_source(location: Location, folder: Path, part: Part = "people") -> Source:
+    """Give the source at a location, whose relative paths start at `folder`; it reads nothing yet.
+
+    `part` says which table of an example is meant, and is ignored elsewhere. Raises SourceError
+    if the example has no such part.
+    """
+    match location:
+        case CsvFile():
+            from tasks.sources.csv_file import CsvSource
+
+            return CsvSource(location, folder)
+        case ParquetFiles():
+            from tasks.sources.parquet_files import ParquetSource
+
+            return ParquetSource(location, folder)
+        case SqlTable():
+            from tasks.sources.sql_table import SqlSource
+
+            return SqlSource(location, folder)
+        case ExampleData():
+            from tasks.sources.examples import open_example
+
+            return open_example(location.name, part)
+    assert_never(location)
+
+
+def location_of(text: str) -> Location:
+    """Give the location that a command-line argument means: a file, a glob or `URL#table`.
+
+    Raises UsageError for what is neither.
+    """
+    address, mark, table = text.rpartition("#")
+    if "://" in address and mark and table:
+        return SqlTable(kind="sql", url=address, table=table)
+    if "://" not in text:
+        match Path(text).suffix.lower():
+            case ".csv":
+                return CsvFile(kind="csv", path=text)
+            case ".tsv":
+                return CsvFile(kind="csv", path=text, separator="\t")
+            case ".parquet":
+                return ParquetFiles(kind="parquet", path=text)
+    raise UsageError(
+        "the source is no .csv, .tsv or .parquet file (or glob of .parquet files) and no "
+        "DATABASE-URL#table; name one of these"
+    )

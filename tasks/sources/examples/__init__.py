@@ -1,0 +1,30 @@
+"""The examples: data that comes with the project, made on the fly and never written to disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from expectations.errors import SourceError
+from tasks.sources.examples.nhanes import NhanesSource, make_consent
+from tasks.sources.examples.notes import make_notes
+from tasks.sources.examples.registry import make_objections, make_registry
+from tasks.sources.examples.table import MadeUpSource
+
+if TYPE_CHECKING:
+    from tasks.sources import Part, Source
+
+_PARTS: dict[tuple[str, str], Source] = {
+    ("nhanes", "people"): NhanesSource(),
+    ("nhanes", "consent"): MadeUpSource("example 'nhanes', consent", make_consent),
+    ("notes", "people"): MadeUpSource("example 'notes'", make_notes),
+    ("registry", "people"): MadeUpSource("example 'registry'", make_registry),
+    ("registry", "objections"): MadeUpSource("example 'registry', objections", make_objections),
+}
+
+
+def open_example(name: str, part: Part) -> Source:
+    """Give one table of an example; raise SourceError if the example has no such table."""
+    if (name, part) not in _PARTS:
+        held = ", ".join(which for example, which in _PARTS if example == name)
+        raise SourceError(f"example '{name}' has no {part}; it has {held}")
+    return _PARTS[name, part]

@@ -1,0 +1,59 @@
+"""The header of a source: which columns it holds, and whether those that are asked for are there.
+
+It knows names of columns and nothing of what stands in them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from expectations.errors import SourceError
+
+
+def check_header(names: Sequence[str], place: str) -> tuple[str, ...]:
+    """Give the names of a source's columns; raise SourceError if one stands there twice."""
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    if repeated:
+        raise SourceError(
+            f"{place}: {len(repeated)} column names are there more than once ({_list(repeated)}), "
+            "so a name does not say which is meant; rename them in the source"
+        )
+    return tuple(names)
+
+
+def pick_columns(asked: Iterable[str], held: Sequence[str], place: str) -> list[str]:
+    """Give the asked names once each, in their order; raise SourceError for what is not held."""
+    picked = list(dict.fromkeys(asked))
+    absent = [name for name in picked if name not in held]
+    if absent:
+        near = sorted({match for name in absent for match in get_close_matches(name, held, n=1)})
+        hint = f"did you mean {_list(near)}?" if near else f"it has {_list(held)}"
+        raise SourceError(f"{place}: there is no column {_list(absent)}; {hint}")
+    return picked
+
+
+def explain_unreadable(error: OSError, place: str, path: Path) -> SourceError:
+    """Say why a file cannot be opened, without what the library says of its content."""
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"{place}: there is no file {path}; check the path")
+    if isinstance(error, PermissionError):
+        return SourceError(
+            f"{place}: the file may not be read; give this user the right to read it"
+        )
+    return SourceError(f"{place}: the file cannot be read ({type(error).__name__}); check the path")
+
+
+def is_file(path: Path, place: str) -> bool:
+    """Say whether a file is there; raise SourceError where this user may not even look."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise explain_unreadable(error, place, path) from None
+
+
+def _list(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,100 @@
+"""One Parquet file, or all that match a glob, read by column and filtered while they are read.
+
+A file's footer keeps the smallest and largest value of each column; they are used to pass over
+groups of rows and never given out. Files are taken in the order of their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from expectations.errors import SourceError
+from expectations.policy import ParquetFiles
+from tasks.sources.header import check_header, explain_unreadable, is_file, pick_columns
+from tasks.sources.naming import spell_values
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """Parquet files of one schema; relative paths start at `folder`."""
+
+    location: ParquetFiles
+    folder: Path
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        path = self.folder / self.location.path
+        found = (
+            [path]
+            if is_file(path, self.location.path)
+            else [Path(p) for p in glob(str(path), recursive=True)]
+        )  # noqa: PTH207  # pathlib's glob takes no absolute pattern
+        if not found:
+            raise SourceError(f"{self.location.path}: no file is there; check the path")
+        return sorted(found)
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        """Give the one schema of all files, from their footers."""
+        schemas = [self._read_schema(path) for path in self._files]
+        first = schemas[0]
+        for path, schema in zip(self._files, schemas, strict=True):
+            if not schema.equals(first):
+                odd = sorted({field.name for field in {*schema} ^ {*first}})
+                what = f"column '{odd[0]}'" if odd else "the order of columns"
+                raise SourceError(
+                    f"{self.location.path}: {path.name} and {self._files[0].name} differ in {what} "
+                    f"({len(odd)} columns in all); give all files the same columns and types"
+                )
+        return first
+
+    def _read_schema(self, path: Path) -> pa.Schema:
+        try:
+            return pq.read_schema(path)
+        except OSError as error:
+            raise explain_unreadable(error, self.location.path, path) from None
+        except pa.ArrowException:
+            raise SourceError(
+                f"{self.location.path}: {path.name} is no Parquet file or is cut off; write it anew"
+            ) from None
+
+    def columns(self) -> tuple[str, ...]:
+        """Give the columns' names; raise SourceError if the files do not share one schema."""
+        return check_header(self._schema.names, self.location.path)
+
+    def read(
+        self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None
+    ) -> pa.Table:
+        """Give the named columns in their own types, of all rows or those that `where` picks."""
+        import pyarrow.dataset as ds  # brings pandas: only for who reads
+
+        picked = pick_columns(columns, self.columns(), self.location.path)
+        try:
+            data = ds.dataset(self._files, schema=self._schema, format="parquet")
+            return data.to_table(columns=picked, filter=self._filter(where))
+        except OSError as error:
+            raise explain_unreadable(error, self.location.path, self._files[0]) from None
+        except pa.ArrowException:
+            raise SourceError(
+                f"{self.location.path}: a file is damaged or of a kind that cannot be read; "
+                "write it anew"
+            ) from None
+
+    def _filter(self, where: tuple[str, pa.Array] | None) -> ds.Expression | None:
+        if where is None:
+            return None
+        (column,) = pick_columns([where[0]], self.columns(), self.location.path)
+        values = spell_values(where[1], self._schema.field(column).type)
+        return pc.field(column).cast(values.type).isin(values)

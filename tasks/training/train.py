@@ -1,0 +1,166 @@
+"""Training the policy's model on its training people, and measuring it on the others.
+
+The encoding is declared by the policy; the trainer sees no test person. Where the rows come from
+is decided by the flow; a private model refuses rows that are not record-wise, whatever the policy
+says, by what the vault knows of their stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from expectations.disclosure import Count
+from expectations.errors import Refusal
+from expectations.policy import Policy
+from expectations.treatments import YES_NO, Clip, has_order, public_labels
+from expectations.vocabulary import Use
+from ledgers.evidence import JSON
+from ledgers.stages import Trainable, Trained, Validated
+from tasks.anonymization.generalize import declare_hierarchy
+from tasks.ingestion import RECORD
+from tasks.population import TEST
+from tasks.run import Desk
+from tasks.step import Opened, step
+from tasks.training.models import (
+    Encoding,
+    GroupQuality,
+    ModelDeclaration,
+    build_estimator,
+    evaluate,
+    evaluate_groups,
+)
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+OWN_TYPES: Final = (
+    "tasks.training.encoding.DeclaredEncoder",
+    "tasks.training.private.PrivateLogisticRegression",
+)
+
+
+class Rows(NamedTuple):
+    """Features and labels of some people, row by row."""
+
+    features: pd.DataFrame
+    labels: pd.Series[str]
+
+
+def declare_encoding(policy: Policy) -> Encoding:
+    """Gather what the policy says in public of its features: labels, their order, and ranges."""
+    categories: dict[str, Sequence[str]] = {}
+    ranges: dict[str, tuple[float, float]] = {}
+    ordered: list[str] = []
+    for name in policy.used_as(Use.FEATURE):
+        treatment = policy.treated[name].treatment
+        labels = table_labels(policy, name) or public_labels(treatment, policy.column_type(name))
+        if labels is not None:
+            categories[name] = labels
+        elif isinstance(treatment, Clip):
+            ranges[name] = (treatment.low, treatment.high)
+        if has_order(treatment):
+            ordered.append(name)
+    return Encoding(categories, ranges, ordered)
+
+
+def table_labels(policy: Policy, column: str) -> Sequence[str] | None:
+    """Give every label that a table outlet's recoding can leave in a column it trains on."""
+    assert policy.training is not None
+    outlet = policy.table_outlets.get(policy.training.input)
+    if outlet is None:
+        return None
+    hierarchy = declare_hierarchy(policy, outlet, column, pd.Series(dtype="str"))
+    return list(dict.fromkeys(label for level in hierarchy.labels for label in level))
+
+
+def declare_model(policy: Policy) -> ModelDeclaration:
+    """Give the model that the policy names, with the ε and δ that its outlet promises."""
+    assert policy.training is not None
+    promised = [outlet.promise for outlet in policy.model_outlets.values() if outlet.promise]
+    if not promised:
+        return ModelDeclaration(policy.training.model, policy.training.parameters)
+    parameters = {**policy.training.parameters, "classes": list(YES_NO)}
+    return ModelDeclaration(
+        policy.training.model, parameters, promised[0].epsilon, promised[0].delta
+    )
+
+
+def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
+    """Split de-identified rows into those of the training and of the test people."""
+    assert policy.target is not None
+    target = frame[policy.target].astype("str")
+    known = target.isin(YES_NO)
+    features = frame[list(policy.used_as(Use.FEATURE))]
+    test = frame[TEST].to_numpy(dtype=bool)
+    train_rows, test_rows = (
+        Rows(features[side & known], target[side & known]) for side in (~test, test)
+    )
+    return train_rows, test_rows
+
+
+def fit_model(rows: Rows, policy: Policy) -> Pipeline:
+    """Train the policy's model; Refusal when the training people are all of one class."""
+    if rows.labels.nunique() < 2:
+        raise Refusal("training", "the training people are all of one class; widen the population")
+    pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
+    return pipeline.fit(rows.features, rows.labels)
+
+
+def save_model(pipeline: Pipeline) -> bytes:
+    """Write a fitted pipeline by skops, which holds no code."""
+    import skops.io
+
+    content: bytes = skops.io.dumps(pipeline)
+    return content
+
+
+def load_model(content: bytes) -> Pipeline:
+    """Read what `save_model` wrote in this run."""
+    import skops.io
+
+    return skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
+
+
+def describe_groups(
+    desk: Desk, frame: pd.DataFrame, groups: Sequence[GroupQuality], column: str
+) -> list[JSON]:
+    """Give the model's quality by group, each with its published number of test people."""
+    rows: list[JSON] = []
+    for quality in groups:
+        people = frame.loc[frame[column].astype("str") == quality.group, RECORD].to_numpy(np.uint64)
+        count = Count(len(people), int(people.sum(dtype=np.uint64)))
+        rows.append(asdict(quality) | {"people": str(desk.run.disclosure.publish(count))})
+    return rows
+
+
+@step("Train the model", gives=Trained)
+def train(desk: Desk, data: Opened[Trainable]) -> bytes:
+    """Train on the training people, measure on the test people, overall and by group."""
+    policy = desk.policy
+    declared = declare_model(policy)
+    if declared.epsilon is not None and data.stage is not Validated:
+        raise Refusal("record-wise rows", "a private model cannot be trained on recoded rows")
+    frame = data.frame()
+    training, testing = split_rows(frame, policy)
+    pipeline = fit_model(training, policy)
+    for name, value in asdict(evaluate(pipeline, testing.features, testing.labels)).items():
+        desk.measure(f"utility.{name}", value)
+    if declared.epsilon is not None:
+        desk.measure("privacy.epsilon", float(pipeline[-1].epsilon_spent_))
+        desk.measure("privacy.delta", declared.delta)
+    tested = frame.loc[testing.features.index]
+    for column in policy.used_as(Use.AUDIT):
+        if column in tested:
+            groups = evaluate_groups(
+                pipeline, testing.features, testing.labels, tested[column],
+                policy.population.smallest // 20 or 10,
+            )  # fmt: skip
+            desk.note(
+                "table", f"utility.groups.{column}", describe_groups(desk, tested, groups, column)
+            )
+    return save_model(pipeline)

@@ -1,0 +1,171 @@
+"""What a home promises: one command makes it, whole or not at all, and only its owner reads it."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from expectations.errors import HomeError
+from ledgers import database
+from ledgers.home import Home, home_path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A new home."""
+    return Home.create(tmp_path / "home")
+
+
+def test_everything_in_a_new_home_belongs_to_its_owner_alone(home: Home) -> None:
+    """Folders have mode 0700 and files 0600, whatever the umask."""
+    for path in (home.root, *home.root.rglob("*")):
+        expected = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == expected, path.name
+
+
+def test_making_a_home_twice_keeps_the_first(home: Home) -> None:
+    """A second init changes no key and no setting."""
+    before = {path: path.read_bytes() for path in home.keys.iterdir()}
+    assert Home.create(home.root) == home
+    assert {path: path.read_bytes() for path in home.keys.iterdir()} == before
+
+
+def test_a_new_passphrase_for_an_old_home_is_refused(home: Home) -> None:
+    """Who gives a passphrase is told that the keys are not under it."""
+    with pytest.raises(HomeError, match="under no passphrase"):
+        Home.create(home.root, "correct horse")
+
+
+def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
+    """Init does not build a home over other files."""
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(HomeError, match="not a whole home"):
+        Home.create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("place", ["ledgers.keys.create_keys", "ledgers.database.create_database"])
+def test_a_killed_init_leaves_no_home_and_the_next_makes_one(tmp_path: Path, place: str) -> None:
+    """A home is renamed into place whole; what a dead init built is removed by the next."""
+    module, function = place.rsplit(".", 1)
+    script = (
+        f"import os, sys, pathlib, {module}\nfrom ledgers.home import Home\n"
+        f"{module}.{function} = lambda *_: os._exit(9)\nHome.create(pathlib.Path(sys.argv[1]))"
+    )
+    path = tmp_path / "home"
+    assert subprocess.run([sys.executable, "-c", script, path], check=False).returncode == 9
+    with pytest.raises(HomeError, match="tutela init"):
+        Home.open(path)
+    Home.create(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["home"]
+
+
+def test_two_inits_at_once_make_one_home(tmp_path: Path) -> None:
+    """Both succeed, and the keys of the one that won stay."""
+    script = (
+        "import sys, pathlib\nfrom ledgers.home import Home\n"
+        "home = Home.create(pathlib.Path(sys.argv[1]))\n"
+        "print((home.keys / 'root.key').read_bytes().hex())"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "home")]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = {process.communicate()[0] for process in running}
+    assert [process.returncode for process in running] == [0, 0]
+    assert answers == {(tmp_path / "home/keys/root.key").read_bytes().hex() + "\n"}
+
+
+def test_without_a_home_the_error_names_the_command(tmp_path: Path) -> None:
+    """Only init makes a home; opening one that is absent does not."""
+    with pytest.raises(HomeError, match="tutela init"):
+        Home.open(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "mode"),
+    [(".", 0o750), ("vault", 0o755), ("keys/root.key", 0o640), ("ledger.sqlite", 0o644)],
+    ids=["home", "folder", "key", "ledger"],
+)
+def test_rights_open_to_others_are_refused(home: Home, part: str, mode: int) -> None:
+    """The message gives the command that closes them."""
+    (home.root / part).chmod(mode)
+    with pytest.raises(HomeError, match="chmod"):
+        Home.open(home.root)
+
+
+def test_a_home_of_another_user_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads every folder, so the owner is compared and not only the mode."""
+    monkeypatch.setattr(os, "geteuid", lambda: home.root.stat().st_uid + 1)
+    with pytest.raises(HomeError, match="belongs to user id"):
+        Home.open(home.root)
+
+
+@pytest.mark.parametrize("part", ["keys/operator.pub", "ledger.sqlite", "settings.toml"])
+def test_a_home_with_a_missing_part_is_refused(home: Home, part: str) -> None:
+    """Above all a lost ledger is not replaced by an empty one."""
+    (home.root / part).unlink()
+    with pytest.raises(HomeError, match=part):
+        Home.open(home.root)
+
+
+def test_a_lost_ledger_is_not_made_anew(home: Home) -> None:
+    """A home that was open while its ledger vanished gets an error, not an empty ledger."""
+    home.ledger.unlink()
+    with pytest.raises(HomeError, match="backup"):
+        database.open_database(home)
+    assert not home.ledger.exists()
+
+
+def test_settings_are_read_and_the_environment_wins(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's and Prefect's own variables come before settings.toml."""
+    text = 'mlflow_tracking_uri = "http://a"\nprefect_api_url = "http://b"\n'
+    (home.root / "settings.toml").write_text(text + "disclosure_threshold = 15\n")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://c")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    settings = Home.open(home.root).settings
+    assert (settings.mlflow_tracking_uri, settings.prefect_api_url) == ("http://c", "http://b")
+    assert (settings.disclosure_threshold, settings.database_url) == (15, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("treshold = 3", "unknown: treshold"),
+        ("disclosure_threshold = 1", "2 or more"),
+        ("disclosure_threshold = true", "2 or more"),
+        ("prefect_api_url = 4200", "in quotes"),
+        ("= 1", "not readable"),
+    ],
+    ids=["misspelt", "reveals one person", "not a number", "not text", "not TOML"],
+)
+def test_settings_that_make_no_sense_are_refused(home: Home, text: str, said: str) -> None:
+    """A setting that would be ignored or unsafe is an error."""
+    (home.root / "settings.toml").write_text(text)
+    with pytest.raises(HomeError, match=said):
+        Home.open(home.root)
+
+
+def test_the_home_is_sought_in_the_projects_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder deep in a project the same home is found; TUTELA_HOME comes first."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks/old").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "notebooks/old")
+    monkeypatch.delenv("TUTELA_HOME", raising=False)
+    assert home_path() == tmp_path / ".tutela"
+    monkeypatch.setenv("TUTELA_HOME", "/srv/tutela")
+    assert home_path() == Path("/srv/tutela")
+
+
+def test_finding_a_home_loads_no_heavy_library() -> None:
+    """The command line opens a home before it knows whether it needs a key or a database."""
+    heavy = {"sqlalchemy", "cryptography", "pyarrow", "alembic", "pandas", "numpy"}
+    script = f"import sys, ledgers.home\nprint(sorted({heavy} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert answer.stdout == b"[]\n"
