@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 RANGES: Final = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
 """Into how many equal ranges shares may be cut, the finest first."""
-SHOWN_WORDS: Final = 6
-"""So many declared words are listed; more are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def word(rule: Rule) -> Words:
                 strict=True,
             )
         case ValuesIn(column=column, values=values):
-            shown = f": {', '.join(values)}" if len(values) <= SHOWN_WORDS else ""
+            shown = f": {', '.join(values)}" if len(values) <= 6 else ""
             return Words(
                 f"words of {column}",
                 f"one of {len(values)} declared words{shown}",
@@ -162,9 +160,8 @@ def judge(result: ExpectationValidationResult, threshold: int) -> Check:
     counts = result.result
     if "element_count" not in counts:
         raise UsageError(
-            f"{words.name}: GX could not judge the column by '{words.asked}'; give the column a "
-            "type that the rule fits (numbers for between, words for the others), its lower bound "
-            "first"
+            f"{words.name}: GX could not judge the column by '{words.asked}'; bounds need a column "
+            "of numbers, the lower one first"
         )
     total = counts["element_count"] - (counts.get("missing_count") or 0)
     found = counts["matching_count" if "matching_count" in counts else "unexpected_count"]
@@ -238,8 +235,7 @@ def judge_k(reached: ReachedK, columns: Sequence[str], k: int, outlet: str) -> C
         f"k = {reached.k} in {reached.classes:,} classes",
         CheckVerdict.PASSED if reached.enough else CheckVerdict.REFUSED,
         f"a single class of fewer than {k} people; every row was looked at",
-        "make the columns coarser or leave more people out; after `generalize`, which promises k, "
-        "report the recoding as wrong",
+        "make the columns coarser or leave more people out; the recoding, which promises k, erred",
         outlet,
     )
 
@@ -266,10 +262,13 @@ def validate(frame: pd.DataFrame, suite: ExpectationSuite) -> list[ExpectationVa
     """
     with quiet():
         import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types import base
 
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        # Without a site for documents, which GX would give a temporary folder on the disk.
+        stores = base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+        bars = base.ProgressBarsConfig(globally=False)
+        config = base.DataContextConfig(store_backend_defaults=stores, progress_bars=bars)
+        context = gx.get_context(mode="ephemeral", project_config=config)
         source = context.data_sources.add_pandas("memory")
         try:
             batch = (
@@ -286,13 +285,15 @@ def validate(frame: pd.DataFrame, suite: ExpectationSuite) -> list[ExpectationVa
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence GX: its log quotes values, its warnings are about its own and pandas' code."""
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    """Silence GX: its log quotes values, its warnings are about its own and pandas' code.
+
+    Its loggers set levels of their own, so that only a switch for the whole process holds.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)

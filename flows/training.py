@@ -17,10 +17,9 @@ from tasks.anonymization.generalize import generalize
 from tasks.approval import approve, confirm_consent
 from tasks.attack.attack import attack
 from tasks.consent import filter_consent
+from tasks.delivery import conclude, record, report
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
-from tasks.recording import record
-from tasks.reporting import report
 from tasks.run import Run, open_run
 from tasks.training.train import train
 from tasks.validation import check_table, validate
@@ -65,7 +64,9 @@ def serve(run: Run) -> None:
         collected = collect(permitted)
         selected = select_population(collected)
         rows = validate(deidentify(selected))
-        tables = {name: check_table(generalize(rows, name), name) for name in run.policy.table_outlets}
+        tables = {
+            name: check_table(generalize(rows, name), name) for name in run.policy.table_outlets
+        }
         goods: dict[str, DatasetRef[Releasable]] = {**tables}
         if run.policy.training is not None:
             data = tables.get(run.policy.training.input, rows)
@@ -74,4 +75,4 @@ def serve(run: Run) -> None:
         approved = [approve(item, name) for name, item in goods.items()]
         approved.append(confirm_consent(selected))
     report(record(*approved))
-    run.conclude()
+    conclude(run)

@@ -75,12 +75,12 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _canonical(array: pa.DictionaryArray) -> tuple[pa.Array, pa.Array]:
-    """Give the values in use, sorted and once each, and indices into them as 32-bit numbers."""
+    """Give the values in use in order of appearance, and 32-bit indices into them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     used = array.indices.unique()
-    values = array.dictionary.take(used).unique().sort()
+    values = array.dictionary.take(used).unique()
     places = pc.index_in(array.dictionary, value_set=values)
     return values, pc.take(places, array.indices).cast(pa.int32())
 

@@ -7,12 +7,14 @@ straight to the ledger, so that a crash loses none; exact counts are sealed ther
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
@@ -20,14 +22,16 @@ from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
 from expectations.policy import Location, Policy
 from expectations.policy_file import PolicyFile, read_policy
 from expectations.vocabulary import Verdict
-from ledgers.database import open_database
-from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home import Home
-from ledgers.keys import Keys
-from ledgers.vault import RunVault, Vault
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON, EvidenceLedger
+    from ledgers.keys import Keys
+    from ledgers.vault import RunVault
 
 Observer = Callable[[str, str, float], None]
-"""Told of each step: its title, `started` or `finished`, and its seconds."""
+"""Told of a run's id (`opened`) and each step's title (`started`, `finished`, `failed`), with its
+seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,6 @@ class Run:
         self.ledger.append(self.id, "run", "decision", verdict, body)
         self.outcome.append(error)
 
-    def conclude(self) -> None:
-        """Raise again what ended the deciding steps, once all is on record."""
-        for error in self.outcome:
-            if error is not None:
-                raise error.with_traceback(None) from None
-
 
 @dataclass(frozen=True)
 class Request:
@@ -159,6 +157,11 @@ def open_run(policy: str, *, tables_only: bool = False) -> Iterator[Run]:
 
     Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record.
     """
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+    from ledgers.keys import Keys
+    from ledgers.vault import Vault
+
     file, asked = read_request(policy)
     if tables_only:
         file = replace(file, policy=file.policy.for_tables())
@@ -171,7 +174,10 @@ def open_run(policy: str, *, tables_only: bool = False) -> Iterator[Run]:
     with Vault(home.vault, keys).begin(run_id) as vault:
         ledger.begin(run_id, file.policy.name, run_facts(file, asked, tables_only=tables_only))
         run = Run(run_id, file, now, home, keys, ledger, vault, disclosure, asked.observe)
+        if flow_run := prefect_flow_run():
+            ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
         _current.append(run)
+        run.observe(run_id, "opened", 0.0)
         try:
             yield run
         finally:
@@ -188,6 +194,17 @@ def run_facts(file: PolicyFile, asked: Request, *, tables_only: bool) -> dict[st
         "code": code_version(),
         "tables_only": tables_only,
     }
+
+
+def prefect_flow_run() -> dict[str, JSON] | None:
+    """Give the Prefect flow run that is under way here, if any; Prefect is not imported for it."""
+    module = sys.modules.get("prefect.context")
+    context = module.FlowRunContext.get() if module else None
+    if context is None or context.flow_run is None:
+        return None
+    api = os.environ.get("PREFECT_API_URL", "")
+    page = f"{api.removesuffix('/api')}/runs/flow-run/{context.flow_run.id}" if api else None
+    return {"id": str(context.flow_run.id), "url": page}
 
 
 def code_version() -> str:

@@ -10,7 +10,6 @@ built on first call with the options that keep data out of Prefect; elsewhere it
 from __future__ import annotations
 
 import inspect
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from expectations.errors import VaultError
 from ledgers.run_vault import RunVault
 from ledgers.stages import MARKERS, DatasetRef, Reached
 from tasks.airlock import run_inside
-from tasks.run import Desk, Run, current_run
+from tasks.run import Desk, Run, current_run, prefect_flow_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,14 +146,20 @@ class Step(Generic[G]):
 
     def __call__(self, *data: DatasetRef[Reached] | str) -> DatasetRef[G] | None:
         """Run the step: as a Prefect task inside a flow, by itself elsewhere."""
-        return self.task(*data) if _inside_a_flow() else self.execute(*data)
+        return self.task(*data) if prefect_flow_run() else self.execute(*data)
 
     def execute(self, *data: DatasetRef[Reached] | str) -> DatasetRef[G] | None:
         """Open, run inside the airlock, store, and note; knows no Prefect."""
         run = current_run()
         run.observe(self.title, "started", 0.0)
         start = time.perf_counter()
-        reached = run_inside(self.__name__, lambda: self._work(run, data), run.keys.seal_incident)
+        try:
+            reached = run_inside(
+                self.__name__, lambda: self._work(run, data), run.keys.seal_incident
+            )
+        except BaseException:
+            run.observe(self.title, "failed", time.perf_counter() - start)
+            raise
         seconds = time.perf_counter() - start
         desk = Desk(run, self.__name__)
         desk.note("duration", self.__name__, round(seconds, 3))
@@ -216,9 +221,3 @@ class Step(Generic[G]):
 
 
 PREFECT_TAGS: Final = ("tutela",)
-
-
-def _inside_a_flow() -> bool:
-    """Whether a Prefect flow runs here; Prefect is not imported to find out."""
-    context = sys.modules.get("prefect.context")
-    return context is not None and context.FlowRunContext.get() is not None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, date, datetime
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +20,7 @@ from expectations.errors import SourceError
 from expectations.policy import ExampleData
 from expectations.vocabulary import ConsentStatus, Purpose
 from tasks.sources import Part, Source, open_source
-from tasks.sources.examples import nhanes
+from tasks.sources.examples import _PARTS, nhanes
 from tasks.sources.examples.consent_history import give_probability
 
 Name = Literal["nhanes", "notes", "registry"]
@@ -77,7 +79,12 @@ def test_the_survey_parses_only_the_named_columns(monkeypatch: pytest.MonkeyPatc
     example("nhanes").read(["patient_number"])  # what is made up is made once, from age and sex
     asked: list[list[str]] = []
     survey = nhanes._read_survey
-    monkeypatch.setattr(nhanes, "_read_survey", lambda n: (asked.append(list(n)), survey(n))[1])
+
+    def spy(columns: list[str]) -> pa.Table:
+        asked.append(columns)
+        return survey(columns)
+
+    monkeypatch.setattr(nhanes, "_read_survey", spy)
     example("nhanes").read(["Gender", "phone"], where=("patient_number", pa.array(["P-017914"])))
     example("nhanes").read(["patient_number"])
     assert asked == [["Gender"], []]
@@ -93,7 +100,7 @@ def test_made_up_identifiers_are_unique_and_complete() -> None:
 def test_patient_numbers_do_not_follow_the_survey_order() -> None:
     """Sorting by the number tells nothing of SEQN."""
     numbers = [person["patient_number"] for person in read("nhanes", "patient_number")]
-    ahead = sum(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+    ahead = sum(a < b for a, b in pairwise(numbers))
     assert 0.45 < ahead / len(numbers) < 0.55
 
 
@@ -132,7 +139,7 @@ def test_nobody_consents_to_marketing_but_some_once_did() -> None:
 
 
 def test_consent_follows_the_documented_chances() -> None:
-    """In each group that the formula tells apart, the share is its chance within four deviations."""
+    """In each group that the formula tells apart, the share is near its chance."""
     valid = find_valid(RESEARCH, datetime(2026, 1, 1, tzinfo=UTC))
     groups: dict[float, list[bool]] = {}
     for person in find_adults():
@@ -182,7 +189,6 @@ def test_notes_quote_identifiers_that_the_columns_hold() -> None:
     assert len(patients) == len({p["patient_id"] for p in patients}) == 600
     for column in ("phone", "e_mail", "mrn"):
         assert sum(p[column] in p["note"] for p in patients) > 100
-    assert len({p["note"] for p in patients}) == 600 or len({p["note"] for p in patients}) > 550
     assert {p["consent"] for p in patients} == {"yes", "no", "Yes", "pending", None}
 
 
@@ -234,15 +240,14 @@ def test_an_example_says_which_parts_it_has() -> None:
 
 def test_every_process_makes_the_same_data() -> None:
     """The data depend on the seed alone, not on the process or on what was made before."""
-    digest = (
-        "import hashlib, pathlib; from tasks.sources.examples import _PARTS\n"
-        "print([hashlib.sha256(repr(s.read(s.columns()[:10]).to_pydict()).encode()).hexdigest()"
-        " for s in {order}(list(_PARTS.values()))])"
+    code = (
+        "import hashlib; from tasks.sources.examples import _PARTS\n"
+        "for source in reversed(_PARTS.values()):\n"
+        "    held = source.read(source.columns()[:10]).to_pydict()\n"
+        "    print(hashlib.sha256(repr(held).encode()).hexdigest())"
     )
-    made = [
-        subprocess.run(
-            [sys.executable, "-c", digest.format(order=order)], check=True, capture_output=True
-        ).stdout.decode()
-        for order in ("list", "list")
-    ]
-    assert made[0] == made[1]
+    made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    here = [source.read(source.columns()[:10]).to_pydict() for source in reversed(_PARTS.values())]
+    digests = [hashlib.sha256(repr(held).encode()).hexdigest() for held in here]
+    assert made.stdout.split() == digests
+    assert len(set(digests)) == 5

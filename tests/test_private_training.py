@@ -216,4 +216,6 @@ def test_a_group_under_the_minimum_size_is_not_shown() -> None:
     shown = evaluate_groups(pipeline.fit(people, target), people, target, groups)
     assert [group.group for group in shown] == ["b", "missing"]
     assert [group.auc for group in shown] == [1.0, 1.0]
+    of_one_kind = evaluate_groups(pipeline, people, target, people["age"])
+    assert [group.auc for group in of_one_kind] == [None, None]
     assert shown[0].selection_rate == 0.5

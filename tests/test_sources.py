@@ -1,4 +1,4 @@
-"""A source gives the columns that are asked for, of the people that are asked for, and says no more."""
+"""A source gives the columns and people that are asked for, and its errors quote nobody."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import ServiceError, SourceError, UsageError
@@ -26,7 +27,7 @@ from tasks.sources import csv_file, location_of, open_source, sql_table
 from tasks.sources.conversion import convert
 
 PEOPLE = [("1", "Ada", "36"), ("2", "Bao", ""), ("3", "Cem", "51")]
-SECRET = "Vxq7Kestrel"  # noqa: S105  # a planted value, not a password
+SECRET = "Vxq7Kestrel"
 
 
 def write(folder: Path, content: bytes, **options: Any) -> csv_file.CsvSource:
@@ -107,14 +108,15 @@ def test_csv_makes_values_of_the_named_columns_only(
 ) -> None:
     """The parser itself is told the names, and told them whenever it runs."""
     asked: list[list[str]] = []
-    options = csv_file.pv.ConvertOptions
+    options = pv.ConvertOptions
 
     def spy(**given_options: Any) -> Any:
         asked.append(given_options["include_columns"])
         return options(**given_options)
 
-    monkeypatch.setattr(csv_file.pv, "ConvertOptions", spy)
+    monkeypatch.setattr(pv, "ConvertOptions", spy)
     table("csv", tmp_path).read(["age"], where=("id", pa.array(["1"])))
+    table("csv", tmp_path).read([])
     assert asked == [["age", "id"]]
 
 
@@ -165,9 +167,9 @@ def test_a_malformed_csv_is_refused_without_quoting_it(
     content: bytes, options: dict[str, str], said: str, tmp_path: Path
 ) -> None:
     """The error names the file, the place and the count; it and its chain hold no value."""
+    source = write(tmp_path, content, **options)
     with pytest.raises(SourceError, match=f"^people.csv: .*{said}") as caught:
-        source = write(tmp_path, content, **options)
-        source.read(source.columns())
+        source.read(["id"])
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -196,6 +198,7 @@ def test_rows_keep_their_order_over_many_blocks(
 fields = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 5), fields, fields), max_size=8),
     ids=st.sets(st.integers(0, 5)),
@@ -254,7 +257,7 @@ def test_parquet_files_of_different_schemas_are_refused(tmp_path: Path) -> None:
     """A column that changes its type between files is named."""
     pq.write_table(pa.table({"id": [1], "a": [1]}), tmp_path / "p1.parquet")
     pq.write_table(pa.table({"id": [1], "a": ["1"]}), tmp_path / "p2.parquet")
-    with pytest.raises(SourceError, match="p2.parquet and p1.parquet differ in column 'a'"):
+    with pytest.raises(SourceError, match=r"p2\.parquet and p1.parquet differ in column 'a'"):
         open_source(location_of("p*.parquet"), tmp_path).columns()
 
 
@@ -269,7 +272,7 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("held", "wanted"),
     [
-        (pa.array([1.0, None, 2.5]), ["1", "2.5", "1.0"]),
+        (pa.array([1.0, None, 2.5, 7.0]), ["1.0", "2.5", "7"]),
         (pa.array(["1", "x", None]), ["1", "y"]),
         (pa.array(["a", "b", "a"]).dictionary_encode(), ["a"]),
         (pa.array([2**63 - 1, 5, 6]), [str(2**63 - 1), "05", str(2**63)]),
@@ -305,7 +308,8 @@ def test_sql_names_only_what_was_asked_and_binds_the_people(tmp_path: Path) -> N
 def test_sql_reads_many_people_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More people than a statement may bind are all read, once each."""
     monkeypatch.setattr(sql_table, "VALUES", 2)
-    read = table("sql", tmp_path).read(["id"], where=("id", pa.array(["1", "2", "3"])))
+    twice = pa.array(["1", "2", "3", "1"])
+    read = table("sql", tmp_path).read(["id"], where=("id", twice))
     assert sorted(read["id"].to_pylist()) == [1, 2, 3]
 
 
@@ -367,7 +371,7 @@ def test_a_database_that_is_away_is_a_service_error(
         raise sa.exc.OperationalError("select", None, OSError(SECRET))
 
     monkeypatch.setattr(type(source._engine), "connect", fail)
-    with pytest.raises(ServiceError, match="cannot be reached .OSError") as caught:
+    with pytest.raises(ServiceError, match=r"cannot be reached .OSError") as caught:
         source.columns()
     assert SECRET not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -401,7 +405,7 @@ def test_a_location_is_known_by_its_text(text: str, location: object) -> None:
 @pytest.mark.parametrize("text", ["people", "people.xlsx", "sqlite:///x.db", "sqlite:///x.db#"])
 def test_an_unknown_location_is_a_usage_error(text: str) -> None:
     """What is neither a known file nor a database's table is refused."""
-    with pytest.raises(UsageError, match="DATABASE-URL#table"):
+    with pytest.raises(UsageError, match=r"DATABASE-URL#table"):
         location_of(text)
 
 
@@ -470,6 +474,7 @@ def test_all_misfitting_columns_are_named_at_once_and_no_value() -> None:
     assert "'b'" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False)))
 def test_numbers_survive_being_text(values: list[float | None]) -> None:
     """A double written in its shortest text is read back as the same double."""
@@ -477,6 +482,7 @@ def test_numbers_survive_being_text(values: list[float | None]) -> None:
     assert convert(text, {"x": ColumnType.NUMBER})["x"].to_pylist() == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.dates()))
 def test_dates_survive_being_text(values: list[date | None]) -> None:
     """Every date of the calendar is read back."""

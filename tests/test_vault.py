@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -113,7 +115,7 @@ def test_the_wrong_stage_is_refused(run: RunVault) -> None:
     """The message says which stage the data has reached and which was needed."""
     ref = run.store(Roster, PEOPLE)
     with pytest.raises(VaultError, match="'roster', and 'permitted' is needed"):
-        run.load(ref, Permitted)  # type: ignore[misc]  # the attack
+        run.load(cast("DatasetRef[Permitted]", ref), Permitted)
 
 
 def test_a_promoted_data_set_has_both_stages_by_two_references(run: RunVault) -> None:
@@ -123,7 +125,7 @@ def test_a_promoted_data_set_has_both_stages_by_two_references(run: RunVault) ->
     assert validated.digest == collected.digest
     assert run.load(validated, Validated).to_table().equals(PEOPLE)
     with pytest.raises(VaultError, match="'validated' is needed"):
-        run.load(collected, Validated)  # type: ignore[misc]  # the attack
+        run.load(cast("DatasetRef[Validated]", collected), Validated)
     for earlier in (Collected, Validated):
         with pytest.raises(VaultError, match="does not come after"):
             run.promote(validated, earlier)
@@ -178,7 +180,7 @@ def test_a_manifest_cannot_stand_in_for_another(vault: Vault, run: RunVault) -> 
     names = [ref.uri.removeprefix("run-1/") + ".manifest" for ref in (validated, roster)]
     shutil.copy(folder / names[0], folder / names[1])
     with pytest.raises(VaultError, match="issued no such reference"):
-        run.load(roster, Validated)  # type: ignore[misc]  # the attack
+        run.load(cast("DatasetRef[Validated]", roster), Validated)
 
 
 @pytest.mark.parametrize("place", [0, 0.5, 1], ids=["beginning", "middle", "end"])
@@ -253,6 +255,19 @@ def test_a_living_run_is_not_swept(home: Home, vault: Vault, run: RunVault) -> N
         assert process.communicate()[0] == "[] run-1\n"
     assert vault.sweep() == []
     assert run.load(ref, Roster).to_table().equals(PEOPLE)
+
+
+def test_a_run_that_closes_during_a_sweep_is_not_called_dead(
+    vault: Vault, run: RunVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is gone before its lock is free."""
+
+    def closing(_entry: Path) -> bool:
+        run.close()
+        return False
+
+    monkeypatch.setattr("ledgers.vault._is_held", closing)
+    assert vault.sweep() == []
 
 
 def test_whatever_a_crash_left_is_swept(vault: Vault, tmp_path: Path) -> None:
@@ -355,7 +370,8 @@ def test_a_full_disk_says_so_and_leaves_no_half_file(home: Home) -> None:
 def test_a_run_writes_no_core_dump(home: Home) -> None:
     """A crash of the process must not put its memory, and so its key, onto the disk."""
     script = (
-        "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "import resource\nhard = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))\n"
         "with vault.begin('run-1'): print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
     )
     with start(home, script) as process:
@@ -418,6 +434,14 @@ def test_the_digest_does_not_see_the_layout(table: pa.Table, place: int) -> None
     other = cut(table, place)
     assert other.to_pydict() == table.to_pydict()
     assert digest_table(b"key", other) == digest_table(b"key", table)
+    sliced = pa.concat_tables([table, table]).combine_chunks().slice(len(table))
+    assert digest_table(b"key", sliced) == digest_table(b"key", table)
+
+
+def test_the_digest_does_not_see_what_lies_under_a_null() -> None:
+    """A value that was masked out is not part of the content."""
+    masked = pa.table({"a": pa.array(np.array([1.0, 5.0]), mask=np.array([False, True]))})
+    assert digest_table(b"key", masked) == digest_table(b"key", pa.table({"a": [1.0, None]}))
 
 
 @given(one=tables(), other=tables())

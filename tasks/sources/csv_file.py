@@ -59,17 +59,23 @@ class CsvSource:
 
     def columns(self) -> tuple[str, ...]:
         """Give the header's names; raise SourceError if there is none or a name is repeated."""
-        try:
-            with self._path.open(encoding=self._codec, newline="") as file:
-                names = next(csv.reader(file, delimiter=self.location.separator, strict=True), None)
-        except OSError as error:
-            raise explain_unreadable(error, self._place, self._path) from None
-        except (UnicodeError, csv.Error):
+        names = self._read_header()
+        if names is None:
             self._check_text()
-            raise SourceError(f"{self._place}: the header cannot be read; mend the file") from None
+            raise SourceError(f"{self._place}: the header cannot be read; mend the file")
         if not names:
             raise SourceError(f"{self._place}: the file is empty; its first line must be a header")
         return check_header(names, self._place)
+
+    def _read_header(self) -> list[str] | None:
+        """Give the fields of the first row, or None if they are malformed."""
+        try:
+            with self._path.open(encoding=self._codec, newline="") as file:
+                return next(csv.reader(file, delimiter=self.location.separator, strict=True), [])
+        except OSError as error:
+            raise explain_unreadable(error, self._place, self._path) from None
+        except (UnicodeError, csv.Error):  # explained outside, where no cause quotes the file
+            return None
 
     def read(
         self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None

@@ -29,12 +29,12 @@ def spell(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def spell_values(values: pa.Array, like: pa.DataType) -> pa.Array:
-    """Give texts as values that a column of type `like` is compared with, once cast to theirs.
+    """Give texts, once each, as values that a column of type `like`, cast to theirs, may equal.
 
     Texts that spell no number are left out for a numeric column; for any other column the texts
     themselves are given, and the column is to become text.
     """
-    text = pc.drop_null(pc.cast(values, pa.string()))
+    text = pc.unique(pc.drop_null(pc.cast(values, pa.string())))
     if pa.types.is_integer(like) and like != pa.uint64():
         return _integers(text)
     if pa.types.is_floating(like) or (pa.types.is_decimal(like) and like.scale > 0):

@@ -36,14 +36,12 @@ class ParquetSource:
     @cached_property
     def _files(self) -> list[Path]:
         path = self.folder / self.location.path
-        found = (
-            [path]
-            if is_file(path, self.location.path)
-            else [Path(p) for p in glob(str(path), recursive=True)]
-        )  # noqa: PTH207  # pathlib's glob takes no absolute pattern
+        if is_file(path, self.location.path):
+            return [path]
+        found = sorted(glob(str(path), recursive=True))  # noqa: PTH207  # pathlib's is relative
         if not found:
             raise SourceError(f"{self.location.path}: no file is there; check the path")
-        return sorted(found)
+        return [Path(name) for name in found]
 
     @cached_property
     def _schema(self) -> pa.Schema:

@@ -1,0 +1,205 @@
+"""The command line: `tutela init | check | run | report | incident show | prefect | mlflow`.
+
+Results go to standard output, everything else to standard error. The exit status says how it
+ended: 0 done and true, 1 refused by a check, 2 the input or usage is wrong, 3 something broke.
+Heavy libraries are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from expectations.errors import ServiceError, TutelaError
+
+if TYPE_CHECKING:
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+app = typer.Typer(
+    name="tutela",
+    help="Machine-learning pipelines over personal data in which the privacy policy is the "
+    "pipeline.\n\nExit status: 0 done and true, 1 refused by a check, 2 the input or usage is "
+    "wrong, 3 something broke.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+incident_app = typer.Typer(
+    help="Errors whose text may quote people's data, sealed to the operator.",
+    no_args_is_help=True,
+)
+app.add_typer(incident_app, name="incident")
+
+PolicyArgument = Annotated[
+    str, typer.Argument(metavar="POLICY", help="A policy's file, or the name of an example.")
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="FILE",
+        help="Read the people from here: a .csv, .tsv or .parquet file, or URL#table.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
+
+
+@app.command(epilog="Example: tutela init")
+def init(
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for a passphrase to wrap the keys with.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a home here: vault, ledgers, keys, and the stores of MLflow and Prefect."""
+    from deployments.prefect_server import prepare, set_environment
+    from ledgers.home import Home, home_path
+
+    secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)\
+        if passphrase else None  # fmt: skip
+    home = Home.create(home_path(), secret)
+    set_environment(home)
+    say("preparing Prefect's database (some ten seconds, once)")
+    prepare(home)
+    protected = "wrapped by your passphrase" if secret else "in files that you alone can read"
+    answer(
+        {"home": str(home.root), "keys": protected},
+        f"{home.root} is ready; its keys are {protected}.",
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: tutela check diabetes")
+def check(policy: PolicyArgument, source: SourceOption = None, as_json: JsonOption = False) -> None:
+    """Say, without reading a person's data, what a policy would read, do and promise."""
+    from deployments.plan import describe_plan, plan_json
+    from deployments.request import checked_request
+
+    file, there = checked_request(policy, source)
+    answer(plan_json(file, there), describe_plan(file, there), as_json=as_json)
+
+
+@app.command(epilog="Example: tutela run diabetes --source people.csv")
+def run(
+    policy: PolicyArgument,
+    source: SourceOption = None,
+    tables_only: Annotated[
+        bool, typer.Option("--tables-only", help="Release the tables; train no model.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a policy: read whom it may, check every promise, hand over what passed."""
+    from deployments.launch import launch
+    from deployments.request import checked_request
+
+    file, _ = checked_request(policy, source)
+    home, keys = opened_home()
+    try:
+        outcome = launch(home, keys, file, source, tables_only=tables_only)
+    except KeyboardInterrupt:
+        raise ServiceError("stopped; nothing was handed over") from None
+    answer(outcome.as_json, outcome.screen, as_json=as_json)
+    if outcome.error is not None:
+        raise outcome.error
+
+
+@app.command(epilog="Example: tutela report 20261124")
+def report(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run's id or how it begins.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run found and where its report is; without RUN, list the runs."""
+    from deployments.screen import describe_run, list_runs
+
+    home, keys = opened_home()
+    found, text = describe_run(home, keys, run_id) if run_id else list_runs(home, keys)
+    answer(found, text, as_json=as_json)
+
+
+@incident_app.command("show", epilog="Example: tutela incident show 5f2c9a")
+def incident_show(
+    incident: Annotated[str, typer.Argument(metavar="ID", help="As the error message gave it.")],
+) -> None:
+    """Open the full text of an error; it may quote people's data, so mind who looks on."""
+    _, keys = opened_home()
+    typer.echo(keys.open_incident(incident))
+
+
+@app.command(epilog="Example: tutela prefect")
+def prefect() -> None:
+    """Open this home's Prefect server with its pages, until Ctrl-C."""
+    from deployments.prefect_server import serve_prefect, set_environment
+
+    home, _ = opened_home()
+    set_environment(home)
+    serve_prefect(home)
+
+
+@app.command(epilog="Example: tutela mlflow")
+def mlflow() -> None:
+    """Open MLflow's pages on this home's store, until Ctrl-C."""
+    from deployments.prefect_server import serve_mlflow, set_environment
+
+    home, _ = opened_home()
+    set_environment(home)
+    serve_mlflow(home)
+
+
+def opened_home() -> tuple[Home, Keys]:
+    """Open the home and finish what earlier processes left there, saying so."""
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+    home = Home.open()
+    keys = Keys.open(home)
+    if has_leftovers(home):
+        from deployments.launch import finish_leftovers
+
+        for sentence in finish_leftovers(home, keys):
+            say(sentence)
+    return home, keys
+
+
+def has_leftovers(home: Home) -> bool:
+    """Whether an earlier process may have left something: told from the folders alone, quickly."""
+    return any(any(place.iterdir()) for place in (home.vault, home.outbox))
+
+
+def answer(found: object, text: str, *, as_json: bool) -> None:
+    """Print a result: for people, or as one JSON object."""
+    typer.echo(json.dumps(found, indent=2) if as_json else text)
+
+
+def say(sentence: str) -> None:
+    """Tell the person at the terminal something that is not the result."""
+    typer.echo(sentence, err=True)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status; no traceback for what was foreseen."""
+    try:
+        app()
+    except TutelaError as error:
+        fail(error)
+    sys.exit(0)
+
+
+def fail(error: TutelaError) -> NoReturn:
+    """Say what was wrong and exit with its status; as JSON where that was asked for."""
+    if "--json" in sys.argv:
+        found = {"error": type(error).__name__, "message": str(error)}
+        typer.echo(json.dumps(found | {"exit_status": error.exit_status}), err=True)
+    else:
+        say(f"tutela: {error}")
+    sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

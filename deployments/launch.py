@@ -1,0 +1,86 @@
+"""Launching a run from the command line: the server, the flow, progress, and what came of it.
+
+The flow is given a policy's name and nothing else, since Prefect stores what it is given; paths and
+sources wait in this process (`tasks.run.request`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deployments.prefect_server import ensure_server, mark_crashed, set_environment
+from deployments.progress import Progress
+from deployments.screen import describe_run
+from expectations.errors import TutelaError
+from expectations.policy_file import PolicyFile
+from ledgers.evidence import JSON
+from ledgers.home import Home
+from ledgers.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: the screen, the same as plain values, and what ended it, if anything."""
+
+    screen: str
+    as_json: JSON
+    error: TutelaError | None
+
+
+def launch(
+    home: Home, keys: Keys, file: PolicyFile, source: str | None, *, tables_only: bool
+) -> Outcome:
+    """Run a checked policy in this process under this home's Prefect server."""
+    from deployments.request import location_given
+    from tasks.run import Request, request
+
+    set_environment(home)
+    os.environ["TUTELA_HOME"] = str(home.root)
+    with Progress() as progress, served(home, progress.tell):
+        from flows.training import release_tables, train_and_release
+
+        located = location_given(source) if source else None
+        name = request(Request(str(file.path), located, progress.step))
+        flow = release_tables if tables_only else train_and_release
+        error = run_flow(lambda: flow(name))
+    run_id = progress.run_id
+    if run_id is None:
+        assert error is not None
+        raise error
+    found, screen = describe_run(home, keys, run_id)
+    return Outcome(screen, found, error)
+
+
+def run_flow(flow: Callable[[], None]) -> TutelaError | None:
+    """Call a flow and give what ended it."""
+    try:
+        flow()
+    except TutelaError as error:
+        return error
+    return None
+
+
+@contextmanager
+def served(home: Home, tell: Callable[[str], None]) -> Iterator[None]:
+    """Have a Prefect server while a run is under way; one that was standing before stays."""
+    with ensure_server(home, progress=tell):
+        yield
+
+
+def finish_leftovers(home: Home, keys: Keys) -> list[str]:
+    """Complete what earlier processes left, and mark their flow runs as crashed."""
+    set_environment(home)
+    from tasks.delivery import complete_runs
+
+    completed = complete_runs(home, keys)
+    crashed = [run.crashed for run in completed if run.crashed]
+    if crashed:
+        mark_crashed(home, crashed)
+    return [run.said for run in completed]

@@ -1,0 +1,253 @@
+"""The Prefect server that a home uses, and the pages of Prefect and MLflow.
+
+Prefect runs nothing without a server. Unless the settings or `PREFECT_API_URL` name one, a home
+has its own, on 127.0.0.1, and two file locks say all about it. The server holds one on its note
+(`server.json`: pid and port), so a note that nobody holds is a dead server's, after a kill or a
+power cut too. Every command that uses it shares the other (`server.users`); the server tries for
+it alone, and ends when it gets it. So it outlives no command, however that one ended, and none
+takes it away from another.
+
+What it does not know: flows, runs and their data. What it does not protect against: whoever has
+an account on this machine can reach 127.0.0.1, and Prefect's server knows no users unless
+`PREFECT_SERVER_API_AUTH_STRING` (with `PREFECT_API_AUTH_STRING`) is set. Pages of other origins
+are kept out. The locks hold within one machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from expectations.errors import HomeError, ServiceError
+from ledgers.home import Home
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+Progress = Callable[[str], None]
+"""Told one line for a person."""
+
+START_LIMIT: Final = 120.0
+"""Seconds that a start may take: a cold one took 12 to 33 s on two busy cores."""
+
+# Refused when set otherwise. They are set even where Prefect has the same default, because a
+# variable wins over the prefect.toml, .env and pyproject.toml of the folder one stands in.
+REQUIRED: Final = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": ("false", "the server and its pages would report home"),
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": ("false", "runs would be reported"),
+    "MLFLOW_DISABLE_TELEMETRY": ("true", "MLflow would report home"),
+    "DO_NOT_TRACK": ("true", "libraries would report home"),
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": ("false", "results would be pickled to the disk"),
+    "PREFECT_TASKS_DEFAULT_PERSIST_RESULT": ("false", "results would be pickled to the disk"),
+    "PREFECT_LOGGING_LOG_PRINTS": ("false", "what a library prints would go to the server"),
+    "PREFECT_LOGGING_EXTRA_LOGGERS": ("", "what a library logs would go to the server"),
+}
+DEFAULTS: Final = {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # The console stays free for our own progress; the server still gets the log of each run.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_COLORS": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+SAME: Final = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false"}
+
+# Locks and children live as long as this process.
+_shared: Final[dict[Path, int]] = {}
+_children: Final[dict[Path, subprocess.Popen[bytes]]] = {}
+
+
+def set_environment(home: Home) -> None:
+    """Make Prefect and MLflow quiet and at home; call it before either is imported.
+
+    The API that the settings or `PREFECT_API_URL` name is kept. Raises HomeError for a variable
+    that would put data on the disk or send anything out, and for an API that cannot be used.
+    """
+    for name, (needed, why) in REQUIRED.items():
+        found = os.environ.get(name, needed).strip().lower()
+        if SAME.get(found, found) != needed:
+            raise HomeError(f"{name} is set so that {why}: unset it")
+    if url := home.settings.prefect_api_url:
+        _check_api_url(url)
+        os.environ["PREFECT_API_URL"] = url
+    os.environ.update({name: needed for name, (needed, _) in REQUIRED.items()})
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    os.environ["PREFECT_HOME"] = str(home.prefect)
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if "127.0.0.1" not in direct.split(","):
+        os.environ["no_proxy"] = f"{direct},127.0.0.1".lstrip(",")
+
+
+def _check_api_url(url: str) -> None:
+    """Refuse what is no address, and Prefect Cloud, which would learn of every run."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HomeError(f'PREFECT_API_URL is "{url}": write http://HOST:PORT/api')
+    if f".{parts.hostname}".endswith(".prefect.cloud"):
+        raise HomeError(
+            "PREFECT_API_URL names Prefect Cloud, where another company would see the policies, "
+            "times and verdicts of your runs: name a server of your own, or unset it"
+        )
+
+
+def running(home: Home) -> str | None:
+    """Give the API address of this home's own server if it is alive and answers."""
+    url = _noted_url(home)
+    return url if url and _answers(url) else None
+
+
+def ensure_server(home: Home, *, progress: Progress) -> str:
+    """Give the address of an API that answers: the named one, else this home's own, started.
+
+    Raises ServiceError within seconds for a named API, after two minutes for the own one.
+    """
+    url = start_server(home, progress=progress)
+    wait_for_server(home, progress=progress)
+    return url
+
+
+def start_server(home: Home, *, progress: Progress) -> str:
+    """Give the address of the API to use, and set it for this process; it may not answer yet.
+
+    The home's own server is started unless it runs. From now on Prefect may be imported, and
+    other work done, while it starts; `wait_for_server` ends the wait. Raises ServiceError.
+    """
+    url = _named_url(home)
+    if url is None:
+        _use(home)
+        if _noted_url(home) is None:
+            progress("starting this home's Prefect server")
+        url = _await(home, lambda: _noted_url(home))
+    os.environ["PREFECT_API_URL"] = url
+    return url
+
+
+def wait_for_server(home: Home, *, progress: Progress) -> None:
+    """Return when the API that `start_server` gave answers; raises ServiceError if it does not."""
+    url = _named_url(home)
+    if url is None:
+        began = time.monotonic()
+        _await(home, lambda: running(home))
+        progress(f"Prefect's server answers (waited {time.monotonic() - began:.0f} s)")
+    elif not _answers(url):
+        raise ServiceError(
+            f"no Prefect API answers at {url}: start that server, correct the address (it ends "
+            "with /api), or unset PREFECT_API_URL and prefect_api_url to use this home's own"
+        )
+
+
+def leave_server(home: Home) -> None:
+    """Stop using this home's server, as the end of the process does; the last to leave ends it."""
+    descriptor = _shared.pop(home.root, None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def stop_server(home: Home) -> bool:
+    """End this home's server though others may use it; False if none was running."""
+    pid = _note(home).get("pid")
+    if pid is None:
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        limit = time.monotonic() + 10
+        while time.monotonic() < limit:
+            if not _is_held(home):
+                return True
+            time.sleep(0.1)
+    raise ServiceError(f"the Prefect server of this home (process {pid}) does not end")
+
+
+def prepare(home: Home) -> None:
+    """Let Prefect make its database, in the background: some 10 s off the first run.
+
+    A server is started that nobody uses, so that it ends when it is ready. A run that comes
+    meanwhile takes it over; a failure shows there.
+    """
+    if _named_url(home) is None and not _is_held(home):
+        _spawn(home)
+
+
+def serve_prefect(home: Home, *, announce: Progress) -> None:
+    """Hold this home's server, tell the address of its pages, and stay until interrupted."""
+    url = ensure_server(home, progress=announce)
+    announce(f"Prefect's pages: {url.removesuffix('/api')} (PREFECT_API_URL={url})")
+    if _named_url(home) is not None:
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        while _is_held(home):
+            time.sleep(1)
+    leave_server(home)
+
+
+def serve_mlflow(home: Home, *, announce: Progress) -> None:
+    """Show the home's MLflow store at 127.0.0.1 until interrupted.
+
+    Where the settings name a tracking server, only its address is told. Raises ServiceError.
+    """
+    named = home.settings.mlflow_tracking_uri
+    if named and named.startswith("http"):
+        announce(f"MLflow's pages: {named}")
+        return
+    with _listen(5000) as free:
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+        "--backend-store-uri", named or f"sqlite:///{home.mlflow / 'mlflow.db'}",
+        "--default-artifact-root", str(home.mlflow / "artifacts"), "--workers", "1",
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    with _child(command, home.mlflow) as server, contextlib.suppress(KeyboardInterrupt):
+        while not _answers(url, says=b"OK"):
+            if server.poll() is not None:
+                raise ServiceError(f"MLflow's server ended: see {home.mlflow / 'server.log'}")
+            time.sleep(0.2)
+        announce(f"MLflow's pages: {url}")
+        server.wait()
+
+
+def mark_crashed(flow_run_ids: Sequence[str]) -> None:
+    """Set the flow runs of killed processes, and their unfinished tasks, to Crashed.
+
+    Runs that ended in order, and those that the server does not know, are left. `PREFECT_API_URL`
+    must be set.
+    """
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.states import Crashed
+
+    ids = [UUID(run) for run in flow_run_ids]
+    if not ids:
+        return
+    runs = FlowRunFilter(id=FlowRunFilterId(any_=ids))
+    crashed: Callable[[], object] = lambda: Crashed(message="the process of this run was killed")
+    with get_client(sync_client=True) as client:
+        for task in client.read_task_runs(flow_run_filter=runs):
+            if task.state is None or not task.state.is_final():
+                client.set_task_run_state(task.id, crashed(), force=True)
+        for run in client.read_flow_runs(flow_run_filter=runs):
+            if run.state is None or not run.state.is_final():
+                client.set_flow_run_state(run.id, crashed(), force=True)
+
+
+def flow_run_link(api_url: str, flow_run_id: str) -> str:
+    """Give the address of a flow run's page."""
+    return f"{api_url.removesuffix('/api')}/runs/flow-run/{flow_run_id}"

@@ -1,0 +1,144 @@
+"""What a run came to, on one screen in plain words, at most 80 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+    from tasks.published import Figure, OutletSummary, Quality, Summary
+
+WIDTH: Final = 80
+WORDS: Final = {
+    "passed": "Passed: every promise was checked and held.",
+    "refused": "Refused: a check said no, so nothing left.",
+    "failed": "Failed: something broke, so nothing left.",
+    "pending": "Pending: all was decided, and MLflow has yet to take it.",
+    "unfinished": "Unfinished: the run is under way.",
+}
+
+
+def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
+    """Give one run as plain values and as a screen."""
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+    from tasks.delivery import decided_run
+    from tasks.summary import to_evidence_json
+
+    ledger = EvidenceLedger(open_database(home), keys)
+    run_id = ledger.find(prefix)
+    ledger.verify(run_id)
+    record = next(record for record in ledger.runs() if record.run_id == run_id)
+    run = decided_run(home, keys, ledger, record)
+    summary = run.summary()
+    report = home.reports / f"{run_id}.html"
+    found = to_evidence_json(summary) | {"report": str(report) if report.is_file() else None}
+    return cast("JSON", found), "\n".join(screen_lines(summary, home))
+
+
+def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
+    """Give all runs, newest first."""
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+
+    runs = EvidenceLedger(open_database(home), keys).runs()[::-1]
+    lines = [
+        f"{run.run_id}  {run.policy:<20}  {run.started_at[:16]}  {run.verdict or 'under way'}"
+        for run in runs
+    ]
+    found = [
+        {"run": run.run_id, "policy": run.policy, "at": run.started_at, "verdict": run.verdict}
+        for run in runs
+    ]
+    return cast("JSON", found), "\n".join(lines) or "no run yet: tutela run diabetes"
+
+
+def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
+    """Tell a run line by line."""
+    yield f"{summary.policy}: {summary.title}"
+    yield from wrap(WORDS[summary.verdict])
+    if summary.reason:
+        yield from wrap(summary.reason, "  ")
+    if summary.made_up:
+        yield from wrap(f"Example data: {summary.made_up}.")
+    yield from figures("Columns", summary.columns)
+    yield from figures("People", (*summary.people, *summary.split))
+    yield from figures("Left out", summary.excluded)
+    for outlet in summary.outlets:
+        yield from outlet_lines(outlet)
+    others = [check for check in summary.checks if check.outlet is None]
+    if others:
+        held = sum(check.verdict == "passed" for check in others)
+        yield ""
+        yield f"Value rules: {held} of {len(others)} held"
+    if summary.quality:
+        yield ""
+        yield from wrap(quality_line(summary.quality))
+    yield ""
+    yield f"Report    {home.reports / (summary.run_id + '.html')}"
+    for o in summary.outlets:
+        if o.release:
+            yield f"Table     {home.releases / o.release.file}"
+    yield "MLflow    tutela mlflow       Prefect   tutela prefect"
+
+
+def figures(title: str, rows: Sequence[Figure]) -> Iterator[str]:
+    """Give labelled numbers under a title, the numbers aligned."""
+    if not rows:
+        return
+    yield ""
+    yield title
+    width = max(len(row.text) for row in rows)
+    yield from (f"  {row.text:>{width}}  {row.label}" for row in rows)
+
+
+def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
+    """Say what one recipient gets and what was asked and measured for it."""
+    yield ""
+    yield f"{outlet.recipient} ({outlet.name})"
+    yield from wrap(outlet.claim or "Nothing left.", "  ")
+    for check in outlet.checks:
+        yield from wrap(f"{check.verdict}: {check.name}", "  ")
+        yield from wrap(f"asked     {check.asked}", "    ", "              ")
+        yield from wrap(f"measured  {check.measured}", "    ", "              ")
+    if outlet.suppressed:
+        yield from wrap(
+            f"{outlet.released.text if outlet.released else '?'} people in it, "
+            f"{outlet.suppressed.text} left out to reach k", "  ",
+        )  # fmt: skip
+
+
+def quality_line(quality: Quality) -> str:
+    """Say how good the model is on people it was not trained on."""
+    interval = (
+        f" (95 % interval {quality.auc_low:.3f} to {quality.auc_high:.3f})"
+        if quality.auc_low is not None and quality.auc_high is not None
+        else ""
+    )
+    rest = [
+        f"{name} {value:.3f}"
+        for name, value in (("accuracy", quality.accuracy), ("base rate", quality.base_rate))
+        if value is not None
+    ]
+    return f"Model, on people it was not trained on: AUC {quality.auc:.3f}{interval}, " + ", ".join(
+        rest
+    )
+
+
+def wrap(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
+    """Break a text into lines of at most the screen's width."""
+    return [
+        line
+        for part in text.splitlines()
+        for line in textwrap.wrap(
+            part,
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent if hanging is None else hanging,
+            break_on_hyphens=False,
+        )
+    ]

@@ -1,0 +1,256 @@
+"""Handing over what a decided run approved, and closing its record; safe to repeat after a crash.
+
+A decided run is recorded in MLflow, its tables are put where their recipients' copies are made,
+its report is written, and only then is it closed and its outbox emptied. Whatever ends the process
+on the way, the next command finds the run decided but open and completes it, after asking for the
+consent of its people again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from expectations.disclosure import Disclosure
+from expectations.errors import Refusal, ServiceError, TutelaError
+from expectations.outlets import ModelOutlet
+from expectations.policy_file import PolicyFile, parse_policy
+from expectations.vocabulary import Verdict
+from ledgers.database import open_database
+from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
+from ledgers.home import Home
+from ledgers.keys import Keys
+from ledgers.outbox import Outbox
+from ledgers.private_files import write_private
+from ledgers.stages import Approved, Recorded
+from ledgers.vault import Vault
+from tasks.approval import PEOPLE, refuse_withdrawn
+from tasks.recording import attach, links_body, record_run
+from tasks.reporting import render_report
+from tasks.run import Desk, Run
+from tasks.step import Opened, step
+from tasks.summary import Summary, summarize, to_evidence_json
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedRun:
+    """A run whose verdict is on record, in or out of the process that made it."""
+
+    home: Home
+    keys: Keys
+    ledger: EvidenceLedger
+    record: RunRecord
+    file: PolicyFile
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The run's evidence so far."""
+        return self.ledger.entries(self.record.run_id)
+
+    @property
+    def decision(self) -> str | None:
+        """The verdict that was decided last, or None while the run is under way."""
+        decided = [entry.name for entry in self.entries if entry.kind == "decision"]
+        return decided[-1] if decided else None
+
+    @property
+    def flow_run(self) -> str | None:
+        """The id of the Prefect flow run that it was, where it was one."""
+        found = [e.body for e in self.entries if e.kind == "prefect"]
+        return str(found[-1]["id"]) if found and isinstance(found[-1], dict) else None
+
+    @property
+    def mlflow_run(self) -> str | None:
+        """The id of the MLflow run that shows it, once MLflow has taken it."""
+        found = [e.body for e in self.entries if e.kind == "mlflow"]
+        return str(found[-1]["run_id"]) if found and isinstance(found[-1], dict) else None
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where the run's approved goods wait."""
+        return Outbox(self.home, self.keys)
+
+    def note(self, step_name: str, kind: str, name: str, body: JSON) -> None:
+        """Write one piece of evidence."""
+        self.ledger.append(self.record.run_id, step_name, kind, name, body)
+
+    def waiting(self) -> dict[str, str]:
+        """Give the run's goods in the outbox: outlet to the name under which it waits."""
+        prefix = f"{self.record.run_id}-"
+        names = [name for name in self.outbox.pending() if name.startswith(prefix)]
+        return {name.removeprefix(prefix): name for name in names}
+
+    def goods(self) -> dict[str, bytes]:
+        """Open what was approved, by outlet; nothing where the run did not pass."""
+        if self.decision != Verdict.PASSED:
+            return {}
+        return {
+            outlet: self.outbox.take(name)
+            for outlet, name in self.waiting().items()
+            if outlet != PEOPLE
+        }
+
+    def summary(self) -> Summary:
+        """Give the run as it may be published."""
+        return summarize(self.record, self.file.policy, self.entries)
+
+
+def hand_over(run: DecidedRun) -> None:
+    """Record the run in MLflow and put its tables in place; ServiceError leaves it for later."""
+    goods, outlets = run.goods(), run.file.policy.outlets
+    models = {name: goods[name] for name in goods if isinstance(outlets[name], ModelOutlet)}
+    recorded = record_run(run.home, run.record, run.file, run.entries, models)
+    run.note("record", "mlflow", "run", links_body(recorded))
+    for name in goods.keys() - models.keys():
+        place = run.home.releases / run.record.run_id
+        place.mkdir(mode=0o700, exist_ok=True)
+        write_private(place / f"{name}.csv", goods[name])
+        body: dict[str, JSON] = {
+            "file": f"{run.record.run_id}/{name}.csv",
+            "sha256": hashlib.sha256(goods[name]).hexdigest(),
+        }
+        run.note("record", "release", name, body)
+
+
+def write_report(run: DecidedRun) -> Path:
+    """Write the run's report into the home, and beside it in MLflow where it is recorded."""
+    summary = run.summary()
+    page = render_report(summary)
+    path = run.home.reports / f"{run.record.run_id}.html"
+    write_private(path, page.encode())
+    if run.mlflow_run is not None:
+        evidence = json.dumps(to_evidence_json(summary), indent=2, sort_keys=True)
+        attach(run.home, run.mlflow_run, {"report.html": page, "evidence.json": evidence})
+    return path
+
+
+def close(run: DecidedRun) -> None:
+    """Close the record of a run that is handed over; one that MLflow did not take stays pending."""
+    if run.mlflow_run is None:
+        run.ledger.close(run.record.run_id, "pending")
+        return
+    for name in run.waiting().values():
+        run.outbox.remove(name)
+    decision = run.decision
+    assert decision in {"passed", "refused", "failed"}
+    run.ledger.close(run.record.run_id, decision)  # type: ignore[arg-type]  # narrowed above
+
+
+class Completed(NamedTuple):
+    """What became of a run that its own process did not finish; the flow run if it was killed."""
+
+    said: str
+    crashed: str | None
+
+
+def complete_runs(home: Home, keys: Keys) -> list[Completed]:
+    """Finish what earlier processes left: sweep dead runs, close them, serve pending recipients.
+
+    A run that still cannot be completed stays as it is, and is said to.
+    """
+    vault = Vault(home.vault, keys)
+    swept, alive = vault.sweep(), vault.living()
+    ledger = EvidenceLedger(open_database(home), keys)
+    left = [
+        decided_run(home, keys, ledger, record)
+        for record in ledger.runs()
+        if record.verdict in {None, "pending"} and record.run_id not in alive
+    ]
+    removed = "; its encrypted folder was removed"
+    return [
+        Completed(
+            complete(run) + removed * (run.record.run_id in swept),
+            run.flow_run if run.record.verdict is None else None,
+        )
+        for run in left
+    ]
+
+
+def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
+    """Give a run from its record alone, its policy read from there."""
+    facts = record.facts
+    policy = parse_policy(str(facts["policy_text"]), f"{record.policy}.yaml")
+    if facts["source"] is not None:
+        people = policy.source.model_dump(mode="json") | {"location": facts["source"]}
+        policy = policy.model_copy(
+            update={"source": type(policy.source).model_validate_json(json.dumps(people))}
+        )
+    if facts["tables_only"]:
+        policy = policy.for_tables()
+    folder = Path(str(facts["policy_folder"]))
+    file = PolicyFile(policy, str(facts["policy_text"]), folder / f"{record.policy}.yaml")
+    return DecidedRun(home, keys, ledger, record, file)
+
+
+def complete(run: DecidedRun) -> str:
+    """Finish one run that its own process did not."""
+    name = run.record.run_id
+    if run.decision is None:
+        reason = "the process ended on the way; its data is gone: run it again"
+        run.note("run", "decision", Verdict.FAILED, {"reason": reason})
+    try:
+        if run.decision == Verdict.PASSED:
+            ask_again(run)
+        hand_over(run)
+    except Refusal as refusal:
+        run.note(
+            "run", "decision", Verdict.REFUSED, {"reason": str(refusal), "check": refusal.check}
+        )
+        return complete(run)
+    except TutelaError as error:
+        return f"run {name} is still pending: {error}"
+    write_report(run)
+    close(run)
+    return f"run {name} ended before it was done and is now closed as {run.decision}"
+
+
+def ask_again(run: DecidedRun) -> None:
+    """Refuse if anybody whose data a waiting run used has lost their legal basis since."""
+    name = run.waiting().get(PEOPLE)
+    if name is None:
+        raise ServiceError("the list of its people is gone from the outbox; run it again")
+    used = np.frombuffer(run.outbox.take(name), dtype=np.uint64)
+    disclosure = Disclosure(run.keys.derive("disclosure"), run.home.settings.disclosure_threshold)
+    refuse_withdrawn(used, run.file, run.keys.derive("person"), disclosure)
+
+
+def decided(desk: Desk) -> DecidedRun:
+    """Give the run that a step belongs to, as decided."""
+    run = desk.run
+    record = next(r for r in run.ledger.runs() if r.run_id == run.id)
+    return DecidedRun(run.home, run.keys, run.ledger, record, run.file)
+
+
+def conclude(run: Run) -> None:
+    """Close the record of a run that was handed over; raise again what ended it, if anything."""
+    close(decided(Desk(run, "conclude")))
+    for error in run.outcome:
+        if error is not None:
+            raise error.with_traceback(None) from None
+
+
+@step("Record in MLflow and hand over", gives=Recorded)
+def record(desk: Desk, *approved: Opened[Approved]) -> bytes:
+    """Show the run in MLflow, register its model, release its tables; later if MLflow is away."""
+    try:
+        hand_over(decided(desk))
+    except ServiceError as error:
+        desk.note("pending", "mlflow", str(error))
+        desk.run.outcome.append(error)
+    return b"recorded" if approved else b"recorded without goods"
+
+
+@step("Write the report", gives=Recorded)
+def report(desk: Desk, recorded: Opened[Recorded]) -> bytes:
+    """Write the report, show it in Prefect and MLflow."""
+    from tasks.artifacts import publish_artifacts
+
+    run = decided(desk)
+    path = write_report(run)
+    publish_artifacts(run.summary())
+    return path.name.encode() + recorded.content()[:0]

@@ -1,0 +1,263 @@
+"""The run as MLflow shows it: a view of the evidence ledger, replayed by run id; nothing more.
+
+The only room that imports mlflow. Replaying twice gives one MLflow run: it is found again by its
+tag. MLflow's database is not tamper-evident; the evidence ledger is the record. No frame, example
+row or profile goes there, only published counts, measures, digests and the approved model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from expectations.errors import ServiceError
+from expectations.policy import Policy
+from expectations.policy_file import PolicyFile
+from expectations.treatments import public_labels
+from expectations.vocabulary import Use, Verdict
+from ledgers.evidence import JSON, Entry, RunRecord
+from ledgers.home import Home
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Run
+    from mlflow.models import ModelSignature
+
+RUN_TAG: Final = "tutela.run"
+SHORT: Final = 32
+"""How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where MLflow shows a run, and the versions of the models that it registered."""
+
+    run_id: str
+    experiment_id: str
+    url: str | None
+    models: Mapping[str, str]
+
+
+def tracking_uri(home: Home) -> str:
+    """Give the address of MLflow's store: the settings' own, or the home's."""
+    return home.settings.mlflow_tracking_uri or f"sqlite:///{home.mlflow}/mlflow.db"
+
+
+def record_run(
+    home: Home,
+    record: RunRecord,
+    file: PolicyFile,
+    entries: Sequence[Entry],
+    models: Mapping[str, bytes],
+) -> Recorded:
+    """Show a decided run in MLflow, its models registered; ServiceError when MLflow is away."""
+    import sqlalchemy as sa
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _record(home, record, file, entries, models)
+    except (MlflowException, OSError, sa.exc.SQLAlchemyError) as error:
+        where = home.settings.mlflow_tracking_uri or home.mlflow
+        raise ServiceError(
+            f"MLflow at {where} did not take the run ({type(error).__name__}); start it or correct "
+            "MLFLOW_TRACKING_URI: the next tutela command completes the run"
+        ) from None
+
+
+def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
+    """Put texts beside a recorded run as artifacts, and end it; `files` maps names to texts."""
+    client = _client(home)
+    for name, text in files.items():
+        client.log_text(mlflow_run, text, name)
+
+
+def _record(
+    home: Home,
+    record: RunRecord,
+    file: PolicyFile,
+    entries: Sequence[Entry],
+    models: Mapping[str, bytes],
+) -> Recorded:
+    client = _client(home)
+    run = _find_or_create(client, home, record)
+    decision = next(e for e in reversed(entries) if e.kind == "decision")
+    tags = dict(run_tags(record, file.policy, entries, decision.name))
+    for name, value in tags.items():
+        client.set_tag(run.info.run_id, name, value)
+    for name, measured in metrics(entries):
+        client.log_metric(run.info.run_id, name, measured)
+    client.log_inputs(run.info.run_id, datasets=list(datasets(entries)))
+    client.log_text(run.info.run_id, file.text, "policy.yaml")
+    versions = {
+        outlet: _register(client, home, run, file.policy, outlet, content, tags)
+        for outlet, content in models.items()
+    }
+    status = "FAILED" if decision.name == Verdict.FAILED else "FINISHED"
+    client.set_terminated(run.info.run_id, status)
+    return Recorded(run.info.run_id, run.info.experiment_id, _page(home, run), versions)
+
+
+def _client(home: Home) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri(home))
+
+
+def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
+    """Find the MLflow run of an earlier replay, or make one in the policy's experiment."""
+    from datetime import datetime
+
+    experiment = client.get_experiment_by_name(record.policy)
+    if experiment is not None:
+        identifier: str = experiment.experiment_id
+    else:
+        own = home.settings.mlflow_tracking_uri is None
+        place = (home.mlflow / "artifacts" / record.policy).as_uri() if own else None
+        identifier = client.create_experiment(record.policy, place)
+    found = client.search_runs([identifier], f"tags.`{RUN_TAG}` = '{record.run_id}'")
+    if found:
+        return found[0]
+    start = int(datetime.fromisoformat(record.started_at).timestamp() * 1000)
+    return client.create_run(
+        identifier, start, tags={RUN_TAG: record.run_id}, run_name=record.run_id
+    )
+
+
+def run_tags(
+    record: RunRecord, policy: Policy, entries: Sequence[Entry], verdict: str
+) -> Iterator[tuple[str, str]]:
+    """Give what an auditor follows a run by."""
+    yield "tutela.verdict", verdict
+    yield "tutela.purpose", str(policy.purpose)
+    basis = [policy.legal_basis.article_6, policy.legal_basis.article_9]
+    yield "tutela.legal_basis", " ".join(str(article) for article in basis if article)
+    yield "tutela.controller", policy.controller.name
+    yield "tutela.policy_sha256", str(record.facts["policy_sha256"])
+    yield "tutela.code", str(record.facts["code"])
+    yield "tutela.retention_days", str(policy.retention_days)
+    for entry in entries:
+        match entry.kind, entry.body:
+            case "snapshot", str(digest):
+                yield "tutela.consent_snapshot", digest
+            case "prefect", {"id": str(flow_run), **rest}:
+                yield "tutela.prefect_flow_run_id", flow_run
+                if rest.get("url"):
+                    yield "tutela.prefect_url", str(rest["url"])
+            case "decision", {"reason": str(reason)} if reason:
+                yield "tutela.reason", reason[:4000]
+            case "dataset", {"digest": str(digest)}:
+                yield f"tutela.digest.{entry.name}", digest
+            case "check", {"verdict": str(found)}:
+                yield f"tutela.check.{entry.name}", found
+
+
+def metrics(entries: Sequence[Entry]) -> Iterator[tuple[str, float]]:
+    """Give measures, published counts and seconds by name."""
+    for entry in entries:
+        match entry.kind, entry.body:
+            case "measure", int() | float() as value:
+                yield entry.name, float(value)
+            case "count", {"about": int(about)}:
+                yield entry.name.replace(" ", "_"), float(about)
+            case "duration", int() | float() as seconds:
+                yield f"seconds.{entry.name}", float(seconds)
+
+
+def datasets(entries: Sequence[Entry]) -> Iterator[DatasetInput]:
+    """Give each stage's data as MLflow names it: a digest and column names, no row."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    for entry in entries:
+        match entry.kind, entry.body:
+            case "dataset", {"stage": str(stage), "digest": str(digest), "columns": list(columns)}:
+                described = Dataset(
+                    name=stage,
+                    digest=digest[:SHORT],
+                    source_type="tutela",
+                    source=json.dumps({"step": entry.name}),
+                    schema=json.dumps({"columns": columns}),
+                )
+                tags = [InputTag("mlflow.data.context", stage), InputTag("tutela.digest", digest)]
+                yield DatasetInput(described, tags)
+
+
+def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
+    client: MlflowClient,
+    home: Home,
+    run: Run,
+    policy: Policy,
+    outlet: str,
+    content: bytes,
+    tags: Mapping[str, str],
+) -> str:
+    """Save the approved model into its MLflow run and register a version of it, once."""
+    import mlflow
+    import skops.io
+
+    from tasks.training.train import load_model
+
+    name = f"{policy.name}.{outlet}"
+    found = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+    for version in found:
+        if version.name == name:
+            return str(version.version)
+    mlflow.set_tracking_uri(tracking_uri(home))
+    mlflow.set_experiment(experiment_id=run.info.experiment_id)
+    with mlflow.start_run(run_id=run.info.run_id):
+        logged = mlflow.sklearn.log_model(
+            load_model(content),
+            name=outlet,
+            serialization_format="skops",
+            skops_trusted_types=skops.io.get_untrusted_types(data=content),
+            signature=declare_signature(policy),
+            pip_requirements=requirements(),
+            pyfunc_predict_fn="predict_proba",
+            registered_model_name=name,
+        )
+    version = logged.registered_model_version
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, str(version), tag, value)
+    return str(version)
+
+
+def declare_signature(policy: Policy) -> ModelSignature:
+    """Declare the model's inputs from the policy: treated columns, words or numbers."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    columns: list[ColSpec | TensorSpec] = []
+    for name in policy.used_as(Use.FEATURE):
+        labels = public_labels(policy.treated[name].treatment, policy.column_type(name))
+        kind = DataType.double if labels is None else DataType.string
+        columns.append(ColSpec(kind, name, required=False))
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.double, answer) for answer in ("no", "yes")
+    ]
+    return ModelSignature(inputs=Schema(columns), outputs=Schema(outputs))
+
+
+def requirements() -> list[str]:
+    """Name what loading the model needs."""
+    from importlib.metadata import version
+
+    return [f"{package}=={version(package)}" for package in ("tutela", "scikit-learn", "skops")]
+
+
+def _page(home: Home, run: Run) -> str | None:
+    """Give the address of the run's page, where MLflow is a server."""
+    uri = home.settings.mlflow_tracking_uri
+    if uri is None or not uri.startswith("http"):
+        return None
+    return f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def links_body(found: Recorded) -> dict[str, JSON]:
+    """Give what the evidence ledger keeps of a recorded run."""
+    return {
+        "run_id": found.run_id,
+        "experiment_id": found.experiment_id,
+        "url": found.url,
+        "model_version": next(iter(found.models.values()), None),
+    }

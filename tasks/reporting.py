@@ -1,0 +1,258 @@
+"""The report of a run: one HTML file that a manager reads in a minute and an auditor reads on in.
+
+It says what a `Summary` says and knows nothing else. The file loads nothing: styles and drawings
+stand in it, there is no script, and its own content security policy forbids the rest. Text is
+escaped by the template engine, also where it comes from a policy. Drawings are scaled here and
+drawn in `report.html.j2`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from expectations.vocabulary import CheckVerdict
+from tasks.published import Audit, ClassSize, Figure, OutletSummary, Quality, Summary
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATE: Final = "report.html.j2"
+BREAK: Final = 62.0
+"""Where, in percent of a funnel row's height, the bar ends and the slope to the next begins."""
+THINNEST: Final = 1.5
+"""The width, in percent, of a bar whose count is hidden or near none."""
+EXPLAINED: Final = {
+    "never asked": "nobody asked them about this purpose",
+    "refused": "they said no",
+    "withdrawn": "they took their consent back",
+    "expired": "their consent has run out",
+    "objected": "they objected",
+    "not eligible": "they are not whom the policy is about",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure that is read at a glance."""
+
+    value: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelRow:
+    """One row of a funnel, drawn in a box of 100 by 100: the bar, and the slope to the next."""
+
+    figure: Figure
+    share: float | None
+    bar: str
+    slope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A scale from `low` to `high`; places on it are percent of its width."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Give where a value stands, kept within the axis."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+def render_report(summary: Summary) -> str:
+    """Write the report as one self-contained HTML file."""
+    page = _environment().get_template(TEMPLATE)
+    return page.render(
+        s=summary,
+        headline=say_headline(summary),
+        tiles=tuple(list_tiles(summary)),
+        caveats=tuple(list_caveats(summary)),
+        people=draw_funnel(summary.people),
+        columns=draw_funnel(summary.columns),
+        uses=tuple(list_uses(summary)),
+        histograms={outlet.name: trim_sizes(outlet.classes) for outlet in summary.outlets},
+        auc_axis=scale_auc(summary.quality, summary.audits),
+        rate_axis=scale_rates(summary.audits),
+        explained=EXPLAINED,
+    )
+
+
+def say_headline(summary: Summary) -> str:
+    """Say in one sentence how the run ended and whether anything left."""
+    match summary.verdict:
+        case "passed":
+            return f"{_say_checks(summary)} {_say_handover(summary.outlets)}"
+        case "refused" if summary.causes:
+            names = " and ".join(dict.fromkeys(f"“{check.name}”" for check in summary.causes))
+            return f"Nothing left: the run was stopped by the check {names}."
+        case "refused":
+            return "Nothing left: the run did not meet what the policy asks for."
+        case "failed":
+            return "Nothing left: something broke before the run could finish. A rerun is safe."
+        case "pending":
+            return (
+                f"{_say_checks(summary)} Nothing has left yet: what is released waits under seal "
+                "until it can be recorded, and consent is asked for again before it goes."
+            )
+        case "unfinished":
+            return "Nothing has left: this run is under way, or it was killed."
+
+
+def _say_checks(summary: Summary) -> str:
+    total = len(summary.checks)
+    passed = _count_passed(summary)
+    if passed == total:
+        return f"All {total} checks passed." if total > 1 else "The check passed."
+    return f"{passed} of {total} checks passed; the others were inconclusive, as the policy allows."
+
+
+def _say_handover(outlets: Sequence[OutletSummary]) -> str:
+    text = "; ".join(f"a {outlet.kind} goes to {outlet.recipient}" for outlet in outlets)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _count_passed(summary: Summary) -> int:
+    return sum(check.verdict is CheckVerdict.PASSED for check in summary.checks)
+
+
+def list_tiles(summary: Summary) -> Iterator[Tile]:
+    """Pick the figures that answer: whose data, how much of it, how safe, how good."""
+    if summary.people:
+        last = summary.people[-1]
+        yield Tile(last.text, "people", f"{last.label}; {summary.people[0].text} on the roster")
+    if (named := summary.measures.get("columns.named")) is not None:
+        there = summary.measures.get("columns.there")
+        detail = "" if there is None else f"of {there:,.0f} in the source"
+        yield Tile(f"{named:,.0f}", "columns read", detail)
+    yield Tile(f"{_count_passed(summary)} of {len(summary.checks)}", "checks passed")
+    if (epsilon := summary.measures.get("privacy.epsilon")) is not None:
+        delta = summary.measures.get("privacy.delta")
+        yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of the model, at δ {delta or 0:g}")
+    for outlet in summary.outlets:
+        if (k := outlet.measures.get("k")) is not None:
+            yield Tile(f"k {k:.0f}", "smallest class", f"of the table for {outlet.recipient}")
+    if summary.quality:
+        yield Tile(f"{summary.quality.auc:.2f}", "model's AUC", "0.5 is chance, 1 is perfect")
+
+
+def list_caveats(summary: Summary) -> Iterator[str]:
+    """Say what no claim of this run covers."""
+    yield (
+        "Nothing here is anonymous in law while the source or the keys exist: whoever holds them "
+        "can trace a person."
+    )
+    if "privacy.epsilon" in summary.measures:
+        yield (
+            "ε covers the released model alone, not the verdicts, measures and counts on this "
+            "page; those are protected by the disclosure rule only."
+        )
+    if "privacy.membership_auc" in summary.measures:
+        yield (
+            "The membership attack knows the method of training and people of the same kind. An "
+            "attacker who knows more, or has planted rows, was not simulated."
+        )
+    if any(fate.treatment.startswith("free text") and fate.outlets for fate in summary.fates):
+        yield "Free text was reduced, not made anonymous: what no detector points at stays in it."
+    yield (
+        "A check finds nothing smaller than it could have detected; that limit stands beside "
+        "each verdict."
+    )
+    yield (
+        "What a recipient does with what it was given, and what it knows from elsewhere, is "
+        "beyond any check of this run."
+    )
+
+
+def list_uses(summary: Summary) -> Iterator[Figure]:
+    """Say how many of the selected people each use takes."""
+    yield from summary.split
+    for outlet in summary.outlets:
+        if outlet.released:
+            yield replace(outlet.released, label=f"in the table for {outlet.recipient}")
+
+
+def trim_sizes(classes: Sequence[ClassSize]) -> Sequence[ClassSize]:
+    """Leave out the sizes above the largest class."""
+    held = [place for place, size in enumerate(classes) if size.classes]
+    return classes[: held[-1] + 1] if held else classes
+
+
+def draw_funnel(figures: Sequence[Figure]) -> tuple[FunnelRow, ...]:
+    """Draw each figure as wide as its part of the largest; hidden ones at the thinnest."""
+    largest = max((figure.about or 0 for figure in figures), default=0) or 1
+    first = figures[0].about if figures else None
+    widths = [max(100 * (figure.about or 0) / largest, THINNEST) for figure in figures]
+    rows = zip(figures, widths, [*widths[1:], None], strict=True)
+    return tuple(
+        FunnelRow(
+            figure,
+            figure.about / first if figure.about is not None and first else None,
+            _outline(width, width, 0, BREAK),
+            "" if below is None else _outline(width, below, BREAK, 100),
+        )
+        for figure, width, below in rows
+    )
+
+
+def _outline(top: float, bottom: float, start: float, end: float) -> str:
+    """Give an SVG path around a centred shape, `top` and `bottom` wide."""
+    corners = [(50 - top / 2, start), (50 + top / 2, start)]
+    corners += [(50 + bottom / 2, end), (50 - bottom / 2, end)]
+    return "M" + "L".join(f"{x:.2f} {y:.0f}" for x, y in corners) + "Z"
+
+
+def scale_auc(quality: Quality | None, audits: Sequence[Audit]) -> Axis:
+    """From chance to perfect, or from 0 where some AUC is under chance."""
+    found = [group.auc for audit in audits for group in audit.groups if group.auc is not None]
+    if quality:
+        found += [quality.auc, quality.auc if quality.auc_low is None else quality.auc_low]
+    return Axis(0.0 if min(found, default=1.0) < 0.5 else 0.5, 1.0)
+
+
+def scale_rates(audits: Sequence[Audit]) -> Axis:
+    """From 0 to the next tenth above the largest selection rate."""
+    rates = [group.selection_rate or 0 for audit in audits for group in audit.groups]
+    return Axis(0.0, min(int(max(rates, default=1.0) * 10 + 1) / 10, 1.0))
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(words=_words, article=_article, moment=_moment, percent=_percent)
+    return found
+
+
+def _words(term: str) -> str:
+    """Read a DPV term as words: `dpv-pd:EthnicOrigin` is `Ethnic origin`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", term.rpartition(":")[2]).capitalize()
+
+
+def _article(term: str) -> str:
+    """Read a lawful basis as lawyers do: `eu-gdpr:A6-1-a` is `Art. 6(1)(a)`."""
+    return re.sub(r"^eu-gdpr:A(\d+)-(\d+)-([a-z])$", r"Art. \1(\2)(\3)", term)
+
+
+def _moment(stamp: str) -> str:
+    """Give a UTC moment to the minute."""
+    moment = datetime.fromisoformat(stamp)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

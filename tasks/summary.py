@@ -1,0 +1,298 @@
+"""What a run comes to: one view of its evidence, from which report and `evidence.json` are made.
+
+Everything in a `Summary` may be published, because it is built from published counts, measures,
+digests and the policy's own words; sealed figures are never opened here, and neither paths nor
+addresses of the source are taken over. It knows no page, no ledger and no service. What a run
+that stopped early did not find out is absent, not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import TypeAdapter
+
+from expectations.checks import Check
+from expectations.outlets import ModelOutlet, Outlet, claim, limits
+from expectations.policy import Column, Policy
+from expectations.treatments import Drop, describe
+from expectations.vocabulary import CheckVerdict, Use
+from ledgers.evidence import JSON, Entry, RunRecord
+from tasks.published import (
+    Audit,
+    ClassSize,
+    ColumnFate,
+    DataSet,
+    Figure,
+    GroupQuality,
+    Link,
+    OutletSummary,
+    Quality,
+    Release,
+    State,
+    Summary,
+)
+
+__all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
+T = TypeVar("T")
+
+MADE_UP: Final = {
+    "nhanes": "names, contacts, notes and the consent history are made up; the survey's answers "
+    "are real and public",
+}
+COLUMN_STEPS: Final = {
+    "columns.there": "in the source",
+    "columns.named": "named by the policy, so read",
+    "columns.leaving": "left after de-identification",
+}
+PEOPLE_STEPS: Final = {
+    "people.roster": "on the roster",
+    "people.permitted": "with a legal basis",
+    "people.selected": "eligible and selected",
+}
+SPLIT: Final = {"people.train": "to train the model", "people.test": "to test the model"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The evidence of a run by kind and name; the latest entry of a name counts."""
+
+    entries: Sequence[Entry]
+
+    def bodies(self, kind: str) -> dict[str, JSON]:
+        """Give the bodies of one kind by name, in the order in which they arose."""
+        return {entry.name: entry.body for entry in self.entries if entry.kind == kind}
+
+    def body(self, kind: str, name: str) -> dict[str, JSON]:
+        """Give the fields of one entry; none when there is no such entry."""
+        body = self.bodies(kind).get(name)
+        return body if isinstance(body, dict) else {}
+
+    def measures(self, prefix: str = "") -> dict[str, float | None]:
+        """Give the measures whose names begin so, by the rest of the name."""
+        found = {
+            name.removeprefix(prefix): body
+            for name, body in self.bodies("measure").items()
+            if name.startswith(prefix)
+        }
+        return _read(dict[str, float | None], found)
+
+    def figure(self, name: str, label: str) -> Figure | None:
+        """Give one published count of people, or None where it was not counted."""
+        fields = self.body("count", name)
+        return _read(Figure, {"label": label, **fields}) if fields else None
+
+    def figures(self, labels: Mapping[str, str]) -> tuple[Figure, ...]:
+        """Give the published counts that are there, each under its label."""
+        found = (self.figure(name, label) for name, label in labels.items())
+        return tuple(figure for figure in found if figure)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Give what every check found, in order; a name may stand for several outlets."""
+        return tuple(_read(Check, e.body) for e in self.entries if e.kind == "check")
+
+
+def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Summary:
+    """Sum up one run from its record, its policy and its evidence, all of one run."""
+    found = Found(entries)
+    verdict, reason = _judge(record, entries)
+    basis = (policy.legal_basis.article_6, policy.legal_basis.article_9)
+    return Summary(
+        run_id=record.run_id,
+        policy=record.policy,
+        title=policy.title,
+        controller=policy.controller.name,
+        contact=policy.controller.contact,
+        purpose=str(policy.purpose),
+        legal_basis=tuple(str(article) for article in basis if article),
+        started_at=record.started_at,
+        verdict=verdict,
+        reason=reason,
+        causes=tuple(c for c in found.checks() if f"{c.verdict}: {c.name}:" in reason),
+        made_up=_say_made_up(policy, record.facts.get("source")),
+        columns=_count_columns(found),
+        people=found.figures(PEOPLE_STEPS),
+        excluded=_list_exclusions(found),
+        split=found.figures(SPLIT),
+        outlets=tuple(
+            _sum_up_outlet(name, outlet, found, passed=verdict == "passed")
+            for name, outlet in policy.outlets.items()
+        ),
+        checks=found.checks(),
+        measures=found.measures(),
+        quality=_read_quality(found),
+        audits=_read_audits(found),
+        fates=tuple(_tell_fate(policy, name) for name in policy.treated),
+        data_sets=tuple(
+            _read(DataSet, {"step": step, **found.body("dataset", step)})
+            for step in found.bodies("dataset")
+        ),
+        seconds=_read(dict[str, float], found.bodies("duration")),
+        policy_sha256=_text(record.facts.get("policy_sha256")),
+        consent_snapshot=_text(found.bodies("snapshot").get("consent")),
+        code=_text(record.facts.get("code")),
+        links=tuple(_list_links(found)),
+    )
+
+
+def to_evidence_json(summary: Summary) -> dict[str, JSON]:
+    """Give the published `evidence.json`; its form is `evidence.schema.json`."""
+    return cast("dict[str, JSON]", _adapter(Summary).dump_python(summary, mode="json"))
+
+
+def evidence_schema() -> dict[str, JSON]:
+    """Make the JSON Schema (draft 2020-12) of `evidence.json`."""
+    schema = _adapter(Summary).json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _judge(record: RunRecord, entries: Sequence[Entry]) -> tuple[State, str]:
+    """Give the verdict and its reason; what the ledger closed a run with overrules a decision."""
+    said = [entry for entry in entries if entry.kind in ("decision", "verdict")]
+    reasons = [e.body["reason"] for e in said if isinstance(e.body, dict) and "reason" in e.body]
+    reason = str(reasons[-1]) if reasons else ""
+    verdict = record.verdict or (said[-1].name if said else "unfinished")
+    return cast("State", verdict), reason
+
+
+def _say_made_up(policy: Policy, instead: JSON) -> str | None:
+    """Say what is made up in example data; None for other data, also when given at the run."""
+    location = policy.source.location
+    given = instead if isinstance(instead, dict) else location.model_dump()
+    if given.get("kind") != "example":
+        return None
+    return MADE_UP.get(str(given.get("name")), "all data is made up")
+
+
+def _count_columns(found: Found) -> tuple[Figure, ...]:
+    measures = found.measures()
+    counts = {label: measures.get(name) for name, label in COLUMN_STEPS.items()}
+    return tuple(
+        Figure(label, f"{count:,.0f}", round(count))
+        for label, count in counts.items()
+        if count is not None
+    )
+
+
+def _list_exclusions(found: Found) -> tuple[Figure, ...]:
+    """Give the reasons for which people were left out, the most frequent first."""
+    prefix = "people.excluded."
+    names = [name for name in found.bodies("count") if name.startswith(prefix)]
+    figures = found.figures({name: name.removeprefix(prefix) for name in names})
+    return tuple(sorted(figures, key=lambda figure: figure.about or 0, reverse=True))
+
+
+def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> OutletSummary:
+    measures = found.measures(f"privacy.{name}.") | found.measures(f"utility.{name}.")
+    losses = found.measures(f"utility.{name}.loss.")
+    checks = tuple(check for check in found.checks() if check.outlet == name)
+    classes = found.bodies("table").get(f"privacy.{name}.classes")
+    release = found.body("release", name)
+    return OutletSummary(
+        name=name,
+        kind=outlet.kind,
+        recipient=outlet.recipient,
+        claim=_claim(outlet, checks) if passed else None,
+        limits=limits(outlet),
+        checks=checks,
+        released=found.figure(f"people.{name}.released", "in the table"),
+        suppressed=found.figure(f"people.{name}.suppressed", "left out to reach k"),
+        measures={n: value for n, value in measures.items() if not n.startswith("loss.")},
+        losses=losses,
+        classes=_read(tuple[ClassSize, ...], classes or ()),
+        release=_read(Release, release) if release else None,
+    )
+
+
+def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
+    """Say what holds; a check that a policy tolerates as inconclusive takes its words back."""
+    open_checks = [check.name for check in checks if check.verdict is not CheckVerdict.PASSED]
+    if not open_checks:
+        return claim(outlet)
+    tried = f"Inconclusive, which the policy tolerates: {', '.join(open_checks)}."
+    if isinstance(outlet, ModelOutlet) and outlet.promise is None:
+        return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"
+    return f"{claim(outlet)} {tried}"
+
+
+def _read_quality(found: Found) -> Quality | None:
+    measures = found.measures("utility.")
+    if measures.get("auc") is None:
+        return None
+    names = ("auc", "auc_low", "auc_high", "accuracy", "brier", "base_rate")
+    return _read(Quality, {name: measures.get(name) for name in names})
+
+
+def _read_audits(found: Found) -> tuple[Audit, ...]:
+    prefix = "utility.groups."
+    return tuple(
+        Audit(name.removeprefix(prefix), _read(tuple[GroupQuality, ...], body))
+        for name, body in found.bodies("table").items()
+        if name.startswith(prefix)
+    )
+
+
+def _tell_fate(policy: Policy, name: str) -> ColumnFate:
+    """Say where a column came from, what it became, and who receives it."""
+    column = policy.treated[name]
+    read = isinstance(column, Column)
+    return ColumnFate(
+        name=name,
+        source=policy.source_name(name) if read else None,
+        expression=None if isinstance(column, Column) else column.expression,
+        category=str(column.category),
+        special=column.category.special,
+        identifiability=str(column.identifiability),
+        uses=tuple(str(use) for use in column.use),
+        treatment=describe(column.treatment),
+        outlets=_find_outlets(policy, name),
+        note=column.note,
+    )
+
+
+def _find_outlets(policy: Policy, name: str) -> tuple[str, ...]:
+    column = policy.treated[name]
+    if isinstance(column.treatment, Drop):
+        return ()
+    learned = policy.training is not None and bool({Use.FEATURE, Use.TARGET} & set(column.use))
+    return tuple(
+        outlet_name
+        for outlet_name, outlet in policy.outlets.items()
+        if (learned if isinstance(outlet, ModelOutlet) else name in outlet.columns)
+    )
+
+
+def _list_links(found: Found) -> Iterator[Link]:
+    model, flow = found.body("mlflow", "run"), found.body("prefect", "flow_run")
+    if run_id := _text(model.get("run_id")):
+        yield Link("MLflow run", run_id, _make_address(model.get("url")))
+    if version := model.get("model_version"):
+        yield Link("registered model, version", str(version), None)
+    if flow_id := _text(flow.get("id")):
+        yield Link("Prefect flow run", flow_id, _make_address(flow.get("url")))
+
+
+def _make_address(url: JSON) -> str | None:
+    """Give a web address without the name and password that it may carry; None for any other."""
+    parts = urlsplit(_text(url) or "")
+    if parts.scheme not in ("http", "https"):
+        return None
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _text(value: JSON) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+@cache
+def _adapter(form: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("Any", form))
+
+
+def _read(form: type[T], value: object) -> T:
+    """Read JSON into a form, its values hidden in errors."""
+    return cast("T", _adapter(cast("Hashable", form)).validate_python(value))
