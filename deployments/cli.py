@@ -64,7 +64,6 @@ def init(
         if passphrase else None  # fmt: skip
     home = Home.create(home_path(), secret)
     set_environment(home)
-    say("preparing Prefect's database (some ten seconds, once)")
     prepare(home)
     protected = "wrapped by your passphrase" if secret else "in files that you alone can read"
     answer(
@@ -139,7 +138,7 @@ def prefect() -> None:
 
     home, _ = opened_home()
     set_environment(home)
-    serve_prefect(home)
+    serve_prefect(home, announce=say)
 
 
 @app.command(epilog="Example: tutela mlflow")
@@ -149,7 +148,7 @@ def mlflow() -> None:
 
     home, _ = opened_home()
     set_environment(home)
-    serve_mlflow(home)
+    serve_mlflow(home, announce=say)
 
 
 def opened_home() -> tuple[Home, Keys]:

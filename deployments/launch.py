@@ -12,7 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployments.prefect_server import ensure_server, mark_crashed, set_environment
+from deployments.prefect_server import (
+    leave_server,
+    mark_crashed,
+    running,
+    set_environment,
+    start_server,
+    wait_for_server,
+)
 from deployments.progress import Progress
 from deployments.screen import describe_run
 from expectations.errors import TutelaError
@@ -46,6 +53,7 @@ def launch(
     with Progress() as progress, served(home, progress.tell):
         from flows.training import release_tables, train_and_release
 
+        wait_for_server(home, progress=progress.tell)
         located = location_given(source) if source else None
         name = request(Request(str(file.path), located, progress.step))
         flow = release_tables if tables_only else train_and_release
@@ -69,9 +77,12 @@ def run_flow(flow: Callable[[], None]) -> TutelaError | None:
 
 @contextmanager
 def served(home: Home, tell: Callable[[str], None]) -> Iterator[None]:
-    """Have a Prefect server while a run is under way; one that was standing before stays."""
-    with ensure_server(home, progress=tell):
+    """Use a Prefect server meanwhile; it may still be starting, so that imports overlap."""
+    start_server(home, progress=tell)
+    try:
         yield
+    finally:
+        leave_server(home)
 
 
 def finish_leftovers(home: Home, keys: Keys) -> list[str]:
@@ -81,6 +92,8 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
 
     completed = complete_runs(home, keys)
     crashed = [run.crashed for run in completed if run.crashed]
-    if crashed:
-        mark_crashed(home, crashed)
+    if crashed and (os.environ.get("PREFECT_API_URL") or running(home)):
+        start_server(home, progress=lambda _: None)
+        mark_crashed(crashed)
+        leave_server(home)
     return [run.said for run in completed]

@@ -1,42 +1,33 @@
 """The Prefect server that a home uses, and the pages of Prefect and MLflow.
 
 Prefect runs nothing without a server. Unless the settings or `PREFECT_API_URL` name one, a home
-has its own, on 127.0.0.1, and two file locks say all about it. The server holds one on its note
-(`server.json`: pid and port), so a note that nobody holds is a dead server's, after a kill or a
-power cut too. Every command that uses it shares the other (`server.users`); the server tries for
-it alone, and ends when it gets it. So it outlives no command, however that one ended, and none
-takes it away from another.
+has its own at 127.0.0.1, which starts with the first command that needs it and ends with the
+last (`prefect_process.py` says how).
 
 What it does not know: flows, runs and their data. What it does not protect against: whoever has
 an account on this machine can reach 127.0.0.1, and Prefect's server knows no users unless
-`PREFECT_SERVER_API_AUTH_STRING` (with `PREFECT_API_AUTH_STRING`) is set. Pages of other origins
-are kept out. The locks hold within one machine.
+`PREFECT_SERVER_API_AUTH_STRING` (with `PREFECT_API_AUTH_STRING`) is set. Web pages of other
+origins are kept out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
+from deployments.prefect_process import LOG, is_alive, launch, listen, read_note, share, spawn
 from expectations.errors import HomeError, ServiceError
 from ledgers.home import Home
-
-if TYPE_CHECKING:
-    from uvicorn import Server
 
 Progress = Callable[[str], None]
 """Told one line for a person."""
@@ -64,10 +55,10 @@ DEFAULTS: Final = {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
+KILLED: Final = "the process of this run was killed"
 SAME: Final = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false"}
 
-# Locks and children live as long as this process.
-_shared: Final[dict[Path, int]] = {}
+_shares: Final[dict[Path, int]] = {}
 _children: Final[dict[Path, subprocess.Popen[bytes]]] = {}
 
 
@@ -107,14 +98,14 @@ def _check_api_url(url: str) -> None:
 
 def running(home: Home) -> str | None:
     """Give the API address of this home's own server if it is alive and answers."""
-    url = _noted_url(home)
-    return url if url and _answers(url) else None
+    note = read_note(home)
+    return note.api_url if note and _answers(f"{note.api_url}/health", b"true") else None
 
 
 def ensure_server(home: Home, *, progress: Progress) -> str:
     """Give the address of an API that answers: the named one, else this home's own, started.
 
-    Raises ServiceError within seconds for a named API, after two minutes for the own one.
+    Raises ServiceError: within seconds for a named API, after two minutes for the own one.
     """
     url = start_server(home, progress=progress)
     wait_for_server(home, progress=progress)
@@ -127,98 +118,135 @@ def start_server(home: Home, *, progress: Progress) -> str:
     The home's own server is started unless it runs. From now on Prefect may be imported, and
     other work done, while it starts; `wait_for_server` ends the wait. Raises ServiceError.
     """
-    url = _named_url(home)
+    url = home.settings.prefect_api_url
     if url is None:
-        _use(home)
-        if _noted_url(home) is None:
+        if home.root not in _shares:
+            _shares[home.root] = share(home)
+        if not is_alive(home):
             progress("starting this home's Prefect server")
-        url = _await(home, lambda: _noted_url(home))
+        url = _await(home, lambda: (note := read_note(home)) and note.api_url)
     os.environ["PREFECT_API_URL"] = url
     return url
 
 
 def wait_for_server(home: Home, *, progress: Progress) -> None:
     """Return when the API that `start_server` gave answers; raises ServiceError if it does not."""
-    url = _named_url(home)
+    url = home.settings.prefect_api_url
     if url is None:
         began = time.monotonic()
         _await(home, lambda: running(home))
-        progress(f"Prefect's server answers (waited {time.monotonic() - began:.0f} s)")
-    elif not _answers(url):
+        progress(f"the Prefect server answers (waited {time.monotonic() - began:.0f} s)")
+    elif not _answers(f"{url}/health", b"true"):
         raise ServiceError(
             f"no Prefect API answers at {url}: start that server, correct the address (it ends "
             "with /api), or unset PREFECT_API_URL and prefect_api_url to use this home's own"
         )
 
 
+def _await(home: Home, ask: Callable[[], str | None]) -> str:
+    """Ask until there is an answer, and start the server whenever there is none."""
+    limit = time.monotonic() + START_LIMIT
+    failure = f"this home's Prefect server did not start: {home.prefect / LOG} says why"
+    while time.monotonic() < limit:
+        if answer := ask():
+            return answer
+        child = _children.get(home.root)
+        status = child.poll() if child else 0
+        if status:
+            del _children[home.root]
+            raise ServiceError(failure)
+        if status == 0 and not is_alive(home):
+            _children[home.root] = spawn(home)
+        time.sleep(0.1)
+    raise ServiceError(f"{failure} (waited {START_LIMIT:.0f} s)")
+
+
+def _answers(url: str, expected: bytes) -> bool:
+    """Tell whether `url` answers as expected within five seconds."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - http(s) only
+            return bool(response.read(64).strip() == expected)
+    except (OSError, ValueError, HTTPException):
+        return False
+
+
 def leave_server(home: Home) -> None:
     """Stop using this home's server, as the end of the process does; the last to leave ends it."""
-    descriptor = _shared.pop(home.root, None)
+    descriptor = _shares.pop(home.root, None)
     if descriptor is not None:
         os.close(descriptor)
+        os.environ.pop("PREFECT_API_URL", None)
 
 
 def stop_server(home: Home) -> bool:
     """End this home's server though others may use it; False if none was running."""
-    pid = _note(home).get("pid")
-    if pid is None:
+    note = read_note(home)
+    if note is None:
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+            os.kill(note.pid, number)
         limit = time.monotonic() + 10
         while time.monotonic() < limit:
-            if not _is_held(home):
+            if not is_alive(home):
                 return True
             time.sleep(0.1)
-    raise ServiceError(f"the Prefect server of this home (process {pid}) does not end")
+    raise ServiceError(f"the Prefect server of this home (process {note.pid}) does not end")
 
 
 def prepare(home: Home) -> None:
-    """Let Prefect make its database, in the background: some 10 s off the first run.
+    """Let Prefect make its database, in the background: some seconds off the first run.
 
     A server is started that nobody uses, so that it ends when it is ready. A run that comes
     meanwhile takes it over; a failure shows there.
     """
-    if _named_url(home) is None and not _is_held(home):
-        _spawn(home)
+    if home.settings.prefect_api_url is None and not is_alive(home):
+        _children[home.root] = spawn(home)
 
 
 def serve_prefect(home: Home, *, announce: Progress) -> None:
-    """Hold this home's server, tell the address of its pages, and stay until interrupted."""
+    """Use this home's server, tell the address of its pages, and stay until interrupted.
+
+    Where the settings name another API, its address is told, and that is all.
+    """
     url = ensure_server(home, progress=announce)
     announce(f"Prefect's pages: {url.removesuffix('/api')} (PREFECT_API_URL={url})")
-    if _named_url(home) is not None:
-        return
-    with contextlib.suppress(KeyboardInterrupt):
-        while _is_held(home):
-            time.sleep(1)
-    leave_server(home)
+    if home.settings.prefect_api_url is None:
+        with contextlib.suppress(KeyboardInterrupt):
+            while is_alive(home):
+                time.sleep(1)
+        leave_server(home)
 
 
 def serve_mlflow(home: Home, *, announce: Progress) -> None:
     """Show the home's MLflow store at 127.0.0.1 until interrupted.
 
-    Where the settings name a tracking server, only its address is told. Raises ServiceError.
+    Where the settings name a tracking server, its address is told, and that is all. Raises
+    ServiceError.
     """
     named = home.settings.mlflow_tracking_uri
     if named and named.startswith("http"):
         announce(f"MLflow's pages: {named}")
         return
-    with _listen(5000) as free:
+    with listen(5000) as free:
         port = free.getsockname()[1]
     command = [
         sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
         "--backend-store-uri", named or f"sqlite:///{home.mlflow / 'mlflow.db'}",
         "--default-artifact-root", str(home.mlflow / "artifacts"), "--workers", "1",
     ]  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    with _child(command, home.mlflow) as server, contextlib.suppress(KeyboardInterrupt):
-        while not _answers(url, says=b"OK"):
+    server = launch(command, home.mlflow, dict(os.environ), new_session=False)
+    try:
+        while not _answers(f"http://127.0.0.1:{port}/health", b"OK"):
             if server.poll() is not None:
-                raise ServiceError(f"MLflow's server ended: see {home.mlflow / 'server.log'}")
+                raise ServiceError(f"MLflow's server ended: {home.mlflow / LOG} says why")
             time.sleep(0.2)
-        announce(f"MLflow's pages: {url}")
+        announce(f"MLflow's pages: http://127.0.0.1:{port}")
+        server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.terminate()
         server.wait()
 
 
@@ -234,18 +262,15 @@ def mark_crashed(flow_run_ids: Sequence[str]) -> None:
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed
 
-    ids = [UUID(run) for run in flow_run_ids]
-    if not ids:
-        return
-    runs = FlowRunFilter(id=FlowRunFilterId(any_=ids))
-    crashed: Callable[[], object] = lambda: Crashed(message="the process of this run was killed")
     with get_client(sync_client=True) as client:
-        for task in client.read_task_runs(flow_run_filter=runs):
-            if task.state is None or not task.state.is_final():
-                client.set_task_run_state(task.id, crashed(), force=True)
-        for run in client.read_flow_runs(flow_run_filter=runs):
-            if run.state is None or not run.state.is_final():
-                client.set_flow_run_state(run.id, crashed(), force=True)
+        for run_id in flow_run_ids:
+            chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run_id)]))
+            for task in client.read_task_runs(flow_run_filter=chosen):
+                if task.state is None or not task.state.is_final():
+                    client.set_task_run_state(task.id, Crashed(message=KILLED), force=True)
+            for run in client.read_flow_runs(flow_run_filter=chosen):
+                if run.state is None or not run.state.is_final():
+                    client.set_flow_run_state(run.id, Crashed(message=KILLED), force=True)
 
 
 def flow_run_link(api_url: str, flow_run_id: str) -> str:

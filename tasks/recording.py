@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 RUN_TAG: Final = "tutela.run"
+OWN_PAGES: Final = "http://127.0.0.1:5000"
+"""Where `tutela mlflow` opens the home's own store."""
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
@@ -137,6 +139,7 @@ def run_tags(
     yield "tutela.policy_sha256", str(record.facts["policy_sha256"])
     yield "tutela.code", str(record.facts["code"])
     yield "tutela.retention_days", str(policy.retention_days)
+    yield "mlflow.note.content", "\n".join(note_lines(policy, entries, verdict))
     for entry in entries:
         match entry.kind, entry.body:
             case "snapshot", str(digest):
@@ -151,6 +154,19 @@ def run_tags(
                 yield f"tutela.digest.{entry.name}", digest
             case "check", {"verdict": str(found)}:
                 yield f"tutela.check.{entry.name}", found
+
+
+def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterator[str]:
+    """Tell the run in Markdown, for the top of its MLflow page."""
+    yield f"**{policy.title}**: {verdict}\n"
+    for entry in entries:
+        match entry.kind, entry.body:
+            case "decision", {"reason": str(reason)} if reason:
+                yield f"> {reason}\n"
+            case "prefect", {"url": str(url)}:
+                yield f"[The run's steps in Prefect]({url})\n"
+    yield "Counts of people are published with a small keyed offset; parts need not add up."
+    yield "The whole story is in the artifact `report.html`, the evidence in `evidence.json`."
 
 
 def metrics(entries: Sequence[Entry]) -> Iterator[tuple[str, float]]:
@@ -246,9 +262,9 @@ def requirements() -> list[str]:
 
 
 def _page(home: Home, run: Run) -> str | None:
-    """Give the address of the run's page, where MLflow is a server."""
-    uri = home.settings.mlflow_tracking_uri
-    if uri is None or not uri.startswith("http"):
+    """Give the address of the run's page; the home's own store is opened by `tutela mlflow`."""
+    uri = home.settings.mlflow_tracking_uri or OWN_PAGES
+    if not uri.startswith("http"):
         return None
     return f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 

@@ -31,7 +31,7 @@ EXPLAINED: Final = {
     "refused": "they said no",
     "withdrawn": "they took their consent back",
     "expired": "their consent has run out",
-    "objected": "they objected",
+    "objected": "they are on the list of objections",
     "not eligible": "they are not whom the policy is about",
 }
 

@@ -46,7 +46,7 @@ MADE_UP: Final = {
 }
 COLUMN_STEPS: Final = {
     "columns.there": "in the source",
-    "columns.named": "named by the policy, so read",
+    "columns.named": "named, and so read",
     "columns.leaving": "left after de-identification",
 }
 PEOPLE_STEPS: Final = {

@@ -217,7 +217,7 @@ def evaluate_groups(
     for name, people in table.groupby("group"):
         if len(people) < minimum:
             continue
-        smaller_class = int(people["positive"].value_counts().reindex([True, False]).min() or 0)
+        smaller_class = min(people["positive"].sum(), (~people["positive"]).sum())
         auc = None
         if smaller_class >= minimum:
             auc = float(roc_auc_score(people["positive"], people["score"]))
