@@ -14,3 +14,33 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+demo: $(STAMP) ## train the example's model, release its table, and say what happened
+	@$(BIN)/tutela init >/dev/null
+	@$(BIN)/tutela run diabetes
+
+test: $(STAMP) ## pass all tests
+	@$(BIN)/python -m pytest -q --cov --cov-report=term tests
+
+lint: $(STAMP) ## style, and imports that point downward only
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy
+
+silence: $(STAMP) ## a demo with the network cut off: no address but this machine is ever tried (needs root)
+	@rm -rf .silence && TUTELA_HOME=.silence/home $(BIN)/python tests/silence.py -- $(MAKE) --no-print-directory demo && rm -rf .silence
+
+bench: $(STAMP) ## the pipeline beside the same work written by hand in pandas
+	@$(BIN)/python benchmarks/pipeline.py
+
+lock: $(STAMP) ## write the lock files anew: hashes, no addresses
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+	@echo 'uv==0.13.9' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header - -o bootstrap.lock
+	@! grep -n '://' requirements.lock bootstrap.lock
+
+clean: ## remove the environment and caches; the home with its keys and budget stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .silence
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done

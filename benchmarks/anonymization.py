@@ -27,7 +27,7 @@ from tasks.anonymization import k_anonymize
 
 Q5 = ["sex", "age", "race", "marital-status", "education"]
 Q8 = [*Q5, "native-country", "workclass", "occupation"]
-# ARX 3.9, local recoding, one core: NCP and seconds.
+# ARX, local recoding, one core: NCP and seconds, measured elsewhere.
 ARX = {
     ("Q5", 5): (0.0154, 0.26),
     ("Q5", 10): (0.0247, 0.33),

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployments.prefect_server import (
+    ensure_server,
     leave_server,
     mark_crashed,
-    running,
     set_environment,
     start_server,
     wait_for_server,
 )
 from deployments.progress import Progress
 from deployments.screen import describe_run
-from expectations.errors import TutelaError
+from expectations.errors import ServiceError, TutelaError
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON
 from ledgers.home import Home
@@ -72,6 +72,8 @@ def run_flow(flow: Callable[[], None]) -> TutelaError | None:
         flow()
     except TutelaError as error:
         return error
+    except SystemExit:
+        return ServiceError("a library ended the process inside a step; nothing was handed over")
     return None
 
 
@@ -91,9 +93,12 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
     from tasks.delivery import complete_runs
 
     completed = complete_runs(home, keys)
-    crashed = [run.crashed for run in completed if run.crashed]
-    if crashed and (os.environ.get("PREFECT_API_URL") or running(home)):
-        start_server(home, progress=lambda _: None)
-        mark_crashed(crashed)
-        leave_server(home)
-    return [run.said for run in completed]
+    said = [run.said for run in completed]
+    if crashed := [run.crashed for run in completed if run.crashed]:
+        try:
+            # It is left when this process ends: Prefect reads the server's address once only.
+            ensure_server(home, progress=lambda _: None)
+            mark_crashed(crashed)
+        except ServiceError as error:
+            said.append(f"Prefect still shows {len(crashed)} of them as running: {error}")
+    return said

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from expectations.outlets import ModelOutlet, claim, limits
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile
 from expectations.treatments import describe
-from ledgers.evidence import JSON
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
 
 
 def describe_plan(file: PolicyFile, there: tuple[str, ...]) -> str:

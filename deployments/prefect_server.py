@@ -126,6 +126,9 @@ def start_server(home: Home, *, progress: Progress) -> str:
             progress("starting this home's Prefect server")
         url = _await(home, lambda: (note := read_note(home)) and note.api_url)
     os.environ["PREFECT_API_URL"] = url
+    if loaded := sys.modules.get("prefect.context"):
+        # Prefect reads its settings once, and an earlier server may have had another port.
+        loaded.refresh_global_settings_context()
     return url
 
 
@@ -235,6 +238,9 @@ def serve_mlflow(home: Home, *, announce: Progress) -> None:
         "--backend-store-uri", named or f"sqlite:///{home.mlflow / 'mlflow.db'}",
         "--default-artifact-root", str(home.mlflow / "artifacts"), "--workers", "1",
     ]  # fmt: skip
+    announce("starting MLflow's server")
+    # Whatever asks this process to end has to end the server as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = launch(command, home.mlflow, dict(os.environ), new_session=False)
     try:
         while not _answers(f"http://127.0.0.1:{port}/health", b"OK"):

@@ -6,14 +6,15 @@ Neither knows the source: `tasks/sources` compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from expectations.expressions import ColumnType
+from expectations.expressions import ColumnType, parse
 from expectations.outlets import ModelOutlet, Outlet, TableOutlet
-from expectations.treatments import Declaration, Drop, Treatment
+from expectations.training import Attacks, Training
+from expectations.treatments import Declaration, Drop, Redact, Treatment
 from expectations.vocabulary import Article6, Article9, Category, Identifiability, Purpose, Use
 
 NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"
@@ -195,34 +196,6 @@ Rule = Annotated[
     ValuesBetween | ValuesIn | MissingAtMost | ShareBetween, Field(discriminator="rule")
 ]
 
-ModelKind = Literal["logistic-regression", "gradient-boosting", "private-logistic-regression"]
-
-
-class Training(Declaration):
-    """Which model is trained, on the columns whose use is `feature`."""
-
-    model: ModelKind | Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-zA-Z_]+)+$")]
-    """A built-in model, or the dotted path of a scikit-learn estimator."""
-    parameters: Mapping[str, int | float | str | bool] = Field(default_factory=dict)
-    input: Annotated[str, Field(pattern=NAME)] = "record-wise"
-    """`record-wise`: the de-identified rows; or a table outlet's name, to train on its rows."""
-
-
-class MembershipCheck(Declaration):
-    """Membership inference must not tell who was trained on (Zarifzadeh et al. 2024, RMIA)."""
-
-    auc_at_most: float = Field(default=0.60, gt=0.5, lt=1)
-    """The highest AUC allowed at the upper end of its 95 % interval."""
-    references: int = Field(default=8, ge=8, le=64)
-    """How many reference models the attack trains."""
-    when_inconclusive: Literal["refuse", "report"] = "refuse"
-
-
-class Attacks(Declaration):
-    """The attacks that a model must withstand before it leaves."""
-
-    membership: MembershipCheck
-
 
 class Policy(Declaration):
     """One purpose, from the legal basis to what each recipient is promised."""
@@ -276,17 +249,28 @@ class Policy(Declaration):
         """The outlets through which a table leaves."""
         return {n: o for n, o in self.outlets.items() if isinstance(o, TableOutlet)}
 
+    def read_for(self, columns: Collection[str]) -> dict[Use, frozenset[str]]:
+        """Name what is read to choose the people, and to derive and redact the given columns."""
+        derived = [d.expression for name, d in self.derived.items() if name in columns]
+        treatments = [c.treatment for name, c in self.treated.items() if name in columns]
+        return {
+            Use.ELIGIBILITY: self._read_by([self.population.eligible]),
+            Use.DERIVATION: self._read_by(derived),
+            Use.REDACTION: frozenset(
+                known for t in treatments if isinstance(t, Redact) for known in t.known
+            ),
+        }
+
+    def _read_by(self, expressions: Iterable[str]) -> frozenset[str]:
+        return frozenset(name for text in expressions for name in parse(text, self.types).columns)
+
     def for_tables(self) -> Policy:
         """Give the part of the policy that its table outlets need: fewer columns, no model."""
         released = {column for outlet in self.table_outlets.values() for column in outlet.columns}
-        needed = {Use.ELIGIBILITY, Use.DERIVATION, Use.REDACTION}
-
-        def keep(name: str, uses: tuple[Use, ...]) -> bool:
-            return name in released or not needed.isdisjoint(uses)
-
+        needed = released.union(*self.read_for(released).values())
         kept = {
-            "columns": {n: c for n, c in self.columns.items() if keep(n, c.use)},
-            "derived": {n: c for n, c in self.derived.items() if keep(n, c.use)},
+            "columns": {n: c for n, c in self.columns.items() if n in needed},
+            "derived": {n: c for n, c in self.derived.items() if n in needed},
             "outlets": self.table_outlets,
             "training": None,
             "attacks": None,
@@ -295,15 +279,21 @@ class Policy(Declaration):
         rules = tuple(rule for rule in self.expectations if rule.column in part.leaving)
         return part.model_copy(update={"expectations": rules})
 
+    @property
+    def types(self) -> dict[str, ColumnType]:
+        """The declared type of each column that is read."""
+        return {name: column.type for name, column in self.columns.items()}
+
     def column_type(self, name: str) -> ColumnType:
         """Give a column's declared type; for a derived column, the type of its expression."""
         if name in self.columns:
             return self.columns[name].type
-        from expectations.expressions import parse
-
-        types = {column: declared.type for column, declared in self.columns.items()}
-        return parse(self.derived[name].expression, types).type
+        return parse(self.derived[name].expression, self.types).type
 
     def source_name(self, name: str) -> str:
         """Give the source's own name of a column."""
         return self.columns[name].source or name
+
+    def path_of(self, name: str) -> str:
+        """Give the path of a column in the policy's file."""
+        return f"columns.{name}" if name in self.columns else f"derived.{name}"

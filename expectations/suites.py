@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 
 RANGES: Final = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
 """Into how many equal ranges shares may be cut, the finest first."""
+REMEDIES: Final = {
+    "between": "look for codes and other units in the source, clip the column, or widen the rule",
+    "one-of": "declare the words that the source uses, or map them by categories",
+    "missing-at-most": "find out why the source lacks them, leave the column out, or allow more",
+    "share-between": "see whether the column still means the same, or move the bounds with reason",
+}
+"""What to change when a rule of a kind is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,41 +58,25 @@ class Words:
 
 def word(rule: Rule) -> Words:
     """Put a value rule into words; values in them are the policy's own."""
+    advice = REMEDIES[rule.rule]
     match rule:
         case ValuesBetween(column=column, low=low, high=high):
-            return Words(
-                f"values of {column}",
-                f"{low:g} to {high:g}",
-                "of the values lie outside",
-                "look for codes and other units in the source, clip the column, or widen the rule",
-                strict=True,
-            )
+            asked, counted = f"{low:.15g} to {high:.15g}", "of the values lie outside"
+            return Words(f"values of {column}", asked, counted, advice, strict=True)
         case ValuesIn(column=column, values=values):
             shown = f": {', '.join(values)}" if len(values) <= 6 else ""
-            return Words(
-                f"words of {column}",
-                f"one of {len(values)} declared words{shown}",
-                "of the values are other words",
-                "declare the words that the source uses, or map them by categories",
-                strict=True,
-            )
+            asked = f"one of {len(values)} declared words{shown}"
+            counted = "of the values are other words"
+            return Words(f"words of {column}", asked, counted, advice, strict=True)
         case MissingAtMost(column=column, share=share):
-            return Words(
-                f"missing values of {column}",
-                f"at most {percent(share)} missing",
-                "of the values are missing",
-                "find out why the source lacks them, leave the column out, or allow more",
-                strict=share == 0,
-                can_fail=share < 1,
-            )
+            asked, counted = f"at most {percent(share)} missing", "of the values are missing"
+            name, strict = f"missing values of {column}", share == 0
+            return Words(name, asked, counted, advice, strict, can_fail=share < 1)
         case ShareBetween(column=column, value=value, low=low, high=high):
-            return Words(
-                f"share of {value} in {column}",
-                f"{percent(low)} to {percent(high)} of all people",
-                f"of all people have {value}",
-                "see whether the column still means the same, or move the bounds with a reason",
-                can_fail=(low, high) != (0, 1),
-            )
+            asked = f"{percent(low)} to {percent(high)} of all people"
+            counted = f"of all people have {value}"
+            name, can_fail = f"share of {value} in {column}", (low, high) != (0, 1)
+            return Words(name, asked, counted, advice, can_fail=can_fail)
         case _:
             assert_never(rule)
 
@@ -285,7 +276,7 @@ def validate(frame: pd.DataFrame, suite: ExpectationSuite) -> list[ExpectationVa
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence GX: its log quotes values, its warnings are about its own and pandas' code.
+    """Silence GX: its log may quote an error's values, its warnings are about its own code.
 
     Its loggers set levels of their own, so that only a switch for the whole process holds.
     """

@@ -38,13 +38,13 @@ class Drop(Declaration):
 
 
 class Keep(Declaration):
-    """The value passes as it stands; refused on identifiers and free text."""
+    """The value passes as it stands; refused on identifiers, and on text, which may be free."""
 
     kind: Literal["keep"]
 
 
 class Mask(Declaration):
-    """All but the last characters are replaced by `*`; whoever knows the value can confirm it."""
+    """All but the last characters become `*`; the length stays, and a guess can be confirmed."""
 
     kind: Literal["mask"]
     show_last: int = Field(default=0, ge=0, le=4)
@@ -140,7 +140,7 @@ Treatment = Annotated[
 
 FITS: Mapping[str, frozenset[ColumnType]] = {
     "drop": frozenset(ColumnType),
-    "keep": frozenset(ColumnType),
+    "keep": frozenset(ColumnType) - {ColumnType.TEXT},
     "mask": frozenset({ColumnType.TEXT}),
     "token": frozenset({ColumnType.TEXT, ColumnType.INTEGER}),
     "bin": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),

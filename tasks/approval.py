@@ -8,6 +8,7 @@ people used wait with it, so that consent can be asked for once more if serving 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +25,11 @@ from tasks.consent import PERMITTED, decide
 from tasks.ingestion import RECORD, read_people
 from tasks.population import TEST
 from tasks.run import Desk
+from tasks.sources.naming import spell
 from tasks.step import Opened, step
 
-PEOPLE = "people"
+PEOPLE: Final = "-people"
+"""Where the people wait, beside the outlets; no outlet's name begins so."""
 
 
 def refuse_withdrawn(
@@ -51,7 +54,8 @@ def table_content(table: pa.Table) -> bytes:
     Rows are sorted by their values: the source's order could name its people.
     """
     released = table.drop_columns([RECORD, TEST])
-    frame = released.to_pandas().astype("str")
+    texts = {name: spell(released.column(name)) for name in released.column_names}
+    frame = pa.table(texts).to_pandas().astype("str")
     ordered = frame.sort_values(list(frame.columns), kind="stable")
     text: str = ordered.to_csv(index=False, na_rep="missing")
     return text.encode()

@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 from expectations.disclosure import Count
 from expectations.errors import Refusal, SourceError
-from expectations.policy import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
+from expectations.policy import Basis, ConsentColumn, ConsentLedger, OptOutList, OtherBasis
 from expectations.policy_file import PolicyFile
 from expectations.vocabulary import ConsentStatus, Purpose
 from ledgers.stages import Permitted, Roster
-from tasks.ingestion import ANSWER, DRAW, PERSON, RECORD
+from tasks.ingestion import ANSWER, DRAW, PERSON, RECORD, canonical
 from tasks.run import Desk
 from tasks.sources import Source, open_source
 from tasks.step import Opened, step
@@ -31,7 +31,7 @@ from tasks.step import Opened, step
 PERMITTED: Final = "permitted"
 NEVER_ASKED: Final = "never asked"
 EVENT_COLUMNS: Final = ("person", "purpose", "status", "at", "expires_at")
-ZONE: Final = r"(Z|[+-]\d\d:?\d\d)$"
+ZONE: Final = r"(?:Z|[+-]\d\d:?\d\d)$"
 REASONS: Final = {
     ConsentStatus.GIVEN: PERMITTED,
     ConsentStatus.RENEWED: PERMITTED,
@@ -65,18 +65,18 @@ def decide_by_answers(answers: pa.ChunkedArray, granted: tuple[str, ...]) -> pa.
     return pc.if_else(yes, PERMITTED, silent)
 
 
-def read_events(table: pa.Table, now: datetime) -> pd.DataFrame:
-    """Check consent events and give them with times in UTC.
+def read_events(table: pa.Table, now: datetime, place: str) -> pd.DataFrame:
+    """Check the consent events of one place and give them with times in UTC.
 
     Raises `SourceError` with every rule that is broken, by the number of the event (from 1).
     """
     lacking = [name for name in EVENT_COLUMNS[:4] if name not in table.column_names]
     if lacking:
         raise SourceError(
-            f"consent events: the columns {', '.join(lacking)} are missing; an event has "
+            f"{place}: the columns {', '.join(lacking)} are missing; an event has "
             f"{', '.join(EVENT_COLUMNS)}"
         )
-    frame = pd.DataFrame({name: texts(table, name) for name in EVENT_COLUMNS})
+    frame = pd.DataFrame({name: texts(table, name, place) for name in EVENT_COLUMNS})
     problems = list(event_problems(frame))
     if not problems:
         frame["at"] = pd.to_datetime(frame["at"], format="ISO8601", utc=True)
@@ -84,20 +84,20 @@ def read_events(table: pa.Table, now: datetime) -> pd.DataFrame:
         late = frame["at"] > pd.Timestamp(now)
         problems = list(rule("it is recorded in the future", late, "correct its time"))
     if problems:
-        raise SourceError("consent events:\n" + "\n".join(problems))
+        raise SourceError(f"{place}: some consent events are wrong\n" + "\n".join(problems))
     return frame
 
 
-def texts(table: pa.Table, name: str) -> pd.Series[str]:
+def texts(table: pa.Table, name: str, place: str) -> pd.Series[str]:
     """Give a column of events as text; absent is missing, a native time gets its zone written."""
     if name not in table.column_names:
         return pd.Series([None] * table.num_rows, dtype="str")
     column = table.column(name)
     if pa.types.is_timestamp(column.type):
         zone = "Z" if column.type.tz else ""
-        column = pc.strftime(column.cast(pa.timestamp("us", column.type.tz and "UTC")),
-                             format=f"%Y-%m-%dT%H:%M:%S{zone}")  # fmt: skip
-    series: pd.Series[str] = column.cast(pa.large_string()).to_pandas()
+        moment = column.cast(pa.timestamp("us", column.type.tz and "UTC"), safe=False)
+        column = pc.strftime(moment, format=f"%Y-%m-%dT%H:%M:%S{zone}")
+    series: pd.Series[str] = canonical(column, f"{place}: the column '{name}'").to_pandas()
     return series.astype("str")
 
 
@@ -144,20 +144,36 @@ def decide(file: PolicyFile, roster: pa.Table, now: datetime) -> pa.Array:
     match policy.basis:
         case ConsentLedger(events=places):
             parts = [
-                read_events(read_known(open_source(place, folder, "consent")), now)
-                for place in places
+                read_events(
+                    read_known(open_source(place, folder, "consent")), now, f"basis.events.{n}"
+                )
+                for n, place in enumerate(places)
             ]
             events = pd.concat(parts, ignore_index=True)
-            names = people.to_pandas().astype("str")
+            names = canonical(people, "roster").to_pandas().astype("str")
             return pa.array(decide_by_events(names, events, policy.purpose, now))
         case ConsentColumn(granted=granted):
             return decide_by_answers(roster.column(ANSWER), granted)
         case OptOutList(objections=place, person=column):
             listed = open_source(place, folder, "objections").read([column]).column(column)
-            objected = pc.is_in(people, listed.cast(people.type).combine_chunks())
+            names = canonical(listed, f"basis.objections: the column '{column}'")
+            objected = pc.is_in(canonical(people, "roster"), names.combine_chunks())
             return pc.if_else(objected, "objected", PERMITTED)
         case OtherBasis():
             return pa.array([PERMITTED] * roster.num_rows)
+
+
+def reasons(basis: Basis) -> tuple[str, ...]:
+    """Name every reason for which a person can be left out, whether or not anybody is."""
+    match basis:
+        case ConsentLedger():
+            return (NEVER_ASKED, *dict.fromkeys(r for r in REASONS.values() if r != PERMITTED))
+        case ConsentColumn():
+            return (NEVER_ASKED, "refused")
+        case OptOutList():
+            return ("objected",)
+        case OtherBasis():
+            return ()
 
 
 def count_standings(roster: pa.Table, standings: pa.Array) -> dict[str, Count]:
@@ -183,11 +199,14 @@ def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     counts = count_standings(people, standings)
     kept = people.filter(pc.equal(standings, PERMITTED)).select([PERSON, RECORD, DRAW])
     nobody = Count(0, 0)
-    shown = {name: desk.count(f"people.excluded.{name}", count)
-             for name, count in counts.items() if name != PERMITTED}  # fmt: skip
+    # Every reason is told, lest its absence say that nobody had it.
+    shown = {
+        name: desk.count(f"people.excluded.{name}", counts.get(name, nobody))
+        for name in reasons(desk.policy.basis)
+    }
     desk.count("people.permitted", counts.get(PERMITTED, nobody))
-    desk.note("snapshot", "consent",
-              digest_people(kept.column(RECORD).to_numpy(), desk.key("digest")))  # fmt: skip
+    snapshot = digest_people(kept.column(RECORD).to_numpy(), desk.key("digest"))
+    desk.note("snapshot", "consent", snapshot)
     if kept.num_rows == 0:
         most = max(counts, key=lambda name: counts[name].exact)
         raise Refusal(

@@ -29,6 +29,7 @@ from ledgers.outbox import Outbox
 from ledgers.private_files import write_private
 from ledgers.stages import Approved, Recorded
 from ledgers.vault import Vault
+from tasks.airlock import run_inside
 from tasks.approval import PEOPLE, refuse_withdrawn
 from tasks.recording import attach, links_body, record_run
 from tasks.reporting import render_report
@@ -194,9 +195,7 @@ def complete(run: DecidedRun) -> str:
         reason = "the process ended on the way; its data is gone: run it again"
         run.note("run", "decision", Verdict.FAILED, {"reason": reason})
     try:
-        if run.decision == Verdict.PASSED:
-            ask_again(run)
-        hand_over(run)
+        run_inside("complete", lambda: finish(run), run.keys.seal_incident)
     except Refusal as refusal:
         run.note(
             "run", "decision", Verdict.REFUSED, {"reason": str(refusal), "check": refusal.check}
@@ -204,9 +203,16 @@ def complete(run: DecidedRun) -> str:
         return complete(run)
     except TutelaError as error:
         return f"run {name} is still pending: {error}"
-    write_report(run)
     close(run)
     return f"run {name} ended before it was done and is now closed as {run.decision}"
+
+
+def finish(run: DecidedRun) -> None:
+    """Ask for consent again, which reads people, hand over and report; call it in the airlock."""
+    if run.decision == Verdict.PASSED:
+        ask_again(run)
+    hand_over(run)
+    write_report(run)
 
 
 def ask_again(run: DecidedRun) -> None:

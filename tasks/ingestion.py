@@ -22,6 +22,7 @@ from tasks.anonymization.tokens import key_people
 from tasks.run import Desk
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert
+from tasks.sources.naming import spell
 from tasks.step import Opened, step
 
 PERSON: Final = "_person"
@@ -30,12 +31,24 @@ DRAW: Final = "_draw"
 ANSWER: Final = "_answer"
 
 
+def canonical(people: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
+    """Give identifiers as they are compared: numbers in one spelling, Unicode NFC, blank missing.
+
+    Raises `SourceError` where the column at `place` holds what cannot be spelled.
+    """
+    try:
+        names = pc.utf8_normalize(spell(people), form="NFC")
+    except pa.ArrowException:  # its text may quote a value
+        raise SourceError(f"{place}: it must hold text or numbers; name another column") from None
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(names)), 0)
+    return pc.if_else(blank, None, names)
+
+
 def make_roster(people: pa.ChunkedArray, key: bytes, column: str) -> pa.Table:
     """Key everybody named by `people`; SourceError where someone is missing or named twice."""
-    people = people.cast(pa.large_string())
-    absent = people.null_count + (pc.sum(pc.equal(people, "")).as_py() or 0)
-    distinct = pc.count_distinct(people, mode="only_valid").as_py()
-    repeated = len(people) - people.null_count - distinct
+    names = canonical(people, f"source: the column '{column}'")
+    absent = names.null_count
+    repeated = len(names) - absent - pc.count_distinct(names, mode="only_valid").as_py()
     broken = [
         f"{text} in {number:,} of {len(people):,} rows"
         for text, number in (("it is missing", absent), ("it repeats another row's", repeated))
@@ -48,8 +61,8 @@ def make_roster(people: pa.ChunkedArray, key: bytes, column: str) -> pa.Table:
             f"source: the column '{column}' must name each person once, but "
             f"{' and '.join(broken)}; give one row per person, or name another column"
         )
-    record, draw = key_people(people, key)
-    return pa.table({PERSON: people, RECORD: record, DRAW: draw})
+    record, draw = key_people(names, key)
+    return pa.table({PERSON: spell(people), RECORD: record, DRAW: draw})
 
 
 def count_people(table: pa.Table) -> Count:
@@ -73,7 +86,7 @@ def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
     for path, name in wanted.items():
         if name not in there:
             near = difflib.get_close_matches(name, there, 1)
-            fix = f"did you mean `{near[0]}`?" if near else f"it has {len(there)} other columns"
+            fix = f"did you mean `{near[0]}`?" if near else f"name one of its {len(there)} columns"
             problems.append(Problem(path, f"the source has no column `{name}`", fix))
     return problems
 
@@ -91,8 +104,7 @@ def collect_columns(source: Source, policy: Policy, people: pa.Array | pa.Chunke
     }
     types = {name: column.type for name, column in policy.columns.items()}
     converted = convert(pa.table(columns), types)
-    identifiers = read.column(person).cast(pa.large_string())
-    return converted.add_column(0, PERSON, identifiers)
+    return converted.add_column(0, PERSON, spell(read.column(person)))
 
 
 def attach_keys(collected: pa.Table, permitted: pa.Table) -> pa.Table:
@@ -123,8 +135,7 @@ def read_people(file: PolicyFile, key: bytes) -> pa.Table:
     read = people_source(file).read(list(dict.fromkeys(asked)))
     roster = make_roster(read.column(policy.source.person), key, policy.source.person)
     if isinstance(policy.basis, ConsentColumn):
-        answers = read.column(policy.basis.column).cast(pa.large_string())
-        roster = roster.append_column(ANSWER, answers)
+        roster = roster.append_column(ANSWER, spell(read.column(policy.basis.column)))
     return roster
 
 

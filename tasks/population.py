@@ -77,10 +77,11 @@ def mark_test(table: pa.Table, share: float) -> pa.Table:
 def refuse_small(selected: pa.Table, shown: Published, rest: Published, policy: Policy) -> None:
     """Refuse a cohort below the policy's smallest."""
     if selected.num_rows < policy.population.smallest:
+        about = "" if shown.about is None else "about "
         raise Refusal(
             "smallest cohort",
-            f"about {shown} people are left at the selection, where the policy asks for "
-            f"{policy.population.smallest:,}; {rest} were not eligible; widen "
+            f"{about}{shown} people are left at the selection, where the policy asks for "
+            f"{policy.population.smallest:,}; not eligible: {rest}; widen "
             "population.eligible, ask more people, or lower population.smallest with a reason",
         )
 

@@ -85,7 +85,7 @@ class Release(Part):
 
 @dataclass(frozen=True, slots=True)
 class OutletSummary(Part):
-    """Who receives what; `claim` is None unless the run passed, for then nothing left."""
+    """Who receives what; `claim` is None while nothing has been handed over there."""
 
     name: str
     kind: Literal["model", "table"]
@@ -152,6 +152,8 @@ class Summary(Part):
     started_at: str
     verdict: State
     reason: str
+    stopped_by: str | None
+    """The check that a refused run names."""
     causes: tuple[Check, ...]
     """The checks that stopped a refused run; a refusal outside a check has its reason only."""
     made_up: str | None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
+from expectations.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet, claim
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile
 from expectations.treatments import public_labels
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 RUN_TAG: Final = "tutela.run"
+EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""So that MLflow's pages show training runs, not traces."""
 OWN_PAGES: Final = "http://127.0.0.1:5000"
 """Where `tutela mlflow` opens the home's own store."""
 SHORT: Final = 32
@@ -90,6 +93,8 @@ def _record(
         client.set_tag(run.info.run_id, name, value)
     for name, measured in metrics(entries):
         client.log_metric(run.info.run_id, name, measured)
+    for name, asked in promises(file.policy):
+        client.log_param(run.info.run_id, name, asked)
     client.log_inputs(run.info.run_id, datasets=list(datasets(entries)))
     client.log_text(run.info.run_id, file.text, "policy.yaml")
     versions = {
@@ -117,14 +122,13 @@ def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
     else:
         own = home.settings.mlflow_tracking_uri is None
         place = (home.mlflow / "artifacts" / record.policy).as_uri() if own else None
-        identifier = client.create_experiment(record.policy, place)
+        identifier = client.create_experiment(record.policy, place, tags=EXPERIMENT_TAGS)
     found = client.search_runs([identifier], f"tags.`{RUN_TAG}` = '{record.run_id}'")
     if found:
         return found[0]
     start = int(datetime.fromisoformat(record.started_at).timestamp() * 1000)
-    return client.create_run(
-        identifier, start, tags={RUN_TAG: record.run_id}, run_name=record.run_id
-    )
+    name = f"{record.started_at[:16].replace('T', ' ')} {record.run_id[-8:]}"
+    return client.create_run(identifier, start, tags={RUN_TAG: record.run_id}, run_name=name)
 
 
 def run_tags(
@@ -139,6 +143,8 @@ def run_tags(
     yield "tutela.policy_sha256", str(record.facts["policy_sha256"])
     yield "tutela.code", str(record.facts["code"])
     yield "tutela.retention_days", str(policy.retention_days)
+    checks = [e.body["verdict"] for e in entries if e.kind == "check" and isinstance(e.body, dict)]
+    yield "tutela.checks", f"{checks.count('passed')} of {len(checks)} passed"
     yield "mlflow.note.content", "\n".join(note_lines(policy, entries, verdict))
     for entry in entries:
         match entry.kind, entry.body:
@@ -150,10 +156,22 @@ def run_tags(
                     yield "tutela.prefect_url", str(rest["url"])
             case "decision", {"reason": str(reason)} if reason:
                 yield "tutela.reason", reason[:4000]
-            case "dataset", {"digest": str(digest)}:
-                yield f"tutela.digest.{entry.name}", digest
-            case "check", {"verdict": str(found)}:
-                yield f"tutela.check.{entry.name}", found
+
+
+def promises(policy: Policy) -> Iterator[tuple[str, float | str]]:
+    """Give what the policy asks for, as MLflow's parameters: what the metrics stand beside."""
+    if policy.training is not None:
+        yield "model", policy.training.model
+    for name, outlet in policy.outlets.items():
+        match outlet:
+            case TableOutlet(k=k, max_suppressed=share):
+                yield f"{name}.k", k
+                yield f"{name}.max_suppressed", share
+            case ModelOutlet(promise=DifferentialPrivacy(epsilon=epsilon, delta=delta)):
+                yield f"{name}.epsilon", epsilon
+                yield f"{name}.delta", delta
+            case ModelOutlet():
+                yield f"{name}.promise", "none"
 
 
 def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterator[str]:
@@ -233,6 +251,7 @@ def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
             registered_model_name=name,
         )
     version = logged.registered_model_version
+    client.update_model_version(name, str(version), claim(policy.outlets[outlet]))
     for tag, value in tags.items():
         client.set_model_version_tag(name, str(version), tag, value)
     return str(version)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -87,31 +88,34 @@ def render_report(summary: Summary) -> str:
 
 
 def say_headline(summary: Summary) -> str:
-    """Say in one sentence how the run ended and whether anything left."""
+    """Say in one or two sentences how the run ended and whether anything left."""
+    handed = [outlet for outlet in summary.outlets if outlet.claim]
+    left = _say_handover(handed) if handed else "Nothing left."
     match summary.verdict:
         case "passed":
-            return f"{_say_checks(summary)} {_say_handover(summary.outlets)}"
-        case "refused" if summary.causes:
-            names = " and ".join(dict.fromkeys(f"“{check.name}”" for check in summary.causes))
-            return f"Nothing left: the run was stopped by the check {names}."
+            return f"{_say_checks(summary)} {left}"
+        case "refused" if summary.stopped_by:
+            names = [check.name for check in summary.causes] or [summary.stopped_by]
+            quoted = " and ".join(f"“{name}”" for name in dict.fromkeys(names))
+            return f"{left} The run was stopped by the check {quoted}."
         case "refused":
-            return "Nothing left: the run did not meet what the policy asks for."
+            return f"{left} The run did not meet what the policy asks for."
         case "failed":
-            return "Nothing left: something broke before the run could finish. A rerun is safe."
+            return f"{left} Something broke before the run could finish; a rerun is safe."
         case "pending":
             return (
-                f"{_say_checks(summary)} Nothing has left yet: what is released waits under seal "
-                "until it can be recorded, and consent is asked for again before it goes."
+                f"{_say_checks(summary)} {left} What is to be released waits under seal until it "
+                "can be recorded, and consent is asked for again before it goes."
             )
         case "unfinished":
-            return "Nothing has left: this run is under way, or it was killed."
+            return f"{left} This run is under way, or it was killed."
 
 
 def _say_checks(summary: Summary) -> str:
     total = len(summary.checks)
     passed = _count_passed(summary)
     if passed == total:
-        return f"All {total} checks passed." if total > 1 else "The check passed."
+        return f"All {total} checks passed." if total else "The policy asks for no check."
     return f"{passed} of {total} checks passed; the others were inconclusive, as the policy allows."
 
 
@@ -133,7 +137,8 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         there = summary.measures.get("columns.there")
         detail = "" if there is None else f"of {there:,.0f} in the source"
         yield Tile(f"{named:,.0f}", "columns read", detail)
-    yield Tile(f"{_count_passed(summary)} of {len(summary.checks)}", "checks passed")
+    if summary.checks:
+        yield Tile(f"{_count_passed(summary)} of {len(summary.checks)}", "checks passed")
     if (epsilon := summary.measures.get("privacy.epsilon")) is not None:
         delta = summary.measures.get("privacy.delta")
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of the model, at δ {delta or 0:g}")
@@ -148,12 +153,12 @@ def list_caveats(summary: Summary) -> Iterator[str]:
     """Say what no claim of this run covers."""
     yield (
         "Nothing here is anonymous in law while the source or the keys exist: whoever holds them "
-        "can trace a person."
+        "may trace a person."
     )
     if "privacy.epsilon" in summary.measures:
         yield (
             "ε covers the released model alone, not the verdicts, measures and counts on this "
-            "page; those are protected by the disclosure rule only."
+            "page. The counts are under the disclosure rule; verdicts and measures stand as found."
         )
     if "privacy.membership_auc" in summary.measures:
         yield (
@@ -188,8 +193,9 @@ def trim_sizes(classes: Sequence[ClassSize]) -> Sequence[ClassSize]:
 
 def draw_funnel(figures: Sequence[Figure]) -> tuple[FunnelRow, ...]:
     """Draw each figure as wide as its part of the largest; hidden ones at the thinnest."""
-    largest = max((figure.about or 0 for figure in figures), default=0) or 1
-    first = figures[0].about if figures else None
+    if not figures:
+        return ()
+    first, largest = figures[0].about, max(figure.about or 0 for figure in figures) or 1
     widths = [max(100 * (figure.about or 0) / largest, THINNEST) for figure in figures]
     rows = zip(figures, widths, [*widths[1:], None], strict=True)
     return tuple(
@@ -224,6 +230,7 @@ def scale_rates(audits: Sequence[Audit]) -> Axis:
     return Axis(0.0, min(int(max(rates, default=1.0) * 10 + 1) / 10, 1.0))
 
 
+@cache
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

@@ -8,20 +8,17 @@ that stopped early did not find out is absent, not zero.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Iterator, Sequence
+from typing import Final, cast
 from urllib.parse import urlsplit, urlunsplit
-
-from pydantic import TypeAdapter
 
 from expectations.checks import Check
 from expectations.outlets import ModelOutlet, Outlet, claim, limits
 from expectations.policy import Column, Policy
-from expectations.treatments import Drop, describe
+from expectations.treatments import describe
 from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
+from tasks.findings import Found, adapt, read, read_text
 from tasks.published import (
     Audit,
     ClassSize,
@@ -38,7 +35,6 @@ from tasks.published import (
 )
 
 __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
-T = TypeVar("T")
 
 MADE_UP: Final = {
     "nhanes": "names, contacts, notes and the consent history are made up; the survey's answers "
@@ -57,49 +53,10 @@ PEOPLE_STEPS: Final = {
 SPLIT: Final = {"people.train": "to train the model", "people.test": "to test the model"}
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The evidence of a run by kind and name; the latest entry of a name counts."""
-
-    entries: Sequence[Entry]
-
-    def bodies(self, kind: str) -> dict[str, JSON]:
-        """Give the bodies of one kind by name, in the order in which they arose."""
-        return {entry.name: entry.body for entry in self.entries if entry.kind == kind}
-
-    def body(self, kind: str, name: str) -> dict[str, JSON]:
-        """Give the fields of one entry; none when there is no such entry."""
-        body = self.bodies(kind).get(name)
-        return body if isinstance(body, dict) else {}
-
-    def measures(self, prefix: str = "") -> dict[str, float | None]:
-        """Give the measures whose names begin so, by the rest of the name."""
-        found = {
-            name.removeprefix(prefix): body
-            for name, body in self.bodies("measure").items()
-            if name.startswith(prefix)
-        }
-        return _read(dict[str, float | None], found)
-
-    def figure(self, name: str, label: str) -> Figure | None:
-        """Give one published count of people, or None where it was not counted."""
-        fields = self.body("count", name)
-        return _read(Figure, {"label": label, **fields}) if fields else None
-
-    def figures(self, labels: Mapping[str, str]) -> tuple[Figure, ...]:
-        """Give the published counts that are there, each under its label."""
-        found = (self.figure(name, label) for name, label in labels.items())
-        return tuple(figure for figure in found if figure)
-
-    def checks(self) -> tuple[Check, ...]:
-        """Give what every check found, in order; a name may stand for several outlets."""
-        return tuple(_read(Check, e.body) for e in self.entries if e.kind == "check")
-
-
 def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Summary:
     """Sum up one run from its record, its policy and its evidence, all of one run."""
     found = Found(entries)
-    verdict, reason = _judge(record, entries)
+    verdict, reason, stopped_by = _judge(record, entries)
     basis = (policy.legal_basis.article_6, policy.legal_basis.article_9)
     return Summary(
         run_id=record.run_id,
@@ -112,6 +69,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         started_at=record.started_at,
         verdict=verdict,
         reason=reason,
+        stopped_by=stopped_by,
         causes=tuple(c for c in found.checks() if f"{c.verdict}: {c.name}:" in reason),
         made_up=_say_made_up(policy, record.facts.get("source")),
         columns=_count_columns(found),
@@ -128,35 +86,49 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         audits=_read_audits(found),
         fates=tuple(_tell_fate(policy, name) for name in policy.treated),
         data_sets=tuple(
-            _read(DataSet, {"step": step, **found.body("dataset", step)})
+            read(DataSet, {"step": step, **found.body("dataset", step)})
             for step in found.bodies("dataset")
         ),
-        seconds=_read(dict[str, float], found.bodies("duration")),
-        policy_sha256=_text(record.facts.get("policy_sha256")),
-        consent_snapshot=_text(found.bodies("snapshot").get("consent")),
-        code=_text(record.facts.get("code")),
+        seconds=read(dict[str, float], found.bodies("duration")),
+        policy_sha256=read_text(record.facts.get("policy_sha256")),
+        consent_snapshot=read_text(found.bodies("snapshot").get("consent")),
+        code=read_text(record.facts.get("code")),
         links=tuple(_list_links(found)),
     )
 
 
 def to_evidence_json(summary: Summary) -> dict[str, JSON]:
     """Give the published `evidence.json`; its form is `evidence.schema.json`."""
-    return cast("dict[str, JSON]", _adapter(Summary).dump_python(summary, mode="json"))
+    return cast("dict[str, JSON]", adapt(Summary).dump_python(summary, mode="json"))
 
 
 def evidence_schema() -> dict[str, JSON]:
     """Make the JSON Schema (draft 2020-12) of `evidence.json`."""
-    schema = _adapter(Summary).json_schema(mode="serialization")
+    schema = adapt(Summary).json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _judge(record: RunRecord, entries: Sequence[Entry]) -> tuple[State, str]:
-    """Give the verdict and its reason; what the ledger closed a run with overrules a decision."""
-    said = [entry for entry in entries if entry.kind in ("decision", "verdict")]
-    reasons = [e.body["reason"] for e in said if isinstance(e.body, dict) and "reason" in e.body]
-    reason = str(reasons[-1]) if reasons else ""
-    verdict = record.verdict or (said[-1].name if said else "unfinished")
-    return cast("State", verdict), reason
+def _judge(record: RunRecord, entries: Sequence[Entry]) -> tuple[State, str, str | None]:
+    """Give how the run stands, and of what was decided last the reason and the check named."""
+    decision = next((entry for entry in reversed(entries) if entry.kind == "decision"), None)
+    told = decision.body if decision and isinstance(decision.body, dict) else {}
+    check, reason = read_text(told.get("check")), read_text(told.get("reason")) or ""
+    state = _find_state(record, decision.name if decision else None, entries)
+    return state, reason.removeprefix(f"{check}: "), check
+
+
+def _find_state(record: RunRecord, decided: str | None, entries: Sequence[Entry]) -> State:
+    """A run that was decided as passed is pending until it is recorded and handed over.
+
+    The report is written before the ledger closes the run, and again when a pending one is
+    completed; so the order of the entries tells, unless the run is closed for good.
+    """
+    if record.verdict in ("passed", "refused", "failed"):
+        return record.verdict
+    if decided != "passed":
+        return cast("State", decided or "unfinished")
+    after = [entry.kind for entry in entries if entry.kind in ("mlflow", "pending", "verdict")]
+    return "passed" if after[-1:] == ["mlflow"] else "pending"
 
 
 def _say_made_up(policy: Policy, instead: JSON) -> str | None:
@@ -192,19 +164,20 @@ def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> 
     checks = tuple(check for check in found.checks() if check.outlet == name)
     classes = found.bodies("table").get(f"privacy.{name}.classes")
     release = found.body("release", name)
+    registered = outlet.kind == "model" and found.body("mlflow", "run").get("model_version")
     return OutletSummary(
         name=name,
         kind=outlet.kind,
         recipient=outlet.recipient,
-        claim=_claim(outlet, checks) if passed else None,
+        claim=_claim(outlet, checks) if passed or release or registered else None,
         limits=limits(outlet),
         checks=checks,
         released=found.figure(f"people.{name}.released", "in the table"),
         suppressed=found.figure(f"people.{name}.suppressed", "left out to reach k"),
         measures={n: value for n, value in measures.items() if not n.startswith("loss.")},
         losses=losses,
-        classes=_read(tuple[ClassSize, ...], classes or ()),
-        release=_read(Release, release) if release else None,
+        classes=read(tuple[ClassSize, ...], classes or ()),
+        release=read(Release, release) if release else None,
     )
 
 
@@ -224,13 +197,13 @@ def _read_quality(found: Found) -> Quality | None:
     if measures.get("auc") is None:
         return None
     names = ("auc", "auc_low", "auc_high", "accuracy", "brier", "base_rate")
-    return _read(Quality, {name: measures.get(name) for name in names})
+    return read(Quality, {name: measures.get(name) for name in names})
 
 
 def _read_audits(found: Found) -> tuple[Audit, ...]:
     prefix = "utility.groups."
     return tuple(
-        Audit(name.removeprefix(prefix), _read(tuple[GroupQuality, ...], body))
+        Audit(name.removeprefix(prefix), read(tuple[GroupQuality, ...], body))
         for name, body in found.bodies("table").items()
         if name.startswith(prefix)
     )
@@ -255,9 +228,8 @@ def _tell_fate(policy: Policy, name: str) -> ColumnFate:
 
 
 def _find_outlets(policy: Policy, name: str) -> tuple[str, ...]:
+    """Name who receives a column; `check` sees to it that a dropped one serves neither use."""
     column = policy.treated[name]
-    if isinstance(column.treatment, Drop):
-        return ()
     learned = policy.training is not None and bool({Use.FEATURE, Use.TARGET} & set(column.use))
     return tuple(
         outlet_name
@@ -268,31 +240,17 @@ def _find_outlets(policy: Policy, name: str) -> tuple[str, ...]:
 
 def _list_links(found: Found) -> Iterator[Link]:
     model, flow = found.body("mlflow", "run"), found.body("prefect", "flow_run")
-    if run_id := _text(model.get("run_id")):
+    if run_id := read_text(model.get("run_id")):
         yield Link("MLflow run", run_id, _make_address(model.get("url")))
     if version := model.get("model_version"):
         yield Link("registered model, version", str(version), None)
-    if flow_id := _text(flow.get("id")):
+    if flow_id := read_text(flow.get("id")):
         yield Link("Prefect flow run", flow_id, _make_address(flow.get("url")))
 
 
 def _make_address(url: JSON) -> str | None:
     """Give a web address without the name and password that it may carry; None for any other."""
-    parts = urlsplit(_text(url) or "")
+    parts = urlsplit(read_text(url) or "")
     if parts.scheme not in ("http", "https"):
         return None
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _text(value: JSON) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-@cache
-def _adapter(form: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(cast("Any", form))
-
-
-def _read(form: type[T], value: object) -> T:
-    """Read JSON into a form, its values hidden in errors."""
-    return cast("T", _adapter(cast("Hashable", form)).validate_python(value))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
@@ -72,6 +72,7 @@ def test_a_number_outside_its_public_range_is_clipped() -> None:
 
 
 @pytest.mark.parametrize("style", ["one-hot", "ordinal"])
+@settings(deadline=None)
 @given(rows=people, others=people)
 def test_the_encoder_learns_nothing_from_the_people_it_was_fitted_on(
     style: Style, rows: list[tuple[object, ...]], others: list[tuple[object, ...]]
@@ -84,6 +85,7 @@ def test_the_encoder_learns_nothing_from_the_people_it_was_fitted_on(
     assert vars(fitted) == vars(other) == vars(make_encoder(style))
 
 
+@settings(deadline=None)
 @given(rows=people, person=people, place=st.integers(0, 5))
 def test_one_person_changes_only_their_own_row(
     rows: list[tuple[object, ...]], person: list[tuple[object, ...]], place: int
@@ -96,6 +98,7 @@ def test_one_person_changes_only_their_own_row(
     np.testing.assert_array_equal(np.delete(before, place, 0), np.delete(after, place, 0))
 
 
+@settings(deadline=None)
 @given(rows=people)
 def test_no_row_is_longer_than_the_public_bound(rows: list[tuple[object, ...]]) -> None:
     """The L2 norm of every possible row is at most `row_bound`."""

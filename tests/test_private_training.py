@@ -7,7 +7,7 @@ import opendp.prelude as dp
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ def measure_delta(mu: float, epsilon: float) -> float:
     return cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * cdf(-mu / 2 - epsilon / mu)
 
 
+@settings(deadline=None)
 @given(rows=rows, residuals=residuals, clip_norm=st.floats(1e-3, 100))
 def test_no_persons_gradient_is_longer_than_the_clip_norm(
     rows: NDArray[np.float64], residuals: NDArray[np.float64], clip_norm: float
@@ -55,6 +56,7 @@ def test_no_persons_gradient_is_longer_than_the_clip_norm(
     assert all(math.hypot(*gradient) <= clip_norm for gradient in clipped)
 
 
+@settings(deadline=None)
 @given(rows=rows, residuals=residuals)
 def test_the_sum_of_gradients_moves_by_one_persons_gradient_exactly(
     rows: NDArray[np.float64], residuals: NDArray[np.float64]

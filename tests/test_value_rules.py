@@ -76,7 +76,7 @@ def test_each_rule_passes_what_keeps_it_and_refuses_what_breaks_it(rule: Rule) -
 
 def test_checks_come_one_per_rule_in_the_order_of_the_policy() -> None:
     """GX sorts by column and puts errors first; the policy's order counts."""
-    again = ValuesBetween(rule="between", column="waist", low=0, high=1e6)
+    again = ValuesBetween(rule="between", column="waist", low=0, high=12345678)
     checks = judge(breaking(), *RULES, again, WAIST)
 
     first, *rest = (check.name for check in checks)
@@ -84,6 +84,7 @@ def test_checks_come_one_per_rule_in_the_order_of_the_policy() -> None:
     assert rest[:2] == ["words of health", "missing values of waist"]
     assert rest[2:] == ["share of yes in ill", first, first]
     assert checks[4].verdict is CheckVerdict.PASSED
+    assert checks[4].asked == "0 to 12345678"
     assert checks[0].asked == "60 to 160"
     assert checks[1].asked == "one of 2 declared words: good, poor"
     assert checks[2].asked == "at most 20 % missing"
@@ -155,7 +156,8 @@ SHARES = st.integers(0, 20).map(lambda n: n / 20)
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(NUMBERS, min_size=1, max_size=20), SHARES.filter(lambda share: share < 1))
-@example([None] * 9 + [1.0] * 11, 0.45)
+@example([None] * 7 + [1.0] * 3, 0.7)
+@example([2.0, 1.0, 1.0, 1.0], 0.25)
 def test_verdicts_agree_with_counting_by_hand(values: list[float | None], share: float) -> None:
     """A plain loop gives the same verdicts, exactly at the bounds too."""
     there = [value for value in values if value is not None]
@@ -207,7 +209,6 @@ def test_a_rule_that_could_not_fail_is_inconclusive(frame: pd.DataFrame, rule: R
 def test_no_rules_give_no_checks() -> None:
     """A policy may ask for nothing."""
     assert judge(keeping()) == []
-    assert validation.check_values(keeping(), [], 10) == []
 
 
 def test_unknown_column_is_named() -> None:
@@ -226,7 +227,8 @@ def test_unknown_column_is_named() -> None:
 def test_a_rule_that_does_not_fit_its_column_is_an_error_without_values(
     rule: Rule, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """GX would log the error with the values; neither they nor its log get out."""
+    """GX may log an error with the values; neither they nor its log get out."""
+    caplog.set_level("DEBUG")
     with pytest.raises(UsageError, match=rule.column) as caught:
         judge(breaking(), rule)
 
@@ -263,6 +265,7 @@ def test_importing_the_rules_and_steps_imports_no_gx() -> None:
     """The command line starts without the seconds that GX takes."""
     code = (
         "import sys, expectations.suites, tasks.validation\n"
+        "tasks.validation.check_values(None, [], 10)\n"
         "print([m for m in sys.modules if m.startswith(('great_expectations', 'prefect'))])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

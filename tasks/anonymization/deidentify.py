@@ -13,6 +13,7 @@ from typing import Final, assert_never
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from expectations.errors import SourceError
 from expectations.policy import Policy
@@ -33,7 +34,7 @@ from expectations.treatments import (
 from ledgers.stages import Deidentified, Selected
 from tasks.anonymization.text import reduce_texts, residual_identifiers
 from tasks.anonymization.tokens import tokenize
-from tasks.ingestion import RECORD
+from tasks.ingestion import RECORD, count_people
 from tasks.population import TEST
 from tasks.run import Desk
 from tasks.step import Opened, step
@@ -125,27 +126,32 @@ def shorten_dates(values: pa.ChunkedArray, precision: str) -> pa.Array:
     return pc.strftime(values, format=PRECISION[precision])
 
 
-def reduce_column(table: pa.Table, name: str, treatment: Redact) -> tuple[pa.Array, int]:
-    """Reduce a column of free text; also give how many texts still hold a known identifier."""
+def reduce_column(
+    table: pa.Table, name: str, treatment: Redact
+) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Reduce a column of free text; also mark the rows where a known identifier still stands."""
     texts = table.column(name).to_pylist()
     columns = [table.column(known).cast(pa.large_string()).to_pylist() for known in treatment.known]
     known = [list(row) for row in zip(*columns, strict=True)] or [[] for _ in texts]
     reduced = reduce_texts(texts, known=known)
-    return pa.array(reduced, pa.large_string()), residual_identifiers(reduced, known)
+    standing = [residual_identifiers([t], [k]) > 0 for t, k in zip(reduced, known, strict=True)]
+    return pa.array(reduced, pa.large_string()), np.array(standing, dtype=bool)
 
 
-def deidentify_table(table: pa.Table, policy: Policy, key: bytes) -> tuple[pa.Table, int]:
+def deidentify_table(
+    table: pa.Table, policy: Policy, key: bytes
+) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Treat every column of the policy; what is dropped is gone, the person's column with it.
 
-    Also gives how many reduced texts still hold one of their row's known identifiers. Raises
+    Also marks the rows whose reduced texts still hold one of their known identifiers. Raises
     `SourceError` naming all columns that hold undeclared values, with counts.
     """
     made: dict[str, pa.Array] = {}
-    broken, residual = [], 0
+    broken, standing = [], np.zeros(table.num_rows, dtype=bool)
     for name, column in policy.treated.items():
         if isinstance(column.treatment, Redact):
             made[name], left = reduce_column(table, name, column.treatment)
-            residual += left
+            standing |= left
             continue
         try:
             treated = treat(table.column(name), column.treatment, key)
@@ -160,15 +166,15 @@ def deidentify_table(table: pa.Table, policy: Policy, key: bytes) -> tuple[pa.Ta
             "under the column's treatment (values, rename), or correct the source"
         )
     kept = {name: table.column(name) for name in (RECORD, TEST)}
-    return pa.table({**kept, **made}), residual
+    return pa.table({**kept, **made}), standing
 
 
 @step("De-identify", gives=Deidentified)
 def deidentify(desk: Desk, selected: Opened[Selected]) -> pa.Table:
     """Treat every column as the policy says: drop, token, mask, bin, clip, words, reduce."""
     key = desk.key(f"token:{desk.policy.purpose}")
-    table, residual = deidentify_table(selected.table(), desk.policy, key)
+    table, standing = deidentify_table(selected.table(), desk.policy, key)
     desk.measure("columns.leaving", len(desk.policy.leaving))
     if any(isinstance(column.treatment, Redact) for column in desk.policy.treated.values()):
-        desk.measure("privacy.texts_with_known_identifiers", residual)
+        desk.count("people.texts_with_known_identifiers", count_people(table.filter(standing)))
     return table

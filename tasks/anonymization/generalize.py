@@ -17,7 +17,7 @@ from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.treatments import has_order, public_labels
 from ledgers.stages import Generalized, Validated
-from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.hierarchies import Hierarchy, label_of
 from tasks.anonymization.recoding import Recoded, k_anonymize
 from tasks.ingestion import RECORD
 from tasks.population import TEST
@@ -25,15 +25,16 @@ from tasks.run import Desk
 from tasks.step import Opened, step
 
 
-def declare_hierarchy(
-    policy: Policy, outlet: TableOutlet, column: str, values: pd.Series[str]
-) -> Hierarchy:
-    """Give a released column's hierarchy: pinned, as the outlet declares it, or by its order."""
+def declare_hierarchy(policy: Policy, outlet: TableOutlet, column: str) -> Hierarchy | None:
+    """Give a released column's hierarchy: pinned, as the outlet declares it, or by its order.
+
+    None where the policy declares no labels, so that the column is pinned to its own values.
+    """
     treatment = policy.treated[column].treatment
     labels = public_labels(treatment, policy.column_type(column))
     how = outlet.columns[column]
     if labels is None:
-        labels = tuple(sorted(map(str, values.dropna().unique())))
+        return None
     if how == "keep":
         return Hierarchy.pinned(column, labels)
     if how != "generalize" and how.levels:
@@ -43,13 +44,19 @@ def declare_hierarchy(
     return Hierarchy.flat(column, labels)
 
 
+def pin_values(column: str, values: pd.Series[str]) -> Hierarchy:
+    """Pin a column to the values that it has; they come from people, so nobody may store it."""
+    labels = {label_of(value) for value in values.dropna().unique()}
+    return Hierarchy(column, tuple((label,) for label in sorted(labels)), derived=True)
+
+
 def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> Recoded:
     """Recode the outlet's linkable columns until each combination has k people or is left out.
 
     Raises `Refusal` when that would leave out more people than the policy allows.
     """
     hierarchies = {
-        column: declare_hierarchy(policy, outlet, column, frame[column])
+        column: declare_hierarchy(policy, outlet, column) or pin_values(column, frame[column])
         for column in outlet.linkable
     }
     return k_anonymize(
@@ -80,17 +87,25 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     table = desk.policy.table_outlets[outlet]
     frame = validated.frame([RECORD, TEST, *table.columns])
     recoded = generalize_table(frame, desk.policy, table)
-    released = recoded.frame
-    note_measures(desk, outlet, recoded)
-    note_people(desk, outlet, frame, released)
-    return pa.Table.from_pandas(released, preserve_index=False)
+    note_measures(desk, outlet, recoded, len(frame))
+    note_people(desk, outlet, frame, recoded.frame)
+    return pa.Table.from_pandas(recoded.frame, preserve_index=False)
 
 
-def note_measures(desk: Desk, outlet: str, recoded: Recoded) -> None:
+def bound_share(share: float, people: int, threshold: int) -> float:
+    """Give a bound that a share of people does not exceed, in steps of `threshold` people.
+
+    The exact share would be an exact count of people, and a share of zero tells that of nobody.
+    """
+    step = math.ceil(1e3 * threshold / people) / 1e3
+    return min(1.0, round(max(1, math.ceil(share / step)) * step, 3))
+
+
+def note_measures(desk: Desk, outlet: str, recoded: Recoded, people: int) -> None:
     """Note what the recoding cost."""
     measures = recoded.measures
-    # Rounded up to a tenth of a percent: the exact share would be an exact count of people.
-    desk.measure(f"privacy.{outlet}.suppressed_share", math.ceil(measures.suppressed * 1e3) / 1e3)
+    bound = bound_share(measures.suppressed, people, desk.run.disclosure.threshold)
+    desk.measure(f"privacy.{outlet}.suppressed_share", bound)
     desk.measure(f"utility.{outlet}.ncp", round(measures.ncp, 3))
     for column, loss in measures.loss.items():
         desk.measure(f"utility.{outlet}.loss.{column}", round(loss, 3))

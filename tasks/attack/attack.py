@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import isinf
+
 from expectations.checks import Check, refuse_failed
-from expectations.policy import MembershipCheck
+from expectations.training import MembershipCheck
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Attacked, Reached, Trainable, Trained
 from tasks.attack.membership import MembershipAttack, attack_membership
@@ -19,11 +21,17 @@ def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: st
         asked=f"AUC at most {asked.auc_at_most:.2f} at the upper end of its 95 % interval",
         measured=f"AUC {found.auc:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}",
         verdict=CheckVerdict(found.verdict(asked.auc_at_most)),
-        power=f"{found.references} reference models; an AUC of {found.detectable:.3f} or more "
-        "would have been detected with 80 % power",
+        power=f"{found.references} reference models; {describe_power(found.detectable)}",
         remedy="train a private or simpler model, on fewer features or more people",
         outlet=outlet,
     )
+
+
+def describe_power(detectable: float) -> str:
+    """Say which AUC the attack would have found."""
+    if isinf(detectable):
+        return "with so few people, no AUC would have been detected with 80 % power"
+    return f"an AUC of {detectable:.3f} or more would have been detected with 80 % power"
 
 
 @step("Attack the model", gives=Attacked)
@@ -39,7 +47,9 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
     found = attack_membership(pipeline, lambda: clone(pipeline), members, others, asked.references)
     for name in ("auc", "low", "high", "detectable"):
         suffix = "" if name == "auc" else f"_{name}"
-        desk.measure(f"privacy.membership_auc{suffix}", getattr(found, name))
+        value = getattr(found, name)
+        # Not with all its digits: they would tell how many people were compared.
+        desk.measure(f"privacy.membership_auc{suffix}", None if isinf(value) else round(value, 3))
     checks = [judge_membership(found, asked, outlet) for outlet in policy.model_outlets]
     for check in checks:
         desk.check(check)

@@ -7,14 +7,14 @@ says, by what the vault knows of their stage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from expectations.disclosure import Count
+from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal
 from expectations.policy import Policy
 from expectations.treatments import YES_NO, Clip, has_order, public_labels
@@ -22,6 +22,7 @@ from expectations.vocabulary import Use
 from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
 from tasks.anonymization.generalize import declare_hierarchy
+from tasks.anonymization.hierarchies import MISSING
 from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.run import Desk
@@ -38,10 +39,8 @@ from tasks.training.models import (
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-OWN_TYPES: Final = (
-    "tasks.training.encoding.DeclaredEncoder",
-    "tasks.training.private.PrivateLogisticRegression",
-)
+SHARES: Final = frozenset({"accuracy", "base_rate", "selection_rate"})
+"""Figures that are shares of people."""
 
 
 class Rows(NamedTuple):
@@ -58,23 +57,29 @@ def declare_encoding(policy: Policy) -> Encoding:
     ordered: list[str] = []
     for name in policy.used_as(Use.FEATURE):
         treatment = policy.treated[name].treatment
-        labels = table_labels(policy, name) or public_labels(treatment, policy.column_type(name))
-        if labels is not None:
+        labels = public_labels(treatment, policy.column_type(name))
+        if recoded := recoded_labels(policy, name):
+            categories[name] = recoded
+        elif labels is not None:
             categories[name] = labels
+            ordered += [name] * has_order(treatment)
         elif isinstance(treatment, Clip):
             ranges[name] = (treatment.low, treatment.high)
-        if has_order(treatment):
-            ordered.append(name)
     return Encoding(categories, ranges, ordered)
 
 
-def table_labels(policy: Policy, column: str) -> Sequence[str] | None:
-    """Give every label that a table outlet's recoding can leave in a column it trains on."""
+def recoded_labels(policy: Policy, column: str) -> Sequence[str] | None:
+    """Give every label that recoding can leave in a column of the table that is trained on.
+
+    Merged labels stand beside those that they span, so they have no order. None for a column that
+    is not recoded.
+    """
     assert policy.training is not None
     outlet = policy.table_outlets.get(policy.training.input)
-    if outlet is None:
+    if outlet is None or column not in outlet.linkable:
         return None
-    hierarchy = declare_hierarchy(policy, outlet, column, pd.Series(dtype="str"))
+    hierarchy = declare_hierarchy(policy, outlet, column)
+    assert hierarchy is not None, "coherence lets no model learn from pinned values"
     return list(dict.fromkeys(label for level in hierarchy.labels for label in level))
 
 
@@ -126,15 +131,27 @@ def load_model(content: bytes) -> Pipeline:
     return skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
 
 
+def rounded(figures: Mapping[str, float | str | None]) -> dict[str, JSON]:
+    """Round figures so far that no exact count of people follows from them.
+
+    A share with all its digits tells of how many people it is a share (its denominator).
+    """
+    return {
+        name: round(value, 2 if name in SHARES else 3) if isinstance(value, float) else value
+        for name, value in figures.items()
+    }
+
+
 def describe_groups(
-    desk: Desk, frame: pd.DataFrame, groups: Sequence[GroupQuality], column: str
+    frame: pd.DataFrame, groups: Sequence[GroupQuality], column: str, disclosure: Disclosure
 ) -> list[JSON]:
     """Give the model's quality by group, each with its published number of test people."""
+    values = frame[column].astype(object).where(frame[column].notna(), MISSING)
     rows: list[JSON] = []
     for quality in groups:
-        people = frame.loc[frame[column].astype("str") == quality.group, RECORD].to_numpy(np.uint64)
+        people = frame.loc[values == quality.group, RECORD].to_numpy(np.uint64)
         count = Count(len(people), int(people.sum(dtype=np.uint64)))
-        rows.append(asdict(quality) | {"people": str(desk.run.disclosure.publish(count))})
+        rows.append(rounded(asdict(quality)) | {"people": str(disclosure.publish(count))})
     return rows
 
 
@@ -148,19 +165,24 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     frame = data.frame()
     training, testing = split_rows(frame, policy)
     pipeline = fit_model(training, policy)
-    for name, value in asdict(evaluate(pipeline, testing.features, testing.labels)).items():
-        desk.measure(f"utility.{name}", value)
+    quality = evaluate(pipeline, testing.features, testing.labels)
+    for name, value in rounded(asdict(quality)).items():
+        desk.note("measure", f"utility.{name}", value)
     if declared.epsilon is not None:
         desk.measure("privacy.epsilon", float(pipeline[-1].epsilon_spent_))
         desk.measure("privacy.delta", declared.delta)
-    tested = frame.loc[testing.features.index]
-    for column in policy.used_as(Use.AUDIT):
-        if column in tested:
-            groups = evaluate_groups(
-                pipeline, testing.features, testing.labels, tested[column],
-                policy.population.smallest // 20 or 10,
-            )  # fmt: skip
-            desk.note(
-                "table", f"utility.groups.{column}", describe_groups(desk, tested, groups, column)
-            )
+    audit(desk, pipeline, testing, frame.loc[testing.features.index])
     return save_model(pipeline)
+
+
+def audit(desk: Desk, pipeline: Pipeline, testing: Rows, tested: pd.DataFrame) -> None:
+    """Note the model's quality for each group of the columns that are there to be audited by.
+
+    A group under the disclosure threshold is not shown.
+    """
+    disclosure = desk.run.disclosure
+    smallest = max(disclosure.threshold, desk.policy.population.smallest // 20)
+    for column in desk.policy.used_as(Use.AUDIT):
+        groups = evaluate_groups(pipeline, *testing, tested[column], smallest)
+        body = describe_groups(tested, groups, column, disclosure)
+        desk.note("table", f"utility.groups.{column}", body)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expectations.errors import SourceError
+from tasks.sources.examples import notes, registry
+from tasks.sources.examples.consent_history import EVENT
 from tasks.sources.examples.nhanes import NhanesSource, make_consent
-from tasks.sources.examples.notes import make_notes
-from tasks.sources.examples.registry import make_objections, make_registry
 from tasks.sources.examples.table import MadeUpSource
 
 if TYPE_CHECKING:
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 _PARTS: dict[tuple[str, str], Source] = {
     ("nhanes", "people"): NhanesSource(),
-    ("nhanes", "consent"): MadeUpSource("example 'nhanes', consent", make_consent),
-    ("notes", "people"): MadeUpSource("example 'notes'", make_notes),
-    ("registry", "people"): MadeUpSource("example 'registry'", make_registry),
-    ("registry", "objections"): MadeUpSource("example 'registry', objections", make_objections),
+    ("nhanes", "consent"): MadeUpSource("example 'nhanes', consent", EVENT, make_consent),
+    ("notes", "people"): MadeUpSource("example 'notes'", notes.PATIENT, notes.make_notes),
+    ("registry", "people"): MadeUpSource(
+        "example 'registry'", registry.PATIENT, registry.make_registry
+    ),
+    ("registry", "objections"): MadeUpSource(
+        "example 'registry', objections", registry.OBJECTION, registry.make_objections
+    ),
 }
 
 

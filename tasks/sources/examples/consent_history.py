@@ -24,6 +24,8 @@ import pyarrow as pa
 
 from expectations.vocabulary import ConsentStatus, Purpose
 
+EVENT = ("person", "purpose", "status", "at", "expires_at")
+"""The columns of an event."""
 BASE, OLD, LESS_ASKED, UNWELL = 0.72, 0.75, 0.80, 0.80
 """The factors of the formula above."""
 
@@ -84,9 +86,8 @@ def make_events(
         rows += _tell(rng, person, Purpose.SCIENTIFIC_RESEARCH, research)
         rows += _tell(rng, person, Purpose.MARKETING, _MARKETING)
         rows += _tell(rng, person, Purpose.SERVICE_PROVISION, _SERVICE)
-    names = ("person", "purpose", "status", "at", "expires_at")
     columns = zip(*(row for _, row in sorted(rows)), strict=True)
-    table = pa.table(dict(zip(names, map(pa.array, columns), strict=True)))
+    table = pa.table(dict(zip(EVENT, map(pa.array, columns), strict=True)))
     return table.set_column(
         4, "expires_at", [[end or None for end in table["expires_at"].to_pylist()]]
     )

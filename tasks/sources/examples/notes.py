@@ -16,6 +16,11 @@ import pyarrow as pa
 from tasks.sources.examples.identities import Identity, make_identities, pick, shuffle
 
 PEOPLE = 600
+PATIENT = (
+    *("patient_id", "full_name", "phone", "e_mail", "mrn"),
+    *("age", "ward", "note", "outcome", "consent"),
+)
+"""The table's columns."""
 _WARDS = ("cardiology", "geriatrics", "oncology", "surgery", "orthopaedics")
 _RISK = {
     "cardiology": 0.5,

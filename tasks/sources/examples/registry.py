@@ -16,6 +16,9 @@ import pyarrow as pa
 from tasks.sources.examples.identities import pick, shuffle
 
 PEOPLE, OBJECTIONS = 3_000, 120
+PATIENT = ("patient_id", "birth_date", "sex", "region", "stage", "treatment", "outcome")
+OBJECTION = ("patient_id", "objected_at")
+"""The columns of the two tables."""
 REGISTRY_DAY = date(2024, 1, 1)
 """The day on which the ages of 30 to 89 are counted."""
 _REGIONS = ("Coast", "Delta", "East", "Highlands", "Lakes", "North", "South", "West")

@@ -1,0 +1,171 @@
+"""Writes the reference part of `policy.md` from the policy's grammar.
+
+Every sentence there stands in the code: docstrings of models and fields, the closed lists of
+words, and the rules by which `tutela check` refuses. What stands above the mark in `policy.md` is
+written by hand and kept. A test compares the two; after a change of the grammar run
+`python docs/make_reference.py`.
+"""  # noqa: INP001  # documents are no package
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from expectations import expressions, vocabulary
+from expectations.coherence import RULES
+from expectations.expressions import ColumnType
+from expectations.policy import Policy
+from expectations.treatments import FITS
+
+Schema = Mapping[str, Any]
+PAGE: Final = Path(__file__).with_name("policy.md")
+MARK: Final = "<!-- made by make_reference.py from here on: do not edit below -->"
+KINDS: Final = ("kind", "rule")
+PLAIN: Final = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+}
+BOUNDS: Final = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "multipleOf": "a multiple of {}",
+    "minItems": "at least {} of them",
+    "minProperties": "at least {} of them",
+    "pattern": "like `{}`",
+}
+
+
+def make_page(written: str) -> str:
+    """Give the whole page: what was written by hand up to the mark, and the reference after it."""
+    by_hand, mark, _ = written.partition(MARK)
+    if not mark:
+        raise SystemExit(f"{PAGE.name} lacks its mark: put `{MARK}` where the reference begins")
+    return "\n".join([f"{by_hand}{MARK}\n", *reference_lines(), ""])
+
+
+def reference_lines() -> Iterator[str]:
+    """Give the reference, line by line."""
+    schema = Policy.model_json_schema(by_alias=True)
+    forms: dict[str, Schema] = schema["$defs"]
+    yield "## Reference"
+    yield "\nA key that is not listed is refused, and so is a word that is not listed.\n"
+    yield from form_lines("Policy", schema, forms)
+    for name in in_order(schema, forms):
+        form = forms[name]
+        yield from word_lines(name) if "enum" in form else form_lines(name, form, forms)
+    yield from fit_lines()
+    yield "### Expressions\n"
+    first, *_, last = (inspect.getdoc(expressions) or "").split("\n\n")
+    yield f"{first}\n\n{last}\n"
+    yield "### What does not fit together\n"
+    yield "Refused by `tutela check`, before anything is read, is a policy of which one of these"
+    yield "does not hold:\n"
+    yield from (f"- {inspect.getdoc(rule)}" for rule in RULES)
+
+
+def in_order(schema: Schema, forms: Mapping[str, Schema]) -> list[str]:
+    """Name the forms in the order in which a reader meets them."""
+    met: list[str] = []
+
+    def visit(part: object) -> None:
+        if isinstance(part, Mapping):
+            name = str(part.get("$ref", "")).rpartition("/")[2]
+            if name and name not in met:
+                met.append(name)
+                visit(forms[name].get("properties"))
+            for key, inner in part.items():
+                if key not in {"$defs", "discriminator"}:
+                    visit(inner)
+        elif isinstance(part, list):
+            for inner in part:
+                visit(inner)
+
+    visit(schema.get("properties"))
+    return met
+
+
+def form_lines(name: str, form: Schema, forms: Mapping[str, Schema]) -> Iterator[str]:
+    """Describe one part of a policy: what it is, and its keys."""
+    keys: Mapping[str, Schema] = form["properties"]
+    kind = next((f"`{key}: {keys[key]['const']}`. " for key in KINDS if key in keys), "")
+    yield f"### {name}\n"
+    yield f"{kind}{form['description']}\n"
+    rest = {key: value for key, value in keys.items() if key not in KINDS}
+    if rest:
+        yield "| key | value | when absent | meaning |\n|---|---|---|---|"
+        for key, value in rest.items():
+            absent = "refused" if key in form.get("required", ()) else default_of(value)
+            meaning = " ".join(value.get("description", "").split())
+            yield f"| `{key}` | {type_of(value, forms)} | {absent} | {meaning} |"
+        yield ""
+
+
+def word_lines(name: str) -> Iterator[str]:
+    """List the words of one closed list."""
+    words: type[StrEnum] = ColumnType if name == "ColumnType" else getattr(vocabulary, name)
+    yield f"### {name}\n"
+    yield f"{inspect.getdoc(words)}\n"
+    for word in words:
+        special = ", a special category (Art. 9 GDPR)" if getattr(word, "special", False) else ""
+        said = word.name.lower().replace("_", " ")
+        meaning = "" if said.replace(" ", "") in str(word).lower() else f": {said}"
+        yield f"- `{word}`{meaning}{special}"
+    yield ""
+
+
+def fit_lines() -> Iterator[str]:
+    """Say which treatment can be applied to a column of which type."""
+    yield "### Which treatment fits which type\n"
+    yield f"| treatment | {' | '.join(ColumnType)} |\n|---|{'---|' * len(ColumnType)}"
+    for kind, types in FITS.items():
+        yield f"| `{kind}` | {' | '.join('yes' if t in types else '' for t in ColumnType)} |"
+    yield ""
+
+
+def default_of(value: Schema) -> str:
+    """Say what an absent key means."""
+    default = value.get("default")
+    return "nothing" if default in (None, []) else f"`{str(default).lower()}`"
+
+
+def type_of(value: Schema, forms: Mapping[str, Schema]) -> str:
+    """Say in words what a key's value may be, with links to the forms that it may have."""
+    match value:
+        case {"$ref": str(reference)}:
+            name = reference.rpartition("/")[2]
+            keys = forms[name].get("properties", {})
+            word = next((keys[key]["const"] for key in KINDS if key in keys), name)
+            return f"[{word}](#{name.lower()})"
+        case {"const": constant}:
+            return f"`{constant}`"
+        case {"enum": list(words)}:
+            return ", ".join(f"`{word}`" for word in words)
+        case {"oneOf": list(options)} | {"anyOf": list(options)}:
+            named = [type_of(option, forms) for option in options if option.get("type") != "null"]
+            return ", ".join(dict.fromkeys(named))
+        case {"items": dict(inner)}:
+            return f"list of {type_of(inner, forms)}{bounds_of(value)}"
+        case {"additionalProperties": dict(inner)}:
+            return f"by name: {type_of(inner, forms)}{bounds_of(value)}"
+        case {"patternProperties": dict(patterns)}:
+            (inner,) = patterns.values()
+            return f"by name: {type_of(inner, forms)}{bounds_of(value)}"
+        case _:
+            return PLAIN[value["type"]] + bounds_of(value)
+
+
+def bounds_of(value: Schema) -> str:
+    """Say within which bounds a value must lie."""
+    said = [text.format(value[key]) for key, text in BOUNDS.items() if key in value]
+    return f", {', '.join(said)}" if said else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(make_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

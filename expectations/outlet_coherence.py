@@ -1,0 +1,231 @@
+"""Whether what a policy promises to its recipients fits together: tables, models, training.
+
+One plain function per rule, as in `coherence`, which asks them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from expectations.errors import Problem
+from expectations.expressions import ColumnType
+from expectations.outlets import Generalized, TableOutlet
+from expectations.policy import Policy, ShareBetween, ValuesBetween
+from expectations.treatments import Clip, Drop, public_labels
+from expectations.vocabulary import Identifiability, Use
+
+PRIVATE: Final = "private-logistic-regression"
+RECORD_WISE: Final = "record-wise"
+
+
+def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
+    """A table releases columns that are there after de-identification, and no identifier."""
+    for name, outlet in policy.table_outlets.items():
+        for column in outlet.columns:
+            path = f"outlets.{name}.columns.{column}"
+            declared = policy.treated.get(column)
+            if declared is None:
+                yield Problem(path, "is not a column of this policy", "name it under columns")
+            elif declared.identifiability is Identifiability.IDENTIFIER:
+                yield Problem(path, "is an identifier, which never leaves", "take it out")
+            else:
+                yield from generalization_fits(policy, outlet, path, column)
+        for column in outlet.not_linkable.keys() - outlet.columns.keys():
+            path = f"outlets.{name}.not_linkable.{column}"
+            yield Problem(path, "is not released here", "take it out")
+        if not outlet.linkable:
+            yield Problem(f"outlets.{name}", "k holds over no column", "leave one linkable")
+
+
+def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
+    """A declared grouping groups labels of the level below, each once, under a new name."""
+    for name, outlet in policy.table_outlets.items():
+        for column, how in outlet.columns.items():
+            if not isinstance(how, Generalized) or column not in policy.treated:
+                continue
+            labels = public_labels(policy.treated[column].treatment, policy.column_type(column))
+            taken = set(labels or ())
+            below = set(taken)
+            for n, level in enumerate(how.levels):
+                path = f"outlets.{name}.columns.{column}.levels.{n}"
+                members = [member for group in level.values() for member in group]
+                yield from misfits(path, "is no label of the level below", set(members) - below)
+                twice = {member for member in members if members.count(member) > 1}
+                yield from misfits(path, "stands in two groups", twice)
+                yield from misfits(path, "is the name of another label", taken & level.keys())
+                below = (below - set(members)) | level.keys()
+                taken |= level.keys()
+
+
+def misfits(path: str, what: str, labels: Collection[str]) -> Iterator[Problem]:
+    """Word what is wrong with each label of a grouping; labels are the policy's own words."""
+    for label in sorted(labels):
+        yield Problem(path, f"`{label}` {what}", "group each label of the level below once")
+
+
+def generalization_fits(
+    policy: Policy, outlet: TableOutlet, path: str, column: str
+) -> Iterator[Problem]:
+    """Only a column with declared labels can be made coarser."""
+    treatment = policy.treated[column].treatment
+    if outlet.columns[column] == "keep" or column in outlet.not_linkable:
+        return
+    if public_labels(treatment, policy.column_type(column)) is None:
+        yield Problem(
+            path,
+            f"`generalize` needs declared labels, and `{treatment.kind}` gives none",
+            "treat the column by bin or categories, or `keep` it as it stands",
+        )
+
+
+def models_have_what_they_need(policy: Policy) -> Iterator[Problem]:
+    """A model outlet comes with training, attacks, one target and at least one feature."""
+    if not policy.model_outlets:
+        yield from nothing_serves_a_model(policy)
+        return
+    if policy.training is None:
+        yield Problem("training", "is missing, but a model is to leave", "add `training:`")
+    if policy.attacks is None:
+        yield Problem("attacks", "is missing, but a model is to leave", "add `attacks:`")
+    targets = policy.used_as(Use.TARGET)
+    if len(targets) != 1:
+        yield Problem("columns", f"{len(targets)} columns are targets", "name exactly one")
+    if not policy.used_as(Use.FEATURE):
+        yield Problem("columns", "no column is a feature", "add `feature` to a column's use")
+    for name in targets:
+        if policy.column_type(name) is not ColumnType.BOOLEAN:
+            path = f"{policy.path_of(name)}.use"
+            yield Problem(path, "a target is a yes/no column", "derive one by an expression")
+
+
+def nothing_serves_a_model(policy: Policy) -> Iterator[Problem]:
+    """Without a model outlet nothing is trained, and no column is read for it."""
+    for part in ("training", "attacks"):
+        if getattr(policy, part) is not None:
+            yield Problem(part, "no outlet receives a model", "add a model outlet, or drop it")
+    for use in (Use.FEATURE, Use.TARGET, Use.AUDIT):
+        for name in policy.used_as(use):
+            path, fix = f"{policy.path_of(name)}.use", "take that use out, or the whole column"
+            yield Problem(path, f"`{use}` is said, but no outlet receives a model", fix)
+
+
+def features_have_public_values(policy: Policy) -> Iterator[Problem]:
+    """A model learns no category and no range: both come from the policy."""
+    for name in policy.used_as(Use.FEATURE):
+        treatment = policy.treated[name].treatment
+        labelled = public_labels(treatment, policy.column_type(name)) is not None
+        if not labelled and not isinstance(treatment, Clip | Drop):
+            yield Problem(
+                f"{policy.path_of(name)}.treatment.kind",
+                f"`{treatment.kind}` leaves a feature without public bounds or categories, which "
+                "the saved model would then hold",
+                "use bin, clip or categories",
+            )
+
+
+def audits_compare_declared_groups(policy: Policy) -> Iterator[Problem]:
+    """The groups of an audit come from the policy, for their names stand in the record."""
+    for name in policy.used_as(Use.AUDIT):
+        treatment = policy.treated[name].treatment
+        labelled = public_labels(treatment, policy.column_type(name)) is not None
+        if not labelled and not isinstance(treatment, Drop):
+            yield Problem(
+                f"{policy.path_of(name)}.treatment.kind",
+                f"`{treatment.kind}` leaves an audit without declared groups",
+                "use bin or categories",
+            )
+
+
+def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
+    """A promise of differential privacy needs a private model on record-wise rows, and agrees."""
+    if policy.training is None:
+        return
+    promises = {
+        name: outlet.promise for name, outlet in policy.model_outlets.items() if outlet.promise
+    }
+    private = policy.training.model == PRIVATE
+    for name in promises:
+        if not private:
+            yield Problem(
+                f"outlets.{name}.promise",
+                f"differential privacy is promised, but `{policy.training.model}` is trained "
+                "without it, so the claim would be false",
+                f"train `{PRIVATE}`, or take the promise out",
+            )
+    if private and not promises:
+        yield Problem(
+            "training.model",
+            "a private model needs ε and δ, and no outlet promises them",
+            "add the promise to the model's outlet, or train another model",
+        )
+    if len(set(promises.values())) > 1:
+        yield Problem(
+            "outlets", "model outlets promise different ε or δ of one model", "promise the same"
+        )
+
+
+def training_input_is_there(policy: Policy) -> Iterator[Problem]:
+    """The rows trained on are record-wise, or those of a table outlet that holds what is needed."""
+    if RECORD_WISE in policy.outlets:
+        path = f"outlets.{RECORD_WISE}"
+        yield Problem(path, "is the name of the de-identified rows", "give the outlet another")
+    if policy.training is None or policy.training.input == RECORD_WISE:
+        return
+    name = policy.training.input
+    if name not in policy.table_outlets:
+        yield Problem(
+            "training.input", "is not a table outlet of this policy",
+            f"use record-wise or one of {', '.join(policy.table_outlets) or '(there is none)'}",
+        )  # fmt: skip
+        return
+    if policy.training.model == PRIVATE or any(o.promise for o in policy.model_outlets.values()):
+        yield Problem(
+            "training.input",
+            f"the rows of `{name}` were made coarser by looking at everybody (local recoding), so "
+            "one person changes other people's rows and the claim of differential privacy would "
+            "be false",
+            "train on record-wise, or take the promise out and train another model",
+        )
+    yield from table_serves_training(policy, name, policy.table_outlets[name])
+
+
+def table_serves_training(policy: Policy, name: str, table: TableOutlet) -> Iterator[Problem]:
+    """A table that a model is trained on holds its columns, and k is not held over its numbers."""
+    features = policy.used_as(Use.FEATURE)
+    needed = {*features, *policy.used_as(Use.TARGET), *policy.used_as(Use.AUDIT)}
+    lacking = sorted(needed - table.columns.keys())
+    if lacking:
+        yield Problem(
+            "training.input",
+            f"`{name}` does not hold {', '.join(lacking)}",
+            "release them there, or take their use as feature or audit out",
+        )
+    for column in table.linkable:
+        if column in features and isinstance(policy.treated[column].treatment, Clip):
+            yield Problem(
+                f"outlets.{name}.columns.{column}",
+                "k turns each number into a label of its own, which no model learns from",
+                "treat the column by bin, or train on record-wise",
+            )
+
+
+def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
+    """A value rule is about a column that is there after de-identification, and can hold."""
+    for n, rule in enumerate(policy.expectations):
+        path = f"expectations.{n}"
+        if rule.column not in policy.leaving:
+            fix = f"use one of {', '.join(policy.leaving)}"
+            yield Problem(f"{path}.column", "is not there after de-identification", fix)
+            continue
+        if isinstance(rule, ValuesBetween | ShareBetween) and rule.low > rule.high:
+            yield Problem(f"{path}.low", "is above high", "swap them")
+        treatment = policy.treated[rule.column].treatment
+        labels = public_labels(treatment, policy.column_type(rule.column))
+        numeric = labels is None and treatment.kind in {"keep", "clip", "round"}
+        if isinstance(rule, ValuesBetween) and not numeric:
+            fix = "use one-of or share-between, or clip the column"
+            yield Problem(f"{path}.rule", f"`{treatment.kind}` leaves words, not numbers", fix)
+        if isinstance(rule, ShareBetween) and labels is not None and rule.value not in labels:
+            fix = f"use one of {', '.join(labels)}"
+            yield Problem(f"{path}.value", f"`{rule.column}` can never hold it", fix)

@@ -1,0 +1,176 @@
+"""A home that is ready, a small policy with made-up people, and a run of it without Prefect."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from expectations.errors import TutelaError
+from ledgers.home import Home
+
+POLICY = """\
+tutela: 1
+name: small
+title: A small policy
+controller: {name: Example, contact: privacy@example.org}
+purpose: dpv:ScientificResearch
+legal_basis:
+  article_6: eu-gdpr:A6-1-a
+  article_9: eu-gdpr:A9-2-a
+source:
+  location: {kind: csv, path: people.csv}
+  person: pid
+basis:
+  kind: consent
+  events: [{kind: csv, path: consent.csv}]
+population:
+  eligible: age >= 18
+  smallest: 10
+  test_share: 0.4
+columns:
+  age:
+    type: integer
+    identifiability: quasi
+    category: dpv-pd:Age
+    use: [feature, eligibility, release]
+    treatment: {kind: bin, edges: [35, 50, 65], labels: [18-34, 35-49, 50-64, 65+]}
+  sex:
+    type: text
+    identifiability: quasi
+    category: dpv-pd:Gender
+    use: [feature, release, audit]
+    treatment: {kind: categories, values: [f, m]}
+  sugar:
+    type: number
+    identifiability: none
+    category: dpv-pd:Health
+    use: [derivation]
+    treatment: {kind: drop}
+derived:
+  sick:
+    expression: sugar >= 6.5
+    identifiability: none
+    category: dpv-pd:Health
+    use: [target, release]
+    treatment: {kind: keep}
+outlets:
+  clinic:
+    kind: model
+    recipient: Clinic
+  partner:
+    kind: table
+    recipient: Partner
+    k: 3
+    max_suppressed: 0.1
+    columns: {age: generalize, sex: generalize, sick: generalize}
+expectations:
+  - {rule: share-between, column: sick, value: "yes", low: 0.1, high: 0.9}
+training: {model: logistic-regression}
+attacks:
+  membership: {auc_at_most: 0.95, when_inconclusive: report}
+retention_days: 30
+"""
+"""A policy in which every part occurs, over some 60 people."""
+
+
+def small_policy(*changes: tuple[str, str]) -> str:
+    """Give the small policy with some of its text changed, each where it stands once."""
+    text = POLICY
+    for old, new in changes:
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the policy"
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass
+class Folder:
+    """A folder with a policy, its people and their consents, as files that a test can change."""
+
+    path: Path
+    people: list[dict[str, str]] = field(default_factory=list)
+    events: list[dict[str, str]] = field(default_factory=list)
+
+    def write(self, *changes: tuple[str, str]) -> Path:
+        """Write people, consents and the small policy with its changes; give the policy's path."""
+        for name, rows in (("people", self.people), ("consent", self.events)):
+            with (self.path / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        policy = self.path / "small.yaml"
+        policy.write_text(small_policy(*changes), encoding="utf-8")
+        return policy
+
+    def say(self, person: str, status: str, at: str) -> None:
+        """Add a consent event."""
+        event = {"person": person, "purpose": "dpv:ScientificResearch", "status": status, "at": at}
+        self.events.append(event)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Sixty made-up people of whom all but the last two consented, nothing written yet."""
+    drawn, made = random.Random(7), Folder(tmp_path)
+    for number in range(60):
+        age, person = drawn.randint(18, 80), f"p{number:02d}"
+        sugar = 4.5 + age / 40 + drawn.random()
+        row = {"pid": person, "age": str(age), "sex": "fm"[number % 2], "sugar": f"{sugar:.1f}"}
+        made.people.append({**row, "name": f"Zyxwort {number}", "unnamed": f"Qblorp {number}"})
+        if number < 58:
+            made.say(person, "given", "2024-01-01T12:00:00Z")
+    return made
+
+
+@pytest.fixture(scope="session")
+def template_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which nothing was run; copied, since making one takes seconds."""
+    return Home.create(tmp_path_factory.mktemp("homes") / "template").root
+
+
+@pytest.fixture
+def home(template_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home of the test's own, named by `TUTELA_HOME`; Prefect and MLflow are quiet and in it."""
+    from deployments.prefect_server import set_environment
+
+    before = dict(os.environ)
+    root = tmp_path / "home"
+    shutil.copytree(template_home, root)
+    monkeypatch.setenv("TUTELA_HOME", str(root))
+    found = Home.open()
+    set_environment(found)
+    yield found
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
+
+
+Runner = Callable[[Path], tuple[str, TutelaError | None]]
+
+
+@pytest.fixture
+def run_direct(home: Home) -> Runner:
+    """Run a policy without Prefect: gives the run's id, and the error that ended it if any."""
+    assert home.root.is_dir()
+
+    def run(policy: Path) -> tuple[str, TutelaError | None]:
+        from flows.training import serve
+        from tasks.run import Request, open_run, request
+
+        with open_run(request(Request(str(policy)))) as opened, warnings.catch_warnings():
+            # MLflow's own; outside of pytest the airlock silences it.
+            warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
+            try:
+                serve(opened)
+            except TutelaError as error:
+                return opened.id, error
+        return opened.id, None
+
+    return run

@@ -1,0 +1,487 @@
+"""Whole runs over planted data, and all that they wrote, for the tests of the leak promise.
+
+Each case has made-up people of its own, in whose identifiers, free text and rare values stand
+canaries that occur nowhere else: whatever is found afterwards names the case that wrote it. The
+cases run in processes of their own (`python leaks.py` is one), whose home, temporary folder,
+user folder and console lie under one root, beside the source; that root is searched.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from unittest import mock
+
+HERE: Final = Path(__file__).parent
+PEOPLE: Final = 400
+PLANTED: Final = 7
+"""Every so many people have a rare value and a text of their own."""
+
+Row = dict[str, str]
+Tree = dict[str, object]
+
+
+# --- People --------------------------------------------------------------------------------------
+
+
+def tag_of(case: str) -> str:
+    """Give six letters that stand for a case, and for nothing in any language."""
+    letters = "bcdfghjklmnpqrstvwxz"
+    return "".join(letters[byte % 20] for byte in hashlib.sha256(case.encode()).digest()[:6])
+
+
+def number_of(case: str) -> str:
+    """Give ten digits that stand for a case."""
+    return str(10**9 + int.from_bytes(hashlib.sha256(case.encode()).digest()[:4]))
+
+
+def canaries_of(case: str) -> list[str]:
+    """Give what must not be found: stems that are in everybody's values, and some whole values."""
+    tag, rows = tag_of(case), make_people(case)
+    stems = [
+        f"ID{tag}",
+        f"Vq{tag}",
+        f"@{tag}.example",
+        number_of(case),
+        f"Rare{tag}",
+        f"Unread{tag}",
+    ]
+    whole = [rows[0][name] for name in ("person", "full_name", "phone", "e_mail", "pay", "remark")]
+    return [*stems, *whole]
+
+
+def make_people(case: str) -> list[Row]:
+    """Make up the people of a case; the illness depends on age and score, with chance."""
+    tag, digits, draw = tag_of(case), number_of(case), random.Random(7)
+    rows = []
+    for n in range(PEOPLE):
+        age, score = draw.randint(20, 79), draw.random() * 10
+        name = f"Vq{tag}{chr(97 + n % 26)}{chr(97 + n // 26)} Orwen"
+        phone, mail = f"+{digits}{n:03}", f"w{n}@{tag}.example.net"
+        rare = n % PLANTED == 0
+        rows.append(
+            {
+                "person": f"ID{tag}{n:04}",
+                "full_name": name,
+                "phone": phone,
+                "e_mail": mail,
+                "age": str(age),
+                "city": draw.choice(["north", "south", "east", "west"]),
+                "pay": f"{digits}.25" if rare else f"{draw.uniform(0, 5000):.2f}",
+                "score": f"{score:.3f}",
+                "remark": f"Rare{tag} story of somebody {n}" if rare else "nothing",
+                "note": f"We called {name} at {phone} and wrote to {mail}." if rare else "No call.",
+                "unread": f"Unread{tag}{n}",
+                "ill": "yes" if draw.random() < age / 200 + score / 20 else "no",
+            }
+        )
+    return rows
+
+
+def make_consents(rows: list[Row]) -> list[Row]:
+    """Make up the consents: some never asked, some withdrawn."""
+    given = "2026-01-05T10:00:00+01:00"
+    event = {"purpose": "dpv:ScientificResearch", "status": "given", "at": given, "expires_at": ""}
+    events = [{"person": row["person"], **event} for row in rows[: PEOPLE - 8]]
+    withdrawn = {"status": "withdrawn", "at": "2026-02-01T10:00:00+01:00"}
+    return events + [{**given_once, **withdrawn} for given_once in events[8:16]]
+
+
+def column(kind: str, use: str, treatment: Tree, **more: object) -> Tree:
+    """Declare a column."""
+    axes = {"identifiability": "none", "category": "dpv-pd:Behavioral"}
+    return {"type": kind, **axes, "use": use.split(), "treatment": treatment, **more}
+
+
+def make_policy(name: str) -> Tree:
+    """Declare the policy: a table with reduced text and a model, of the people who consented."""
+    drop, named = {"kind": "drop"}, {"identifiability": "identifier", "category": "dpv-pd:Contact"}
+    quasi = {"identifiability": "quasi", "category": "dpv-pd:Demographic"}
+    columns = {
+        "full_name": column("text", "redaction", drop, **named),
+        "phone": column("text", "redaction", drop, **named),
+        "e_mail": column("text", "redaction", drop, **named),
+        "age": column(
+            "integer", "feature release",
+            {"kind": "bin", "edges": [40, 60], "labels": ["20-39", "40-59", "60+"]}, **quasi,
+        ),
+        "city": column(
+            "text", "release",
+            {"kind": "categories", "values": ["north", "south", "east", "west"]}, **quasi,
+        ),
+        "pay": column("number", "feature", {"kind": "clip", "low": 0, "high": 5000}),
+        "score": column("number", "feature", {"kind": "clip", "low": 0, "high": 10}),
+        "remark": column("text", "eligibility", drop),
+        "note": column(
+            "text", "release",
+            {"kind": "redact", "known": ["full_name", "phone", "e_mail"]}, **quasi,
+        ),
+        "ill": column("boolean", "target release", {"kind": "keep"}),
+    }  # fmt: skip
+    release = {"age": "generalize", "city": "generalize", "ill": "generalize", "note": "keep"}
+    table = {
+        "kind": "table", "recipient": "Partner", "k": 5, "max_suppressed": 0.1, "columns": release,
+        "not_linkable": {"note": "the recipient is bound not to link it"},
+    }  # fmt: skip
+    return {
+        "tutela": 1,
+        "name": name,
+        "title": "Runs over made-up people",
+        "controller": {"name": "Clinic", "contact": "privacy@clinic.example"},
+        "purpose": "dpv:ScientificResearch",
+        "legal_basis": {"article_6": "eu-gdpr:A6-1-a"},
+        "source": {"location": {"kind": "csv", "path": "people.csv"}, "person": "person"},
+        "basis": {"kind": "consent", "events": [{"kind": "csv", "path": "consents.csv"}]},
+        "population": {"eligible": "remark is not missing", "smallest": 100},
+        "columns": columns,
+        "outlets": {"ward": {"kind": "model", "recipient": "Ward"}, "partner": table},
+        "expectations": [{"rule": "missing-at-most", "column": "age", "share": 0.5}],
+        "training": {"model": "logistic-regression"},
+        "attacks": {"membership": {"auc_at_most": 0.7}},
+        "retention_days": 30,
+    }
+
+
+# --- Cases ---------------------------------------------------------------------------------------
+
+Change = Callable[[Tree, list[Row], list[Row]], None]
+"""Changes a policy, its people and their consents before they are written."""
+
+
+def put(path: str, value: object) -> Change:
+    """Change one entry of the policy, named by keys with dots between."""
+
+    def change(policy: Tree, _people: list[Row], _consents: list[Row]) -> None:
+        *parents, last = path.split(".")
+        functools.reduce(lambda tree, key: tree[key], parents, policy)[last] = value  # type: ignore[index,return-value]  # a tree of JSON
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    """Make several changes."""
+
+    def change(policy: Tree, people: list[Row], consents: list[Row]) -> None:
+        for one in changes:
+            one(policy, people, consents)
+
+    return change
+
+
+def spoil(column_name: str, *, consent: bool = False) -> Change:
+    """Put somebody's remark where another kind of value belongs."""
+
+    def change(_policy: Tree, people: list[Row], consents: list[Row]) -> None:
+        (consents if consent else people)[PLANTED][column_name] = people[0]["remark"]
+
+    return change
+
+
+def repeat_somebody(_policy: Tree, people: list[Row], _consents: list[Row]) -> None:
+    """Name one person twice."""
+    people[PLANTED]["person"] = people[0]["person"]
+
+
+def keep_as_it_is(_policy: Tree, _people: list[Row], _consents: list[Row]) -> None:
+    """Change nothing."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: what is changed beforehand, what breaks on the way, and how it must end."""
+
+    change: Change = keep_as_it_is
+    error: str | None = None
+    """The class of the error that ends it; None for a run that passes."""
+    words: str = ""
+    """Part of that error's text."""
+    breaks: str | None = None
+    """A pure function of a step that raises an error quoting a person."""
+    raises: type[BaseException] = ValueError
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+PRIVATE: Final = both(
+    put("training.model", "private-logistic-regression"),
+    put("outlets.ward.promise", {"kind": "differential-privacy", "epsilon": 5, "delta": 1e-5}),
+)
+BROKEN_STEPS: Final = {
+    "read_roster": "tasks.ingestion.make_roster",
+    "filter_consent": "tasks.consent.decide",
+    "collect": "tasks.ingestion.attach_keys",
+    "select_population": "tasks.population.keep_eligible",
+    "deidentify": "tasks.anonymization.deidentify.deidentify_table",
+    "validate": "tasks.validation.check_values",
+    "generalize": "tasks.anonymization.generalize.generalize_table",
+    "check_table": "tasks.validation.reach_k",
+    "train": "tasks.training.train.fit_model",
+    "attack": "tasks.attack.attack.attack_membership",
+    "approve": "tasks.approval.table_content",
+    "confirm_consent": "tasks.approval.refuse_withdrawn",
+    "record": "tasks.delivery.record_run",
+    "report": "tasks.delivery.render_report",
+}
+AWAY: Final = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+CASES: Final[dict[str, Case]] = {
+    "passed": Case(),
+    "passed again": Case(),
+    "passed, private": Case(PRIVATE),
+    "speaking": Case(breaks="tasks.validation.check_values", raises=type(None)),  # type: ignore[arg-type]  # it raises nothing, and says all
+    "refused, legal basis": Case(put("purpose", "dpv:Marketing"), "Refusal", "legal basis"),
+    "refused, cohort": Case(put("population.smallest", 5000), "Refusal", "smallest cohort"),
+    "refused, value rule": Case(
+        put("expectations", [{"rule": "share-between", "column": "ill", "value": "yes",
+                              "low": 0.98, "high": 1}]),
+        "Refusal", "share of yes",
+    ),
+    "refused, k": Case(
+        both(put("outlets.partner.k", 390), put("outlets.partner.max_suppressed", 0),
+             put("outlets.partner.columns", {"age": "keep", "city": "keep", "ill": "keep",
+                                             "note": "keep"})),
+        "Refusal", "k-anonym",
+    ),
+    "refused, membership": Case(
+        put("training.model", "sklearn.tree.DecisionTreeClassifier"), "Refusal", "membership",
+    ),
+    "repeated person": Case(repeat_somebody, "SourceError", "repeats another row's"),
+    "malformed row": Case(spoil("extra"), "SourceError", "another number of fields"),
+    "malformed number": Case(spoil("age"), "SourceError", "values are not integers"),
+    "undeclared category": Case(spoil("city"), "SourceError", "are not among those declared"),
+    "malformed time": Case(spoil("at", consent=True), "SourceError", "no time with a zone"),
+    "malformed status": Case(spoil("status", consent=True), "SourceError", "an unknown word"),
+    "interrupted": Case(
+        breaks=BROKEN_STEPS["train"], raises=KeyboardInterrupt, error="KeyboardInterrupt"
+    ),
+    "exited": Case(
+        breaks=BROKEN_STEPS["train"], raises=SystemExit, error="ServiceError",
+        words="ended the process",
+    ),
+    **{
+        f"broken, {name}": Case(breaks=target, error="StepFailed", words=f"step '{name}' failed")
+        for name, target in BROKEN_STEPS.items()
+    },
+    "MLflow away": Case(
+        environment=AWAY, error="ServiceError", words="did not take the run"
+    ),
+    "without airlock": Case(breaks=BROKEN_STEPS["train"], error="ValueError"),
+}  # fmt: skip
+EPHEMERAL: Final = {
+    "ephemeral, passed": Case(),
+    "ephemeral, broken": Case(
+        breaks=BROKEN_STEPS["train"], error="StepFailed", words="step 'train' failed"
+    ),
+}
+KILLED: Final = {
+    "killed": Case(put("training.model", "ending.Ending")),
+    "bad parameter": Case(error="PolicyError"),
+}
+ALL: Final = {**CASES, **EPHEMERAL, **KILLED}
+
+
+def write_source(folder: Path, case: str) -> Path:
+    """Write a case's policy, people and consents; give the policy's path."""
+    policy, people = make_policy(f"case-{tag_of(case)[::-1]}"), make_people(case)
+    consents = make_consents(people)
+    ALL[case].change(policy, people, consents)
+    folder.mkdir(parents=True)
+    for name, rows in (("people", people), ("consents", consents)):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(rows[1])
+            writer.writerows(row.values() for row in rows)
+    path = folder / "policy.yaml"
+    path.write_text(json.dumps(policy, indent=1))
+    return path
+
+
+# --- The process that runs cases -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended."""
+
+    error: str | None
+    message: str
+    run: str | None
+    """The run's id on the evidence ledger."""
+
+
+def break_by(case: Case, row: Row) -> AbstractContextManager[object]:
+    """Break a case's function while it runs: it raises, or says, what one row holds."""
+    if case.breaks is None:
+        return nullcontext()
+    text = f"cannot use {row}"
+
+    def raising(*_: object, **__: object) -> None:
+        raise case.raises(text) from KeyError(text)
+
+    def speaking(*_: object, **__: object) -> list[object]:
+        print(text)  # noqa: T201 - that is what is tried
+        os.write(2, text.encode())
+        logging.getLogger("prefect.library").error("%s", text, extra={"row": row})
+        warnings.warn(text, stacklevel=1)
+        return []
+
+    return mock.patch(case.breaks, raising if issubclass(case.raises, BaseException) else speaking)
+
+
+def run_case(name: str, policy: Path, launch: Callable[[Path], object]) -> Outcome:
+    """Run one case in this process, and say how it ended."""
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+    case, home, ended = ALL[name], Home.open(), None
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, case.environment))
+        stack.enter_context(break_by(case, make_people(name)[0]))
+        if name == "without airlock":
+            stack.enter_context(mock.patch("tasks.step.run_inside", lambda _step, work, _: work()))
+        try:
+            launch(policy)
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C is among what is tried
+            ended = error
+    runs = EvidenceLedger(open_database(home), Keys.open(home)).runs()
+    message = "" if ended is None else f"{ended!s} {ended.__cause__!r} {ended.__context__!r}"
+    return Outcome(type(ended).__name__ if ended else None, message, runs[-1].run_id)
+
+
+def launch_as_command(policy: Path) -> None:
+    """Do what `tutela run` does."""
+    from deployments.launch import launch
+    from deployments.request import checked_request
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+    file, _ = checked_request(str(policy), None)
+    home = Home.open()
+    outcome = launch(home, Keys.open(home), file, None, tables_only=False)
+    print(outcome.screen)  # noqa: T201 - what the command line prints
+    if outcome.error is not None:
+        raise outcome.error
+
+
+def launch_ephemeral(policy: Path) -> None:
+    """Call the flow with no server but the one that Prefect starts for it."""
+    from deployments.prefect_server import set_environment
+    from ledgers.home import Home
+    from tasks.run import Request, request
+
+    set_environment(Home.open())
+    from flows.training import train_and_release
+
+    train_and_release(request(Request(str(policy))))
+
+
+def complete_away(row: Row) -> list[str]:
+    """Complete the run that MLflow did not take: first its sources break, then they are there."""
+    from deployments.launch import finish_leftovers
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+    home = Home.open()
+    with break_by(Case(breaks="tasks.approval.read_people"), row):
+        broken = finish_leftovers(home, Keys.open(home))
+    return broken + finish_leftovers(home, Keys.open(home))
+
+
+def main(root: Path, kind: str) -> None:
+    """Run the cases of a kind, one after the other, and write down how they ended."""
+    launch = launch_ephemeral if kind == "ephemeral" else launch_as_command
+    outcomes: dict[str, object] = {}
+    for name in EPHEMERAL if kind == "ephemeral" else CASES:
+        print(f"--- {name}", flush=True)  # noqa: T201 - for whoever reads the console
+        outcomes[name] = vars(
+            run_case(name, root / "source" / tag_of(name) / "policy.yaml", launch)
+        )
+        if name == "MLflow away":
+            outcomes["completed"] = complete_away(make_people(name)[0])
+    (root / "outcomes" / f"{kind}.json").write_text(json.dumps(outcomes))
+
+
+# --- What the tests see --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class World:
+    """The folder under which all cases ran, and how they ended."""
+
+    root: Path
+    api: str
+
+    @property
+    def home(self) -> Path:
+        """The home of all cases but the ephemeral ones."""
+        return self.root / "home"
+
+    def environment(self, home: str = "home") -> dict[str, str]:
+        """Give the variables of a process whose every folder lies under the root."""
+        kept = {name: value for name, value in os.environ.items() if not _is_ours(name)}
+        return {
+            **kept,
+            "TUTELA_HOME": str(self.root / home),
+            "TMPDIR": str(self.root / "temporary"),
+            "HOME": str(self.root / "user"),
+            "PYTHONPATH": str(HERE),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PREFECT_LOGGING_LEVEL": "DEBUG",
+        }
+
+    def start(self, name: str, *command: str, home: str = "home") -> subprocess.Popen[bytes]:
+        """Start Python, its console kept in a file under the root."""
+        with (self.root / "console" / name).open("wb") as console:
+            return subprocess.Popen(
+                [sys.executable, *command], cwd=self.root / "cwd", env=self.environment(home),
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+            )  # fmt: skip
+
+    def tell(self, name: str, *words: str) -> int:
+        """Run the real command line to its end; give its exit status."""
+        return self.start(name, "-m", "deployments.cli", *words).wait()
+
+    def console(self, name: str) -> str:
+        """Give what a process said."""
+        return (self.root / "console" / name).read_text()
+
+    def policy(self, case: str) -> Path:
+        """Give the policy of a case."""
+        return self.root / "source" / tag_of(case) / "policy.yaml"
+
+    @functools.cached_property
+    def outcomes(self) -> dict[str, Outcome]:
+        """How each case ended."""
+        found = self._read("standing") | self._read("ephemeral")
+        return {name: Outcome(**found[name]) for name in found if name != "completed"}
+
+    @functools.cached_property
+    def completed(self) -> list[str]:
+        """What was said of the run that MLflow did not take at first, when it was completed."""
+        said: list[str] = self._read("standing")["completed"]
+        return said
+
+    def _read(self, kind: str) -> dict[str, object]:
+        found: dict[str, object] = json.loads((self.root / "outcomes" / f"{kind}.json").read_text())
+        return found
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(("PREFECT", "MLFLOW", "TUTELA", "PYTEST", "XDG"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

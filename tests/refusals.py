@@ -1,0 +1,199 @@
+"""The README's table "Change one line and watch it refuse", as the tests run it.
+
+`python tests/refusals.py` prints it in Markdown; it belongs between the two `MARKERS` in the
+README, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+MARKERS: Final = ("<!-- refusals -->", "<!-- /refusals -->")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A change of one line of `diabetes.yaml`; `old` stands there once, `new` may be several."""
+
+    old: str
+    new: str
+
+    def render(self) -> str:
+        """Show old and new; what comes in addition to the old line is shown alone."""
+        if self.new and self.new.startswith(self.old):
+            return f"add {_code(self.new.removeprefix(self.old))} after {_code(self.old)}"
+        if self.new and self.new.endswith(self.old):
+            return f"add {_code(self.new.removesuffix(self.old))} before {_code(self.old)}"
+        return (
+            f"{_code(self.old)} → {_code(self.new)}" if self.new else f"take out {_code(self.old)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One row: what is changed, which command is given, how it ends and what it says."""
+
+    name: str
+    lines: tuple[Line, ...]
+    command: Literal["check", "run"]
+    status: int
+    words: str
+    """Words of the message; in the table as they are said."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Files that lie beside the policy."""
+
+    def render(self) -> str:
+        """Give the row in Markdown."""
+        changed = "; ".join(line.render() for line in self.lines)
+        files = "".join(f"; {_code(name)} holds {_code(text)}" for name, text in self.files.items())
+        return f"| {changed}{files} | `tutela {self.command}` | {self.status} | {self.words} |"
+
+
+def _code(text: str) -> str:
+    """Show text as code on one line of a table: a line break becomes a new piece of code."""
+    lines = (" ".join(line.split()) for line in text.strip().splitlines())
+    return "<br>".join(f"`{line}`" for line in lines)
+
+
+PROMISE: Final = "    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}\n"
+MODEL: Final = "model: private-logistic-regression"
+DIABETES: Final = "      diabetes: generalize\n"
+CLIP: Final = "treatment: {kind: clip, low: 60, high: 160}"
+DERIVED: Final = "derived:\n"
+CONSENT: Final = "    - {kind: example, name: nhanes}\n"
+WITHDRAWN: Final = "P-014440"
+"""Somebody among those whom the example's model is trained on."""
+
+ROWS: Final = (
+    Refused(
+        "a model that remembers",
+        (Line(MODEL, "model: gradient-boosting"), Line(PROMISE, "")),
+        "run",
+        1,
+        "refused: membership inference: AUC",
+    ),
+    Refused(
+        "a promise that the model does not keep",
+        (Line(MODEL, "model: gradient-boosting"),),
+        "check",
+        2,
+        "differential privacy is promised, but `gradient-boosting` is trained without it, so the "
+        "claim would be false",
+    ),
+    Refused(
+        "a private model on a table's rows",
+        (Line(MODEL, f"{MODEL}\n  input: partner\n"),),
+        "check",
+        2,
+        "the rows of `partner` were made coarser by looking at everybody (local recoding), so one "
+        "person changes other people's rows and the claim of differential privacy would be false",
+    ),
+    Refused(
+        "an exact measure in the table",
+        (
+            Line(f"use: [feature], {CLIP}", f"use: [feature, release], {CLIP}"),
+            Line(DIABETES, f"{DIABETES}      waist: keep\n"),
+        ),
+        "run",
+        1,
+        "leave out or coarsen a column that is never generalized (without 'waist'",
+    ),
+    Refused(
+        "an e-mail address kept",
+        (
+            Line(
+                DERIVED,
+                "  email: {from: e_mail, type: text, identifiability: identifier, "
+                f"category: dpv-pd:Contact, use: [audit], treatment: {{kind: keep}}}}\n{DERIVED}",
+            ),
+        ),
+        "check",
+        2,
+        "`keep` lets an identifier pass; use drop, mask or token",
+    ),
+    Refused(
+        "a name in the table",
+        (
+            Line(
+                DERIVED,
+                "  name: {from: full_name, type: text, identifiability: identifier, category: "
+                f"dpv-pd:Identifying, use: [release], treatment: {{kind: token}}}}\n{DERIVED}",
+            ),
+            Line(DIABETES, f"{DIABETES}      name: keep\n"),
+        ),
+        "check",
+        2,
+        "outlets.partner.columns.name: is an identifier, which never leaves",
+    ),
+    Refused(
+        "another purpose",
+        (Line("purpose: dpv:ScientificResearch", "purpose: dpv:Marketing"),),
+        "run",
+        1,
+        "nobody is left for dpv:Marketing; most were left out because: never asked",
+    ),
+    Refused(
+        "health data without a condition of Art. 9",
+        (Line(", article_9: eu-gdpr:A9-2-a", ""),),
+        "check",
+        2,
+        "are of special categories (Art. 9 GDPR); add the condition of Art. 9(2) that applies",
+    ),
+    Refused(
+        "a column that is not there",
+        (Line("BodyMassIndexKgm2", "BodyMassIndex"),),
+        "check",
+        2,
+        "the source has no column `BodyMassIndex`; did you mean `BodyMassIndexKgm2`?",
+    ),
+    Refused(
+        "a misspelt word",
+        (Line("retention_days: 365", "retention_day: 365"),),
+        "check",
+        2,
+        "is not a key that is known here; did you mean `retention_days`?",
+    ),
+    Refused(
+        "a k that nobody reaches",
+        (Line("k: 10\n", "k: 5000\n"),),
+        "run",
+        1,
+        "there are fewer than 5000 people in all",
+    ),
+    Refused(
+        "too few people",
+        (Line("smallest: 500", "smallest: 100000"),),
+        "run",
+        1,
+        "people are left at the selection, where the policy asks for 100,000",
+    ),
+    Refused(
+        "a share that is not what it was",
+        (Line("low: 0.05, high: 0.4}", "low: 0.05, high: 0.1}"),),
+        "run",
+        1,
+        "refused: share of yes in diabetes",
+    ),
+    Refused(
+        "one person withdraws",
+        (Line(CONSENT, f"{CONSENT}    - {{kind: csv, path: withdrawn.csv}}\n"),),
+        "run",
+        0,
+        "Passed, and trained without that person",
+        {
+            "withdrawn.csv": "person,purpose,status,at\n"
+            f"{WITHDRAWN},dpv:ScientificResearch,withdrawn,2026-01-05T09:00:00Z\n"
+        },
+    ),
+)
+
+
+def render() -> str:
+    """Give the whole table in Markdown."""
+    head = ("| Change in `diabetes.yaml` | Command | Exit | What it says |", "|---|---|---|---|")
+    return "\n".join([*head, *(row.render() for row in ROWS)]) + "\n"
+
+
+if __name__ == "__main__":
+    print(render(), end="")  # noqa: T201  # the table is this program's result

@@ -1,0 +1,216 @@
+"""The example policies from the roster to what their recipients get, and what is kept of a run."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections import Counter
+
+import pandas as pd
+import pytest
+from example_people import permitted, rows
+from runs import Place, RunOnRecord, changed_policy, passed, shared_place
+
+from expectations.policy_file import PACKAGED, read_policy
+
+# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
+POLICIES = ("diabetes", "notes", "registry")
+TABLES = {"diabetes": "partner", "notes": "quality-team", "registry": "statistics-office"}
+MODELS = {"diabetes": "clinics", "registry": "oncologists"}
+IDENTIFYING = {
+    "diabetes": ("patient_number", "full_name", "e_mail", "phone", "address", "date_of_birth"),
+    "notes": ("patient_id", "full_name", "e_mail", "phone", "mrn"),
+    "registry": ("patient_id", "birth_date"),
+}
+
+
+@pytest.fixture(params=POLICIES)
+def run(request: pytest.FixtureRequest) -> RunOnRecord:
+    """One passed run of each example policy, made once for all tests."""
+    return passed(request.param)
+
+
+def released(run: RunOnRecord) -> list[dict[str, str]]:
+    """Read the table that a run released."""
+    with (run.released / f"{TABLES[run.record.policy]}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_example_passes_and_leaves_nothing_half_done(run: RunOnRecord) -> None:
+    """Verdict and decision are passed, every check held, vault and outbox are empty."""
+    assert (run.record.verdict, run.decision["verdict"]) == ("passed", "passed")
+    checks = [body for body in run.named("check").values() if isinstance(body, dict)]
+    assert checks
+    assert {check["verdict"] for check in checks} == {"passed"}
+    assert run.place.waiting == []
+
+
+def test_exactly_those_with_a_legal_basis_were_read(run: RunOnRecord) -> None:
+    """The sealed exact counts are those that the data gives when it is counted independently."""
+    name = run.record.policy
+    everybody = rows(name, IDENTIFYING[name][0])
+    assert run.exact("people.roster") == len(everybody)
+    assert run.exact("people.permitted") == len(permitted(name))
+
+
+def test_the_evidence_follows_the_data_from_consent_to_hand_over(run: RunOnRecord) -> None:
+    """Consent snapshot, a digest and the seconds of each stage, and the code are on record."""
+    steps = ["read_roster", "filter_consent", "collect", "select_population", "deidentify"]
+    digests = {name: body for name, body in run.named("dataset").items() if isinstance(body, dict)}
+    assert list(digests)[: len(steps)] == steps
+    assert all(re.fullmatch("[0-9a-f]{64}", str(body["digest"])) for body in digests.values())
+    assert re.fullmatch("[0-9a-f]{64}", str(run.named("snapshot")["consent"]))
+    assert run.named("duration").keys() >= {*steps, "validate", "generalize", "confirm_consent"}
+    assert str(run.record.facts["code"]).startswith("tutela ")
+    run.place.ledger.verify(run.record.run_id)
+
+
+def test_published_counts_are_near_the_exact_ones_and_small_ones_hidden(run: RunOnRecord) -> None:
+    """Each count of people is on record within three of the truth, or as fewer than ten."""
+    counts = {name: body for name, body in run.named("count").items() if isinstance(body, dict)}
+    assert counts
+    for name, body in counts.items():
+        exact, about = run.exact(name), body["about"]
+        assert (about is None) == (exact < 10)
+        assert about is None or abs(int(str(about)) - exact) <= 3
+
+
+def test_the_released_table_is_k_anonymous(run: RunOnRecord) -> None:
+    """Counted from the file alone, every combination of the linkable columns has k rows."""
+    name = run.record.policy
+    outlet = read_policy(name).policy.table_outlets[TABLES[name]]
+    table = released(run)
+    classes = Counter(tuple(row[column] for column in outlet.linkable) for row in table)
+    assert min(classes.values()) >= outlet.k
+    assert set(table[0]) == set(outlet.columns)
+    selected = run.exact("people.selected")
+    assert selected * (1 - outlet.max_suppressed) <= len(table) <= selected
+
+
+def test_no_identifier_is_in_the_released_table(run: RunOnRecord) -> None:
+    """No identifier of anybody in the source stands anywhere in the file that leaves."""
+    name = run.record.policy
+    text = (run.released / f"{TABLES[name]}.csv").read_text(encoding="utf-8").casefold()
+    people = rows(name, *IDENTIFYING[name])
+    values = {str(value).casefold() for person in people for value in person.values() if value}
+    assert len(values) > len(people)
+    assert [value for value in values if value in text] == []
+
+
+def test_reduced_notes_hold_no_name_of_their_patients() -> None:
+    """Nor does a first or last name of a consenting patient stand in a note as a word."""
+    words = set(re.findall(r"\w+", " ".join(row["note"] for row in released(passed("notes")))))
+    people = {
+        row["patient_id"]: row["full_name"] for row in rows("notes", "patient_id", "full_name")
+    }
+    names = {part for person in permitted("notes") for part in people[person].split()}
+    assert {name for name in names if len(name) > 2} & words == set()
+    assert {"IDENTIFIER", "chest", "pain"} <= words
+
+
+def test_reduced_text_is_said_to_be_outside_k() -> None:
+    """The claim names the columns of k without the text; its limits name the text."""
+    outlet = read_policy("notes").policy.table_outlets["quality-team"]
+    assert outlet.linkable == ("age", "ward", "readmitted")
+    assert "still link" in outlet.not_linkable["note"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_model_is_registered_with_what_an_auditor_follows(name: str) -> None:
+    """One version, tagged with verdict, purpose, basis, policy, consent snapshot and code."""
+    run = passed(name)
+    (version,) = [m for m in run.place.models if m.name == f"{name}.{MODELS[name]}"]
+    policy = (PACKAGED / f"{name}.yaml").read_bytes()
+    assert version.tags["tutela.verdict"] == "passed"
+    assert version.tags["tutela.purpose"] == str(read_policy(name).policy.purpose)
+    assert version.tags["tutela.legal_basis"].startswith("eu-gdpr:A6-1-")
+    assert version.tags["tutela.policy_sha256"] == hashlib.sha256(policy).hexdigest()
+    assert version.tags["tutela.consent_snapshot"] == run.named("snapshot")["consent"]
+    assert version.tags["tutela.code"] == run.record.facts["code"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_registered_model_loads_and_predicts(name: str) -> None:
+    """MLflow loads it, and it gives each person a probability; missing values are no obstacle."""
+    import mlflow
+
+    run = passed(name)
+    (version,) = [m for m in run.place.models if m.name == f"{name}.{MODELS[name]}"]
+    mlflow.set_tracking_uri(f"sqlite:///{run.place.home.mlflow}/mlflow.db")
+    model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    schema = model.metadata.get_input_schema()
+    first = {"double": [70.0, None], "string": ["Female" if name == "diabetes" else "female", None]}
+    people = pd.DataFrame({
+        column.name: first[column.type.name] if column.name == "sex" or column.type.name == "double"
+        else [None, None]
+        for column in schema.inputs
+    })  # fmt: skip
+    answers = pd.DataFrame(model.predict(people))
+    assert answers.shape == (2, 2)
+    assert answers.sum(axis=1).tolist() == pytest.approx([1, 1])
+    assert answers.to_numpy().min() > 0
+
+
+def refused(place: Place) -> tuple[str, int]:
+    """Name a run that a check refuses, and its exit status."""
+    folder = place.home.root.parent
+    return str(changed_policy(folder, ("k: 10\n", "k: 5000\n"), of="registry")), 1
+
+
+def failed(place: Place) -> tuple[str, int]:
+    """Name a run that breaks on the way (a word that nobody declared), and its exit status."""
+    folder = place.home.root.parent
+    return str(changed_policy(folder, ("[I, II, III, IV]", "[I, II, III, V]"), of="registry")), 2
+
+
+@pytest.mark.parametrize(("make", "verdict"), [(refused, "refused"), (failed, "failed")])
+def test_a_run_that_does_not_pass_is_recorded_as_fully_and_hands_nothing_over(
+    make: object, verdict: str
+) -> None:
+    """Reason, counts, digests, the MLflow run and the report are there; no model, no table."""
+    assert callable(make)
+    good, place = passed("registry"), shared_place()
+    policy, status = make(place)
+    before = place.handed_over
+    said = place.tell("run", policy)
+    run = place.last
+    assert said.status == status, said.err
+    assert (run.record.verdict, run.decision["verdict"]) == (verdict, verdict)
+    assert str(run.decision["reason"]) in said.err
+    assert run.named("count").keys() <= good.named("count").keys()
+    assert run.named("snapshot") == good.named("snapshot")
+    assert {"people.permitted", "people.selected"} <= run.named("count").keys()
+    assert (place.handed_over, place.waiting) == (before, [])
+    assert (place.home.reports / f"{run.record.run_id}.html").is_file()
+
+
+@pytest.mark.parametrize(("make", "verdict"), [(refused, "refused"), (failed, "failed")])
+def test_mlflow_shows_a_run_that_did_not_pass(make: object, verdict: str) -> None:
+    """Its MLflow run carries verdict, reason and evidence, and ends as finished or failed."""
+    place = shared_place()
+    assert callable(make)
+    place.tell("run", make(place)[0])
+    run = place.last
+    experiment = place.mlflow.get_experiment_by_name("registry")
+    assert experiment is not None
+    (shown,) = place.mlflow.search_runs(
+        [experiment.experiment_id], f"tags.`tutela.run` = '{run.record.run_id}'"
+    )
+    assert shown.data.tags["tutela.verdict"] == verdict
+    assert shown.data.tags["tutela.reason"] == run.decision["reason"]
+    assert shown.info.status == ("FAILED" if verdict == "failed" else "FINISHED")
+    kept = {file.path for file in place.mlflow.list_artifacts(shown.info.run_id)}
+    assert {"report.html", "evidence.json", "policy.yaml"} <= kept
+
+
+def test_a_passed_run_answers_in_json_what_its_report_says() -> None:
+    """`tutela report RUN --json` gives the verdict and the published numbers of the record."""
+    run = passed("registry")
+    said = run.place.tell("report", run.record.run_id, "--json")
+    found = json.loads(said.out)
+    assert said.status == 0
+    assert found["verdict"] == "passed"
+    assert run.record.run_id in said.out

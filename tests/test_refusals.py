@@ -1,0 +1,73 @@
+"""Change one line of the example policy and watch it refuse: the README's table, row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from example_people import permitted
+from refusals import MARKERS, ROWS, WITHDRAWN, Refused, render
+from runs import changed_policy, passed, shared_place
+
+from expectations.policy_file import read_policy
+from tasks.consent import digest_people
+from tasks.ingestion import PERSON, RECORD, read_people
+
+# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
+README = Path(__file__).parent.parent / "README.md"
+REFUSED = [row for row in ROWS if row.status != 0]
+PASSED = [row for row in ROWS if row.status == 0]
+
+
+def write(folder: Path, row: Refused) -> str:
+    """Write the changed policy and the files beside it, and give the policy's path."""
+    for name, text in row.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return str(changed_policy(folder, *((line.old, line.new) for line in row.lines)))
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.name)
+def test_a_changed_line_is_refused_in_the_words_of_the_table(row: Refused, tmp_path: Path) -> None:
+    """The command ends with the row's status and words; nothing is handed over or left behind."""
+    place = shared_place()
+    before, runs = place.handed_over, len(place.runs)
+    said = place.tell(row.command, write(tmp_path, row))
+    assert (said.status, row.words in said.err) == (row.status, True), said.err
+    assert (place.handed_over, place.waiting) == (before, [])
+    assert len(place.runs) - runs == (row.command == "run")
+    if row.command == "run":
+        assert place.last.record.verdict == "refused"
+
+
+def test_a_withdrawal_takes_exactly_that_person_out_of_the_next_run(tmp_path: Path) -> None:
+    """The sealed counts fall by one, and the consent snapshot is that of the same people less one.
+
+    Published counts would not tell: they move by a keyed offset.
+    """
+    (row,) = PASSED
+    before, place = passed("diabetes"), shared_place()
+    said = place.tell(row.command, write(tmp_path, row))
+    after = place.last
+    assert said.status == 0, said.err
+    for name, change in {
+        "people.roster": 0,
+        "people.permitted": -1,
+        "people.excluded.withdrawn": 1,
+        "people.selected": -1,
+    }.items():
+        assert after.exact(name) - before.exact(name) == change, name
+    roster = read_people(read_policy("diabetes"), place.keys.derive("person"))
+    keys = dict(zip(roster[PERSON].to_pylist(), roster[RECORD].to_pylist(), strict=True))
+    rest = [keys[person] for person in permitted("diabetes") - {WITHDRAWN}]
+    expected = digest_people(np.array(rest, dtype=np.uint64), place.keys.derive("digest"))
+    assert after.named("snapshot") == {"consent": expected} != before.named("snapshot")
+
+
+def test_the_readme_shows_this_table() -> None:
+    """Between two markers the README holds the table exactly as the tests run it."""
+    begin, end = MARKERS
+    text = README.read_text(encoding="utf-8")
+    shown = text.partition(begin)[2].partition(end)[0]
+    assert begin not in text or shown.strip() == render().strip()
