@@ -139,6 +139,7 @@ def serve(home: Path) -> int:
     os.write(note, json.dumps(found._asdict()).encode())
     # By default any page open in a browser here may read the server and start a flow.
     os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = found.api_url.removesuffix("/api")
+    os.environ["PREFECT_SERVER_UI_API_URL"] = found.api_url
     os.environ["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] = "true"
 
     import uvicorn

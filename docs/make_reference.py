@@ -1,14 +1,15 @@
-"""Writes the reference part of `policy.md` from the policy's grammar.
+"""Writes what is made from the code: the reference in `policy.md`, and the two JSON schemas.
 
-Every sentence there stands in the code: docstrings of models and fields, the closed lists of
-words, and the rules by which `tutela check` refuses. What stands above the mark in `policy.md` is
-written by hand and kept. A test compares the two; after a change of the grammar run
-`python docs/make_reference.py`.
+Every sentence of the reference stands in the code: docstrings of models and fields, the closed
+lists of words, and the rules by which `tutela check` refuses. What stands above the mark in
+`policy.md` is written by hand and kept. Tests compare; after a change of the grammar, or of what
+`evidence.json` holds, run `python docs/make_reference.py`.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -18,10 +19,17 @@ from expectations import expressions, vocabulary
 from expectations.coherence import RULES
 from expectations.expressions import ColumnType
 from expectations.policy import Policy
+from expectations.policy_file import policy_schema
 from expectations.treatments import FITS
+from tasks.summary import evidence_schema
 
 Schema = Mapping[str, Any]
 PAGE: Final = Path(__file__).with_name("policy.md")
+ROOT: Final = PAGE.parent.parent
+SCHEMAS: Final = {
+    ROOT / "expectations" / "policy.schema.json": policy_schema,
+    ROOT / "tasks" / "evidence.schema.json": evidence_schema,
+}
 MARK: Final = "<!-- made by make_reference.py from here on: do not edit below -->"
 KINDS: Final = ("kind", "rule")
 PLAIN: Final = {
@@ -169,3 +177,5 @@ def bounds_of(value: Schema) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(make_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for schema_file, make_schema in SCHEMAS.items():
+        schema_file.write_text(json.dumps(make_schema(), indent=2) + "\n", encoding="utf-8")

@@ -44,18 +44,25 @@ REASONS: Final = {
 def decide_by_events(
     people: pd.Series[str], events: pd.DataFrame, purpose: Purpose, now: datetime
 ) -> pd.Series[str]:
-    """Give each person's standing for one purpose, as of `now`.
+    """Give each person's standing for one purpose, as of `now`; `people` are each named once.
 
-    `events` has the columns `EVENT_COLUMNS`, times in UTC. The latest event counts; of two at the
-    same moment the one recorded later. A consent whose end has come is expired.
+    `events` is what `read_events` gives. The latest event counts; of two at the same moment the
+    one recorded later. A consent whose end has come is expired.
     """
-    of_purpose = events[events["purpose"] == str(purpose)]
-    latest = of_purpose.sort_values("at", kind="stable").drop_duplicates("person", keep="last")
-    standing = latest["status"].map({str(k): v for k, v in REASONS.items()})
-    over = (standing == PERMITTED) & (latest["expires_at"] <= pd.Timestamp(now))
-    standing = standing.mask(over, "expired").set_axis(latest["person"])
-    found = standing.reindex(pd.Index(people))
-    return pd.Series(found.fillna(NEVER_ASKED).to_numpy(), index=people.index)
+    reasons = pd.Categorical([*REASONS.values(), NEVER_ASKED]).categories
+    standing = events["status"].map(lambda word: REASONS[ConsentStatus(word)]).astype("str")
+    over = (standing == PERMITTED) & (events["expires_at"] <= pd.Timestamp(now))
+    standing = standing.mask(over, REASONS[ConsentStatus.EXPIRED])
+    codes = reasons.get_indexer(pd.Index(standing))
+    found = np.full(len(people), reasons.get_loc(NEVER_ASKED))
+    of_purpose = np.flatnonzero((events["purpose"] == str(purpose)).to_numpy())
+    moments = events["at"].dt.tz_localize(None).to_numpy()[of_purpose]
+    in_order = of_purpose[np.argsort(moments, kind="stable")]
+    whose = pc.index_in(pa.array(events["person"]), value_set=pa.array(people))
+    person = whose.fill_null(-1).to_numpy()[in_order]
+    # Of several events that are written to one person's place, the last stays.
+    found[person[person >= 0]] = codes[in_order[person >= 0]]
+    return pd.Series(pd.Categorical.from_codes(found, reasons), index=people.index)
 
 
 def decide_by_answers(answers: pa.ChunkedArray, granted: tuple[str, ...]) -> pa.Array:
@@ -76,52 +83,57 @@ def read_events(table: pa.Table, now: datetime, place: str) -> pd.DataFrame:
             f"{place}: the columns {', '.join(lacking)} are missing; an event has "
             f"{', '.join(EVENT_COLUMNS)}"
         )
-    frame = pd.DataFrame({name: texts(table, name, place) for name in EVENT_COLUMNS})
-    problems = list(event_problems(frame))
-    if not problems:
-        frame["at"] = pd.to_datetime(frame["at"], format="ISO8601", utc=True)
-        frame["expires_at"] = pd.to_datetime(frame["expires_at"], format="ISO8601", utc=True)
-        late = frame["at"] > pd.Timestamp(now)
-        problems = list(rule("it is recorded in the future", late, "correct its time"))
+    frame = pd.DataFrame(
+        {
+            "person": texts(table, "person", place),
+            "purpose": texts(table, "purpose", place).astype("category"),
+            "status": texts(table, "status", place).astype("category"),
+        }
+    )
+    problems = list(word_problems(frame))
+    for name in ("at", "expires_at"):
+        frame[name], bad = moments(table, name, place)
+        unset = bad | frame[name].isna() if name == "at" else bad
+        fix = "write it like 2026-01-31T12:00:00+01:00"
+        problems += rule(f"its `{name}` is no time with a zone", unset, fix)
+    late = frame["at"] > pd.Timestamp(now)
+    problems += rule("it is recorded in the future", late, "correct its time")
     if problems:
         raise SourceError(f"{place}: some consent events are wrong\n" + "\n".join(problems))
     return frame
 
 
 def texts(table: pa.Table, name: str, place: str) -> pd.Series[str]:
-    """Give a column of events as text; absent is missing, a native time gets its zone written."""
+    """Give a column of events as text; one that is absent is missing."""
     if name not in table.column_names:
         return pd.Series([None] * table.num_rows, dtype="str")
-    column = table.column(name)
-    if pa.types.is_timestamp(column.type):
-        zone = "Z" if column.type.tz else ""
-        moment = column.cast(pa.timestamp("us", column.type.tz and "UTC"), safe=False)
-        column = pc.strftime(moment, format=f"%Y-%m-%dT%H:%M:%S{zone}")
-    series: pd.Series[str] = canonical(column, f"{place}: the column '{name}'").to_pandas()
+    found = canonical(table.column(name), f"{place}: the column '{name}'")
+    series: pd.Series[str] = found.to_pandas()
     return series.astype("str")
 
 
-def event_problems(frame: pd.DataFrame) -> Iterator[str]:
-    """Name the rules that events break."""
-    known = {
-        "purpose": [str(word) for word in Purpose],
-        "status": [str(word) for word in ConsentStatus],
-    }
+def moments(
+    table: pa.Table, name: str, place: str
+) -> tuple[pd.Series[pd.Timestamp], pd.Series[bool]]:
+    """Give a column of times in UTC, and which of those given are no time with a zone."""
+    column = table.column(name) if name in table.column_names else None
+    if column is not None and pa.types.is_timestamp(column.type):
+        naive = column.type.tz is None
+        zoned = column.cast(pa.timestamp("us", "UTC"), safe=False).to_pandas()
+        return zoned, zoned.notna() & naive
+    given = texts(table, name, place)
+    zoned = given.where(given.str.contains(ZONE, regex=True, na=False))
+    parsed = pd.to_datetime(zoned, format="ISO8601", utc=True, errors="coerce")
+    return parsed, given.notna() & parsed.isna()
+
+
+def word_problems(frame: pd.DataFrame) -> Iterator[str]:
+    """Name the events without a person, or with an unknown word."""
     yield from rule("it names no person", frame["person"].isna(), "add its person")
+    known = {"purpose": [*map(str, Purpose)], "status": [*map(str, ConsentStatus)]}
     for column, words in known.items():
         unknown = ~frame[column].isin(words)
         yield from rule(f"its {column} is an unknown word", unknown, f"use {', '.join(words)}")
-    for column in ("at", "expires_at"):
-        given = frame[column].dropna()
-        zoned = given.str.contains(ZONE, regex=True)
-        parsed = pd.to_datetime(given[zoned], format="ISO8601", utc=True, errors="coerce")
-        bad = pd.Series(False, index=frame.index)
-        bad[given.index[~zoned]] = True
-        bad[parsed.index[parsed.isna()]] = True
-        if column == "at":
-            bad |= frame[column].isna()
-        fix = "write it like 2026-01-31T12:00:00+01:00"
-        yield from rule(f"its `{column}` is no time with a zone", bad, fix)
 
 
 def rule(what: str, broken: pd.Series[bool], fix: str) -> Iterator[str]:

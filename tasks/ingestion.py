@@ -37,9 +37,11 @@ def canonical(people: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
     Raises `SourceError` where the column at `place` holds what cannot be spelled.
     """
     try:
-        names = pc.utf8_normalize(spell(people), form="NFC")
+        names = spell(people)
     except pa.ArrowException:  # its text may quote a value
         raise SourceError(f"{place}: it must hold text or numbers; name another column") from None
+    if not pc.all(pc.string_is_ascii(names)).as_py():
+        names = pc.utf8_normalize(names, form="NFC")
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(names)), 0)
     return pc.if_else(blank, None, names)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import random
@@ -10,11 +11,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from expectations.errors import TutelaError
 from ledgers.home import Home
+
+if TYPE_CHECKING:
+    from tasks.run import Run
 
 POLICY = """\
 tutela: 1
@@ -152,6 +157,22 @@ def home(template_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     os.environ.update(before)
 
 
+@contextlib.contextmanager
+def opened(policy: Path) -> Iterator[Run]:
+    """Open a run of a policy, so that its steps can be called one by one."""
+    from tasks.run import Request, open_run, request
+
+    with open_run(request(Request(str(policy)))) as run:
+        yield run
+
+
+def counts(run: Run) -> dict[str, int]:
+    """Open the exact counts that a run noted, by name."""
+    entries = run.ledger.entries(run.id)
+    found = {entry.name: run.ledger.unseal(entry) for entry in entries if entry.kind == "count"}
+    return {name: count for name, count in found.items() if isinstance(count, int)}
+
+
 Runner = Callable[[Path], tuple[str, TutelaError | None]]
 
 
@@ -162,15 +183,14 @@ def run_direct(home: Home) -> Runner:
 
     def run(policy: Path) -> tuple[str, TutelaError | None]:
         from flows.training import serve
-        from tasks.run import Request, open_run, request
 
-        with open_run(request(Request(str(policy)))) as opened, warnings.catch_warnings():
+        with opened(policy) as begun, warnings.catch_warnings():
             # MLflow's own; outside of pytest the airlock silences it.
             warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
             try:
-                serve(opened)
+                serve(begun)
             except TutelaError as error:
-                return opened.id, error
-        return opened.id, None
+                return begun.id, error
+        return begun.id, None
 
     return run

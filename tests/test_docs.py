@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from runs import passed
 from typer.main import get_command
 
 from deployments.cli import app
@@ -25,11 +26,14 @@ DOCS = sorted(
     if path.stat().st_size
 )
 GUIDE = ROOT / "docs" / "policy.md"
+REPORT = ROOT / "docs" / "report.md"
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = ("columns", "derived", "outlets")
 """Where a part of a policy adds to what is there by name; elsewhere it takes its place."""
 
-every_document = pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+every_document = pytest.mark.parametrize(
+    "page", DOCS, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 
 
 def load_reference() -> ModuleType:
@@ -60,8 +64,10 @@ def put_in(whole: dict[str, Plain], part: dict[str, Plain]) -> dict[str, Plain]:
     made = dict(whole)
     for key, value in part.items():
         held = whole.get(key)
-        adds = key in NAMED and isinstance(held, dict) and isinstance(value, dict)
-        made[key] = {**held, **value} if adds else value
+        if key in NAMED and isinstance(held, dict) and isinstance(value, dict):
+            made[key] = {**held, **value}
+        else:
+            made[key] = value
     return made
 
 
@@ -109,6 +115,14 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
         assert file.exists(), f"{page.name}: {target}"
         if anchor:
             assert anchor in anchors(file), f"{page.name}: {target}"
+
+
+@every_document
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """A file of the project that stands in a sentence exists."""
+    text = FENCE.sub("", page.read_text("utf-8"))
+    named = re.findall(r"`([a-z_]+/[\w/.]+\.(?:py|md|yaml|json|toml|j2))`", text)
+    assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def anchors(page: Path) -> set[str]:
@@ -168,3 +182,25 @@ def test_every_flow_is_named_in_its_folder() -> None:
     readme = (ROOT / "flows" / "README.md").read_text("utf-8")
     assert flows
     assert [name for name in flows if f"`{name}`" not in readme] == []
+
+
+def test_every_tag_of_a_run_is_explained() -> None:
+    """Who meets a tag in MLflow finds what it says."""
+    recorder = (ROOT / "tasks" / "recording.py").read_text("utf-8")
+    tags = set(re.findall(r'"(tutela\.[a-z_0-9]+)"', recorder))
+    assert tags
+    assert tags == set(re.findall(r"`(tutela\.[a-z_0-9]+)`", REPORT.read_text("utf-8")))
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
+def test_every_metric_of_a_run_is_explained() -> None:
+    """Each metric that a run leaves in MLflow has its row, and each measure's name is there."""
+    rows = re.findall(r"^\| (`[a-z]+\..*?) \|", REPORT.read_text("utf-8"), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    forms = [re.escape(re.sub(r"<\w+>", "~", name)).replace("\\~", ".+") for name in named]
+    run = passed("registry")
+    recorded = run.named("mlflow")["run"]
+    assert isinstance(recorded, dict)
+    metrics = run.place.mlflow.get_run(str(recorded["run_id"])).data.metrics
+    assert len(metrics) > 25
+    assert [m for m in metrics if not any(re.fullmatch(form, m) for form in forms)] == []

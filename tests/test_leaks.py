@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from leaks import ALL, CASES, EPHEMERAL, KILLED, World, canaries_of, tag_of
+from leaks import ALL, CASES, EPHEMERAL, KILLED, World, canaries_of, policy_name
 from scanner import scan
 
-from ledgers.database import open_database
-from ledgers.evidence import EvidenceLedger, RunRecord
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.evidence import RunRecord
 
 pytest_plugins = ["leak_world"]
 LEAKING = "without airlock"
@@ -26,11 +23,7 @@ PLACES = (
     "home/vault", "home/mlflow", "home/prefect", "home/reports", "home/releases", "home/outbox",
     "home/incidents", "temporary", "user", "cwd", "console", "outcomes",
 )  # fmt: skip
-DATABASES = {
-    "home/ledger.sqlite": ("evidence", "body"),
-    "home/mlflow/mlflow.db": ("tags", "value"),
-    "home/prefect/prefect.db": ("log", "message"),
-}
+DATABASES = ("home/ledger.sqlite", "home/mlflow/mlflow.db", "home/prefect/prefect.db")
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,7 @@ class Aftermath:
     """The world after the kill, before and after the next command, and what was found in it."""
 
     world: World
+    killed: RunRecord
     left_by_kill: list[Path]
     said_next: str
     hits: dict[str, list[str]]
@@ -66,14 +60,8 @@ def aftermath(world: World) -> Aftermath:
     # The caller's own argument is told to the caller, and to nobody else.
     (world.root / "console" / "bad").rename(world.root / "source" / "bad")
     hits = find_canaries(world.root, ignore=(world.root / "source",))
-    return Aftermath(world, left, world.console("next"), hits)
-
-
-def last_run(world: World, case: str) -> RunRecord:
-    """Give the newest run of a case's policy from the evidence ledger."""
-    home = Home.open(world.home)
-    runs = EvidenceLedger(open_database(home), Keys.open(home)).runs()
-    return [run for run in runs if run.policy == f"case-{tag_of(case)[::-1]}"][-1]
+    runs = [run for run in world.ledger.runs() if run.policy == policy_name("killed")]
+    return Aftermath(world, runs[-1], left, world.console("next"), hits)
 
 
 @pytest.mark.parametrize("case", [case for case in ALL if case != LEAKING])
@@ -100,7 +88,8 @@ def test_each_run_ends_as_it_must(world: World, case: str) -> None:
 
 def test_a_run_that_mlflow_missed_is_completed_inside_the_airlock(world: World) -> None:
     """Consent is read again before the waiting model is registered; an error there is sealed."""
-    broken, done = world.completed
+    run = f"run {world.outcomes['MLflow away'].run} "
+    broken, done = [said for said in world.completed if said.startswith(run)]
     assert "still pending: step 'complete' failed with ValueError" in broken
     assert "is now closed as passed" in done
 
@@ -112,15 +101,28 @@ def test_kill_leaves_nothing_readable(aftermath: Aftermath) -> None:
 
 
 def test_the_next_command_closes_a_killed_run(aftermath: Aftermath) -> None:
-    """It removes the dead run's folder, says so, and closes the run as failed."""
-    run = last_run(aftermath.world, "killed")
-    assert (
-        f"run {run.run_id} ended before it was done and is now closed as failed"
-        in aftermath.said_next
-    )
-    assert "its encrypted folder was removed" in aftermath.said_next
-    assert list((aftermath.world.home / "vault").iterdir()) == []
-    assert run.verdict == "failed"
+    """It removes the dead run's folder, says so, and closes the run as failed, in MLflow too."""
+    world, killed = aftermath.world, aftermath.killed
+    closed = f"run {killed.run_id} ended before it was done and is now closed as failed; its"
+    assert f"{closed} encrypted folder was removed" in aftermath.said_next
+    assert list((world.home / "vault").iterdir()) == []
+    assert killed.verdict == "failed"
+    shown = world.evidence(killed.run_id, "mlflow")["run_id"]
+    with sqlite3.connect(world.home / "mlflow" / "mlflow.db") as connection:
+        found = connection.execute("SELECT status FROM runs WHERE run_uuid = ?", [shown]).fetchall()
+    connection.close()
+    assert found == [("FAILED",)]
+
+
+def test_the_next_command_marks_a_killed_run_in_prefect(aftermath: Aftermath) -> None:
+    """Prefect shows the flow run, and the step that was under way, as crashed."""
+    world = aftermath.world
+    flow_run = world.evidence(aftermath.killed.run_id, "prefect")["id"]
+    assert world.ask_prefect(f"flow_runs/{flow_run}")["state"]["type"] == "CRASHED"
+    nodes = dict(world.ask_prefect(f"flow_runs/{flow_run}/graph-v2")["nodes"])
+    states = {node["label"]: node["state_type"] for node in nodes.values()}
+    assert states.pop("Train the model") == "CRASHED"
+    assert set(states.values()) == {"COMPLETED"}
 
 
 def test_the_scan_would_find_a_canary_in_every_place(aftermath: Aftermath, tmp_path: Path) -> None:
@@ -129,15 +131,13 @@ def test_the_scan_would_find_a_canary_in_every_place(aftermath: Aftermath, tmp_p
     shutil.copytree(root, tmp_path / "copy", ignore=shutil.ignore_patterns("source", "artifacts"))
     for place in PLACES:
         (tmp_path / "copy" / place / "planted").write_text(f"of {canary}0001, and others")
-    for database, (table, column) in DATABASES.items():
-        newest = f"rowid = (SELECT max(rowid) FROM {table})"
-        change = f"UPDATE {table} SET {column} = ? WHERE {newest}"  # noqa: S608 - names from above
+    for database in DATABASES:
         with sqlite3.connect(tmp_path / "copy" / database) as connection:
-            changed = connection.execute(change, [canary])
-            assert changed.rowcount == 1
+            connection.execute("CREATE TABLE planted (value TEXT)")
+            connection.execute("INSERT INTO planted VALUES (?)", [canary])
         connection.close()
     found = {place.partition(" (")[0] for place in find_canaries(tmp_path / "copy")["passed"]}
-    assert found >= {f"{place}/planted" for place in PLACES} | DATABASES.keys()
+    assert found >= {f"{place}/planted" for place in PLACES} | set(DATABASES)
 
 
 def test_a_bad_parameter_makes_no_run(aftermath: Aftermath) -> None:

@@ -92,7 +92,9 @@ def mask(values: pa.ChunkedArray, shown: int) -> pa.Array:
     kept = pc.utf8_slice_codeunits(texts, -shown)
     starred = pc.utf8_slice_codeunits(hidden, 0, -shown)
     longer = pc.greater(pc.utf8_length(texts), shown)
-    return pc.if_else(longer, pc.binary_join_element_wise(starred, kept, ""), hidden)
+    return pc.if_else(
+        longer, pc.binary_join_element_wise(starred, kept, pa.scalar("", texts.type)), hidden
+    )
 
 
 def put_into_bins(

@@ -1,0 +1,235 @@
+"""The house stands as it was drawn: floors, rooms, names, sizes, and what a wheel carries."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+import typing
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from importlinter.cli import lint_imports
+
+from tasks.run import Desk
+from tasks.step import Opened, Step
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("deployments", "flows", "tasks", "ledgers", "expectations")
+FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "base", "misc", "shared"}
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 30
+ONE_CALL = {"tasks/summary.py:summarize"}
+"""Longer than a function may be, but a single call with a line for each field."""
+ROOMS = {
+    "mlflow": {"tasks/recording.py"},
+    "great_expectations": {"expectations/suites.py", "expectations/k_anonymous.py"},
+    "presidio_analyzer": {"tasks/anonymization/text.py"},
+    "spacy": {"tasks/anonymization/text.py"},
+    "opendp": {"tasks/training/private.py"},
+    "dp_accounting": {"tasks/training/private.py"},
+    "jinja2": {"tasks/reporting.py"},
+    "lark": {"expectations/expression_grammar.py", "expectations/expressions.py"},
+    "typer": {"deployments/cli.py"},
+    "alembic": {"ledgers/database.py", "ledgers/migrations"},
+    "cryptography": {"ledgers/keys.py", "ledgers/incidents.py"},
+}
+"""Where each library is known, so that an upgrade is one room's work."""
+
+every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(file: Path) -> str:
+    """Name a file from the project's root."""
+    return file.relative_to(ROOT).as_posix()
+
+
+def read_tree(file: Path) -> ast.Module:
+    """Parse a file."""
+    return ast.parse(file.read_text("utf-8"))
+
+
+def modules() -> Iterator[ModuleType]:
+    """Import every module of the tasks and flows."""
+    for file in FILES:
+        if name_of(file).startswith(("tasks/", "flows/")):
+            yield importlib.import_module(name_of(file).removesuffix(".py").replace("/", "."))
+
+
+def steps() -> list[Step[typing.Any]]:
+    """Give every step there is."""
+    found = {id(s): s for module in modules() for s in vars(module).values() if isinstance(s, Step)}
+    return list(found.values())
+
+
+def code_lines(function: Function, lines: list[str]) -> int:
+    """Count the lines of a function's body, without docstring, comments and blank lines."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if not body:
+        return 0
+    span = lines[body[0].lineno - 1 : function.end_lineno]
+    return sum(1 for line in span if line.strip() and not line.strip().startswith("#"))
+
+
+def test_imports_point_downward_and_stay_in_their_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contracts in pyproject.toml hold: floors, MLflow's room, checks apart from their prey."""
+    monkeypatch.chdir(ROOT)
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert status == 0, "run lint-imports to see which"
+
+
+@pytest.mark.parametrize("library", ROOMS)
+def test_a_library_is_known_in_its_own_room_only(library: str) -> None:
+    """An import, at the top or inside a function, stands nowhere else."""
+    for file in FILES:
+        for node in ast.walk(read_tree(file)):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                named = [node.module or ""]
+            if library in {name.partition(".")[0] for name in named}:
+                assert name_of(file).startswith(tuple(ROOMS[library])), name_of(file)
+
+
+@every_file
+def test_a_file_is_named_for_its_subject(file: Path) -> None:
+    """No name that means nothing, and none of a library that is used."""
+    assert file.stem not in VAGUE
+    assert file.stem not in ROOMS
+
+
+@every_file
+def test_a_module_is_short_and_says_what_it_is_for(file: Path) -> None:
+    """At most 300 lines, with a sentence at the top wherever there is code."""
+    lines = file.read_text("utf-8").splitlines()
+    assert len(lines) <= LONGEST_MODULE
+    tree = read_tree(file)
+    said = ast.get_docstring(tree)
+    assert said is not None
+    if len(tree.body) > 1:
+        assert len(said.split()) > 3
+
+
+@every_file
+def test_a_function_fits_on_a_screen(file: Path) -> None:
+    """At most 30 lines of code."""
+    lines = file.read_text("utf-8").splitlines()
+    sizes = {
+        f"{name_of(file)}:{node.name}": code_lines(node, lines)
+        for node in ast.walk(read_tree(file))
+        if isinstance(node, Function)
+    }
+    assert {n: s for n, s in sizes.items() if s > LONGEST_FUNCTION and n not in ONE_CALL} == {}
+
+
+def test_the_measure_of_a_function_counts_its_code() -> None:
+    """Docstring, comments, blank lines and the signature do not count; every other line does."""
+    lines = ["def f(", "    a,", "):", '    """Say', '    it."""', "    # why", "",
+             "    b = (", "        a", "    )", "    return b"]  # fmt: skip
+    (function,) = ast.parse("\n".join(lines)).body
+    assert isinstance(function, ast.FunctionDef)
+    assert code_lines(function, lines) == 4
+
+
+def test_flows_take_a_policys_name_and_nothing_else() -> None:
+    """Prefect stores what a flow is given before it looks at it."""
+    from prefect import Flow
+
+    flows = [f for m in modules() for f in vars(m).values() if isinstance(f, Flow)]
+    assert {flow.fn.__name__ for flow in flows} >= {"train_and_release", "release_tables"}
+    for flow in flows:
+        taken = typing.get_type_hints(flow.fn)
+        assert taken == {"policy": str, "return": type(None)}
+        assert (flow.persist_result, flow.should_validate_parameters) == (False, False)
+
+
+def test_a_step_takes_references_and_words_and_gives_a_reference() -> None:
+    """No frame is a parameter: a step's function sees a desk, opened data sets, and names."""
+    assert len(steps()) >= 14
+    for step in steps():
+        hints = inspect.get_annotations(step.function, eval_str=True)
+        hints.pop("return")
+        desk, *rest = hints.values()
+        assert desk is Desk
+        for hint in rest:
+            assert hint is str or str(typing.get_origin(hint)) == str(Opened), step.__name__
+
+
+def test_steps_have_titles_of_their_own() -> None:
+    """Whoever watches a run tells its steps apart, and reads what each does."""
+    titles = [step.title for step in steps()]
+    assert len(set(titles)) == len(titles)
+    assert all(step.__doc__ for step in steps())
+
+
+HEAVY = ("prefect", "mlflow", "great_expectations", "pandas", "sklearn", "sqlalchemy", "spacy")
+LIGHT = {
+    "the command line": ("import deployments.cli", HEAVY),
+    "help": ("main(['--help'])", (*HEAVY, "pyarrow", "numpy", "pydantic")),
+    "check": ("main(['check', 'diabetes'])", HEAVY),
+    "check of made-up data": ("main(['check', 'registry'])", HEAVY),
+    "the anonymizer": ("import tasks.anonymization", HEAVY),
+    "k_anonymize": ("from tasks.anonymization import k_anonymize", HEAVY[:3]),
+    "a step": ("import tasks.ingestion", HEAVY),
+}
+
+
+@pytest.mark.parametrize(("code", "heavy"), LIGHT.values(), ids=LIGHT.keys())
+def test_what_people_wait_for_loads_no_heavy_library(code: str, heavy: tuple[str, ...]) -> None:
+    """A command that trains nothing does not wait for what trains."""
+    program = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('LOADED', *(set(sys.modules) & {set(heavy)})))\n"
+        "def main(words):\n"
+        "    import deployments.cli\n"
+        "    sys.argv = ['tutela', *words]\n"
+        "    deployments.cli.main()\n"
+        f"{code}"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert ran.stdout.splitlines()[-1] == "LOADED"
+
+
+@pytest.mark.parametrize("file", ["requirements.lock", "bootstrap.lock"])
+def test_lock_files_hold_hashes_and_no_address(file: str) -> None:
+    """What is installed is pinned by its content, from wherever the user's index is."""
+    text = (ROOT / file).read_text("utf-8")
+    assert "--hash=sha256:" in text
+    assert "://" not in text
+    assert "index-url" not in text
+
+
+def test_the_command_that_is_installed_leads_to_the_command_line() -> None:
+    """`tutela` is `deployments.cli:main`."""
+    from deployments.cli import main
+
+    (tutela,) = entry_points(group="console_scripts", name="tutela")
+    assert tutela.load() is main
+
+
+def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
+    """Policies, templates, schemas and migrations are carried along with the code."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True, cwd=ROOT)
+    (wheel,) = tmp_path.glob("tutela-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    there = {
+        name_of(file)
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert held == there
+    policies = {f"expectations/policies/{name}.yaml" for name in ("diabetes", "notes", "registry")}
+    schemas = {"expectations/policy.schema.json", "tasks/evidence.schema.json"}
+    others = {"ledgers/migrations/env.py", "tasks/report.html.j2", "deployments/prefect.yaml"}
+    assert policies | schemas | others <= held

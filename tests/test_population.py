@@ -1,0 +1,196 @@
+"""Who is in, and on which side of the split, depends on a person's own row alone."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import Folder, counts, opened, small_policy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expectations.disclosure import Published
+from expectations.errors import Refusal
+from expectations.policy import Policy
+from expectations.policy_file import parse_policy
+from ledgers.home import Home
+from ledgers.stages import Selected
+from tasks.consent import filter_consent
+from tasks.ingestion import DRAW, RECORD, collect, make_roster, read_roster
+from tasks.population import (
+    TEST,
+    derive_columns,
+    keep_eligible,
+    mark_test,
+    refuse_small,
+    select_population,
+)
+
+TODAY = date(2026, 3, 1)
+
+
+def policy(*changes: tuple[str, str]) -> Policy:
+    """Parse the small policy."""
+    return parse_policy(small_policy(*changes))
+
+
+def deriving(expression: str) -> Policy:
+    """Give the small policy with another expression for its target."""
+    small = policy()
+    sick = small.derived["sick"].model_copy(update={"expression": expression})
+    return small.model_copy(update={"derived": {"sick": sick}})
+
+
+def people(ages: list[int | None], sugars: list[float | None] | None = None) -> pa.Table:
+    """Give collected rows with keys from 1."""
+    given_sugars = sugars or [None] * len(ages)
+    return pa.table(
+        {
+            "age": pa.array(ages, pa.int64()),
+            "sex": pa.array(["f"] * len(ages)),
+            "sugar": pa.array(given_sugars, pa.float64()),
+            RECORD: pa.array(range(1, len(ages) + 1), pa.uint64()),
+        }
+    )
+
+
+def test_only_who_is_surely_eligible_is_kept() -> None:
+    """True stays; false and unknown are the rest."""
+    kept, rest = keep_eligible(people([17, 18, None, 80]), policy(), TODAY)
+    assert kept[RECORD].to_pylist() == [2, 4]
+    assert rest[RECORD].to_pylist() == [1, 3]
+
+
+@pytest.mark.parametrize("text", ["true", " true", "true or false", "not false"])
+def test_without_a_condition_everybody_is_kept(text: str) -> None:
+    """However it is written."""
+    always = policy(("eligible: age >= 18", f'eligible: "{text}"'),
+                    ("[feature, eligibility, release]", "[feature, release]"))  # fmt: skip
+    kept, rest = keep_eligible(people([5, None]), always, TODAY)
+    assert (kept.num_rows, rest.num_rows) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("expression", "made"),
+    [
+        pytest.param("sugar >= 6.5", [True, False, None], id="missing-stays-missing"),
+        pytest.param("coalesce(sugar >= 6.5, false)", [True, False, False], id="filled"),
+        pytest.param("sugar >= 6.5 or age > 50", [True, True, True], id="known-by-the-other"),
+        pytest.param("sugar >= 6.5 and age > 50", [False, False, None], id="unknown-and-true"),
+        pytest.param("sugar is missing", [False, False, True], id="missing-is-told"),
+        pytest.param("true or sugar > 1", [True, True, True], id="constant"),
+    ],
+)
+def test_a_target_is_derived_row_by_row(expression: str, made: list[bool | None]) -> None:
+    """Missing parts make it missing, unless the others decide or the policy fills it."""
+    table = people([40, 60, 60], [7.0, 6.4, None])
+    derived = derive_columns(table, deriving(expression), TODAY)
+    assert derived["sick"].to_pylist() == made
+
+
+def test_a_constant_is_derived_for_every_row() -> None:
+    """Also for none at all."""
+    for ages in ([1, 2, 3], [1], []):
+        derived = derive_columns(people(list(ages)), deriving("true"), TODAY)
+        assert derived["sick"].to_pylist() == [True] * len(ages)
+
+
+def test_a_policy_without_derived_columns_adds_none() -> None:
+    """The table is as it was."""
+    table = people([1])
+    assert derive_columns(table, policy().model_copy(update={"derived": {}}), TODAY) is table
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        pytest.param(None, "smallest cohort: fewer than 10 people are left", id="hidden"),
+        pytest.param(12, "smallest cohort: about 12 people are left", id="told"),
+    ],
+)
+def test_a_small_cohort_is_refused_with_published_counts(shown: int | None, said: str) -> None:
+    """The exact number of people is not said; the one that the policy asks for is."""
+    asked = policy(("smallest: 10", "smallest: 1000"))
+    with pytest.raises(Refusal, match=f"^{said} at the selection, .* asks for 1,000") as found:
+        refuse_small(people([1] * 7), Published(shown, 10), Published(None, 10), asked)
+    assert "7" not in str(found.value)
+    refuse_small(people([1] * 1000), Published(1000, 10), Published(None, 10), asked)
+
+
+def draws(numbers: list[int]) -> pa.Table:
+    """Give people by their draws."""
+    return pa.table({DRAW: pa.array(numbers, pa.uint64()), RECORD: pa.array(numbers, pa.uint64())})
+
+
+@pytest.mark.parametrize(
+    ("share", "test"),
+    [
+        pytest.param(0.5, [True, True, False, False], id="half"),
+        pytest.param(1e-30, [False] * 4, id="nearly-none"),
+        pytest.param(1 - 2**-53, [True, True, True, False], id="nearly-all"),
+    ],
+)
+def test_the_lowest_draws_are_for_testing(share: float, test: list[bool]) -> None:
+    """At the edges no number overflows, and the draw itself goes no further."""
+    marked = mark_test(draws([0, 2**63 - 1, 2**63, 2**64 - 1]), share)
+    assert marked[TEST].to_pylist() == test
+    assert DRAW not in marked.column_names
+
+
+ids = st.lists(st.text("abcdé12", min_size=1, max_size=6), unique=True, min_size=2, max_size=20)
+
+
+def sides(names: list[str], key: bytes = b"k", share: float = 0.4) -> dict[int, bool]:
+    """Tell for each person's record key whether they are for testing."""
+    marked = mark_test(make_roster(pa.chunked_array([names]), key, "pid"), share)
+    return dict(zip(marked[RECORD].to_pylist(), marked[TEST].to_pylist(), strict=True))
+
+
+@given(ids)
+def test_a_newcomer_moves_nobody(names: list[str]) -> None:
+    """Each stays on their side, whoever comes or goes and in whatever order they stand."""
+    everybody = sides(names)
+    assert sides(names[::-1]) == everybody
+    assert sides(names[1:]).items() <= everybody.items()
+
+
+def test_another_home_splits_otherwise_and_the_share_holds() -> None:
+    """Who is for testing is a matter of the key; how many, of the policy."""
+    names = [f"p{number}" for number in range(2000)]
+    one, other = sides(names), sides(names, b"z")
+    assert set(one) != set(other)
+    assert abs(np.mean(list(one.values())) - 0.4) < 0.06
+    agree = np.mean(np.array(list(one.values())) == np.array(list(other.values())))
+    assert abs(agree - 0.52) < 0.06
+
+
+def test_the_step_selects_the_same_people_in_any_order_of_rows(home: Home, folder: Folder) -> None:
+    """Rows turned round give the same people, sides and targets, and the counts add up."""
+    assert home.vault.is_dir()
+    found: list[set[tuple[object, ...]]] = []
+    noted: list[dict[str, int]] = []
+    for _ in range(2):
+        with opened(folder.write(("age >= 18", "age >= 40"))) as run:
+            selected = select_population(collect(filter_consent(read_roster())))
+            table = run.vault.load(selected, Selected).to_table()
+            found.append({tuple(row.values()) for row in table.drop(["_person"]).to_pylist()})
+            noted.append(counts(run))
+        folder.people.reverse()
+    assert found[0] == found[1]
+    assert noted[0] == noted[1]
+    told = noted[0]
+    assert told["people.selected"] == told["people.train"] + told["people.test"] == len(found[0])
+    assert told["people.selected"] + told["people.excluded.not eligible"] == 58
+    of_age = sum(int(p["age"]) >= 40 for p in sorted(folder.people, key=lambda p: p["pid"])[:58])
+    assert told["people.selected"] == of_age
+
+
+def test_the_step_refuses_too_few(home: Home, folder: Folder) -> None:
+    """The counts are noted before the gate closes."""
+    assert home.vault.is_dir()
+    with opened(folder.write(("smallest: 10", "smallest: 59"))) as run:
+        with pytest.raises(Refusal, match="smallest cohort"):
+            select_population(collect(filter_consent(read_roster())))
+        assert counts(run)["people.selected"] == 58

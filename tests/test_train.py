@@ -1,0 +1,256 @@
+"""A model learns from what the policy declares, on the training people, and tells no count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Folder, Runner, opened, small_policy
+
+from expectations.disclosure import Disclosure
+from expectations.errors import Refusal, VaultError
+from expectations.policy import Policy
+from expectations.policy_file import parse_policy
+from ledgers.evidence import JSON
+from ledgers.home import Home
+from ledgers.stages import Reached, Trained
+from tasks.anonymization.deidentify import deidentify
+from tasks.anonymization.generalize import generalize
+from tasks.attack.attack import attack, judge_membership
+from tasks.attack.membership import summarize_scores
+from tasks.consent import filter_consent
+from tasks.ingestion import RECORD, collect, read_roster
+from tasks.population import TEST, select_population
+from tasks.run import Run
+from tasks.training.models import GroupQuality
+from tasks.training.train import (
+    Rows,
+    declare_encoding,
+    declare_model,
+    describe_groups,
+    fit_model,
+    load_model,
+    rounded,
+    save_model,
+    split_rows,
+    train,
+)
+from tasks.validation import check_table, validate
+
+ON_TABLE = ("{model: logistic-regression}", "{model: logistic-regression, input: partner}")
+PRIVATE = (
+    ("{model: logistic-regression}", "{model: private-logistic-regression}"),
+    (
+        "recipient: Clinic",
+        "recipient: Clinic\n    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}",
+    ),
+)
+CLIP = (
+    "{kind: bin, edges: [35, 50, 65], labels: [18-34, 35-49, 50-64, 65+]}",
+    "{kind: clip, low: 18, high: 90}",
+)
+
+
+def policy(*changes: tuple[str, str]) -> Policy:
+    """Parse the small policy."""
+    return parse_policy(small_policy(*changes))
+
+
+def people(count: int = 40) -> pd.DataFrame:
+    """Give de-identified people: the old are sick, every fourth is for testing."""
+    numbers = np.arange(count)
+    return pd.DataFrame(
+        {
+            "age": np.where(numbers % 2, "65+", "18-34"),
+            "sex": np.where(numbers % 3, "f", "m"),
+            "sick": np.where((numbers % 2 == 1) ^ (numbers % 7 == 0), "yes", "no"),
+            TEST: numbers % 4 == 0,
+            RECORD: numbers.astype(np.uint64),
+        }
+    )
+
+
+def test_the_encoding_is_declared_by_the_policy() -> None:
+    """Labels in their order, numbers by their public bounds; nothing from data."""
+    encoding = declare_encoding(policy())
+    assert encoding.categories == {"age": ("18-34", "35-49", "50-64", "65+"), "sex": ("f", "m")}
+    assert (encoding.ranges, encoding.ordered) == ({}, ["age"])
+    clipped = declare_encoding(policy(CLIP, ("{age: generalize", "{age: keep")))
+    assert (clipped.ranges, clipped.ordered) == ({"age": (18.0, 90.0)}, [])
+
+
+def test_a_tables_merged_labels_are_encoded_without_an_order() -> None:
+    """Every label that recoding can leave is there, and none stands between others."""
+    encoding = declare_encoding(policy(ON_TABLE))
+    assert encoding.categories["sex"] == ["f", "m", "missing", "*"]
+    assert set(encoding.categories["age"]) >= {"18-34", "18-49", "50+", "*", "missing"}
+    assert encoding.ordered == []
+
+
+def test_a_tables_column_outside_k_is_encoded_as_it_stands() -> None:
+    """It is not recoded, so it keeps labels, order and bounds."""
+    exempt = ("sick: generalize}", "sick: generalize}\n    not_linkable: {age: why}")
+    assert declare_encoding(policy(ON_TABLE, exempt)).ordered == ["age"]
+    kept = ("{age: generalize", "{age: keep")
+    assert declare_encoding(policy(ON_TABLE, exempt, kept, CLIP)).ranges == {"age": (18.0, 90.0)}
+
+
+def test_epsilon_and_delta_are_the_outlets() -> None:
+    """A model without a promise is given none."""
+    private = declare_model(policy(*PRIVATE))
+    assert (private.kind, private.epsilon, private.delta) == (
+        "private-logistic-regression",
+        1.0,
+        1e-5,
+    )
+    assert private.parameters["classes"] == ["no", "yes"]
+    plain = declare_model(policy())
+    assert (plain.epsilon, plain.delta, dict(plain.parameters)) == (None, None, {})
+
+
+def test_people_without_a_known_target_are_left_out() -> None:
+    """Missing and suppressed labels teach nothing; no person is on both sides."""
+    frame = people(8)
+    frame.loc[[0, 1], "sick"] = [None, "*"]
+    training, testing = split_rows(frame, policy())
+    assert training.features.index.tolist() == [2, 3, 5, 6, 7]
+    assert testing.features.index.tolist() == [4]
+    assert list(training.features.columns) == ["age", "sex"]
+
+
+def test_a_saved_model_is_read_back_as_it_was() -> None:
+    """It predicts the same, and holds the declared labels alone."""
+    training, testing = split_rows(people(), policy())
+    model = fit_model(training, policy())
+    again = load_model(save_model(model))
+    np.testing.assert_array_equal(
+        again.predict_proba(testing.features), model.predict_proba(testing.features)
+    )
+
+
+def test_training_people_of_one_class_are_refused() -> None:
+    """There is nothing to tell apart."""
+    training, _ = split_rows(people(), policy())
+    alike = Rows(training.features, training.labels.map(lambda _: "yes"))
+    with pytest.raises(Refusal, match="training people are all of one class"):
+        fit_model(alike, policy())
+
+
+def test_figures_are_rounded_so_that_they_tell_no_count() -> None:
+    """A share has fewer digits than another figure; words and missing ones stay."""
+    given: dict[str, float | str | None] = {
+        "auc": 0.123456, "accuracy": 17 / 29, "group": "f", "auc_low": None,
+    }  # fmt: skip
+    told = {"auc": 0.123, "accuracy": 0.59, "group": "f", "auc_low": None}
+    assert rounded(given) == told
+
+
+def test_groups_are_published_by_the_disclosure_rule() -> None:
+    """People without a group are counted, too."""
+    frame = pd.DataFrame(
+        {"g": ["a"] * 30 + [None] * 20 + ["b"] * 3, RECORD: np.arange(53, dtype=np.uint64)}
+    )
+    groups = [GroupQuality(name, None, 1 / 3) for name in ("a", "missing", "b")]
+    rule = Disclosure(b"k")
+    told = [row for row in describe_groups(frame, groups, "g", rule) if isinstance(row, dict)]
+    assert [row["selection_rate"] for row in told] == [0.33] * 3
+    figures = [str(row["people"]) for row in told]
+    assert figures[2] == "fewer than 10"
+    assert abs(int(figures[0]) - 30) <= 3
+    assert abs(int(figures[1]) - 20) <= 3
+
+
+def evidence(run: Run, kind: str) -> dict[str, JSON]:
+    """Give what a run noted of one kind."""
+    return {e.name: e.body for e in run.ledger.entries(run.id) if e.kind == kind}
+
+
+def test_the_step_measures_and_audits(home: Home, folder: Folder) -> None:
+    """Groups under the threshold are not shown, however small a cohort the policy allows."""
+    assert home.vault.is_dir()
+    for number, person in enumerate(folder.people):
+        person["sex"] = "m" if number % 20 == 0 else "f"
+    with opened(folder.write(("smallest: 10", "smallest: 20"))) as run:
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        model = train(rows)
+        attack(model, rows)
+        assert load_model(run.vault.load_bytes(model, Trained)).classes_.tolist() == ["no", "yes"]
+        measures, tables = evidence(run, "measure"), evidence(run, "table")
+    groups = tables["utility.groups.sex"]
+    assert isinstance(groups, list)
+    assert [row["group"] for row in groups if isinstance(row, dict)] == ["f"]
+    figures = [value for name, value in measures.items() if name.startswith(("utility", "privacy"))]
+    assert figures == [round(value, 3) for value in figures if isinstance(value, float)]
+    assert "privacy.epsilon" not in measures
+
+
+def test_a_private_model_refuses_recoded_rows(home: Home, folder: Folder) -> None:
+    """By what the vault knows of their stage, whatever the flow says; it takes record-wise ones."""
+    assert home.vault.is_dir()
+    with opened(folder.write(*PRIVATE)) as run:
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        table = check_table(generalize(rows, "partner"), "partner")
+        with pytest.raises(Refusal, match="record-wise rows: a private model cannot be trained"):
+            train(table)
+        train(rows)
+        measures = evidence(run, "measure")
+    spent = measures["privacy.epsilon"]
+    assert isinstance(spent, float)
+    assert 0.9 < spent <= 1
+    assert measures["privacy.delta"] == 1e-5
+
+
+def test_no_model_is_trained_on_rows_that_were_not_checked(home: Home, folder: Folder) -> None:
+    """A table whose k nobody measured is none."""
+    assert home.vault.is_dir()
+    with opened(folder.write(ON_TABLE)):
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        unchecked: Reached = generalize(rows, "partner")  # type: ignore[assignment]  # on purpose
+        with pytest.raises(VaultError, match="has reached the stage 'generalized'"):
+            train(unchecked)  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_model_is_trained_on_a_tables_rows_and_handed_over(
+    home: Home, folder: Folder, run_direct: Runner
+) -> None:
+    """From the roster to the release, with labels that only recoding makes."""
+    run, error = run_direct(folder.write(ON_TABLE, ("k: 3", "k: 8")))
+    assert error is None
+    (file,) = (home.releases / run).iterdir()
+    table = pd.read_csv(file, dtype=str)
+    assert table.columns.tolist() == ["age", "sex", "sick"]
+    assert table.value_counts().min() >= 8
+    assert not set(table["age"]) <= {"18-34", "35-49", "50-64", "65+"}
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "verdict", "power"),
+    [
+        pytest.param(400, 0.6, "passed", "an AUC of 0.551 or more", id="power"),
+        pytest.param(20, 0.6, "inconclusive", "an AUC of 0.730 or more", id="little-power"),
+        pytest.param(2, 0.6, "inconclusive", "no AUC would have been detected", id="no-power"),
+    ],
+)
+def test_an_attack_says_what_it_could_have_found(
+    size: int, limit: float, verdict: str, power: str
+) -> None:
+    """Without the power to find a leak of the limit's size nothing is passed."""
+    scores = np.random.default_rng(3).permutation(np.linspace(0, 1, 2 * size))
+    found = summarize_scores(scores[:size], scores[size:], 8)
+    assert policy().attacks is not None
+    asked = policy().attacks.membership.model_copy(update={"auc_at_most": limit})  # type: ignore[union-attr]  # asserted above
+    check = judge_membership(found, asked, "clinic")
+    assert (check.verdict, check.outlet) == (verdict, "clinic")
+    assert power in check.power
+
+
+def test_an_attack_without_power_refuses_unless_it_may_be_reported(
+    home: Home, folder: Folder
+) -> None:
+    """Its power is noted as absent when nothing would have been found."""
+    assert home.vault.is_dir()
+    strict = ("{auc_at_most: 0.95, when_inconclusive: report}", "{auc_at_most: 0.51}")
+    with opened(folder.write(strict)):
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        with pytest.raises(Refusal, match="membership inference: inconclusive"):
+            attack(train(rows), rows)
