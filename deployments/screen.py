@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
@@ -65,35 +70,58 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
         yield from wrap(summary.reason, "  ")
     if summary.made_up:
         yield from wrap(f"Example data: {summary.made_up}.")
-    yield from figures("Columns", summary.columns)
-    yield from figures("People", (*summary.people, *summary.split))
-    yield from figures("Left out", summary.excluded)
+    if summary.columns:
+        yield ""
+        told = "; ".join(f"{figure.text} {figure.label}" for figure in summary.columns)
+        yield from wrap(f"Columns  {told}", hanging="         ")
+    if summary.people:
+        yield ""
+        people = figure_lines("People", (*summary.people, *summary.split))
+        yield from beside(people, figure_lines("Left out", summary.excluded))
     for outlet in summary.outlets:
         yield from outlet_lines(outlet)
+    yield from check_line(summary)
+    if summary.quality:
+        yield from wrap(quality_line(summary.quality), hanging="         ")
+    yield ""
+    yield f"Report   {home.reports / (summary.run_id + '.html')}"
+    for served in summary.outlets:
+        if served.release:
+            yield f"Table    {home.releases / served.release.file}"
+    yield f"Pages    {command()} mlflow    {command()} prefect"
+
+
+def command() -> str:
+    """Give the command as the person at the terminal can type it."""
+    called = Path(sys.argv[0])
+    if called.name != "tutela" or shutil.which("tutela"):
+        return "tutela"
+    return os.path.relpath(called)
+
+
+def figure_lines(title: str, rows: Sequence[Figure]) -> list[str]:
+    """Give labelled numbers under a title, the numbers aligned."""
+    width = max((len(row.text) for row in rows), default=0)
+    return [title, *(f"  {row.text:>{width}}  {row.label}" for row in rows)]
+
+
+def beside(left: Sequence[str], right: Sequence[str]) -> Iterator[str]:
+    """Put two blocks side by side where the screen is wide enough, else one after the other."""
+    width = max(map(len, left)) + 4
+    if width + max(map(len, right)) > WIDTH:
+        yield from (*left, *right)
+        return
+    for one, other in zip_longest(left, right, fillvalue=""):
+        yield f"{one:<{width}}{other}".rstrip()
+
+
+def check_line(summary: Summary) -> Iterator[str]:
+    """Say how many of the checks that belong to no outlet held."""
     others = [check for check in summary.checks if check.outlet is None]
     if others:
         held = sum(check.verdict == "passed" for check in others)
         yield ""
-        yield f"Value rules: {held} of {len(others)} held"
-    if summary.quality:
-        yield ""
-        yield from wrap(quality_line(summary.quality))
-    yield ""
-    yield f"Report    {home.reports / (summary.run_id + '.html')}"
-    for o in summary.outlets:
-        if o.release:
-            yield f"Table     {home.releases / o.release.file}"
-    yield "MLflow    tutela mlflow       Prefect   tutela prefect"
-
-
-def figures(title: str, rows: Sequence[Figure]) -> Iterator[str]:
-    """Give labelled numbers under a title, the numbers aligned."""
-    if not rows:
-        return
-    yield ""
-    yield title
-    width = max(len(row.text) for row in rows)
-    yield from (f"  {row.text:>{width}}  {row.label}" for row in rows)
+        yield f"Values   {held} of {len(others)} rules about values held"
 
 
 def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
@@ -102,14 +130,11 @@ def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
     yield f"{outlet.recipient} ({outlet.name})"
     yield from wrap(outlet.claim or "Nothing left.", "  ")
     for check in outlet.checks:
-        yield from wrap(f"{check.verdict}: {check.name}", "  ")
-        yield from wrap(f"asked     {check.asked}", "    ", "              ")
-        yield from wrap(f"measured  {check.measured}", "    ", "              ")
-    if outlet.suppressed:
-        yield from wrap(
-            f"{outlet.released.text if outlet.released else '?'} people in it, "
-            f"{outlet.suppressed.text} left out to reach k", "  ",
-        )  # fmt: skip
+        yield from wrap(f"{check.verdict:<9}{check.name}: {check.measured}", "  ", " " * 11)
+        yield from wrap(f"asked: {check.asked}", " " * 11)
+    if outlet.released and outlet.suppressed:
+        held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out to reach k"
+        yield from wrap(held, " " * 11)
 
 
 def quality_line(quality: Quality) -> str:
@@ -124,8 +149,9 @@ def quality_line(quality: Quality) -> str:
         for name, value in (("accuracy", quality.accuracy), ("base rate", quality.base_rate))
         if value is not None
     ]
-    return f"Model, on people it was not trained on: AUC {quality.auc:.3f}{interval}, " + ", ".join(
-        rest
+    return (
+        f"Quality  on people the model was not trained on: AUC {quality.auc:.3f}{interval}, "
+        + ", ".join(rest)
     )
 
 

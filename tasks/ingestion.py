@@ -6,6 +6,7 @@ until it is known who may be read. A column that the policy does not name is nev
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -41,7 +42,9 @@ def canonical(people: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
     except pa.ArrowException:  # its text may quote a value
         raise SourceError(f"{place}: it must hold text or numbers; name another column") from None
     if not pc.all(pc.string_is_ascii(names)).as_py():
-        names = pc.utf8_normalize(names, form="NFC")
+        # Not by pyarrow, whose utf8_normalize decomposes whatever form it is asked for (25.0).
+        composed = [name and unicodedata.normalize("NFC", name) for name in names.to_pylist()]
+        names = pa.chunked_array([pa.array(composed, pa.large_string())])
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(names)), 0)
     return pc.if_else(blank, None, names)
 

@@ -225,7 +225,7 @@ class Case:
 
 
 PRIVATE: Final = both(
-    put("training.model", "private-logistic-regression"),
+    put("training", {"model": "private-logistic-regression", "parameters": {"steps": 5}}),
     put("outlets.ward.promise", {"kind": "differential-privacy", "epsilon": 5, "delta": 1e-5}),
 )
 BROKEN_STEPS: Final = {

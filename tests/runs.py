@@ -198,9 +198,9 @@ def _without_prefect() -> Iterator[None]:
     from deployments import launch
     from flows import training
 
-    flows = (training.train_and_release, training.release_tables)
+    train, release = training.train_and_release.fn, training.release_tables.fn
     with (
-        mock.patch.multiple(training, **{flow.fn.__name__: flow.fn for flow in flows}),
+        mock.patch.multiple(training, train_and_release=train, release_tables=release),
         mock.patch.multiple(
             launch,
             start_server=mock.DEFAULT,

@@ -507,16 +507,35 @@ def test_a_full_disk_is_told_and_the_next_command_sets_it_right(
     assert {run.verdict for run in place.runs} <= {"passed", "failed"}
 
 
-def test_a_full_vault_is_told_by_its_name(people: Folder, tmp_path: Path) -> None:
-    """Where the people outgrow the disk, the vault says so; the run is closed as failed."""
-    place, row = make_place(tmp_path / "home"), people.people[0]
+def outgrow_disk(people: Folder, place: Place) -> Said:
+    """Run over so many people that the vault finds the disk full."""
+    row = people.people[0]
     people.people += [row | {"pid": f"xq7-more-{number}"} for number in range(20_000)]
     policy = str(people.write())
     with files_up_to(300_000):
-        said = place.tell("run", policy)
+        return place.tell("run", policy)
+
+
+def test_a_full_vault_is_told_by_its_name(people: Folder, tmp_path: Path) -> None:
+    """Status 3 in words that lead to the place; the next command closes the run as failed."""
+    place = make_place(tmp_path / "home")
+    assert place.handed_over == (set(), set())  # with this, MLflow's store is there
+    said = outgrow_disk(people, place)
     expect(said, 3, f"the vault at {place.home.vault}", "is full: free space, then run again")
+    assert place.last.decision["verdict"] == "failed"
+    expect(place.tell("report"), 0)
     assert place.last.record.verdict == "failed"
-    assert place.handed_over == (set(), set())
+    assert (place.handed_over, place.waiting) == ((set(), set()), [])
+
+
+def test_a_disk_that_fills_up_while_mlflow_makes_its_store_spoils_nothing(
+    people: Folder, tmp_path: Path
+) -> None:
+    """When there is room again, the next command closes the run, and MLflow has it."""
+    place = make_place(tmp_path / "home")
+    assert outgrow_disk(people, place).status == 3
+    place.tell("report")
+    assert place.last.record.verdict == "failed"
 
 
 @pytest.mark.parametrize("name", ["vault", "keys", "outbox"])

@@ -177,6 +177,13 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param("test_share: 0.4", "test_share: 1e999", "finite number", id="infinite"),
         pytest.param("smallest: 10", "smallest: " + "1" * 5000, "smallest: ", id="endless-number"),
         pytest.param("tutela: 1", "tutela: 2", "tutela: is not a word", id="version"),
+        pytest.param(
+            "[{kind: csv, path: consent.csv}]",
+            "[{kind: csv, path: a.csv}, {kind: cvs, path: consent.csv}]",
+            "basis.events.1: is not a word that is known here; did you mean `csv`?",
+            id="in-a-list",
+        ),
+        pytest.param("title: A small policy", "title:", "title: is not text", id="nothing"),
         pytest.param("name: small", "name: Small!", "has a form that is not allowed", id="name"),
         pytest.param("title: A small policy", "title: 7", "put it in quotes", id="number-as-text"),
         pytest.param("retention_days: 30", "", "retention_days: is missing; add", id="missing"),

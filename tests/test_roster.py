@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from tasks.ingestion import (
     PERSON,
     RECORD,
     attach_keys,
+    canonical,
     collect,
     count_people,
     make_roster,
@@ -187,6 +189,14 @@ def test_what_cannot_be_spelled_is_no_identifier() -> None:
     with pytest.raises(SourceError, match="column 'pid': it must hold text or numbers") as found:
         make_roster(people, b"k", "pid")
     assert "Kestrel" not in str(found.value)
+
+
+@given(st.lists(st.none() | st.text("ae\u0301\u00e9\u0323\u1e69 1"), max_size=6))
+def test_identifiers_are_compared_in_their_composed_form(names: list[str | None]) -> None:
+    """As Python composes them; what is blank is missing."""
+    made = canonical(pa.chunked_array([pa.array(names, pa.string())]), "source").to_pylist()
+    composed = [name and unicodedata.normalize("NFC", name) for name in names]
+    assert made == [name if name and name.strip() else None for name in composed]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""What a recipient is told says exactly what holds, and beside it what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from expectations.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet, claim, limits
+
+PLAIN = ModelOutlet(kind="model", recipient="Clinic")
+PRIVATE = PLAIN.model_copy(
+    update={
+        "promise": DifferentialPrivacy(kind="differential-privacy", epsilon=0.5, delta=1e-5),
+    }
+)
+TABLE = TableOutlet(
+    kind="table", recipient="Partner", k=5, columns={"age": "generalize", "sex": "keep"}
+)
+EXEMPT = TABLE.model_copy(update={"not_linkable": {"sex": "because"}})
+
+
+@pytest.mark.parametrize(
+    ("outlet", "claimed", "limited"),
+    [
+        pytest.param(
+            PLAIN, "nothing is promised beyond that", "Attacks stronger than the one", id="plain"
+        ),
+        pytest.param(
+            PRIVATE, "A (0.5, 1e-05)-differentially private model", "which ε does not", id="private"
+        ),
+        pytest.param(
+            TABLE,
+            "A table that is 5-anonymous over {age, sex}:",
+            "a class whose people",
+            id="table",
+        ),
+        pytest.param(
+            EXEMPT, "5-anonymous over {age}:", "on the policy's word: sex.", id="exempt-column"
+        ),
+    ],
+)
+def test_a_claim_names_its_figures_and_its_limits(
+    outlet: ModelOutlet | TableOutlet, claimed: str, limited: str
+) -> None:
+    """Numbers and columns come from the policy; nothing is called anonymous in law."""
+    assert claimed in claim(outlet)
+    assert limited.lower() in limits(outlet).lower()
+    assert "anonymous" not in claim(outlet).replace("-anonymous over", "")
