@@ -80,7 +80,7 @@ def check(policy: PolicyArgument, source: SourceOption = None, as_json: JsonOpti
     from deployments.request import checked_request
 
     file, there = checked_request(policy, source)
-    answer(plan_json(file, there), describe_plan(file, there), as_json=as_json)
+    answer(plan_json(file, there), describe_plan(file, there, source), as_json=as_json)
 
 
 @app.command(epilog="Example: tutela run diabetes --source people.csv")
@@ -125,10 +125,12 @@ def report(
 @incident_app.command("show", epilog="Example: tutela incident show 5f2c9a")
 def incident_show(
     incident: Annotated[str, typer.Argument(metavar="ID", help="As the error message gave it.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Open the full text of an error; it may quote people's data, so mind who looks on."""
     _, keys = opened_home()
-    typer.echo(keys.open_incident(incident))
+    text = keys.open_incident(incident)
+    answer({"incident": incident, "text": text}, text, as_json=as_json)
 
 
 @app.command(epilog="Example: tutela prefect")
@@ -187,6 +189,8 @@ def main() -> NoReturn:
         app()
     except TutelaError as error:
         fail(error)
+    except OSError as error:
+        fail(ServiceError(f"the system refused a file or a pipe: {error.strerror}"))
     sys.exit(0)
 
 

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 from expectations.errors import PolicyError, SourceError
-from expectations.policy import ConsentLedger, Location, OptOutList
+from expectations.policy import (
+    ConsentColumn,
+    ConsentLedger,
+    Location,
+    OptOutList,
+    OtherBasis,
+    Policy,
+)
 from expectations.policy_file import PolicyFile, read_policy
 from tasks.ingestion import missing_columns, people_source
 from tasks.sources import location_of, open_source
@@ -53,6 +61,18 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
                     f"opt-out list: it has no column `{column}`, which names the person; "
                     f"it has {', '.join(listed)}"
                 )
-        case _:
+        case ConsentColumn() | OtherBasis():
             pass
+        case _:
+            assert_never(file.policy.basis)
+    if file.policy.training and "." in file.policy.training.model:
+        check_own_model(file.policy)
     return file, there
+
+
+def check_own_model(policy: Policy) -> None:
+    """Try to build a model that is named by a dotted path; `UsageError` when there is none."""
+    from tasks.training.models import build_estimator
+    from tasks.training.train import declare_encoding, declare_model
+
+    build_estimator(declare_model(policy), declare_encoding(policy))

@@ -59,7 +59,7 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
         {"run": run.run_id, "policy": run.policy, "at": run.started_at, "verdict": run.verdict}
         for run in runs
     ]
-    return cast("JSON", found), "\n".join(lines) or "no run yet: tutela run diabetes"
+    return cast("JSON", {"runs": found}), "\n".join(lines) or "no run yet: tutela run diabetes"
 
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:

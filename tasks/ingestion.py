@@ -115,8 +115,7 @@ def collect_columns(source: Source, policy: Policy, people: pa.Array | pa.Chunke
 def attach_keys(collected: pa.Table, permitted: pa.Table) -> pa.Table:
     """Put each person's keys beside their row; SourceError if the source changed meanwhile."""
     places = pc.index_in(collected.column(PERSON), permitted.column(PERSON))
-    same = len(places) == permitted.num_rows and places.null_count == 0
-    if not same or pc.count_distinct(places).as_py() != len(places):
+    if not len(places) == permitted.num_rows == pc.count_distinct(places).as_py():
         raise SourceError(
             "source: the people changed between the reading of the roster and of the columns; "
             "run again when nothing writes to it"

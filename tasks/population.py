@@ -29,7 +29,7 @@ TEST: Final = "_test"
 
 def evaluate(
     table: pa.Table, texts: Mapping[str, str], policy: Policy, today: date
-) -> dict[str, pa.Array]:
+) -> dict[str, pa.ChunkedArray]:
     """Compute record-wise expressions over the named columns, one array each."""
     import narwhals as nw
     import pandas as pd
@@ -43,11 +43,7 @@ def evaluate(
     made = frame.select(
         **{name: expression.to_narwhals(today) for name, expression in parsed.items()}
     ).to_arrow()
-    arrays = {name: made.column(name).combine_chunks() for name in parsed}
-    return {
-        name: array if len(array) == table.num_rows else pa.repeat(array[0], table.num_rows)
-        for name, array in arrays.items()
-    }
+    return {name: made.column(name) for name in parsed}
 
 
 def derive_columns(table: pa.Table, policy: Policy, today: date) -> pa.Table:

@@ -204,6 +204,16 @@ def repeat_somebody(_policy: Tree, people: list[Row], _consents: list[Row]) -> N
     people[PLANTED]["person"] = people[0]["person"]
 
 
+def lose_header(*, consent: bool = False) -> Change:
+    """Leave a file's header out, so that somebody's values stand in its place."""
+
+    def change(_policy: Tree, people: list[Row], consents: list[Row]) -> None:
+        rows = consents if consent else people
+        rows[0] = {value: value for value in rows[0].values()}
+
+    return change
+
+
 def keep_as_it_is(_policy: Tree, _people: list[Row], _consents: list[Row]) -> None:
     """Change nothing."""
 
@@ -272,6 +282,8 @@ CASES: Final[dict[str, Case]] = {
     "undeclared category": Case(spoil("city"), "SourceError", "are not among those declared"),
     "malformed time": Case(spoil("at", consent=True), "SourceError", "no time with a zone"),
     "malformed status": Case(spoil("status", consent=True), "SourceError", "an unknown word"),
+    "headerless people": Case(lose_header(), "PolicyError", "has no column `person`"),
+    "headerless consents": Case(lose_header(consent=True), "SourceError", "are missing"),
     "interrupted": Case(
         breaks=BROKEN_STEPS["train"], raises=KeyboardInterrupt, error="KeyboardInterrupt"
     ),
@@ -310,7 +322,7 @@ def write_source(folder: Path, case: str) -> Path:
     for name, rows in (("people", people), ("consents", consents)):
         with (folder / f"{name}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(rows[1])
+            writer.writerow(rows[0])
             writer.writerows(row.values() for row in rows)
     path = folder / "policy.yaml"
     path.write_text(json.dumps(policy, indent=1))

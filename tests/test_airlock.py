@@ -116,7 +116,7 @@ def reachable(error: BaseException | None) -> Iterator[str]:
     yield from reachable(error.__context__)
     trace: TracebackType | None = error.__traceback__
     while trace:
-        if trace.tb_frame.f_code.co_filename != __file__:
+        if not trace.tb_frame.f_code.co_name.startswith(("test_", "enter")):
             yield repr(trace.tb_frame.f_locals)
         trace = trace.tb_next
     yield pickle.dumps(error).decode("latin-1")
@@ -308,9 +308,9 @@ def test_a_vouched_error_leaves_with_its_text_alone(overheard: Overheard) -> Non
     """A `TutelaError` leaves as it is, but for the cause, context, notes and frames behind it."""
 
     def work() -> None:
-        held = Unwilling()
+        held, value = Unwilling(), SECRET
         try:
-            _raise(ValueError(f"{SECRET} {held}"))()
+            _raise(ValueError(f"{value} {held}"))()
         except ValueError as cause:
             refusal = Refusal("k-anonymity", "k is 3, and 10 was asked for")
             refusal.add_note(SECRET)

@@ -129,7 +129,6 @@ def test_run_reads_the_source_that_is_given(
     assert place.last.exact("people.permitted") == 58
 
 
-@pytest.mark.xfail(reason="deployments/plan.py does not break the claims into lines")
 def test_a_plan_is_at_most_80_columns_wide(folder: Folder) -> None:
     """What `check` says fits on a screen, where names allow it."""
     plan = say("check", str(folder.write())).out
@@ -181,12 +180,9 @@ def test_init_is_safe_to_repeat(home: Home) -> None:
     assert (home.keys / "root.key").read_bytes() == root
 
 
-ONE_LIST = pytest.mark.xfail(reason="deployments/screen.py gives a list of runs, no object")
-
-
 @pytest.mark.parametrize("words", [
     pytest.param(("check", "notes"), id="check"),
-    pytest.param(("report",), id="report", marks=ONE_LIST),
+    pytest.param(("report",), id="report"),
     pytest.param(("report", "RUN"), id="report a run"),
 ])  # fmt: skip
 def test_json_is_one_object(words: tuple[str, ...]) -> None:
@@ -207,7 +203,6 @@ def test_incident_show_opens_a_sealed_text(home: Home) -> None:
     assert "it was changed" in said.err
 
 
-@pytest.mark.xfail(reason="`tutela incident show` takes no --json yet")
 def test_incident_show_answers_as_json(home: Home) -> None:
     """A script reads an incident as it reads everything else."""
     incident = Keys.open(home).seal_incident("a text")
