@@ -6,13 +6,20 @@ One plain function per rule, as in `coherence`, which asks them all.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Final
+from typing import Final, assert_never
 
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
 from expectations.outlets import Generalized, TableOutlet
-from expectations.policy import Policy, ShareBetween, ValuesBetween
-from expectations.treatments import Clip, Drop, public_labels
+from expectations.policy import (
+    MissingAtMost,
+    Policy,
+    Rule,
+    ShareBetween,
+    ValuesBetween,
+    ValuesIn,
+)
+from expectations.treatments import Clip, Drop, Token, Treatment, public_labels
 from expectations.vocabulary import Identifiability, Use
 
 PRIVATE: Final = "private-logistic-regression"
@@ -28,7 +35,7 @@ def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
             if declared is None:
                 yield Problem(path, "is not a column of this policy", "name it under columns")
             elif declared.identifiability is Identifiability.IDENTIFIER:
-                yield Problem(path, "is an identifier, which never leaves", "take it out")
+                yield from token_may_leave(outlet, path, column, declared.treatment)
             else:
                 yield from generalization_fits(policy, outlet, path, column)
         for column in outlet.not_linkable.keys() - outlet.columns.keys():
@@ -36,6 +43,17 @@ def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
             yield Problem(path, "is not released here", "take it out")
         if not outlet.linkable:
             yield Problem(f"outlets.{name}", "k holds over no column", "leave one linkable")
+
+
+def token_may_leave(
+    outlet: TableOutlet, path: str, column: str, treatment: Treatment
+) -> Iterator[Problem]:
+    """An identifier leaves as a keyed token only, where the policy says why nobody can link it."""
+    if not isinstance(treatment, Token):
+        yield Problem(path, "is an identifier, which never leaves", "take it out, or tokenize it")
+    elif column not in outlet.not_linkable:
+        fix = "say under not_linkable why its recipient cannot tell whose it is, or take it out"
+        yield Problem(path, "is a token, of which each is unique, so that k cannot hold", fix)
 
 
 def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
@@ -229,3 +247,31 @@ def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
         if isinstance(rule, ShareBetween) and labels is not None and rule.value not in labels:
             fix = f"use one of {', '.join(labels)}"
             yield Problem(f"{path}.value", f"`{rule.column}` can never hold it", fix)
+
+
+def rules_can_fail(policy: Policy) -> Iterator[Problem]:
+    """A value rule asks for something that the treatment does not already bring about."""
+    for n, rule in enumerate(policy.expectations):
+        if rule.column in policy.leaving and always_holds(rule, policy):
+            yield Problem(
+                f"expectations.{n}",
+                f"cannot fail, whatever the values of `{rule.column}` are",
+                "ask for less than the treatment allows, or take the rule out",
+            )
+
+
+def always_holds(rule: Rule, policy: Policy) -> bool:
+    """Whether a rule holds of every table that its column's treatment can leave."""
+    treatment = policy.treated[rule.column].treatment
+    match rule:
+        case ValuesBetween(low=low, high=high):
+            return isinstance(treatment, Clip) and low <= treatment.low and treatment.high <= high
+        case ValuesIn(values=values):
+            labels = public_labels(treatment, policy.column_type(rule.column))
+            return labels is not None and set(labels) <= set(values)
+        case MissingAtMost(share=share):
+            return share >= 1
+        case ShareBetween(low=low, high=high):
+            return low <= 0 and high >= 1
+        case _:
+            assert_never(rule)

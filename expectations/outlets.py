@@ -6,6 +6,7 @@ it does not protect against; no output is called anonymous.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -66,15 +67,16 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
     match outlet:
         case ModelOutlet(promise=None):
             return (
-                "A model trained on pseudonymised data. Its membership was attacked and the check "
-                "passed; nothing is promised beyond that."
+                "A model trained on pseudonymised data, attacked by membership inference before it "
+                "left; nothing is promised beyond the checks shown."
             )
         case ModelOutlet(promise=promise):
             assert promise is not None
             return (
-                f"A ({promise.epsilon:g}, {promise.delta:g})-differentially private model: adding "
-                "or removing one person's data changes the chance of any model by a factor of at "
-                f"most e^{promise.epsilon:g}, but for a probability of about {promise.delta:g}."
+                f"A differentially private model (ε = {promise.epsilon:g}, δ = 1 in "
+                f"{1 / promise.delta:,.0f}): adding or removing one person's data changes the "
+                f"chance of any result by at most a factor of {math.exp(promise.epsilon):.3g}, "
+                "plus δ."
             )
         case TableOutlet(k=k):
             return (
@@ -102,5 +104,6 @@ def limits(outlet: ModelOutlet | TableOutlet) -> str:
                 "comparison with other releases about the same people; background knowledge."
             )
             if exempt:
-                text += f" Not covered by k, on the policy's word: {', '.join(exempt)}."
+                reasons = "; ".join(f"{column} ({reason})" for column, reason in exempt.items())
+                text += f" Not covered by k, on the policy's word: {reasons}."
             return text

@@ -155,12 +155,8 @@ def _is_quiet() -> bool:
 @cache
 def _install() -> None:
     """Set the hooks that outlive a step, once per process; outside a step they do nothing."""
-    make_record = logging.getLogRecordFactory()
     call_handlers, call_handler = logging.Logger.callHandlers, logging.Handler.handle
     thread_hook, destructor_hook = threading.excepthook, sys.unraisablehook
-
-    def record(*args: object, **kwargs: object) -> logging.LogRecord:
-        return _emptied(make_record(*args, **kwargs))
 
     def hand_out(logger: logging.Logger, made: logging.LogRecord) -> None:
         call_handlers(logger, _emptied(made))
@@ -168,8 +164,8 @@ def _install() -> None:
     def handle(handler: logging.Handler, made: logging.LogRecord) -> bool | logging.LogRecord:
         return call_handler(handler, _emptied(made))
 
-    logging.setLogRecordFactory(record)
-    # Records made by hand pass no factory; `extra` is added to a record after the factory.
+    # The logger's, for handlers with a `handle` of their own, as Prefect's on the console; and the
+    # handlers', for records that pass no logger. A record factory would miss those made by hand.
     logging.Logger.callHandlers = hand_out  # type: ignore[method-assign,assignment]  # its point
     logging.Handler.handle = handle  # type: ignore[method-assign,assignment]  # the same
     threading.excepthook = lambda args: None if _is_quiet() else thread_hook(args)

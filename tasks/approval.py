@@ -71,7 +71,7 @@ def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
     return content
 
 
-@step("Approve for the recipient", gives=Approved)
+@step("Approve", gives=Approved)
 def approve(desk: Desk, goods: Opened[Releasable], outlet: str) -> Opened[Reached]:
     """Seal one outlet's model or table for its recipient; it is handed over if the run passes."""
     if isinstance(desk.policy.outlets[outlet], ModelOutlet):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import (
@@ -146,27 +146,29 @@ class Step(Generic[G]):
 
     def __call__(self, *data: DatasetRef[Reached] | str) -> DatasetRef[G] | None:
         """Run the step: as a Prefect task inside a flow, by itself elsewhere."""
-        return self.task(*data) if prefect_flow_run() else self.execute(*data)
+        if prefect_flow_run() is None:
+            return self.execute(*data)
+        return self.task.with_options(task_run_name=titled(self.title, data))(*data)
 
     def execute(self, *data: DatasetRef[Reached] | str) -> DatasetRef[G] | None:
         """Open, run inside the airlock, store, and note; knows no Prefect."""
-        run = current_run()
-        run.observe(self.title, "started", 0.0)
+        run, title = current_run(), titled(self.title, data)
+        run.observe(title, "started", 0.0)
         start = time.perf_counter()
         try:
             reached = run_inside(
                 self.__name__, lambda: self._work(run, data), run.keys.seal_incident
             )
         except BaseException:
-            run.observe(self.title, "failed", time.perf_counter() - start)
+            run.observe(title, "failed", time.perf_counter() - start)
             raise
         seconds = time.perf_counter() - start
-        desk = Desk(run, self.__name__)
-        desk.note("duration", self.__name__, round(seconds, 3))
+        desk, name = Desk(run, self.__name__), ".".join((self.__name__, *names(data)))
+        desk.note("duration", name, round(seconds, 3))
         if reached is not None:
             body = {"stage": str(self.gives.stage), "digest": reached.digest}
-            desk.note("dataset", self.__name__, {**body, "columns": list(reached.schema)})
-        run.observe(self.title, "finished", seconds)
+            desk.note("dataset", name, {**body, "columns": list(reached.schema)})
+        run.observe(title, "finished", seconds)
         return reached
 
     def _work(self, run: Run, data: tuple[DatasetRef[Reached] | str, ...]) -> DatasetRef[G] | None:
@@ -210,7 +212,6 @@ class Step(Generic[G]):
             call,
             name=self.title,
             description=self.__doc__,
-            task_run_name=self.title,
             tags=PREFECT_TAGS,
             cache_policy=NO_CACHE,
             persist_result=False,
@@ -221,3 +222,13 @@ class Step(Generic[G]):
 
 
 PREFECT_TAGS: Final = ("tutela",)
+
+
+def names(data: Sequence[DatasetRef[Reached] | str]) -> list[str]:
+    """Give the names among a step's arguments, such as an outlet's."""
+    return [item for item in data if isinstance(item, str)]
+
+
+def titled(title: str, data: Sequence[DatasetRef[Reached] | str]) -> str:
+    """Give a step's title with the names it was called with."""
+    return ": ".join((title, *names(data)))

@@ -14,12 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from expectations.errors import TutelaError
 from ledgers.home import Home
 
 if TYPE_CHECKING:
     from tasks.run import Run
+
+# How fast an example is says something of the machine, not of the code.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 POLICY = """\
 tutela: 1

@@ -138,6 +138,13 @@ class RunOnRecord:
         return {"verdict": entry.name, **entry.body}
 
     @property
+    def models(self) -> list[ModelVersion]:
+        """The versions of models that this run registered."""
+        shown = self.named("mlflow")["run"]
+        assert isinstance(shown, dict)
+        return [model for model in self.place.models if model.run_id == shown["run_id"]]
+
+    @property
     def released(self) -> Path:
         """The folder of the run's released tables."""
         return self.place.home.releases / self.record.run_id

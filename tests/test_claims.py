@@ -22,11 +22,9 @@ EXEMPT = TABLE.model_copy(update={"not_linkable": {"sex": "because"}})
     ("outlet", "claimed", "limited"),
     [
         pytest.param(
-            PLAIN, "nothing is promised beyond that", "Attacks stronger than the one", id="plain"
+            PLAIN, "nothing is promised beyond", "Attacks stronger than the one", id="plain"
         ),
-        pytest.param(
-            PRIVATE, "A (0.5, 1e-05)-differentially private model", "which ε does not", id="private"
-        ),
+        pytest.param(PRIVATE, "(ε = 0.5, δ = 1 in 100,000)", "which ε does not", id="private"),
         pytest.param(
             TABLE,
             "A table that is 5-anonymous over {age, sex}:",
@@ -34,7 +32,10 @@ EXEMPT = TABLE.model_copy(update={"not_linkable": {"sex": "because"}})
             id="table",
         ),
         pytest.param(
-            EXEMPT, "5-anonymous over {age}:", "on the policy's word: sex.", id="exempt-column"
+            EXEMPT,
+            "5-anonymous over {age}:",
+            "on the policy's word: sex (because).",
+            id="exempt-column",
         ),
     ],
 )

@@ -171,11 +171,39 @@ CASES = [
     ),
     pytest.param(
         [
-            column("mail", "text", "identifier", "release", "{kind: token}"),
+            column("mail", "text", "identifier", "release", "{kind: mask}"),
             (SICK, "sick: generalize, mail: keep}"),
         ],
         "outlets.partner.columns.mail: is an identifier, which never leaves; take it out",
         id="released-identifier",
+    ),
+    pytest.param(
+        [
+            column("mail", "text", "identifier", "release", "{kind: token}"),
+            (SICK, "sick: generalize, mail: keep}"),
+        ],
+        "outlets.partner.columns.mail: is a token, of which each is unique",
+        id="released-token-without-a-reason",
+    ),
+    pytest.param(
+        [
+            (
+                'share-between, column: sick, value: "yes", low: 0.1, high: 0.9',
+                'one-of, column: sick, values: ["no", "yes"]',
+            )
+        ],
+        "expectations.0: cannot fail, whatever the values of `sick` are",
+        id="rule-that-names-every-label",
+    ),
+    pytest.param(
+        [
+            (
+                'share-between, column: sick, value: "yes", low: 0.1, high: 0.9',
+                "missing-at-most, column: sick, share: 1",
+            )
+        ],
+        "expectations.0: cannot fail, whatever the values of `sick` are",
+        id="rule-that-allows-all-to-be-missing",
     ),
     pytest.param(
         [(SICK, "sick: generalize}\n    not_linkable: {weight: because}")],

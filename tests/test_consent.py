@@ -93,6 +93,12 @@ def test_the_latest_event_for_the_purpose_decides(events: list[Event], standing:
     assert stand(events, "p", "somebody else") == [standing, "never asked"]
 
 
+def test_the_word_of_a_stranger_counts_for_nobody() -> None:
+    """Whoever is not on the roster gives no consent for those who are."""
+    stranger: Event = ("z", str(PURPOSE), "given", 5, None)
+    assert stand([stranger], "p", "q") == ["never asked", "never asked"]
+
+
 def test_times_are_compared_across_zones() -> None:
     """An hour later on the clock may be earlier in time."""
     rows = [
@@ -134,7 +140,7 @@ def may_read(person: str, events: list[Event]) -> bool:
 @given(histories())
 def test_only_who_said_yes_last_is_permitted(events: list[Event]) -> None:
     """A loop over each person's events comes to the same, and none without a yes is in."""
-    people = list("abcdef")
+    people = list("fabcd")  # f never said anything, and e is not asked for
     standings = dict(zip(people, stand(events, *people), strict=True))
     permitted = {person for person in people if standings[person] == "permitted"}
     assert permitted == {person for person in people if may_read(person, events)}

@@ -122,7 +122,8 @@ def test_reduced_text_is_said_to_be_outside_k() -> None:
 def test_the_model_is_registered_with_what_an_auditor_follows(name: str) -> None:
     """One version, tagged with verdict, purpose, basis, policy, consent snapshot and code."""
     run = passed(name)
-    (version,) = [m for m in run.place.models if m.name == f"{name}.{MODELS[name]}"]
+    (version,) = run.models
+    assert version.name == f"{name}.{MODELS[name]}"
     policy = (PACKAGED / f"{name}.yaml").read_bytes()
     assert version.tags["tutela.verdict"] == "passed"
     assert version.tags["tutela.purpose"] == str(read_policy(name).policy.purpose)
@@ -138,7 +139,7 @@ def test_the_registered_model_loads_and_predicts(name: str) -> None:
     import mlflow
 
     run = passed(name)
-    (version,) = [m for m in run.place.models if m.name == f"{name}.{MODELS[name]}"]
+    (version,) = run.models
     mlflow.set_tracking_uri(f"sqlite:///{run.place.home.mlflow}/mlflow.db")
     model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
     schema = model.metadata.get_input_schema()

@@ -78,7 +78,7 @@ def test_without_the_airlock_the_same_run_leaks(aftermath: Aftermath) -> None:
     assert "console/standing" in found
 
 
-@pytest.mark.parametrize("case", {**CASES, **EPHEMERAL})
+@pytest.mark.parametrize("case", [*CASES, *EPHEMERAL])
 def test_each_run_ends_as_it_must(world: World, case: str) -> None:
     """The cases do what they are there for: a run that never came so far would leak nothing."""
     outcome, expected = world.outcomes[case], ALL[case]

@@ -72,7 +72,7 @@ def test_passed_run_claims_what_each_outlet_promises() -> None:
     """A passed run claims something to every recipient."""
     summary = summarize(*passed_run())
 
-    assert "(1, 1e-05)-differentially private" in str(summary.outlets[0].claim)
+    assert "differentially private model (ε = 1, δ = 1 in 100,000)" in str(summary.outlets[0].claim)
     assert "10-anonymous over {age, ill}" in str(summary.outlets[1].claim)
 
 

@@ -71,11 +71,12 @@ def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -
 def count_classes(frame: pd.DataFrame, columns: list[str], k: int) -> list[tuple[str, int, Count]]:
     """Give, for ever larger sizes, how many classes have it and how many people they hold."""
     sizes = frame.groupby(columns, dropna=False, observed=True)[RECORD].agg(["size", "sum"])
-    edges = [k * 2**n for n in range(7)]
+    step = math.ceil(k / 5)
+    edges = [*range(k, 2 * k, step), *(k * 2**n for n in range(1, 6))]
     rows = []
     for low, high in zip(edges, [*edges[1:], None], strict=True):
         within = sizes[(sizes["size"] >= low) & ((sizes["size"] < high) if high else True)]
-        label = f"{low}-{high - 1}" if high else f"{low}+"
+        label = f"{low}+" if high is None else f"{low}-{high - 1}" if high - low > 1 else f"{low}"
         key = int(within["sum"].to_numpy(np.uint64).sum(dtype=np.uint64))
         rows.append((label, len(within), Count(int(within["size"].sum()), key)))
     return rows

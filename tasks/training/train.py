@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal
+from expectations.outlets import DifferentialPrivacy
 from expectations.policy import Policy
 from expectations.treatments import YES_NO, Clip, has_order, public_labels
-from expectations.vocabulary import Use
+from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
 from tasks.anonymization.generalize import declare_hierarchy
@@ -169,10 +171,37 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     for name, value in rounded(asdict(quality)).items():
         desk.note("measure", f"utility.{name}", value)
     if declared.epsilon is not None:
-        desk.measure("privacy.epsilon", float(pipeline[-1].epsilon_spent_))
-        desk.measure("privacy.delta", declared.delta)
+        account(desk, float(pipeline[-1].epsilon_spent_), declared.delta)
     audit(desk, pipeline, testing, frame.loc[testing.features.index])
     return save_model(pipeline)
+
+
+def account(desk: Desk, epsilon: float, delta: float | None) -> None:
+    """Note the ε that the accountant computed, and hold it against what each outlet promises."""
+    desk.measure("privacy.epsilon", epsilon)
+    desk.measure("privacy.delta", delta)
+    checks = [
+        judge_privacy(epsilon, outlet.promise, name)
+        for name, outlet in desk.policy.model_outlets.items()
+        if outlet.promise
+    ]
+    for check in checks:
+        desk.check(check)
+    refuse_failed(checks)
+
+
+def judge_privacy(epsilon: float, promise: DifferentialPrivacy, outlet: str) -> Check:
+    """Compare the ε that was computed with the one promised."""
+    kept = epsilon <= promise.epsilon
+    return Check(
+        name="differential privacy",
+        asked=f"ε of at most {promise.epsilon:g} at δ = {promise.delta:g}",
+        measured=f"ε = {epsilon:.3f}, as the accountant computes it",
+        verdict=CheckVerdict.PASSED if kept else CheckVerdict.REFUSED,
+        power="an upper bound that is proved, not measured: it holds if the code does what it says",
+        remedy="promise the ε that is spent, or report this as a fault",
+        outlet=outlet,
+    )
 
 
 def audit(desk: Desk, pipeline: Pipeline, testing: Rows, tested: pd.DataFrame) -> None:
