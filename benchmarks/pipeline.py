@@ -55,9 +55,9 @@ outlets:
     not_linkable: {token: only who holds the key can tell whose it is}
 expectations:
   - {rule: missing-at-most, column: age, share: 0}
-  - {rule: between, column: n0, low: 0, high: 100}
-  - {rule: between, column: n1, low: 0, high: 100}
-  - {rule: between, column: n2, low: 0, high: 100}
+  - {rule: between, column: n0, low: -1, high: 90}
+  - {rule: missing-at-most, column: n1, share: 0.01}
+  - {rule: share-between, column: c1, value: word 1, low: 0.1, high: 0.3}
   - {rule: missing-at-most, column: c0, share: 0.1}
 training: {model: logistic-regression}
 attacks: {membership: {}}
@@ -100,7 +100,7 @@ def make_data(folder: Path, people: int) -> None:
     for n in range(CATEGORIES):
         frame[f"c{n}"] = np.array(WORDS)[rng.integers(0, len(WORDS), people)]
     for n in range(NUMBERS):
-        frame[f"n{n}"] = rng.normal(50, 20, people)
+        frame[f"n{n}"] = rng.uniform(0, 90, people)
     frame.to_parquet(folder / "people.parquet", index=False)
     events = people * 3 // 2
     days = pd.Timestamp("2023-01-01", tz="UTC") + pd.to_timedelta(
@@ -194,7 +194,7 @@ def by_hand(folder: Path) -> None:
         people[f"n{n}"] = people[f"n{n}"].clip(0, 100)
     assert all(c.verdict == "passed" for c in run_suite(people, build_suite(policy.expectations)))
     columns = ["age", "c0", "c1", "c2", "c3"]
-    tuples = people.groupby(columns, observed=True).size().reset_index(name="people")
+    tuples = people.groupby(columns, observed=True).size().reset_index(name="_people")
     hierarchies = {
         name: Hierarchy.from_ordered(name, treated.labels) if name == "age"
         else Hierarchy.flat(name, WORDS)

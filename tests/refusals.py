@@ -118,7 +118,7 @@ ROWS: Final = (
             Line(
                 DERIVED,
                 "  name: {from: full_name, type: text, identifiability: identifier, category: "
-                f"dpv-pd:Identifying, use: [release], treatment: {{kind: token}}}}\n{DERIVED}",
+                f"dpv-pd:Identifying, use: [release], treatment: {{kind: mask}}}}\n{DERIVED}",
             ),
             Line(DIABETES, f"{DIABETES}      name: keep\n"),
         ),

@@ -137,13 +137,22 @@ def test_classes_are_counted_by_their_size_with_cell_keys_that_wrap() -> None:
     keys = np.array([2**64 - 1, 2**64 - 1, 5, 7, 8, 9, 10, 11], dtype=np.uint64)
     frame = pd.DataFrame({"a": list("xxyyyyyy"), RECORD: keys})
     found = count_classes(frame, ["a"], 2)
-    assert found[:4] == [
-        ("2", 1, Count(2, (2 * (2**64 - 1)) % 2**64)),
-        ("3", 0, Count(0, 0)),
+    assert found[:3] == [
+        ("2-3", 1, Count(2, (2 * (2**64 - 1)) % 2**64)),
         ("4-7", 1, Count(6, 50)),
         ("8-15", 0, Count(0, 0)),
     ]
     assert [label for label, *_ in found][-1] == "64+"
+
+
+@given(st.lists(st.integers(0, 9), max_size=80), st.integers(2, 9))
+def test_every_class_of_k_has_its_place_among_the_sizes(classes: list[int], k: int) -> None:
+    """The sizes leave no gap and do not overlap: each class of k or more is counted once."""
+    keys = np.arange(len(classes), dtype=np.uint64)
+    found = count_classes(pd.DataFrame({"a": classes, RECORD: keys}), ["a"], k)
+    sizes = [classes.count(one) for one in set(classes) if classes.count(one) >= k]
+    assert sum(number for _, number, _ in found) == len(sizes)
+    assert sum(people.exact for _, _, people in found) == sum(sizes)
 
 
 def test_missing_words_are_a_class_of_their_own() -> None:
@@ -179,4 +188,4 @@ def test_the_step_notes_cost_and_people(home: Home, folder: Folder) -> None:
     assert set(measures) >= {"utility.partner.ncp", "utility.partner.loss.age"}
     classes = tables["privacy.partner.classes"]
     assert isinstance(classes, list)
-    assert [row["size"] for row in classes if isinstance(row, dict)][:2] == ["3", "4"]
+    assert [row["size"] for row in classes if isinstance(row, dict)][:2] == ["3-5", "6-11"]

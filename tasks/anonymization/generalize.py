@@ -71,12 +71,13 @@ def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -
 def count_classes(frame: pd.DataFrame, columns: list[str], k: int) -> list[tuple[str, int, Count]]:
     """Give, for ever larger sizes, how many classes have it and how many people they hold."""
     sizes = frame.groupby(columns, dropna=False, observed=True)[RECORD].agg(["size", "sum"])
-    step = math.ceil(k / 5)
-    edges = [*range(k, 2 * k, step), *(k * 2**n for n in range(1, 6))]
+    # At least two sizes wide, lest the number of classes tell exactly how many people they hold.
+    step = max(2, math.ceil(k / 5))
+    edges = sorted({k, *range(k, 2 * k - step + 1, step), *(k * 2**n for n in range(1, 6))})
     rows = []
     for low, high in zip(edges, [*edges[1:], None], strict=True):
         within = sizes[(sizes["size"] >= low) & ((sizes["size"] < high) if high else True)]
-        label = f"{low}+" if high is None else f"{low}-{high - 1}" if high - low > 1 else f"{low}"
+        label = f"{low}-{high - 1}" if high else f"{low}+"
         key = int(within["sum"].to_numpy(np.uint64).sum(dtype=np.uint64))
         rows.append((label, len(within), Count(int(within["size"].sum()), key)))
     return rows
@@ -98,8 +99,10 @@ def bound_share(share: float, people: int, threshold: int) -> float:
 
     The exact share would be an exact count of people, and a share of zero tells that of nobody.
     """
-    step = math.ceil(1e3 * threshold / people) / 1e3
-    return min(1.0, round(max(1, math.ceil(share / step)) * step, 3))
+    step = math.ceil(1e3 * threshold / people)
+    # Rounded, so that a share of whole steps is not pushed over by the last bit of a float.
+    steps = max(1, math.ceil(round(1e3 * share, 9) / step))
+    return min(1000, steps * step) / 1e3
 
 
 def note_measures(desk: Desk, outlet: str, recoded: Recoded, people: int) -> None:
@@ -120,7 +123,9 @@ def note_people(desk: Desk, outlet: str, before: pd.DataFrame, after: pd.DataFra
     desk.count(f"people.{outlet}.suppressed", Count(len(out), int(out.sum(dtype=np.uint64))))
     declared = desk.policy.table_outlets[outlet]
     classes = count_classes(after, list(declared.linkable), declared.k)
+    told = [(size, n, desk.run.disclosure.publish(people)) for size, n, people in classes]
     desk.note("table", f"privacy.{outlet}.classes", [
-        {"size": size, "classes": number, "people": str(desk.run.disclosure.publish(people))}
-        for size, number, people in classes
+        {"size": size, "classes": number, "people": str(people)}
+        for size, number, people in told
+        if people.about is not None
     ])  # fmt: skip

@@ -18,7 +18,7 @@ from tasks.anonymization.hierarchies import Hierarchy
 if TYPE_CHECKING:
     import pandas as pd
 
-PEOPLE = "people"
+PEOPLE = "_people"
 
 
 @dataclass(frozen=True)

@@ -259,7 +259,7 @@ def _unreachable(
 
 def _percent(share: float) -> str:
     """Round up, so that a share that is not zero never reads as zero."""
-    return f"{math.ceil(share * 10_000 - 1e-9) / 100:.2f} %"
+    return f"{math.ceil(share * 1_000 - 1e-9) / 10:.1f} %"
 
 
 def _values(frame: pd.DataFrame, column: str) -> Hierarchy:
