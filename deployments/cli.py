@@ -160,7 +160,7 @@ def opened_home() -> tuple[Home, Keys]:
 
     home = Home.open()
     keys = Keys.open(home)
-    if has_leftovers(home):
+    if has_leftovers(home, keys):
         from deployments.launch import finish_leftovers
 
         for sentence in finish_leftovers(home, keys):
@@ -168,9 +168,15 @@ def opened_home() -> tuple[Home, Keys]:
     return home, keys
 
 
-def has_leftovers(home: Home) -> bool:
-    """Whether an earlier process may have left something: told from the folders alone, quickly."""
-    return any(any(place.iterdir()) for place in (home.vault, home.outbox))
+def has_leftovers(home: Home, keys: Keys) -> bool:
+    """Whether an earlier process may have left something: a folder, goods, or an open record."""
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+
+    if any(any(place.iterdir()) for place in (home.vault, home.outbox)):
+        return True
+    runs = EvidenceLedger(open_database(home), keys).runs()
+    return any(run.verdict in {None, "pending"} for run in runs)
 
 
 def answer(found: object, text: str, *, as_json: bool) -> None:

@@ -54,6 +54,9 @@ DEFAULTS: Final = {
     "PREFECT_LOGGING_COLORS": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # A run that MLflow does not take is pending, and served later: there is no need to wait long.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 KILLED: Final = "the process of this run was killed"
 SAME: Final = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false"}

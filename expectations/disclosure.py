@@ -41,6 +41,17 @@ class Published:
         return f"fewer than {self.threshold}" if self.about is None else f"{self.about:,}"
 
 
+def roughly(number: int, threshold: int = 10) -> str:
+    """Word how many rows of people break a rule, for a message: two digits, hidden when few.
+
+    Used where there is no cell key, because what is counted could not be read as people.
+    """
+    if number < threshold:
+        return f"fewer than {threshold}"
+    step = 10 ** max(0, len(str(number)) - 2)
+    return f"about {round(number / step) * step:,}"
+
+
 @dataclass(frozen=True, slots=True)
 class Disclosure:
     """The rule of one home: its key, and the threshold below which counts are hidden."""

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.disclosure import Count
+from expectations.disclosure import Count, roughly
 from expectations.errors import PolicyError, Problem, SourceError
 from expectations.policy import ConsentColumn, Policy
 from expectations.policy_file import PolicyFile
@@ -55,7 +55,7 @@ def make_roster(people: pa.ChunkedArray, key: bytes, column: str) -> pa.Table:
     absent = names.null_count
     repeated = len(names) - absent - pc.count_distinct(names, mode="only_valid").as_py()
     broken = [
-        f"{text} in {number:,} of {len(people):,} rows"
+        f"{text} in {roughly(number)} rows"
         for text, number in (("it is missing", absent), ("it repeats another row's", repeated))
         if number
     ]

@@ -90,8 +90,9 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     selected = mark_test(derive_columns(eligible, policy, today), policy.population.test_share)
     left_out = desk.count("people.excluded.not eligible", count_people(rest))
     shown = desk.count("people.selected", count_people(selected))
-    test = selected.column(TEST)
-    desk.count("people.train", count_people(selected.filter(pc.invert(test))))
-    desk.count("people.test", count_people(selected.filter(test)))
+    if policy.training is not None:
+        test = selected.column(TEST)
+        desk.count("people.train", count_people(selected.filter(pc.invert(test))))
+        desk.count("people.test", count_people(selected.filter(test)))
     refuse_small(selected, shown, left_out, policy)
     return selected

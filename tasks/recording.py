@@ -8,18 +8,20 @@ row or profile goes there, only published counts, measures, digests and the appr
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
-from expectations.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet, claim
+from expectations.outlets import claim
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile
 from expectations.treatments import public_labels
 from expectations.vocabulary import Use, Verdict
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home import Home
+from tasks.projection import metrics, promises, run_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,7 +111,27 @@ def _record(
 def _client(home: Home) -> MlflowClient:
     from mlflow import MlflowClient
 
+    if home.settings.mlflow_tracking_uri is None:
+        make_store(home)
     return MlflowClient(tracking_uri(home))
+
+
+def make_store(home: Home) -> None:
+    """Make the home's own store whole or not at all: MLflow makes its tables one after another.
+
+    The name meanwhile is drawn anew each time, since MLflow keeps an engine per address.
+    """
+    store = home.mlflow / "mlflow.db"
+    if store.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    making = home.mlflow / f".{secrets.token_hex(8)}.making"
+    address, artifacts = f"sqlite:///{making}", (home.mlflow / "artifacts").as_uri()
+    made = SqlAlchemyStore(address, artifacts)  # type: ignore[no-untyped-call]  # MLflow's own
+    made.engine.dispose()
+    making.chmod(0o600)
+    making.rename(store)
 
 
 def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
@@ -129,74 +151,6 @@ def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
     start = int(datetime.fromisoformat(record.started_at).timestamp() * 1000)
     name = f"{record.started_at[:16].replace('T', ' ')} {record.run_id[-8:]}"
     return client.create_run(identifier, start, tags={RUN_TAG: record.run_id}, run_name=name)
-
-
-def run_tags(
-    record: RunRecord, policy: Policy, entries: Sequence[Entry], verdict: str
-) -> Iterator[tuple[str, str]]:
-    """Give what an auditor follows a run by."""
-    yield "tutela.verdict", verdict
-    yield "tutela.purpose", str(policy.purpose)
-    basis = [policy.legal_basis.article_6, policy.legal_basis.article_9]
-    yield "tutela.legal_basis", " ".join(str(article) for article in basis if article)
-    yield "tutela.controller", policy.controller.name
-    yield "tutela.policy_sha256", str(record.facts["policy_sha256"])
-    yield "tutela.code", str(record.facts["code"])
-    yield "tutela.retention_days", str(policy.retention_days)
-    checks = [e.body["verdict"] for e in entries if e.kind == "check" and isinstance(e.body, dict)]
-    yield "tutela.checks", f"{checks.count('passed')} of {len(checks)} passed"
-    yield "mlflow.note.content", "\n".join(note_lines(policy, entries, verdict))
-    for entry in entries:
-        match entry.kind, entry.body:
-            case "snapshot", str(digest):
-                yield "tutela.consent_snapshot", digest
-            case "prefect", {"id": str(flow_run), **rest}:
-                yield "tutela.prefect_flow_run_id", flow_run
-                if rest.get("url"):
-                    yield "tutela.prefect_url", str(rest["url"])
-            case "decision", {"reason": str(reason)} if reason:
-                yield "tutela.reason", reason[:4000]
-
-
-def promises(policy: Policy) -> Iterator[tuple[str, float | str]]:
-    """Give what the policy asks for, as MLflow's parameters: what the metrics stand beside."""
-    if policy.training is not None:
-        yield "model", policy.training.model
-    for name, outlet in policy.outlets.items():
-        match outlet:
-            case TableOutlet(k=k, max_suppressed=share):
-                yield f"{name}.k", k
-                yield f"{name}.max_suppressed", share
-            case ModelOutlet(promise=DifferentialPrivacy(epsilon=epsilon, delta=delta)):
-                yield f"{name}.epsilon", epsilon
-                yield f"{name}.delta", delta
-            case ModelOutlet():
-                yield f"{name}.promise", "none"
-
-
-def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterator[str]:
-    """Tell the run in Markdown, for the top of its MLflow page."""
-    yield f"**{policy.title}**: {verdict}\n"
-    for entry in entries:
-        match entry.kind, entry.body:
-            case "decision", {"reason": str(reason)} if reason:
-                yield f"> {reason}\n"
-            case "prefect", {"url": str(url)}:
-                yield f"[The run's steps in Prefect]({url})\n"
-    yield "Counts of people are published with a small keyed offset; parts need not add up."
-    yield "The whole story is in the artifact `report.html`, the evidence in `evidence.json`."
-
-
-def metrics(entries: Sequence[Entry]) -> Iterator[tuple[str, float]]:
-    """Give measures, published counts and seconds by name."""
-    for entry in entries:
-        match entry.kind, entry.body:
-            case "measure", int() | float() as value:
-                yield entry.name, float(value)
-            case "count", {"about": int(about)}:
-                yield entry.name.replace(" ", "_"), float(about)
-            case "duration", int() | float() as seconds:
-                yield f"seconds.{entry.name}", float(seconds)
 
 
 def datasets(entries: Sequence[Entry]) -> Iterator[DatasetInput]:

@@ -610,6 +610,16 @@ def test_a_steps_prefect_task_keeps_data_out_of_prefect() -> None:
         assert used.retries == 0
 
 
+def test_prefect_does_not_look_into_a_reference() -> None:
+    """Two references that share a field are not joined by an edge that the flow does not have."""
+    from prefect.utilities.collections import visit_collection
+
+    seen: list[object] = []
+    reference: DatasetRef[Roster] = DatasetRef("run/name", "digest", ("a", "b"))
+    visit_collection(reference, visit_fn=seen.append, return_data=False)
+    assert seen == [reference]
+
+
 def test_importing_steps_imports_no_prefect() -> None:
     """Who imports a step or the command line does not wait for Prefect or MLflow."""
     modules = "tasks.delivery, tasks.training.train, tasks.attack.attack, deployments.cli"

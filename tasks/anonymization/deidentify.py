@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from expectations.checks import Check, refuse_failed
+from expectations.disclosure import Published, roughly
 from expectations.errors import SourceError
 from expectations.policy import Policy
 from expectations.treatments import (
@@ -31,6 +33,7 @@ from expectations.treatments import (
     Token,
     Treatment,
 )
+from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Deidentified, Selected
 from tasks.anonymization.text import reduce_texts, residual_identifiers
 from tasks.anonymization.tokens import tokenize
@@ -116,7 +119,7 @@ def name_categories(values: pa.ChunkedArray, treatment: Categories) -> pa.Array:
     indices = codes.take(encoded.indices)
     unknown = indices.null_count - encoded.indices.null_count
     if unknown:
-        raise Undeclared(f"{unknown:,} of {len(indices):,} values are not among those declared")
+        raise Undeclared(f"{roughly(unknown)} values are not among those declared")
     return pa.DictionaryArray.from_arrays(indices, pa.array(treatment.values))
 
 
@@ -178,5 +181,21 @@ def deidentify(desk: Desk, selected: Opened[Selected]) -> pa.Table:
     table, standing = deidentify_table(selected.table(), desk.policy, key)
     desk.measure("columns.leaving", len(desk.policy.leaving))
     if any(isinstance(column.treatment, Redact) for column in desk.policy.treated.values()):
-        desk.count("people.texts_with_known_identifiers", count_people(table.filter(standing)))
+        left = desk.count("people.texts_with_identifiers", count_people(table.filter(standing)))
+        check = judge_texts(bool(standing.any()), left)
+        desk.check(check)
+        refuse_failed([check])
     return table
+
+
+def judge_texts(found: bool, people: Published) -> Check:
+    """Judge whether a row's own identifiers still stand in its reduced text."""
+    return Check(
+        name="own identifiers in free text",
+        asked="no text that holds an identifier of its own row",
+        measured=f"they stand in the texts of {people} people" if found else "none stands",
+        verdict=CheckVerdict.REFUSED if found else CheckVerdict.PASSED,
+        power="every text was searched for the row's own identifiers; other people's, nicknames "
+        "and misspellings are not found",
+        remedy="drop the text, or report this as a fault",
+    )

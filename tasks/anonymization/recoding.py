@@ -252,7 +252,7 @@ def _unreachable(
         + (
             f"leave out or coarsen a column that is never generalized ({', '.join(effects)})"
             if pinned
-            else f"there are fewer than {k} people in all: release nothing"
+            else f"there are fewer than {k} people in all; lower k, or widen the population"
         )
     )
 

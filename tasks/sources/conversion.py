@@ -14,6 +14,7 @@ from typing import TypeAlias, assert_never
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.disclosure import roughly
 from expectations.errors import SourceError
 from expectations.expressions import ColumnType
 from tasks.sources.naming import spell
@@ -47,7 +48,7 @@ def convert(table: pa.Table, types: Mapping[str, ColumnType]) -> pa.Table:
         lost = fitted[name].null_count - _count_missing(column, declared)
         if lost:
             problems.append(
-                f"column '{name}': {lost} of {len(column)} values are not {_EXPECTED[declared]}"
+                f"column '{name}': {roughly(lost)} values are not {_EXPECTED[declared]}"
             )
     if problems:
         raise SourceError(
