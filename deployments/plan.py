@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from deployments.screen import command, wrap
 from expectations.outlets import ModelOutlet, claim, limits
-from expectations.policy import (
-    Basis,
-    ConsentColumn,
-    ConsentLedger,
-    OptOutList,
-    OtherBasis,
-    Policy,
-)
+from expectations.policy import Basis, ConsentColumn, ConsentLedger, OptOutList, OtherBasis, Policy
 from expectations.policy_file import PolicyFile
 from expectations.treatments import describe
 

@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import assert_never
 
 from expectations.errors import PolicyError, SourceError
-from expectations.policy import (
-    ConsentColumn,
-    ConsentLedger,
-    Location,
-    OptOutList,
-    OtherBasis,
-    Policy,
-)
+from expectations.locations import Location
+from expectations.policy import ConsentColumn, ConsentLedger, OptOutList, OtherBasis, Policy
 from expectations.policy_file import PolicyFile, read_policy
 from tasks.ingestion import missing_columns, people_source
 from tasks.sources import location_of, open_source
@@ -58,8 +52,8 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
             listed = open_source(place, file.folder, "objections").columns()
             if column not in listed:
                 raise SourceError(
-                    f"opt-out list: it has no column `{column}`, which names the person; "
-                    f"it has {', '.join(listed)}"
+                    f"opt-out list: it has no column `{column}`, which names the person; name one "
+                    f"of its {len(listed)} columns under basis.person"
                 )
         case ConsentColumn() | OtherBasis():
             pass

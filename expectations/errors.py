@@ -9,13 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
+
+T = TypeVar("T", bound="TutelaError")
 
 
 class TutelaError(Exception):
     """Something that tutela itself found and can name; `exit_status` is the command's answer."""
 
     exit_status: ClassVar[int] = 3
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by text and parts, since some are made of more than their text."""
+        return _made_again, (type(self), self.args, vars(self))
+
+
+def _made_again(kind: type[T], text: tuple[str, ...], parts: dict[str, object]) -> T:
+    """Make an error of its text and parts, without asking what its class asks for."""
+    error = kind.__new__(kind, *text)
+    vars(error).update(parts)
+    return error
 
 
 class UsageError(TutelaError):

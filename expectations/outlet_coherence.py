@@ -11,14 +11,7 @@ from typing import Final, assert_never
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
 from expectations.outlets import Generalized, TableOutlet
-from expectations.policy import (
-    MissingAtMost,
-    Policy,
-    Rule,
-    ShareBetween,
-    ValuesBetween,
-    ValuesIn,
-)
+from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
 from expectations.treatments import Clip, Drop, Token, Treatment, public_labels
 from expectations.vocabulary import Identifiability, Use
 

@@ -12,16 +12,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from expectations.expressions import ColumnType, parse
+from expectations.locations import Location
 from expectations.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.training import Attacks, Training
-from expectations.treatments import Declaration, Drop, Redact, Treatment
+from expectations.treatments import Declaration, Drop, Redact, Term, Treatment
 from expectations.vocabulary import Article6, Article9, Category, Identifiability, Purpose, Use
 
 NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"
 COLUMN = r"^[a-z][a-z0-9_]{0,62}$"
 ColumnName = Annotated[str, Field(pattern=COLUMN)]
 OutletName = Annotated[str, Field(pattern=NAME)]
-Term = Annotated[str, Field(min_length=1)]
 
 
 class Controller(Declaration):
@@ -39,42 +39,6 @@ class LegalBasis(Declaration):
     """Needed where a column is of a special category."""
     assessment: Term | None = None
     """Where the balancing or impact assessment lies; needed for any basis but consent."""
-
-
-class ExampleData(Declaration):
-    """Data that comes with the project; what is made up in it is labelled so."""
-
-    kind: Literal["example"]
-    name: Literal["nhanes", "notes", "registry"]
-
-
-class CsvFile(Declaration):
-    """A file of separated values, read as text and converted by the declared types."""
-
-    kind: Literal["csv"]
-    path: Term
-    separator: str = Field(default=",", min_length=1, max_length=1)
-    encoding: Term = "utf-8"
-
-
-class ParquetFiles(Declaration):
-    """One Parquet file, or all that match a glob."""
-
-    kind: Literal["parquet"]
-    path: Term
-
-
-class SqlTable(Declaration):
-    """A table or view of any database that SQLAlchemy reaches."""
-
-    kind: Literal["sql"]
-    url: Term
-    """The database's address; `$NAME` in it is taken from the environment, so that no password
-    stands in a policy."""
-    table: Term
-
-
-Location = Annotated[ExampleData | CsvFile | ParquetFiles | SqlTable, Field(discriminator="kind")]
 
 
 class PeopleSource(Declaration):

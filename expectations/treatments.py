@@ -31,6 +31,10 @@ class Declaration(BaseModel):
     )
 
 
+Term = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
+
+
 class Drop(Declaration):
     """The column is used where its `use` says and goes no further."""
 

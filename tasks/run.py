@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
-from expectations.policy import Location, Policy
+from expectations.locations import Location
+from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, read_policy
 from expectations.vocabulary import Verdict
 from ledgers.home import Home

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from expectations.policy import ExampleData
+from expectations.locations import ExampleData
 from expectations.policy_file import PACKAGED
 from tasks.sources import Part, open_source
 

@@ -186,7 +186,8 @@ def test_every_flow_is_named_in_its_folder() -> None:
 
 def test_every_tag_of_a_run_is_explained() -> None:
     """Who meets a tag in MLflow finds what it says."""
-    recorder = (ROOT / "tasks" / "recording.py").read_text("utf-8")
+    files = (ROOT / "tasks" / name for name in ("recording.py", "projection.py"))
+    recorder = "".join(file.read_text("utf-8") for file in files)
     tags = set(re.findall(r'"(tutela\.[a-z_0-9]+)"', recorder))
     assert tags
     assert tags == set(re.findall(r"`(tutela\.[a-z_0-9]+)`", REPORT.read_text("utf-8")))

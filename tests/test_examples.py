@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from expectations.errors import SourceError
-from expectations.policy import ExampleData
+from expectations.locations import ExampleData
 from expectations.vocabulary import ConsentStatus, Purpose
 from tasks.sources import Part, Source, open_source
 from tasks.sources.examples import _PARTS, nhanes

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, assert_never
 
 from expectations.errors import UsageError
-from expectations.policy import CsvFile, ExampleData, Location, ParquetFiles, SqlTable
+from expectations.locations import CsvFile, ExampleData, Location, ParquetFiles, SqlTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +75,7 @@ def location_of(text: str) -> Location:
     """
     address, mark, table = text.rpartition("#")
     if "://" in address and mark and table:
-        return SqlTable(kind="sql", url=address, table=table)
+        return _sql_table(address, table)
     if "://" not in text:
         match Path(text).suffix.lower():
             case ".csv":
@@ -88,3 +88,14 @@ def location_of(text: str) -> Location:
         "the source is no .csv, .tsv or .parquet file (or glob of .parquet files) and no "
         "DATABASE-URL#table; name one of these"
     )
+
+
+def _sql_table(address: str, table: str) -> SqlTable:
+    from pydantic import ValidationError
+
+    try:
+        return SqlTable(kind="sql", url=address, table=table)
+    except ValidationError:
+        raise UsageError(
+            "the source's address holds a password; put it into the environment and write $NAME"
+        ) from None

@@ -18,8 +18,8 @@ def check_header(names: Sequence[str], place: str) -> tuple[str, ...]:
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise SourceError(
-            f"{place}: {len(repeated)} column names are there more than once ({_list(repeated)}), "
-            "so a name does not say which is meant; rename them in the source"
+            f"{place}: {len(repeated)} column names are there more than once, so a name does not "
+            "say which is meant; rename them, or write a header if the first row is none"
         )
     return tuple(names)
 
@@ -30,7 +30,7 @@ def pick_columns(asked: Iterable[str], held: Sequence[str], place: str) -> list[
     absent = [name for name in picked if name not in held]
     if absent:
         near = sorted({match for name in absent for match in get_close_matches(name, held, n=1)})
-        hint = f"did you mean {_list(near)}?" if near else f"it has {_list(held)}"
+        hint = f"did you mean {_list(near)}?" if near else f"it has {len(held)} others"
         raise SourceError(f"{place}: there is no column {_list(absent)}; {hint}")
     return picked
 

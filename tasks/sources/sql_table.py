@@ -25,7 +25,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, SourceError
-from expectations.policy import SqlTable
+from expectations.locations import SqlTable
 from tasks.sources.header import check_header, is_file, pick_columns
 from tasks.sources.naming import spell_values
 

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.policy import CsvFile
+from expectations.locations import CsvFile
 from tasks.sources.csv_file import CsvSource
 from tasks.sources.examples.consent_history import give_probability, make_events
 from tasks.sources.examples.identities import Identity, make_identities, pick, shuffle

@@ -1,0 +1,56 @@
+"""Where tables are: the declared places of people, of consent events and of objections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from expectations.treatments import Declaration, Term
+
+
+class ExampleData(Declaration):
+    """Data that comes with the project; what is made up in it is labelled so."""
+
+    kind: Literal["example"]
+    name: Literal["nhanes", "notes", "registry"]
+
+
+class CsvFile(Declaration):
+    """A file of separated values, read as text and converted by the declared types."""
+
+    kind: Literal["csv"]
+    path: Term
+    separator: str = Field(default=",", min_length=1, max_length=1)
+    encoding: Term = "utf-8"
+
+
+class ParquetFiles(Declaration):
+    """One Parquet file, or all that match a glob."""
+
+    kind: Literal["parquet"]
+    path: Term
+
+
+class SqlTable(Declaration):
+    """A table or view of any database that SQLAlchemy reaches."""
+
+    kind: Literal["sql"]
+    url: Term
+    """The database's address; `$NAME` in it is taken from the environment, so that no password
+    stands in a policy."""
+    table: Term
+
+    @field_validator("url")
+    @classmethod
+    def _password_stands_elsewhere(cls, url: str) -> str:
+        password = urlsplit(url).password
+        if password and not password.startswith("$"):
+            raise ValueError(
+                "a password stands in the address; put it into the environment and write $NAME"
+            )
+        return url
+
+
+Location = Annotated[ExampleData | CsvFile | ParquetFiles | SqlTable, Field(discriminator="kind")]
