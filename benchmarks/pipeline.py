@@ -66,7 +66,7 @@ retention_days: 1
 CATEGORIES = 8
 NUMBERS = 10
 IMPORTS = (
-    *("duckdb", "great_expectations", "narwhals", "pandas", "pyarrow.dataset"),
+    *("great_expectations", "narwhals", "pandas", "pyarrow.dataset"),
     *("expectations.suites", "expectations.k_anonymous", "expectations.expressions"),
     *("ledgers.database", "ledgers.encrypted_parquet", "tasks.anonymization.generalize"),
 )

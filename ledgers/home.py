@@ -7,16 +7,13 @@ project's root. Importing this module loads neither cryptography nor a database.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.errors import HomeError
-from ledgers.private_files import disk_failure, exposure, sync_folder, write_private
+from ledgers.private_files import disk_failure, exposure, locked, sync_folder, write_private
 from ledgers.settings import TEMPLATE, Settings, read_settings
 
 FOLDERS = ("vault", "keys", "incidents", "mlflow", "prefect", "reports", "releases", "outbox")
@@ -58,7 +55,7 @@ class Home:
         path = home_path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(path.parent):
+            with locked(path.parent):
                 if not _is_absent(path):
                     return _reopened(path, passphrase)
                 _build(path, passphrase)
@@ -174,14 +171,3 @@ def _build(path: Path, passphrase: str | None) -> None:
         shutil.rmtree(making, ignore_errors=True)
         raise
     sync_folder(path.parent)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`; the system lets it go when the process ends, however it ends."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,12 +8,14 @@ people used wait with it, so that consent can be asked for once more if serving 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyarrow.csv import write_csv
 
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal
@@ -28,6 +30,7 @@ from tasks.run import Desk
 from tasks.sources.naming import spell
 from tasks.step import Opened, step
 
+MISSING: Final = "missing"
 PEOPLE: Final = "-people"
 """Where the people wait, beside the outlets; no outlet's name begins so."""
 
@@ -49,16 +52,19 @@ def refuse_withdrawn(
 
 
 def table_content(table: pa.Table) -> bytes:
-    """Write a table's released columns as CSV, in an order that tells nothing of the source's.
+    """Write a table's released columns as CSV (RFC 4180), every value in quotes.
 
-    Rows are sorted by their values: the source's order could name its people.
+    Rows are sorted by their values, since the source's order could name its people.
     """
     released = table.drop_columns([RECORD, TEST])
-    texts = {name: spell(released.column(name)) for name in released.column_names}
-    frame = pa.table(texts).to_pandas().astype("str")
-    ordered = frame.sort_values(list(frame.columns), kind="stable")
-    text: str = ordered.to_csv(index=False, na_rep="missing")
-    return text.encode()
+    texts = {
+        name: pc.fill_null(spell(released.column(name)), MISSING) for name in released.column_names
+    }
+    by_values = [(name, "ascending") for name in texts]
+    ordered = pa.table(texts).take(pc.sort_indices(pa.table(texts), sort_keys=by_values))
+    content = BytesIO()
+    write_csv(ordered, content)
+    return content.getvalue()
 
 
 @step("Ask for consent again", gives=Approved)

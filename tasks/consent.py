@@ -86,8 +86,8 @@ def read_events(table: pa.Table, now: datetime, place: str) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "person": texts(table, "person", place),
-            "purpose": texts(table, "purpose", place).astype("category"),
-            "status": texts(table, "status", place).astype("category"),
+            "purpose": words(table, "purpose", place),
+            "status": words(table, "status", place),
         }
     )
     problems = list(word_problems(frame))
@@ -110,6 +110,16 @@ def texts(table: pa.Table, name: str, place: str) -> pd.Series[str]:
     found = canonical(table.column(name), f"{place}: the column '{name}'")
     series: pd.Series[str] = found.to_pandas()
     return series.astype("str")
+
+
+def words(table: pa.Table, name: str, place: str) -> pd.Series[str]:
+    """Give a column of few different words, as categories."""
+    encoded = pc.dictionary_encode(table.column(name)).combine_chunks()
+    known = canonical(pa.chunked_array([encoded.dictionary]), f"{place}: the column '{name}'")
+    series: pd.Series[str] = pa.DictionaryArray.from_arrays(
+        encoded.indices, known.combine_chunks()
+    ).to_pandas()
+    return series
 
 
 def moments(

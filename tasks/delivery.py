@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.outbox import Outbox
-from ledgers.private_files import write_private
+from ledgers.private_files import locked, write_private
 from ledgers.stages import Approved, Recorded
 from ledgers.vault import Vault
 from tasks.airlock import run_inside
@@ -67,7 +68,7 @@ class DecidedRun:
 
     @property
     def mlflow_run(self) -> str | None:
-        """The id of the MLflow run that shows it, once MLflow has taken it."""
+        """The id of the MLflow run that shows it, once all is handed over."""
         found = [e.body for e in self.entries if e.kind == "mlflow"]
         return str(found[-1]["run_id"]) if found and isinstance(found[-1], dict) else None
 
@@ -106,7 +107,6 @@ def hand_over(run: DecidedRun) -> None:
     goods, outlets = run.goods(), run.file.policy.outlets
     models = {name: goods[name] for name in goods if isinstance(outlets[name], ModelOutlet)}
     recorded = record_run(run.home, run.record, run.file, run.entries, models)
-    run.note("record", "mlflow", "run", links_body(recorded))
     for name in goods.keys() - models.keys():
         place = run.home.releases / run.record.run_id
         place.mkdir(mode=0o700, exist_ok=True)
@@ -116,6 +116,15 @@ def hand_over(run: DecidedRun) -> None:
             "sha256": hashlib.sha256(goods[name]).hexdigest(),
         }
         run.note("record", "release", name, body)
+    # Last, so that a run with this note has handed over everything.
+    run.note("record", "mlflow", "run", links_body(recorded))
+
+
+def take_back(run: DecidedRun) -> None:
+    """Remove the tables of a run that was killed while it handed over, and is refused since."""
+    place = run.home.releases / run.record.run_id
+    if place.exists():
+        shutil.rmtree(place)
 
 
 def write_report(run: DecidedRun) -> Path:
@@ -152,24 +161,28 @@ class Completed(NamedTuple):
 def complete_runs(home: Home, keys: Keys) -> list[Completed]:
     """Finish what earlier processes left: sweep dead runs, close them, serve pending recipients.
 
-    A run that still cannot be completed stays as it is, and is said to.
+    A run that still cannot be completed stays as it is, and is said to. One process at a time
+    does this: two would register a model twice.
     """
-    vault = Vault(home.vault, keys)
-    swept, alive = vault.sweep(), vault.living()
-    ledger = EvidenceLedger(open_database(home), keys)
-    left = [
-        decided_run(home, keys, ledger, record)
-        for record in ledger.runs()
-        if record.verdict in {None, "pending"} and record.run_id not in alive
-    ]
+    ledger, vault = EvidenceLedger(open_database(home), keys), Vault(home.vault, keys)
     removed = "; its encrypted folder was removed"
-    return [
-        Completed(
-            complete(run) + removed * (run.record.run_id in swept),
-            run.flow_run if run.record.verdict is None else None,
-        )
-        for run in left
-    ]
+    with locked(home.outbox):
+        # Begun before the living are counted, and still open after it: a run that begins or ends
+        # in order meanwhile is no killed one.
+        begun = {record.run_id for record in ledger.runs()}
+        swept, alive = vault.sweep(), vault.living()
+        left = [
+            decided_run(home, keys, ledger, record)
+            for record in ledger.runs()
+            if record.verdict in {None, "pending"} and record.run_id in begun - alive
+        ]
+        return [
+            Completed(
+                complete(run) + removed * (run.record.run_id in swept),
+                run.flow_run if run.record.verdict is None else None,
+            )
+            for run in left
+        ]
 
 
 def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
@@ -197,6 +210,7 @@ def complete(run: DecidedRun) -> str:
     try:
         run_inside("complete", lambda: finish(run), run.keys.seal_incident)
     except Refusal as refusal:
+        take_back(run)
         run.note(
             "run", "decision", Verdict.REFUSED, {"reason": str(refusal), "check": refusal.check}
         )
@@ -208,10 +222,14 @@ def complete(run: DecidedRun) -> str:
 
 
 def finish(run: DecidedRun) -> None:
-    """Ask for consent again, which reads people, hand over and report; call it in the airlock."""
-    if run.decision == Verdict.PASSED:
-        ask_again(run)
-    hand_over(run)
+    """Ask for consent again, which reads people, hand over and report; call it in the airlock.
+
+    What was all handed over before the process ended is not asked about: it has left.
+    """
+    if run.mlflow_run is None:
+        if run.decision == Verdict.PASSED:
+            ask_again(run)
+        hand_over(run)
     write_report(run)
 
 

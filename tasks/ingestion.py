@@ -45,7 +45,7 @@ def canonical(people: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
         # Not by pyarrow, whose utf8_normalize decomposes whatever form it is asked for (25.0).
         composed = [name and unicodedata.normalize("NFC", name) for name in names.to_pylist()]
         names = pa.chunked_array([pa.array(composed, pa.large_string())])
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(names)), 0)
+    blank = pc.or_(pc.equal(names, ""), pc.utf8_is_space(names))
     return pc.if_else(blank, None, names)
 
 

@@ -7,6 +7,7 @@ row or profile goes there, only published counts, measures, digests and the appr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +75,7 @@ def record_run(
 
 
 def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
-    """Put texts beside a recorded run as artifacts, and end it; `files` maps names to texts."""
+    """Put texts beside a recorded run as artifacts; `files` maps names to texts."""
     client = _client(home)
     for name, text in files.items():
         client.log_text(mlflow_run, text, name)
@@ -131,7 +132,10 @@ def make_store(home: Home) -> None:
     made = SqlAlchemyStore(address, artifacts)  # type: ignore[no-untyped-call]  # MLflow's own
     made.engine.dispose()
     making.chmod(0o600)
-    making.rename(store)
+    # Not renamed: of two processes that make it, the second must not replace what the first uses.
+    with contextlib.suppress(FileExistsError):
+        store.hardlink_to(making)
+    making.unlink()
 
 
 def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:

@@ -36,7 +36,9 @@ def test_a_released_table_is_plain_text() -> None:
         whole=pa.array([7, None], pa.int64()),
         half=pa.array([0.5, 65.0]),
     )
-    assert table_content(made).decode() == "word,whole,half\nb,7,0.5\nmissing,missing,65\n"
+    assert table_content(made).decode() == (
+        '"word","whole","half"\n"b","7","0.5"\n"missing","missing","65"\n'
+    )
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.none() | st.integers(0, 3))), st.randoms())
@@ -89,7 +91,7 @@ def test_an_outlet_may_be_called_people(home: Home, folder: Folder) -> None:
         confirm_consent(selected)
         outbox = Outbox(home, run.keys)
         waiting = {name: outbox.take(name) for name in outbox.pending()}
-    assert waiting.pop(f"{run.id}-people").startswith(b"age\n")
+    assert waiting.pop(f"{run.id}-people").startswith(b'"age"\n')
     assert [len(content) for content in waiting.values()] == [58 * 8]
 
 

@@ -1,7 +1,6 @@
 """One Parquet file, or all that match a glob, read by column and filtered while they are read.
 
-A file's footer keeps the smallest and largest value of each column; they are used to pass over
-groups of rows and never given out. Files are taken in the order of their names.
+Files are taken in the order of their names.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +23,9 @@ from tasks.sources.naming import spell_values
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
+
+BATCH: Final = 1 << 18
+"""Rows read at a time, before those that were not asked for are dropped."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class ParquetSource:
         picked = pick_columns(columns, self.columns(), self.location.path)
         try:
             data = ds.dataset(self._files, schema=self._schema, format="parquet")
-            return data.to_table(columns=picked, filter=self._filter(where))
+            return self._kept(data, picked, where) if where else data.to_table(columns=picked)
         except OSError as error:
             raise explain_unreadable(error, self.location.path, self._files[0]) from None
         except pa.ArrowException:
@@ -90,9 +92,15 @@ class ParquetSource:
                 "write it anew"
             ) from None
 
-    def _filter(self, where: tuple[str, pa.Array] | None) -> ds.Expression | None:
-        if where is None:
-            return None
+    def _kept(self, data: ds.Dataset, picked: list[str], where: tuple[str, pa.Array]) -> pa.Table:
+        """Find the rows that `where` picks, then read in batches and drop the others at once."""
         (column,) = pick_columns([where[0]], self.columns(), self.location.path)
         values = spell_values(where[1], self._schema.field(column).type)
-        return pc.field(column).cast(values.type).isin(values)
+        names = data.to_table(columns=[column]).column(column).cast(values.type)
+        wanted = pc.is_in(names, value_set=values)
+        kept, start = [], 0
+        for batch in data.to_batches(columns=picked, batch_size=BATCH):
+            kept.append(batch.filter(wanted.slice(start, len(batch)).combine_chunks()))
+            start += len(batch)
+        schema = pa.schema([self._schema.field(name) for name in picked])
+        return pa.Table.from_batches(kept, schema)
