@@ -46,7 +46,7 @@ class Progress:
             return
         start = "\r\x1b[K" if self._live else ""
         mark = "✓" if event == "finished" else "✗"
-        self._write(f"{start}  {mark} {title:<34}{seconds:6.1f} s", end="\n")
+        self._write(f"{start}  {mark} {title:<40}{seconds:6.1f} s", end="\n")
 
     def _write(self, text: str, end: str) -> None:
         self._out.write(text + end)

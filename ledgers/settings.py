@@ -10,6 +10,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from expectations.errors import HomeError
 
@@ -30,6 +31,12 @@ class Settings:
     prefect_api_url: str | None = None
     database_url: str | None = field(default=None, repr=False)  # it may hold a password
     disclosure_threshold: int = 10
+
+
+def without_login(address: str) -> str:
+    """Give an address without the name and password that it may carry."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def read_settings(file: Path) -> Settings:

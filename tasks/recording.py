@@ -22,6 +22,7 @@ from expectations.treatments import public_labels
 from expectations.vocabulary import Use, Verdict
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home import Home
+from ledgers.settings import without_login
 from tasks.projection import metrics, promises, run_tags
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def record_run(
     try:
         return _record(home, record, file, entries, models)
     except (MlflowException, OSError, sa.exc.SQLAlchemyError) as error:
-        where = home.settings.mlflow_tracking_uri or home.mlflow
+        where = without_login(home.settings.mlflow_tracking_uri or str(home.mlflow))
         raise ServiceError(
             f"MLflow at {where} did not take the run ({type(error).__name__}); start it or correct "
             "MLFLOW_TRACKING_URI: the next tutela command completes the run"
@@ -104,6 +105,8 @@ def _record(
         outlet: _register(client, home, run, file.policy, outlet, content, tags)
         for outlet, content in models.items()
     }
+    if decision.name != Verdict.PASSED:
+        _withdraw(client, run)
     status = "FAILED" if decision.name == Verdict.FAILED else "FINISHED"
     client.set_terminated(run.info.run_id, status)
     return Recorded(run.info.run_id, run.info.experiment_id, _page(home, run), versions)
@@ -215,6 +218,15 @@ def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     return str(version)
 
 
+def _withdraw(client: MlflowClient, run: Run) -> None:
+    """Delete what a process registered before it was killed, when the run is refused since.
+
+    The model's files stay in MLflow's store until its operator runs `mlflow gc`.
+    """
+    for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+        client.delete_model_version(version.name, str(version.version))
+
+
 def declare_signature(policy: Policy) -> ModelSignature:
     """Declare the model's inputs from the policy: treated columns, words or numbers."""
     from mlflow.models import ModelSignature
@@ -240,7 +252,7 @@ def requirements() -> list[str]:
 
 def _page(home: Home, run: Run) -> str | None:
     """Give the address of the run's page; the home's own store is opened by `tutela mlflow`."""
-    uri = home.settings.mlflow_tracking_uri or OWN_PAGES
+    uri = without_login(home.settings.mlflow_tracking_uri or OWN_PAGES)
     if not uri.startswith("http"):
         return None
     return f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

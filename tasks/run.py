@@ -24,6 +24,7 @@ from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, read_policy
 from expectations.vocabulary import Verdict
 from ledgers.home import Home
+from ledgers.settings import without_login
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON, EvidenceLedger
@@ -203,7 +204,7 @@ def prefect_flow_run() -> dict[str, JSON] | None:
     context = module.FlowRunContext.get() if module else None
     if context is None or context.flow_run is None:
         return None
-    api = os.environ.get("PREFECT_API_URL", "")
+    api = without_login(os.environ.get("PREFECT_API_URL", ""))
     page = f"{api.removesuffix('/api')}/runs/flow-run/{context.flow_run.id}" if api else None
     return {"id": str(context.flow_run.id), "url": page}
 

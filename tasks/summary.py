@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final, cast
-from urllib.parse import urlsplit, urlunsplit
 
 from expectations.checks import Check
 from expectations.outlets import ModelOutlet, Outlet, claim, limits
@@ -18,6 +17,7 @@ from expectations.policy import Column, Policy
 from expectations.treatments import describe
 from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
+from ledgers.settings import without_login
 from tasks.findings import Found, adapt, read, read_text
 from tasks.published import (
     Audit,
@@ -250,7 +250,5 @@ def _list_links(found: Found) -> Iterator[Link]:
 
 def _make_address(url: JSON) -> str | None:
     """Give a web address without the name and password that it may carry; None for any other."""
-    parts = urlsplit(read_text(url) or "")
-    if parts.scheme not in ("http", "https"):
-        return None
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    address = read_text(url) or ""
+    return without_login(address) if address.startswith(("http://", "https://")) else None

@@ -262,6 +262,18 @@ def test_free_text_is_reduced_by_the_rows_own_identifiers(home: Home, folder: Fo
     assert "name" not in table.column_names
 
 
+def test_where_no_identifier_is_known_no_check_passes(home: Home, folder: Folder) -> None:
+    """A search for nothing finds nothing, so it is no check."""
+    assert home.vault.is_dir()
+    for person in folder.people:
+        person["note"] = f"seen; {person['name']} was well"
+    alone = NOTES[1].replace(", known: [name]", "")
+    alone = alone[: alone.index("  name:")] + "derived:\n"
+    with opened(folder.write((NOTES[0], alone), RELEASED)) as run:
+        deidentify(select_population(collect(filter_consent(read_roster()))))
+        assert [e.name for e in run.ledger.entries(run.id) if e.kind == "check"] == []
+
+
 def test_text_without_known_columns_is_reduced_as_well() -> None:
     """Then only what Presidio recognizes goes; the rows are marked by what still stands."""
     alone = parse_policy(small_policy(NOTES, RELEASED))

@@ -138,8 +138,8 @@ def test_what_cannot_be_reduced_is_refused(arguments: dict[str, object], error: 
 
 
 def test_a_text_too_long_for_the_model_is_counted_not_quoted() -> None:
-    """The refusal says how many texts are too long."""
-    with pytest.raises(SourceError, match=r"^1 text\(s\) exceed 1,000,000"):
+    """The refusal says how many texts are too long, and hides a small number."""
+    with pytest.raises(SourceError, match=r"^fewer than 10 texts exceed 1,000,000"):
         reduce_texts(["x" * 1_000_001])
 
 

@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import category, normalize
 
+from expectations.disclosure import roughly
 from expectations.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def reduce_texts(
     distinct = list(dict.fromkeys(text for text in texts if isinstance(text, str)))
     longest = _model().max_length
     if too_long := sum(len(text) > longest for text in distinct):
-        raise SourceError(f"{too_long} text(s) exceed {longest:,} characters; split or drop them")
+        found_long = roughly(too_long)
+        raise SourceError(f"{found_long} texts exceed {longest:,} characters; split or drop them")
     found = dict(zip(distinct, find_identifiers(distinct, wanted), strict=True))
     own = known if known is not None else [()] * len(texts)
     return [
