@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+import re
+from typing import Annotated, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator
 
 from expectations.treatments import Declaration, Term
+
+_SECRET: Final = re.compile(r"(?:password|passwd|pwd)\s*=\s*(?!\$)[^&;\s]", re.IGNORECASE)
+"""A password among an address's parameters, as ODBC and some drivers take it."""
 
 
 class ExampleData(Declaration):
@@ -46,7 +50,7 @@ class SqlTable(Declaration):
     @classmethod
     def _password_stands_elsewhere(cls, url: str) -> str:
         password = urlsplit(url).password
-        if password and not password.startswith("$"):
+        if (password and not password.startswith("$")) or _SECRET.search(unquote(url)):
             raise ValueError(
                 "a password stands in the address; put it into the environment and write $NAME"
             )

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from expectations.disclosure import Disclosure
-from expectations.errors import Refusal, ServiceError, TutelaError
+from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
 from expectations.outlets import ModelOutlet
 from expectations.policy_file import PolicyFile, parse_policy
 from expectations.vocabulary import Verdict
@@ -172,17 +172,25 @@ def complete_runs(home: Home, keys: Keys) -> list[Completed]:
         begun = {record.run_id for record in ledger.runs()}
         swept, alive = vault.sweep(), vault.living()
         left = [
-            decided_run(home, keys, ledger, record)
+            record
             for record in ledger.runs()
             if record.verdict in {None, "pending"} and record.run_id in begun - alive
         ]
-        return [
-            Completed(
-                complete(run) + removed * (run.record.run_id in swept),
-                run.flow_run if run.record.verdict is None else None,
-            )
-            for run in left
-        ]
+        completed = [complete_record(home, keys, ledger, record) for record in left]
+    return [
+        done._replace(said=done.said + removed * (record.run_id in swept))
+        for record, done in zip(left, completed, strict=True)
+    ]
+
+
+def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> Completed:
+    """Finish the run of one record; one whose policy a newer grammar refuses stays as it is."""
+    try:
+        run = decided_run(home, keys, ledger, record)
+    except PolicyError:
+        reason = "this version cannot read its policy: use the one that began it"
+        return Completed(f"run {record.run_id} is still pending: {reason}", None)
+    return Completed(complete(run), run.flow_run if record.verdict is None else None)
 
 
 def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:

@@ -119,5 +119,15 @@ def test_a_password_in_mlflows_address_is_not_told(
         raise OSError
 
     monkeypatch.setattr(recording, "_record", away)
-    with pytest.raises(ServiceError, match="MLflow at http://mlflow.example:5000 did not"):
+    with pytest.raises(ServiceError, match=r"MLflow at http://mlflow.example:5000 did not"):
         recording.record_run(named, *([None] * 4))  # type: ignore[arg-type]  # none is looked at
+
+
+def test_a_run_whose_policy_is_no_longer_read_stays_and_stops_nobody(home: Home) -> None:
+    """A newer grammar may refuse an old policy; the next command says so and goes on."""
+    keys = Keys.open(home)
+    ledger = EvidenceLedger(open_database(home), keys)
+    ledger.begin("run-old", "small", {"policy_text": "tutela: 0\n"})
+    (done,) = complete_runs(home, keys)
+    assert done.said.startswith("run run-old is still pending: this version cannot read its policy")
+    assert verdicts(home) == [None]

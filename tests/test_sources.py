@@ -377,6 +377,21 @@ def test_a_database_that_is_away_is_a_service_error(
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mssql://host/db?password=pw",
+        "mssql://?odbc_connect=UID%3Dme%3BPWD%3Dpw",
+        "pg://me:pw@host/db",
+    ],
+    ids=["parameter", "odbc", "login"],
+)
+def test_an_address_holds_no_password(address: str) -> None:
+    """It goes into the record with the policy, so the password stands in the environment."""
+    with pytest.raises(UsageError, match="holds a password"):
+        location_of(f"{address}#people")
+
+
 def test_a_password_from_the_environment_may_hold_any_character(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

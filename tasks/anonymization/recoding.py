@@ -239,15 +239,15 @@ def _unreachable(
 ) -> str:
     """Say why no plan exists: each pinned column, and what leaving it out would give."""
     pinned = [at for at, hierarchy in enumerate(hierarchies) if hierarchy.depth == 1]
-    effects = []
+    effects, people = [], int(tuples.people.sum())
     for out in pinned:
         others = [tuples.codes[at] for at in pinned if at != out]
         group = pd.factorize(combine(others))[0] if others else np.zeros_like(tuples.people)
         rare = (np.bincount(group, tuples.people) < k)[group]
-        share = tuples.people[rare].sum() / tuples.people.sum()
-        effects.append(f"without '{hierarchies[out].column}' {_percent(share)}")
+        share = tuples.people[rare].sum() / people
+        effects.append(f"without '{hierarchies[out].column}' up to {_bound(share, people)}")
     return (
-        f"{_percent(shares[0])} of the people cannot be in a class of {k}, "
+        f"up to {_bound(shares[0], people)} of the people cannot be in a class of {k}, "
         f"at most {_percent(shares[1])} may be left out; "
         + (
             f"leave out or coarsen a column that is never generalized ({', '.join(effects)})"
@@ -255,6 +255,13 @@ def _unreachable(
             else f"there are fewer than {k} people in all; lower k, or widen the population"
         )
     )
+
+
+def _bound(share: float, people: int) -> str:
+    """Round up to steps of ten people or more: the exact share of a known table is a count."""
+    step = math.ceil(1e4 / people)
+    steps = max(1, math.ceil(round(1e3 * share, 9) / step))
+    return _percent(min(1.0, steps * step / 1e3))
 
 
 def _percent(share: float) -> str:

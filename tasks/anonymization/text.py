@@ -125,8 +125,7 @@ def reduce_texts(
     distinct = list(dict.fromkeys(text for text in texts if isinstance(text, str)))
     longest = _model().max_length
     if too_long := sum(len(text) > longest for text in distinct):
-        found_long = roughly(too_long)
-        raise SourceError(f"{found_long} texts exceed {longest:,} characters; split or drop them")
+        raise SourceError(f"{roughly(too_long)} texts exceed {longest:,} characters; split them")
     found = dict(zip(distinct, find_identifiers(distinct, wanted), strict=True))
     own = known if known is not None else [()] * len(texts)
     return [
