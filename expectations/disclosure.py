@@ -11,6 +11,7 @@ great many different cells that hold that person.
 from __future__ import annotations
 
 import hmac
+import math
 from dataclasses import dataclass, field
 
 SPREAD = 3
@@ -50,6 +51,17 @@ def roughly(number: int, threshold: int = 10) -> str:
         return f"fewer than {threshold}"
     step = 10 ** max(0, len(str(number)) - 2)
     return f"about {round(number / step) * step:,}"
+
+
+def bound_share(share: float, people: int, threshold: int = 10) -> float:
+    """Give a bound that a share of people does not exceed, in steps of `threshold` people.
+
+    The exact share would be an exact count of people, and a share of zero tells that of nobody.
+    """
+    step = math.ceil(1e3 * threshold / people)
+    # Rounded, so that a share of whole steps is not pushed over by the last bit of a float.
+    steps = max(1, math.ceil(round(1e3 * share, 9) / step))
+    return min(1000, steps * step) / 1e3
 
 
 @dataclass(frozen=True, slots=True)

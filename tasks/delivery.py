@@ -141,12 +141,12 @@ def write_report(run: DecidedRun) -> Path:
 
 def close(run: DecidedRun) -> None:
     """Close the record of a run that is handed over; one that MLflow did not take stays pending."""
-    if run.mlflow_run is None:
+    decision, handed_over = run.decision, run.mlflow_run is not None
+    for name in run.waiting().values() if handed_over or decision != Verdict.PASSED else ():
+        run.outbox.remove(name)
+    if not handed_over:
         run.ledger.close(run.record.run_id, "pending")
         return
-    for name in run.waiting().values():
-        run.outbox.remove(name)
-    decision = run.decision
     assert decision in {"passed", "refused", "failed"}
     run.ledger.close(run.record.run_id, decision)  # type: ignore[arg-type]  # narrowed above
 

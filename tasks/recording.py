@@ -11,6 +11,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -62,24 +63,32 @@ def record_run(
     models: Mapping[str, bytes],
 ) -> Recorded:
     """Show a decided run in MLflow, its models registered; ServiceError when MLflow is away."""
+    with _answering(home):
+        return _record(home, record, file, entries, models)
+
+
+def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
+    """Put texts beside a recorded run as artifacts; ServiceError when MLflow is away."""
+    with _answering(home):
+        client = _client(home)
+        for name, text in files.items():
+            client.log_text(mlflow_run, text, name)
+
+
+@contextmanager
+def _answering(home: Home) -> Iterator[None]:
+    """Say of whatever MLflow, its server or its disk raise that MLflow did not take the run."""
     import sqlalchemy as sa
     from mlflow.exceptions import MlflowException
 
     try:
-        return _record(home, record, file, entries, models)
+        yield
     except (MlflowException, OSError, sa.exc.SQLAlchemyError) as error:
         where = without_login(home.settings.mlflow_tracking_uri or str(home.mlflow))
         raise ServiceError(
             f"MLflow at {where} did not take the run ({type(error).__name__}); start it or correct "
             "MLFLOW_TRACKING_URI: the next tutela command completes the run"
         ) from None
-
-
-def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
-    """Put texts beside a recorded run as artifacts; `files` maps names to texts."""
-    client = _client(home)
-    for name, text in files.items():
-        client.log_text(mlflow_run, text, name)
 
 
 def _record(
@@ -187,17 +196,25 @@ def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     content: bytes,
     tags: Mapping[str, str],
 ) -> str:
-    """Save the approved model into its MLflow run and register a version of it, once."""
+    """Register a version of the approved model, once, with its claim and its run's tags."""
+    name = f"{policy.name}.{outlet}"
+    found = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+    version = next((one.version for one in found if one.name == name), None)
+    if version is None:
+        version = _save(home, run, policy, outlet, content)
+    client.update_model_version(name, str(version), claim(policy.outlets[outlet]))
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, str(version), tag, value)
+    return str(version)
+
+
+def _save(home: Home, run: Run, policy: Policy, outlet: str, content: bytes) -> str:
+    """Save a model by skops into its MLflow run and give the version it is registered as."""
     import mlflow
     import skops.io
 
     from tasks.training.train import load_model
 
-    name = f"{policy.name}.{outlet}"
-    found = client.search_model_versions(f"run_id = '{run.info.run_id}'")
-    for version in found:
-        if version.name == name:
-            return str(version.version)
     mlflow.set_tracking_uri(tracking_uri(home))
     mlflow.set_experiment(experiment_id=run.info.experiment_id)
     with mlflow.start_run(run_id=run.info.run_id):
@@ -209,13 +226,9 @@ def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
             signature=declare_signature(policy),
             pip_requirements=requirements(),
             pyfunc_predict_fn="predict_proba",
-            registered_model_name=name,
+            registered_model_name=f"{policy.name}.{outlet}",
         )
-    version = logged.registered_model_version
-    client.update_model_version(name, str(version), claim(policy.outlets[outlet]))
-    for tag, value in tags.items():
-        client.set_model_version_tag(name, str(version), tag, value)
-    return str(version)
+    return str(logged.registered_model_version)
 
 
 def _withdraw(client: MlflowClient, run: Run) -> None:

@@ -9,7 +9,7 @@ from conftest import Folder, counts, opened, small_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.disclosure import Count
+from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
@@ -17,7 +17,6 @@ from ledgers.home import Home
 from ledgers.stages import Generalized
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import (
-    bound_share,
     count_classes,
     declare_hierarchy,
     generalize,

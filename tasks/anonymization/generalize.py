@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from expectations.disclosure import Count
+from expectations.disclosure import Count, bound_share
 from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.treatments import has_order, public_labels
@@ -92,17 +92,6 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     note_measures(desk, outlet, recoded, len(frame))
     note_people(desk, outlet, frame, recoded.frame)
     return pa.Table.from_pandas(recoded.frame, preserve_index=False)
-
-
-def bound_share(share: float, people: int, threshold: int) -> float:
-    """Give a bound that a share of people does not exceed, in steps of `threshold` people.
-
-    The exact share would be an exact count of people, and a share of zero tells that of nobody.
-    """
-    step = math.ceil(1e3 * threshold / people)
-    # Rounded, so that a share of whole steps is not pushed over by the last bit of a float.
-    steps = max(1, math.ceil(round(1e3 * share, 9) / step))
-    return min(1000, steps * step) / 1e3
 
 
 def note_measures(desk: Desk, outlet: str, recoded: Recoded, people: int) -> None:

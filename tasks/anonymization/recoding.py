@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
 from tasks.anonymization.cover import LEFT, Classes, Codes, Tuples, Vector, combine, rescue, search
 from tasks.anonymization.hierarchies import Hierarchy, label_of, read_all
@@ -245,9 +246,11 @@ def _unreachable(
         group = pd.factorize(combine(others))[0] if others else np.zeros_like(tuples.people)
         rare = (np.bincount(group, tuples.people) < k)[group]
         share = tuples.people[rare].sum() / people
-        effects.append(f"without '{hierarchies[out].column}' up to {_bound(share, people)}")
+        bound = _percent(bound_share(share, people))
+        effects.append(f"without '{hierarchies[out].column}' up to {bound}")
     return (
-        f"up to {_bound(shares[0], people)} of the people cannot be in a class of {k}, "
+        f"up to {_percent(bound_share(shares[0], people))} of the people cannot be in a class "
+        f"of {k}, "
         f"at most {_percent(shares[1])} may be left out; "
         + (
             f"leave out or coarsen a column that is never generalized ({', '.join(effects)})"
@@ -255,13 +258,6 @@ def _unreachable(
             else f"there are fewer than {k} people in all; lower k, or widen the population"
         )
     )
-
-
-def _bound(share: float, people: int) -> str:
-    """Round up to steps of ten people or more: the exact share of a known table is a count."""
-    step = math.ceil(1e4 / people)
-    steps = max(1, math.ceil(round(1e3 * share, 9) / step))
-    return _percent(min(1.0, steps * step / 1e3))
 
 
 def _percent(share: float) -> str:

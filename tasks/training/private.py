@@ -130,7 +130,9 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         velocity = np.zeros_like(weights)
         path = []
         for _ in range(self.steps):
-            exact = clip_gradients(rows, _sigmoid(rows @ weights) - targets, self.clip_norm).sum(0)
+            # Not by BLAS, whose result for one row may depend on which others are there.
+            logits = np.einsum("ij,j->i", rows, weights)
+            exact = clip_gradients(rows, _sigmoid(logits) - targets, self.clip_norm).sum(0)
             gradient = add_noise(exact, multiplier * self.clip_norm) / people
             velocity = MOMENTUM * velocity + gradient
             weights = weights - LEARNING_RATE * velocity
