@@ -84,7 +84,15 @@ def served(home: Home, tell: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     finally:
+        drain_logs()
         leave_server(home)
+
+
+def drain_logs() -> None:
+    """Let Prefect send what it has yet to log, before the server may end."""
+    from prefect.logging.handlers import APILogHandler
+
+    APILogHandler().flush()
 
 
 def finish_leftovers(home: Home, keys: Keys) -> list[str]:

@@ -132,9 +132,14 @@ def serve(home: Path) -> int:
         fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
+    # The port of last time, where it is free, so that links to this home's pages stay good.
+    last = 4200
+    with contextlib.suppress(ValueError, KeyError):
+        last = int(json.loads(os.read(note, 1000))["port"])
     os.ftruncate(note, 0)
+    os.lseek(note, 0, os.SEEK_SET)
     os.ftruncate(sys.stdout.fileno(), 0)
-    bound = listen(4200)
+    bound = listen(last)
     found = Note(os.getpid(), bound.getsockname()[1])
     os.write(note, json.dumps(found._asdict()).encode())
     # By default any page open in a browser here may read the server and start a flow.

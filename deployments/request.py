@@ -12,7 +12,7 @@ from typing import assert_never
 from expectations.errors import PolicyError, SourceError
 from expectations.locations import Location
 from expectations.policy import ConsentColumn, ConsentLedger, OptOutList, OtherBasis, Policy
-from expectations.policy_file import PolicyFile, read_policy
+from expectations.policy_file import PolicyFile, locate, read_policy
 from tasks.ingestion import missing_columns, people_source
 from tasks.sources import location_of, open_source
 
@@ -43,7 +43,7 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
     there = people_source(file).columns()
     problems = missing_columns(file.policy, there)
     if problems:
-        raise PolicyError(str(file.path), problems)
+        raise PolicyError(str(file.path), locate(file, problems))
     match file.policy.basis:
         case ConsentLedger(events=places):
             for place in places:

@@ -21,7 +21,7 @@ WIDTH: Final = 80
 WORDS: Final = {
     "passed": "Passed: every promise was checked and held.",
     "refused": "Refused: a check said no, so nothing left.",
-    "failed": "Failed: something broke, so nothing left.",
+    "failed": "Failed: it could not be carried through, so nothing left.",
     "pending": "Pending: all was decided, and MLflow has yet to take it.",
     "unfinished": "Unfinished: the run is under way.",
 }
@@ -78,6 +78,7 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
         yield ""
         people = figure_lines("People", (*summary.people, *summary.split))
         yield from beside(people, figure_lines("Left out", summary.excluded))
+        yield "Counts of people are moved by up to 3, or hidden; parts need not add up."
     for outlet in summary.outlets:
         yield from outlet_lines(outlet)
     yield from check_line(summary)

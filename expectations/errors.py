@@ -53,8 +53,9 @@ class Problem:
     line: int = 0
 
     def render(self, file: str) -> str:
-        """Give the problem as `file:line: path: what; fix`."""
-        return f"{file}:{self.line}: {self.path}: {self.what}; {self.fix}"
+        """Give the problem as `file:line: path: what; fix`, without a line where none is known."""
+        place = f"{file}:{self.line}" if self.line else file
+        return f"{place}: {self.path}: {self.what}; {self.fix}"
 
 
 class PolicyError(TutelaError):

@@ -10,8 +10,8 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ import yaml
 
 from expectations.coherence import find_problems
 from expectations.errors import PolicyError, Problem
-from expectations.plain_yaml import Location, Plain, line_of, read_yaml, value_at
+from expectations.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy import Policy
 
 if TYPE_CHECKING:
@@ -84,6 +84,14 @@ def read_policy(name_or_path: str) -> PolicyFile:
         problem = Problem("file", f"it cannot be read ({error.strerror})", "check its rights")
         raise PolicyError(str(path), [problem]) from None
     return PolicyFile(parse_policy(text, str(path)), text, path)
+
+
+def locate(file: PolicyFile, problems: Iterable[Problem]) -> list[Problem]:
+    """Give problems that were found later the line of the policy on which each stands."""
+    tree = compose(file.text, str(file.path))
+    return [
+        replace(problem, line=line_of(tree, tuple(problem.path.split(".")))) for problem in problems
+    ]
 
 
 def parse_policy(text: str, file: str = "policy.yaml") -> Policy:

@@ -266,7 +266,7 @@ def conclude(run: Run) -> None:
             raise error.with_traceback(None) from None
 
 
-@step("Record in MLflow and hand over", gives=Recorded)
+@step("Record in MLflow", gives=Recorded)
 def record(desk: Desk, *approved: Opened[Approved]) -> bytes:
     """Show the run in MLflow, register its model, release its tables; later if MLflow is away."""
     try:

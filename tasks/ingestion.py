@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from expectations.disclosure import Count, roughly
 from expectations.errors import PolicyError, Problem, SourceError
 from expectations.policy import ConsentColumn, Policy
-from expectations.policy_file import PolicyFile
+from expectations.policy_file import PolicyFile, locate
 from ledgers.stages import Collected, Permitted, Roster
 from tasks.anonymization.tokens import key_people
 from tasks.run import Desk
@@ -92,6 +92,8 @@ def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
         if name not in there:
             near = difflib.get_close_matches(name, there, 1)
             fix = f"did you mean `{near[0]}`?" if near else f"name one of its {len(there)} columns"
+            if len(there) == 1:
+                fix = "its header is one column: is `separator` the file's own?"
             problems.append(Problem(path, f"the source has no column `{name}`", fix))
     return problems
 
@@ -149,7 +151,7 @@ def read_roster(desk: Desk) -> pa.Table:
     there = people_source(desk.run.file).columns()
     problems = missing_columns(desk.policy, there)
     if problems:
-        raise PolicyError(desk.run.file.path.name, problems)
+        raise PolicyError(desk.run.file.path.name, locate(desk.run.file, problems))
     roster = read_people(desk.run.file, desk.key("person"))
     desk.measure("columns.there", len(there))
     desk.measure("columns.named", len(desk.policy.columns))

@@ -281,7 +281,7 @@ CASES: Final[dict[str, Case]] = {
     ),
     "repeated person": Case(repeat_somebody, "SourceError", "repeats another row's"),
     "malformed row": Case(spoil("extra"), "SourceError", "another number of fields"),
-    "malformed number": Case(spoil("age"), "SourceError", "values are not integers"),
+    "malformed number": Case(spoil("age"), "SourceError", "values are not whole numbers"),
     "undeclared category": Case(spoil("city"), "SourceError", "are not among those declared"),
     "malformed time": Case(spoil("at", consent=True), "SourceError", "no time with a zone"),
     "malformed status": Case(spoil("status", consent=True), "SourceError", "an unknown word"),

@@ -110,6 +110,8 @@ def overheard(
     """
     found = Overheard(keys, capfd)
     monkeypatch.setattr(warnings, "showwarning", lambda *said, **_: found.said.append(str(said)))
+    # Prefect's logging set-up, where an earlier test caused it, switches other loggers off.
+    monkeypatch.setattr(LIBRARY, "disabled", False)
     ear, own_ear = Ear(found.said), OwnEar(found.said)
     logging.root.addHandler(ear)
     LIBRARY.addHandler(own_ear)  # asked before the root's

@@ -279,7 +279,10 @@ VALUES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
     "no number": (
         each(3, "age", "xq7 years"),
-        ("column 'age': fewer than 10 values are not integers", "mend these values in the source"),
+        (
+            "column 'age': fewer than 10 values are not whole numbers",
+            "mend these values in the source",
+        ),
     ),
     "a word that nobody declared": (
         each(3, "sex", "xq7"),

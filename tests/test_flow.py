@@ -24,10 +24,10 @@ EDGES = {
     ("Check the table: partner", "Approve: partner"),
     ("Attack the model", "Approve: ward"),
     ("Select the population", "Ask for consent again"),
-    ("Approve: partner", "Record in MLflow and hand over"),
-    ("Approve: ward", "Record in MLflow and hand over"),
-    ("Ask for consent again", "Record in MLflow and hand over"),
-    ("Record in MLflow and hand over", "Write the report"),
+    ("Approve: partner", "Record in MLflow"),
+    ("Approve: ward", "Record in MLflow"),
+    ("Ask for consent again", "Record in MLflow"),
+    ("Record in MLflow", "Write the report"),
 }
 Json = dict[str, Any]
 

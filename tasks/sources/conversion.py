@@ -28,7 +28,7 @@ FALSE = ("false", "no", "0", "0.0")
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _EXPECTED = {
     ColumnType.NUMBER: "finite numbers",
-    ColumnType.INTEGER: "integers below 2**53",
+    ColumnType.INTEGER: "whole numbers below 2**53",
     ColumnType.TEXT: "text, numbers or dates",
     ColumnType.BOOLEAN: f"one of {', '.join(TRUE + FALSE)}",
     ColumnType.DATE: "dates such as 2024-01-31",
