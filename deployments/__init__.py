@@ -1,1 +1,1 @@
-"""."""
+"""When and where: the command line, servers and schedules."""

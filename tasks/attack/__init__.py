@@ -1,1 +1,1 @@
-"""."""
+"""Attacks that a model must withstand before it leaves."""

@@ -1,1 +1,1 @@
-"""."""
+"""Models: what they read, how they are trained, what they spend."""
