@@ -220,7 +220,9 @@ def compare(people: int, rounds: int) -> dict[str, float]:
     """Run both sides by turns and give medians and ratios."""
     sides: dict[str, list[dict[str, float]]] = {"tutela": [], "by-hand": []}
     with tempfile.TemporaryDirectory() as place:
-        make_data(Path(place), people)
+        # In a process of its own, or each side's peak would begin at this one's.
+        make = [sys.executable, __file__, "--side", "make", "--folder", place]
+        subprocess.run([*make, "--people", str(people)], check=True)
         for _ in range(rounds):
             for side, found in sides.items():
                 command = [sys.executable, __file__, "--side", side, "--folder", place]
@@ -248,9 +250,12 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=["tutela", "by-hand"], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=["make", "tutela", "by-hand"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.side == "make":
+        make_data(asked.folder, asked.people)
+        return
     if asked.side:
         side = run_tutela if asked.side == "tutela" else run_by_hand
         print(json.dumps(side(asked.folder)))

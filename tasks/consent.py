@@ -49,15 +49,17 @@ def decide_by_events(
     `events` is what `read_events` gives. The latest event counts; of two at the same moment the
     one recorded later. A consent whose end has come is expired.
     """
-    reasons = pd.Categorical([*REASONS.values(), NEVER_ASKED]).categories
-    standing = events["status"].map(lambda word: REASONS[ConsentStatus(word)]).astype("str")
-    over = (standing == PERMITTED) & (events["expires_at"] <= pd.Timestamp(now))
-    standing = standing.mask(over, REASONS[ConsentStatus.EXPIRED])
-    codes = reasons.get_indexer(pd.Index(standing))
-    found = np.full(len(people), reasons.get_loc(NEVER_ASKED))
+    reasons = tuple(dict.fromkeys((*REASONS.values(), NEVER_ASKED)))
+    place = {reason: n for n, reason in enumerate(reasons)}
+    statuses = events["status"].astype("category").cat
+    meant = [place[REASONS[ConsentStatus(word)]] for word in statuses.categories]
+    codes = np.array(meant, dtype=np.int8)[statuses.codes]
+    over = (codes == place[PERMITTED]) & (events["expires_at"] <= pd.Timestamp(now))
+    codes = np.where(over, place[REASONS[ConsentStatus.EXPIRED]], codes)
+    found = np.full(len(people), place[NEVER_ASKED])
     of_purpose = np.flatnonzero((events["purpose"] == str(purpose)).to_numpy())
-    moments = events["at"].dt.tz_localize(None).to_numpy()[of_purpose]
-    in_order = of_purpose[np.argsort(moments, kind="stable")]
+    times = events["at"].dt.tz_localize(None).to_numpy()[of_purpose]
+    in_order = of_purpose[np.argsort(times, kind="stable")]
     whose = pc.index_in(pa.array(events["person"]), value_set=pa.array(people))
     person = whose.fill_null(-1).to_numpy()[in_order]
     # Of several events that are written to one person's place, the last stays.

@@ -56,7 +56,7 @@ def key_people(people: pa.ChunkedArray, key: bytes) -> PersonKeys:
     """
     hasher = hashlib.blake2b
     digests = b"".join(
-        hasher(person.encode(), key=key, digest_size=16).digest() for person in people.to_pylist()
+        [hasher(one.encode(), key=key, digest_size=16).digest() for one in people.to_pylist()]
     )
     numbers = np.frombuffer(digests, dtype=">u8").reshape(-1, 2).astype(np.uint64)
     return PersonKeys(numbers[:, 0], numbers[:, 1])
