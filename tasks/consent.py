@@ -64,7 +64,7 @@ def decide_by_events(
     person = whose.fill_null(-1).to_numpy()[in_order]
     # Of several events that are written to one person's place, the last stays.
     found[person[person >= 0]] = codes[in_order[person >= 0]]
-    return pd.Series(pd.Categorical.from_codes(found, list(reasons)), index=people.index)
+    return pd.Series(pd.Categorical.from_codes(found, pd.Index(reasons)), index=people.index)
 
 
 def decide_by_answers(answers: pa.ChunkedArray, granted: tuple[str, ...]) -> pa.Array:
