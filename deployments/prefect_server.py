@@ -184,22 +184,6 @@ def leave_server(home: Home) -> None:
         os.environ.pop("PREFECT_API_URL", None)
 
 
-def stop_server(home: Home) -> bool:
-    """End this home's server though others may use it; False if none was running."""
-    note = read_note(home)
-    if note is None:
-        return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(note.pid, number)
-        limit = time.monotonic() + 10
-        while time.monotonic() < limit:
-            if not is_alive(home):
-                return True
-            time.sleep(0.1)
-    raise ServiceError(f"the Prefect server of this home (process {note.pid}) does not end")
-
-
 def prepare(home: Home) -> None:
     """Let Prefect make its database, in the background: some seconds off the first run.
 
@@ -280,8 +264,3 @@ def mark_crashed(flow_run_ids: Sequence[str]) -> None:
             for run in client.read_flow_runs(flow_run_filter=chosen):
                 if run.state is None or not run.state.is_final():
                     client.set_flow_run_state(run.id, Crashed(message=KILLED), force=True)
-
-
-def flow_run_link(api_url: str, flow_run_id: str) -> str:
-    """Give the address of a flow run's page."""
-    return f"{api_url.removesuffix('/api')}/runs/flow-run/{flow_run_id}"

@@ -16,12 +16,10 @@ from deployments import prefect_server
 from deployments.prefect_process import LOG, NOTE, is_alive, launch, listen, read_note, share
 from deployments.prefect_server import (
     REQUIRED,
-    flow_run_link,
     running,
     serve_mlflow,
     set_environment,
     start_server,
-    stop_server,
     wait_for_server,
 )
 from expectations.errors import HomeError, ServiceError
@@ -141,7 +139,6 @@ def test_a_note_of_a_dead_server_counts_for_nothing(home: Home) -> None:
     note_written_by_nobody(home, 4200)
     assert read_note(home) is None
     assert running(home) is None
-    assert not stop_server(home)
 
 
 def test_a_foreign_server_is_not_taken_for_the_homes_own(home: Home) -> None:
@@ -188,11 +185,6 @@ def test_a_named_tracking_server_is_only_told(home: Home) -> None:
     elsewhere = replace(home, settings=Settings(mlflow_tracking_uri="http://mlflow.example:5000"))
     serve_mlflow(elsewhere, announce=told.append)
     assert told == ["MLflow's pages: http://mlflow.example:5000"]
-
-
-def test_the_link_leads_to_the_run() -> None:
-    """The pages lie beside the API."""
-    assert flow_run_link("http://h:4200/api", "abc") == "http://h:4200/runs/flow-run/abc"
 
 
 USE = """
