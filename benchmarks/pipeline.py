@@ -31,7 +31,14 @@ controller: {name: Benchmark, contact: nobody@example.org}
 purpose: dpv:ScientificResearch
 legal_basis: {article_6: eu-gdpr:A6-1-a, article_9: eu-gdpr:A9-2-a}
 source: {location: {kind: parquet, path: people.parquet}, person: person}
-basis: {kind: consent, events: [{kind: parquet, path: events.parquet}]}
+basis:
+  kind: consent
+  notices:
+    - {id: study, purposes: [dpv:ScientificResearch, dpv:Marketing], categories: [dpv-pd:Age,
+       dpv-pd:Demographic, dpv-pd:Health, dpv-pd:Identifying]}
+  events:
+    - {location: {kind: parquet, path: events.parquet},
+       stated: {notice: study, indication: explicit}}
 population: {eligible: "age >= 18 and n0 is not missing", smallest: 500, test_share: 0.2}
 columns:
   token: {from: person, type: text, identifiability: identifier, category: dpv-pd:Identifying,
@@ -112,8 +119,8 @@ def make_data(folder: Path, people: int) -> None:
             "purpose": np.where(
                 rng.random(events) < 0.8, "dpv:ScientificResearch", "dpv:Marketing"
             ),
-            "status": np.array(["given", "renewed", "refused", "withdrawn"])[
-                rng.choice(4, events, p=[0.6, 0.2, 0.1, 0.1])
+            "status": np.array(["given", "refused", "withdrawn"])[
+                rng.choice(3, events, p=[0.8, 0.1, 0.1])
             ],
             "at": days,
             "expires_at": days + pd.Timedelta(days=3650),
@@ -131,7 +138,7 @@ def run_tutela(folder: Path) -> dict[str, float]:
     from tasks.anonymization.deidentify import deidentify
     from tasks.anonymization.generalize import generalize
     from tasks.approval import approve
-    from tasks.consent import filter_consent
+    from tasks.consent.permission import filter_consent
     from tasks.ingestion import collect, read_roster
     from tasks.population import select_population
     from tasks.run import Request, open_run, request
@@ -177,7 +184,7 @@ def by_hand(folder: Path) -> None:
     events = pd.read_parquet(folder / "events.parquet")
     events = events[events["purpose"] == str(policy.purpose)]
     latest = events.sort_values("at", kind="stable").drop_duplicates("person", keep="last")
-    given = latest["status"].isin(["given", "renewed"]) & (latest["expires_at"] > now)
+    given = (latest["status"] == "given") & (latest["expires_at"] > now)
     allowed = latest.loc[given, ["person"]]
     people = pd.read_parquet(folder / "people.parquet").merge(allowed, on="person")
     people = people[(people["age"] >= 18) & people["n0"].notna()]

@@ -1,4 +1,4 @@
-"""The command line: `tutela init | check | run | report | incident show | prefect | mlflow`.
+"""The command line: `tutela init | check | run | report | consent | incident | prefect | mlflow`.
 
 Results go to standard output, everything else to standard error. The exit status says how it
 ended: 0 done and true, 1 refused by a check, 2 the input or usage is wrong, 3 something broke.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from deployments.consent import consent_app
+from deployments.terminal import JsonOption, PolicyArgument, answer, say
 from expectations.errors import ServiceError, TutelaError
 
 if TYPE_CHECKING:
@@ -33,11 +35,9 @@ incident_app = typer.Typer(
     help="Errors whose text may quote people's data, sealed to the operator.",
     no_args_is_help=True,
 )
+app.add_typer(consent_app, name="consent")
 app.add_typer(incident_app, name="incident")
 
-PolicyArgument = Annotated[
-    str, typer.Argument(metavar="POLICY", help="A policy's file, or the name of an example.")
-]
 SourceOption = Annotated[
     str | None,
     typer.Option(
@@ -46,7 +46,6 @@ SourceOption = Annotated[
         help="Read the people from here: a .csv, .tsv or .parquet file, or URL#table.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
 
 
 @app.command(epilog="Example: tutela init")
@@ -177,16 +176,6 @@ def has_leftovers(home: Home, keys: Keys) -> bool:
         return True
     runs = EvidenceLedger(open_database(home), keys).runs()
     return any(run.verdict in {None, "pending"} for run in runs)
-
-
-def answer(found: object, text: str, *, as_json: bool) -> None:
-    """Print a result: for people, or as one JSON object."""
-    typer.echo(json.dumps(found, indent=2) if as_json else text)
-
-
-def say(sentence: str) -> None:
-    """Tell the person at the terminal something that is not the result."""
-    typer.echo(sentence, err=True)
 
 
 def main() -> NoReturn:

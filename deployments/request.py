@@ -5,14 +5,23 @@ Only headers are read here: what is wrong now is no run, and nothing is recorded
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
-from expectations.errors import PolicyError, SourceError
-from expectations.locations import Location
-from expectations.policy import ConsentColumn, ConsentLedger, OptOutList, OtherBasis, Policy
+from expectations.errors import PolicyError, Problem, SourceError, UsageError
+from expectations.legal_basis import (
+    ConsentColumn,
+    ConsentLedger,
+    EventSource,
+    OptOutList,
+    OtherBasis,
+)
+from expectations.locations import CsvFile, Location
+from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate, read_policy
+from tasks.consent.event_fields import missing_fields
 from tasks.ingestion import missing_columns, people_source
 from tasks.sources import location_of, open_source
 
@@ -34,6 +43,53 @@ def with_source(file: PolicyFile, source: str | None) -> PolicyFile:
     return replace(file, policy=file.policy.model_copy(update={"source": people}))
 
 
+def event_sources(file: PolicyFile, given: str | None, like: int | None) -> list[EventSource]:
+    """Give the sources of events to take in: the policy's own, or one file read like one of them.
+
+    `like` counts from 1. Raises `UsageError` where there is none, or it is not clear which.
+    """
+    basis, name = file.policy.basis, file.policy.name
+    if not isinstance(basis, ConsentLedger):
+        raise UsageError(
+            f"{name} rests on `{basis.kind}`, which names no consent events: use a policy of basis "
+            "`consent`, or tutela consent record"
+        )
+    if given is not None:
+        return [read_like(choose_source(basis, name, like), location_given(given))]
+    if like is not None:
+        raise UsageError("--like says how a file is written: name the file with --from")
+    if not basis.events:
+        raise UsageError(f"{name} names no source under basis.events: give a file with --from")
+    return list(basis.events)
+
+
+def choose_source(basis: ConsentLedger, name: str, like: int | None) -> EventSource | None:
+    """Give the source whose columns and words another file has; None where a policy has none."""
+    number = len(basis.events)
+    if like is None and number > 1:
+        raise UsageError(f"{name} names {number} sources: say which the file is like with --like")
+    if like is not None and not 1 <= like <= number:
+        raise UsageError(f"--like: {name} names {number} sources; they are counted from 1")
+    return basis.events[(like or 1) - 1] if number else None
+
+
+def read_like(model: EventSource | None, location: Location) -> EventSource:
+    """Give a source at a location whose columns and words are those of another, if there is one."""
+    if model is None:
+        return EventSource(location=location)
+    if isinstance(location, CsvFile) and isinstance(model.location, CsvFile):
+        location = model.location.model_copy(update={"path": location.path})
+    return model.model_copy(update={"location": location})
+
+
+def missing_event_fields(file: PolicyFile) -> Iterator[Problem]:
+    """Hold the mapping of each source of events against its header."""
+    if isinstance(file.policy.basis, ConsentLedger):
+        for number, source in enumerate(file.policy.basis.events):
+            there = open_source(source.location, file.folder, "consent").columns()
+            yield from missing_fields(source, f"basis.events.{number}", there)
+
+
 def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[str, ...]]:
     """Read a policy and hold it against its sources' headers; give it with the columns there.
 
@@ -41,13 +97,10 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
     """
     file = with_source(read_policy(policy), source)
     there = people_source(file).columns()
-    problems = missing_columns(file.policy, there)
+    problems = [*missing_columns(file.policy, there), *missing_event_fields(file)]
     if problems:
         raise PolicyError(str(file.path), locate(file, problems))
     match file.policy.basis:
-        case ConsentLedger(events=places):
-            for place in places:
-                open_source(place, file.folder, "consent").columns()
         case OptOutList(objections=place, person=column):
             listed = open_source(place, file.folder, "objections").columns()
             if column not in listed:
@@ -55,7 +108,7 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
                     f"opt-out list: it has no column `{column}`, which names the person; name one "
                     f"of its {len(listed)} columns under basis.person"
                 )
-        case ConsentColumn() | OtherBasis():
+        case ConsentLedger() | ConsentColumn() | OtherBasis():
             pass
         case _:
             assert_never(file.policy.basis)

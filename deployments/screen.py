@@ -81,7 +81,7 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
         yield "Counts of people are moved by up to 3, or hidden; parts need not add up."
     for outlet in summary.outlets:
         yield from outlet_lines(outlet)
-    yield from check_line(summary)
+    yield from check_lines(summary)
     if summary.quality:
         yield from wrap(quality_line(summary.quality), hanging="         ")
     yield ""
@@ -116,13 +116,16 @@ def beside(left: Sequence[str], right: Sequence[str]) -> Iterator[str]:
         yield f"{one:<{width}}{other}".rstrip()
 
 
-def check_line(summary: Summary) -> Iterator[str]:
-    """Say how many of the checks that belong to no outlet held."""
+def check_lines(summary: Summary) -> Iterator[str]:
+    """Say how many of the checks that belong to no outlet held, and what the others found."""
     others = [check for check in summary.checks if check.outlet is None]
     if others:
         held = sum(check.verdict == "passed" for check in others)
         yield ""
-        yield f"Values   {held} of {len(others)} rules about values held"
+        yield f"Checks   {held} of {len(others)} checks of the data held"
+    for check in others:
+        if check.verdict in {"warned", "inconclusive"}:
+            yield from wrap(f"{check.verdict:<8} {check.name}: {check.measured}", "  ", " " * 11)
 
 
 def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
@@ -131,7 +134,7 @@ def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
     yield f"{outlet.recipient} ({outlet.name})"
     yield from wrap(outlet.claim or "Nothing left.", "  ")
     for check in outlet.checks:
-        yield from wrap(f"{check.verdict:<9}{check.name}: {check.measured}", "  ", " " * 11)
+        yield from wrap(f"{check.verdict:<8} {check.name}: {check.measured}", "  ", " " * 11)
         yield from wrap(f"asked: {check.asked}", " " * 11)
     if outlet.released and outlet.suppressed:
         held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out to reach k"

@@ -27,8 +27,9 @@ class Check:
 
 
 def refuse_failed(checks: Iterable[Check]) -> None:
-    """Raise one `Refusal` that names every check which did not pass; silent when all did."""
-    failed = [check for check in checks if check.verdict is not CheckVerdict.PASSED]
+    """Raise one `Refusal` that names every check which neither passed nor warned, if any."""
+    going_on = {CheckVerdict.PASSED, CheckVerdict.WARNED}
+    failed = [check for check in checks if check.verdict not in going_on]
     if failed:
         lines = [
             f"{check.verdict}: {check.name}: {check.measured}, where the policy asks for "

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from expectations import consent_coherence, population_coherence, selection_coherence
 from expectations.errors import Problem
 from expectations.expressions import ColumnType, ExpressionError, parse
+from expectations.legal_basis import ConsentColumn, ConsentLedger
 from expectations.outlet_coherence import (
     audits_compare_declared_groups,
     features_have_public_values,
@@ -22,7 +24,7 @@ from expectations.outlet_coherence import (
     tables_release_treated_columns,
     training_input_is_there,
 )
-from expectations.policy import ConsentColumn, ConsentLedger, Policy
+from expectations.policy import Policy
 from expectations.treatments import FITS, Drop, Redact, Token
 from expectations.vocabulary import Article6, Article9, Identifiability, Use
 
@@ -221,4 +223,7 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     rules_fit_their_columns,
     known_identifiers_are_read,
     tokens_hide_many_values,
+    *consent_coherence.RULES,
+    *selection_coherence.RULES,
+    *population_coherence.RULES,
 )

@@ -11,6 +11,7 @@ Meaning, equal on every engine:
   beyond ±(2**53 - 1), where doubles stop being exact; an integer beyond that, met by a number, is
   missing too. Two integers are compared exactly.
 - Text is compared by code point, capitals and accents included, and '' is not missing.
+- `years_since` and `days_since` count to the day of the run, and are negative for days after it.
 
 Columns must have exactly these types, to which `Expression.check_frame` holds a frame: number
 Float64, integer Int64, text String, boolean Boolean, date Date. A pandas frame must hold Arrow
@@ -155,6 +156,8 @@ class Meaning:
                 return self._membership(first, rest)
             case Operator.YEARS_SINCE:
                 return self._years_since(self.column(first))
+            case Operator.DAYS_SINCE:
+                return self.today.toordinal() - _day_number(self.column(first))
             case _:
                 return self._selection(node)
 
@@ -192,6 +195,18 @@ class Meaning:
         if isinstance(node, Literal):
             return column.cast(nw.Float64())
         return nw.when(column.is_between(-EXACT, EXACT)).then(column).cast(nw.Float64())
+
+
+def _day_number(day: nw.Expr) -> nw.Expr:
+    """Number the days of the proleptic Gregorian calendar from 1 January of year 1.
+
+    By year and day of the year, since engines disagree about what the difference of two dates is.
+    """
+    import narwhals as nw
+
+    past = day.dt.year().cast(nw.Int64()) - 1
+    leap_days = past // 4 - past // 100 + past // 400
+    return 365 * past + leap_days + day.dt.ordinal_day().cast(nw.Int64())
 
 
 def _dtype(declared: ColumnType) -> nw.dtypes.DType:

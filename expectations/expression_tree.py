@@ -63,6 +63,7 @@ class Operator(StrEnum):
     COALESCE = "coalesce"
     IF = "if"
     YEARS_SINCE = "years_since"
+    DAYS_SINCE = "days_since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Expression:
         return {node.name: node.type for node in _walk(self.root) if isinstance(node, Column)}
 
     def to_narwhals(self, today: date) -> nw.Expr:
-        """Give the expression for a frame that passes `check_frame`; ages are those on `today`."""
+        """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
         from expectations.expression_meaning import Meaning
 
         return Meaning(today, min(self.columns, default=None)).column(self.root)
@@ -164,6 +165,7 @@ _WORDS = {
     Operator.DIVIDE: "{} divided by {}",
     Operator.IF: "{1} if {0}, otherwise {2}",
     Operator.YEARS_SINCE: "whole years since {}",
+    Operator.DAYS_SINCE: "days since {}",
 }
 
 

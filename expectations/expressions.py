@@ -8,7 +8,8 @@ In rising precedence: `or`, `and`, `not`; then one of `= != < <= > >=`, `between
 ends included), `in ('a', 'b')`, `not in`, `is missing`, `is not missing`; then `+ -`, `* /`,
 unary `-`. Values: `6.5`, `'text'` (a quote inside is doubled), `true`, `false`,
 `date '2020-01-31'`, a column's bare name. Functions: `coalesce(a, b, …)`, `if(condition, a, b)`,
-`years_since(date)`.
+`years_since(date)` and `days_since(date)`, both as of the run's day: who came in the last year is
+`days_since(visit) between 0 and 365`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,12 @@ __all__ = ["ColumnType", "Expression", "ExpressionError", "parse"]
 _DEEPEST = 32
 _NUMERIC = frozenset({ColumnType.NUMBER, ColumnType.INTEGER})
 _VALUES = frozenset({"number", "text", "truth", "date", "column"})
-_FUNCTIONS = {"coalesce": (2, LONGEST), "if": (3, 3), "years_since": (1, 1)}
+_FUNCTIONS = {
+    "coalesce": (2, LONGEST),
+    "if": (3, 3),
+    "years_since": (1, 1),
+    "days_since": (1, 1),
+}
 """The fewest and the most values that each takes."""
 _SPELLING = {
     "or_": "or",
@@ -183,7 +189,7 @@ class _Checker:
             case Operator.ADD | Operator.SUBTRACT | Operator.MULTIPLY | Operator.DIVIDE:
                 self._require(nodes, at, _NUMERIC, kind)
                 result = _common(nodes) if kind is not Operator.DIVIDE else ColumnType.NUMBER
-            case Operator.YEARS_SINCE:
+            case Operator.YEARS_SINCE | Operator.DAYS_SINCE:
                 self._require(nodes, at, {ColumnType.DATE}, kind)
                 result = ColumnType.INTEGER
             case Operator.COALESCE:

@@ -18,7 +18,7 @@ class ExampleData(Declaration):
     """Data that comes with the project; what is made up in it is labelled so."""
 
     kind: Literal["example"]
-    name: Literal["nhanes", "notes", "registry"]
+    name: Literal["nhanes", "nhanes-outcome", "notes", "registry"]
 
 
 class CsvFile(Declaration):
@@ -37,14 +37,19 @@ class ParquetFiles(Declaration):
     path: Term
 
 
-class SqlTable(Declaration):
-    """A table or view of any database that SQLAlchemy reaches."""
+class JsonLines(Declaration):
+    """A file with one JSON object a line, whose keys are the columns; an absent key is missing."""
 
-    kind: Literal["sql"]
+    kind: Literal["json-lines"]
+    path: Term
+
+
+class Database(Declaration):
+    """Any database that SQLAlchemy reaches."""
+
     url: Term
     """The database's address; `$NAME` in it is taken from the environment, so that no password
     stands in a policy."""
-    table: Term
 
     @field_validator("url")
     @classmethod
@@ -57,4 +62,22 @@ class SqlTable(Declaration):
         return url
 
 
-Location = Annotated[ExampleData | CsvFile | ParquetFiles | SqlTable, Field(discriminator="kind")]
+class SqlTable(Database):
+    """A table or view of any database that SQLAlchemy reaches."""
+
+    kind: Literal["sql"]
+    table: Term
+
+
+class SqlQuery(Database):
+    """What a query selects from any database that SQLAlchemy reaches."""
+
+    kind: Literal["sql-query"]
+    query: Term
+    """One SELECT in the database's own SQL, each column of which has a name."""
+
+
+Location = Annotated[
+    ExampleData | CsvFile | JsonLines | ParquetFiles | SqlTable | SqlQuery,
+    Field(discriminator="kind"),
+]

@@ -12,11 +12,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from expectations.expressions import ColumnType, parse
+from expectations.legal_basis import Basis, LegalBasis
 from expectations.locations import Location
 from expectations.outlets import ModelOutlet, Outlet, TableOutlet
+from expectations.population import Population
 from expectations.training import Attacks, Training
 from expectations.treatments import Declaration, Drop, Redact, Term, Treatment
-from expectations.vocabulary import Article6, Article9, Category, Identifiability, Purpose, Use
+from expectations.vocabulary import Category, Identifiability, Purpose, Use
 
 NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"
 COLUMN = r"^[a-z][a-z0-9_]{0,62}$"
@@ -31,70 +33,12 @@ class Controller(Declaration):
     contact: Term
 
 
-class LegalBasis(Declaration):
-    """Why the data may be processed at all."""
-
-    article_6: Article6
-    article_9: Article9 | None = None
-    """Needed where a column is of a special category."""
-    assessment: Term | None = None
-    """Where the balancing or impact assessment lies; needed for any basis but consent."""
-
-
 class PeopleSource(Declaration):
     """Where the people are, and which column names the person."""
 
     location: Location
     person: Term
     """The source's own name of the column that names the person: complete and unique."""
-
-
-class ConsentLedger(Declaration):
-    """Consent events: person, purpose, status, at, and expires_at where it has an end."""
-
-    kind: Literal["consent"]
-    events: tuple[Location, ...] = Field(min_length=1)
-    """Every place where events are kept; all of them count."""
-
-
-class ConsentColumn(Declaration):
-    """A column of the source that holds each person's answer to this purpose."""
-
-    kind: Literal["consent-column"]
-    column: Term
-    granted: tuple[str, ...] = Field(min_length=1)
-    """The words that mean yes; every other value, and none, means no."""
-
-
-class OptOutList(Declaration):
-    """Another legal basis than consent, with a list of the people who objected."""
-
-    kind: Literal["opt-out"]
-    objections: Location
-    person: Term
-    """The list's column that names the person."""
-
-
-class OtherBasis(Declaration):
-    """Another legal basis than consent, that covers everybody in the source."""
-
-    kind: Literal["other-basis"]
-
-
-Basis = Annotated[
-    ConsentLedger | ConsentColumn | OptOutList | OtherBasis, Field(discriminator="kind")
-]
-
-
-class Population(Declaration):
-    """Whom the policy is about."""
-
-    eligible: Term = "true"
-    """An expression over the named columns; who does not satisfy it is left out."""
-    smallest: int = Field(ge=10)
-    """The fewest people with whom the run goes on."""
-    test_share: float = Field(default=0.25, gt=0, lt=1)
-    """The share of people kept for testing, drawn by a keyed hash."""
 
 
 class Column(Declaration):
@@ -214,7 +158,7 @@ class Policy(Declaration):
         return {n: o for n, o in self.outlets.items() if isinstance(o, TableOutlet)}
 
     def read_for(self, columns: Collection[str]) -> dict[Use, frozenset[str]]:
-        """Name what is read to choose the people, and to derive and redact the given columns."""
+        """Name what is read to choose and compare people, and to derive and redact columns."""
         derived = [d.expression for name, d in self.derived.items() if name in columns]
         treatments = [c.treatment for name, c in self.treated.items() if name in columns]
         return {
@@ -223,6 +167,7 @@ class Policy(Declaration):
             Use.REDACTION: frozenset(
                 known for t in treatments if isinstance(t, Redact) for known in t.known
             ),
+            **self.population.reads,
         }
 
     def _read_by(self, expressions: Iterable[str]) -> frozenset[str]:
@@ -230,12 +175,16 @@ class Policy(Declaration):
 
     def for_tables(self) -> Policy:
         """Give the part of the policy that its table outlets need: fewer columns, no model."""
+        population = self.population.for_tables()
         released = {column for outlet in self.table_outlets.values() for column in outlet.columns}
-        needed = released.union(*self.read_for(released).values())
+        wanted = released | population.reads[Use.STRATUM]
+        chosen = self.model_copy(update={"population": population})
+        needed = wanted.union(*chosen.read_for(wanted).values())
         kept = {
             "columns": {n: c for n, c in self.columns.items() if n in needed},
             "derived": {n: c for n, c in self.derived.items() if n in needed},
             "outlets": self.table_outlets,
+            "population": population,
             "training": None,
             "attacks": None,
         }

@@ -6,6 +6,7 @@ category is added here, with its DPV term, and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -114,16 +115,54 @@ class Use(StrEnum):
     AUDIT = "audit"
     RELEASE = "release"
     REDACTION = "redaction"
+    SPLIT = "split"
+    STRATUM = "stratum"
+    REPRESENTATION = "representation"
+
+
+BROADER: Final[Mapping[StrEnum, StrEnum]] = {
+    Purpose.ACADEMIC_RESEARCH: Purpose.RESEARCH_AND_DEVELOPMENT,
+    Purpose.COMMERCIAL_RESEARCH: Purpose.RESEARCH_AND_DEVELOPMENT,
+    Purpose.NON_COMMERCIAL_RESEARCH: Purpose.RESEARCH_AND_DEVELOPMENT,
+    Purpose.SCIENTIFIC_RESEARCH: Purpose.RESEARCH_AND_DEVELOPMENT,
+    Purpose.SERVICE_OPTIMISATION: Purpose.SERVICE_PROVISION,
+    Category.MENTAL_HEALTH: Category.HEALTH,
+}
+"""The broader word of a purpose or category, where DPV has one among those listed here."""
 
 
 class ConsentStatus(StrEnum):
-    """What a consent event says happened; the words of ISO/IEC TS 27560 and DPV."""
+    """What a consent event says happened.
 
-    GIVEN = "given"
+    The first ten are the states of ISO/IEC TS 27560 and DPV; the last four are rights that a
+    person exercises beside consent (Art. 21 and 18 GDPR), and their end.
+    """
+
+    REQUESTED = "requested"
+    DEFERRED = "deferred"
     REFUSED = "refused"
+    GIVEN = "given"
     RENEWED = "renewed"
-    WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
+    INVALIDATED = "invalidated"
+    REVOKED = "revoked"
+    WITHDRAWN = "withdrawn"
+    UNKNOWN = "unknown"
+    OBJECTED = "objected"
+    OBJECTION_ENDED = "objection-ended"
+    RESTRICTED = "restricted"
+    RESTRICTION_ENDED = "restriction-ended"
+
+
+class Indication(StrEnum):
+    """How a person showed what they want, as DPV tells kinds of consent apart.
+
+    Art. 9(2)(a) GDPR asks for an explicit one; silence and a ticked box are none (recital 32).
+    """
+
+    EXPLICIT = "explicit"
+    EXPRESSED = "expressed"
+    IMPLIED = "implied"
 
 
 class Verdict(StrEnum):
@@ -135,8 +174,12 @@ class Verdict(StrEnum):
 
 
 class CheckVerdict(StrEnum):
-    """What one check found; a check without the power to fail is inconclusive."""
+    """What one check found; a check without the power to fail is inconclusive.
+
+    A warning says that something is not as asked, where the policy lets the run go on.
+    """
 
     PASSED = "passed"
+    WARNED = "warned"
     REFUSED = "refused"
     INCONCLUSIVE = "inconclusive"

@@ -11,15 +11,17 @@ from prefect import flow
 from pydantic import Field
 
 from expectations.policy import NAME
-from ledgers.stages import Approved, DatasetRef, Releasable
+from ledgers.stages import Approved, DatasetRef, Releasable, Trainable, Validated
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.approval import approve, confirm_consent
 from tasks.attack.attack import attack
-from tasks.consent import filter_consent
+from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
+from tasks.representation.compare import compare, weigh
+from tasks.representation.inclusion import count_absent
 from tasks.run import Run, open_run
 from tasks.training.train import train
 from tasks.validation import check_table, validate
@@ -62,17 +64,29 @@ def serve(run: Run) -> None:
         roster = read_roster()
         permitted = filter_consent(roster)
         collected = collect(permitted)
+        if run.policy.population.excluded_people:
+            count_absent(roster, collected)
         selected = select_population(collected)
         rows = validate(deidentify(selected))
+        people = represent(run, rows)
         tables = {
             name: check_table(generalize(rows, name), name) for name in run.policy.table_outlets
         }
         goods: dict[str, DatasetRef[Releasable]] = {**tables}
         if run.policy.training is not None:
-            data = tables.get(run.policy.training.input, rows)
+            data = tables.get(run.policy.training.input, people)
             model = attack(train(data), data)
             goods |= dict.fromkeys(run.policy.model_outlets, model)
         approved = [approve(item, name) for name, item in goods.items()]
         approved.append(confirm_consent(selected))
     report(record(*approved))
     conclude(run)
+
+
+def represent(run: Run, rows: DatasetRef[Validated]) -> DatasetRef[Trainable]:
+    """Compare the people with those who are meant, and weight them, where the policy says so."""
+    population = run.policy.population
+    if population.reference is None:
+        return rows
+    compared = compare(rows)
+    return weigh(compared) if population.weighting else compared

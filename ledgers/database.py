@@ -3,7 +3,8 @@
 SQLite runs in WAL mode with `synchronous=FULL`, overwrites what is deleted, waits 30 s for
 another writer and takes the write lock when a transaction begins, so that a read inside it is
 still true when it writes. An error's text names no parameter. Every transaction is one writer's
-turn, reads included; keep them short. Postgres needs the driver that the URL names.
+turn, reads included; keep them short, or read in a `snapshot`. Postgres needs the driver that the
+URL names.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-SCHEMA = "0001"  # the newest step in migrations/versions; a test holds the two together
+SCHEMA = "0002"  # the newest step in migrations/versions; a test holds the two together
 
-PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
+PRAGMAS = (
+    *("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"),
+    "temp_store=MEMORY",  # no rows in files outside of the home
+)
+READING = "reading"
 
 
 def open_database(home: Home) -> sa.Engine:
@@ -53,11 +58,45 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except sa.exc.SQLAlchemyError as error:
+    except (sa.exc.SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         raise ServiceError(
             f"the ledger database failed with {type(error).__name__}: is its disk full, its "
             "server away, or another program holding it? Nothing was written; run again"
         ) from None
+
+
+@contextmanager
+def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Read for as long as it takes, all as of one moment, and keep no writer waiting.
+
+    Raises ServiceError as `transaction` does.
+    """
+    options: dict[str, object] = {READING: True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with transaction(engine.execution_options(**options)) as connection:
+        yield connection
+
+
+def overwrite_deleted(engine: sa.Engine) -> None:
+    """Take what was deleted out of SQLite's log as well; ServiceError while somebody reads it.
+
+    Nothing on Postgres, where dead rows and the log are its operator's: VACUUM, and the backups.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (busy, *_) = cursor.fetchone() or (1,)
+    finally:
+        connection.close()
+    if busy:
+        raise ServiceError(
+            "what was deleted still stands in the log of the ledger database, which another "
+            "program reads: end that, then erase again"
+        )
 
 
 def _opened(home: Home, *, make: bool) -> sa.Engine:
@@ -95,7 +134,8 @@ def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None
 
 
 def _lock(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get(READING)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _upgrade(connection: sa.Connection, *, make: bool) -> None:

@@ -23,6 +23,8 @@ class Stage(StrEnum):
     SELECTED = "selected"
     DEIDENTIFIED = "deidentified"
     VALIDATED = "validated"
+    COMPARED = "compared"
+    WEIGHTED = "weighted"
     GENERALIZED = "generalized"
     CHECKED = "checked"
     TRAINED = "trained"
@@ -81,6 +83,18 @@ class Validated(Trainable):
     stage = Stage.VALIDATED
 
 
+class Compared(Validated):
+    """The same rows, whose people were compared with the population that is meant."""
+
+    stage = Stage.COMPARED
+
+
+class Weighted(Trainable):
+    """Compared rows with a weight for each person, which depends on everybody."""
+
+    stage = Stage.WEIGHTED
+
+
 class Generalized(Reached):
     """A table recoded for release."""
 
@@ -121,6 +135,7 @@ MARKERS: Final[Mapping[Stage, type[Reached]]] = {
     marker.stage: marker
     for marker in (
         *(Roster, Permitted, Collected, Selected, Deidentified, Validated),
+        *(Compared, Weighted),
         *(Generalized, Checked, Trained, Attacked, Approved, Recorded),
     )
 }

@@ -21,11 +21,12 @@ from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal
 from expectations.outlets import ModelOutlet
 from expectations.policy_file import PolicyFile
+from ledgers.consent import ConsentLedger
 from ledgers.outbox import Outbox
 from ledgers.stages import Approved, Reached, Releasable, Selected
-from tasks.consent import PERMITTED, decide
-from tasks.ingestion import RECORD, read_people
-from tasks.population import TEST
+from tasks.consent.events import import_events
+from tasks.consent.standing import decide
+from tasks.ingestion import CATEGORIES, RECORD, read_people
 from tasks.run import Desk
 from tasks.sources.naming import spell
 from tasks.step import Opened, step
@@ -35,28 +36,49 @@ PEOPLE: Final = "-people"
 """Where the people wait, beside the outlets; no outlet's name begins so."""
 
 
+USED: Final = np.dtype([("record", "<u8"), ("categories", "<u4")])
+"""A person whose data was used, and which categories of it (see `policy_categories`)."""
+
+
 def refuse_withdrawn(
-    used: NDArray[np.uint64], file: PolicyFile, key: bytes, disclosure: Disclosure
+    used: NDArray[np.void], file: PolicyFile, ledger: ConsentLedger, disclosure: Disclosure
 ) -> None:
-    """Raise `Refusal` if somebody of the people used has no legal basis any more, as of now."""
-    roster = read_people(file, key)
-    kept = roster.filter(pc.equal(decide(file, roster, datetime.now(UTC)), PERMITTED))
-    gone = used[~np.isin(used, kept.column(RECORD).to_numpy())]
+    """Raise `Refusal` if somebody of the people used may not be so used any more, as of now.
+
+    `used` is an array of `USED`. Events that came in meanwhile are taken in first.
+    """
+    import_events(file, ledger, ledger.keys, datetime.now(UTC))
+    roster = read_people(file, ledger.keys.derive("person"))
+    standings = decide(file, roster, ledger, datetime.now(UTC))
+    covered = np.where(standings.permitted, standings.categories, np.uint32(0))
+    gone = used["record"][~still_covered(used, roster.column(RECORD).to_numpy(), covered)]
     if len(gone):
         count = disclosure.publish(Count(len(gone), int(gone.sum(dtype=np.uint64))))
         raise Refusal(
             "legal basis",
-            f"{count} of the people used lost their legal basis while the run was under way; "
-            "nothing is handed over: run again without them",
+            f"{count} of the people used lost their legal basis, for some of their data at least, "
+            "while the run was under way; nothing is handed over: run again without them",
         )
+
+
+def still_covered(
+    used: NDArray[np.void], record: NDArray[np.uint64], covered: NDArray[np.uint32]
+) -> NDArray[np.bool_]:
+    """Tell of each person used whether all that was used of them is covered; the absent are not."""
+    order = np.argsort(record)
+    place = order[np.searchsorted(record, used["record"], sorter=order).clip(max=len(order) - 1)]
+    there = record[place] == used["record"]
+    kept: NDArray[np.bool_] = there & (used["categories"] & ~covered[place] == 0)
+    return kept
 
 
 def table_content(table: pa.Table) -> bytes:
     """Write a table's released columns as CSV (RFC 4180), every value in quotes.
 
-    Rows are sorted by their values, since the source's order could name its people.
+    Rows are sorted by their values, since the source's order could name its people. What a run
+    itself keeps of people (keys, sides, weights) is named with `_`, as no policy's column can be.
     """
-    released = table.drop_columns([RECORD, TEST])
+    released = table.select([name for name in table.column_names if not name.startswith("_")])
     texts = {
         name: pc.fill_null(spell(released.column(name)), MISSING) for name in released.column_names
     }
@@ -70,9 +92,12 @@ def table_content(table: pa.Table) -> bytes:
 @step("Ask for consent again", gives=Approved)
 def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
     """Refuse if anybody who was used has lost their legal basis since the run began."""
-    used = selected.table([RECORD]).column(RECORD).to_numpy()
-    refuse_withdrawn(used, desk.run.file, desk.key("person"), desk.run.disclosure)
-    content = np.sort(used).tobytes()
+    people, run = selected.table([RECORD, CATEGORIES]), desk.run
+    used = np.empty(people.num_rows, USED)
+    used["record"], used["categories"] = (column.to_numpy() for column in people.columns)
+    ledger = ConsentLedger(run.ledger.engine, run.home, run.keys)
+    refuse_withdrawn(used, run.file, ledger, run.disclosure)
+    content = np.sort(used, order="record").tobytes()
     Outbox(desk.run.home, desk.run.keys).put(f"{desk.run.id}-{PEOPLE}", content)
     return content
 

@@ -22,6 +22,7 @@ from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
 from expectations.outlets import ModelOutlet
 from expectations.policy_file import PolicyFile, parse_policy
 from expectations.vocabulary import Verdict
+from ledgers.consent import ConsentLedger
 from ledgers.database import open_database
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
 from ledgers.home import Home
@@ -31,7 +32,7 @@ from ledgers.private_files import locked, write_private
 from ledgers.stages import Approved, Recorded
 from ledgers.vault import Vault
 from tasks.airlock import run_inside
-from tasks.approval import PEOPLE, refuse_withdrawn
+from tasks.approval import PEOPLE, USED, refuse_withdrawn
 from tasks.recording import attach, links_body, record_run
 from tasks.reporting import render_report
 from tasks.run import Desk, Run
@@ -246,9 +247,10 @@ def ask_again(run: DecidedRun) -> None:
     name = run.waiting().get(PEOPLE)
     if name is None:
         raise ServiceError("the list of its people is gone from the outbox; run it again")
-    used = np.frombuffer(run.outbox.take(name), dtype=np.uint64)
+    used = np.frombuffer(run.outbox.take(name), dtype=USED)
     disclosure = Disclosure(run.keys.derive("disclosure"), run.home.settings.disclosure_threshold)
-    refuse_withdrawn(used, run.file, run.keys.derive("person"), disclosure)
+    ledger = ConsentLedger(run.ledger.engine, run.home, run.keys)
+    refuse_withdrawn(used, run.file, ledger, disclosure)
 
 
 def decided(desk: Desk) -> DecidedRun:

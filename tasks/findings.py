@@ -36,6 +36,14 @@ class Found:
         body = self.bodies(kind).get(name)
         return body if isinstance(body, dict) else {}
 
+    def tables(self, prefix: str) -> dict[str, JSON]:
+        """Give the tables whose names begin so, by the rest of the name."""
+        return {
+            name.removeprefix(prefix): body
+            for name, body in self.bodies("table").items()
+            if name.startswith(prefix)
+        }
+
     def measures(self, prefix: str = "") -> dict[str, float | None]:
         """Give the measures whose names begin so, by the rest of the name."""
         found = {

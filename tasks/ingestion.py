@@ -1,27 +1,34 @@
 """Reading people: first the roster, then the named columns of the permitted people, no more.
 
-The roster is the identifier of everybody (and a declared consent column); nothing else is parsed
-until it is known who may be read. A column that the policy does not name is never asked for.
+The roster is the identifier of everybody (and the column that a legal basis asks for); nothing
+else is parsed until it is known who may be read. A column that the policy does not name is never
+asked for, and neither is a person's value of a category that this person kept back.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from expectations.disclosure import Count, roughly
 from expectations.errors import PolicyError, Problem, SourceError
-from expectations.policy import ConsentColumn, Policy
+from expectations.expressions import ColumnType
+from expectations.legal_basis import Basis, ConsentColumn, ConsentLedger, Minors
+from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate
+from expectations.treatments import Redact
 from ledgers.stages import Collected, Permitted, Roster
 from tasks.anonymization.tokens import key_people
+from tasks.consent.meaning import policy_categories
 from tasks.run import Desk
 from tasks.sources import Source, open_source
+from tasks.sources.conversion import _fit as fit
 from tasks.sources.conversion import convert
 from tasks.sources.naming import spell
 from tasks.step import Opened, step
@@ -29,7 +36,19 @@ from tasks.step import Opened, step
 PERSON: Final = "_person"
 RECORD: Final = "_record"
 DRAW: Final = "_draw"
+SAMPLE: Final = "_sample"
+TOKEN: Final = ("token_high", "token_low")
 ANSWER: Final = "_answer"
+BORN: Final = "_born"
+AGE: Final = "_age"
+CATEGORIES: Final = "_categories"
+"""Whose bit i is set where the i-th of `policy_categories` may be read of the person."""
+NOTHING: Final = pa.nulls(0)
+BASIS_TYPES: Final = {
+    ANSWER: ColumnType.TEXT,
+    BORN: ColumnType.DATE,
+    AGE: ColumnType.INTEGER,
+}
 
 
 def canonical(people: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
@@ -66,14 +85,32 @@ def make_roster(people: pa.ChunkedArray, key: bytes, column: str) -> pa.Table:
             f"source: the column '{column}' must name each person once, but "
             f"{' and '.join(broken)}; give one row per person, or name another column"
         )
-    record, draw = key_people(names, key)
-    return pa.table({PERSON: spell(people), RECORD: record, DRAW: draw})
+    keys = key_people(names, key)
+    numbers = {RECORD: keys.record, DRAW: keys.draw, SAMPLE: keys.sample}
+    token = dict(zip(TOKEN, keys.token.T, strict=True))
+    return pa.table({PERSON: spell(people), **numbers, **token})
 
 
 def count_people(table: pa.Table) -> Count:
     """Count the people of a table that holds their record keys."""
     keys = table.column(RECORD).to_numpy()
     return Count(table.num_rows, int(np.sum(keys, dtype=np.uint64)))
+
+
+def basis_columns(basis: Basis) -> dict[str, tuple[str, str]]:
+    """Name what a basis asks of everybody beside the identifier, by its name on the roster.
+
+    Each with its path under `basis` and the source's own name.
+    """
+    match basis:
+        case ConsentColumn(column=answer):
+            return {ANSWER: ("column", answer)}
+        case ConsentLedger(minors=Minors(born=str(born))):
+            return {BORN: ("minors.born", born)}
+        case ConsentLedger(minors=Minors(age=str(age))):
+            return {AGE: ("minors.age", age)}
+        case _:
+            return {}
 
 
 def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
@@ -85,8 +122,7 @@ def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
         for name, column in policy.columns.items()
     }
     wanted["source.person"] = policy.source.person
-    if isinstance(policy.basis, ConsentColumn):
-        wanted["basis.column"] = policy.basis.column
+    wanted |= {f"basis.{path}": column for path, column in basis_columns(policy.basis).values()}
     problems = []
     for path, name in wanted.items():
         if name not in there:
@@ -98,31 +134,98 @@ def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
     return problems
 
 
-def collect_columns(source: Source, policy: Policy, people: pa.Array | pa.ChunkedArray) -> pa.Table:
+def coverage(policy: Policy, columns: Collection[str]) -> int:
+    """Give the categories of some columns as bits, which must all be set for them to be read.
+
+    Free text needs those of the identifiers that are searched for in it too: who keeps these back
+    could not have their own name taken out of their text.
+    """
+    treatments = [policy.columns[name].treatment for name in columns]
+    known = [name for t in treatments if isinstance(t, Redact) for name in t.known]
+    categories = {policy.columns[name].category for name in (*columns, *known)}
+    places = policy_categories(policy)
+    return sum(1 << places.index(category) for category in categories)
+
+
+def covers(people: pa.Table, needed: int) -> NDArray[np.bool_]:
+    """Tell of whom all the needed categories may be read; `needed` is what `coverage` gives."""
+    held = people.column(CATEGORIES).to_numpy()
+    covered: NDArray[np.bool_] = (held & np.uint32(needed)) == needed
+    return covered
+
+
+def plan_reads(policy: Policy, people: pa.Table) -> Iterator[tuple[list[str], pa.Table]]:
+    """Say which columns are read of whom: each column once, of just those who cover it.
+
+    First comes what is read of everybody, if only the identifier. Nothing is read of nobody.
+    """
+    sets = tuple(pc.unique(people.column(CATEGORIES)).to_pylist())
+    together: dict[tuple[int, ...], list[str]] = {sets: []}
+    for name in policy.columns:
+        needed = coverage(policy, [name])
+        covering = tuple(held for held in sets if held & needed == needed)
+        together.setdefault(covering, []).append(name)
+    yield together.pop(sets), people
+    for covering, names in together.items():
+        whose = pc.is_in(people.column(CATEGORIES), pa.array(covering, pa.uint32()))
+        yield names, people.filter(whose)
+
+
+def read_columns(source: Source, policy: Policy, names: list[str], people: pa.Table) -> pa.Table:
+    """Read some columns of some people under the policy's names, the identifier first.
+
+    Of nobody nothing is asked for, and the columns are empty.
+    """
+    if people.num_rows == 0:
+        return pa.table({PERSON: pa.array([], pa.large_string()), **dict.fromkeys(names, NOTHING)})
+    person = policy.source.person
+    wanted = list(dict.fromkeys([person, *map(policy.source_name, names)]))
+    read = source.read(wanted, where=(person, people.column(PERSON)))
+    columns = {name: read.column(policy.source_name(name)) for name in names}
+    return pa.table({PERSON: spell(read.column(person)), **columns})
+
+
+def collect_columns(source: Source, policy: Policy, people: pa.Table) -> pa.Table:
     """Read the named columns of the given people, under the policy's names and types.
 
-    The person's identifier comes first, as `PERSON`; rows keep the source's order.
+    `people` holds `PERSON` and `CATEGORIES`. The person's identifier comes first, as `PERSON`;
+    rows keep the source's order. What a person keeps back is missing, and was not asked for.
+    Raises `SourceError` where values do not fit their types, or people came or went meanwhile.
     """
-    person, named = policy.source.person, list(policy.columns)
-    wanted = list(dict.fromkeys([person, *(policy.source_name(name) for name in named)]))
-    read = source.read(wanted, where=(person, people))
-    columns: Mapping[str, pa.ChunkedArray] = {
-        name: read.column(policy.source_name(name)) for name in named
-    }
+    (names, everybody), *others = plan_reads(policy, people)
+    read = read_columns(source, policy, names, everybody)
+    columns = {name: read.column(name) for name in names}
+    for names, some in others:
+        part = read_columns(source, policy, names, some)
+        places = pc.index_in(read.column(PERSON), part.column(PERSON))
+        if not some.num_rows == part.num_rows == len(places) - places.null_count:
+            raise changed_meanwhile()
+        columns |= {name: take_rows(part.column(name), places) for name in names}
     types = {name: column.type for name, column in policy.columns.items()}
-    converted = convert(pa.table(columns), types)
-    return converted.add_column(0, PERSON, spell(read.column(person)))
+    return convert(pa.table(columns), types).add_column(0, PERSON, read.column(PERSON))
+
+
+def take_rows(column: pa.ChunkedArray, places: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Take values by their places; a missing place gives a missing value."""
+    if pa.types.is_string(column.type):  # pyarrow takes no more than 2 GiB of such text (25.0)
+        column = column.cast(pa.large_string())
+    return column.take(places)
+
+
+def changed_meanwhile() -> SourceError:
+    """Say that somebody came or went between two readings of the source."""
+    return SourceError(
+        "source: the people changed between the reading of the roster and of the columns; "
+        "run again when nothing writes to it"
+    )
 
 
 def attach_keys(collected: pa.Table, permitted: pa.Table) -> pa.Table:
-    """Put each person's keys beside their row; SourceError if the source changed meanwhile."""
+    """Put what is known of each person beside their row; SourceError if the source changed."""
     places = pc.index_in(collected.column(PERSON), permitted.column(PERSON))
     if not len(places) == permitted.num_rows == pc.count_distinct(places).as_py():
-        raise SourceError(
-            "source: the people changed between the reading of the roster and of the columns; "
-            "run again when nothing writes to it"
-        )
-    for name in (RECORD, DRAW):
+        raise changed_meanwhile()
+    for name in (RECORD, DRAW, SAMPLE, CATEGORIES):
         collected = collected.append_column(name, permitted.column(name).take(places))
     return collected
 
@@ -133,21 +236,21 @@ def people_source(file: PolicyFile) -> Source:
 
 
 def read_people(file: PolicyFile, key: bytes) -> pa.Table:
-    """Read and key everybody: the identifier, and a declared consent column; nothing else."""
-    policy = file.policy
-    asked = [policy.source.person]
-    if isinstance(policy.basis, ConsentColumn):
-        asked.append(policy.basis.column)
-    read = people_source(file).read(list(dict.fromkeys(asked)))
-    roster = make_roster(read.column(policy.source.person), key, policy.source.person)
-    if isinstance(policy.basis, ConsentColumn):
-        roster = roster.append_column(ANSWER, spell(read.column(policy.basis.column)))
+    """Read and key everybody: the identifier, and what the basis asks for; nothing else.
+
+    An answer, birth date or age that cannot be read is missing.
+    """
+    person, asked = file.policy.source.person, basis_columns(file.policy.basis)
+    read = people_source(file).read(list(dict.fromkeys([person, *(c for _, c in asked.values())])))
+    roster = make_roster(read.column(person), key, person)
+    for name, (_, column) in asked.items():
+        roster = roster.append_column(name, fit(read.column(column), BASIS_TYPES[name]))
     return roster
 
 
 @step("Read the roster", gives=Roster)
 def read_roster(desk: Desk) -> pa.Table:
-    """Read who is there: the identifier of everybody, and a declared consent column."""
+    """Read who is there: the identifier of everybody, and what the legal basis asks for."""
     there = people_source(desk.run.file).columns()
     problems = missing_columns(desk.policy, there)
     if problems:
@@ -159,9 +262,19 @@ def read_roster(desk: Desk) -> pa.Table:
     return roster
 
 
+def count_blanked(desk: Desk, people: pa.Table) -> None:
+    """Count who kept back each category, where the policy reads them without it."""
+    basis = desk.policy.basis
+    if isinstance(basis, ConsentLedger) and basis.on_partial == "blank":
+        for place, category in enumerate(policy_categories(desk.policy)):
+            blanked = people.filter(pa.array(~covers(people, 1 << place)))
+            desk.count(f"people.blanked.{category}", count_people(blanked))
+
+
 @step("Collect the named columns", gives=Collected)
 def collect(desk: Desk, permitted: Opened[Permitted]) -> pa.Table:
     """Read the columns that the policy names, of the people who may be read."""
     people = permitted.table()
-    collected = collect_columns(people_source(desk.run.file), desk.policy, people.column(PERSON))
+    count_blanked(desk, people)
+    collected = collect_columns(people_source(desk.run.file), desk.policy, people)
     return attach_keys(collected, people)

@@ -1,36 +1,47 @@
-"""The population: derived columns, eligibility, the smallest cohort, and the split for testing.
+"""The population: who is eligible, what is derived of them, who of them is taken, and the split.
 
-All but the smallest cohort is record-wise: whether a person is in, and on which side of the split,
-depends on their own row, the policy and the home's key. The smallest cohort is a gate: it decides
-about the run, not about a person.
+Eligibility, derived columns, samples and the split are record-wise: what becomes of a person
+depends on their own row, the policy and the home's key. A cap looks at other people, and a
+smallest number decides about the run. What a person kept back is unknown, whatever an expression
+makes of missing values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.disclosure import Published
+from expectations.disclosure import Count, Published
 from expectations.errors import Refusal
 from expectations.expressions import parse
 from expectations.policy import Policy
 from ledgers.stages import Collected, Selected
-from tasks.ingestion import DRAW, RECORD, count_people
+from tasks.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
+from tasks.ingestion import RECORD, SAMPLE, count_people, coverage, covers
 from tasks.run import Desk
 from tasks.step import Opened, step
+from tasks.strata import Groups, find_small_groups, group_people
 
-TEST: Final = "_test"
+__all__ = ["TEST", "derive_columns", "keep_eligible", "select_population", "take_people"]
+
+NOT_ELIGIBLE: Final = "not eligible"
+NOT_SAMPLED: Final = "not sampled"
+OVER_CAP: Final = "over the cap"
 
 
 def evaluate(
     table: pa.Table, texts: Mapping[str, str], policy: Policy, today: date
 ) -> dict[str, pa.ChunkedArray]:
-    """Compute record-wise expressions over the named columns, one array each."""
+    """Compute record-wise expressions over the named columns, one array each.
+
+    Of who kept back a column that an expression reads, what it gives is unknown: missing also
+    where the expression fills or asks for missing values, for a value that may not be read is not
+    one that is not there.
+    """
     import narwhals as nw
     import pandas as pd
 
@@ -43,7 +54,11 @@ def evaluate(
     made = frame.select(
         **{name: expression.to_narwhals(today) for name, expression in parsed.items()}
     ).to_arrow()
-    return {name: made.column(name) for name in parsed}
+    read = {name: covers(table, coverage(policy, p.columns)) for name, p in parsed.items()}
+    return {
+        name: made.column(name) if whole.all() else pc.if_else(whole, made.column(name), None)
+        for name, whole in read.items()
+    }
 
 
 def derive_columns(table: pa.Table, policy: Policy, today: date) -> pa.Table:
@@ -54,45 +69,77 @@ def derive_columns(table: pa.Table, policy: Policy, today: date) -> pa.Table:
     return table
 
 
-def keep_eligible(table: pa.Table, policy: Policy, today: date) -> tuple[pa.Table, pa.Table]:
-    """Split the people into those the policy is about and the rest; unknown means not eligible."""
+def keep_eligible(table: pa.Table, policy: Policy, today: date) -> tuple[pa.Table, Count]:
+    """Keep whom the policy is about, and count the rest; unknown means not eligible."""
     if policy.population.eligible == "true":
-        return table, table.slice(0, 0)
-    found = evaluate(table, {"eligible": policy.population.eligible}, policy, today)["eligible"]
-    eligible = pc.fill_null(found, fill_value=False)
-    return table.filter(eligible), table.filter(pc.invert(eligible))
+        return table, Count(0, 0)
+    found = evaluate(table, {NOT_ELIGIBLE: policy.population.eligible}, policy, today)
+    eligible = pc.fill_null(found[NOT_ELIGIBLE], fill_value=False)
+    return table.filter(eligible), count_where(table, pc.invert(eligible).to_numpy())
 
 
-def mark_test(table: pa.Table, share: float) -> pa.Table:
-    """Mark a share of the people for testing by their keyed draw; a newcomer moves nobody."""
-    limit = np.uint64(min(int(share * 2**64), 2**64 - 1))
-    drawn = table.column(DRAW).to_numpy() < limit
-    return table.append_column(TEST, pa.array(drawn)).drop_columns([DRAW])
+def count_where(table: pa.Table, marked: Marks) -> Count:
+    """Count the people who are marked."""
+    return count_people(table.select([RECORD]).filter(pa.array(marked)))
 
 
-def refuse_small(selected: pa.Table, shown: Published, rest: Published, policy: Policy) -> None:
-    """Refuse a cohort below the policy's smallest."""
-    if selected.num_rows < policy.population.smallest:
-        about = "" if shown.about is None else "about "
-        raise Refusal(
-            "smallest cohort",
-            f"{about}{shown} people are left at the selection, where the policy asks for "
-            f"{policy.population.smallest:,}; not eligible: {rest}; widen "
-            "population.eligible, ask more people, or lower population.smallest with a reason",
+def take_people(
+    table: pa.Table, groups: Groups | None, policy: Policy
+) -> tuple[Marks, dict[str, Count]]:
+    """Tell who of the eligible is taken, and count who is not, for each reason there can be."""
+    people, strata, left_out = policy.population, policy.population.strata, {}
+    draws = table.column(SAMPLE).to_numpy()
+    taken = sampled = draw_sample(draws, groups, people)
+    if people.sample < 1 or (strata and strata.sample):
+        left_out[NOT_SAMPLED] = count_where(table, ~sampled)
+    if people.at_most is not None or (strata and strata.at_most is not None):
+        taken = keep_under_caps(draws, groups, people, sampled)
+        left_out[OVER_CAP] = count_where(table, sampled & ~taken)
+    return taken, left_out
+
+
+def find_small(
+    people: Published, rest: Mapping[str, Published], exact: int, policy: Policy
+) -> Iterator[str]:
+    """Say it where fewer people than the policy's smallest are left, and where the rest went."""
+    if exact < policy.population.smallest:
+        about = "" if people.about is None else "about "
+        elsewhere = "; ".join(f"{reason}: {count}" for reason, count in rest.items())
+        yield (
+            f"{about}{people} people are left at the selection, where the policy asks for "
+            f"{policy.population.smallest:,}; {elsewhere}; widen population.eligible, ask more "
+            "people, or lower population.smallest with a reason"
         )
+
+
+def count_sides(desk: Desk, selected: pa.Table) -> None:
+    """Count the people to train with and to test with, where something is trained."""
+    if desk.policy.training is not None:
+        test = selected.column(TEST).to_numpy()
+        desk.count("people.train", count_where(selected, ~test))
+        desk.count("people.test", count_where(selected, test))
 
 
 @step("Select the population", gives=Selected)
 def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
-    """Derive columns, keep the eligible, refuse a small cohort, and split off the test people."""
+    """Keep the eligible, derive columns, sample and cap, split, and refuse what is too small."""
     policy, today = desk.policy, desk.run.now.date()
     eligible, rest = keep_eligible(collected.table(), policy, today)
-    selected = mark_test(derive_columns(eligible, policy, today), policy.population.test_share)
-    left_out = desk.count("people.excluded.not eligible", count_people(rest))
-    shown = desk.count("people.selected", count_people(selected))
-    if policy.training is not None:
-        test = selected.column(TEST)
-        desk.count("people.train", count_people(selected.filter(pc.invert(test))))
-        desk.count("people.test", count_people(selected.filter(test)))
-    refuse_small(selected, shown, left_out, policy)
+    table = derive_columns(eligible, policy, today)
+    groups = group_people(table, policy)
+    taken, left_out = take_people(table, groups, policy)
+    selected = table if taken.all() else table.filter(pa.array(taken))
+    selected = mark_test(selected, policy.population, desk.key("split"))
+    shown = {
+        reason: desk.count(f"people.excluded.{reason}", count)
+        for reason, count in {NOT_ELIGIBLE: rest, **left_out}.items()
+    }
+    people = desk.count("people.selected", count_people(selected))
+    count_sides(desk, selected)
+    problems = list(find_small(people, shown, selected.num_rows, policy))
+    if groups is not None:
+        sizes = groups.sum_up(table.column(RECORD).to_numpy(), taken)
+        problems += find_small_groups(groups, sizes, policy, desk.run.disclosure)
+    if problems:
+        raise Refusal("smallest cohort", "\n".join(problems))
     return selected

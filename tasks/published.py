@@ -46,6 +46,8 @@ class Quality(Part):
     accuracy: float | None
     brier: float | None
     base_rate: float | None
+    auc_unweighted: float | None
+    """Where people are weighted, and so are the other figures; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,105 @@ class Audit(Part):
 
     column: str
     groups: tuple[GroupQuality, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentHistory(Part):
+    """Which history of consent a run decided on, so that the decision can be made again.
+
+    Both moments are UTC in ISO 8601; the link is that of the ledger's last event then, and the
+    digest, which is keyed, what the decision came to.
+    """
+
+    valid_at: str
+    known_at: str
+    link: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelShares(Part):
+    """One label of a column: its share of the people beside its share in the reference.
+
+    A figure is None where the people's number is hidden, nobody is weighted, or the reference has
+    no such label.
+    """
+
+    label: str
+    people: str
+    share: float | None
+    reference: float | None
+    difference: float | None
+    """The standardized difference of the two shares (Austin 2009)."""
+    ratio: float | None
+    """The share over that of the reference, with the ends of its 95 % interval."""
+    ratio_low: float | None
+    ratio_high: float | None
+    weighted: float | None
+    weighted_difference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedColumn(Part):
+    """The labels of one column in the order of its margin."""
+
+    column: str
+    role: Literal["rake", "hold-out"]
+    ordered: bool
+    """Whether the labels have an order of their own."""
+    labels: tuple[LabelShares, ...]
+    drift: float | None
+    """The share of the people who would need another label for all shares to be met."""
+    drift_weighted: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Representation(Part):
+    """How far the people who were used are from the population that is meant."""
+
+    source: str
+    """Where the reference is published."""
+    difference_at_most: float
+    columns: tuple[ComparedColumn, ...]
+    effective_sample_share: float | None
+    """What weights leave of the sample's size (Kish 1965); None where nobody is weighted."""
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionRate(Part):
+    """The share of a label's eligible people who are there, with its 95 % interval (Wilson 1927).
+
+    None where one of the two counts is hidden.
+    """
+
+    label: str
+    included: str
+    absent: str
+    rate: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInclusion(Part):
+    """The inclusion rates of one column's labels."""
+
+    column: str
+    rates: tuple[InclusionRate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion(Part):
+    """What was counted of eligible people without consent, and on which basis."""
+
+    article_6: str
+    assessment: str
+    read: tuple[str, ...]
+    """The columns that were read of them."""
+    left_alone: tuple[str, ...]
+    """For which reasons people were not looked at even here."""
+    absent: Figure | None
+    columns: tuple[ColumnInclusion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +262,25 @@ class Summary(Part):
     columns: tuple[Figure, ...]
     people: tuple[Figure, ...]
     excluded: tuple[Figure, ...]
+    blanked: tuple[Figure, ...]
+    """How many people kept each category back, and were read without it."""
     split: tuple[Figure, ...]
     outlets: tuple[OutletSummary, ...]
     checks: tuple[Check, ...]
     measures: dict[str, float | None]
     quality: Quality | None
     audits: tuple[Audit, ...]
+    representation: Representation | None
+    """None where nobody was compared, as in a run that stopped before."""
+    inclusion: Inclusion | None
+    """None where nobody without consent was looked at."""
     fates: tuple[ColumnFate, ...]
     data_sets: tuple[DataSet, ...]
     seconds: dict[str, float]
     policy_sha256: str | None
     consent_snapshot: str | None
+    history: ConsentHistory | None
     code: str | None
     links: tuple[Link, ...]
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     """The version of this form."""

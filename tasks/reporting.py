@@ -2,8 +2,8 @@
 
 It says what a `Summary` says and knows nothing else. The file loads nothing: styles and drawings
 stand in it, there is no script, and its own content security policy forbids the rest. Text is
-escaped by the template engine, also where it comes from a policy. Drawings are scaled here and
-drawn in `report.html.j2`.
+escaped by the template engine, also where it comes from a policy. Drawings are scaled in
+`drawings.py` and drawn in `report.html.j2`.
 """
 
 from __future__ import annotations
@@ -17,24 +17,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from expectations.vocabulary import CheckVerdict
-from tasks.published import Audit, ClassSize, Figure, OutletSummary, Quality, Summary
+from tasks.drawings import (
+    Axis,
+    arrange,
+    draw_funnel,
+    scale_auc,
+    scale_rates,
+    scale_ratios,
+    trim_sizes,
+)
+from tasks.missing_people import (
+    EXPLAINED,
+    JUDGED,
+    list_gaps,
+    list_unmended,
+    say_inclusion,
+    say_missing,
+    say_weighting,
+    split_hidden,
+)
+from tasks.published import Figure, OutletSummary, Summary
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATE: Final = "report.html.j2"
-BREAK: Final = 62.0
-"""Where, in percent of a funnel row's height, the bar ends and the slope to the next begins."""
-THINNEST: Final = 1.5
-"""The width, in percent, of a bar whose count is hidden or near none."""
-EXPLAINED: Final = {
-    "never asked": "nobody asked them about this purpose",
-    "refused": "they said no",
-    "withdrawn": "they took their consent back",
-    "expired": "their consent has run out",
-    "objected": "they are on the list of objections",
-    "not eligible": "they are not whom the policy is about",
+OUTCOMES: Final = {
+    CheckVerdict.WARNED: ("1 warns", "{} warn"),
+    CheckVerdict.INCONCLUSIVE: (
+        "1 was inconclusive, as the policy allows",
+        "{} were inconclusive, as the policy allows",
+    ),
 }
+"""What else a check, or several, may have come to in a run that goes on."""
+NAMED: Final = 3
+"""The most checks that the headline names for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +61,6 @@ class Tile:
     value: str
     label: str
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelRow:
-    """One row of a funnel, drawn in a box of 100 by 100: the bar, and the slope to the next."""
-
-    figure: Figure
-    share: float | None
-    bar: str
-    slope: str
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A scale from `low` to `high`; places on it are percent of its width."""
-
-    low: float
-    high: float
-
-    def place(self, value: float) -> float:
-        """Give where a value stands, kept within the axis."""
-        share = (value - self.low) / (self.high - self.low)
-        return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
 def render_report(summary: Summary) -> str:
@@ -83,8 +77,28 @@ def render_report(summary: Summary) -> str:
         histograms={outlet.name: trim_sizes(outlet.classes) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
         rate_axis=scale_rates(summary.audits),
-        explained=EXPLAINED,
+        **_find_missing(summary),
     )
+
+
+def _find_missing(summary: Summary) -> dict[str, object]:
+    """Gather what the report says and draws of who is missing."""
+    told, hidden = split_hidden(summary.excluded)
+    found = summary.representation
+    return {
+        "explained": EXPLAINED,
+        "left_out": told,
+        "hidden": hidden,
+        "missing": tuple(say_missing(summary)),
+        "weighting": tuple(say_weighting(summary)),
+        "included": tuple(say_inclusion(summary)),
+        "compared": arrange(found) if found else [],
+        "ratio_axis": scale_ratios(found) if found else None,
+        "gaps": {(gap.column, gap.row.label): gap for gap in list_gaps(summary)},
+        "unmended": {(gap.column, gap.row.label) for gap in list_unmended(summary)},
+        "rate_of_all": Axis(0.0, 1.0),
+        "judged": [check for check in summary.checks if check.name in JUDGED],
+    }
 
 
 def say_headline(summary: Summary) -> str:
@@ -116,7 +130,19 @@ def _say_checks(summary: Summary) -> str:
     passed = _count_passed(summary)
     if passed == total:
         return f"All {total} checks passed." if total else "The policy asks for no check."
-    return f"{passed} of {total} checks passed; the others were inconclusive, as the policy allows."
+    others = [said for verdict in OUTCOMES if (said := _say_outcome(summary, verdict))]
+    return f"{'; '.join([f'{passed} of {total} checks passed', *others])}."
+
+
+def _say_outcome(summary: Summary, verdict: CheckVerdict) -> str:
+    """Say how many checks came to a verdict, and which; nothing where none did."""
+    names = [check.name for check in summary.checks if check.verdict is verdict]
+    one, several = OUTCOMES[verdict]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    told = one if len(names) == 1 else several.format(len(names))
+    return f"{told}: {', '.join(names[:NAMED])}{more}"
 
 
 def _say_handover(outlets: Sequence[OutletSummary]) -> str:
@@ -138,7 +164,12 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         detail = "" if there is None else f"of {there:,.0f} in the source"
         yield Tile(f"{named:,.0f}", "columns read", detail)
     if summary.checks:
-        yield Tile(f"{_count_passed(summary)} of {len(summary.checks)}", "checks passed")
+        others = "; ".join(
+            f"{number} {verdict}"
+            for verdict in OUTCOMES
+            if (number := sum(check.verdict is verdict for check in summary.checks))
+        )
+        yield Tile(f"{_count_passed(summary)} of {len(summary.checks)}", "checks passed", others)
     if (epsilon := summary.measures.get("privacy.epsilon")) is not None:
         delta = summary.measures.get("privacy.delta")
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of the model, at δ {delta or 0:g}")
@@ -159,6 +190,11 @@ def list_caveats(summary: Summary) -> Iterator[str]:
         yield (
             "ε covers the released model alone, not the verdicts, measures and counts on this "
             "page. The counts are under the disclosure rule; verdicts and measures stand as found."
+        )
+    if summary.representation:
+        yield (
+            "That people are like the population meant in what was compared says nothing of what "
+            "was not."
         )
     if "privacy.membership_auc" in summary.measures:
         yield (
@@ -185,51 +221,6 @@ def list_uses(summary: Summary) -> Iterator[Figure]:
             yield replace(outlet.released, label=f"in the table for {outlet.recipient}")
 
 
-def trim_sizes(classes: Sequence[ClassSize]) -> Sequence[ClassSize]:
-    """Leave out the sizes above the largest class."""
-    held = [place for place, size in enumerate(classes) if size.classes]
-    return classes[: held[-1] + 1] if held else classes
-
-
-def draw_funnel(figures: Sequence[Figure]) -> tuple[FunnelRow, ...]:
-    """Draw each figure as wide as its part of the largest; hidden ones at the thinnest."""
-    if not figures:
-        return ()
-    first, largest = figures[0].about, max(figure.about or 0 for figure in figures) or 1
-    widths = [max(100 * (figure.about or 0) / largest, THINNEST) for figure in figures]
-    rows = zip(figures, widths, [*widths[1:], None], strict=True)
-    return tuple(
-        FunnelRow(
-            figure,
-            figure.about / first if figure.about is not None and first else None,
-            _outline(width, width, 0, BREAK),
-            "" if below is None else _outline(width, below, BREAK, 100),
-        )
-        for figure, width, below in rows
-    )
-
-
-def _outline(top: float, bottom: float, start: float, end: float) -> str:
-    """Give an SVG path around a centred shape, `top` and `bottom` wide."""
-    corners = [(50 - top / 2, start), (50 + top / 2, start)]
-    corners += [(50 + bottom / 2, end), (50 - bottom / 2, end)]
-    return "M" + "L".join(f"{x:.2f} {y:.0f}" for x, y in corners) + "Z"
-
-
-def scale_auc(quality: Quality | None, audits: Sequence[Audit]) -> Axis:
-    """From chance to perfect, or from 0 where some AUC is under chance."""
-    found = [group.auc for audit in audits for group in audit.groups if group.auc is not None]
-    if quality:
-        found += [quality.auc, quality.auc if quality.auc_low is None else quality.auc_low]
-    return Axis(0.0 if min(found, default=1.0) < 0.5 else 0.5, 1.0)
-
-
-def scale_rates(audits: Sequence[Audit]) -> Axis:
-    """From 0 to the next tenth above the largest selection rate."""
-    rates = [group.selection_rate or 0 for audit in audits for group in audit.groups]
-    return Axis(0.0, min(int(max(rates, default=1.0) * 10 + 1) / 10, 1.0))
-
-
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -241,7 +232,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(words=_words, article=_article, moment=_moment, percent=_percent)
+    found.filters.update(
+        words=_words, article=_article, moment=_moment, percent=_percent, signed=_sign
+    )
     return found
 
 
@@ -263,3 +256,8 @@ def _moment(stamp: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
+
+
+def _sign(difference: float) -> str:
+    """Write a difference with its sign and two digits; of none, `0`."""
+    return f"{difference:+.2f}".replace("-", "−") if difference else "0"

@@ -9,6 +9,7 @@ that stopped early did not find out is absent, not zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Final, cast
 
 from expectations.checks import Check
@@ -23,6 +24,7 @@ from tasks.published import (
     Audit,
     ClassSize,
     ColumnFate,
+    ConsentHistory,
     DataSet,
     Figure,
     GroupQuality,
@@ -33,13 +35,15 @@ from tasks.published import (
     State,
     Summary,
 )
+from tasks.skew import read_inclusion, read_representation
 
 __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
 
-MADE_UP: Final = {
-    "nhanes": "names, contacts, notes and the consent history are made up; the survey's answers "
-    "are real and public",
-}
+SURVEY: Final = (
+    "names, contacts, notes and the consent history are made up; the survey's answers are real "
+    "and public"
+)
+MADE_UP: Final = {"nhanes": SURVEY, "nhanes-outcome": SURVEY}
 COLUMN_STEPS: Final = {
     "columns.there": "in the source",
     "columns.named": "named, and so read",
@@ -74,7 +78,8 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         made_up=_say_made_up(policy, record.facts.get("source")),
         columns=_count_columns(found),
         people=found.figures(PEOPLE_STEPS),
-        excluded=_list_exclusions(found),
+        excluded=_list_by_size(found, "people.excluded."),
+        blanked=_list_by_size(found, "people.blanked."),
         split=found.figures(SPLIT),
         outlets=tuple(
             _sum_up_outlet(name, outlet, found, passed=verdict == "passed")
@@ -84,6 +89,8 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         measures=found.measures(),
         quality=_read_quality(found),
         audits=_read_audits(found),
+        representation=read_representation(found, policy),
+        inclusion=read_inclusion(found),
         fates=tuple(_tell_fate(policy, name) for name in policy.treated),
         data_sets=tuple(
             read(DataSet, {"step": step, **found.body("dataset", step)})
@@ -92,6 +99,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         seconds=read(dict[str, float], found.bodies("duration")),
         policy_sha256=read_text(record.facts.get("policy_sha256")),
         consent_snapshot=read_text(found.bodies("snapshot").get("consent")),
+        history=_read_history(found),
         code=read_text(record.facts.get("code")),
         links=tuple(_list_links(found)),
     )
@@ -150,9 +158,8 @@ def _count_columns(found: Found) -> tuple[Figure, ...]:
     )
 
 
-def _list_exclusions(found: Found) -> tuple[Figure, ...]:
-    """Give the reasons for which people were left out, the most frequent first."""
-    prefix = "people.excluded."
+def _list_by_size(found: Found, prefix: str) -> tuple[Figure, ...]:
+    """Give the counts whose names begin so, each under the rest of its name, the largest first."""
     names = [name for name in found.bodies("count") if name.startswith(prefix)]
     figures = found.figures({name: name.removeprefix(prefix) for name in names})
     return tuple(sorted(figures, key=lambda figure: figure.about or 0, reverse=True))
@@ -192,20 +199,24 @@ def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
     return f"{claim(outlet)} {tried}"
 
 
+def _read_history(found: Found) -> ConsentHistory | None:
+    """Give which history of consent was decided on, without the exact number of its events."""
+    noted = found.body("snapshot", "history")
+    return read(ConsentHistory, noted) if noted else None
+
+
 def _read_quality(found: Found) -> Quality | None:
     measures = found.measures("utility.")
     if measures.get("auc") is None:
         return None
-    names = ("auc", "auc_low", "auc_high", "accuracy", "brier", "base_rate")
+    names = [form.name for form in fields(Quality)]
     return read(Quality, {name: measures.get(name) for name in names})
 
 
 def _read_audits(found: Found) -> tuple[Audit, ...]:
-    prefix = "utility.groups."
     return tuple(
-        Audit(name.removeprefix(prefix), read(tuple[GroupQuality, ...], body))
-        for name, body in found.bodies("table").items()
-        if name.startswith(prefix)
+        Audit(column, read(tuple[GroupQuality, ...], body))
+        for column, body in found.tables("utility.groups.").items()
     )
 
 

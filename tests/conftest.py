@@ -28,6 +28,16 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+BASIS = """\
+kind: consent
+  notices:
+    - id: study
+      purposes: [dpv:ScientificResearch]
+      categories: [dpv-pd:Age, dpv-pd:Contact, dpv-pd:Gender, dpv-pd:Health, dpv-pd:Identifying]
+  events:
+    - location: {kind: csv, path: consent.csv}
+      stated: {notice: study, indication: explicit}"""
+"""How the small policy says whom it may read; a test that means another basis replaces it."""
 POLICY = """\
 tutela: 1
 name: small
@@ -41,8 +51,7 @@ source:
   location: {kind: csv, path: people.csv}
   person: pid
 basis:
-  kind: consent
-  events: [{kind: csv, path: consent.csv}]
+  BASIS
 population:
   eligible: age >= 18
   smallest: 10
@@ -89,7 +98,7 @@ training: {model: logistic-regression}
 attacks:
   membership: {auc_at_most: 0.95, when_inconclusive: report}
 retention_days: 30
-"""
+""".replace("BASIS", BASIS)
 """A policy in which every part occurs, over some 60 people."""
 
 
@@ -113,18 +122,19 @@ class Folder:
     def write(self, *changes: tuple[str, str]) -> Path:
         """Write people, consents and the small policy with its changes; give the policy's path."""
         for name, rows in (("people", self.people), ("consent", self.events)):
+            columns = dict.fromkeys(column for row in rows for column in row)
             with (self.path / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
+                writer = csv.DictWriter(file, list(columns))
                 writer.writeheader()
                 writer.writerows(rows)
         policy = self.path / "small.yaml"
         policy.write_text(small_policy(*changes), encoding="utf-8")
         return policy
 
-    def say(self, person: str, status: str, at: str) -> None:
-        """Add a consent event."""
+    def say(self, person: str, status: str, at: str, **fields: str) -> None:
+        """Add a consent event to the purpose of the policy, with more fields if any are given."""
         event = {"person": person, "purpose": "dpv:ScientificResearch", "status": status, "at": at}
-        self.events.append(event)
+        self.events.append({**event, **fields})
 
 
 @pytest.fixture

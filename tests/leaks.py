@@ -101,10 +101,18 @@ def policy_name(case: str) -> str:
 
 
 def make_consents(rows: list[Row]) -> list[Row]:
-    """Make up the consents: some never asked, some withdrawn."""
+    """Make up the consents, with guardians and evidence: some never asked, some withdrawn."""
     given = "2026-01-05T10:00:00+01:00"
     event = {"purpose": "dpv:ScientificResearch", "status": "given", "at": given, "expires_at": ""}
-    events = [{"person": row["person"], **event} for row in rows[: PEOPLE - 8]]
+    events = [
+        {
+            "person": row["person"],
+            **event,
+            "guardian": rows[-n]["full_name"] if n % PLANTED == 0 else "",
+            "evidence": f"letter of {row['full_name']}" if n % PLANTED == 0 else "",
+        }
+        for n, row in enumerate(rows[: PEOPLE - 8])
+    ]
     withdrawn = {"status": "withdrawn", "at": "2026-02-01T10:00:00+01:00"}
     return events + [{**given_once, **withdrawn} for given_once in events[8:16]]
 
@@ -128,7 +136,7 @@ def make_policy(name: str) -> Tree:
             {"kind": "bin", "edges": [40, 60], "labels": ["20-39", "40-59", "60+"]}, **quasi,
         ),
         "city": column(
-            "text", "release",
+            "text", "release representation",
             {"kind": "categories", "values": ["north", "south", "east", "west"]}, **quasi,
         ),
         "pay": column("number", "feature", {"kind": "clip", "low": 0, "high": 5000}),
@@ -153,8 +161,29 @@ def make_policy(name: str) -> Tree:
         "purpose": "dpv:ScientificResearch",
         "legal_basis": {"article_6": "eu-gdpr:A6-1-a"},
         "source": {"location": {"kind": "csv", "path": "people.csv"}, "person": "person"},
-        "basis": {"kind": "consent", "events": [{"kind": "csv", "path": "consents.csv"}]},
-        "population": {"eligible": "remark is not missing", "smallest": 100},
+        "basis": {
+            "kind": "consent",
+            "notices": [
+                {
+                    "id": "study",
+                    "purposes": ["dpv:ScientificResearch", "dpv:Marketing"],
+                    "categories": sorted({str(one["category"]) for one in columns.values()}),
+                }
+            ],
+            "events": [
+                {"location": {"kind": "csv", "path": "consents.csv"}, "stated": {"notice": "study"}}
+            ],
+        },
+        "population": {
+            "eligible": "remark is not missing",
+            "smallest": 100,
+            "reference": {
+                "source": "made up",
+                "margins": {
+                    "city": {"shares": dict.fromkeys(["north", "south", "east", "west"], 0.25)}
+                },
+            },
+        },
         "columns": columns,
         "outlets": {"ward": {"kind": "model", "recipient": "Ward"}, "partner": table},
         "expectations": [{"rule": "missing-at-most", "column": "age", "share": 0.5}],
@@ -243,11 +272,12 @@ PRIVATE: Final = both(
 )
 BROKEN_STEPS: Final = {
     "read_roster": "tasks.ingestion.make_roster",
-    "filter_consent": "tasks.consent.decide",
+    "filter_consent": "tasks.consent.permission.decide",
     "collect": "tasks.ingestion.attach_keys",
     "select_population": "tasks.population.keep_eligible",
     "deidentify": "tasks.anonymization.deidentify.deidentify_table",
     "validate": "tasks.validation.check_values",
+    "compare": "tasks.representation.compare.note_comparison",
     "generalize": "tasks.anonymization.generalize.generalize_table",
     "check_table": "tasks.validation.reach_k",
     "train": "tasks.training.train.fit_model",
@@ -263,6 +293,7 @@ CASES: Final[dict[str, Case]] = {
     "passed again": Case(put("name", policy_name("passed"))),
     "passed, private": Case(PRIVATE),
     "speaking": Case(breaks="tasks.validation.check_values", raises=None),
+    "weighted": Case(put("population.weighting", {})),
     "refused, legal basis": Case(put("purpose", "dpv:Marketing"), "Refusal", "legal basis"),
     "refused, cohort": Case(put("population.smallest", 5000), "Refusal", "smallest cohort"),
     "refused, value rule": Case(

@@ -61,7 +61,8 @@ MODEL: Final = "model: private-logistic-regression"
 DIABETES: Final = "      diabetes: generalize\n"
 CLIP: Final = "treatment: {kind: clip, low: 60, high: 160}"
 DERIVED: Final = "derived:\n"
-CONSENT: Final = "    - {kind: example, name: nhanes}\n"
+CONSENT: Final = "    - {location: {kind: example, name: nhanes}}\n"
+SMALLEST: Final = "  smallest: 500\n"
 WITHDRAWN: Final = "P-014440"
 """Somebody among those whom the example's model is trained on."""
 
@@ -127,11 +128,42 @@ ROWS: Final = (
         "outlets.partner.columns.name: is an identifier, which never leaves",
     ),
     Refused(
-        "another purpose",
+        "weights before a private model",
+        (Line(SMALLEST, f"{SMALLEST}  weighting: {{}}\n"),),
+        "check",
+        2,
+        "weights by raking depend on everybody, so one person changes other people's, and the "
+        "claim of differential privacy would be false",
+    ),
+    Refused(
+        "a quota before a private model",
+        (Line(SMALLEST, f"{SMALLEST}  at_most: 2000\n"),),
+        "check",
+        2,
+        "a quota looks at other people, so one person changes who else is taken and the claim of "
+        "differential privacy would be false",
+    ),
+    Refused(
+        "a purpose that no notice names",
+        (Line("purpose: dpv:ScientificResearch", "purpose: dpv:AcademicResearch"),),
+        "check",
+        2,
+        "no notice that counts enumerates dpv:AcademicResearch, so nobody can consent to it",
+    ),
+    Refused(
+        "a purpose for which other data were named",
         (Line("purpose: dpv:ScientificResearch", "purpose: dpv:Marketing"),),
+        "check",
+        2,
+        "no notice for dpv:Marketing enumerates dpv-pd:Age, dpv-pd:Behavioral, "
+        "dpv-pd:EthnicOrigin, dpv-pd:Gender, dpv-pd:Health, so nobody can be read",
+    ),
+    Refused(
+        "consents that are too old",
+        (Line("  kind: consent\n", "  kind: consent\n  maximum_age_days: 30\n"),),
         "run",
         1,
-        "nobody is left for dpv:Marketing; most were left out because: never asked",
+        "nobody is left for dpv:ScientificResearch; most were left out because: expired",
     ),
     Refused(
         "health data without a condition of Art. 9",
@@ -139,6 +171,13 @@ ROWS: Final = (
         "check",
         2,
         "are of special categories (Art. 9 GDPR); add the condition of Art. 9(2) that applies",
+    ),
+    Refused(
+        "research without safeguards",
+        (Line("article_9: eu-gdpr:A9-2-a", "article_9: eu-gdpr:A9-2-j"),),
+        "check",
+        2,
+        "eu-gdpr:A9-2-j asks for safeguards (Art. 9(3), 89(1) GDPR)",
     ),
     Refused(
         "a column that is not there",
@@ -177,7 +216,7 @@ ROWS: Final = (
     ),
     Refused(
         "one person withdraws",
-        (Line(CONSENT, f"{CONSENT}    - {{kind: csv, path: withdrawn.csv}}\n"),),
+        (Line(CONSENT, f"{CONSENT}    - {{location: {{kind: csv, path: withdrawn.csv}}}}\n"),),
         "run",
         0,
         "Passed, and trained without that person",

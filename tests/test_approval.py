@@ -16,7 +16,7 @@ from tasks import approval
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.approval import approve, confirm_consent, table_content
-from tasks.consent import filter_consent
+from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
 from tasks.validation import check_table, validate
@@ -92,7 +92,7 @@ def test_an_outlet_may_be_called_people(home: Home, folder: Folder) -> None:
         outbox = Outbox(home, run.keys)
         waiting = {name: outbox.take(name) for name in outbox.pending()}
     assert waiting.pop(f"{run.id}-people").startswith(b'"age"\n')
-    assert [len(content) for content in waiting.values()] == [58 * 8]
+    assert [len(content) for content in waiting.values()] == [58 * 12]
 
 
 NO_MODEL = (

@@ -60,7 +60,7 @@ def test_help_says_what_each_exit_status_means() -> None:
     assert "0 done and true, 1 refused by a check, 2 the input or usage is wrong, 3" in told
 
 
-@pytest.mark.parametrize("policy", ["diabetes", "registry", "notes"])
+@pytest.mark.parametrize("policy", ["diabetes", "prevalence", "registry", "notes"])
 def test_check_reads_headers_only(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No source is read, and no example is even made: a look at its header is enough."""
 
@@ -74,7 +74,9 @@ def test_check_reads_headers_only(policy: str, monkeypatch: pytest.MonkeyPatch) 
     assert "Nothing was read of a person" in said.out
 
 
-@pytest.mark.parametrize("table", [key for key in _PARTS if key != ("nhanes", "people")])
+@pytest.mark.parametrize(
+    "table", [key for key, part in _PARTS.items() if isinstance(part, MadeUpSource)]
+)
 def test_an_example_names_the_columns_that_it_makes(table: tuple[str, str]) -> None:
     """The names that are told without making the table are those of the table."""
     source = _PARTS[table]

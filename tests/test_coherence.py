@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from conftest import small_policy
+from conftest import BASIS, small_policy
 
-from expectations import policy_file
+from expectations import (
+    consent_coherence,
+    policy_file,
+    population_coherence,
+    selection_coherence,
+)
 from expectations.coherence import RULES
 from expectations.errors import PolicyError, Problem
 from expectations.policy import Policy
@@ -18,9 +23,12 @@ DP = "\n    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"
 OTHER_DP = DP.replace("epsilon: 1", "epsilon: 2")
 PROMISE = ("recipient: Clinic", f"recipient: Clinic{DP}")
 NO_CONSENT = ("article_6: eu-gdpr:A6-1-a", "article_6: eu-gdpr:A6-1-e")
-ASSESSED = ("article_9: eu-gdpr:A9-2-a", "article_9: eu-gdpr:A9-2-j\n  assessment: DPIA 4")
+ASSESSED = (
+    "article_9: eu-gdpr:A9-2-a",
+    "article_9: eu-gdpr:A9-2-j\n  assessment: DPIA 4\n  safeguards: 4",
+)
 OTHER_BASIS = (
-    "kind: consent\n  events: [{kind: csv, path: consent.csv}]",
+    BASIS,
     "kind: other-basis",
 )
 CLIP_AGE = (
@@ -385,7 +393,8 @@ def test_what_does_not_fit_is_refused(changes: list[tuple[str, str]], said: str)
 
 
 def test_every_rule_has_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No rule is asked that none of the changes above breaks."""
+    """No rule is asked that none of the changes above breaks, or those of its own tests."""
+    elsewhere = {*consent_coherence.RULES, *selection_coherence.RULES, *population_coherence.RULES}
     broken: set[str] = set()
 
     def watch(policy: Policy) -> list[Problem]:
@@ -395,7 +404,7 @@ def test_every_rule_has_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy_file, "find_problems", watch)
     for case in CASES[3:]:  # the first three break an expression, which comes before the rules
         parse_policy(small_policy(*cast("list[tuple[str, str]]", case.values[0])))
-    assert broken == {rule.__name__ for rule in RULES}
+    assert broken >= {rule.__name__ for rule in RULES if rule not in elsewhere}
 
 
 def test_several_problems_are_told_at_once() -> None:

@@ -34,7 +34,7 @@ from expectations.treatments import (
 from ledgers.home import Home
 from ledgers.stages import Deidentified
 from tasks.anonymization.deidentify import Undeclared, deidentify, deidentify_table, treat
-from tasks.consent import filter_consent
+from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
 

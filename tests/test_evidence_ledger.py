@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers import database, evidence
+from ledgers import consent_tables, database, evidence
 from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
@@ -185,7 +185,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(ledger: EvidenceLedge
     assert ScriptDirectory(str(folder)).get_current_head() == database.SCHEMA
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection)
-        assert compare_metadata(context, evidence.METADATA) == []
+        assert compare_metadata(context, [evidence.METADATA, consent_tables.METADATA]) == []
 
 
 def test_a_database_of_a_newer_program_is_refused(ledger: EvidenceLedger) -> None:

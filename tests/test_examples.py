@@ -6,30 +6,27 @@ import csv
 import hashlib
 import subprocess
 import sys
-from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import date
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pytest
 
 from expectations.errors import SourceError
 from expectations.locations import ExampleData
-from expectations.vocabulary import ConsentStatus, Purpose
-from tasks.sources import Part, Source, open_source
-from tasks.sources.examples import _PARTS, nhanes
-from tasks.sources.examples.consent_history import give_probability
+from tasks.sources import Part, Source
+from tasks.sources.examples import _PARTS, nhanes, open_example
 
-Name = Literal["nhanes", "notes", "registry"]
-RESEARCH = Purpose.SCIENTIFIC_RESEARCH
+Name = Literal["nhanes", "nhanes-outcome", "notes", "registry"]
+SURVEYS: tuple[Name, Name] = ("nhanes", "nhanes-outcome")
 
 
 def example(name: Name, part: Part = "people") -> Source:
     """Open an example."""
-    return open_source(ExampleData(kind="example", name=name), Path(), part)
+    return open_example(name, part)
 
 
 def read(name: Name, *columns: str, part: Part = "people") -> list[dict[str, Any]]:
@@ -37,28 +34,6 @@ def read(name: Name, *columns: str, part: Part = "people") -> list[dict[str, Any
     source = example(name, part)
     rows: list[dict[str, Any]] = source.read(columns or source.columns()).to_pylist()
     return rows
-
-
-def find_valid(purpose: str, moment: datetime) -> set[str]:
-    """Give who consents at a moment: the last event gives or renews, and has not ended."""
-    last: dict[str, dict[str, Any]] = {}
-    for event in sorted(
-        read("nhanes", part="consent"), key=lambda event: datetime.fromisoformat(event["at"])
-    ):
-        if event["purpose"] == purpose and datetime.fromisoformat(event["at"]) <= moment:
-            last[event["person"]] = event
-    return {
-        person
-        for person, event in last.items()
-        if event["status"] in {"given", "renewed"}
-        and (not event["expires_at"] or datetime.fromisoformat(event["expires_at"]) > moment)
-    }
-
-
-def find_adults() -> list[dict[str, Any]]:
-    """Read the people of 20 and over with what their consent may depend on."""
-    people = read("nhanes", "patient_number", nhanes.AGE, nhanes.ORIGIN, nhanes.HEALTH)
-    return [person for person in people if float(person[nhanes.AGE]) >= 20]
 
 
 def test_the_survey_is_the_packages_own_file() -> None:
@@ -122,67 +97,6 @@ def test_some_notes_name_the_person() -> None:
     assert sum(p["note"] is None for p in people) > 500
 
 
-def test_sixty_percent_of_adults_consent_to_research_throughout_the_ten_years() -> None:
-    """The same people consent at any moment from 2026 to the end of 2035."""
-    moments = [datetime(year, month, 1, tzinfo=UTC) for year, month in ((2026, 1), (2030, 6))]
-    consenting = [find_valid(RESEARCH, m) for m in (*moments, datetime(2035, 12, 31, tzinfo=UTC))]
-    assert consenting[0] == consenting[1] == consenting[2]
-    adults = {person["patient_number"] for person in find_adults()}
-    assert 0.59 < len(adults & consenting[0]) / len(adults) < 0.62
-
-
-def test_nobody_consents_to_marketing_but_some_once_did() -> None:
-    """A run for marketing finds nobody, by withdrawal and expiry, not for want of events."""
-    given = [e for e in read("nhanes", part="consent") if e["purpose"] == Purpose.MARKETING]
-    assert sum(event["status"] == "given" for event in given) > 1000
-    assert not find_valid(Purpose.MARKETING, datetime(2026, 1, 1, tzinfo=UTC))
-
-
-def test_consent_follows_the_documented_chances() -> None:
-    """In each group that the formula tells apart, the share is near its chance."""
-    valid = find_valid(RESEARCH, datetime(2026, 1, 1, tzinfo=UTC))
-    groups: dict[float, list[bool]] = {}
-    for person in find_adults():
-        health, origin = person[nhanes.HEALTH], person[nhanes.ORIGIN]
-        chance = 0.72 * 0.75 ** (float(person[nhanes.AGE]) >= 70)
-        chance *= 0.8 ** (origin in ("Non-Hispanic Black", "Mexican American"))
-        chance *= 0.8 ** (health in ("Fair or", "Poor?"))
-        assert give_probability(float(person[nhanes.AGE]), origin, health) == pytest.approx(chance)
-        groups.setdefault(round(chance, 6), []).append(person["patient_number"] in valid)
-    assert len(groups) == 6
-    for chance, said in groups.items():
-        deviation = (chance * (1 - chance) / len(said)) ** 0.5
-        assert abs(sum(said) / len(said) - chance) < 4 * deviation
-
-
-def test_each_reason_for_no_consent_occurs_in_the_hundreds() -> None:
-    """Never asked, refused, withdrawn and expired are all there to be told apart."""
-    events = sorted(
-        (e for e in read("nhanes", part="consent") if e["purpose"] == RESEARCH),
-        key=lambda event: datetime.fromisoformat(event["at"]),
-    )
-    last = {event["person"]: event["status"] for event in events}
-    valid = find_valid(RESEARCH, datetime(2026, 1, 1, tzinfo=UTC))
-    adults = {person["patient_number"] for person in find_adults()} - valid
-    why = Counter(last.get(person, "never") for person in adults)
-    why["expired"] += why.pop("given") + why.pop("renewed")
-    assert set(why) == {"never", "refused", "withdrawn", "expired"}
-    assert min(why.values()) > 400
-
-
-def test_events_are_sorted_past_and_in_known_words() -> None:
-    """Every event has a time with a zone before 2026, and every person of the ledger exists."""
-    events = read("nhanes", part="consent")
-    times = [datetime.fromisoformat(event["at"]) for event in events]
-    assert times == sorted(times)
-    assert times[-1] < datetime(2026, 1, 1, tzinfo=UTC)
-    assert {event["status"] for event in events} == {*ConsentStatus}
-    people = {person["patient_number"] for person in read("nhanes", "patient_number")}
-    named = {event["person"] for event in events}
-    assert named < people
-    assert len(people - named) > 50
-
-
 def test_notes_quote_identifiers_that_the_columns_hold() -> None:
     """What redaction must find is known for each patient."""
     patients = read("notes")
@@ -211,6 +125,8 @@ def test_the_registry_relates_its_columns_and_lists_120_objections() -> None:
     [
         ("nhanes", "people", "patient_number"),
         ("nhanes", "consent", "person"),
+        ("nhanes-outcome", "people", "patient_number"),
+        ("nhanes-outcome", "consent", "person"),
         ("notes", "people", "patient_id"),
         ("registry", "people", "patient_id"),
         ("registry", "objections", "patient_id"),
@@ -238,16 +154,31 @@ def test_an_example_says_which_parts_it_has() -> None:
         example("registry", "consent")
 
 
+def test_the_two_surveys_differ_in_patient_numbers_alone() -> None:
+    """The same people under other numbers: no history of the one is of anybody in the other."""
+    here, there = (example(name).read(example(name).columns()) for name in SURVEYS)
+    others = [name for name in here.column_names if name != "patient_number"]
+    assert here.select(others) == there.select(others)
+    numbers = [set(table["patient_number"].to_pylist()) for table in (here, there)]
+    assert numbers[0].isdisjoint(numbers[1])
+
+
+def test_a_policy_can_name_every_example() -> None:
+    """The grammar's names are those of the examples that there are."""
+    named = get_args(ExampleData.model_fields["name"].annotation)
+    assert set(named) == {name for name, _ in _PARTS} == set(get_args(Name))
+
+
 def test_every_process_makes_the_same_data() -> None:
     """The data depend on the seed alone, not on the process or on what was made before."""
     code = (
         "import hashlib; from tasks.sources.examples import _PARTS\n"
         "for source in reversed(_PARTS.values()):\n"
-        "    held = source.read(source.columns()[:10]).to_pydict()\n"
+        "    held = source.read(source.columns()[:15]).to_pydict()\n"
         "    print(hashlib.sha256(repr(held).encode()).hexdigest())"
     )
     made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    here = [source.read(source.columns()[:10]).to_pydict() for source in reversed(_PARTS.values())]
+    here = [source.read(source.columns()[:15]).to_pydict() for source in reversed(_PARTS.values())]
     digests = [hashlib.sha256(repr(held).encode()).hexdigest() for held in here]
     assert made.stdout.split() == digests
-    assert len(set(digests)) == 5
+    assert len(set(digests)) == len(_PARTS) == 7

@@ -144,6 +144,29 @@ def test_age_counts_birthdays_reached_on_the_day_of_the_run(
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
+    ("visit", "days"),
+    [
+        pytest.param(TODAY, 0, id="today"),
+        pytest.param(date(2026, 2, 27), 1, id="yesterday"),
+        pytest.param(date(2026, 3, 1), -1, id="tomorrow"),
+        pytest.param(date(2025, 2, 28), 365, id="a-year"),
+        pytest.param(date(2024, 2, 28), 731, id="over-a-leap-day"),
+        pytest.param(date(1, 1, 1), TODAY.toordinal() - 1, id="the-first-day"),
+        pytest.param(date(9999, 12, 31), TODAY.toordinal() - 3652059, id="the-last-day"),
+        pytest.param(None, None, id="unknown"),
+    ],
+)
+def test_days_are_counted_to_the_day_of_the_run(
+    engine: str, visit: date | None, days: int | None
+) -> None:
+    """Who was here in the last year is told without writing a date."""
+    assert value("days_since(day)", engine, day=visit) == days
+    expected = None if days is None else 0 <= days <= 365
+    assert value("days_since(day) between 0 and 365", engine, day=visit) is expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
     ("symbol", "table"),
     [("and", "TFN FFF NFN"), ("or", "TTT TFN TNN"), ("=", "TFN FTN NNN"), ("!=", "FTN TFN NNN")],
 )
@@ -193,6 +216,7 @@ def test_a_derived_target_can_make_the_unknown_false(engine: str) -> None:
         ("coalesce(i, 0.5)", ColumnType.NUMBER, {"i"}),
         ("if(p, s, 'none')", ColumnType.TEXT, {"p", "s"}),
         ("years_since(day) >= 18", ColumnType.BOOLEAN, {"day"}),
+        ("days_since(day)", ColumnType.INTEGER, {"day"}),
         ("date '2020-01-31'", ColumnType.DATE, set()),
     ],
 )
@@ -239,6 +263,9 @@ def test_a_column_may_be_called_as_a_word_of_the_grammar(name: str) -> None:
         ("x > 1e999", 4, "too large"),
         ("i = 99999999999999999", 4, "2**53"),
         ("years_since(s) > 1", 12, "takes date"),
+        ("days_since(s) > 1", 11, "takes date"),
+        ("days_since() > 1", 11, "cannot stand here"),
+        ("day_since(day) > 1", 0, "did you mean 'days_since'?"),
         ("- p", 2, "takes integer or number"),
         ("not " * 60 + "p", 128, "nested"),
         ("x > 1 or " * 500 + "p", 0, "at most 4000"),
@@ -329,7 +356,7 @@ def written(tree: Tree) -> str:
             return f"date '{v}'"
         return "'" + v.replace("'", "''") + "'" if isinstance(v, str) else repr(v)
     parts = [written(part) for part in rest]
-    if head in {"if", "coalesce", "years_since"}:
+    if head in {"if", "coalesce", "years_since", "days_since"}:
         return f"{head}({', '.join(parts)})"
     if head == "in":
         return f"({parts[0]} in ({', '.join(parts[1:])}))"
@@ -362,6 +389,8 @@ def known(head: str, v: list[Any]) -> Any:
         return v[0] in v[1:]
     if head == "years_since":
         return TODAY.year - v[0].year - ((TODAY.month, TODAY.day) < (v[0].month, v[0].day))
+    if head == "days_since":
+        return (TODAY - v[0]).days
     if head == "/":
         return float(v[0]) / v[1] if v[1] else None
     if head == "-" and len(v) == 1:
@@ -417,7 +446,10 @@ def grown(kind: str, depth: int) -> st.SearchStrategy[Tree]:
     if kind == "real":
         forms += [made("+", "-", "*", "/", of=(numeric, numeric)), made("-", of=(numeric,))]
     if kind == "whole":
-        forms += [made("+", "-", "*", of=(same, same)), made("years_since", of=(sub("day"),))]
+        forms += [
+            made("+", "-", "*", of=(same, same)),
+            made("years_since", "days_since", of=(sub("day"),)),
+        ]
     if kind == "truth":
         forms += [made("and", "or", of=(same, same)), made("not", of=(same,))]
         forms += [made("=", "!=", of=(same, same)), made("and", "or", of=(same, same, same))]

@@ -23,7 +23,7 @@ from tasks.anonymization.generalize import (
     generalize_table,
     pin_values,
 )
-from tasks.consent import filter_consent
+from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import select_population
 from tasks.validation import validate

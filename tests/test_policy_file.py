@@ -178,9 +178,9 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param("smallest: 10", "smallest: " + "1" * 5000, "smallest: ", id="endless-number"),
         pytest.param("tutela: 1", "tutela: 2", "tutela: is not a word", id="version"),
         pytest.param(
-            "[{kind: csv, path: consent.csv}]",
-            "[{kind: csv, path: a.csv}, {kind: cvs, path: consent.csv}]",
-            "basis.events.1: is not a word that is known here; did you mean `csv`?",
+            "location: {kind: csv, path: consent.csv}",
+            "location: {kind: cvs, path: consent.csv}",
+            "basis.events.0.location: is not a word that is known here; did you mean `csv`?",
             id="in-a-list",
         ),
         pytest.param("title: A small policy", "title:", "title: is not text", id="nothing"),

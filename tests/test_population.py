@@ -1,32 +1,22 @@
-"""Who is in, and on which side of the split, depends on a person's own row alone."""
+"""Who is eligible and what is derived depends on a person's own row alone; too few are refused."""
 
 from __future__ import annotations
 
 from datetime import date
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import Folder, counts, opened, small_policy
-from hypothesis import given
-from hypothesis import strategies as st
 
-from expectations.disclosure import Published
+from expectations.disclosure import Count, Published
 from expectations.errors import Refusal
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Selected
-from tasks.consent import filter_consent
-from tasks.ingestion import DRAW, RECORD, collect, make_roster, read_roster
-from tasks.population import (
-    TEST,
-    derive_columns,
-    keep_eligible,
-    mark_test,
-    refuse_small,
-    select_population,
-)
+from tasks.consent.permission import filter_consent
+from tasks.ingestion import CATEGORIES, DRAW, RECORD, SAMPLE, collect, read_roster
+from tasks.population import TEST, derive_columns, find_small, keep_eligible, select_population
 
 TODAY = date(2026, 3, 1)
 
@@ -44,14 +34,16 @@ def deriving(expression: str) -> Policy:
 
 
 def people(ages: list[int | None], sugars: list[float | None] | None = None) -> pa.Table:
-    """Give collected rows with keys from 1."""
+    """Give collected rows with keys from 1, of people who kept nothing back."""
     given_sugars = sugars or [None] * len(ages)
+    everything = pa.array([0b111] * len(ages), pa.uint32())
     return pa.table(
         {
             "age": pa.array(ages, pa.int64()),
             "sex": pa.array(["f"] * len(ages)),
             "sugar": pa.array(given_sugars, pa.float64()),
             RECORD: pa.array(range(1, len(ages) + 1), pa.uint64()),
+            CATEGORIES: everything,
         }
     )
 
@@ -60,7 +52,7 @@ def test_only_who_is_surely_eligible_is_kept() -> None:
     """True stays; false and unknown are the rest."""
     kept, rest = keep_eligible(people([17, 18, None, 80]), policy(), TODAY)
     assert kept[RECORD].to_pylist() == [2, 4]
-    assert rest[RECORD].to_pylist() == [1, 3]
+    assert rest == Count(2, 1 + 3)
 
 
 @pytest.mark.parametrize("text", ["true", " true", "true or false", "not false"])
@@ -69,7 +61,7 @@ def test_without_a_condition_everybody_is_kept(text: str) -> None:
     always = policy(("eligible: age >= 18", f'eligible: "{text}"'),
                     ("[feature, eligibility, release]", "[feature, release]"))  # fmt: skip
     kept, rest = keep_eligible(people([5, None]), always, TODAY)
-    assert (kept.num_rows, rest.num_rows) == (2, 0)
+    assert (kept.num_rows, rest) == (2, Count(0, 0))
 
 
 @pytest.mark.parametrize(
@@ -106,64 +98,19 @@ def test_a_policy_without_derived_columns_adds_none() -> None:
 @pytest.mark.parametrize(
     ("shown", "said"),
     [
-        pytest.param(None, "smallest cohort: fewer than 10 people are left", id="hidden"),
-        pytest.param(12, "smallest cohort: about 12 people are left", id="told"),
+        pytest.param(None, "fewer than 10 people are left", id="hidden"),
+        pytest.param(12, "about 12 people are left", id="told"),
     ],
 )
-def test_a_small_cohort_is_refused_with_published_counts(shown: int | None, said: str) -> None:
+def test_a_small_cohort_is_told_with_published_counts(shown: int | None, said: str) -> None:
     """The exact number of people is not said; the one that the policy asks for is."""
     asked = policy(("smallest: 10", "smallest: 1000"))
-    with pytest.raises(Refusal, match=f"^{said} at the selection, .* asks for 1,000") as found:
-        refuse_small(people([1] * 7), Published(shown, 10), Published(None, 10), asked)
-    assert "7" not in str(found.value)
-    refuse_small(people([1] * 1000), Published(1000, 10), Published(None, 10), asked)
-
-
-def draws(numbers: list[int]) -> pa.Table:
-    """Give people by their draws."""
-    return pa.table({DRAW: pa.array(numbers, pa.uint64()), RECORD: pa.array(numbers, pa.uint64())})
-
-
-@pytest.mark.parametrize(
-    ("share", "test"),
-    [
-        pytest.param(0.5, [True, True, False, False], id="half"),
-        pytest.param(1e-30, [False] * 4, id="nearly-none"),
-        pytest.param(1 - 2**-53, [True, True, True, False], id="nearly-all"),
-    ],
-)
-def test_the_lowest_draws_are_for_testing(share: float, test: list[bool]) -> None:
-    """At the edges no number overflows, and the draw itself goes no further."""
-    marked = mark_test(draws([0, 2**63 - 1, 2**63, 2**64 - 1]), share)
-    assert marked[TEST].to_pylist() == test
-    assert DRAW not in marked.column_names
-
-
-ids = st.lists(st.text("abcdé12", min_size=1, max_size=6), unique=True, min_size=2, max_size=20)
-
-
-def sides(names: list[str], key: bytes = b"k", share: float = 0.4) -> dict[int, bool]:
-    """Tell for each person's record key whether they are for testing."""
-    marked = mark_test(make_roster(pa.chunked_array([names]), key, "pid"), share)
-    return dict(zip(marked[RECORD].to_pylist(), marked[TEST].to_pylist(), strict=True))
-
-
-@given(ids)
-def test_a_newcomer_moves_nobody(names: list[str]) -> None:
-    """Each stays on their side, whoever comes or goes and in whatever order they stand."""
-    everybody = sides(names)
-    assert sides(names[::-1]) == everybody
-    assert sides(names[1:]).items() <= everybody.items()
-
-
-def test_another_home_splits_otherwise_and_the_share_holds() -> None:
-    """Who is for testing is a matter of the key; how many, of the policy."""
-    names = [f"p{number}" for number in range(2000)]
-    one, other = sides(names), sides(names, b"z")
-    assert set(one) != set(other)
-    assert abs(np.mean(list(one.values())) - 0.4) < 0.06
-    agree = np.mean(np.array(list(one.values())) == np.array(list(other.values())))
-    assert abs(agree - 0.52) < 0.06
+    rest = {"not eligible": Published(None, 10), "over the cap": Published(31, 10)}
+    (told,) = find_small(Published(shown, 10), rest, 7, asked)
+    assert told.startswith(f"{said} at the selection, where the policy asks for 1,000")
+    assert "; not eligible: fewer than 10; over the cap: 31; widen" in told
+    assert "7" not in told
+    assert list(find_small(Published(shown, 10), rest, 1000, asked)) == []
 
 
 def test_the_step_selects_the_same_people_in_any_order_of_rows(home: Home, folder: Folder) -> None:
@@ -185,12 +132,23 @@ def test_the_step_selects_the_same_people_in_any_order_of_rows(home: Home, folde
     assert told["people.selected"] + told["people.excluded.not eligible"] == 58
     of_age = sum(int(p["age"]) >= 40 for p in sorted(folder.people, key=lambda p: p["pid"])[:58])
     assert told["people.selected"] == of_age
+    assert not {"people.excluded.not sampled", "people.excluded.over the cap"} & told.keys()
+
+
+def test_draws_end_where_the_population_is_chosen(home: Home, folder: Folder) -> None:
+    """They go no further; the side of the split does, and which categories may be read."""
+    assert home.vault.is_dir()
+    with opened(folder.write()) as run:
+        schema = select_population(collect(filter_consent(read_roster()))).schema
+        assert run.id
+    assert not {DRAW, SAMPLE} & set(schema)
+    assert {TEST, RECORD, CATEGORIES} <= set(schema)
 
 
 def test_the_step_refuses_too_few(home: Home, folder: Folder) -> None:
     """The counts are noted before the gate closes."""
     assert home.vault.is_dir()
     with opened(folder.write(("smallest: 10", "smallest: 59"))) as run:
-        with pytest.raises(Refusal, match="smallest cohort"):
+        with pytest.raises(Refusal, match=r"^smallest cohort: .* are left at the selection"):
             select_population(collect(filter_consent(read_roster())))
         assert counts(run)["people.selected"] == 58

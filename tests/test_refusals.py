@@ -11,7 +11,7 @@ from refusals import MARKERS, ROWS, WITHDRAWN, Refused, render
 from runs import changed_policy, passed, shared_place
 
 from expectations.policy_file import read_policy
-from tasks.consent import digest_people
+from tasks.consent.permission import digest_people
 from tasks.ingestion import PERSON, RECORD, read_people
 
 # MLflow warns of its own type hints when it is imported, and it is imported inside a step.

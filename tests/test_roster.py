@@ -5,10 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import pyarrow as pa
 import pytest
-from conftest import Folder, counts, opened
+from conftest import BASIS, Folder, counts, opened
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +18,16 @@ from expectations.locations import Location
 from ledgers.home import Home
 from ledgers.stages import Collected, Permitted, Roster
 from tasks import ingestion
-from tasks.consent import filter_consent
+from tasks.consent.permission import filter_consent
 from tasks.ingestion import (
+    AGE,
+    BORN,
+    CATEGORIES,
     DRAW,
     PERSON,
     RECORD,
+    SAMPLE,
+    TOKEN,
     attach_keys,
     canonical,
     collect,
@@ -31,8 +37,7 @@ from tasks.ingestion import (
 )
 from tasks.sources import Source, open_source
 
-CONSENT = "kind: consent\n  events: [{kind: csv, path: consent.csv}]"
-ANSWERS = (CONSENT, "kind: consent-column\n  column: unnamed\n  granted: [yes]")
+ANSWERS = (BASIS, "kind: consent-column\n  column: unnamed\n  granted: [yes]")
 
 
 @dataclass
@@ -83,7 +88,8 @@ def test_only_named_columns_of_the_permitted_are_read(
     permitted = sorted({f"p{number:02d}" for number in range(58)} - {"p03"})
     assert recording == [(["pid"], None), (["pid", "age", "sex", "sugar"], permitted)]
     assert sorted(table[PERSON].to_pylist()) == permitted
-    assert set(table.column_names) == {PERSON, "age", "sex", "sugar", RECORD, DRAW}
+    keys = {RECORD, DRAW, SAMPLE, CATEGORIES}
+    assert set(table.column_names) == {PERSON, "age", "sex", "sugar", *keys}
     assert "Qblorp" not in str(table.to_pylist())
 
 
@@ -99,7 +105,7 @@ def test_a_consent_column_is_read_with_the_roster_and_goes_no_further(
         answered = run.vault.load(roster, Roster).schema.names
         permitted = run.vault.load(filter_consent(roster), Permitted).to_table()
     assert recording == [(["pid", "unnamed"], None)]
-    assert set(answered) - set(permitted.column_names) == {ingestion.ANSWER}
+    assert set(answered) - set(permitted.column_names) == {ingestion.ANSWER, *TOKEN}
     assert permitted.num_rows == 20
 
 
@@ -110,14 +116,54 @@ def test_the_step_notes_who_is_left_out_and_why(home: Home, folder: Folder) -> N
     with opened(folder.write()) as run:
         filter_consent(read_roster())
         found = counts(run)
-    assert found == {
-        "people.roster": 60,
-        "people.permitted": 57,
+    left_out = {name: n for name, n in found.items() if name.startswith("people.excluded.")}
+    assert {name: number for name, number in left_out.items() if number} == {
         "people.excluded.never asked": 2,
         "people.excluded.withdrawn": 1,
-        "people.excluded.refused": 0,
-        "people.excluded.expired": 0,
     }
+    assert left_out["people.excluded.refused"] == 0
+    assert (found["people.roster"], found["people.permitted"]) == (60, 57)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        pytest.param(
+            BORN,
+            {"1990-01-31": date(1990, 1, 31), "": None, "31.1.1990": None, "1990-02-30": None},
+            id="born",
+        ),
+        pytest.param(AGE, {"17": 17, "17.0": 17, "": None, "17.5": None, "-": None}, id="age"),
+    ],
+)
+def test_what_tells_who_is_a_child_is_read_with_the_roster(
+    home: Home,
+    folder: Folder,
+    recording: list[tuple[list[str], list[str] | None]],
+    name: str,
+    read: dict[str, object],
+) -> None:
+    """As a date or in whole years; what cannot be read so is unknown, and stops nothing."""
+    assert home.vault.is_dir()
+    folder.people = folder.people[: len(read)]
+    for person, text in zip(folder.people, read, strict=True):
+        person["unnamed"] = text
+    minors = f"{BASIS}\n  minors: {{own_consent_from: 14, {name.strip('_')}: unnamed}}"
+    with opened(folder.write((BASIS, minors))) as run:
+        roster = run.vault.load(read_roster(), Roster).to_table()
+    assert recording == [(["pid", "unnamed"], None)]
+    assert roster[name].to_pylist() == list(read.values())
+    assert set(roster.column_names) == {PERSON, RECORD, DRAW, SAMPLE, *TOKEN, name}
+
+
+def test_a_column_of_ages_that_the_source_lacks_is_named(home: Home, folder: Folder) -> None:
+    """By the part of the basis that asks for it."""
+    assert home.vault.is_dir()
+    for asked in ("born", "age"):
+        minors = f"{BASIS}\n  minors: {{own_consent_from: 14, {asked}: birthday}}"
+        with opened(folder.write((BASIS, minors))), pytest.raises(PolicyError) as found:
+            read_roster()
+        assert [p.path for p in found.value.problems] == [f"basis.minors.{asked}"]
 
 
 def test_nobody_left_is_a_refusal_that_names_the_commonest_reason(
@@ -125,8 +171,13 @@ def test_nobody_left_is_a_refusal_that_names_the_commonest_reason(
 ) -> None:
     """Before any column of anybody was read."""
     assert home.vault.is_dir()
+    another = ("purpose: dpv:ScientificResearch", "purpose: dpv:Marketing")
+    asked = (
+        "purposes: [dpv:ScientificResearch]",
+        "purposes: [dpv:Marketing, dpv:ScientificResearch]",
+    )
     with (
-        opened(folder.write(("purpose: dpv:ScientificResearch", "purpose: dpv:Marketing"))),
+        opened(folder.write(another, asked)),
         pytest.raises(Refusal, match=r"nobody is left for dpv:Marketing; .* never asked \(\d+ pe"),
     ):
         filter_consent(read_roster())
@@ -141,7 +192,7 @@ def test_columns_that_the_source_lacks_are_named_with_the_nearest(
         ("person: pid", "person: pidd"),
         ("sugar:\n    type", "sugar:\n    from: suger\n    type"),
         ("  age:\n    type", "  age:\n    from: xxxxxxxxxx\n    type"),
-        (CONSENT, ANSWERS[1].replace("unnamed", "answer")),
+        (BASIS, ANSWERS[1].replace("unnamed", "answer")),
     )
     with opened(policy), pytest.raises(PolicyError) as found:
         read_roster()
@@ -226,23 +277,30 @@ def test_keys_are_a_persons_own(names: list[str]) -> None:
     alone = make_roster(pa.chunked_array([pa.array(names[:1])]), b"k", "pid")
     assert roster.slice(0, 1).equals(alone)
     other = make_roster(pa.chunked_array([pa.array(names)]), b"z", "pid")
-    keys = [*roster[RECORD].to_pylist(), *roster[DRAW].to_pylist(), *other[RECORD].to_pylist()]
-    assert len(set(keys)) == 3 * len(names)
+    numbers = (RECORD, DRAW, SAMPLE, *TOKEN)
+    keys = [key for made in (roster, other) for name in numbers for key in made[name].to_pylist()]
+    assert len(set(keys)) == 2 * len(numbers) * len(names)
     assert count_people(roster).exact == len(names)
+
+
+def permit(names: list[str]) -> pa.Table:
+    """Give people who keep nothing back."""
+    roster = make_roster(pa.chunked_array([names]), b"k", "pid")
+    return roster.append_column(CATEGORIES, pa.array([0b111] * len(names), pa.uint32()))
 
 
 @pytest.mark.parametrize("there", [["a"], ["a", "b", "c"], ["a", "a"], ["a", "z"]])
 def test_a_source_that_changed_meanwhile_stops_the_run(there: list[str]) -> None:
     """Who vanished, came or was doubled between two readings is not guessed at."""
-    permitted = make_roster(pa.chunked_array([["a", "b"]]), b"k", "pid")
+    permitted = permit(["a", "b"])
     with pytest.raises(SourceError, match="the people changed between the reading"):
         attach_keys(pa.table({PERSON: pa.array(there, pa.large_string())}), permitted)
 
 
 def test_keys_are_put_beside_their_rows() -> None:
     """Whatever the order in which the source gives them."""
-    permitted = make_roster(pa.chunked_array([["a", "b"]]), b"k", "pid")
+    permitted = permit(["a", "b"])
     collected = pa.table({PERSON: pa.array(["b", "a"], pa.large_string()), "age": [2, 1]})
     attached = attach_keys(collected, permitted)
-    assert attached[RECORD].to_pylist() == permitted[RECORD].to_pylist()[::-1]
-    assert attached[DRAW].to_pylist() == permitted[DRAW].to_pylist()[::-1]
+    for name in (RECORD, DRAW, SAMPLE, CATEGORIES):
+        assert attached[name].to_pylist() == permitted[name].to_pylist()[::-1]

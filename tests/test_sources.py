@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -19,11 +20,12 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from expectations.errors import ServiceError, SourceError, UsageError
 from expectations.expressions import ColumnType
-from expectations.locations import CsvFile, ParquetFiles, SqlTable
-from tasks.sources import csv_file, location_of, open_source, sql_table
+from expectations.locations import CsvFile, JsonLines, ParquetFiles, SqlQuery, SqlTable
+from tasks.sources import csv_file, json_lines, location_of, open_source, sql_table
 from tasks.sources.conversion import convert
 
 PEOPLE = [("1", "Ada", "36"), ("2", "Bao", ""), ("3", "Cem", "51")]
@@ -37,10 +39,13 @@ def write(folder: Path, content: bytes, **options: Any) -> csv_file.CsvSource:
 
 
 def table(kind: str, folder: Path) -> Any:
-    """Put the same three people into a CSV, into Parquet, or into SQLite, with a numeric id."""
+    """Put the same three people into a CSV, JSON lines, Parquet or SQLite, with a numeric id."""
     match kind:
         case "csv":
             return write(folder, b"id,name,age\n1,Ada,36\n2,Bao,\n3,Cem,51\n")
+        case "json":
+            names = [{"id": int(n), "name": name, "age": age or None} for n, name, age in PEOPLE]
+            return lines(folder, *(json.dumps(person) for person in names))
         case "parquet":
             held = pa.table({"id": [1, 2, 3], "name": ["Ada", "Bao", "Cem"], "age": [36, None, 51]})
             pq.write_table(held, folder / "people.parquet")
@@ -50,10 +55,25 @@ def table(kind: str, folder: Path) -> Any:
         rows = [(int(n), name, age or None) for n, name, age in PEOPLE]
         database.executemany("insert into people values (?, ?, ?)", rows)
     database.close()
+    if kind == "query":
+        return query(folder, "select id, name, age from people;")
     return open_source(location_of("sqlite:///people.db#people"), folder)
 
 
-every_kind = pytest.mark.parametrize("kind", ["csv", "parquet", "sql"])
+def lines(folder: Path, *objects: str | bytes) -> json_lines.JsonSource:
+    """Write JSON lines and open them."""
+    encoded = [one if isinstance(one, bytes) else one.encode() for one in objects]
+    (folder / "people.jsonl").write_bytes(b"".join(one + b"\n" for one in encoded))
+    return json_lines.JsonSource(JsonLines(kind="json-lines", path="people.jsonl"), folder)
+
+
+def query(folder: Path, text: str) -> Any:
+    """Open a query of the database."""
+    asked = SqlQuery(kind="sql-query", url="sqlite:///people.db", query=text)
+    return open_source(asked, folder)
+
+
+every_kind = pytest.mark.parametrize("kind", ["csv", "json", "parquet", "sql", "query"])
 
 
 @every_kind
@@ -228,17 +248,17 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.mark.parametrize("name", ["people.csv", "people.parquet"])
+@pytest.mark.parametrize("name", ["people.csv", "people.jsonl", "people.parquet"])
 def test_an_unreadable_file_is_a_source_error(name: str, tmp_path: Path) -> None:
     """Without the right to read, the error says so."""
-    (tmp_path / name).write_bytes(b"id\n1\n")
+    (tmp_path / name).write_bytes(b'{"id": 1}\n')
     (tmp_path / name).chmod(0)
     source = open_source(location_of(name), tmp_path)
     with unprivileged(), pytest.raises(SourceError, match="may not be read"):
         source.columns()
 
 
-@pytest.mark.parametrize("name", ["none.csv", "none.parquet", "none*.parquet"])
+@pytest.mark.parametrize("name", ["none.csv", "none.jsonl", "none.parquet", "none*.parquet"])
 def test_a_missing_file_is_a_source_error(name: str, tmp_path: Path) -> None:
     """A path that leads nowhere is named."""
     with pytest.raises(SourceError, match="check the path"):
@@ -325,6 +345,126 @@ def test_sql_names_are_quoted(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select id, upper(name) as name from people where name like 'C%' order by id",
+        "select id, upper(name) as name from people where name >= 'C' -- the last",
+        "select id, upper(name) as name, ':a' as c from people where name = 'Cem';\n",
+        "with p as (select * from people) select id, upper(name) as name from p where id = 3",
+    ],
+    ids=["percent", "comment", "colon", "with"],
+)
+def test_a_query_is_read_like_a_table(text: str, tmp_path: Path) -> None:
+    """Its columns are those that it names, whatever signs its text holds."""
+    table("sql", tmp_path)
+    source = query(tmp_path, text)
+    assert source.columns()[:2] == ("id", "name")
+    assert source.read(["name"]).to_pydict() == {"name": ["CEM"]}
+    assert source.read(["name"], where=("id", pa.array(["1"]))).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "delete from people returning id",
+        "select 1) as x; delete from people; --",
+        "select id from nobody",
+        "select id from people; delete from people",
+    ],
+)
+def test_a_query_can_only_select(text: str, tmp_path: Path) -> None:
+    """Whatever else it is meant to do, the database refuses."""
+    people = table("sql", tmp_path)
+    with pytest.raises(SourceError, match=r"^query: the database refused to read it"):
+        query(tmp_path, text).read(["id"])
+    assert people.read(["id"]).num_rows == 3
+
+
+@pytest.mark.parametrize(
+    ("objects", "columns", "expected"),
+    [
+        (['{"a": "x"}', "", '{"b": "y"}'], ("a", "b"), {"a": ["x", None], "b": [None, "y"]}),
+        (['{"a": "2024-01-31T10:00:00+01:00"}'], ("a",), {"a": ["2024-01-31T10:00:00+01:00"]}),
+        (['{"a": 1}', '{"a": null}'], ("a",), {"a": [1, None]}),
+        (['{"a": 1.5}', '{"a": 2.0}'], ("a",), {"a": [1.5, 2.0]}),
+        (['{"a": true}', "{}"], ("a",), {"a": [True, None]}),
+        (['{"a": 12}', '{"a": "A12"}', '{"a": 1.0}', '{"a": false}'], ("a",),
+         {"a": ["12", "A12", "1", "false"]}),
+        (['{"a": 123456789012345678901}', '{"a": 1}'], ("a",),
+         {"a": ["123456789012345678901", "1"]}),
+        (['{"a": ["x", "y"]}', '{"a": "z"}', '{"a": []}', "{}"], ("a",),
+         {"a": [["x", "y"], ["z"], [], None]}),
+        ([b'\xef\xbb\xbf{"a": "Zo\xc3\xab"}'], ("a",), {"a": ["Zoë"]}),
+        (['{"a": "x", "b": {"c": 1}}'], ("a", "b"), {"a": ["x"]}),
+    ],
+    ids=["absent", "time", "integer", "number", "bool", "mixed", "large", "list", "bom", "nested"],
+)  # fmt: skip
+def test_json_values_keep_their_text_or_their_type(
+    objects: list[str | bytes],
+    columns: tuple[str, ...],
+    expected: dict[str, list[object]],
+    tmp_path: Path,
+) -> None:
+    """No string becomes a time, no digit is lost, and what is not asked for may be anything."""
+    source = lines(tmp_path, *objects)
+    assert source.columns() == columns
+    assert source.read([*expected]).to_pydict() == expected
+
+
+@pytest.mark.parametrize(
+    ("objects", "said"),
+    [
+        ([], "file is empty"),
+        (['{"a": 1}', SECRET, '{"a": "' + SECRET], "line 2, 3 .2 in all.: no JSON object on one"),
+        (['[{"a": "' + SECRET + '"}]'], "line 1 .1 in all.: no JSON object on one line"),
+        (['{"a": 1}'] * 3 + ['["a"]'] * 7, "line 4, 5, 6, 7, 8, … .7 in all.: no JSON"),
+        ([b'{"a": "' + SECRET.encode() + b'\xff"}'], "line 1 .1 in all.: no JSON object .* UTF-8"),
+        (['{"a": "' + SECRET + '", "a": "x"}'], "line 1 .1 in all.: a key stands there twice"),
+        (['{"a": 1}', '{"a": {"b": "' + SECRET + '"}}'], "line 2 .1 in all.: a column holds an ob"),
+        (['{"a": {}}'], "line 1 .1 in all.: a column holds an object"),
+        (['{"a": [1, "' + SECRET + '"]}'], "line 1 .1 in all.: a column holds an object, or a li"),
+        (['{"a": ["x", ["y"]]}'], "line 1 .1 in all.: a column holds an object, or a list"),
+        (['{"a": "' + SECRET + '\\ud800"}'], "column 'a' holds half a character"),
+        (['{"a": ' + "[" * 100_000], "line 1 .1 in all.: no JSON object"),
+    ],
+    ids=["empty", "broken", "array", "many", "utf8", "twice", "object", "empty-object", "list",
+         "lists", "surrogate", "deep"],
+)  # fmt: skip
+def test_malformed_json_lines_are_told_by_number_without_quoting_them(
+    objects: list[str | bytes], said: str, tmp_path: Path
+) -> None:
+    """The error names the file, the lines and the rule; it and its chain hold no value."""
+    with pytest.raises(SourceError, match=rf"(?s)^people.jsonl: .*{said}") as caught:
+        lines(tmp_path, *objects).read(["a"])
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+json_values = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.dictionaries(st.sampled_from("abc"), json_values), min_size=1, max_size=8))
+def test_what_a_json_writer_wrote_is_read_back(
+    rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By its text, whatever its type; the oracle is Python's own writer and `str`."""
+    source = lines(tmp_path_factory.mktemp("json"), *(json.dumps(row) for row in rows))
+    names = {name for row in rows for name in row}
+    if not names:
+        return
+    assert set(source.columns()) == names
+    read = source.read(sorted(names))
+    for name in names:
+        texts = convert(read, {name: ColumnType.TEXT})[name].to_pylist()
+        held = [row.get(name) for row in rows]
+        assert texts == [
+            None if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in held
+        ]
+
+
 def test_sql_errors_hold_no_value(tmp_path: Path) -> None:
     """A column of mixed kinds is refused by name, without what the driver or Arrow say of it."""
     with sqlite3.connect(tmp_path / "d.db") as database:
@@ -390,6 +530,8 @@ def test_an_address_holds_no_password(address: str) -> None:
     """It goes into the record with the policy, so the password stands in the environment."""
     with pytest.raises(UsageError, match="holds a password"):
         location_of(f"{address}#people")
+    with pytest.raises(ValidationError, match="a password stands in the address"):
+        SqlQuery(kind="sql-query", url=address, query="select 1 as one")
 
 
 def test_a_password_from_the_environment_may_hold_any_character(
@@ -407,10 +549,11 @@ def test_a_password_from_the_environment_may_hold_any_character(
     [
         ("a/b.csv", CsvFile(kind="csv", path="a/b.csv")),
         ("b.TSV", CsvFile(kind="csv", path="b.TSV", separator="\t")),
+        ("b.jsonl", JsonLines(kind="json-lines", path="b.jsonl")),
         ("d/*.parquet", ParquetFiles(kind="parquet", path="d/*.parquet")),
         ("sqlite:///x.csv#a.t", SqlTable(kind="sql", url="sqlite:///x.csv", table="a.t")),
     ],
-    ids=["csv", "tsv", "glob", "sql"],
+    ids=["csv", "tsv", "json", "glob", "sql"],
 )
 def test_a_location_is_known_by_its_text(text: str, location: object) -> None:
     """A file by its suffix, a database by its scheme and table."""

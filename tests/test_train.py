@@ -18,7 +18,7 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import attack, judge_membership
 from tasks.attack.membership import summarize_scores
-from tasks.consent import filter_consent
+from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
 from tasks.run import Run

@@ -22,14 +22,17 @@ TOKEN_BYTES: Final = 16
 
 
 class PersonKeys(NamedTuple):
-    """Two uniform 64-bit numbers per person, parts of one keyed digest.
+    """Uniform numbers per person, parts of one keyed digest, of which none tells another.
 
-    `record` adds up to cell keys (see `expectations.disclosure`); `draw` decides samples and
-    splits, so that nobody without the key can tell who is in.
+    `record` adds up to cell keys (see `expectations.disclosure`); `draw` decides splits and
+    `sample` samples, so that nobody without the key can tell who is in; `token`, 16 bytes in two
+    numbers, stands for the person in the consent ledger.
     """
 
     record: NDArray[np.uint64]
     draw: NDArray[np.uint64]
+    sample: NDArray[np.uint64]
+    token: NDArray[np.int64]
 
 
 def tokenize(values: pa.ChunkedArray, key: bytes) -> pa.Array:
@@ -50,13 +53,16 @@ def tokenize(values: pa.ChunkedArray, key: bytes) -> pa.Array:
 
 
 def key_people(people: pa.ChunkedArray, key: bytes) -> PersonKeys:
-    """Give each person's two numbers; the identifiers must be complete and in their one spelling.
+    """Give each person's numbers; the identifiers must be complete and in their one spelling.
 
     Keyed BLAKE2b (RFC 7693, section 2.9), since these never leave and are made for everybody.
     """
-    hasher = hashlib.blake2b
-    digests = b"".join(
-        [hasher(one.encode(), key=key, digest_size=16).digest() for one in people.to_pylist()]
-    )
-    numbers = np.frombuffer(digests, dtype=">u8").reshape(-1, 2).astype(np.uint64)
-    return PersonKeys(numbers[:, 0], numbers[:, 1])
+    begin = hashlib.blake2b(key=key, digest_size=40).copy
+    digests: list[bytes] = []
+    for name in people.cast(pa.large_binary()).to_pylist():
+        hasher = begin()
+        hasher.update(name)
+        digests.append(hasher.digest())
+    words = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 5)
+    record, draw, sample = words[:, :3].T.astype(np.uint64)
+    return PersonKeys(record, draw, sample, words[:, 3:].astype(np.int64))

@@ -8,10 +8,11 @@ from expectations.checks import Check, refuse_failed
 from expectations.training import MembershipCheck
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Attacked, Reached, Trainable, Trained
-from tasks.attack.membership import MembershipAttack, attack_membership
+from tasks.attack.membership import MembershipAttack, Weights, attack_membership
 from tasks.run import Desk
 from tasks.step import Opened, step
-from tasks.training.train import load_model, split_rows
+from tasks.training.models import WEIGHT_ARGUMENT
+from tasks.training.train import Rows, load_model, split_rows
 
 
 def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:
@@ -34,6 +35,13 @@ def describe_power(detectable: float) -> str:
     return f"an AUC of {detectable:.3f} or more would have been detected with 80 % power"
 
 
+def share_weights(members: Rows, others: Rows) -> Weights | None:
+    """Give the weights that the attacker knows: those of the training, where there are any."""
+    if members.weights is None or others.weights is None:
+        return None
+    return Weights(members.weights, others.weights, WEIGHT_ARGUMENT)
+
+
 @step("Attack the model", gives=Attacked)
 def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opened[Reached]:
     """Try to tell who was trained on; a model that tells too much goes no further."""
@@ -44,7 +52,14 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
     asked = policy.attacks.membership
     pipeline = load_model(model.content())
     members, others = split_rows(data.frame(), policy)
-    found = attack_membership(pipeline, lambda: clone(pipeline), members, others, asked.references)
+    found = attack_membership(
+        pipeline,
+        lambda: clone(pipeline),
+        (members.features, members.labels),
+        (others.features, others.labels),
+        asked.references,
+        weights=share_weights(members, others),
+    )
     for name in ("auc", "low", "high", "detectable"):
         suffix = "" if name == "auc" else f"_{name}"
         value = getattr(found, name)

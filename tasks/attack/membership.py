@@ -42,8 +42,8 @@ class Classifier(Protocol):
         """The labels, in the order of the columns of `predict_proba`."""
         ...
 
-    def fit(self, X: pd.DataFrame, y: pd.Series, /) -> object:  # noqa: N803  # sklearn's
-        """Train on people and their labels."""
+    def fit(self, X: pd.DataFrame, y: pd.Series, /, **weights: NDArray[np.float64]) -> object:  # noqa: N803  # sklearn's
+        """Train on people and their labels, and the people's weights where there are any."""
         ...
 
     def predict_proba(self, X: pd.DataFrame, /) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
@@ -81,19 +81,37 @@ class MembershipAttack:
         return "passed" if self.high <= limit else "refused"
 
 
-def attack_membership(
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights with which a model was trained: of its members, and as non-members have them.
+
+    `argument` is the name under which `fit` takes them.
+    """
+
+    members: NDArray[np.float64]
+    nonmembers: NDArray[np.float64]
+    argument: str = "sample_weight"
+
+    def of(self, half: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+        """Give what is handed to `fit` with some of all people, members first."""
+        return {self.argument: np.concatenate([self.members, self.nonmembers])[half]}
+
+
+def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on whom
     model: Classifier,
     make_model: Callable[[], Classifier],
     members: tuple[pd.DataFrame, pd.Series],
     nonmembers: tuple[pd.DataFrame, pd.Series],
     references: int = 16,
+    *,
+    weights: Weights | None = None,
 ) -> MembershipAttack:
     """Attack a fitted model, given the people it was trained on and people it never saw.
 
     Both are (features, labels); non-members must come from the same population, by a random
     split, or the attack detects the difference of the populations. `make_model` gives a fresh,
-    unfitted model of the same kind. `references` is even and at least 8. Raises Refusal when
-    either side has fewer than two people.
+    unfitted model of the same kind, which is trained with the people's weights if the model was.
+    `references` is even and at least 8. Raises Refusal when either side has fewer than two people.
     """
     import pandas as pd
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
@@ -109,7 +127,7 @@ def attack_membership(
         expected = np.zeros(len(X))
         for half in _draw_halves(y, references):
             reference = make_model()
-            reference.fit(X[half], y[half])
+            reference.fit(X[half], y[half], **(weights.of(half) if weights else {}))
             expected += _read_confidence(reference, X, y) / references
         ratio = _read_confidence(model, X, y) / expected
     return summarize_scores(ratio[: len(members[0])], ratio[len(members[0]) :], references)

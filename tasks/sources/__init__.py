@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, assert_never
 
 from expectations.errors import UsageError
-from expectations.locations import CsvFile, ExampleData, Location, ParquetFiles, SqlTable
+from expectations.locations import (
+    CsvFile,
+    ExampleData,
+    JsonLines,
+    Location,
+    ParquetFiles,
+    SqlQuery,
+    SqlTable,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,11 +61,15 @@ def open_source(location: Location, folder: Path, part: Part = "people") -> Sour
             from tasks.sources.csv_file import CsvSource
 
             return CsvSource(location, folder)
+        case JsonLines():
+            from tasks.sources.json_lines import JsonSource
+
+            return JsonSource(location, folder)
         case ParquetFiles():
             from tasks.sources.parquet_files import ParquetSource
 
             return ParquetSource(location, folder)
-        case SqlTable():
+        case SqlTable() | SqlQuery():
             from tasks.sources.sql_table import SqlSource
 
             return SqlSource(location, folder)
@@ -82,10 +94,12 @@ def location_of(text: str) -> Location:
                 return CsvFile(kind="csv", path=text)
             case ".tsv":
                 return CsvFile(kind="csv", path=text, separator="\t")
+            case ".jsonl":
+                return JsonLines(kind="json-lines", path=text)
             case ".parquet":
                 return ParquetFiles(kind="parquet", path=text)
     raise UsageError(
-        "the source is no .csv, .tsv or .parquet file (or glob of .parquet files) and no "
+        "the source is no .csv, .tsv, .jsonl or .parquet file (or glob of .parquet files) and no "
         "DATABASE-URL#table; name one of these"
     )
 

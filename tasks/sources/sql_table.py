@@ -1,6 +1,7 @@
-"""A table or view of a database, read with SQLAlchemy Core by named columns.
+"""A table, a view or a query of a database, read with SQLAlchemy Core by named columns.
 
-The database does the choosing: what is not named in the statement does not leave it. A table has no
+The database does the choosing: what is not named in the statement does not leave it. A query stands
+in the statement as a subquery, so that it can only select. A table has no
 order of its own; rows come as the database gives them, and with `where` in portions of a few ten
 thousand values, one portion after the other, so whoever needs a repeatable order must sort. A view
 or a column whose values change between two reads is not noticed.
@@ -25,7 +26,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, SourceError
-from expectations.locations import SqlTable
+from expectations.locations import SqlQuery, SqlTable
 from tasks.sources.header import check_header, is_file, pick_columns
 from tasks.sources.naming import spell_values
 
@@ -37,14 +38,14 @@ VALUES = 30_000
 
 @dataclass(frozen=True)
 class SqlSource:
-    """One table of a database; a relative SQLite path starts at `folder`."""
+    """One table or query of a database; a relative SQLite path starts at `folder`."""
 
-    location: SqlTable
+    location: SqlTable | SqlQuery
     folder: Path
 
     @property
     def _place(self) -> str:
-        return f"table '{self.location.table}'"
+        return "query" if isinstance(self.location, SqlQuery) else f"table '{self.location.table}'"
 
     @cached_property
     def _engine(self) -> sa.Engine:
@@ -63,14 +64,21 @@ class SqlSource:
             ) from None
 
     @cached_property
-    def _table(self) -> sa.TableClause:
-        """Give the table with its columns, learnt by a statement that selects no row."""
-        schema, _, name = self.location.table.rpartition(".")
-        table = sa.table(name, schema=schema or None)
-        every = sa.select(sa.text("*")).select_from(table).where(sa.false())
+    def _table(self) -> sa.FromClause:
+        """Give what is read with its columns, learnt by a statement that selects no row."""
+        every = sa.select(sa.text("*")).select_from(self._name()).where(sa.false())
         with self._connect() as connection:
             names = check_header(list(connection.execute(every).keys()), self._place)
-        return sa.table(name, *map(sa.column, names), schema=schema or None)
+        return self._name(*map(sa.column, names))
+
+    def _name(self, *columns: sa.ColumnClause[Any]) -> sa.FromClause:
+        if isinstance(self.location, SqlQuery):
+            # A colon is the query's own, and names no value to be bound.
+            text = self.location.query.strip().rstrip(";").replace(":", r"\:")
+            # Were its last line a comment, that would swallow what follows.
+            return sa.text(f"{text}\n").columns(*columns).subquery("asked")
+        schema, _, name = self.location.table.rpartition(".")
+        return sa.table(name, *columns, schema=schema or None)
 
     @contextmanager
     def _connect(self) -> Iterator[sa.Connection]:
@@ -92,8 +100,8 @@ class SqlSource:
         if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
             return ServiceError(f"{self._place}: the connection was lost ({_kind(error)}); rerun")
         return SourceError(
-            f"{self._place}: the database refused to read it ({_kind(error)}); check that the "
-            "table exists, and that this user may read it"
+            f"{self._place}: the database refused to read it ({_kind(error)}); check that what it "
+            "names exists, and that this user may read it"
         )
 
     def columns(self) -> tuple[str, ...]:
@@ -158,7 +166,7 @@ def _kind(error: sa.exc.SQLAlchemyError) -> str:
     return type(error.orig if isinstance(error, sa.exc.DBAPIError) else error).__name__
 
 
-def _first(connection: sa.Connection, column: sa.ColumnClause[Any]) -> object:
+def _first(connection: sa.Connection, column: sa.ColumnElement[Any]) -> object:
     """Give one value of the column that names the person, to learn how the database holds it."""
     known = sa.select(column).where(column.is_not(None)).limit(1)
     return connection.execute(known).scalar()

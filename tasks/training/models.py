@@ -12,18 +12,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from expectations.errors import Refusal, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
     from sklearn.base import ClassifierMixin
     from sklearn.pipeline import Pipeline
 
     from tasks.training.encoding import DeclaredEncoder, Style
 
     Parameters = Mapping[str, object]
+    Weights = NDArray[np.float64]
+
+WEIGHT_ARGUMENT: Final = "classifier__sample_weight"
+"""How a pipeline's `fit` is handed the weights of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Quality:
     """AUC with its 95 % interval (Hanley & McNeil 1982), accuracy at 0.5, Brier score, base rate.
 
     The interval speaks of other test people, not of other training people or another noise draw.
+    Of weighted people it is made with the effective size of each class (Kish 1965).
     """
 
     auc: float
@@ -167,65 +174,100 @@ def _build_from_path(path: str, parameters: Parameters) -> ClassifierMixin:
     return estimator
 
 
-def evaluate(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> Quality:  # noqa: N803  # sklearn's
+def refuse_weights_that_go_nowhere(pipeline: Pipeline) -> None:
+    """Raise UsageError if the pipeline's classifier takes no weights of its rows."""
+    from sklearn.utils.validation import has_fit_parameter
+
+    classifier = pipeline[-1]
+    if not has_fit_parameter(classifier, "sample_weight"):
+        raise UsageError(
+            f"model '{type(classifier).__name__}': its `fit` takes no `sample_weight`, so that "
+            "population.weighting would change nothing; train another model, or do not weight"
+        )
+
+
+def evaluate(
+    pipeline: Pipeline,
+    X: pd.DataFrame,  # noqa: N803  # sklearn's
+    y: pd.Series,
+    weights: Weights | None = None,
+) -> Quality:
     """Measure a fitted binary pipeline on people it was not trained on.
 
-    `y` holds the pipeline's own classes, the positive one last in `classes_`. Raises Refusal when
-    the people are all of one class, for which no AUC exists.
+    `y` holds the pipeline's own classes, the positive one last in `classes_`. With `weights` every
+    figure is of the people as they are weighted. Raises Refusal when the people are all of one
+    class, for which no AUC exists.
     """
+    import numpy as np
     from sklearn.metrics import roc_auc_score
 
     scores = pipeline.predict_proba(X)[:, 1]
     positive = (y == pipeline.classes_[1]).to_numpy()
     if positive.all() or not positive.any():
         raise Refusal("evaluation", "the test people are all of one class; use a larger test share")
-    auc = float(roc_auc_score(positive, scores))
-    margin = 1.96 * _estimate_auc_error(auc, int(positive.sum()), int((~positive).sum()))
+    held = np.ones(len(positive)) if weights is None else weights
+    auc = float(roc_auc_score(positive, scores, sample_weight=weights))
+    sizes = effective_size(held[positive]), effective_size(held[~positive])
+    margin = 1.96 * _estimate_auc_error(auc, *sizes)
     return Quality(
         auc=auc,
         auc_low=max(auc - margin, 0.0),
         auc_high=min(auc + margin, 1.0),
-        accuracy=float(((scores > 0.5) == positive).mean()),
-        brier=float(((scores - positive) ** 2).mean()),
-        base_rate=float(positive.mean()),
+        accuracy=float(np.average((scores > 0.5) == positive, weights=held)),
+        brier=float(np.average((scores - positive) ** 2, weights=held)),
+        base_rate=float(np.average(positive, weights=held)),
     )
 
 
-def evaluate_groups(
+def effective_size(weights: Weights) -> float:
+    """Give the number of equally weighted people who would tell as much (Kish 1965)."""
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def evaluate_groups(  # noqa: PLR0913, PLR0917  # each is one column of the people
     pipeline: Pipeline,
     X: pd.DataFrame,  # noqa: N803  # sklearn's
     y: pd.Series,
     groups: pd.Series,
     minimum: int = 10,
+    weights: Weights | None = None,
 ) -> tuple[GroupQuality, ...]:
     """Measure each group of at least `minimum` people; smaller groups are not shown.
 
     `groups` is aligned with `X` by position; people without a group form the group "missing".
     A shown group that is the rest of a hidden one still says something about the hidden one.
+    With `weights` the figures are of the people as they are weighted; who is shown is not.
     """
     import pandas as pd
-    from sklearn.metrics import roc_auc_score
 
     table = pd.DataFrame(
         {
             "score": pipeline.predict_proba(X)[:, 1],
             "positive": (y == pipeline.classes_[1]).to_numpy(),
+            "weight": 1.0 if weights is None else weights,
             "group": groups.astype(object).where(groups.notna(), "missing").to_numpy(),
         }
     )
-    shown = []
-    for name, people in table.groupby("group"):
-        if len(people) < minimum:
-            continue
-        smaller_class = min(people["positive"].sum(), (~people["positive"]).sum())
-        auc = None
-        if smaller_class >= minimum:
-            auc = float(roc_auc_score(people["positive"], people["score"]))
-        shown.append(GroupQuality(str(name), auc, float((people["score"] > 0.5).mean())))
-    return tuple(shown)
+    return tuple(
+        _measure_group(str(name), people, minimum)
+        for name, people in table.groupby("group")
+        if len(people) >= minimum
+    )
 
 
-def _estimate_auc_error(auc: float, positives: int, negatives: int) -> float:
+def _measure_group(name: str, people: pd.DataFrame, minimum: int) -> GroupQuality:
+    """Measure one group from its scores, labels and weights."""
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    positive, weight = people["positive"].to_numpy(), people["weight"].to_numpy()
+    auc = None
+    if min(positive.sum(), (~positive).sum()) >= minimum:
+        auc = float(roc_auc_score(positive, people["score"], sample_weight=weight))
+    return GroupQuality(name, auc, float(np.average(people["score"] > 0.5, weights=weight)))
+
+
+def _estimate_auc_error(auc: float, positives: float, negatives: float) -> float:
     """Give the standard error of an AUC (Hanley & McNeil 1982, equation 1)."""
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)

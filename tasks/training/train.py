@@ -2,7 +2,8 @@
 
 The encoding is declared by the policy; the trainer sees no test person. Where the rows come from
 is decided by the flow; a private model refuses rows that are not record-wise, whatever the policy
-says, by what the vault knows of their stage.
+says, by what the vault knows of their stage. Of weighted people every figure of quality is of the
+people as they are weighted, and `auc_unweighted` of them as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, Disclosure
@@ -27,15 +29,18 @@ from tasks.anonymization.generalize import declare_hierarchy
 from tasks.anonymization.hierarchies import MISSING
 from tasks.ingestion import RECORD
 from tasks.population import TEST
+from tasks.representation.raking import WEIGHT
 from tasks.run import Desk
 from tasks.step import Opened, step
 from tasks.training.models import (
+    WEIGHT_ARGUMENT,
     Encoding,
     GroupQuality,
     ModelDeclaration,
     build_estimator,
     evaluate,
     evaluate_groups,
+    refuse_weights_that_go_nowhere,
 )
 
 if TYPE_CHECKING:
@@ -46,10 +51,11 @@ SHARES: Final = frozenset({"accuracy", "base_rate", "selection_rate"})
 
 
 class Rows(NamedTuple):
-    """Features and labels of some people, row by row."""
+    """Features, labels and weights (if any) of some people, row by row."""
 
     features: pd.DataFrame
     labels: pd.Series[str]
+    weights: NDArray[np.float64] | None = None
 
 
 def declare_encoding(policy: Policy) -> Encoding:
@@ -104,8 +110,10 @@ def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
     known = target.isin(YES_NO)
     features = frame[list(policy.used_as(Use.FEATURE))]
     test = frame[TEST].to_numpy(dtype=bool)
+    weights = frame[WEIGHT].to_numpy(dtype=float) if WEIGHT in frame else None
     train_rows, test_rows = (
-        Rows(features[side & known], target[side & known]) for side in (~test, test)
+        Rows(features[side], target[side], None if weights is None else weights[side])
+        for side in (~test & known.to_numpy(), test & known.to_numpy())
     )
     return train_rows, test_rows
 
@@ -115,7 +123,10 @@ def fit_model(rows: Rows, policy: Policy) -> Pipeline:
     if rows.labels.nunique() < 2:
         raise Refusal("training", "the training people are all of one class; widen the population")
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
-    return pipeline.fit(rows.features, rows.labels)
+    if rows.weights is None:
+        return pipeline.fit(rows.features, rows.labels)
+    refuse_weights_that_go_nowhere(pipeline)
+    return pipeline.fit(rows.features, rows.labels, **{WEIGHT_ARGUMENT: rows.weights})
 
 
 def save_model(pipeline: Pipeline) -> bytes:
@@ -162,13 +173,17 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     """Train on the training people, measure on the test people, overall and by group."""
     policy = desk.policy
     declared = declare_model(policy)
-    if declared.epsilon is not None and data.stage is not Validated:
-        raise Refusal("record-wise rows", "a private model cannot be trained on recoded rows")
+    if declared.epsilon is not None and not issubclass(data.stage, Validated):
+        raise Refusal(
+            "record-wise rows", "a private model cannot be trained on recoded or weighted rows"
+        )
     frame = data.frame()
     training, testing = split_rows(frame, policy)
     pipeline = fit_model(training, policy)
-    quality = evaluate(pipeline, testing.features, testing.labels)
-    for name, value in rounded(asdict(quality)).items():
+    quality = asdict(evaluate(pipeline, *testing))
+    if testing.weights is not None:
+        quality["auc_unweighted"] = evaluate(pipeline, *testing[:2]).auc
+    for name, value in rounded(quality).items():
         desk.note("measure", f"utility.{name}", value)
     if declared.epsilon is not None:
         account(desk, float(pipeline[-1].epsilon_spent_), declared.delta)
@@ -212,6 +227,6 @@ def audit(desk: Desk, pipeline: Pipeline, testing: Rows, tested: pd.DataFrame) -
     disclosure = desk.run.disclosure
     smallest = max(disclosure.threshold, desk.policy.population.smallest // 20)
     for column in desk.policy.used_as(Use.AUDIT):
-        groups = evaluate_groups(pipeline, *testing, tested[column], smallest)
+        groups = evaluate_groups(pipeline, *testing[:2], tested[column], smallest, testing.weights)
         body = describe_groups(tested, groups, column, disclosure)
         desk.note("table", f"utility.groups.{column}", body)

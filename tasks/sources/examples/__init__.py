@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.errors import SourceError
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 _PARTS: dict[tuple[str, str], Source] = {
     ("nhanes", "people"): NhanesSource(),
     ("nhanes", "consent"): MadeUpSource("example 'nhanes', consent", EVENT, make_consent),
+    ("nhanes-outcome", "people"): NhanesSource("example 'nhanes-outcome'", "outcome"),
+    ("nhanes-outcome", "consent"): MadeUpSource(
+        "example 'nhanes-outcome', consent", EVENT, partial(make_consent, "outcome")
+    ),
     ("notes", "people"): MadeUpSource("example 'notes'", notes.PATIENT, notes.make_notes),
     ("registry", "people"): MadeUpSource(
         "example 'registry'", registry.PATIENT, registry.make_registry

@@ -12,12 +12,13 @@ before `where` leaves some out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,11 @@ import pyarrow.compute as pc
 
 from expectations.locations import CsvFile
 from tasks.sources.csv_file import CsvSource
-from tasks.sources.examples.consent_history import give_probability, make_events
+from tasks.sources.examples.consent_history import (
+    give_probability,
+    give_probability_by_outcome,
+    make_events,
+)
 from tasks.sources.examples.identities import Identity, make_identities, pick, shuffle
 from tasks.sources.examples.table import pick_rows
 from tasks.sources.header import pick_columns
@@ -44,6 +49,11 @@ SURVEY_DAY = date(2018, 7, 1)
 """The day on which the made-up dates of birth give the surveyed age (which is 80 from 80 on)."""
 AGE, SEX = "AgeInYearsAtScreening", "Gender"
 ORIGIN, HEALTH = "RacehispanicOrigin", "GeneralHealthCondition"
+TOLD, GLYCOHEMOGLOBIN = "DoctorToldYouHaveDiabetes", "Glycohemoglobin"
+Mechanism: TypeAlias = Literal["traits", "outcome"]
+"""What somebody's consent depends on: age, origin and general health, or diabetes itself."""
+_LETTERS: dict[Mechanism, str] = {"traits": "P", "outcome": "Q"}
+"""How patient numbers begin: under other numbers, the two histories never meet in one ledger."""
 _SAS_ZERO = "5.397605346934028e-79"
 _NOTES = (
     "Seen at the mobile centre, no complaints.",
@@ -59,9 +69,10 @@ _NOTES = (
 
 @dataclass(frozen=True)
 class NhanesSource:
-    """The people of the survey, each with a made-up identity."""
+    """The people of the survey, each with a made-up identity; `place` is its name in errors."""
 
-    place = "example 'nhanes'"
+    place: str = "example 'nhanes'"
+    mechanism: Mechanism = "traits"
 
     def columns(self) -> tuple[str, ...]:
         """Give the made-up columns and those of the survey's file."""
@@ -74,7 +85,8 @@ class NhanesSource:
         wanted = columns if where is None else [*columns, where[0]]
         read = pick_columns(wanted, self.columns(), self.place)
         survey = _read_survey([name for name in read if name not in MADE_UP])
-        parts = {name: _make_people() if name in MADE_UP else survey for name in read}
+        people = _make_people(self.mechanism)
+        parts = {name: people if name in MADE_UP else survey for name in read}
         table = pa.table({name: part[name] for name, part in parts.items()})
         return pick_rows(table, where).select(list(dict.fromkeys(columns)))
 
@@ -95,7 +107,7 @@ def _mend_zeros(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 @cache
-def _make_people() -> pa.Table:
+def _make_people(mechanism: Mechanism) -> pa.Table:
     """Make the invented columns of all people, in the order of the survey's file."""
     survey = _read_survey([AGE, SEX])
     ages = [int(float(age)) for age in survey[AGE].to_pylist()]
@@ -107,7 +119,7 @@ def _make_people() -> pa.Table:
     born = [_birthday(age, int(day)).isoformat() for age, day in zip(ages, days, strict=True)]
     written = [_fill(note, person) for note, person in zip(notes, people, strict=True)]
     columns = (
-        [f"P-{number:06d}" for number in numbers],
+        [f"{_LETTERS[mechanism]}-{number:06d}" for number in numbers],
         [person.full_name for person in people],
         [person.e_mail for person in people],
         [person.phone for person in people],
@@ -128,10 +140,22 @@ def _fill(note: str, person: Identity) -> str | None:
 
 
 @cache
-def make_consent() -> pa.Table:
+def make_consent(mechanism: Mechanism = "traits") -> pa.Table:
     """Make the consent events of the survey's people, as `consent_history` describes them."""
-    survey = _read_survey([AGE, ORIGIN, HEALTH])
-    known = zip(*(survey[name].to_pylist() for name in (AGE, ORIGIN, HEALTH)), strict=True)
-    chances = [give_probability(float(age), origin, health) for age, origin, health in known]
+    people = _make_people(mechanism)
+    born = [date.fromisoformat(day) for day in people["date_of_birth"].to_pylist()]
+    chances = _by_traits() if mechanism == "traits" else _by_outcome()
     rng = np.random.Generator(np.random.PCG64(20230101))
-    return make_events(rng, _make_people()["patient_number"].to_pylist(), chances)
+    return make_events(rng, people["patient_number"].to_pylist(), born, list(chances))
+
+
+def _by_traits() -> Iterator[float]:
+    survey = _read_survey([AGE, ORIGIN, HEALTH])
+    for age, origin, health in zip(*(column.to_pylist() for column in survey), strict=True):
+        yield give_probability(float(age), origin, health)
+
+
+def _by_outcome() -> Iterator[float]:
+    survey = _read_survey([TOLD, GLYCOHEMOGLOBIN])
+    for told, measured in zip(*(column.to_pylist() for column in survey), strict=True):
+        yield give_probability_by_outcome(diabetes=told == "1" or float(measured or 0) >= 6.5)

@@ -1,0 +1,227 @@
+"""Whether what a policy says of consent fits together: one plain function per rule.
+
+Like `coherence`, it looks at a well-formed policy and knows neither the sources nor the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Final
+
+from expectations.consent_terms import NoticeTerms
+from expectations.errors import Problem
+from expectations.event_words import (
+    LONGEST_EVIDENCE,
+    WORDED,
+    is_local,
+    is_time,
+    suggest,
+    translate,
+)
+from expectations.legal_basis import ConsentLedger, EventField, EventSource, Notice
+from expectations.policy import Policy
+from expectations.vocabulary import BROADER, Article6, Article9, Purpose
+
+NAMES: Final = (EventField.PERSON, EventField.GUARDIAN)
+"""The fields that name people."""
+TIMES: Final = (EventField.AT, EventField.RECORDED_AT, EventField.EXPIRES_AT)
+SAFEGUARDED: Final = (Article9.HEALTH_CARE, Article9.PUBLIC_HEALTH, Article9.RESEARCH)
+
+
+def enumerates(notice: NoticeTerms, purpose: Purpose) -> bool:
+    """Whether a notice names a purpose, or a broader one and that it covers those below."""
+    named: StrEnum | None = purpose
+    while named is not None:
+        if named in notice.purposes:
+            return True
+        named = BROADER.get(named) if notice.covers_narrower else None
+    return False
+
+
+def people_stand_in_columns(policy: Policy) -> Iterator[Problem]:
+    """Who gave consent, and whose guardian, stands in a source's column and nowhere in a policy."""
+    for path, source in _sources(policy):
+        for field in NAMES:
+            if field in source.stated:
+                what = "one person cannot have made every event"
+                fix = f"name the column that names the {field}, under `columns.{field}`"
+                yield Problem(f"{path}.stated.{field}", what, fix)
+
+
+def a_field_is_said_once(policy: Policy) -> Iterator[Problem]:
+    """What is stated of every event stands in no column, and needs no words."""
+    for path, source in _sources(policy):
+        for field in source.stated:
+            for part, known in (("columns", source.columns), ("words", source.words)):
+                if field in known:
+                    what = f"`{field}` is stated for every event as well"
+                    yield Problem(f"{path}.{part}.{field}", what, "take one of them out")
+
+
+def mapped_words_are_known(policy: Policy) -> Iterator[Problem]:
+    """A word of a source stands for a word that its field can hold."""
+    for path, source in _sources(policy):
+        for field, words in source.words.items():
+            place = f"{path}.words.{field}"
+            if field not in WORDED:
+                fix = f"take it out; words can be said of {', '.join(WORDED)}"
+                yield Problem(place, f"`{field}` holds no words", fix)
+                continue
+            for theirs, ours in words.items():
+                if translate(field, theirs, {theirs: ours}) is None:
+                    what = f"`{ours}` is nothing that `{field}` can hold"
+                    yield Problem(place, what, suggest(field, [ours]))
+
+
+def stated_words_are_known(policy: Policy) -> Iterator[Problem]:
+    """What is stated of every event is a word, a number or a time that its field can hold."""
+    for path, source in _sources(policy):
+        for field, said in source.stated.items():
+            place = f"{path}.stated.{field}"
+            if field in WORDED and translate(field, said, {}) in {None, ""}:
+                what = f"`{said}` is nothing that `{field}` can hold"
+                yield Problem(place, what, suggest(field, [said]))
+            if field in TIMES and not is_time(said):
+                yield Problem(place, "it is no time", "write it like 2026-01-31T12:00:00+01:00")
+            if field in TIMES and is_local(said) and source.zone is None:
+                fix = "name the source's `zone`, or write it like 2026-01-31T12:00:00+01:00"
+                yield Problem(place, "it is a time without a zone", fix)
+            if field is EventField.EVIDENCE and len(said) > LONGEST_EVIDENCE:
+                what = f"it is longer than {LONGEST_EVIDENCE} characters"
+                yield Problem(place, what, "name where the evidence lies, not what it says")
+
+
+def stated_notices_are_declared(policy: Policy) -> Iterator[Problem]:
+    """The notice that is stated of every event is one that the policy declares."""
+    for path, source in _sources(policy):
+        named = source.stated.get(EventField.NOTICE)
+        version = source.stated.get(EventField.NOTICE_VERSION)
+        language = source.stated.get(EventField.LANGUAGE)
+        found = any(
+            notice.id == named
+            and version in {None, str(notice.version)}
+            and language in {None, notice.language}
+            for _, notice in _notices(policy)
+        )
+        if named is not None and not found:
+            declared = ", ".join(f"{n.id} {n.version} ({n.language})" for _, n in _notices(policy))
+            fix = f"declare it under `basis.notices`; declared are {declared or 'none'}"
+            yield Problem(f"{path}.stated.notice", "no such notice is declared", fix)
+
+
+def zones_are_known(policy: Policy) -> Iterator[Problem]:
+    """The zone of a source is one of the IANA time zone database."""
+    from zoneinfo import ZoneInfo, available_timezones
+
+    for path, source in _sources(policy):
+        if source.zone is None:
+            continue
+        try:
+            ZoneInfo(source.zone)
+        except (LookupError, ValueError, OSError):
+            near = get_close_matches(source.zone, available_timezones(), 1)
+            hint = f"did you mean `{near[0]}`?" if near else "write one like Europe/Vienna"
+            yield Problem(f"{path}.zone", "there is no such time zone", hint)
+
+
+def notices_are_declared_once(policy: Policy) -> Iterator[Problem]:
+    """A notice is declared once in each version and language, and says the same in every one."""
+    seen: dict[tuple[str, int], Notice] = {}
+    languages: set[tuple[str, int, str]] = set()
+    for path, notice in _notices(policy):
+        first = seen.setdefault((notice.id, notice.version), notice)
+        known = (notice.id, notice.version, notice.language)
+        if known in languages:
+            fix = "give it another version or language, or take it out"
+            yield Problem(path, "this version of the notice is declared already", fix)
+        elif _content(first) != _content(notice):
+            what = f"in `{first.language}` the same version enumerates something else"
+            yield Problem(path, what, "let both say the same, or give one another version")
+        languages.add(known)
+
+
+def minimum_versions_are_declared(policy: Policy) -> Iterator[Problem]:
+    """The lowest version of a notice that counts is asked of a declared notice, and is reached."""
+    basis = policy.basis
+    if not isinstance(basis, ConsentLedger):
+        return
+    for name, lowest in basis.minimum_versions.items():
+        versions = [notice.version for notice in basis.notices if notice.id == name]
+        path = f"basis.minimum_versions.{name}"
+        if not versions:
+            declared = ", ".join(dict.fromkeys(n.id for n in basis.notices))
+            yield Problem(path, "no such notice is declared", f"declared are {declared or 'none'}")
+        elif max(versions) < lowest:
+            what = f"no version from {lowest} on is declared, so no consent would count"
+            yield Problem(path, what, f"the highest declared is {max(versions)}")
+
+
+def consent_can_be_given(policy: Policy) -> Iterator[Problem]:
+    """Some notice enumerates the policy's purpose, and each category that it needs."""
+    basis = policy.basis
+    if not isinstance(basis, ConsentLedger):
+        return
+    asking = [
+        notice
+        for notice in basis.notices
+        if enumerates(notice.terms, policy.purpose)
+        and notice.version >= basis.minimum_versions.get(notice.id, 1)
+    ]
+    if not asking:
+        what = f"no notice that counts enumerates {policy.purpose}, so nobody can consent to it"
+        yield Problem("basis.notices", what, "declare the notice under which people were asked")
+        return
+    asked = {category for notice in asking for category in notice.categories}
+    lacking = sorted({column.category for column in policy.columns.values()} - asked)
+    if lacking and basis.on_partial == "exclude":
+        what = f"no notice for {policy.purpose} enumerates {', '.join(lacking)}"
+        fix = "do not read those columns, or let `on_partial` be blank"
+        yield Problem("basis.notices", f"{what}, so nobody can be read", fix)
+
+
+def safeguards_are_laid_down(policy: Policy) -> Iterator[Problem]:
+    """Art. 9(2)(h), (i) and (j) ask for safeguards in writing, and for an assessment of them."""
+    basis = policy.legal_basis
+    if basis.article_9 not in SAFEGUARDED:
+        return
+    if basis.safeguards is None:
+        what = f"{basis.article_9} asks for safeguards (Art. 9(3), 89(1) GDPR)"
+        yield Problem("legal_basis.safeguards", what, "add `safeguards:` with their reference")
+    # For every other basis a rule of its own asks for the assessment.
+    if basis.assessment is None and basis.article_6 is Article6.CONSENT:
+        what = f"{basis.article_9} needs an assessment on file"
+        yield Problem("legal_basis.assessment", what, "add `assessment:` with its reference")
+
+
+def _sources(policy: Policy) -> Iterator[tuple[str, EventSource]]:
+    """Give each source of events with its path."""
+    if isinstance(policy.basis, ConsentLedger):
+        for number, source in enumerate(policy.basis.events):
+            yield f"basis.events.{number}", source
+
+
+def _notices(policy: Policy) -> Iterator[tuple[str, Notice]]:
+    """Give each declared notice with its path."""
+    if isinstance(policy.basis, ConsentLedger):
+        for number, notice in enumerate(policy.basis.notices):
+            yield f"basis.notices.{number}", notice
+
+
+def _content(notice: Notice) -> tuple[object, ...]:
+    return notice.terms.purposes, notice.terms.categories, notice.covers_narrower
+
+
+RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    safeguards_are_laid_down,
+    consent_can_be_given,
+    notices_are_declared_once,
+    minimum_versions_are_declared,
+    people_stand_in_columns,
+    a_field_is_said_once,
+    mapped_words_are_known,
+    stated_words_are_known,
+    stated_notices_are_declared,
+    zones_are_known,
+)

@@ -1,0 +1,158 @@
+"""Why people may be read, and how it is known of each of them: the grammar of both.
+
+What the words mean for one person at one moment is said in `tasks/consent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from expectations.consent_terms import NoticeTerms
+from expectations.locations import Location
+from expectations.treatments import Declaration, Term
+from expectations.vocabulary import Article6, Article9, Category, Purpose
+
+
+class LegalBasis(Declaration):
+    """Why the data may be processed at all."""
+
+    article_6: Article6
+    article_9: Article9 | None = None
+    """Needed where a column is of a special category."""
+    assessment: Term | None = None
+    """Where the balancing or impact assessment lies; needed for any basis but consent."""
+    safeguards: Term | None = None
+    """Where the safeguards are laid down that Art. 9(2)(h), (i), (j) and Art. 89 ask for."""
+
+
+class Notice(Declaration):
+    """One version of a notice that people were shown before they answered."""
+
+    id: Term
+    version: int = Field(default=1, ge=1)
+    language: Term = "en"
+    purposes: tuple[Purpose, ...] = Field(min_length=1)
+    """The purposes that it enumerates; a consent covers no other."""
+    categories: tuple[Category, ...] = Field(min_length=1)
+    """The categories of data that it enumerates; a consent covers no other."""
+    covers_narrower: bool = False
+    """Whether it says that a purpose covers the narrower ones below it."""
+
+    @property
+    def terms(self) -> NoticeTerms:
+        """Give the notice as events name it."""
+        return NoticeTerms(**self.model_dump())
+
+
+class EventField(StrEnum):
+    """What is known of a consent event, in the words of ISO/IEC TS 27560 where it has them."""
+
+    PERSON = "person"
+    STATUS = "status"
+    AT = "at"
+    RECORDED_AT = "recorded_at"
+    EXPIRES_AT = "expires_at"
+    DURATION_DAYS = "duration_days"
+    PURPOSE = "purpose"
+    CATEGORIES = "categories"
+    NOTICE = "notice"
+    NOTICE_VERSION = "notice_version"
+    LANGUAGE = "language"
+    ARTICLE_6 = "article_6"
+    ARTICLE_9 = "article_9"
+    INDICATION = "indication"
+    METHOD = "method"
+    JURISDICTION = "jurisdiction"
+    GUARDIAN = "guardian"
+    EVIDENCE = "evidence"
+
+
+class EventSource(Declaration):
+    """Where consent events are kept, and how to read their columns and words."""
+
+    location: Location
+    columns: Mapping[EventField, Term] = Field(default_factory=dict)
+    """The source's own name of a field; a field that is not named here has its own name."""
+    words: Mapping[EventField, Mapping[str, str]] = Field(default_factory=dict)
+    """The source's own words for what a field says, each with the word it stands for."""
+    stated: Mapping[EventField, str] = Field(default_factory=dict)
+    """What holds of every row and stands in no column, such as its notice."""
+    zone: Term | None = None
+    """The IANA time zone of times that are written without one, such as `Europe/Vienna`."""
+
+
+class Minors(Declaration):
+    """From which age a person consents for themselves, and how their age is known.
+
+    Art. 8 GDPR sets ages for online services only; elsewhere the law of the place does.
+    """
+
+    own_consent_from: int = Field(ge=1, le=25)
+    """The age in years."""
+    born: Term | None = None
+    """The source's column of birth dates; it is read of everybody, to decide this."""
+    age: Term | None = None
+    """Or its column of ages in whole years, as of the run."""
+    unknown_age: Literal["minor", "adult"] = "minor"
+    """What somebody without a known age counts as."""
+
+    @model_validator(mode="after")
+    def _one_column(self) -> Self:
+        if (self.born is None) == (self.age is None):
+            raise ValueError("name one of `born` and `age`")
+        return self
+
+    @property
+    def column(self) -> str:
+        """The source's column from which age is known."""
+        return str(self.born or self.age)
+
+
+class ConsentLedger(Declaration):
+    """Each person's history of consent, in the home's ledger."""
+
+    kind: Literal["consent"]
+    events: tuple[EventSource, ...] = ()
+    """Where events are kept that each run takes into the ledger first; all of them count."""
+    notices: tuple[Notice, ...] = ()
+    """The notices that the events name."""
+    on_partial: Literal["exclude", "blank"] = "exclude"
+    """Who consented to some of the categories only is left out, or read without the others."""
+    maximum_age_days: int | None = Field(default=None, ge=1)
+    """After how many days a consent counts as expired, whatever its own end."""
+    minimum_versions: Mapping[str, int] = Field(default_factory=dict)
+    """The lowest version of a notice under which a consent still counts."""
+    minors: Minors | None = None
+
+
+class ConsentColumn(Declaration):
+    """A column of the source that holds each person's answer to this purpose."""
+
+    kind: Literal["consent-column"]
+    column: Term
+    granted: tuple[str, ...] = Field(min_length=1)
+    """The words that mean yes; every other value, and none, means no."""
+
+
+class OptOutList(Declaration):
+    """Another legal basis than consent, with a list of the people who objected."""
+
+    kind: Literal["opt-out"]
+    objections: Location
+    person: Term
+    """The list's column that names the person."""
+
+
+class OtherBasis(Declaration):
+    """Another legal basis than consent, that covers everybody in the source."""
+
+    kind: Literal["other-basis"]
+
+
+Basis = Annotated[
+    ConsentLedger | ConsentColumn | OptOutList | OtherBasis, Field(discriminator="kind")
+]

@@ -1,0 +1,206 @@
+"""The consent ledger: who said what, appended as it is learnt, never changed, and erasable.
+
+A person is two numbers, the halves of a keyed token; what an event says besides is its terms. Of
+an event the chain holds a salted commitment, the events' table payload and salt (see
+`ledgers.consent_tables`). `erase` destroys the latter and leaves the former, so that the chain
+still holds. What stays then, its place, its commitment and when it was erased, says nothing about
+a person without the salt, not even to whoever holds the keys; it shows that the rest is whole,
+which a controller needs to demonstrate consent (Art. 7(1) GDPR) and to defend claims (Art.
+17(3)(e)). So an append puts its events into a random order: no neighbour tells whose was erased.
+Copies are not reached: backups, other disks, and in Postgres dead rows until VACUUM.
+
+The ledger knows nothing of what events mean. The order of its numbers decides nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from expectations.consent_terms import Terms, read_terms
+from expectations.errors import Refusal
+from ledgers.consent_audit import check_import, check_tip, verify_ledger
+from ledgers.consent_chain import Codes, Tip
+from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, Recorded
+from ledgers.consent_heads import Head, Heads
+from ledgers.consent_tables import EVENTS, TERMS, find_import, find_tip, is_person, lock
+from ledgers.consent_writing import append_batch, erase_events, note_import
+from ledgers.database import overwrite_deleted, snapshot, transaction
+from ledgers.home import Home
+from ledgers.keys import Keys
+from ledgers.packed_rows import read_packed
+
+__all__ = ["Appended", "Batch", "ConsentLedger", "Head", "Recorded"]
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER: Final = 2**63 - 1
+SCANNED: Final = {
+    **{name: name for name in ("token_high", "token_low", "terms", "valid_from", "recorded_at")},
+    "valid_until": f"COALESCE(valid_until, {NEVER})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentLedger:
+    """The consent ledger in an opened database, with its signed heads in the home.
+
+    `append` and `erase` are one transaction each, one writer's turn; `scan` and `verify` keep
+    nobody waiting. Each raises ServiceError if the database or the disk fails.
+    """
+
+    engine: sa.Engine
+    home: Home
+    keys: Keys
+
+    def append(self, batch: Batch, source: str, digest: str | None = None) -> Appended:
+        """Add the events of a batch, all or none; one that was stated before adds nothing.
+
+        Equal are events of the same content, stated moment of recording or its absence included;
+        where it is absent the ledger's clock stands in, which never runs backwards. `source` names
+        where they are from, and no person; `digest` that of all its content, for `imported`.
+        Raises SourceError if an event states a recording later than now, Refusal if the ledger
+        does not meet its last signed head.
+        """
+        codes = Codes.derive(self.keys)
+        with transaction(self.engine) as connection:
+            start = self._turn(connection, codes)
+            now = max(_now(), start.recorded_at)
+            tip = append_batch(connection, codes, batch, start, now, source)
+            new = tip.seq - start.seq
+            repeated = batch.table.num_rows - new
+            if digest is not None and find_import(connection, digest) is None:
+                note_import(connection, codes, (digest, now, source, new, repeated))
+        self._heads.sign(_head(tip))
+        return Appended(new, repeated, _head(tip))
+
+    def imported(self, digest: str) -> bool:
+        """Tell whether a source of that content was taken in; Refusal if somebody forged that."""
+        with snapshot(self.engine) as connection:
+            row = find_import(connection, digest)
+        if row is not None:
+            check_import(Codes.derive(self.keys), row)
+        return row is not None
+
+    def terms(self) -> dict[int, Terms]:
+        """Give all terms by their number, which events name; Refusal if one was changed."""
+        with snapshot(self.engine) as connection:
+            rows = connection.execute(sa.select(TERMS).order_by(TERMS.c.id)).all()
+        return {row.id: _read_terms(row.id, row.text) for row in rows}
+
+    def scan(self, *, upto: int | None = None) -> pa.Table:
+        """Give every event that stands, all as of one moment, as `STANDING_EVENTS` lays it out.
+
+        `upto` leaves out those with a higher number; rows come in no particular order.
+        """
+        with snapshot(self.engine) as connection:
+            last = (find_tip(connection) or Codes.derive(self.keys).start()).seq
+            pieces = read_packed(
+                connection,
+                "consent_events",
+                SCANNED,
+                where="seq <= :upto",
+                rows=last,
+                parameters={"upto": last if upto is None else upto},
+            )
+            tables = [_to_arrow(piece) for piece in pieces]
+        return pa.concat_tables([STANDING_EVENTS.empty_table(), *tables])
+
+    def history(self, token: tuple[int, int]) -> list[Recorded]:
+        """Give the events of one person that stand, by the moment they hold from."""
+        query = (
+            sa.select(EVENTS, TERMS.c.text)
+            .join(TERMS, TERMS.c.id == EVENTS.c.terms)
+            .where(is_person(token))
+            .order_by(EVENTS.c.valid_from, EVENTS.c.recorded_at, EVENTS.c.seq)
+        )
+        with snapshot(self.engine) as connection:
+            rows = connection.execute(query).all()
+        return [
+            Recorded(
+                row.seq,
+                _read_terms(row.terms, row.text),
+                row.valid_from,
+                row.recorded_at,
+                row.valid_until,
+                row.guardian_high is not None,
+                row.evidence,
+            )
+            for row in rows
+        ]
+
+    def erase(self, token: tuple[int, int]) -> int:
+        """Destroy payload and salt of all events of one person; give how many there were.
+
+        Their places in the chain stay, with a note (see the module). The same events, imported
+        again, are recorded anew. Raises ServiceError where SQLite's log still holds what was
+        erased, since another program reads it: erase again then.
+        """
+        codes = Codes.derive(self.keys)
+        with transaction(self.engine) as connection:
+            tip = self._turn(connection, codes)
+            erased = erase_events(connection, codes, token, max(_now(), tip.recorded_at))
+        if erased:
+            self._heads.sign(_head(tip), erased)
+        overwrite_deleted(self.engine)
+        return len(erased)
+
+    def head(self) -> Head:
+        """Give the head; Refusal if the last signed one is not met, so that a cut tail shows."""
+        signed = self._heads.last()
+        with snapshot(self.engine) as connection:
+            return _head(check_tip(connection, Codes.derive(self.keys), signed))
+
+    def verify(self) -> Head:
+        """Recompute every event, block and head; Refusal names the first event that is off."""
+        # Read first, so that the database is at least as new.
+        heads = self._heads.read()
+        with snapshot(self.engine) as connection:
+            return _head(verify_ledger(connection, Codes.derive(self.keys), heads))
+
+    @property
+    def _heads(self) -> Heads:
+        return Heads(self.home, self.keys)
+
+    def _turn(self, connection: sa.Connection, codes: Codes) -> Tip:
+        """Wait for the ledger's lock and give its tip; sign the beginning of an empty one."""
+        lock(connection)
+        signed = self._heads.last()
+        tip = check_tip(connection, codes, signed)
+        if signed is None:
+            self._heads.sign(_head(tip))
+        return tip
+
+
+def _read_terms(number: int, text: str) -> Terms:
+    try:
+        return read_terms(text)
+    except ValueError:
+        raise Refusal(
+            "consent ledger",
+            f"the terms of number {number} cannot be read: compare the ledger with a backup",
+        ) from None
+
+
+def _to_arrow(piece: NDArray[np.void]) -> pa.Table:
+    """Turn packed rows into columns, and the sentinel of no end into null."""
+    columns = {name: piece[name].astype(np.int64) for name in SCANNED}
+    until = columns.pop("valid_until")
+    return pa.table({**columns, "valid_until": pa.array(until, mask=until == NEVER)}).cast(
+        STANDING_EVENTS
+    )
+
+
+def _head(tip: Tip) -> Head:
+    at = EPOCH + timedelta(microseconds=tip.recorded_at)
+    return Head(tip.seq, tip.link.hex(), at.isoformat(timespec="microseconds"))
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

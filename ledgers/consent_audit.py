@@ -1,0 +1,242 @@
+"""Whether the consent ledger is what was written: everything recomputed, the first fault named.
+
+Every event must have its place in the chain and every place its event, or a valid note of its
+erasure; blocks must follow one another, and every signed head must be met. A fault is named by the
+lowest number that it touches.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from expectations.errors import Refusal
+from ledgers.consent_chain import DIGEST, DIGEST_BYTES, RECORD, Codes, Tip, digest_texts
+from ledgers.consent_heads import NAME, SignedHead
+from ledgers.consent_tables import (
+    BLOCKS,
+    ERASURES,
+    EVENTS,
+    IMPORTS,
+    NUMBERS,
+    TERMS,
+    find_link,
+    find_tip,
+)
+from ledgers.packed_rows import read_packed
+
+
+class Fault(NamedTuple):
+    """What is wrong, and with which event."""
+
+    seq: int
+    what: str
+
+
+@dataclass(slots=True)
+class Chain:
+    """The blocks as they were read: up to the first one that does not fit, and that one."""
+
+    commitments: bytearray = field(default_factory=bytearray)
+    links: dict[int, bytes] = field(default_factory=dict)
+    broken: Fault | None = None
+
+    @property
+    def last(self) -> int:
+        """The number of the last event whose commitment was read."""
+        return len(self.commitments) // DIGEST_BYTES
+
+    def commitment(self, seq: int) -> bytes:
+        """Give the commitment of one event."""
+        return bytes(self.commitments[(seq - 1) * DIGEST_BYTES : seq * DIGEST_BYTES])
+
+
+def check_tip(connection: sa.Connection, codes: Codes, signed: SignedHead | None) -> Tip:
+    """Give the end of the chain, if the last signed head is met; what comes before is not read.
+
+    Raises Refusal where the tail was cut, or was replaced by another.
+    """
+    start = codes.start()
+    tip = find_tip(connection) or start
+    if signed is None:
+        if tip.seq:
+            _refuse_without_heads(tip.seq)
+        return tip
+    if signed.seq > tip.seq:
+        _refuse(_cut(tip.seq, signed))
+    link = find_link(connection, signed.seq) if signed.seq else start.link
+    if link is None or link.hex() != signed.link:
+        _refuse(Fault(signed.seq, "another link stands there than the head that was signed"))
+    return tip
+
+
+def verify_ledger(connection: sa.Connection, codes: Codes, heads: Sequence[SignedHead]) -> Tip:
+    """Recompute the whole ledger and give its tip; Refusal names the first event that is off."""
+    chain = _read_chain(connection, codes)
+    faults = [*_check_events(connection, codes, chain, heads)]
+    # An event says more exactly what is wrong with its block.
+    if chain.broken and not any(fault.seq <= chain.last for fault in faults):
+        faults.append(chain.broken)
+    faults += _check_heads(chain, heads)
+    if faults:
+        _refuse(min(faults))
+    tip = find_tip(connection) or codes.start()
+    if tip.seq and not heads:
+        _refuse_without_heads(tip.seq)
+    _check_imports(connection, codes)
+    return tip
+
+
+def _read_chain(connection: sa.Connection, codes: Codes) -> Chain:
+    """Read the blocks in order, up to the first one that does not follow."""
+    tip, chain = codes.start(), Chain()
+    chain.links[0] = tip.link
+    query = sa.select(BLOCKS).order_by(BLOCKS.c.first_seq)
+    for row in connection.execute(query.execution_options(stream_results=True, max_row_buffer=1)):
+        first, last, block = row.first_seq, row.last_seq, bytes(row.commitments)
+        if first != tip.seq + 1:
+            chain.broken = Fault(tip.seq + 1, "it is missing from the chain")
+        elif len(block) != (last - first + 1) * DIGEST_BYTES:
+            chain.broken = Fault(first, "the block that begins there is of another length")
+        else:
+            chain.commitments += block
+            link = codes.link(tip.link, first, last, row.recorded_at, row.source, block)
+            if not hmac.compare_digest(link, bytes(row.link)):
+                chain.broken = Fault(first, f"the block of events {first} to {last} was changed")
+        if chain.broken is not None:
+            return chain
+        tip = Tip(last, link, row.recorded_at)
+        chain.links[last] = link
+    return chain
+
+
+def _check_events(
+    connection: sa.Connection, codes: Codes, chain: Chain, heads: Sequence[SignedHead]
+) -> Iterator[Fault]:
+    """Compare every event and every erasure with its commitment."""
+    there = np.zeros(chain.last + 1, np.bool_)
+    there[0] = True
+    for records in _read_records(connection, chain.last):
+        seq = records["seq"].astype(np.int64)
+        placed = (seq >= 1) & (seq <= chain.last)
+        if not placed.all():
+            yield Fault(int(seq[~placed].min()), "it has no place in the chain")
+        commitments = np.frombuffer(chain.commitments, DIGEST)[seq[placed] - 1]
+        wrong = _differ(codes.commit(records[placed]), commitments)
+        if wrong.any():
+            yield Fault(int(seq[placed][wrong].min()), "it is not as it was recorded")
+        there[seq[placed]] = True
+    erased = set()
+    for row in connection.execute(sa.select(ERASURES)):
+        code = codes.attest("erasure", row.seq, row.at, chain.commitment(row.seq))
+        if not hmac.compare_digest(code, bytes(row.code)):
+            yield Fault(row.seq, "the note of its erasure was not made by this home")
+        elif row.seq > chain.last or there[row.seq]:
+            yield Fault(row.seq, "it was erased, and yet it is there")
+        else:
+            erased.add(row.seq)
+    yield from _check_presence(there, erased, heads)
+
+
+def _check_presence(
+    there: NDArray[np.bool_], erased: set[int], heads: Sequence[SignedHead]
+) -> Iterator[Fault]:
+    """Look for events that are gone without a note, or are back although they were erased."""
+    there[list(erased)] = True
+    if not there.all():
+        yield Fault(int(np.argmin(there)), "it is gone, and no erasure of it is noted")
+    signed = {seq for head in heads for seq in head.erased}
+    yield from (Fault(seq, "its erasure was taken back") for seq in signed - erased)
+
+
+def _check_heads(chain: Chain, heads: Sequence[SignedHead]) -> Iterator[Fault]:
+    """Compare the chain, as far as it follows, with every head that was signed."""
+    met = 0
+    for head in sorted(heads, key=lambda head: head.seq):
+        if head.seq > max(chain.links):
+            if chain.broken is None:
+                yield _cut(chain.last, head)
+        elif chain.links.get(head.seq, b"").hex() != head.link:
+            yield Fault(met + 1, f"events {met + 1} to {head.seq} are others than were signed")
+        else:
+            met = head.seq
+
+
+def _check_imports(connection: sa.Connection, codes: Codes) -> None:
+    for row in connection.execute(sa.select(IMPORTS)):
+        check_import(codes, row)
+
+
+def check_import(codes: Codes, row: sa.Row[tuple[object, ...]]) -> None:
+    """Refuse a note of an import that this home did not make."""
+    code = codes.attest("import", row.digest, row.at, row.source, row.new, row.repeated)
+    if not hmac.compare_digest(code, bytes(row.code)):
+        raise Refusal(
+            "consent ledger",
+            f"the note that {row.source} was imported was not made by this home, so it may never "
+            "have been: compare the ledger with a backup",
+        )
+
+
+def _read_records(connection: sa.Connection, last: int) -> Iterator[NDArray[np.void]]:
+    """Rebuild the records of which the commitments were taken."""
+    rows = connection.execute(sa.select(TERMS).order_by(TERMS.c.id)).all()
+    numbers = np.array([row.id for row in rows], np.int64)
+    # One digest more than there are terms, for a number that has none.
+    terms = np.concatenate([digest_texts([row.text for row in rows]), np.zeros(1, DIGEST)])
+    evidence = _read_evidence(connection, last)
+    for packed in read_packed(connection, "consent_events", NUMBERS, salt=True, rows=last):
+        records = np.zeros(len(packed), RECORD)
+        for name in packed.dtype.names or ():
+            if name != "terms":
+                records[name] = packed[name]
+        number = packed["terms"].astype(np.int64)
+        place = np.searchsorted(numbers, number)
+        known = np.append(numbers, -1)[place] == number
+        records["terms"] = terms[np.where(known, place, len(numbers))]
+        records["evidence"] = evidence[np.clip(packed["seq"].astype(np.int64), 0, last)]
+        yield records
+
+
+def _read_evidence(connection: sa.Connection, last: int) -> NDArray[np.void]:
+    """Give the digest of each event's reference, at the place of its number."""
+    evidence = np.zeros(last + 1, DIGEST)
+    query = sa.select(EVENTS.c.seq, EVENTS.c.evidence).where(EVENTS.c.evidence.is_not(None))
+    found = connection.execute(query.execution_options(stream_results=True))
+    for rows in found.partitions(10_000):
+        seq = np.array([row.seq for row in rows], np.int64)
+        placed = (seq >= 1) & (seq <= last)
+        evidence[seq[placed]] = digest_texts([row.evidence for row in rows])[placed]
+    return evidence
+
+
+def _differ(one: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.bool_]:
+    words = (array.view(np.uint64).reshape(-1, DIGEST_BYTES // 8) for array in (one, other))
+    unequal: NDArray[np.bool_] = np.any(np.not_equal(*words), axis=1)
+    return unequal
+
+
+def _cut(last: int, head: SignedHead) -> Fault:
+    return Fault(last + 1, f"events {last + 1} to {head.seq} were signed and are gone")
+
+
+def _refuse(fault: Fault) -> NoReturn:
+    raise Refusal(
+        "consent ledger",
+        f"event {fault.seq}: {fault.what}; rely on nothing from there on, compare the ledger "
+        "with a backup, and restore it",
+    )
+
+
+def _refuse_without_heads(last: int) -> NoReturn:
+    raise Refusal(
+        "consent ledger",
+        f"event {last}: {NAME} is missing from the home, so nobody can say that it is the last; "
+        "restore the file from a backup",
+    )

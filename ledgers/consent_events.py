@@ -1,0 +1,71 @@
+"""Consent events on their way into the ledger and out of it.
+
+Moments are microseconds since 1970 UTC. A person is two numbers, the halves of a keyed token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from expectations.consent_terms import Terms
+from ledgers.consent_heads import Head
+
+BATCH: Final = pa.schema(
+    [
+        pa.field("token_high", pa.int64(), nullable=False),
+        pa.field("token_low", pa.int64(), nullable=False),
+        pa.field("terms", pa.int32(), nullable=False),
+        pa.field("valid_from", pa.int64(), nullable=False),
+        pa.field("recorded_at", pa.int64()),
+        pa.field("valid_until", pa.int64()),
+        pa.field("guardian_high", pa.int64()),
+        pa.field("guardian_low", pa.int64()),
+        pa.field("evidence", pa.string()),
+    ]
+)
+"""The columns of a batch; without `recorded_at` the ledger's clock says when."""
+
+STANDING_EVENTS: Final = pa.schema(
+    [
+        ("token_high", pa.int64()),
+        ("token_low", pa.int64()),
+        ("terms", pa.int32()),
+        ("valid_from", pa.int64()),
+        ("recorded_at", pa.int64()),
+        ("valid_until", pa.int64()),
+    ]
+)
+"""The columns of a scan; `terms` is the ledger's number of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events to append, as `BATCH` lays them out; `terms` there is a place in `terms` here."""
+
+    table: pa.Table
+    terms: tuple[Terms, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """How many events were new and how many stood there already, and the head after that."""
+
+    new: int
+    repeated: int
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One event of one person, as it stands in the ledger."""
+
+    seq: int
+    terms: Terms
+    valid_from: int
+    recorded_at: int
+    valid_until: int | None
+    has_guardian: bool
+    evidence: str | None

@@ -1,0 +1,245 @@
+"""Taking consent events from where people keep them into the ledger.
+
+Nothing of a source is taken in unless every event is in order: what is wrong is told by the
+events' numbers, never by a value. People become keyed tokens here, and no name goes further. It
+does not know what the events mean for a person, nor whether what they report is true.
+
+The ledger is only added to: whoever is taken off a list of objections, or out of a table of
+answers, is still in the ledger. To end something takes an event that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations.errors import SourceError
+from expectations.event_words import LONGEST_EVIDENCE, WORDED, tidy
+from expectations.legal_basis import ConsentLedger, EventField, EventSource, Notice
+from expectations.policy_file import PolicyFile
+from ledgers.consent_events import BATCH, Batch
+from ledgers.keys import Keys
+from tasks.anonymization.tokens import key_people
+from tasks.consent.bad_rows import BadRows
+from tasks.consent.event_fields import digest_fields, read_fields
+from tasks.consent.event_terms import Agreed, Words, agree, read_words
+from tasks.consent.event_times import DAY, Times, read_times
+from tasks.ingestion import canonical
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ledgers.consent import ConsentLedger as Ledger
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+PEOPLE: Final = (EventField.PERSON, EventField.GUARDIAN)
+TIMES: Final = (EventField.AT, EventField.RECORDED_AT, EventField.EXPIRES_AT)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a source is read with, whichever it is.
+
+    `folder` is where relative paths start, `notices` are those that the policy declares, and
+    after `now` nothing can have happened.
+    """
+
+    folder: Path
+    notices: tuple[Notice, ...]
+    keys: Keys = field(repr=False)
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The events of one source, and the keyed digest of what was read and how."""
+
+    batch: Batch
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many events of the source at `place` were new to the ledger, and how many were not."""
+
+    place: str
+    new: int
+    repeated: int
+    unchanged: bool = False
+    """Whether all of it had been taken in before, and no event was looked at again."""
+
+
+def import_events(file: PolicyFile, ledger: Ledger, keys: Keys, now: datetime) -> list[Imported]:
+    """Take the events of every source that a policy names into the ledger, one after the other.
+
+    Raises `SourceError` at the first source with something wrong; those before it stay taken in.
+    """
+    basis = file.policy.basis
+    if not isinstance(basis, ConsentLedger):
+        return []
+    setting = Setting(file.folder, basis.notices, keys, now)
+    return [
+        import_source(source, f"basis.events.{number}", ledger, setting)
+        for number, source in enumerate(basis.events)
+    ]
+
+
+def import_source(source: EventSource, place: str, ledger: Ledger, setting: Setting) -> Imported:
+    """Take the events of one source into the ledger, all or none; `place` names it in errors.
+
+    Content that was taken in before, under the same mapping and notices, is skipped. Raises
+    `SourceError` for events that are wrong, and for a notice that the ledger knows otherwise.
+    """
+    fields = read_fields(source, place, setting.folder)
+    digest = digest_fields(fields, source, setting.notices, setting.keys.derive("digest"))
+    if ledger.imported(digest):
+        return Imported(place, 0, fields.num_rows, unchanged=True)
+    check_notices(setting.notices, ledger)
+    appended = ledger.append(make_batch(fields, source, place, setting), place, digest)
+    return Imported(place, appended.new, appended.repeated)
+
+
+def check_notices(notices: Sequence[Notice], ledger: Ledger) -> None:
+    """Refuse a notice that says something else in the ledger, where events name it already.
+
+    What people were shown does not change: else more than they agreed to could be declared later.
+    """
+    known = {one.notice for one in ledger.terms().values()}
+    for number, notice in enumerate(notices):
+        name = (notice.id, notice.version, notice.language)
+        if any(
+            one and (one.id, one.version, one.language) == name for one in known - {notice.terms}
+        ):
+            raise SourceError(
+                f"basis.notices.{number}: in the consent ledger this version of the notice "
+                "enumerates something else; declare what differs as another version, and say under "
+                "`minimum_versions` if the earlier is not to count"
+            )
+
+
+def read_batch(source: EventSource, place: str, setting: Setting) -> Read:
+    """Read the events of one source; raises one `SourceError` for all that is wrong in them."""
+    fields = read_fields(source, place, setting.folder)
+    digest = digest_fields(fields, source, setting.notices, setting.keys.derive("digest"))
+    return Read(make_batch(fields, source, place, setting), digest)
+
+
+def make_batch(fields: pa.Table, source: EventSource, place: str, setting: Setting) -> Batch:
+    """Give the events that `read_fields` read; one `SourceError` for all that is wrong in them."""
+    bad = BadRows(place)
+    now = (setting.now - EPOCH) // timedelta(microseconds=1)
+    people = _read_people(fields, bad)
+    words = _read_words(fields, source, bad)
+    days = _count_days(words.pop(EventField.DURATION_DAYS, None), fields.num_rows)
+    by_guardian = pc.is_valid(people[EventField.GUARDIAN]).to_numpy()
+    agreed = agree(words, by_guardian, [notice.terms for notice in setting.notices], bad)
+    times = _read_times(fields, source, now, bad)
+    evidence = _read_evidence(fields, bad)
+    bad.refuse()
+    key = setting.keys.derive("person")
+    tokens = {one: _make_tokens(names, key) for one, names in people.items()}
+    table = {
+        "token_high": tokens[EventField.PERSON][0],
+        "token_low": tokens[EventField.PERSON][1],
+        "terms": pa.array(agreed.places.astype(np.int32)),
+        "valid_from": _settle(times[EventField.AT], agreed, now),
+        "recorded_at": _settle(times[EventField.RECORDED_AT], agreed, now),
+        "valid_until": _find_end(times, days),
+        "guardian_high": tokens[EventField.GUARDIAN][0],
+        "guardian_low": tokens[EventField.GUARDIAN][1],
+        "evidence": evidence,
+    }
+    return Batch(pa.table(table, schema=BATCH), agreed.terms)
+
+
+def _read_people(fields: pa.Table, bad: BadRows) -> dict[EventField, pa.ChunkedArray]:
+    """Give the names of persons and guardians, in the one spelling in which names are compared."""
+    names = {one: _read_names(fields, one, bad.place) for one in PEOPLE}
+    person, guardian = names.values()
+    bad.note(pc.is_null(person).to_numpy(), "it names no person", "add its person")
+    same = pc.fill_null(pc.equal(person, guardian), False).to_numpy()
+    bad.note(same, "its guardian is the person", "leave the guardian out, or correct it")
+    return names
+
+
+def _read_names(fields: pa.Table, one: EventField, place: str) -> pa.ChunkedArray:
+    if one not in fields.column_names:
+        return pa.chunked_array([pa.nulls(fields.num_rows, pa.large_string())])
+    return canonical(fields.column(str(one)), f"{place}: the column of `{one}`")
+
+
+def _read_words(fields: pa.Table, source: EventSource, bad: BadRows) -> dict[EventField, Words]:
+    """Give the words of each field that is there."""
+    return {
+        one: read_words(fields.column(str(one)), one, tidy(source.words.get(one, {})), bad)
+        for one in WORDED
+        if one in fields.column_names
+    }
+
+
+def _count_days(duration: Words | None, events: int) -> NDArray[np.int64]:
+    """Give each event's duration in days, 0 where it has none."""
+    if duration is None:
+        return np.zeros(events, dtype=np.int64)
+    return np.array([int(word or 0) for word in duration.ours], dtype=np.int64)[duration.places]
+
+
+def _read_times(
+    fields: pa.Table, source: EventSource, now: int, bad: BadRows
+) -> dict[EventField, Times]:
+    """Give the times of each field; `now` is in microseconds since 1970 UTC."""
+    zone = None if source.zone is None else ZoneInfo(source.zone)
+    nothing = pa.chunked_array([pa.nulls(fields.num_rows, pa.timestamp("us", "UTC"))])
+    times = {}
+    for one in TIMES:
+        column = fields.column(str(one)) if one in fields.column_names else nothing
+        times[one] = read_times(column, str(one), zone, bad)
+    bad.note(~times[EventField.AT].there, "its `at` is missing", "add when it happened")
+    known = (times[EventField.AT], times[EventField.RECORDED_AT])
+    late = np.any([one.there & (one.first > now) for one in known], axis=0)
+    bad.note(late, "it is recorded in the future", "correct its time")
+    return times
+
+
+def _read_evidence(fields: pa.Table, bad: BadRows) -> pa.ChunkedArray:
+    """Give each event's reference to its evidence, which is short."""
+    found = _read_names(fields, EventField.EVIDENCE, bad.place)
+    long = pc.fill_null(pc.greater(pc.utf8_length(found), LONGEST_EVIDENCE), False).to_numpy()
+    what = f"its evidence is longer than {LONGEST_EVIDENCE} characters"
+    bad.note(long, what, "name where the evidence lies, not what it says")
+    return found.cast(pa.string())
+
+
+def _settle(times: Times, agreed: Agreed, now: int) -> pa.Array:
+    """Give one moment per event, null where there is none.
+
+    Of those that a time can mean, what permits takes the first, and all else the last that has
+    come: a policy choice.
+    """
+    moments = np.where(agreed.permits(), times.first, np.minimum(times.last, now))
+    return pa.array(moments, mask=~times.there)
+
+
+def _find_end(times: Mapping[EventField, Times], days: NDArray[np.int64]) -> pa.Array:
+    """Give the moment at which each event ends of itself: the earlier of end date and duration."""
+    end, begin = times[EventField.EXPIRES_AT], times[EventField.AT].first
+    never = np.iinfo(np.int64).max
+    dated = np.where(end.there, end.first, never)
+    ends = np.minimum(dated, np.where(days > 0, begin + days * DAY, never))
+    return pa.array(ends, mask=ends == never)
+
+
+def _make_tokens(names: pa.ChunkedArray, key: bytes) -> tuple[pa.Array, pa.Array]:
+    """Give the halves of each name's token, null where nobody is named; a name is keyed once."""
+    encoded = names.combine_chunks().dictionary_encode()
+    tokens = key_people(pa.chunked_array([encoded.dictionary]), key).token
+    high, low = (pa.array(half).take(encoded.indices) for half in tokens.T)
+    return high, low

@@ -1,0 +1,256 @@
+"""What the terms of consent events mean for one policy, category by category.
+
+Pure rules over few terms; no person and no time. Where a rule is stricter than the law, its
+docstring calls it a policy choice. What the events of one person then come to at one moment is
+decided in `decision`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Final, TypeAlias
+
+from expectations.consent_terms import Terms
+from expectations.legal_basis import ConsentLedger
+from expectations.policy import Policy
+from expectations.vocabulary import (
+    BROADER,
+    Article6,
+    Article9,
+    Category,
+    ConsentStatus,
+    Indication,
+    Purpose,
+)
+
+
+class Standing(IntEnum):
+    """Where somebody stands, and what an event says of it.
+
+    Of two events at the same moment that were recorded together, the one further down counts.
+    The first twelve are what events say; the others follow from them.
+    """
+
+    BY_SELF = 0
+    BY_GUARDIAN = 1
+    NO_ANSWER = 2
+    NOT_EXPLICIT = 3
+    OLDER_NOTICE = 4
+    LAPSED = 5
+    EXPIRED = 6
+    UNKNOWN = 7
+    REFUSED = 8
+    INVALIDATED = 9
+    REVOKED = 10
+    WITHDRAWN = 11
+    NEVER_ASKED = 12
+    NEEDS_GUARDIAN = 13
+    ONLY_IN_PART = 14
+    OBJECTED = 15
+    RESTRICTED = 16
+
+    @property
+    def permits(self) -> bool:
+        """Whether somebody who stands so may be read."""
+        return self in GIFTS
+
+    @property
+    def label(self) -> str:
+        """Give the reason as people read it."""
+        if self.permits:
+            return PERMITTED
+        return "expired" if self is Standing.LAPSED else self.name.lower().replace("_", " ")
+
+
+PERMITTED: Final = "permitted"
+GIFTS: Final = (Standing.BY_SELF, Standing.BY_GUARDIAN)
+IDLE: Final = (Standing.NO_ANSWER, Standing.NOT_EXPLICIT, Standing.OLDER_NOTICE)
+"""What changes nothing where there is any other answer, whenever it was given."""
+BARS: Final = (Standing.REFUSED, Standing.REVOKED, Standing.WITHDRAWN)
+"""After which there is no falling back on another basis; that a refusal bars is a policy choice."""
+ENDS: Final = {
+    ConsentStatus.EXPIRED: Standing.EXPIRED,
+    ConsentStatus.UNKNOWN: Standing.UNKNOWN,
+    ConsentStatus.REFUSED: Standing.REFUSED,
+    ConsentStatus.INVALIDATED: Standing.INVALIDATED,
+    ConsentStatus.REVOKED: Standing.REVOKED,
+    ConsentStatus.WITHDRAWN: Standing.WITHDRAWN,
+    ConsentStatus.REQUESTED: Standing.NO_ANSWER,
+    ConsentStatus.DEFERRED: Standing.NO_ANSWER,
+}
+RIGHTS: Final = (
+    {ConsentStatus.OBJECTED: 1, ConsentStatus.OBJECTION_ENDED: 0},
+    {ConsentStatus.RESTRICTED: 1, ConsentStatus.RESTRICTION_ENDED: 0},
+)
+"""Objection and restriction: what begins one, and what ends it."""
+RESEARCH: Final = {
+    Purpose.RESEARCH_AND_DEVELOPMENT,
+    *(narrow for narrow, broad in BROADER.items() if broad is Purpose.RESEARCH_AND_DEVELOPMENT),
+}
+
+Reads: TypeAlias = Mapping[int, tuple[int, ...]]
+"""Which terms give each answer, by their numbers in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a ledger's terms mean for a policy.
+
+    `classes` are the policy's categories, those together on which every event answers alike;
+    `answers` and `renewals` hold what counts for each class. `objections` and `restrictions` hold
+    1 where one begins and 0 where one ends.
+    """
+
+    classes: tuple[tuple[Category, ...], ...]
+    answers: tuple[Reads, ...]
+    renewals: tuple[Reads, ...]
+    objections: Reads
+    restrictions: Reads
+    asks_consent: bool
+    """Whether the policy rests on consent; else only what takes a person out counts."""
+    on_partial: str
+    maximum_age_days: int | None
+
+
+def policy_categories(policy: Policy) -> tuple[Category, ...]:
+    """Give the categories of the columns that a policy reads, sorted."""
+    return tuple(sorted({column.category for column in policy.columns.values()}))
+
+
+def understand(policy: Policy, terms: Mapping[int, Terms]) -> Meaning:
+    """Say what each terms of a ledger means for a policy."""
+    basis = policy.basis if isinstance(policy.basis, ConsentLedger) else None
+    classes = tuple(group_categories(policy, terms))
+    renewed = {n: t for n, t in terms.items() if t.status is ConsentStatus.RENEWED}
+    others = {n: t for n, t in terms.items() if n not in renewed}
+    objects = is_open_to_objection(policy)
+    return Meaning(
+        classes=classes,
+        answers=tuple(read_answers(policy, others, group[0]) for group in classes),
+        renewals=tuple(read_answers(policy, renewed, group[0]) for group in classes),
+        objections=read_right(policy, terms, RIGHTS[0]) if objects else {},
+        restrictions=read_right(policy, terms, RIGHTS[1]),
+        asks_consent=basis is not None,
+        on_partial=basis.on_partial if basis else "exclude",
+        maximum_age_days=basis.maximum_age_days if basis else None,
+    )
+
+
+def group_categories(policy: Policy, terms: Mapping[int, Terms]) -> Iterator[tuple[Category, ...]]:
+    """Put those categories together on which every event answers alike."""
+    alike: dict[tuple[Standing | None, ...], list[Category]] = {}
+    for category in policy_categories(policy):
+        answers = tuple(answer(policy, one, category) for one in terms.values())
+        alike.setdefault(answers, []).append(category)
+    yield from map(tuple, alike.values())
+
+
+def read_answers(policy: Policy, terms: Mapping[int, Terms], category: Category) -> Reads:
+    """Give the numbers of the terms that give each answer for a category."""
+    return collect(terms, lambda one: answer(policy, one, category))
+
+
+def read_right(
+    policy: Policy, terms: Mapping[int, Terms], words: Mapping[ConsentStatus, int]
+) -> Reads:
+    """Give the numbers of the terms by which a right is exercised, or ends, for the purpose."""
+    return collect(
+        terms, lambda one: words.get(one.status) if reaches_purpose(one, policy.purpose) else None
+    )
+
+
+def collect(terms: Mapping[int, Terms], code_of: Callable[[Terms], int | None]) -> Reads:
+    """Gather the numbers of terms by the code that each has."""
+    found: dict[int, list[int]] = {}
+    for number, one in terms.items():
+        code = code_of(one)
+        if code is not None:
+            found.setdefault(int(code), []).append(number)
+    return {code: tuple(numbers) for code, numbers in sorted(found.items())}
+
+
+def answer(policy: Policy, terms: Terms, category: Category) -> Standing | None:
+    """Say what terms answer on a category for the policy's purpose; None where they say nothing."""
+    if terms.status in {ConsentStatus.GIVEN, ConsentStatus.RENEWED}:
+        covered = covers_purpose(terms, policy.purpose) and covers_category(terms, category)
+        return judge_gift(policy, terms, category) if covered else None
+    within = isinstance(policy.basis, ConsentLedger)
+    if reaches_purpose(terms, policy.purpose) and (not within or reaches(terms, category)):
+        return ENDS.get(terms.status)
+    return None
+
+
+def judge_gift(policy: Policy, terms: Terms, category: Category) -> Standing | None:
+    """Say how a gift that covers purpose and category counts.
+
+    One under another legal basis than the policy's says nothing. Art. 9(2)(a) asks for an explicit
+    indication, for special categories.
+    """
+    basis = policy.legal_basis
+    if terms.article_6 not in {None, Article6.CONSENT}:
+        return None
+    explicit = basis.article_9 is Article9.EXPLICIT_CONSENT and category.special
+    if explicit and terms.article_9 not in {None, Article9.EXPLICIT_CONSENT}:
+        return None
+    if explicit and terms.indication is not Indication.EXPLICIT:
+        return Standing.NOT_EXPLICIT
+    notice, lowest = terms.notice, {}
+    if isinstance(policy.basis, ConsentLedger):
+        lowest = dict(policy.basis.minimum_versions)
+    if notice is not None and notice.version < lowest.get(notice.id, 0):
+        return Standing.OLDER_NOTICE
+    return Standing.BY_GUARDIAN if terms.by_guardian else Standing.BY_SELF
+
+
+def covers_purpose(terms: Terms, purpose: Purpose) -> bool:
+    """A gift covers the purposes that its notice enumerates, and a narrower if the notice says."""
+    notice = terms.notice
+    if notice is None:
+        return False
+    line = {purpose, *above(purpose)} if notice.covers_narrower else {purpose}
+    named = set(notice.purposes) if terms.purpose is None else {terms.purpose}
+    # The event's own purpose may itself be below one that the notice enumerates.
+    own = terms.purpose
+    listed = notice.purposes if own is None else (own, *above(own) * notice.covers_narrower)
+    return bool(line & named) and bool(set(listed) & set(notice.purposes))
+
+
+def covers_category(terms: Terms, category: Category) -> bool:
+    """A gift covers a category that its notice enumerates, unless it names fewer itself."""
+    listed = terms.notice.categories if terms.notice else ()
+    return category in listed and category in (terms.categories or listed)
+
+
+def reaches_purpose(terms: Terms, purpose: Purpose) -> bool:
+    """What ends something ends it for the purposes that it names and all below them."""
+    named = () if terms.notice is None else terms.notice.purposes
+    if terms.purpose is not None:
+        named = (terms.purpose,)
+    return not named or bool({purpose, *above(purpose)} & set(named))
+
+
+def reaches(terms: Terms, category: Category) -> bool:
+    """What ends something ends it for the categories that it names and all below them."""
+    named = terms.categories or (terms.notice.categories if terms.notice else ())
+    return not named or bool({category, *above(category)} & set(named))
+
+
+def above(word: StrEnum) -> tuple[StrEnum, ...]:
+    """Give the broader words of a word, the nearest first."""
+    broader = BROADER.get(word)
+    return () if broader is None else (broader, *above(broader))
+
+
+def is_open_to_objection(policy: Policy) -> bool:
+    """Art. 21 lets a person object to tasks in the public interest, legitimate interests, research.
+
+    That an objection to research also stands against an earlier consent is a policy choice.
+    """
+    basis = policy.legal_basis
+    return (
+        basis.article_6 in {Article6.PUBLIC_TASK, Article6.LEGITIMATE_INTERESTS}
+        or basis.article_9 is Article9.RESEARCH
+        or policy.purpose in RESEARCH
+    )

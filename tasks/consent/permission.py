@@ -1,0 +1,107 @@
+"""The step that keeps whom the legal basis covers, and what it leaves on record."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from expectations.disclosure import Count
+from expectations.errors import Refusal
+from expectations.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
+from expectations.policy import Policy
+from expectations.vocabulary import Article9
+from ledgers.consent import ConsentLedger as Ledger
+from ledgers.stages import Permitted, Roster
+from tasks.consent.events import import_events
+from tasks.consent.meaning import BARS, PERMITTED, Standing, is_open_to_objection
+from tasks.consent.snapshot import describe_history, history_body
+from tasks.consent.standing import Standings, decide
+from tasks.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE
+from tasks.run import Desk
+from tasks.step import Opened, step
+
+
+def reasons(policy: Policy) -> tuple[str, ...]:
+    """Name every reason for which a person can be left out, whether or not anybody is."""
+    match policy.basis:
+        case ConsentLedger():
+            found = set(Standing) - set(rare_reasons(policy))
+        case ConsentColumn():
+            found = {Standing.NEVER_ASKED, Standing.RESTRICTED, *BARS}
+        case OptOutList() | OtherBasis():
+            found = {Standing.RESTRICTED, *BARS}
+    if is_open_to_objection(policy) or isinstance(policy.basis, OptOutList):
+        found |= {Standing.OBJECTED}
+    return tuple(dict.fromkeys(one.label for one in sorted(found) if not one.permits))
+
+
+def rare_reasons(policy: Policy) -> Iterator[Standing]:
+    """Give the reasons that occur only under rules which a consent policy does not have."""
+    assert isinstance(policy.basis, ConsentLedger)
+    yield Standing.OBJECTED
+    if policy.legal_basis.article_9 is not Article9.EXPLICIT_CONSENT:
+        yield Standing.NOT_EXPLICIT
+    if not policy.basis.minimum_versions:
+        yield Standing.OLDER_NOTICE
+    if policy.basis.minors is None:
+        yield Standing.NEEDS_GUARDIAN
+
+
+def count_standings(records: NDArray[np.uint64], standing: NDArray[np.int8]) -> dict[str, Count]:
+    """Count the people of each standing, by its label."""
+    found: dict[str, Count] = {}
+    for one in Standing:
+        keys = records[standing == one]
+        before = found.get(one.label, Count(0, 0))
+        key = before.cell_key + int(keys.sum(dtype=np.uint64))
+        found[one.label] = Count(before.exact + len(keys), key % 2**64)
+    return found
+
+
+def digest_people(record: NDArray[np.uint64], key: bytes) -> str:
+    """Give a keyed digest of a set of people, whatever their order; 64 hex digits."""
+    return hmac.digest(key, np.sort(record).tobytes(), "sha256").hex()
+
+
+def keep_permitted(roster: pa.Table, standings: Standings) -> pa.Table:
+    """Give the people who may be read, each with the categories that may be."""
+    marked = roster.select([PERSON, RECORD, DRAW, SAMPLE])
+    marked = marked.append_column(CATEGORIES, pa.array(standings.categories))
+    return marked.filter(pa.array(standings.permitted))
+
+
+def note_snapshot(desk: Desk, kept: pa.Table, standings: Standings) -> None:
+    """Note who is permitted, as a digest, and which history of consent that was decided on."""
+    key = desk.key("digest")
+    desk.note("snapshot", "consent", digest_people(kept.column(RECORD).to_numpy(), key))
+    history = describe_history(standings.moment, standings.head, standings.everybody, key)
+    desk.note("snapshot", "history", history_body(history))
+
+
+@step("Keep whom the legal basis covers", gives=Permitted)
+def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
+    """Take in new events, decide each person's legal basis as of now, keep who has one."""
+    people, run = roster.table(), desk.run
+    ledger = Ledger(run.ledger.engine, run.home, run.keys)
+    import_events(run.file, ledger, run.keys, run.now)
+    standings = decide(run.file, people, ledger, datetime.now(UTC))
+    counts = count_standings(people.column(RECORD).to_numpy(), standings.standing)
+    shown = {
+        name: desk.count(f"people.excluded.{name}", counts[name]) for name in reasons(desk.policy)
+    }
+    desk.count("people.permitted", counts[PERMITTED])
+    kept = keep_permitted(people, standings)
+    note_snapshot(desk, kept, standings)
+    if kept.num_rows == 0:
+        most = max(shown, key=lambda name: counts[name].exact)
+        raise Refusal(
+            "legal basis",
+            f"nobody is left for {desk.policy.purpose}; most were left out because: {most} "
+            f"({shown[most]} people); check the purpose, and what people were asked",
+        )
+    return kept

@@ -1,0 +1,154 @@
+"""What a policy's consent decision was, or would have been, at a past moment: reproduced.
+
+A snapshot is taken from the ledger alone; no source is read. So it holds everybody of whom the
+ledger knows something, on today's roster or not, before eligibility and before any age is asked
+for; who was never asked is not in it. A run notes the same digest, and the head of the ledger on
+which it was made, so that an auditor can compare.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from expectations.disclosure import Count, Disclosure, Published
+from expectations.errors import UsageError
+from expectations.policy import Policy
+from ledgers.consent import ConsentLedger, Head
+from ledgers.evidence import JSON, Entry
+from ledgers.keys import Keys
+from tasks.consent.decision import Moment
+from tasks.consent.judgement import STANDING
+from tasks.consent.meaning import GIFTS, PERMITTED, Standing, policy_categories
+from tasks.consent.standing import CATEGORIES, find_standings, on_duckdb
+from tasks.ingestion import TOKEN
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Which history a decision was made on, and what it came to.
+
+    Moments are UTC in ISO 8601; `events` and `link` are the ledger's head; `digest` is keyed.
+    """
+
+    valid_at: str
+    known_at: str
+    events: int
+    link: str
+    digest: str
+
+    @property
+    def moment(self) -> Moment:
+        """The two moments as numbers."""
+        return Moment(read_moment(self.valid_at), read_moment(self.known_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A decision over the whole ledger, with its published counts.
+
+    `standings` has a count for each reason that occurs and `permitted`; `categories` one for each
+    category of the policy, of those who are permitted.
+    """
+
+    history: History
+    people: Published
+    standings: dict[str, Published]
+    categories: dict[str, Published]
+
+
+def take_snapshot(  # noqa: PLR0913, PLR0917 - two moments, and where to find what
+    policy: Policy,
+    ledger: ConsentLedger,
+    keys: Keys,
+    disclosure: Disclosure,
+    moment: Moment,
+    head: Head | None = None,
+) -> Snapshot:
+    """Decide over the whole ledger as of a moment; by `head` as the ledger stood then."""
+    head = head or ledger.head()
+    with on_duckdb() as wrap:
+        found = find_standings(policy, ledger, moment, wrap, upto=head.seq)
+    standing = found.column(STANDING).to_numpy()
+    permitted = found.filter(pa.array(np.isin(standing, GIFTS)))
+    labels = {one.label for one in Standing if (standing == one).any()} | {PERMITTED}
+    by_label = {
+        label: np.isin(standing, [one for one in Standing if one.label == label])
+        for label in sorted(labels)
+    }
+    covered = permitted.column(CATEGORIES).to_numpy()
+    by_category = {
+        str(category): covered >> n & 1 == 1 for n, category in enumerate(policy_categories(policy))
+    }
+    return Snapshot(
+        describe_history(moment, head, found, keys.derive("digest")),
+        disclosure.publish(count_tokens(found)),
+        publish_groups(found, by_label, disclosure),
+        publish_groups(permitted, by_category, disclosure),
+    )
+
+
+def publish_groups(
+    people: pa.Table, groups: dict[str, np.ndarray], disclosure: Disclosure
+) -> dict[str, Published]:
+    """Publish how many people each group has."""
+    return {
+        name: disclosure.publish(count_tokens(people.filter(pa.array(group))))
+        for name, group in groups.items()
+    }
+
+
+def count_tokens(people: pa.Table) -> Count:
+    """Count people by their tokens, where no record key is at hand."""
+    keys = people.column(TOKEN[0]).to_numpy().astype(np.uint64)
+    return Count(people.num_rows, int(keys.sum(dtype=np.uint64)))
+
+
+def describe_history(moment: Moment, head: Head, everybody: pa.Table, key: bytes) -> History:
+    """Name the history that a decision over the whole ledger was made on."""
+    return History(
+        write_moment(moment.valid_at),
+        write_moment(moment.known_at),
+        head.seq,
+        head.link,
+        digest_standings(everybody, key),
+    )
+
+
+def digest_standings(everybody: pa.Table, key: bytes) -> str:
+    """Give a keyed digest of who is permitted, and for which categories; 64 hex digits."""
+    permitted = everybody.filter(pa.array(np.isin(everybody.column(STANDING).to_numpy(), GIFTS)))
+    high, low, categories = (
+        permitted.column(name).to_numpy().astype(np.int64) for name in (*TOKEN, CATEGORIES)
+    )
+    rows = np.column_stack([high, low, categories])[np.lexsort((low, high))]
+    return hmac.digest(key, b"standings\0" + rows.astype("<i8").tobytes(), "sha256").hex()
+
+
+def find_history(entries: list[Entry]) -> History:
+    """Find which history a run's decision was made on; UsageError where it made none."""
+    noted = [e.body for e in entries if (e.kind, e.name) == ("snapshot", "history")]
+    if not noted or not isinstance(noted[0], dict):
+        raise UsageError("that run decided nothing on consent: it ended before; name another")
+    return History(**noted[0])  # type: ignore[arg-type]  # as `asdict` wrote it
+
+
+def history_body(history: History) -> dict[str, JSON]:
+    """Give what the evidence ledger keeps of a history."""
+    return asdict(history)
+
+
+def write_moment(micros: int) -> str:
+    """Write microseconds since 1970 as UTC in ISO 8601."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).isoformat()
+
+
+def read_moment(text: str) -> int:
+    """Read a moment in ISO 8601 with its zone as microseconds since 1970."""
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
+        microseconds=1
+    )

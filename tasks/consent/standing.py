@@ -1,0 +1,217 @@
+"""Where the people of a roster, or of the whole ledger, stand under a policy at one moment.
+
+The consent ledger is asked under every basis: who withdrew, objected or is restricted there is
+left out, whatever else permits them. It is not known whether a consent was informed or freely
+given, only what the events say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final, assert_never
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from expectations.legal_basis import ConsentColumn, ConsentLedger, Minors, OptOutList, OtherBasis
+from expectations.policy import Policy
+from expectations.policy_file import PolicyFile
+from ledgers import consent
+from tasks.consent.decision import Moment, settle
+from tasks.consent.judgement import COVERED, OWN_FROM, STANDING
+from tasks.consent.meaning import GIFTS, Meaning, Standing, policy_categories, understand
+from tasks.consent.questions import ALWAYS
+from tasks.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
+from tasks.sources import open_source
+
+if TYPE_CHECKING:
+    from tasks.consent.decision import Wrap
+
+CATEGORIES: Final = "categories"
+PLACE: Final = "place"
+NOT_YET: Final = int(np.datetime64("9999-01-01", "us").astype(np.int64))
+"""From when somebody consents for themselves of whom it is said that they do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """Where each person of a roster stands, in its order, and which categories may be read.
+
+    `categories` is a bit mask over `policy_categories`; `everybody` holds the standings of the
+    whole ledger up to `head`, on the roster or not, before any age is asked for.
+    """
+
+    standing: NDArray[np.int8]
+    categories: NDArray[np.uint32]
+    moment: Moment
+    head: consent.Head
+    everybody: pa.Table
+
+    @property
+    def permitted(self) -> NDArray[np.bool_]:
+        """Who may be read."""
+        return np.isin(self.standing, GIFTS)
+
+
+def decide(
+    file: PolicyFile, roster: pa.Table, ledger: consent.ConsentLedger, now: datetime
+) -> Standings:
+    """Give each person's standing under the policy, valid now and as known now.
+
+    What the ledger holds is known, even if this machine's clock was set back since.
+    """
+    policy, head, valid_at = file.policy, ledger.head(), to_micros(now)
+    recorded = to_micros(datetime.fromisoformat(head.at)) if head.seq else valid_at
+    moment = Moment(valid_at, max(valid_at, recorded))
+    with on_duckdb() as wrap:
+        found = everybody = find_standings(policy, ledger, moment, wrap, upto=head.seq)
+        if (ages := find_ages(policy, roster, now)) is not None:
+            found = find_standings(policy, ledger, moment, wrap, upto=head.seq, ages=ages)
+        there, standing, categories = place_on_roster(found, roster, wrap)
+    own = answer_otherwise(file, roster)
+    standing = np.where(there & (np.isin(own, GIFTS) | asks_ledger(policy)), standing, own)
+    if not asks_ledger(policy):
+        categories = np.full(roster.num_rows, every_category(policy), np.uint32)
+    return Standings(standing.astype(np.int8), categories, moment, head, everybody)
+
+
+def asks_ledger(policy: Policy) -> bool:
+    """Whether the policy's people are permitted by what the ledger holds."""
+    return isinstance(policy.basis, ConsentLedger)
+
+
+def every_category(policy: Policy) -> int:
+    """Give the bit mask of all the categories that a policy reads."""
+    return (1 << len(policy_categories(policy))) - 1
+
+
+def find_standings(  # noqa: PLR0913 - two moments, and where to find what
+    policy: Policy,
+    ledger: consent.ConsentLedger,
+    moment: Moment,
+    wrap: Wrap,
+    *,
+    upto: int | None = None,
+    ages: pa.Table | None = None,
+) -> pa.Table:
+    """Give token, standing and `categories` of everybody of whom the ledger holds something.
+
+    `upto` leaves out what reached the ledger after the event of that number.
+    """
+    meaning = understand(policy, ledger.terms())
+    events = ledger.scan(upto=upto)
+    asked = None if ages is None else wrap(keep_young(ages, events))
+    found = settle(wrap(events), meaning, moment, asked)
+    masks = read_masks(policy, meaning)[found.column(COVERED).to_numpy()]
+    return found.drop_columns([COVERED]).append_column(CATEGORIES, pa.array(masks))
+
+
+def keep_young(ages: pa.Table, events: pa.Table) -> pa.Table:
+    """Keep who came of age after the first event; everybody else always spoke for themselves."""
+    first = pc.min(events.column("valid_from"))
+    return ages.filter(pc.greater(ages.column(OWN_FROM), pc.fill_null(first, 0)))
+
+
+def read_masks(policy: Policy, meaning: Meaning) -> NDArray[np.uint32]:
+    """Give, for each mask over a meaning's classes, the mask over the policy's categories."""
+    order = {category: 1 << n for n, category in enumerate(policy_categories(policy))}
+    masks = np.zeros(1, np.uint32)
+    for group in meaning.classes:
+        masks = np.concatenate([masks, masks | np.uint32(sum(order[one] for one in group))])
+    return masks
+
+
+def place_on_roster(
+    found: pa.Table, roster: pa.Table, wrap: Wrap
+) -> tuple[NDArray[np.bool_], NDArray[np.int8], NDArray[np.uint32]]:
+    """Give, in the roster's order, who is known to the ledger, their standings and categories."""
+    people = roster.select(TOKEN).append_column(PLACE, pa.array(np.arange(roster.num_rows)))
+    joined = (
+        wrap(people).join(wrap(found), on=list(TOKEN), how="inner").collect("pyarrow").to_native()
+    )
+    place = joined.column(PLACE).to_numpy()
+    there = np.zeros(roster.num_rows, np.bool_)
+    standing = np.full(roster.num_rows, Standing.NEVER_ASKED, np.int8)
+    categories = np.zeros(roster.num_rows, np.uint32)
+    there[place] = True
+    standing[place] = joined.column(STANDING).to_numpy()
+    categories[place] = joined.column(CATEGORIES).to_numpy()
+    return there, standing, categories
+
+
+def answer_otherwise(file: PolicyFile, roster: pa.Table) -> NDArray[np.int8]:
+    """Give each person's standing by what the policy's basis says without the ledger."""
+    basis, people = file.policy.basis, roster.num_rows
+    match basis:
+        case ConsentLedger():
+            return np.full(people, Standing.NEVER_ASKED, np.int8)
+        case ConsentColumn(granted=granted):
+            return read_answers(roster.column(ANSWER), granted)
+        case OptOutList(objections=place, person=column):
+            listed = open_source(place, file.folder, "objections").read([column]).column(column)
+            names = canonical(listed, f"basis.objections: the column '{column}'")
+            own = canonical(roster.column(PERSON), "roster")
+            objected = pc.is_in(own, names.combine_chunks()).to_numpy()
+            return np.where(objected, np.int8(Standing.OBJECTED), np.int8(Standing.BY_SELF))
+        case OtherBasis():
+            return np.full(people, Standing.BY_SELF, np.int8)
+        case _:
+            assert_never(basis)
+
+
+def read_answers(answers: pa.ChunkedArray, granted: tuple[str, ...]) -> NDArray[np.int8]:
+    """Give each person's standing from one answer per person; anything but a yes means no."""
+    yes = pc.fill_null(pc.is_in(answers, pa.array(granted, answers.type)), False).to_numpy()
+    silent = np.where(answers.is_null(), Standing.NEVER_ASKED, Standing.REFUSED)
+    return np.where(yes, Standing.BY_SELF, silent).astype(np.int8)
+
+
+def find_ages(policy: Policy, roster: pa.Table, now: datetime) -> pa.Table | None:
+    """Give from when each person consents for themselves; None where the policy asks for no age."""
+    minors = policy.basis.minors if isinstance(policy.basis, ConsentLedger) else None
+    if minors is None:
+        return None
+    own_from = come_of_age(minors, roster, now.date())
+    unknown = NOT_YET if minors.unknown_age == "minor" else ALWAYS
+    micros = np.where(np.isnat(own_from), unknown, own_from.astype("M8[us]").astype(np.int64))
+    return roster.select(TOKEN).append_column(OWN_FROM, pa.array(micros))
+
+
+def come_of_age(minors: Minors, roster: pa.Table, today: date) -> NDArray[np.datetime64]:
+    """Give the day from which each person consents for themselves; NaT where it is unknown.
+
+    Who was born on 29 February comes of age on 1 March. Of an age in years the latest day that it
+    allows is taken.
+    """
+    if minors.born is not None:
+        born = roster.column(BORN).to_numpy().astype("M8[D]")
+        months = born.astype("M8[M]")
+        later = (months + 12 * minors.own_consent_from).astype("M8[D]")
+        found: NDArray[np.datetime64] = later + (born - months.astype("M8[D]"))
+        return found
+    ages = roster.column(AGE).to_numpy(zero_copy_only=False).astype(float)
+    known = np.where(np.isnan(ages), 0, ages).astype(np.int64)
+    since = np.datetime64(today, "M") - 12 * (known - minors.own_consent_from)
+    day = since.astype("M8[D]") + (today.day - 1)
+    return np.where(np.isnan(ages), np.datetime64("NaT"), day)
+
+
+@contextmanager
+def on_duckdb() -> Iterator[Wrap]:
+    """Give what makes frames on DuckDB, in memory alone: what does not fit is not spilled."""
+    import duckdb
+    import narwhals as nw
+
+    with duckdb.connect(config={"temp_directory": ""}) as connection:
+        yield lambda table: nw.from_native(connection.from_arrow(table))
+
+
+def to_micros(moment: datetime) -> int:
+    """Give a moment in microseconds since 1970 UTC."""
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

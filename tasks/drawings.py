@@ -1,0 +1,135 @@
+"""What the report draws, scaled: funnels, axes, and the order in which groups stand.
+
+Pure: numbers in, places in percent out. The drawing itself is in `report.html.j2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tasks.published import (
+        Audit,
+        ClassSize,
+        ComparedColumn,
+        Figure,
+        LabelShares,
+        Quality,
+        Representation,
+    )
+
+BREAK: Final = 62.0
+"""Where, in percent of a funnel row's height, the bar ends and the slope to the next begins."""
+THINNEST: Final = 1.5
+"""The width, in percent, of a bar whose count is hidden or near none."""
+NEAREST: Final = 0.3
+"""How far from 1 an axis of ratios reaches at least, so that small gaps look small."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelRow:
+    """One row of a funnel, drawn in a box of 100 by 100: the bar, and the slope to the next."""
+
+    figure: Figure
+    share: float | None
+    bar: str
+    slope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A scale from `low` to `high`; places on it are percent of its width."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Give where a value stands, kept within the axis."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+def draw_funnel(figures: Sequence[Figure]) -> tuple[FunnelRow, ...]:
+    """Draw each figure as wide as its part of the largest; hidden ones at the thinnest."""
+    if not figures:
+        return ()
+    first, largest = figures[0].about, max(figure.about or 0 for figure in figures) or 1
+    widths = [max(100 * (figure.about or 0) / largest, THINNEST) for figure in figures]
+    rows = zip(figures, widths, [*widths[1:], None], strict=True)
+    return tuple(
+        FunnelRow(
+            figure,
+            figure.about / first if figure.about is not None and first else None,
+            _outline(width, width, 0, BREAK),
+            "" if below is None else _outline(width, below, BREAK, 100),
+        )
+        for figure, width, below in rows
+    )
+
+
+def _outline(top: float, bottom: float, start: float, end: float) -> str:
+    """Give an SVG path around a centred shape, `top` and `bottom` wide."""
+    corners = [(50 - top / 2, start), (50 + top / 2, start)]
+    corners += [(50 + bottom / 2, end), (50 - bottom / 2, end)]
+    return "M" + "L".join(f"{x:.2f} {y:.0f}" for x, y in corners) + "Z"
+
+
+def trim_sizes(classes: Sequence[ClassSize]) -> Sequence[ClassSize]:
+    """Leave out the sizes above the largest class."""
+    held = [place for place, size in enumerate(classes) if size.classes]
+    return classes[: held[-1] + 1] if held else classes
+
+
+def scale_auc(quality: Quality | None, audits: Sequence[Audit]) -> Axis:
+    """From chance to perfect, or from 0 where some AUC is under chance."""
+    found = [group.auc for audit in audits for group in audit.groups if group.auc is not None]
+    if quality:
+        found += [quality.auc, quality.auc if quality.auc_low is None else quality.auc_low]
+    return Axis(0.0 if min(found, default=1.0) < 0.5 else 0.5, 1.0)
+
+
+def scale_rates(audits: Sequence[Audit]) -> Axis:
+    """From 0 to the next tenth above the largest selection rate."""
+    rates = [group.selection_rate or 0 for audit in audits for group in audit.groups]
+    return Axis(0.0, min(int(max(rates, default=1.0) * 10 + 1) / 10, 1.0))
+
+
+def scale_ratios(found: Representation) -> Axis:
+    """From as far below 1 as above it, so that every ratio up to 2 has its place, and not nearer.
+
+    A ratio is of a label's share to the reference's, which stands in the middle, at 1.
+    """
+    rows = [row for column in found.columns for row in column.labels]
+    ratios = [row.ratio for row in rows if row.ratio is not None]
+    ratios += [row.weighted / row.reference for row in rows if row.weighted and row.reference]
+    farthest = max((abs(ratio - 1) for ratio in ratios), default=0.0)
+    reach = min(max(ceil(11 * farthest) / 10, NEAREST), 1.0)
+    return Axis(1 - reach, 1 + reach)
+
+
+def arrange(found: Representation) -> list[ComparedColumn]:
+    """Put the columns with the largest gaps first, and those a weighting was not told of last.
+
+    Labels keep an order of their own; else the rarest beside the reference come first. What the
+    reference has no share of stands below.
+    """
+    weighted = found.effective_sample_share is not None
+    columns = [replace(column, labels=tuple(_arrange_labels(column))) for column in found.columns]
+    return sorted(
+        columns,
+        key=lambda one: (
+            weighted and one.role == "hold-out",
+            -max(abs(row.difference or 0) for row in one.labels),
+        ),
+    )
+
+
+def _arrange_labels(column: ComparedColumn) -> list[LabelShares]:
+    def place(row: LabelShares) -> tuple[bool, float]:
+        rarity = 0.0 if row.ratio is None else row.ratio
+        return row.reference is None, 0.0 if column.ordered else rarity
+
+    return sorted(column.labels, key=place)

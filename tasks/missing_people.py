@@ -1,0 +1,273 @@
+"""Who is missing, in words: why people were left out, and whom that leaves out more than others.
+
+The sentences are made of a `Summary`'s published figures, for whoever reads a run in a minute. A
+gap is marked by these figures where a check judged the exact ones, so that what is said here never
+contradicts the check's verdict. That somebody is missing has other causes than consent too, which
+are not told apart: who is in the source at all, who is eligible, whom a sample or a cap takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import copysign, inf
+from typing import TYPE_CHECKING, Final
+
+from expectations.measures import standardized_difference
+from expectations.vocabulary import CheckVerdict
+from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS, percent
+
+if TYPE_CHECKING:
+    from expectations.checks import Check
+    from tasks.published import (
+        ComparedColumn,
+        Figure,
+        LabelShares,
+        Representation,
+        Summary,
+    )
+
+EXPLAINED: Final = {
+    "never asked": "nothing on record is an answer to this purpose",
+    "no answer": "they were asked, and have not answered",
+    "not explicit": "their consent is not explicit, as it must be for special categories",
+    "older notice": "they consented under a version of the notice that no longer counts",
+    "expired": "their consent has come to its end",
+    "unknown": "what they answered is not known",
+    "refused": "they said no",
+    "invalidated": "their consent was found to be invalid",
+    "revoked": "their consent was revoked by the controller",
+    "withdrawn": "they took their consent back",
+    "needs guardian": "the consent was not given by who could give it: the guardian, or they "
+    "themselves",
+    "only in part": "they consented to some of the data that is read, and all of it is asked for",
+    "objected": "they objected (Art. 21 GDPR)",
+    "restricted": "their data is restricted (Art. 18 GDPR)",
+    "not eligible": "they are not whom the policy is about",
+    "not sampled": "the draw did not take them into the sample",
+    "over the cap": "as many as the policy takes were drawn without them",
+}
+"""Each reason for which people are left out, in plain words."""
+JUDGED: Final = (AS_THEY_ARE, WEIGHTS, ONCE_WEIGHTED)
+"""The checks of how the people compare with those who are meant."""
+SAID: Final = 3
+"""The most gaps that are told in sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One label whose people are too few or too many.
+
+    `share` is as it is before or after weighting; None where the number is hidden, and the
+    difference is then at least so large.
+    """
+
+    column: str
+    row: LabelShares
+    share: float | None
+    difference: float
+
+    @property
+    def name(self) -> str:
+        """Call the people by their label."""
+        return name_people(self.column, self.row.label)
+
+
+def name_people(column: str, label: str) -> str:
+    """Call the people of one label of a column."""
+    spoken = column.replace("_", " ")
+    return f"no {spoken} on record" if label == "missing" else f"{spoken} “{label}”"
+
+
+def split_hidden(figures: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
+    """Part the figures that are told from those that are hidden."""
+    told = [figure for figure in figures if figure.about is not None]
+    return told, [figure for figure in figures if figure.about is None]
+
+
+def say_hidden(hidden: Sequence[Figure]) -> str:
+    """Name hidden figures in one line, as `fewer than 10 each: expired, unknown`."""
+    each = " each" if len(hidden) > 1 else ""
+    return f"{hidden[0].text}{each}: {', '.join(figure.label for figure in hidden)}"
+
+
+def list_gaps(summary: Summary) -> list[Gap]:
+    """Give the labels that differ more than the policy allows, the farthest first."""
+    found, check = summary.representation, find_check(summary, AS_THEY_ARE)
+    if found is None or (check and check.verdict is CheckVerdict.PASSED):
+        return []
+    return list_beyond(found, measure_gaps(found.columns))
+
+
+def list_unmended(summary: Summary) -> list[Gap]:
+    """Give the labels that still differ once weighted, of those the weighting was not told of."""
+    found, check = summary.representation, find_check(summary, ONCE_WEIGHTED)
+    if found is None or check is None or check.verdict is CheckVerdict.PASSED:
+        return []
+    return list_beyond(found, measure_weighted(held_out(found)))
+
+
+def list_beyond(found: Representation, gaps: Sequence[Gap]) -> list[Gap]:
+    """Keep those that are farther than the policy allows, the farthest first, too few before."""
+    beyond = [gap for gap in gaps if abs(gap.difference) > found.difference_at_most]
+    return sorted(beyond, key=lambda gap: (-abs(gap.difference), gap.difference))
+
+
+def find_check(summary: Summary, name: str) -> Check | None:
+    """Give the check of a name; None where it was not made."""
+    return next((check for check in summary.checks if check.name == name), None)
+
+
+def held_out(found: Representation) -> list[ComparedColumn]:
+    """Give the columns that a weighting is not told of."""
+    return [column for column in found.columns if column.role == "hold-out"]
+
+
+def measure_gaps(columns: Sequence[ComparedColumn]) -> list[Gap]:
+    """Give the difference of every label that is compared; of a hidden one, the least it can be."""
+    gaps = []
+    for column in columns:
+        people = sum(read_number(row) for row in column.labels if row.share is not None)
+        for row in column.labels:
+            if row.reference is None:
+                continue
+            difference = row.difference
+            if row.share is None:
+                difference = bound_difference(row.reference, read_number(row) / max(people, 1))
+            elif difference is None:  # as it is where all have a label that nobody should
+                difference = copysign(inf, row.share - row.reference)
+            gaps.append(Gap(column.column, row, row.share, difference))
+    return gaps
+
+
+def measure_weighted(columns: Sequence[ComparedColumn]) -> list[Gap]:
+    """Give the difference of every label once weighted; nothing is known of a hidden one."""
+    return [
+        Gap(column.column, row, row.weighted, row.weighted_difference)
+        for column in columns
+        for row in column.labels
+        if row.weighted_difference is not None
+    ]
+
+
+def bound_difference(reference: float, most: float) -> float:
+    """Give the difference that a label surely has whose hidden share is `most` at most."""
+    return 0.0 if most >= reference else round(float(standardized_difference(most, reference)), 2)
+
+
+def read_number(row: LabelShares) -> int:
+    """Read a published number of people, or the one below which it is hidden."""
+    return int("".join(digit for digit in row.people if digit.isdigit()))
+
+
+def leave_out_complements(found: Representation, gaps: Sequence[Gap]) -> list[Gap]:
+    """Of two labels that share a column, keep the one of whom there are too few."""
+    pairs = {
+        column.column
+        for column in found.columns
+        if sum(row.reference is not None for row in column.labels) == 2
+    }
+    few = {gap.column for gap in gaps if gap.difference < 0}
+    return [g for g in gaps if g.difference < 0 or g.column not in pairs & few]
+
+
+def say_missing(summary: Summary) -> Iterator[str]:
+    """Say who is under-represented and who over, the farthest first."""
+    found = summary.representation
+    if found is None:
+        return
+    gaps = leave_out_complements(found, list_gaps(summary))
+    allowed = f"a standardized difference of {found.difference_at_most:g}"
+    check = find_check(summary, AS_THEY_ARE)
+    yield from (say_gap(gap) for gap in gaps[:SAID])
+    if rest := [gap.name for gap in gaps[SAID:]]:
+        yield f"Farther than the policy allows ({allowed}) are also people with {join(rest)}."
+    elif not gaps and check and check.verdict is not CheckVerdict.PASSED:
+        yield f"Some group differs more than the policy allows ({allowed}): {check.measured}."
+    elif not gaps:
+        yield (
+            "Every group that was compared is as frequent as in the population meant, within what "
+            f"the policy allows ({allowed})."
+        )
+
+
+def say_gap(gap: Gap) -> str:
+    """Say how one group compares."""
+    meant = f"{percent(gap.row.reference or 0)} of the population meant"
+    if gap.share is None:
+        return f"People with {gap.name} are nearly all missing: {gap.row.people}, and {meant}."
+    way = "under" if gap.difference < 0 else "over"
+    used = f"{percent(gap.share)} of those who were used"
+    return f"People with {gap.name} are {way}-represented: {used}, {meant}."
+
+
+def say_weighting(summary: Summary) -> Iterator[str]:
+    """Say what weights mended, what they could not, and what they cost."""
+    found = summary.representation
+    if found is None:
+        return
+    if found.effective_sample_share is None:
+        yield "Nobody was weighted for it: what was made of these people has the same gaps."
+        return
+    weights = find_check(summary, WEIGHTS)
+    if weights is not None and weights.verdict is not CheckVerdict.PASSED:
+        yield f"No weights could be used: {weights.measured}."
+        return
+    raked = [c.column for c in found.columns if c.role == "rake"]
+    told = "its published shares" if len(raked) == 1 else "their published shares"
+    yield f"Weights bring {join(raked)} to {told}, which is what they are made for."
+    yield from say_held_out(summary, found)
+    lost = 1 - found.effective_sample_share
+    yield f"They cost precision as if {percent(lost)} fewer people had been there."
+
+
+def say_held_out(summary: Summary, found: Representation) -> Iterator[str]:
+    """Say how weighted people compare in what the weighting was not told of."""
+    columns, check = held_out(found), find_check(summary, ONCE_WEIGHTED)
+    if check is None or check.verdict is CheckVerdict.INCONCLUSIVE:
+        yield "Nothing was held back from them, so nothing shows whether they mend anything else."
+    elif check.verdict is CheckVerdict.PASSED:
+        yield say_mended(summary, columns)
+    else:
+        left = leave_out_complements(found, list_unmended(summary))
+        yield from [say_unmended(gap) for gap in left[:SAID]] or [
+            f"Weighting could not mend everything: {check.measured}."
+        ]
+        yield (
+            "So consent seems to depend on more than the weights are made of, and what was learned "
+            "from these people may be biased."
+        )
+
+
+def say_unmended(gap: Gap) -> str:
+    """Say what weighting left of a gap."""
+    meant = f"{percent(gap.row.reference or 0)} of the population meant"
+    left = f"{percent(gap.share or 0)} once weighted"
+    return f"Weighting could not mend {gap.name}: {left}, {meant}."
+
+
+def say_mended(summary: Summary, columns: Sequence[ComparedColumn]) -> str:
+    """Say which gaps closed of which the weighting was not told, or that there had been none."""
+    names = [column.column for column in columns]
+    mended = [gap.name for gap in list_gaps(summary) if gap.column in names]
+    if mended:
+        return f"They mended {join(mended)} as well, of which they were not told."
+    return f"Of {join(names)} they were not told: alike before, and still alike once weighted."
+
+
+def say_inclusion(summary: Summary) -> Iterator[str]:
+    """Say which groups of eligible people are there the least and the most, column by column."""
+    for column in summary.inclusion.columns if summary.inclusion else ():
+        rates = [(rate.rate, rate.label) for rate in column.rates if rate.rate is not None]
+        if len(rates) > 1:
+            (least, low), (most, high) = min(rates), max(rates)
+            yield (
+                f"Of the eligible people with {name_people(column.column, low)}, {percent(least)} "
+                f"are there; of those with {name_people(column.column, high)}, {percent(most)}."
+            )
+
+
+def join(names: Sequence[str]) -> str:
+    """Name things in a row, as `a, b and c`."""
+    spoken = [name.replace("_", " ") for name in names]
+    return " and ".join([", ".join(spoken[:-1]), spoken[-1]] if len(spoken) > 1 else spoken)

@@ -1,0 +1,169 @@
+"""Whether the people are like those who are meant, and whether weights did what they were made for.
+
+A difference is judged in the exact figures of the people at hand; what is said of it is what may
+be told. Weights meet the margins that they were told of by their making, so they are judged by
+those that were held back: where one stays off, something else than the raked columns decides about
+who is there. Which people that keeps out, and why, is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from expectations.checks import Check
+from expectations.population import Reference, Weighting
+from expectations.vocabulary import CheckVerdict
+from tasks.representation.comparison import ColumnShares, LabelShare, detectable_difference
+from tasks.representation.figures import LabelFigures
+from tasks.representation.raking import Missed, Raked, effective_share
+
+if TYPE_CHECKING:
+    Figures = Mapping[str, Sequence[LabelFigures]]
+
+AS_THEY_ARE: Final = "representation"
+ONCE_WEIGHTED: Final = "representation after weighting"
+WEIGHTS: Final = "weights"
+MET: Final = 1e-5
+"""The largest difference of a weighted share with which a raked margin counts as met."""
+
+
+def judge_people(compared: Sequence[ColumnShares], told: Figures, reference: Reference) -> Check:
+    """Judge the people as they are: every share of every margin."""
+    return Check(
+        name=AS_THEY_ARE,
+        asked=ask(compared, reference),
+        measured=measure(compared, told, reference),
+        verdict=decide(compared, reference),
+        power=say_power(compared, reference, 1.0),
+        remedy="ask more of the people who are missing, weight those who are there "
+        "(population.weighting), or allow more (reference.difference_at_most) with a reason",
+    )
+
+
+def judge_weighted(
+    held_out: Sequence[ColumnShares], told: Figures, reference: Reference, effective: float
+) -> Check:
+    """Judge weighted people by the margins that the weighting was not told of."""
+    if not held_out:
+        return Check(
+            name=ONCE_WEIGHTED,
+            asked="margins that the weighting was not told of",
+            measured="every margin was given to the weighting",
+            verdict=CheckVerdict.INCONCLUSIVE,
+            power="nothing: weights meet the margins that they are made for",
+            remedy="keep a margin back (role: hold-out)",
+        )
+    measured = measure(held_out, told, reference, weighted=True)
+    verdict = decide(held_out, reference)
+    if verdict is not CheckVerdict.PASSED:
+        off = ", ".join(one.column for one in held_out if exceeding([one], reference))
+        measured = f"weighting could not mend {off}: {measured}"
+    return Check(
+        name=ONCE_WEIGHTED,
+        asked=f"{ask(held_out, reference)}, of which the weighting was not told",
+        measured=measured,
+        verdict=verdict,
+        power=say_power(held_out, reference, effective),
+        remedy="consent seems to depend on more than the raked columns: rake on what it depends "
+        "on as well, or ask more of the people who are missing; what follows from the weighted "
+        "people may be biased",
+    )
+
+
+def judge_weights(
+    raked: Raked, met: Sequence[ColumnShares], told: Figures, asked: Weighting
+) -> Check:
+    """Judge weights by what they are, and by the shares that they give to the raked columns."""
+    share, largest = effective_share(raked.weights), float(raked.weights.max())
+    worst = max(abs(one.share - one.reference) for column in met for one in column.labels)
+    kept = share >= asked.smallest_effective_share and largest <= asked.largest * (1 + MET)
+    missed = bool(raked.missed) or worst > MET
+    return Check(
+        name=WEIGHTS,
+        asked=f"weights of at most {asked.largest:g} that meet the margins of "
+        f"{', '.join(column.column for column in met)} and leave at least "
+        f"{percent(asked.smallest_effective_share)} of the people as effective sample size",
+        measured=say_missed(raked.missed, told)
+        if missed
+        else f"largest weight {largest:.2f}, margins met within {100 * worst:.4f} percentage "
+        f"points, effective sample size {percent(share)} of the people",
+        verdict=CheckVerdict.REFUSED if missed or not kept else CheckVerdict.PASSED,
+        power=f"a margin missed by {100 * MET:g} percentage points; every weight was looked at",
+        remedy="merge labels that few people have, take a margin out, or allow larger weights "
+        "(weighting.largest) or a smaller effective size with a reason",
+    )
+
+
+def say_missed(missed: Sequence[Missed], told: Figures) -> str:
+    """Name the labels whose shares no weights within the bound give."""
+    rows = {(column, row.label): row for column, rows in told.items() for row in rows}
+    words = []
+    for column, label in missed:
+        row = rows[column, label]
+        asked = (
+            "" if row.reference is None else f", where the reference has {percent(row.reference)}"
+        )
+        words.append(f"{column} {label} ({row.people} people{asked})")
+    return f"no such weights were found; missed are {'; '.join(words)}"
+
+
+def ask(compared: Sequence[ColumnShares], reference: Reference) -> str:
+    """Say what is asked of some margins."""
+    return (
+        f"standardized differences of at most {reference.difference_at_most:g} from the "
+        f"reference's shares of {', '.join(one.column for one in compared)}"
+    )
+
+
+def measure(
+    compared: Sequence[ColumnShares],
+    told: Figures,
+    reference: Reference,
+    *,
+    weighted: bool = False,
+) -> str:
+    """Say how many shares differ more than is asked for, and which one most."""
+    labels = sum(len(column.labels) for column in compared)
+    more = len(exceeding(compared, reference))
+    first = max(compared, key=lambda column: abs(column.farthest.difference))
+    far = first.farthest
+    row = next(row for row in told[first.column] if row.label == far.label)
+    share, difference = (
+        (row.weighted, row.weighted_difference) if weighted else (row.share, row.difference)
+    )
+    has = f"{row.people} people" if share is None else percent(share)
+    size = "" if difference is None else f" (difference {difference:+.2f})"
+    return (
+        f"{more or 'none'} of {labels} shares {'is' if more < 2 else 'are'} farther; the farthest "
+        f"is {first.column} {far.label} with {has} where the reference has "
+        f"{percent(far.reference)}{size}"
+    )
+
+
+def exceeding(compared: Sequence[ColumnShares], reference: Reference) -> list[LabelShare]:
+    """Give the labels whose standardized differences are larger than the policy allows."""
+    limit = reference.difference_at_most
+    return [one for column in compared for one in column.labels if abs(one.difference) > limit]
+
+
+def decide(compared: Sequence[ColumnShares], reference: Reference) -> CheckVerdict:
+    """Give the verdict that the policy wants where a share differs more than it allows."""
+    if not exceeding(compared, reference):
+        return CheckVerdict.PASSED
+    return CheckVerdict.WARNED if reference.when_exceeded == "warn" else CheckVerdict.REFUSED
+
+
+def say_power(compared: Sequence[ColumnShares], reference: Reference, effective: float) -> str:
+    """Say which difference would have been found, and which is more than chance."""
+    people = min(column.people for column in compared) * effective
+    return (
+        f"any difference above {reference.difference_at_most:g} among these people, all of whom "
+        f"were looked at; one of {detectable_difference(people):.2f} or more would be told from "
+        "chance with 80 % power"
+    )
+
+
+def percent(share: float) -> str:
+    """Write a share of 0 to 1 as a percentage of three digits."""
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,216 @@
+"""What the ledgers promise holds on Postgres too: a throw-away server of the system's package.
+
+Debian's `postgresql` has to be installed, and `psycopg`; a server that will not start fails these
+tests, since a promise that was not tried is none.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from consent_events import (
+    START,
+    WITHDRAWN,
+    batch,
+    event,
+    open_ledger,
+    seq_of,
+    start_script,
+    token,
+)
+
+from expectations.errors import Refusal, ServiceError
+from ledgers.consent import ConsentLedger
+from ledgers.database import create_database, open_database
+from ledgers.evidence import EvidenceLedger
+from ledgers.home import Home
+
+PROGRAMS = Path("/usr/lib/postgresql")
+
+
+def as_server(command: list[str], folder: Path) -> None:
+    """Run one of Postgres's programs, which refuse to be run by root."""
+    runuser = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with (folder / "log").open("ab") as log:
+        subprocess.run([*runuser, *command], check=True, stdout=log, stderr=log, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Path]:
+    """A server on a socket in a folder of its own, without a network address."""
+    programs = max(PROGRAMS.glob("*/bin"), key=lambda path: int(path.parent.name))
+    # Beside pytest's folders, in which another user may not look.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    data = str(folder / "data")
+    settings = f"-c listen_addresses='' -c fsync=off -k {folder}"
+    as_server([str(programs / "initdb"), "-D", data, "-U", "tutela", "-A", "trust"], folder)
+    as_server([str(programs / "pg_ctl"), "-D", data, "-w", "-o", settings, "start"], folder)
+    yield folder
+    as_server([str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop"], folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def ledger(server: Path, template_home: Path, tmp_path: Path) -> Iterator[ConsentLedger]:
+    """An empty consent ledger in a new database of the server."""
+    root, name = tmp_path / "home", f"t{time.time_ns()}"
+    with psycopg.connect(host=str(server), user="tutela", dbname="postgres") as connection:
+        connection.autocommit = True
+        connection.execute(f"CREATE DATABASE {name}")
+    shutil.copytree(template_home, root)
+    url = f"postgresql+psycopg://tutela@/{name}?host={server}"
+    (root / "settings.toml").write_text(f'database_url = "{url}"\n')
+    create_database(Home.open(root))
+    opened = open_ledger(root)
+    yield opened
+    opened.engine.dispose()
+
+
+def edit(ledger: ConsentLedger, statement: str) -> None:
+    """Change the database as its owner can: with the triggers off."""
+    url = ledger.engine.url
+    host = str(url.query["host"])
+    with closing(psycopg.connect(host=host, user="tutela", dbname=url.database)) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(statement)
+        connection.commit()
+
+
+def test_events_are_appended_once_and_come_back(ledger: ConsentLedger) -> None:
+    """With every field, nothing stated as nothing, and a scan of Arrow's types."""
+    full = event(1, valid_until=START + 1, guardian_high=-1, guardian_low=2, evidence="form ä")
+    first = ledger.append(batch([full, event(2, terms=1), event(2, terms=1)]), "csv", "d1")
+    assert (first.new, first.repeated) == (2, 1)
+    assert ledger.append(batch([event(2, terms=1), event(3)]), "csv").repeated == 1
+    assert ledger.imported("d1")
+    (one,) = ledger.history(token(1))
+    assert (one.valid_until, one.has_guardian, one.evidence) == (START + 1, True, "form ä")
+    assert [found.terms for found in ledger.history(token(2))] == [WITHDRAWN]
+    scanned = ledger.scan()
+    assert scanned.num_rows == 3
+    assert scanned.schema.field("terms").type == pa.int32()
+    assert scanned.column("valid_until").null_count == 2
+    assert ledger.scan(upto=2).num_rows == 2
+    assert ledger.verify() == ledger.head()
+    assert ledger.head().seq == 3
+
+
+def test_many_events_go_in_and_are_verified(ledger: ConsentLedger) -> None:
+    """More than one block of them."""
+    events = [event(person) for person in range(70_000)]
+    assert ledger.append(batch(events), "csv").new == 70_000
+    assert ledger.scan().num_rows == ledger.verify().seq == 70_000
+
+
+def test_an_error_of_the_database_quotes_nobody(ledger: ConsentLedger) -> None:
+    """Postgres's own text would quote the row that it did not take, and keeps nothing of it."""
+    ledger.append(batch([event(1)]), "csv")
+    with pytest.raises(ServiceError, match="DataError") as caught:
+        ledger.append(batch([event(2), event(3, evidence="Zyx\0wort")]), "csv")
+    assert "wort" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert ledger.scan().num_rows == ledger.verify().seq == 1
+
+
+def test_an_erasure_leaves_the_chain(ledger: ConsentLedger) -> None:
+    """And what comes again is recorded anew."""
+    ledger.append(batch([event(1), event(2), event(3)]), "csv")
+    old = seq_of(ledger, 2)
+    assert ledger.erase(token(2)) == 1
+    assert ledger.history(token(2)) == []
+    ledger.verify()
+    ledger.append(batch([event(2)]), "csv")
+    assert seq_of(ledger, 2) == 4 != old
+    ledger.verify()
+
+
+@pytest.mark.parametrize("table", ["terms", "blocks", "events", "erasures", "imports"])
+@pytest.mark.parametrize("action", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
+def test_the_database_itself_refuses_to_change_the_ledger(
+    ledger: ConsentLedger, table: str, action: str
+) -> None:
+    """Whoever comes with another program meets the triggers."""
+    ledger.append(batch([event(1), event(2)]), "csv", "d1")
+    ledger.erase(token(2))
+    column = {"terms": "id", "imports": "at", "blocks": "recorded_at"}.get(table, "seq")
+    statement = action.format(f"consent_{table}", column, column)
+    with (
+        pytest.raises(sa.exc.DBAPIError, match=r"append-only|once its erasure is noted"),
+        ledger.engine.begin() as connection,
+    ):
+        connection.execute(sa.text(statement))
+    ledger.verify()
+
+
+@pytest.mark.parametrize(
+    ("statement", "seq"),
+    [
+        ("UPDATE consent_events SET valid_from = 0 WHERE seq = 2", 2),
+        ("UPDATE consent_events SET salt = ''", 1),
+        ("DELETE FROM consent_events WHERE seq = 3", 3),
+        ("DELETE FROM consent_blocks", 1),
+        ("UPDATE consent_terms SET text = text || ' '", 1),
+        ("INSERT INTO consent_erasures VALUES (2, 0, 'x')", 2),
+    ],
+)
+def test_an_edit_past_the_triggers_shows(ledger: ConsentLedger, statement: str, seq: int) -> None:
+    """Named by its number, as on SQLite."""
+    ledger.append(batch([event(1), event(2), event(3)]), "csv")
+    ledger.verify()
+    edit(ledger, statement)
+    with pytest.raises(Refusal, match=f"event {seq}: "):
+        ledger.verify()
+
+
+def test_two_imports_at_once_are_one_after_the_other(ledger: ConsentLedger) -> None:
+    """An advisory lock lets one of them write."""
+    script = (
+        "for start in range(0, 100, 10):\n"
+        "    events = [event(n, valid_from=7) for n in range(start, start + 10)]\n"
+        "    print(ledger.append(batch(events), 'csv').new)"
+    )
+    importers = [start_script(ledger, script) for _ in range(2)]
+    answers = [answer for importer in importers for answer in importer.communicate()[0].split()]
+    assert [importer.returncode for importer in importers] == [0, 0]
+    assert sum(map(int, answers)) == ledger.scan().num_rows == ledger.verify().seq == 100
+
+
+def test_a_scan_sees_one_moment(ledger: ConsentLedger) -> None:
+    """Between its first piece and its last, what others append is not seen, nor kept waiting."""
+    from ledgers import database
+
+    ledger.append(batch([event(1)]), "csv")
+    other = open_ledger(ledger.home.root)
+    count = sa.text("SELECT count(*) FROM consent_events")
+    with database.snapshot(ledger.engine) as reading:
+        assert reading.scalar(count) == 1
+        other.append(batch([event(2)]), "csv")
+        assert reading.scalar(count) == 1
+        with pytest.raises(sa.exc.DBAPIError, match="read-only"):
+            reading.execute(sa.text("DELETE FROM consent_events"))
+        reading.rollback()
+    other.engine.dispose()
+
+
+def test_evidence_is_appended_and_kept(ledger: ConsentLedger) -> None:
+    """The other ledger in the same database."""
+    evidence = EvidenceLedger(open_database(ledger.home), ledger.keys)
+    evidence.begin("run-1", "adult", {})
+    evidence.append("run-1", "train", "measure", "auc", 0.7, sealed={"n": 47})
+    assert evidence.unseal(evidence.entries("run-1")[0]) == {"n": 47}
+    evidence.verify("run-1")
+    edit(ledger, "UPDATE evidence SET body = '0.9'")
+    with pytest.raises(ServiceError, match="at or before entry 1"):
+        evidence.verify("run-1")
+    evidence.engine.dispose()
