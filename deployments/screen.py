@@ -26,6 +26,9 @@ WORDS: Final = {
     "unfinished": "Unfinished: the run is under way.",
 }
 
+OTHERS: Final = ("warned", "inconclusive")
+"""What else than passed a check may have come to in a run that goes on."""
+
 
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     """Give one run as plain values and as a screen."""
@@ -65,7 +68,7 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     """Tell a run line by line."""
     yield f"{summary.policy}: {summary.title}"
-    yield from wrap(WORDS[summary.verdict])
+    yield from wrap(say_verdict(summary))
     if summary.reason:
         yield from wrap(summary.reason, "  ")
     if summary.made_up:
@@ -77,8 +80,10 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     if summary.people:
         yield ""
         people = figure_lines("People", (*summary.people, *summary.split))
-        yield from beside(people, figure_lines("Left out", summary.excluded))
+        yield from beside(people, left_out_lines(summary.excluded))
         yield "Counts of people are moved by up to 3, or hidden; parts need not add up."
+        yield from wrap(say_blanked(summary.blanked), hanging="         ")
+    yield from missing_lines(summary)
     for outlet in summary.outlets:
         yield from outlet_lines(outlet)
     yield from check_lines(summary)
@@ -90,6 +95,18 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
         if served.release:
             yield f"Table    {home.releases / served.release.file}"
     yield f"Pages    {command()} mlflow    {command()} prefect"
+
+
+def say_verdict(summary: Summary) -> str:
+    """Say how a run ended; of one that passed, which checks did not."""
+    counted = {word: sum(check.verdict == word for check in summary.checks) for word in OTHERS}
+    others = ", ".join(f"{n} {word}" for word, n in counted.items() if n)
+    if summary.verdict != "passed" or not others:
+        return WORDS[summary.verdict]
+    held = len(summary.checks) - sum(counted.values())
+    return (
+        f"Passed, as the policy allows it: {held} of {len(summary.checks)} checks held; {others}."
+    )
 
 
 def command() -> str:
@@ -104,6 +121,38 @@ def figure_lines(title: str, rows: Sequence[Figure]) -> list[str]:
     """Give labelled numbers under a title, the numbers aligned."""
     width = max((len(row.text) for row in rows), default=0)
     return [title, *(f"  {row.text:>{width}}  {row.label}" for row in rows)]
+
+
+def left_out_lines(excluded: Sequence[Figure]) -> list[str]:
+    """Give why people were left out; those whose number is hidden in one sentence."""
+    from tasks.missing_people import say_hidden, split_hidden
+
+    told, hidden = split_hidden(excluded)
+    lines = figure_lines("Left out", told)
+    if hidden:
+        lines += textwrap.wrap(
+            say_hidden(hidden), 38, initial_indent="  ", subsequent_indent="    "
+        )
+    return lines
+
+
+def say_blanked(blanked: Sequence[Figure]) -> str:
+    """Say how many people kept each category back; nothing where none could."""
+    told = ", ".join(f"{figure.label.partition(':')[2]} {figure.text}" for figure in blanked)
+    return f"Blanked  what people kept back: {told}" if told else ""
+
+
+def missing_lines(summary: Summary) -> Iterator[str]:
+    """Say whom the people lack most beside the population meant, and what weights do about it."""
+    from tasks.missing_people import list_gaps, say_missing, say_weights
+
+    for sentence in list(say_missing(summary))[:1]:
+        others = len(list_gaps(summary)) - 1
+        more = f" Groups farther off than allowed, beside this: {others}." if others > 0 else ""
+        yield ""
+        yield from wrap(f"Missing  {sentence}{more}", hanging="         ")
+    if said := say_weights(summary):
+        yield from wrap(f"Weights  {said}", hanging="         ")
 
 
 def beside(left: Sequence[str], right: Sequence[str]) -> Iterator[str]:

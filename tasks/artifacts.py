@@ -1,21 +1,40 @@
-"""What Prefect's page of a run tells beside its graph: the story, the checks, and the links.
+"""What Prefect's page of a run tells beside its graph: the story, who is missing, and the checks.
 
 Prefect keeps artifacts for ever, so they hold published figures only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
+from tasks.drawings import arrange
+from tasks.missing_people import (
+    JUDGED,
+    list_gaps,
+    say_hidden,
+    say_inclusion,
+    say_missing,
+    say_weighting,
+    split_hidden,
+)
+from tasks.representation.verdicts import percent
 from tasks.run import prefect_flow_run
 
 if TYPE_CHECKING:
-    from tasks.published import Summary
+    from tasks.published import (
+        ColumnInclusion,
+        ComparedColumn,
+        Figure,
+        Summary,
+    )
+
+BLOCKS: Final = 20
+"""How many blocks a bar of text has for all."""
 
 
 def publish_artifacts(summary: Summary) -> None:
-    """Put the run's story and its checks on its Prefect page; outside a flow, do nothing."""
+    """Put the run's story, who is missing and the checks on its Prefect page; else do nothing."""
     if prefect_flow_run() is None:
         return
     from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -23,6 +42,12 @@ def publish_artifacts(summary: Summary) -> None:
     create_markdown_artifact(
         "\n".join(story_lines(summary)), key="story", description="What happened in this run"
     )
+    if summary.representation or summary.inclusion:
+        create_markdown_artifact(
+            "\n".join(missing_lines(summary)),
+            key="missing",
+            description="Who is missing because of consent",
+        )
     if summary.checks:
         rows = [
             {
@@ -47,10 +72,85 @@ def story_lines(summary: Summary) -> Iterator[str]:
             yield f"\n| {title} | |\n|---|---:|"
             yield from (f"| {figure.label} | {figure.text} |" for figure in figures)
     if summary.excluded:
-        yield "\n| Left out because | People |\n|---|---:|"
-        yield from (f"| {figure.label} | {figure.text} |" for figure in summary.excluded)
+        yield from left_out_lines(summary.excluded)
+    if summary.history:
+        yield (
+            f"\nConsent as valid at {summary.history.valid_at}, as known at "
+            f"{summary.history.known_at}: snapshot `{summary.history.digest}`, made again by "
+            f"`tutela consent snapshot {summary.policy} --run {summary.run_id}`"
+        )
     yield "\nCounts of people are published with a small keyed offset; parts need not add up."
     for outlet in summary.outlets:
         yield f"\n**{outlet.recipient}** ({outlet.name}): {outlet.claim or 'nothing left.'}"
     for link in summary.links:
         yield f"\n{link.name}: " + (f"[{link.id}]({link.url})" if link.url else link.id)
+
+
+def left_out_lines(excluded: Sequence[Figure]) -> Iterator[str]:
+    """Tell why people were left out; hidden numbers in one line."""
+    told, hidden = split_hidden(excluded)
+    yield "\n| Left out because | People |\n|---|---:|"
+    yield from (f"| {figure.label} | {figure.text} |" for figure in told)
+    if hidden:
+        yield f"\nAnd {say_hidden(hidden)}."
+
+
+def missing_lines(summary: Summary) -> Iterator[str]:
+    """Tell in Markdown who is missing because of consent, with bars made of text."""
+    yield "# Who is missing because of consent"
+    if found := summary.representation:
+        yield from (f"\n**{sentence}**" for sentence in say_missing(summary))
+        yield from (f"\n{sentence}" for sentence in say_weighting(summary))
+        yield f"\nThe population meant: {found.source}."
+        off = {(gap.column, gap.row.label) for gap in list_gaps(summary)}
+        for column in arrange(found):
+            yield from column_lines(column, off, weighted=found.effective_sample_share is not None)
+    for check in summary.checks:
+        if check.name in JUDGED:
+            yield f"\n**{check.name}** {check.verdict}: {check.measured}"
+    for counted in summary.inclusion.columns if summary.inclusion else ():
+        yield from inclusion_lines(counted)
+    yield from (f"\n{sentence}" for sentence in say_inclusion(summary))
+
+
+def column_lines(
+    column: ComparedColumn, off: set[tuple[str, str]], *, weighted: bool
+) -> Iterator[str]:
+    """Draw one column: of 100 people expected in each group, how many are there."""
+    untold = weighted and column.role == "hold-out"
+    name = cell(column.column) + (" (the weighting was not told of this)" if untold else "")
+    last = " weighted |" if weighted else ""
+    yield f"\n| {name} | of 100 expected | | used | meant |{last}"
+    yield f"|---|---|---:|---:|---:|{'---:|' if weighted else ''}"
+    for row in column.labels:
+        label = cell(row.label)
+        if (column.column, row.label) in off:
+            label = f"**{label}** ◀"
+        there = "" if row.ratio is None else f"{100 * row.ratio:.0f}"
+        meant = "–" if row.reference is None else percent(row.reference)
+        used = f"{row.people} people" if row.share is None else percent(row.share)
+        end = f" {'–' if row.weighted is None else percent(row.weighted)} |" if weighted else ""
+        yield f"| {label} | {draw_bar(row.ratio)} | {there} | {used} | {meant} |{end}"
+
+
+def inclusion_lines(column: ColumnInclusion) -> Iterator[str]:
+    """Draw how many of each group's eligible people are there."""
+    yield f"\n| {cell(column.column)} | of 100 eligible | | there | absent |"
+    yield "|---|---|---:|---:|---:|"
+    for rate in column.rates:
+        told, drawn = "–" if rate.rate is None else percent(rate.rate), draw_bar(rate.rate)
+        yield f"| {cell(rate.label)} | {drawn} | {told} | {rate.included} | {rate.absent} |"
+
+
+def draw_bar(ratio: float | None) -> str:
+    """Draw a ratio in twentieths: there, missing, or beyond; twice as many at most."""
+    if ratio is None:
+        return ""
+    there = min(round(BLOCKS * ratio), 2 * BLOCKS)
+    beyond, missing = max(there - BLOCKS, 0), max(BLOCKS - there, 0)
+    return f"`{'█' * (there - beyond)}{'░' * missing}{'▓' * beyond}`"
+
+
+def cell(text: str) -> str:
+    """Write a policy's word into a table's cell."""
+    return text.replace("|", "\\|")

@@ -28,8 +28,7 @@ from tasks.anonymization.tokens import key_people
 from tasks.consent.meaning import policy_categories
 from tasks.run import Desk
 from tasks.sources import Source, open_source
-from tasks.sources.conversion import _fit as fit
-from tasks.sources.conversion import convert
+from tasks.sources.conversion import convert, fit
 from tasks.sources.naming import spell
 from tasks.step import Opened, step
 

@@ -40,7 +40,7 @@ EXPLAINED: Final = {
     "withdrawn": "they took their consent back",
     "needs guardian": "the consent was not given by who could give it: the guardian, or they "
     "themselves",
-    "only in part": "they consented to some of the data that is read, and all of it is asked for",
+    "only in part": "they consented to some of what is read, and all of it is asked for",
     "objected": "they objected (Art. 21 GDPR)",
     "restricted": "their data is restricted (Art. 18 GDPR)",
     "not eligible": "they are not whom the policy is about",
@@ -219,6 +219,27 @@ def say_weighting(summary: Summary) -> Iterator[str]:
     yield from say_held_out(summary, found)
     lost = 1 - found.effective_sample_share
     yield f"They cost precision as if {percent(lost)} fewer people had been there."
+
+
+def say_weights(summary: Summary) -> str:
+    """Say in one sentence how far people are without and with weights; nothing without any."""
+    found = summary.representation
+    if found is None or found.effective_sample_share is None:
+        return ""
+    kept = f"effective sample size {percent(found.effective_sample_share)} of the people"
+    before, after = measure_gaps(found.columns), measure_weighted(held_out(found))
+    if not after:
+        return f"they meet what they are made of, and nothing was held back from them; {kept}"
+    return (
+        f"farthest off without them {say_farthest(before)}; with them, of what they were not told, "
+        f"{say_farthest(after)}; {kept}"
+    )
+
+
+def say_farthest(gaps: Sequence[Gap]) -> str:
+    """Name the farthest label with its standardized difference."""
+    gap = max(gaps, key=lambda one: (abs(one.difference), -one.difference))
+    return f"{gap.name} ({gap.difference:+.2f})"
 
 
 def say_held_out(summary: Summary, found: Representation) -> Iterator[str]:

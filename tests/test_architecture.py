@@ -36,9 +36,10 @@ ROOMS = {
     "dp_accounting": {"tasks/training/private.py"},
     "jinja2": {"tasks/reporting.py"},
     "lark": {"expectations/expression_grammar.py", "expectations/expressions.py"},
-    "typer": {"deployments/cli.py"},
+    "typer": {"deployments/cli.py", "deployments/terminal.py", "deployments/consent"},
     "alembic": {"ledgers/database.py", "ledgers/migrations"},
-    "cryptography": {"ledgers/keys.py", "ledgers/incidents.py"},
+    "cryptography": {"ledgers/keys.py", "ledgers/incidents.py", "ledgers/consent_heads.py"},
+    "duckdb": {"tasks/consent/standing.py"},
 }
 """Where each library is known, so that an upgrade is one room's work."""
 

@@ -104,6 +104,15 @@ CASES = [
         id="broader-purpose-that-covers-nothing-below",
     ),
     pytest.param(
+        policy(
+            NOTICE,
+            SECOND.replace("ScientificResearch", "Marketing"),
+            more="  minimum_versions: {study: 2}\n",
+        ),
+        "basis.notices: no notice that counts enumerates dpv:ScientificResearch",
+        id="purpose-of-a-version-that-no-longer-counts",
+    ),
+    pytest.param(
         policy(NOTICE.replace(", dpv-pd:Health", "")),
         "basis.notices: no notice for dpv:ScientificResearch enumerates dpv-pd:Health, so nobody",
         id="category-that-nobody-was-asked-for",

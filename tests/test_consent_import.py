@@ -865,13 +865,13 @@ def test_the_batch_has_the_columns_that_the_ledger_takes(tmp_path: Path) -> None
 @pytest.mark.parametrize("index", [pa.uint8(), pa.int8(), pa.int32()])
 def test_columns_may_be_dictionaries(index: pa.DataType, tmp_path: Path) -> None:
     """Categories of a data frame, with missing values, and as many as their index can count."""
-    times = [f"2025-02-03T10:11:{n % 60:02d}.{n:03d}Z" for n in range(127)]
+    times = [f"2025-02-03T10:11:{n % 60:02d}.{n:03d}Z" for n in range(128)]
     kind = pa.dictionary(index, pa.string())
     table = pa.table(
         {
-            "person": pa.array(["p"] * 127 + ["q"]).cast(kind),
-            "status": pa.array(["withdrawn"] * 128).cast(kind),
-            "purpose": pa.array([None, str(RESEARCH)] * 64).cast(kind),
+            "person": pa.array(["p"] * 128 + ["q"]).cast(kind),
+            "status": pa.array(["withdrawn"] * 129).cast(kind),
+            "purpose": pa.array([None, str(RESEARCH)] * 64 + [None]).cast(kind),
             "at": pa.array([*times, times[0]]).cast(kind),
             "recorded_at": pa.array([*times, None]).cast(kind),
         }

@@ -44,7 +44,7 @@ def convert(table: pa.Table, types: Mapping[str, ColumnType]) -> pa.Table:
     fitted, problems = {}, []
     for name, declared in types.items():
         column = table.column(name)
-        fitted[name] = _fit(column, declared)
+        fitted[name] = fit(column, declared)
         lost = fitted[name].null_count - _count_missing(column, declared)
         if lost:
             problems.append(
@@ -57,7 +57,7 @@ def convert(table: pa.Table, types: Mapping[str, ColumnType]) -> pa.Table:
     return pa.table(fitted)
 
 
-def _fit(column: Column, declared: ColumnType) -> Column:
+def fit(column: Column, declared: ColumnType) -> Column:
     """Give the column in its declared type; a value that does not fit becomes missing."""
     match declared:
         case ColumnType.NUMBER:
