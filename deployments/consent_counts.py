@@ -129,7 +129,7 @@ def describe_census(census: Census) -> Iterator[str]:
     """Tell what the ledger holds, purpose by purpose."""
     yield f"{census.people} people, {census.events} events"
     if census.first:
-        yield f"The first began in {census.first}, the last in {census.last}."
+        yield f"From {census.first} to {census.last}, the first and the last few people left aside."
     status = max((len(row.status) for row in census.rows), default=0)
     number = max((len(str(n)) for row in census.rows for n in (row.people, row.events)), default=0)
     purpose = ""

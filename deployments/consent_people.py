@@ -69,10 +69,13 @@ def reproduce(
     ledger: ConsentLedger, policy: str, valid_at: str | None, known_at: str | None
 ) -> Answer:
     """Reproduce a policy's decision valid at one moment as known at another."""
-    rules, now = read_policy(policy).policy, datetime.now(UTC)
+    rules, now, head = read_policy(policy).policy, datetime.now(UTC), ledger.head()
+    # The ledger's clock never runs backwards, and so may be ahead of this one.
+    latest = max(now, datetime.fromisoformat(head.at)) if head.seq else now
     valid = now if valid_at is None else read_when(valid_at, "--valid-at")
-    known = min(valid, now) if known_at is None else read_when(known_at, "--known-at")
-    if known > now:
+    known = latest if valid_at is None else min(valid, latest)
+    known = known if known_at is None else read_when(known_at, "--known-at")
+    if known > latest:
         raise UsageError("--known-at: it lies ahead, and nobody knows what will be recorded then")
     moment = Moment(to_micros(valid), to_micros(known))
     found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), moment)

@@ -28,9 +28,11 @@ from deployments.screen import wrap
 from deployments.terminal import Answer
 from expectations.consent_terms import Terms
 from expectations.errors import UsageError
+from expectations.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy import Policy
 from expectations.vocabulary import Purpose
 from tasks.consent.decision import Moment
+from tasks.consent.events import check_notices
 from tasks.consent.history import find_ended, find_stance
 from tasks.consent.meaning import above
 from tasks.consent.standing import to_micros
@@ -71,6 +73,8 @@ def record(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer
     now = datetime.now(UTC)
     terms = make_terms(typed, policy, ledger.terms().values())
     span = read_span(typed.at, typed.until, now)
+    if terms.notice and policy and isinstance(policy.basis, ConsentBasis):
+        check_notices(policy.basis.notices, ledger)
     key = ledger.keys.derive("person")
     person = tokenize_person(typed.person, key)
     guardian = None if typed.guardian is None else tokenize_person(typed.guardian, key)

@@ -144,11 +144,12 @@ def say_blanked(blanked: Sequence[Figure]) -> str:
 
 def missing_lines(summary: Summary) -> Iterator[str]:
     """Say whom the people lack most beside the population meant, and what weights do about it."""
-    from tasks.missing_people import list_gaps, say_missing, say_weights
+    from tasks.missing_people import list_told, say_missing, say_weights
 
     for sentence in list(say_missing(summary))[:1]:
-        others = len(list_gaps(summary)) - 1
-        more = f" Groups farther off than allowed, beside this: {others}." if others > 0 else ""
+        others = len(list_told(summary)) - 1
+        gaps = "is 1 gap more" if others == 1 else f"are {others} gaps more"
+        more = f" There {gaps} than the policy allows." if others > 0 else ""
         yield ""
         yield from wrap(f"Missing  {sentence}{more}", hanging="         ")
     if said := say_weights(summary):
@@ -202,6 +203,8 @@ def quality_line(quality: Quality) -> str:
         for name, value in (("accuracy", quality.accuracy), ("base rate", quality.base_rate))
         if value is not None
     ]
+    if quality.auc_unweighted is not None:
+        rest.append(f"all weighted; without weights the AUC is {quality.auc_unweighted:.3f}")
     return (
         f"Quality  on people the model was not trained on: AUC {quality.auc:.3f}{interval}, "
         + ", ".join(rest)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from expectations import expressions, vocabulary
+from expectations import expressions, legal_basis, vocabulary
 from expectations.coherence import RULES
 from expectations.expressions import ColumnType
 from expectations.policy import Policy
@@ -31,6 +31,8 @@ SCHEMAS: Final = {
     ROOT / "tasks" / "evidence.schema.json": evidence_schema,
 }
 MARK: Final = "<!-- made by make_reference.py from here on: do not edit below -->"
+WORD_ROOMS: Final = (vocabulary, legal_basis, expressions)
+"""Where the closed lists of words stand."""
 KINDS: Final = ("kind", "rule")
 PLAIN: Final = {
     "string": "text",
@@ -117,13 +119,14 @@ def form_lines(name: str, form: Schema, forms: Mapping[str, Schema]) -> Iterator
 
 def word_lines(name: str) -> Iterator[str]:
     """List the words of one closed list."""
-    words: type[StrEnum] = ColumnType if name == "ColumnType" else getattr(vocabulary, name)
+    words: type[StrEnum] = next(vars(room)[name] for room in WORD_ROOMS if name in vars(room))
     yield f"### {name}\n"
     yield f"{inspect.getdoc(words)}\n"
     for word in words:
         special = ", a special category (Art. 9 GDPR)" if getattr(word, "special", False) else ""
         said = word.name.lower().replace("_", " ")
-        meaning = "" if said.replace(" ", "") in str(word).lower() else f": {said}"
+        spelled = str(word).lower().replace("_", "")
+        meaning = "" if said.replace(" ", "") in spelled else f": {said}"
         yield f"- `{word}`{meaning}{special}"
     yield ""
 

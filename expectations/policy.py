@@ -177,7 +177,7 @@ class Policy(Declaration):
         """Give the part of the policy that its table outlets need: fewer columns, no model."""
         population = self.population.for_tables()
         released = {column for outlet in self.table_outlets.values() for column in outlet.columns}
-        wanted = released | population.reads[Use.STRATUM]
+        wanted = released.union(*population.reads.values())
         chosen = self.model_copy(update={"population": population})
         needed = wanted.union(*chosen.read_for(wanted).values())
         kept = {

@@ -123,6 +123,6 @@ class Population(Declaration):
         }
 
     def for_tables(self) -> Population:
-        """Give what table outlets need: nobody is split off, compared or weighted."""
-        without = ("split_by", "reference", "excluded_people", "weighting")
+        """Give what table outlets need: nobody is split off, and only who is taken is looked at."""
+        without = ("split_by", "excluded_people")
         return self.model_copy(update=dict.fromkeys(without))

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tasks.drawings import arrange
+from tasks.gaps import list_gaps
 from tasks.missing_people import (
     JUDGED,
-    list_gaps,
     say_hidden,
     say_inclusion,
     say_missing,

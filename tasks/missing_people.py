@@ -1,31 +1,33 @@
 """Who is missing, in words: why people were left out, and whom that leaves out more than others.
 
-The sentences are made of a `Summary`'s published figures, for whoever reads a run in a minute. A
-gap is marked by these figures where a check judged the exact ones, so that what is said here never
-contradicts the check's verdict. That somebody is missing has other causes than consent too, which
-are not told apart: who is in the source at all, who is eligible, whom a sample or a cap takes.
+The sentences are made of a `Summary`'s published figures, for whoever reads a run in a minute. That
+somebody is missing has other causes than consent too, which are not told apart: who is in the
+source at all, who is eligible, whom a sample or a cap takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from math import copysign, inf
 from typing import TYPE_CHECKING, Final
 
-from expectations.measures import standardized_difference
 from expectations.vocabulary import CheckVerdict
+from tasks.gaps import (
+    Gap,
+    find_check,
+    held_out,
+    leave_out_complements,
+    list_gaps,
+    list_mended,
+    list_unmended,
+    measure_gaps,
+    measure_weighted,
+    name_people,
+    speak,
+)
 from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS, percent
 
 if TYPE_CHECKING:
-    from expectations.checks import Check
-    from tasks.published import (
-        ComparedColumn,
-        Figure,
-        LabelShares,
-        Representation,
-        Summary,
-    )
+    from tasks.published import Figure, Representation, Summary
 
 EXPLAINED: Final = {
     "never asked": "nothing on record is an answer to this purpose",
@@ -54,31 +56,6 @@ SAID: Final = 3
 """The most gaps that are told in sentences."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """One label whose people are too few or too many.
-
-    `share` is as it is before or after weighting; None where the number is hidden, and the
-    difference is then at least so large.
-    """
-
-    column: str
-    row: LabelShares
-    share: float | None
-    difference: float
-
-    @property
-    def name(self) -> str:
-        """Call the people by their label."""
-        return name_people(self.column, self.row.label)
-
-
-def name_people(column: str, label: str) -> str:
-    """Call the people of one label of a column."""
-    spoken = column.replace("_", " ")
-    return f"no {spoken} on record" if label == "missing" else f"{spoken} “{label}”"
-
-
 def split_hidden(figures: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
     """Part the figures that are told from those that are hidden."""
     told = [figure for figure in figures if figure.about is not None]
@@ -91,84 +68,10 @@ def say_hidden(hidden: Sequence[Figure]) -> str:
     return f"{hidden[0].text}{each}: {', '.join(figure.label for figure in hidden)}"
 
 
-def list_gaps(summary: Summary) -> list[Gap]:
-    """Give the labels that differ more than the policy allows, the farthest first."""
-    found, check = summary.representation, find_check(summary, AS_THEY_ARE)
-    if found is None or (check and check.verdict is CheckVerdict.PASSED):
-        return []
-    return list_beyond(found, measure_gaps(found.columns))
-
-
-def list_unmended(summary: Summary) -> list[Gap]:
-    """Give the labels that still differ once weighted, of those the weighting was not told of."""
-    found, check = summary.representation, find_check(summary, ONCE_WEIGHTED)
-    if found is None or check is None or check.verdict is CheckVerdict.PASSED:
-        return []
-    return list_beyond(found, measure_weighted(held_out(found)))
-
-
-def list_beyond(found: Representation, gaps: Sequence[Gap]) -> list[Gap]:
-    """Keep those that are farther than the policy allows, the farthest first, too few before."""
-    beyond = [gap for gap in gaps if abs(gap.difference) > found.difference_at_most]
-    return sorted(beyond, key=lambda gap: (-abs(gap.difference), gap.difference))
-
-
-def find_check(summary: Summary, name: str) -> Check | None:
-    """Give the check of a name; None where it was not made."""
-    return next((check for check in summary.checks if check.name == name), None)
-
-
-def held_out(found: Representation) -> list[ComparedColumn]:
-    """Give the columns that a weighting is not told of."""
-    return [column for column in found.columns if column.role == "hold-out"]
-
-
-def measure_gaps(columns: Sequence[ComparedColumn]) -> list[Gap]:
-    """Give the difference of every label that is compared; of a hidden one, the least it can be."""
-    gaps = []
-    for column in columns:
-        people = sum(read_number(row) for row in column.labels if row.share is not None)
-        for row in column.labels:
-            if row.reference is None:
-                continue
-            difference = row.difference
-            if row.share is None:
-                difference = bound_difference(row.reference, read_number(row) / max(people, 1))
-            elif difference is None:  # as it is where all have a label that nobody should
-                difference = copysign(inf, row.share - row.reference)
-            gaps.append(Gap(column.column, row, row.share, difference))
-    return gaps
-
-
-def measure_weighted(columns: Sequence[ComparedColumn]) -> list[Gap]:
-    """Give the difference of every label once weighted; nothing is known of a hidden one."""
-    return [
-        Gap(column.column, row, row.weighted, row.weighted_difference)
-        for column in columns
-        for row in column.labels
-        if row.weighted_difference is not None
-    ]
-
-
-def bound_difference(reference: float, most: float) -> float:
-    """Give the difference that a label surely has whose hidden share is `most` at most."""
-    return 0.0 if most >= reference else round(float(standardized_difference(most, reference)), 2)
-
-
-def read_number(row: LabelShares) -> int:
-    """Read a published number of people, or the one below which it is hidden."""
-    return int("".join(digit for digit in row.people if digit.isdigit()))
-
-
-def leave_out_complements(found: Representation, gaps: Sequence[Gap]) -> list[Gap]:
-    """Of two labels that share a column, keep the one of whom there are too few."""
-    pairs = {
-        column.column
-        for column in found.columns
-        if sum(row.reference is not None for row in column.labels) == 2
-    }
-    few = {gap.column for gap in gaps if gap.difference < 0}
-    return [g for g in gaps if g.difference < 0 or g.column not in pairs & few]
+def list_told(summary: Summary) -> list[Gap]:
+    """Give the gaps that are told in words: of two labels that share a column, one is enough."""
+    found = summary.representation
+    return [] if found is None else leave_out_complements(found, list_gaps(summary))
 
 
 def say_missing(summary: Summary) -> Iterator[str]:
@@ -176,7 +79,7 @@ def say_missing(summary: Summary) -> Iterator[str]:
     found = summary.representation
     if found is None:
         return
-    gaps = leave_out_complements(found, list_gaps(summary))
+    gaps = list_told(summary)
     allowed = f"a standardized difference of {found.difference_at_most:g}"
     check = find_check(summary, AS_THEY_ARE)
     yield from (say_gap(gap) for gap in gaps[:SAID])
@@ -195,7 +98,7 @@ def say_gap(gap: Gap) -> str:
     """Say how one group compares."""
     meant = f"{percent(gap.row.reference or 0)} of the population meant"
     if gap.share is None:
-        return f"People with {gap.name} are nearly all missing: {gap.row.people}, and {meant}."
+        return f"Of people with {gap.name} there are {gap.row.people}, where they are {meant}."
     way = "under" if gap.difference < 0 else "over"
     used = f"{percent(gap.share)} of those who were used"
     return f"People with {gap.name} are {way}-represented: {used}, {meant}."
@@ -211,9 +114,9 @@ def say_weighting(summary: Summary) -> Iterator[str]:
         return
     weights = find_check(summary, WEIGHTS)
     if weights is not None and weights.verdict is not CheckVerdict.PASSED:
-        yield f"No weights could be used: {weights.measured}."
+        yield f"The weights could not be used: {weights.measured}."
         return
-    raked = [c.column for c in found.columns if c.role == "rake"]
+    raked = [speak(column.column) for column in found.columns if column.role == "rake"]
     told = "its published shares" if len(raked) == 1 else "their published shares"
     yield f"Weights bring {join(raked)} to {told}, which is what they are made for."
     yield from say_held_out(summary, found)
@@ -226,6 +129,9 @@ def say_weights(summary: Summary) -> str:
     found = summary.representation
     if found is None or found.effective_sample_share is None:
         return ""
+    check = find_check(summary, WEIGHTS)
+    if check is not None and check.verdict is not CheckVerdict.PASSED:
+        return f"could not be used: {check.measured}"
     kept = f"effective sample size {percent(found.effective_sample_share)} of the people"
     before, after = measure_gaps(found.columns), measure_weighted(held_out(found))
     if not after:
@@ -244,11 +150,13 @@ def say_farthest(gaps: Sequence[Gap]) -> str:
 
 def say_held_out(summary: Summary, found: Representation) -> Iterator[str]:
     """Say how weighted people compare in what the weighting was not told of."""
-    columns, check = held_out(found), find_check(summary, ONCE_WEIGHTED)
-    if check is None or check.verdict is CheckVerdict.INCONCLUSIVE:
+    check = find_check(summary, ONCE_WEIGHTED)
+    if check is None:
+        return
+    if check.verdict is CheckVerdict.INCONCLUSIVE:
         yield "Nothing was held back from them, so nothing shows whether they mend anything else."
     elif check.verdict is CheckVerdict.PASSED:
-        yield say_mended(summary, columns)
+        yield say_mended(summary, found)
     else:
         left = leave_out_complements(found, list_unmended(summary))
         yield from [say_unmended(gap) for gap in left[:SAID]] or [
@@ -267,13 +175,14 @@ def say_unmended(gap: Gap) -> str:
     return f"Weighting could not mend {gap.name}: {left}, {meant}."
 
 
-def say_mended(summary: Summary, columns: Sequence[ComparedColumn]) -> str:
+def say_mended(summary: Summary, found: Representation) -> str:
     """Say which gaps closed of which the weighting was not told, or that there had been none."""
-    names = [column.column for column in columns]
-    mended = [gap.name for gap in list_gaps(summary) if gap.column in names]
-    if mended:
+    names = [column.column for column in held_out(found)]
+    gaps = leave_out_complements(found, list_mended(summary))
+    if mended := [gap.name for gap in gaps if gap.column in names]:
         return f"They mended {join(mended)} as well, of which they were not told."
-    return f"Of {join(names)} they were not told: alike before, and still alike once weighted."
+    told = join([speak(name) for name in names])
+    return f"Of {told} they were not told: alike before, and still alike once weighted."
 
 
 def say_inclusion(summary: Summary) -> Iterator[str]:
@@ -290,5 +199,4 @@ def say_inclusion(summary: Summary) -> Iterator[str]:
 
 def join(names: Sequence[str]) -> str:
     """Name things in a row, as `a, b and c`."""
-    spoken = [name.replace("_", " ") for name in names]
-    return " and ".join([", ".join(spoken[:-1]), spoken[-1]] if len(spoken) > 1 else spoken)
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -25,12 +25,17 @@ def run_tags(
     yield "tutela.code", str(record.facts["code"])
     yield "tutela.retention_days", str(policy.retention_days)
     checks = [e.body["verdict"] for e in entries if e.kind == "check" and isinstance(e.body, dict)]
-    yield "tutela.checks", f"{checks.count('passed')} of {len(checks)} passed"
+    warned = f", {checks.count('warned')} warned" if "warned" in checks else ""
+    yield "tutela.checks", f"{checks.count('passed')} of {len(checks)} passed{warned}"
     yield "mlflow.note.content", "\n".join(note_lines(policy, entries, verdict))
     for entry in entries:
         match entry.kind, entry.body:
             case "snapshot", str(digest):
                 yield "tutela.consent_snapshot", digest
+            case "snapshot", {"valid_at": valid_at, "known_at": known_at, "digest": digest}:
+                yield "tutela.consent_valid_at", str(valid_at)
+                yield "tutela.consent_known_at", str(known_at)
+                yield "tutela.consent_history", str(digest)
             case "prefect", {"id": str(flow_run), **rest}:
                 yield "tutela.prefect_flow_run_id", flow_run
                 if rest.get("url"):
@@ -43,6 +48,11 @@ def promises(policy: Policy) -> Iterator[tuple[str, float | str]]:
     """Give what the policy asks for, as MLflow's parameters: what the metrics stand beside."""
     if policy.training is not None:
         yield "model", policy.training.model
+    if (reference := policy.population.reference) is not None:
+        yield "representation.difference_at_most", reference.difference_at_most
+    if (weighting := policy.population.weighting) is not None:
+        yield "weighting.largest", weighting.largest
+        yield "weighting.smallest_effective_share", weighting.smallest_effective_share
     for name, outlet in policy.outlets.items():
         match outlet:
             case TableOutlet(k=k, max_suppressed=share):
@@ -62,6 +72,8 @@ def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterat
         match entry.kind, entry.body:
             case "decision", {"reason": str(reason)} if reason:
                 yield f"> {reason}\n"
+            case "check", {"verdict": "warned", "measured": str(measured)}:
+                yield f"> Warning, {entry.name}: {measured}\n"
             case "prefect", {"url": str(url)}:
                 yield f"[The run's steps in Prefect]({url})\n"
     yield "Counts of people are published with a small keyed offset; parts need not add up."

@@ -26,11 +26,10 @@ from tasks.drawings import (
     scale_ratios,
     trim_sizes,
 )
+from tasks.gaps import Gap, list_gaps, list_mended, list_unmended
 from tasks.missing_people import (
     EXPLAINED,
     JUDGED,
-    list_gaps,
-    list_unmended,
     say_inclusion,
     say_missing,
     say_weighting,
@@ -94,11 +93,16 @@ def _find_missing(summary: Summary) -> dict[str, object]:
         "included": tuple(say_inclusion(summary)),
         "compared": arrange(found) if found else [],
         "ratio_axis": scale_ratios(found) if found else None,
-        "gaps": {(gap.column, gap.row.label): gap for gap in list_gaps(summary)},
-        "unmended": {(gap.column, gap.row.label) for gap in list_unmended(summary)},
+        "gaps": _by_label(list_gaps(summary)),
+        "mended": _by_label(list_mended(summary)),
+        "unmended": _by_label(list_unmended(summary)),
         "rate_of_all": Axis(0.0, 1.0),
         "judged": [check for check in summary.checks if check.name in JUDGED],
     }
+
+
+def _by_label(gaps: Sequence[Gap]) -> dict[tuple[str, str], Gap]:
+    return {(gap.column, gap.row.label): gap for gap in gaps}
 
 
 def say_headline(summary: Summary) -> str:

@@ -25,7 +25,11 @@ controller: {name: Clinic North, contact: privacy@north.example}
 purpose: dpv:ScientificResearch
 legal_basis: {article_6: eu-gdpr:A6-1-a, article_9: eu-gdpr:A9-2-a}
 source: {location: {kind: csv, path: secret-folder/visits.csv}, person: patient}
-basis: {kind: consent, events: [{kind: csv, path: consents.csv}]}
+basis:
+  kind: consent
+  notices: [{id: visits, purposes: [dpv:ScientificResearch],
+    categories: [dpv-pd:Age, dpv-pd:Gender, dpv-pd:Health]}]
+  events: [{location: {kind: csv, path: consents.csv}, stated: {notice: visits}}]
 population: {eligible: age >= 18, smallest: 100}
 columns:
   age: {from: AgeYears, type: number, identifiability: quasi, category: dpv-pd:Age,
@@ -48,10 +52,59 @@ attacks: {membership: {}}
 retention_days: 30
 """
 
+REFERENCE = """population:
+  eligible: age >= 18
+  smallest: 100
+  reference:
+    source: the register of 2025
+    margins:
+      age: {shares: {18-39: 0.3, 40-64: 0.5, 65+: 0.2}}
+      sex: {shares: {f: 0.5, m: 0.5}}
+      ill: {role: hold-out, shares: {"no": 0.8, "yes": 0.2}}
+    difference_at_most: 0.1
+"""
+"""A population that is meant, to compare the policy's people with."""
+PRIVATE = """{kind: model, recipient: Ward 7,
+    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}}"""
+
 
 def make_policy() -> Policy:
-    """Give the policy of every run here."""
+    """Give the policy of the runs that compare nobody."""
     return parse_policy(POLICY)
+
+
+def comparing_policy(*, weighting: bool = False) -> Policy:
+    """Give the same policy, whose people are compared, and weighted if that is asked for."""
+    text = POLICY.replace("population: {eligible: age >= 18, smallest: 100}\n", REFERENCE)
+    text = text.replace(
+        "use: [feature, eligibility, release]",
+        "use: [feature, eligibility, release, representation]",
+    )
+    text = text.replace("use: [audit]", "use: [audit, representation]")
+    text = text.replace("use: [target, release]", "use: [target, release, representation]")
+    if weighting:
+        text = text.replace(REFERENCE, f"{REFERENCE}  weighting: {{}}\n")
+        text = text.replace(PRIVATE, "{kind: model, recipient: Ward 7}")
+        text = text.replace("private-logistic-regression", "logistic-regression")
+    return parse_policy(text)
+
+
+def make_row(label: str, share: float | None, reference: float | None, **figures: JSON) -> JSON:
+    """Give what is told of one label of 1,000 people; differences are made up where not given."""
+    told: dict[str, JSON] = {
+        "label": label,
+        "people": "fewer than 10" if share is None else f"{1000 * share:,.0f}",
+        "role": "rake",
+        "share": share,
+        "reference": reference,
+        **dict.fromkeys(("difference", "ratio", "ratio_low", "ratio_high")),
+        **dict.fromkeys(("weighted", "weighted_difference")),
+    }
+    if share is not None and reference:
+        ratio = share / reference
+        told |= {"ratio": ratio, "ratio_low": ratio - 0.1, "ratio_high": ratio + 0.1}
+        told |= {"difference": round(2 * (share - reference), 2)}
+    return told | figures
 
 
 def make_record(verdict: Verdict | None, **facts: JSON) -> RunRecord:
@@ -131,6 +184,74 @@ RELEASED: tuple[Note, ...] = (
     note_count("partner.released", 3100),
     note_check("k-anonymity", "passed", "partner"),
 )  # fmt: skip
+HISTORY: Note = ("snapshot", "history", {
+    "valid_at": "2026-01-02T03:04:05+00:00", "known_at": "2026-01-02T03:05:00+00:00",
+    "events": 37243, "link": "a" * 64, "digest": "b" * 64,
+})  # fmt: skip
+COMPARED: tuple[Note, ...] = (
+    ("table", "representation.age", [
+        make_row("18-39", 0.4, 0.3), make_row("40-64", 0.5, 0.5), make_row("65+", 0.1, 0.2),
+    ]),
+    ("measure", "representation.drift.age", 0.1),
+    ("table", "representation.sex", [make_row("f", 0.52, 0.5), make_row("m", 0.48, 0.5)]),
+    ("measure", "representation.drift.sex", 0.02),
+    ("table", "representation.ill", [
+        make_row("no", 0.9, 0.8), make_row("yes", 0.1, 0.2), make_row("missing", None, None,
+        people="30"),
+    ]),
+    ("measure", "representation.drift.ill", 0.1),
+)  # fmt: skip
+"""What is told of people of whom the old, and the ill, are too few."""
+
+
+def weigh_row(row: JSON, ill: float) -> JSON:
+    """Give a row of `COMPARED` once weighted: age and sex are met, and so many are ill."""
+    assert isinstance(row, dict)
+    met = {"yes": ill, "no": 1 - ill}.get(str(row["label"]), row["reference"])
+    if not isinstance(met, float):
+        return row
+    difference = round(2 * (met - float(str(row["reference"]))), 2)
+    return row | {"weighted": round(met, 3), "weighted_difference": difference}
+
+
+def weight_notes(ill: float, verdict: str, weights: str) -> tuple[Note, ...]:
+    """Give what is told of the same people once weighted."""
+    weighted: list[Note] = [
+        (kind, name, [weigh_row(row, ill) for row in body] if isinstance(body, list) else body)
+        for kind, name, body in COMPARED
+    ]
+    return (
+        *weighted,
+        ("measure", "representation.drift_weighted.age", 0),
+        ("measure", "representation.drift_weighted.ill", 0.1),
+        ("measure", "representation.effective_sample_share", 0.92),
+        note_check("weights", weights),
+        note_check("representation after weighting", verdict),
+        ("measure", "utility.auc_unweighted", 0.77),
+    )
+
+
+COUNTED: tuple[Note, ...] = (
+    ("basis", "excluded people", {
+        "article_6": "eu-gdpr:A6-1-f", "assessment": "assessment 7", "columns": ["age"],
+        "left_alone": ["withdrawn", "objected"],
+    }),
+    note_count("absent", 412),
+    ("table", "inclusion.age", [
+        {"label": "18-39", "included": "390", "absent": "98", "rate": 0.799, "low": 0.76,
+         "high": 0.832},
+        {"label": "40-64", "included": "501", "absent": "102", "rate": 0.831, "low": 0.8,
+         "high": 0.859},
+        {"label": "65+", "included": "100", "absent": "212", "rate": 0.321, "low": 0.271,
+         "high": 0.375},
+        {"label": "missing", "included": "fewer than 10", "absent": "fewer than 10",
+         "rate": None, "low": None, "high": None},
+    ]),
+)  # fmt: skip
+BLANKED: tuple[Note, ...] = (
+    note_count("blanked.dpv-pd:Gender", None),
+    note_count("blanked.dpv-pd:Health", 78),
+)
 PASSED: Note = ("decision", "passed", {"reason": ""})
 SERVED: tuple[Note, ...] = (
     ("mlflow", "run", {
@@ -154,6 +275,22 @@ def passed_run() -> Recorded:
     """A run that passed and served both outlets."""
     entries = make_entries(*GATHERED, *TRAINED, *RELEASED, PASSED, *SERVED)
     return make_record("passed"), make_policy(), entries
+
+
+def compared_run(verdict: str = "warned") -> Recorded:
+    """A run whose people were compared with those who are meant, and lack the old and the ill."""
+    entries = make_entries(
+        *GATHERED, note_count("excluded.unknown", None), HISTORY, *BLANKED, *COUNTED, *COMPARED,
+        note_check("representation", verdict), *TRAINED, *RELEASED, PASSED, *SERVED,
+    )  # fmt: skip
+    return make_record("passed"), comparing_policy(), entries
+
+
+def weighted_run(ill: float = 0.2, verdict: str = "passed", weights: str = "passed") -> Recorded:
+    """A run whose people were weighted; so many are ill once they were, of which nobody told."""
+    notes = weight_notes(ill, verdict, weights)
+    entries = make_entries(*GATHERED, HISTORY, *notes, *TRAINED, *RELEASED, PASSED, *SERVED)
+    return make_record("passed"), comparing_policy(weighting=True), entries
 
 
 def refused_run() -> Recorded:

@@ -257,6 +257,16 @@ def test_the_latest_version_of_a_notice_is_meant_unless_another_is_named(office:
     assert known["event"]["notice"]["language"] == "es"
 
 
+def test_a_notice_says_what_it_said_when_it_was_first_named(office: Office) -> None:
+    """Who rewrites a version of a notice in the policy cannot record under it."""
+    office.take_in()
+    office.folder.write(("dpv-pd:Health, dpv-pd:Identifying]", "dpv-pd:Health, dpv-pd:Genetic]"))
+    said = office.tell("record", "p58", "--policy", office.policy, *GIVE)
+    assert (said.status, said.out) == (2, "")
+    assert "enumerates something else" in said.err
+    assert office.tell("withdraw", "p01", "--policy", office.policy).status == 0
+
+
 def test_a_day_begins_at_midnight_utc_and_a_time_is_in_its_zone(office: Office) -> None:
     """Both are shown in UTC."""
     record = ("record", "p58", "--status", "objected", "--at")
@@ -326,6 +336,15 @@ def test_a_withdrawal_ends_what_a_clock_that_ran_ahead_recorded(office: Office) 
     for moment in (far, far + 1):
         stance = find_stance(policy, ledger.history(token), Moment(moment, moment))
         assert stance.standing.label == "withdrawn"
+
+
+def test_what_a_clock_that_ran_ahead_recorded_is_known_now(office: Office) -> None:
+    """The ledger's clock never runs backwards; what it holds is known, whatever this one says."""
+    office.take_in()
+    edit(office.ledger, "UPDATE consent_blocks SET recorded_at = 4000000000000000")
+    edit(office.ledger, "UPDATE consent_events SET recorded_at = 4000000000000000")
+    assert office.ask("snapshot", office.policy)["standings"]["permitted"] >= 55
+    assert office.reason("p01") == "permitted"
 
 
 def test_an_identifier_can_be_read_from_standard_input(
@@ -509,8 +528,20 @@ def test_statistics_publish_no_row_of_few_people(office: Office) -> None:
     (row,) = found["said"]
     assert (row["purpose"], row["status"]) == ("dpv:ScientificResearch", "given")
     assert abs(row["people"] - 58) <= 3
-    assert (found["first"], found["last"]) == ("2024-01", "2025-02")
     assert "refused" not in office.tell("stats").out
+
+
+def test_statistics_tell_no_month_of_a_single_person(office: Office) -> None:
+    """When nine people spoke first, and when nine spoke last, is not told; of ten it is."""
+    for number, event in enumerate(office.folder.events):
+        event["at"] = f"2024-{1 + (number > 8) + (number > 48):02d}-15T12:00:00Z"
+    office.take_in()
+    found = office.ask("stats")
+    assert (found["first"], found["last"]) == ("2024-02", "2024-02")
+    office.ask("record", "p00", "--status", "refused", "--at", "2025-02-01")
+    office.ask("record", "p09", "--status", "refused", "--at", "2023-01-01")
+    found = office.ask("stats")
+    assert (found["first"], found["last"]) == ("2024-01", "2024-03")
 
 
 def test_statistics_of_a_few_people_hide_everything(office: Office) -> None:

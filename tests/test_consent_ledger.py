@@ -179,12 +179,17 @@ def test_many_events_are_one_chain(ledger: ConsentLedger, monkeypatch: pytest.Mo
     assert {16} < {size for (size,) in sizes} <= set(range(1, 17))
 
 
-def test_numbers_tell_nothing_of_tokens(ledger: ConsentLedger) -> None:
-    """Within an append they are drawn at random, so that an erased one's neighbours do not tell."""
+def test_numbers_tell_nothing_of_people(ledger: ConsentLedger) -> None:
+    """Within an append they are drawn at random, so that an erased one's neighbours do not tell.
+
+    They follow neither the tokens nor the source.
+    """
     ledger.append(batch(event(person) for person in range(40)), "csv")
-    numbers = [seq_of(ledger, person) for person in range(40)]
-    assert sorted(numbers) == list(range(1, 41))
-    assert numbers not in (sorted(numbers), sorted(numbers, reverse=True))
+    by_source = [seq_of(ledger, person) for person in range(40)]
+    by_token = [seq_of(ledger, person) for person in sorted(range(40), key=token)]
+    for numbers in (by_source, by_token):
+        assert sorted(numbers) == list(range(1, 41))
+        assert numbers not in (sorted(numbers), sorted(numbers, reverse=True))
 
 
 def test_the_ledgers_clock_never_runs_backwards(

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +16,16 @@ from typer.main import get_command
 
 from deployments.cli import app
 from expectations.errors import PolicyError
+from expectations.legal_basis import ConsentLedger
+from expectations.locations import CsvFile, JsonLines
 from expectations.plain_yaml import Plain, read_yaml
 from expectations.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy
+from expectations.vocabulary import ConsentStatus, Use
+from ledgers.home import Home
+from ledgers.keys import Keys
+from ledgers.settings import Settings
+from tasks.consent.events import Setting, read_batch
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(
@@ -26,6 +34,7 @@ DOCS = sorted(
     if path.stat().st_size
 )
 GUIDE = ROOT / "docs" / "policy.md"
+CONSENT = ROOT / "docs" / "consent.md"
 REPORT = ROOT / "docs" / "report.md"
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = ("columns", "derived", "outlets")
@@ -138,14 +147,58 @@ def test_every_whole_policy_in_the_documents_parses(page: Path) -> None:
         assert isinstance(parse_policy(text, page.name), Policy)
 
 
-def test_parts_fit_into_the_policy_above_them() -> None:
-    """Put into the guide's policy one after the other, each part leaves a policy that can run."""
+def composed(page: Path) -> Iterator[Policy]:
+    """Put a page's parts into the guide's policy one after the other; give what each leaves."""
     (whole,) = snippets(GUIDE, "yaml")
-    policy, parts = read_part(whole), snippets(GUIDE, "yaml part")
-    assert parts
-    for part in parts:
+    policy = read_part(whole)
+    for part in snippets(page, "yaml part"):
         policy = put_in(policy, read_part(part))
-        assert parse_policy(json.dumps(policy), part).name == "members"
+        yield parse_policy(json.dumps(policy), part)
+
+
+def files_shown(page: Path) -> dict[str, str]:
+    """Give the files whose content a page shows: their name stands behind the language."""
+    found = FENCE.findall(page.read_text("utf-8"))
+    named = ((said.split(), body) for said, body in found)
+    return {said[1]: body for said, body in named if len(said) == 2 and said[0] in {"csv", "json"}}
+
+
+@every_document
+def test_parts_fit_into_the_policy_of_the_guide(page: Path) -> None:
+    """Put in one after the other, each part leaves a policy that can run."""
+    names = [policy.name for policy in composed(page)]
+    assert names == ["members"] * len(snippets(page, "yaml part"))
+    assert names or page != GUIDE
+
+
+def test_the_events_that_the_guide_shows_can_be_taken_in(tmp_path: Path) -> None:
+    """Each file that it shows is read by the mapping above it, all rows in order."""
+    keys, now = Keys(Home(tmp_path, Settings()), bytes(32)), datetime(2026, 7, 1, tzinfo=UTC)
+    shown, read = files_shown(GUIDE), dict[str, list[ConsentStatus]]()
+    for name, text in shown.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for basis in (policy.basis for policy in composed(GUIDE)):
+        for source in basis.events if isinstance(basis, ConsentLedger) else ():
+            assert isinstance(source.location, CsvFile | JsonLines)
+            setting = Setting(tmp_path, basis.notices, keys, now)
+            batch = read_batch(source, "basis.events", setting).batch
+            said = [batch.terms[place].status for place in batch.table["terms"].to_pylist()]
+            read[source.location.path] = said
+    rows = {name: text.count("\n") - name.endswith(".csv") for name, text in shown.items()}
+    assert {name: len(said) for name, said in read.items()} == rows
+    assert read["export.csv"] == ["given", "refused", "withdrawn"]
+
+
+def test_the_words_of_a_consent_event_are_listed() -> None:
+    """Each status stands in the table of an event's fields."""
+    (row,) = re.findall(r"^\| `status` \|.*$", CONSENT.read_text("utf-8"), re.MULTILINE)
+    assert re.findall(r"`([a-z-]+)`", row)[1:] == [str(word) for word in ConsentStatus]
+
+
+def test_the_rules_of_consent_are_numbered() -> None:
+    """Their numbers are named elsewhere, so none is left out and none comes twice."""
+    rules = CONSENT.read_text("utf-8").partition("## The rules")[2].partition("\n## ")[0]
+    assert re.findall(r"^(\d+)\. ", rules, re.MULTILINE) == [str(n) for n in range(1, 14)]
 
 
 def test_the_guide_shows_what_a_slip_is_answered_with() -> None:
@@ -182,6 +235,25 @@ def test_every_flow_is_named_in_its_folder() -> None:
     readme = (ROOT / "flows" / "README.md").read_text("utf-8")
     assert flows
     assert [name for name in flows if f"`{name}`" not in readme] == []
+
+
+def test_every_step_is_described_in_the_flows_folder() -> None:
+    """Each step has its row in `flows/README.md`, with the module that it stands in."""
+    steps = {
+        (name, module.relative_to(ROOT).as_posix())
+        for module in (ROOT / "tasks").rglob("*.py")
+        for name in re.findall(
+            r"^@step\(.*?^def (\w+)", module.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+    }
+    readme = (ROOT / "flows" / "README.md").read_text("utf-8")
+    assert steps == set(re.findall(r"^\| `(\w+)` \| `(tasks/[\w/]+\.py)` \|", readme, re.MULTILINE))
+
+
+def test_every_use_of_a_column_is_explained() -> None:
+    """The guide's table of uses has a row for each, and no other."""
+    table = GUIDE.read_text("utf-8").partition("### Uses")[2].partition("###")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [str(use) for use in Use]
 
 
 def test_every_tag_of_a_run_is_explained() -> None:

@@ -157,6 +157,7 @@ def test_there_is_no_falling_back_on_another_basis(
     (folder.path / "nobody.csv").write_text("who\n")
     folder.events.clear()
     folder.say("p01", status, "2024-05-01T00:00:00Z")
+    folder.say("p01", "expired", "2024-06-01T00:00:00Z")
     import_events(_written(folder), ledger, ledger.keys, datetime.now(UTC))
     found = decide_for(ledger, folder.path, OTHERS[kind], pa.array(["p00", "p01"]), OTHER)
     assert found == ["permitted", status]

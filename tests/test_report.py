@@ -14,24 +14,31 @@ from recorded_runs import (
     PASSED,
     MakeRun,
     Recorded,
+    compared_run,
+    comparing_policy,
     failed_run,
     make_entries,
     make_policy,
     make_record,
+    make_row,
     note_check,
     passed_run,
     refused_run,
+    weighted_run,
 )
 
 from ledgers.evidence import JSON
 from tasks import reporting
+from tasks.drawings import draw_funnel, scale_auc, trim_sizes
 from tasks.published import ClassSize, Figure
-from tasks.reporting import draw_funnel, render_report, scale_auc, trim_sizes
+from tasks.reporting import render_report
 from tasks.summary import summarize
 
 VOID = {"meta", "br", "rect", "circle", "line", "path", "link"}
 RUNS = pytest.mark.parametrize(
-    "run", [passed_run, refused_run, failed_run], ids=["passed", "refused", "failed"]
+    "run",
+    [passed_run, refused_run, failed_run, compared_run, weighted_run],
+    ids=["passed", "refused", "failed", "compared", "weighted"],
 )
 
 
@@ -137,6 +144,114 @@ def test_only_web_addresses_of_the_record_are_linked() -> None:
     assert outer == [{"href": "http://localhost:5000/#/runs/m1", "rel": "noreferrer noopener"}]
 
 
+def drawn(page: Page) -> list[str]:
+    """Give what the drawings of groups say to who can't see them, from the top."""
+    lanes = [svg for svg in page.all("svg") if svg.get("class") == "lanes"]
+    return [str(svg["aria-label"]) for svg in lanes]
+
+
+def test_who_is_missing_is_drawn_with_the_largest_gaps_first() -> None:
+    """Columns by their largest gap; labels in their order, or where there is none the rarest first.
+
+    Each says both shares, and the weighted one where people are weighted.
+    """
+    plain, weighted = read(compared_run()), read(weighted_run())
+
+    assert drawn(plain) == [
+        "age 18-39: 40 % of the people used, 30 % of the population meant",
+        "age 40-64: 50 % of the people used, 50 % of the population meant",
+        "age 65+: 10 % of the people used, 20 % of the population meant",
+        "ill yes: 10 % of the people used, 20 % of the population meant",
+        "ill no: 90 % of the people used, 80 % of the population meant",
+        "sex m: 48 % of the people used, 50 % of the population meant",
+        "sex f: 52 % of the people used, 50 % of the population meant",
+    ]
+    assert [text.partition(":")[0] for text in drawn(weighted)][3:5] == ["sex m", "sex f"]
+    assert drawn(weighted)[-2] == (
+        "ill yes: 10 % of the people used, 20 % of the population meant, 20 % once weighted"
+    )
+
+
+def test_groups_that_are_off_are_marked_and_no_others() -> None:
+    """Too few or too many in words; what weights closed, and what they did not."""
+
+    def marks(run: Recorded) -> list[str]:
+        texts = read(run).texts["span"]
+        return [word for word in ("too few", "too many", "not mended", "mended") if word in texts]
+
+    assert marks(compared_run()) == ["too few", "too many"]
+    assert marks(compared_run("passed")) == []
+    assert marks(weighted_run()) == ["too few", "too many", "mended"]
+    assert "not mended" in marks(weighted_run(0.1, "warned"))
+    assert "mended" not in marks(weighted_run(weights="refused"))
+
+
+def test_what_the_weighting_was_not_told_of_is_said_to_be_so() -> None:
+    """Only where there is a weighting, and only of what was held out."""
+    assert "the weighting was not told of this" not in read(compared_run()).text
+    text = read(weighted_run()).text
+    assert text.count("the weighting was not told of this") == 1
+    assert text.count("weights are made to meet this") == 2
+
+
+def test_report_says_what_the_population_meant_is_and_what_else_makes_gaps() -> None:
+    """The reference's source stands there, and that consent is not the only cause."""
+    text = read(compared_run()).text
+
+    assert "Who is missing because of consent" in text
+    assert "the register of 2025" in text
+    assert "Consent is not the only cause of a gap" in text
+    assert "did not compare its people" not in text
+
+
+def test_run_that_compared_nobody_says_that_it_is_not_known_whom_it_lacks() -> None:
+    """No section of drawings, and no silence either."""
+    text = read(passed_run()).text
+
+    assert "Who is missing" not in text
+    assert "it is not known whom this leaves out more than others" in text
+
+
+def test_people_who_did_not_consent_are_told_with_the_basis_for_looking_at_them() -> None:
+    """Rates with their intervals, the basis, and who was left alone even there."""
+    text = " ".join(read(compared_run()).text.split())
+
+    assert "412 eligible people are absent." in text
+    assert "Art. 6(1)(f) GDPR, assessment 7. Of them only age was read" in text
+    assert "withdrawn, objected." in text
+    assert "32.1 % 27–38" in text
+    assert "Of the eligible people with age “65+”, 32.1 % are there" in text
+
+
+def test_reasons_with_hidden_counts_stand_in_one_line() -> None:
+    """A bar for each number that is told; the others once, with what each means."""
+    page = read(compared_run())
+    text = " ".join(page.text.split())
+
+    assert (
+        "Fewer than 10 each, perhaps nobody: expired (their consent has come to its end); " in text
+    )
+    bars = [str(svg["aria-label"]) for svg in page.all("svg") if svg.get("class") == "bar "]
+    assert not any("fewer than 10" in label for label in bars)
+    assert "never asked: 500 people" in bars
+
+
+def test_report_says_which_consent_was_decided_on_and_how_to_decide_again() -> None:
+    """Both moments, the digest in short and whole, and the command."""
+    text = " ".join(read(compared_run()).text.split())
+
+    assert "as it was valid on 2 January 2026, 03:04 UTC" in text
+    assert "by what was known on 2 January 2026, 03:05 UTC: snapshot bbbbbbbbbbbb." in text
+    assert "tutela consent snapshot visits --run 20260102T030405-0a1b2c3d" in text
+    assert "b" * 64 in text
+    assert "Consent was decided" not in read(passed_run()).text
+
+
+def test_what_people_kept_back_is_told_by_category() -> None:
+    """The largest first; a hidden count stays hidden."""
+    assert "Health: 78 people; Gender: fewer than 10 people." in read(compared_run()).text
+
+
 HOSTILE = "</style></title><script>alert('x')</script>\"'><svg onload=alert(1)>&amp;"
 
 
@@ -153,12 +268,20 @@ def test_hostile_text_is_shown_and_never_obeyed() -> None:
             },
         }
     )
+    reference = comparing_policy().population.reference
+    assert reference is not None
+    population = hostile.population.model_copy(
+        update={"reference": reference.model_copy(update={"source": HOSTILE})}
+    )
+    hostile = hostile.model_copy(update={"population": population})
     groups: JSON = [{"group": HOSTILE, "people": HOSTILE, "auc": None, "selection_rate": None}]
     entries = make_entries(
         *GATHERED,
         note_check(HOSTILE, "refused", HOSTILE),
         ("measure", "utility.auc", 0.7),
         ("table", "utility.groups.sex", groups),
+        ("table", "representation.age", [make_row(HOSTILE, 0.2, 0.4), make_row("b", 0.8, 0.6)]),
+        note_check("representation", "warned"),
         ("duration", HOSTILE, 1.0),
         ("decision", "refused", {"check": HOSTILE, "reason": f"refused: {HOSTILE}: no"}),
     )
@@ -262,8 +385,22 @@ def test_verdict_that_was_reached_with_an_inconclusive_check_says_so() -> None:
     entries = make_entries(*GATHERED, note_check("membership", "inconclusive", "ward"), PASSED)
     found = Page(render_report(summarize(make_record("passed"), make_policy(), entries))).text
 
-    assert "1 of 2 checks passed; the others were inconclusive" in found
+    assert "1 of 2 checks passed; 1 was inconclusive, as the policy allows: membership." in found
     assert len(summary.checks) == 3
+
+
+def test_warnings_are_named_in_the_first_sentence_and_told_below_it() -> None:
+    """A run that passed with a warning does not look as one without."""
+    names = ["representation", "b", "c", "d"]
+    notes = [note_check(name, "warned") for name in names]
+    entries = make_entries(*GATHERED, *notes, PASSED)
+    page = Page(render_report(summarize(make_record("passed"), make_policy(), entries)))
+
+    assert "1 of 5 checks passed; 4 warn: representation, b, c and 1 more." in page.text
+    for name in names:
+        assert f"Warning, {name}: {name} measured." in page.text
+    warned = [attrs for attrs in page.all("span") if attrs.get("class") == "verdict warned"]
+    assert len(warned) == 4
 
 
 @given(st.lists(st.none() | st.integers(0, 10**9), min_size=1, max_size=6))

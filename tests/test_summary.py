@@ -13,6 +13,7 @@ from recorded_runs import (
     SERVED,
     MakeRun,
     Note,
+    compared_run,
     failed_run,
     make_entries,
     make_policy,
@@ -21,6 +22,7 @@ from recorded_runs import (
     note_count,
     passed_run,
     refused_run,
+    weighted_run,
 )
 
 from expectations.policy import Policy
@@ -30,7 +32,9 @@ from tasks.summary import Summary, evidence_schema, summarize, to_evidence_json
 
 SCHEMA = Path(room.__file__).with_name("evidence.schema.json")
 RUNS = pytest.mark.parametrize(
-    "run", [passed_run, refused_run, failed_run], ids=["passed", "refused", "failed"]
+    "run",
+    [passed_run, refused_run, failed_run, compared_run, weighted_run],
+    ids=["passed", "refused", "failed", "compared", "weighted"],
 )
 
 
@@ -243,3 +247,73 @@ def test_share_of_people_whose_number_is_hidden_is_hidden_too() -> None:
 
     assert "0.011" not in json.dumps(to_evidence_json(summary))
     assert summary.outlets[1].measures["k"] == 11
+
+
+def test_history_of_consent_is_told_without_its_exact_number_of_events() -> None:
+    """Moments, the chain's link and the digest say which history it was."""
+    history = summarize(*compared_run()).history
+    evidence = json.dumps(to_evidence_json(summarize(*compared_run())))
+
+    assert history is not None
+    assert (history.valid_at, history.known_at) == (
+        "2026-01-02T03:04:05+00:00",
+        "2026-01-02T03:05:00+00:00",
+    )
+    assert (history.link, history.digest) == ("a" * 64, "b" * 64)
+    assert "37243" not in evidence
+    assert summarize(*passed_run()).history is None
+
+
+def test_representation_is_told_by_column_with_what_the_policy_asks() -> None:
+    """Every label's row, the column's role and order, drift without and with weights."""
+    plain = summarize(*compared_run()).representation
+    weighted = summarize(*weighted_run()).representation
+    assert plain is not None
+    assert weighted is not None
+
+    assert (plain.source, plain.difference_at_most) == ("the register of 2025", 0.1)
+    assert [(c.column, c.role, c.ordered, len(c.labels)) for c in plain.columns] == [
+        ("age", "rake", True, 3),
+        ("sex", "rake", False, 2),
+        ("ill", "hold-out", False, 3),
+    ]
+    age = plain.columns[0]
+    assert (age.drift, age.drift_weighted, plain.effective_sample_share) == (0.1, None, None)
+    assert (age.labels[2].label, age.labels[2].share, age.labels[2].ratio) == ("65+", 0.1, 0.5)
+    assert weighted.columns[0].drift_weighted == 0
+    assert weighted.columns[0].labels[2].weighted == 0.2
+    assert weighted.effective_sample_share == 0.92
+    assert summarize(*passed_run()).representation is None
+
+
+def test_inclusion_is_told_with_its_basis() -> None:
+    """What was read of whom on which basis, and a rate only where both counts are shown."""
+    inclusion = summarize(*compared_run()).inclusion
+    assert inclusion is not None
+
+    assert (inclusion.article_6, inclusion.assessment) == ("eu-gdpr:A6-1-f", "assessment 7")
+    assert (inclusion.read, inclusion.left_alone) == (("age",), ("withdrawn", "objected"))
+    assert inclusion.absent is not None
+    assert inclusion.absent.text == "412"
+    rates = {rate.label: rate.rate for rate in inclusion.columns[0].rates}
+    assert rates == {"18-39": 0.799, "40-64": 0.831, "65+": 0.321, "missing": None}
+    assert summarize(*passed_run()).inclusion is None
+
+
+def test_what_people_kept_back_is_told_by_category_the_largest_first() -> None:
+    """A hidden count stays hidden, and is no reason to be left out."""
+    summary = summarize(*compared_run())
+
+    assert [(f.label, f.text) for f in summary.blanked] == [
+        ("dpv-pd:Health", "78"),
+        ("dpv-pd:Gender", "fewer than 10"),
+    ]
+    assert not any("dpv-pd" in figure.label for figure in summary.excluded)
+
+
+def test_example_whose_consent_depends_on_the_outcome_is_not_all_made_up() -> None:
+    """The people of both surveys are the same, real ones."""
+    for name in ("nhanes", "nhanes-outcome"):
+        source: JSON = {"kind": "example", "name": name}
+        found = summarize(make_record("passed", source=source), make_policy(), []).made_up
+        assert "answers are real" in str(found)

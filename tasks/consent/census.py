@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.consent_terms import Terms
 from expectations.disclosure import Disclosure, Published
-from ledgers.consent_events import count_events
+from tasks.consent.snapshot import count_tokens, write_moment
+from tasks.ingestion import TOKEN
 
 EVERYTHING: Final = "every purpose"
 """What an event is about that names neither a purpose nor a notice."""
@@ -36,8 +37,7 @@ class Census:
     """What a ledger holds; an event about several purposes is in the row of each.
 
     What too few people said has no row, since a hidden count would tell that somebody did. `first`
-    and `last` are the months (UTC) in which the first and the last event began, None where people
-    are too few.
+    and `last` are months (UTC), see `find_months`; None where people are too few.
     """
 
     people: Published
@@ -60,7 +60,9 @@ def take_census(events: pa.Table, terms: Mapping[int, Terms], disclosure: Disclo
     )
     shown = tuple(row for row in rows if row.people.about is not None)
     people, number_of_events = publish(events, disclosure)
-    first, last = (None, None) if people.about is None else find_months(events)
+    first, last = (None, None)
+    if people.about is not None:
+        first, last = find_months(events, disclosure.threshold)
     return Census(people, number_of_events, shown, first, last)
 
 
@@ -73,15 +75,18 @@ def name_purposes(terms: Terms) -> tuple[str, ...]:
 
 def publish(events: pa.Table, disclosure: Disclosure) -> tuple[Published, Published]:
     """Publish how many people some events are about, and how many events there are."""
-    counted = count_events(None, events)
-    return disclosure.publish(counted.people), disclosure.publish(counted.events)
+    people = events.select(list(TOKEN)).group_by(list(TOKEN)).aggregate([])
+    return disclosure.publish(count_tokens(people)), disclosure.publish(count_tokens(events))
 
 
-def find_months(events: pa.Table) -> tuple[str, str]:
-    """Give the months in which the first and the last event began; a day might tell a person."""
-    ends = pc.min_max(events.column("valid_from")).as_py()
-    first, last = (
-        datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ends[end])
-        for end in ("min", "max")
+def find_months(events: pa.Table, few: int) -> tuple[str, str]:
+    """Give from which to which month people spoke, the first and the last `few` left aside.
+
+    The very first and last would each be a moment of one person.
+    """
+    spoken = pa.TableGroupBy(events, list(TOKEN)).aggregate(
+        [("valid_from", "min"), ("valid_from", "max")]
     )
-    return f"{first:%Y-%m}", f"{last:%Y-%m}"
+    first = np.sort(spoken.column("valid_from_min").to_numpy())[few - 1]
+    last = np.sort(spoken.column("valid_from_max").to_numpy())[-few]
+    return write_moment(int(first))[:7], write_moment(int(last))[:7]

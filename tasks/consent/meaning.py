@@ -177,9 +177,12 @@ def answer(policy: Policy, terms: Terms, category: Category) -> Standing | None:
         covered = covers_purpose(terms, policy.purpose) and covers_category(terms, category)
         return judge_gift(policy, terms, category) if covered else None
     within = isinstance(policy.basis, ConsentLedger)
-    if reaches_purpose(terms, policy.purpose) and (not within or reaches(terms, category)):
-        return ENDS.get(terms.status)
-    return None
+    said = ENDS.get(terms.status)
+    if not within and said not in BARS:
+        # Or a note that a consent expired would undo a withdrawal.
+        return None
+    reached = reaches_purpose(terms, policy.purpose) and (not within or reaches(terms, category))
+    return said if reached else None
 
 
 def judge_gift(policy: Policy, terms: Terms, category: Category) -> Standing | None:

@@ -60,4 +60,7 @@ def group_reads(by_class: Sequence[Reads]) -> dict[tuple[int, ...], dict[int, tu
     for (one, code), classes in sorted(heard.items()):
         reads_alike = groups.setdefault(tuple(classes), {})
         reads_alike[code] = (*reads_alike.get(code, ()), one)
-    return groups
+    if len(groups) <= len(by_class):
+        return groups
+    # Where events name many sets of categories, one question for each class is fewer.
+    return {(n,): dict(reads) for n, reads in enumerate(by_class) if reads}
