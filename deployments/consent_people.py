@@ -104,7 +104,7 @@ def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
     said = SAME if same else DIFFERENT
     body = snapshot_json(rules, found) | {"run": run_id, "same_digest": same}
     lines = [*describe_snapshot(rules, found), "", *wrap(f"Run {run_id}: {said}")]
-    refused = None if same else Refusal("consent snapshot", f"run {run_id} decided on another")
+    refused = None if same else Refusal("consent snapshot", f"run {run_id} noted another digest")
     return Answer(body, lines, [CHANGED] if changed else [], refused)
 
 

@@ -47,16 +47,15 @@ NOBODY: Final = (
 )
 LEFT_OUT: Final = (
     "From now on no run reads this person for that: the next one leaves the person out, and one "
-    "that is under way registers no model with them."
+    "that is under way hands nothing over that was made with them."
 )
 IN_PART: Final = (
     "From now on no run reads that of this person: the next one leaves it out, or the person where "
-    "its policy needs all, and one that is under way registers no model with it."
+    "its policy needs all, and one that is under way hands nothing over that was made with it."
 )
 STAYS: Final = (
     "What left before stays where it is: registered models, and tables with their recipients."
 )
-
 KEPT: Final = """\
 What stays is the events' places in the signed chain: commitments that nobody can open without the \
 salts, and notes of the erasure. They show that no event of anybody else is missing, so that other \
@@ -153,6 +152,8 @@ def erase(ledger: ConsentLedger, person: str, confirm: Callable[[str], bool]) ->
     token = tokenize_person(person, ledger.keys.derive("person"))
     number = len(ledger.history(token))
     if not number:
+        # An erasure that met another reader may have left bytes behind, and is repeated.
+        ledger.erase(token)
         said = "The ledger holds nothing of this person: is the identifier spelt as in the source?"
         return Answer({"erased": 0}, wrap(said))
     events = "event" if number == 1 else f"{number:,} events"

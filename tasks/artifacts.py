@@ -89,7 +89,8 @@ def story_lines(summary: Summary) -> Iterator[str]:
 def left_out_lines(excluded: Sequence[Figure]) -> Iterator[str]:
     """Tell why people were left out; hidden numbers in one line."""
     told, hidden = split_hidden(excluded)
-    yield "\n| Left out because | People |\n|---|---:|"
+    if told:
+        yield "\n| Left out because | People |\n|---|---:|"
     yield from (f"| {figure.label} | {figure.text} |" for figure in told)
     if hidden:
         yield f"\nAnd {say_hidden(hidden)}."

@@ -244,7 +244,7 @@ def test_a_mistake_is_answered_as_json_where_that_was_asked_for() -> None:
     error = json.loads(said.err)
     assert (said.status, said.out) == (2, "")
     assert (error["error"], error["exit_status"]) == ("PolicyError", 2)
-    assert "one of diabetes, notes, registry" in error["message"]
+    assert "one of diabetes, notes, prevalence, registry" in error["message"]
 
 
 def test_every_problem_of_a_policy_is_told_at_once(folder: Folder) -> None:

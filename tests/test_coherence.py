@@ -25,7 +25,7 @@ PROMISE = ("recipient: Clinic", f"recipient: Clinic{DP}")
 NO_CONSENT = ("article_6: eu-gdpr:A6-1-a", "article_6: eu-gdpr:A6-1-e")
 ASSESSED = (
     "article_9: eu-gdpr:A9-2-a",
-    "article_9: eu-gdpr:A9-2-j\n  assessment: DPIA 4\n  safeguards: 4",
+    "article_9: eu-gdpr:A9-2-j\n  assessment: DPIA 4\n  safeguards: DPIA 4, part 2",
 )
 OTHER_BASIS = (
     BASIS,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from deployments.consent_event import make_batch, tokenize_person
 from expectations.consent_terms import NoticeTerms, Terms
 from expectations.policy_file import parse_policy
 from expectations.vocabulary import Category, ConsentStatus, Purpose
+from ledgers import database
 from ledgers.consent import ConsentLedger, Recorded
 from ledgers.home import Home
 from tasks.consent.decision import Moment
@@ -283,7 +286,7 @@ def test_a_withdrawal_ends_what_was_given_and_nobody_elses(office: Office) -> No
     told = " ".join(said.out.split())
     assert "It ends what was given: 2024-01-01 12:00 UTC consented, explicitly" in told
     assert "the next one leaves the person out" in told
-    assert "one that is under way registers no model with them" in told
+    assert "one that is under way hands nothing over that was made with them" in told
     assert "tables with their recipients" in told
     assert (office.reason("p01"), office.reason("p02")) == ("withdrawn", "permitted")
     assert office.ask("withdraw", "p01", "--policy", office.policy)["ended"] == []
@@ -422,6 +425,24 @@ def test_an_erasure_is_asked_about_and_says_what_stays(
     assert (office.statuses("p01"), office.reason("p01")) == ([], "never asked")
     assert office.ask("verify")["events"] == 58
     assert office.ask("erase", "p01", "--yes") == {"erased": 0}
+
+
+def test_an_erasure_that_met_another_reader_is_made_good_by_the_next(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody reads the database its log keeps the bytes; that is status 3, and told."""
+    monkeypatch.setattr(database, "PRAGMAS", ("busy_timeout=100", *database.PRAGMAS[1:]))
+    given = ("--policy", office.policy, *GIVE, "--evidence", "Zyxwort-4711")
+    assert office.tell("record", "p58", *given).status == 0
+    files = [office.place.home.ledger, office.place.home.ledger.with_name("ledger.sqlite-wal")]
+    with closing(sqlite3.connect(files[0])) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM consent_events").fetchone()
+        said = office.tell("erase", "p58", "--yes")
+        assert said.status == 3
+        assert "erase again" in said.err
+    assert office.tell("erase", "p58", "--yes").status == 0
+    assert not any(b"Zyxwort-4711" in file.read_bytes() for file in files if file.is_file())
 
 
 def remember(office: Office) -> None:

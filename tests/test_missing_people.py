@@ -173,6 +173,12 @@ def test_weights_that_fail_in_what_they_were_not_told_of_are_said_to(verdict: st
     assert "They mended" not in said
 
 
+def test_weights_that_close_a_gap_wholly_are_told_by_what_they_were_not_told_of() -> None:
+    """A difference of nothing is a difference that is known."""
+    said = say_weights(tell(weighted_run()))
+    assert "with them, of what they were not told, ill “no” (+0.00); effective sample" in said
+
+
 def test_weights_that_fail_by_less_than_is_told_are_said_to_in_the_checks_words() -> None:
     """Where no told difference is large enough, the check's own finding stands there."""
     said = list(say_weighting(tell(weighted_run(0.2, "warned"))))
@@ -357,6 +363,16 @@ def test_mlflow_shows_warnings_the_consent_history_and_what_was_asked() -> None:
     assert asked["weighting.largest"] == 5
     assert asked["weighting.smallest_effective_share"] == 0.3
     assert "weighting.largest" not in dict(promises(comparing_policy()))
+
+
+def test_a_run_in_which_every_reason_is_hidden_is_told(home: Home) -> None:
+    """On the screen and on Prefect's page the one line stands alone."""
+    notes = [note_count("roster", 60), note_count("excluded.refused", None)]
+    summary = summarize(make_record("passed"), comparing_policy(), make_entries(*notes, PASSED))
+    assert "fewer than 10: refused" in "\n".join(screen_lines(summary, home))
+    story = "\n".join(story_lines(summary))
+    assert "And fewer than 10: refused." in story
+    assert "Left out because" not in story
 
 
 def test_a_run_that_stopped_between_its_notes_is_still_told() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from example_people import permitted
 from refusals import MARKERS, ROWS, WITHDRAWN, Refused, render
-from runs import changed_policy, passed, shared_place
+from runs import changed_policy, make_place, shared_place
 
 from expectations.policy_file import read_policy
 from tasks.consent.permission import digest_people
@@ -47,7 +47,10 @@ def test_a_withdrawal_takes_exactly_that_person_out_of_the_next_run(tmp_path: Pa
     Published counts would not tell: they move by a keyed offset.
     """
     (row,) = PASSED
-    before, place = passed("diabetes"), shared_place()
+    # In a home of its own, whose ledger keeps the withdrawal.
+    place = make_place(tmp_path / "home")
+    assert place.tell("run", "diabetes").status == 0
+    before = place.last
     said = place.tell(row.command, write(tmp_path, row))
     after = place.last
     assert said.status == 0, said.err
@@ -62,7 +65,7 @@ def test_a_withdrawal_takes_exactly_that_person_out_of_the_next_run(tmp_path: Pa
     keys = dict(zip(roster[PERSON].to_pylist(), roster[RECORD].to_pylist(), strict=True))
     rest = [keys[person] for person in permitted("diabetes") - {WITHDRAWN}]
     expected = digest_people(np.array(rest, dtype=np.uint64), place.keys.derive("digest"))
-    assert after.named("snapshot") == {"consent": expected} != before.named("snapshot")
+    assert after.named("snapshot")["consent"] == expected != before.named("snapshot")["consent"]
 
 
 def test_the_readme_shows_this_table() -> None:

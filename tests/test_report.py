@@ -22,6 +22,7 @@ from recorded_runs import (
     make_record,
     make_row,
     note_check,
+    note_count,
     passed_run,
     refused_run,
     weighted_run,
@@ -234,6 +235,15 @@ def test_reasons_with_hidden_counts_stand_in_one_line() -> None:
     bars = [str(svg["aria-label"]) for svg in page.all("svg") if svg.get("class") == "bar "]
     assert not any("fewer than 10" in label for label in bars)
     assert "never asked: 500 people" in bars
+
+
+def test_run_in_which_every_reason_is_hidden_has_its_report() -> None:
+    """With no bar to draw, the line stands alone."""
+    notes = [note_count("excluded.refused", None), note_count("excluded.expired", None)]
+    text = read((make_record("passed"), make_policy(), make_entries(*notes, PASSED))).text
+
+    assert "Fewer than 10 each, perhaps nobody:" in text
+    assert "Why people were left out" in text
 
 
 def test_report_says_which_consent_was_decided_on_and_how_to_decide_again() -> None:
