@@ -18,7 +18,7 @@ from expectations.legal_basis import (
     OptOutList,
     OtherBasis,
 )
-from expectations.locations import CsvFile, Location
+from expectations.locations import CsvFile, JsonLines, Location
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate, read_policy
 from tasks.consent.event_fields import missing_fields
@@ -39,7 +39,13 @@ def with_source(file: PolicyFile, source: str | None) -> PolicyFile:
     """Point a policy at other people."""
     if source is None:
         return file
-    people = file.policy.source.model_copy(update={"location": location_given(source)})
+    location = location_given(source)
+    if isinstance(location, JsonLines):
+        raise UsageError(
+            "--source: JSON lines are read whole, and so every column of everybody; give a .csv or "
+            ".parquet file, or a database's table"
+        )
+    people = file.policy.source.model_copy(update={"location": location})
     return replace(file, policy=file.policy.model_copy(update={"source": people}))
 
 

@@ -77,7 +77,7 @@ def reference_lines() -> Iterator[str]:
     yield "### What does not fit together\n"
     yield "Refused by `tutela check`, before anything is read, is a policy of which one of these"
     yield "does not hold:\n"
-    yield from (f"- {inspect.getdoc(rule)}" for rule in RULES)
+    yield from (f"- {(inspect.getdoc(rule) or '').partition(chr(10) * 2)[0]}" for rule in RULES)
 
 
 def in_order(schema: Schema, forms: Mapping[str, Schema]) -> list[str]:

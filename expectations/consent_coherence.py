@@ -21,6 +21,7 @@ from expectations.event_words import (
     translate,
 )
 from expectations.legal_basis import ConsentLedger, EventField, EventSource, Notice
+from expectations.locations import JsonLines
 from expectations.policy import Policy
 from expectations.vocabulary import BROADER, Article6, Article9, Purpose
 
@@ -213,7 +214,18 @@ def _content(notice: Notice) -> tuple[object, ...]:
     return notice.terms.purposes, notice.terms.categories, notice.covers_narrower
 
 
+def people_are_read_by_columns(policy: Policy) -> Iterator[Problem]:
+    """People are read from a source that gives single columns, which JSON lines do not."""
+    if isinstance(policy.source.location, JsonLines):
+        yield Problem(
+            "source.location.kind",
+            "JSON lines are read whole, and so every column of everybody",
+            "use csv, parquet or sql for people, and json-lines for consent events",
+        )
+
+
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    people_are_read_by_columns,
     safeguards_are_laid_down,
     consent_can_be_given,
     notices_are_declared_once,

@@ -120,6 +120,7 @@ class ConsentLedger:
             .where(is_person(token))
             .order_by(EVENTS.c.valid_from, EVENTS.c.recorded_at, EVENTS.c.seq)
         )
+        codes = Codes.derive(self.keys)
         with snapshot(self.engine) as connection:
             rows = connection.execute(query).all()
         return [
@@ -130,7 +131,7 @@ class ConsentLedger:
                 row.recorded_at,
                 row.valid_until,
                 row.guardian_high is not None,
-                row.evidence,
+                codes.open_evidence(row.evidence),
             )
             for row in rows
         ]

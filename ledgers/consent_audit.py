@@ -122,7 +122,7 @@ def _check_events(
     """Compare every event and every erasure with its commitment."""
     there = np.zeros(chain.last + 1, np.bool_)
     there[0] = True
-    for records in _read_records(connection, chain.last):
+    for records in _read_records(connection, codes, chain.last):
         seq = records["seq"].astype(np.int64)
         placed = (seq >= 1) & (seq <= chain.last)
         if not placed.all():
@@ -184,13 +184,13 @@ def check_import(codes: Codes, row: sa.Row[tuple[object, ...]]) -> None:
         )
 
 
-def _read_records(connection: sa.Connection, last: int) -> Iterator[NDArray[np.void]]:
+def _read_records(connection: sa.Connection, codes: Codes, last: int) -> Iterator[NDArray[np.void]]:
     """Rebuild the records of which the commitments were taken."""
     rows = connection.execute(sa.select(TERMS).order_by(TERMS.c.id)).all()
     numbers = np.array([row.id for row in rows], np.int64)
     # One digest more than there are terms, for a number that has none.
     terms = np.concatenate([digest_texts([row.text for row in rows]), np.zeros(1, DIGEST)])
-    evidence = _read_evidence(connection, last)
+    evidence = _read_evidence(connection, codes, last)
     for packed in read_packed(connection, "consent_events", NUMBERS, salt=True, rows=last):
         records = np.zeros(len(packed), RECORD)
         for name in packed.dtype.names or ():
@@ -204,7 +204,7 @@ def _read_records(connection: sa.Connection, last: int) -> Iterator[NDArray[np.v
         yield records
 
 
-def _read_evidence(connection: sa.Connection, last: int) -> NDArray[np.void]:
+def _read_evidence(connection: sa.Connection, codes: Codes, last: int) -> NDArray[np.void]:
     """Give the digest of each event's reference, at the place of its number."""
     evidence = np.zeros(last + 1, DIGEST)
     query = sa.select(EVENTS.c.seq, EVENTS.c.evidence).where(EVENTS.c.evidence.is_not(None))
@@ -212,7 +212,8 @@ def _read_evidence(connection: sa.Connection, last: int) -> NDArray[np.void]:
     for rows in found.partitions(10_000):
         seq = np.array([row.seq for row in rows], np.int64)
         placed = (seq >= 1) & (seq <= last)
-        evidence[seq[placed]] = digest_texts([row.evidence for row in rows])[placed]
+        texts = [codes.open_evidence(row.evidence) or "" for row in rows]
+        evidence[seq[placed]] = digest_texts(texts)[placed]
     return evidence
 
 

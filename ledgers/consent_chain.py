@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ledgers.keys import Keys
+from ledgers.keys import Keys, decrypt, encrypt
 from ledgers.packed_rows import SALT_BYTES
 
 DIGEST_BYTES: Final = 32
@@ -67,11 +67,12 @@ class Codes:
     commitment: bytes = field(repr=False)
     chain: bytes = field(repr=False)
     note: bytes = field(repr=False)
+    evidence: bytes = field(repr=False)
 
     @classmethod
     def derive(cls, keys: Keys) -> Self:
         """Derive the keys from the home's root."""
-        names = ("identity", "commitment", "chain", "note")
+        names = ("identity", "commitment", "chain", "note", "evidence")
         return cls(*(keys.derive(f"consent-{name}") for name in names))
 
     def identify(self, records: NDArray[np.void]) -> NDArray[np.int64]:
@@ -97,6 +98,23 @@ class Codes:
     def start(self) -> Tip:
         """Give the tip of a chain without events."""
         return Tip(0, self.link(b"", 0, 0, 0, "", b""), 0)
+
+    def seal_evidence(self, references: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Encrypt each reference to evidence, since its words may name a person."""
+        if references.null_count == len(references):
+            return references.cast(pa.binary())
+        sealed = [
+            None if text is None else encrypt(self.evidence, text.encode(), "evidence")
+            for text in references.to_pylist()
+        ]
+        return pa.chunked_array([pa.array(sealed, pa.binary())])
+
+    def open_evidence(self, sealed: bytes | str | None) -> str | None:
+        """Read a reference; what was changed reads as empty, and so differs from its digest."""
+        if sealed is None:
+            return None
+        known = decrypt(self.evidence, sealed, "evidence") if isinstance(sealed, bytes) else None
+        return (known or b"").decode()
 
     def attest(self, kind: str, *parts: int | str | bytes) -> bytes:
         """Give the code of a note beside the chain: an erasure, an import."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -20,10 +19,10 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from ledgers.consent_chain import (
-    BLOCK,
     DIGEST_BYTES,
     NO_END,
     NO_GUARDIAN,
+    RECORD,
     Tip,
 )
 
@@ -57,7 +56,7 @@ EVENTS = sa.Table(
     sa.Column("valid_until", sa.BigInteger),
     sa.Column("guardian_high", sa.BigInteger),
     sa.Column("guardian_low", sa.BigInteger),
-    sa.Column("evidence", sa.Text),
+    sa.Column("evidence", sa.LargeBinary),
     sa.Column("salt", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -79,6 +78,8 @@ IMPORTS = sa.Table(
     sa.Column("code", sa.LargeBinary, nullable=False),
 )
 
+PIECE: Final = 8_192
+"""How many rows are turned into Python objects at once."""
 KEY: Final = ("token_high", "token_low", "identity")
 NUMBERS: Final[Mapping[str, str]] = {
     "seq": "seq",
@@ -113,7 +114,10 @@ class Rows:
             evidence = evidence.slice(0, len(places))
         else:
             evidence = evidence.take(pa.array(places))
-        return Rows(self.records[places], self.terms[places], evidence)
+        # As words, since numpy copies a record's fields one by one.
+        words = self.records.view(np.int64).reshape(len(self.records), -1)
+        records = words.take(places, axis=0).view(RECORD).reshape(-1)
+        return Rows(records, self.terms[places], evidence)
 
 
 def lock(connection: sa.Connection) -> None:
@@ -168,14 +172,16 @@ def number_terms(connection: sa.Connection, texts: Sequence[str]) -> NDArray[np.
 def find_repeated(connection: sa.Connection, records: NDArray[np.void]) -> NDArray[np.bool_]:
     """Say of each event, in order of its token, whether it stands in the ledger already."""
     repeated = np.zeros(len(records), np.bool_)
-    columns = [records[name].tolist() for name in KEY]
+    # An identity is taken of the whole token, so half of it finds the rows.
+    names = ("token_high", "identity")
+    columns = [records[name].tolist() for name in names]
     connection.exec_driver_sql(
         "CREATE TEMPORARY TABLE consent_stated "
-        "(place BIGINT, token_high BIGINT, token_low BIGINT, identity BIGINT)"
+        "(place INTEGER PRIMARY KEY, token_high BIGINT, identity BIGINT)"
     )
     stated = zip(range(len(records)), *columns, strict=True)
-    _insert_many(connection, "consent_stated", ("place", *KEY), stated)
-    same = " AND ".join(f"e.{name} = s.{name}" for name in KEY)
+    _insert_many(connection, "consent_stated", ("place", *names), stated)
+    same = " AND ".join(f"e.{name} = s.{name}" for name in names)
     found = connection.exec_driver_sql(
         "SELECT s.place FROM consent_stated s "  # noqa: S608 - constants
         f"WHERE EXISTS (SELECT 1 FROM consent_events e WHERE {same})"
@@ -187,8 +193,8 @@ def find_repeated(connection: sa.Connection, records: NDArray[np.void]) -> NDArr
 
 def insert_events(connection: sa.Connection, rows: Rows) -> None:
     """Insert events that are not there yet, which is fastest in the order of their tokens."""
-    for start in range(0, len(rows.records), BLOCK):
-        piece = slice(start, start + BLOCK)
+    for start in range(0, len(rows.records), PIECE):
+        piece = slice(start, start + PIECE)
         records, absent = rows.records[piece], rows.records["absent"][piece]
         _insert_many(
             connection,
@@ -201,7 +207,7 @@ def insert_events(connection: sa.Connection, rows: Rows) -> None:
                 _or_none(records["valid_until"], absent & NO_END),
                 _or_none(records["guardian_high"], absent & NO_GUARDIAN),
                 _or_none(records["guardian_low"], absent & NO_GUARDIAN),
-                rows.evidence.slice(start, BLOCK).to_pylist(),
+                rows.evidence.slice(start, PIECE).to_pylist(),
                 records["salt"].tolist(),
                 strict=True,
             ),
@@ -215,19 +221,16 @@ def _insert_many(
     rows: Iterable[tuple[object, ...]],
 ) -> None:
     """Insert plain tuples; a mapping per row would cost more than the insertion itself."""
-    names = ", ".join(columns)
-    if connection.dialect.name == "postgresql":
-        with (
-            closing(connection.connection.cursor()) as cursor,
-            cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy,
-        ):
-            for row in rows:
-                copy.write_row(row)
-        return
-    statement = f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-    remaining = iter(rows)
-    while piece := list(islice(remaining, BLOCK)):
-        connection.exec_driver_sql(statement, piece)
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    with closing(connection.connection.cursor()) as cursor:
+        if connection.dialect.name == "sqlite":
+            # One row after the other, so that they stay in the processor's cache.
+            statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - constants
+            cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable will do
+        else:
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
 
 
 def _or_none(values: NDArray[np.int64], absent: NDArray[np.int64]) -> list[int | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -128,7 +129,7 @@ def _chain(  # noqa: PLR0913, PLR0917 - as above
         values = {"first_seq": first, "last_seq": last, "recorded_at": now, "source": source}
         connection.execute(sa.insert(BLOCKS), {**values, "link": link, "commitments": block})
         tip = Tip(last, link, now)
-    insert_events(connection, rows)
+    insert_events(connection, replace(rows, evidence=codes.seal_evidence(rows.evidence)))
     return tip
 
 

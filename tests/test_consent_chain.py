@@ -122,7 +122,7 @@ def test_a_ledger_that_nobody_touched_is_verified(ledger: ConsentLedger) -> None
         "guardian_low = guardian_low + 1",
         "evidence = NULL",
         "evidence = ''",
-        "evidence = evidence || ' '",
+        "evidence = CAST(evidence || ' ' AS BLOB)",
         "terms = 3 - terms",
         "terms = 77",
         "terms = -1",
@@ -280,7 +280,7 @@ def test_a_block_of_another_history_does_not_fit(ledger: ConsentLedger, template
 def rewrite(ledger: ConsentLedger, codes: Codes) -> None:
     """Leave one event out and write the rest anew, consistently, with codes of one's own."""
     with ledger.engine.begin() as connection:
-        (records,) = consent_audit._read_records(connection, 30)
+        (records,) = consent_audit._read_records(connection, Codes.derive(ledger.keys), 30)
         rows = connection.execute(consent_tables.EVENTS.select()).mappings().all()
     records = np.sort(records[records["seq"] != 2], order="seq")
     numbers = {seq: place for place, seq in enumerate(records["seq"].tolist(), start=1)}
@@ -298,7 +298,7 @@ def rewrite(ledger: ConsentLedger, codes: Codes) -> None:
 
 def test_a_ledger_rewritten_whole_is_refused(ledger: ConsentLedger) -> None:
     """However consistent: without the home's key no commitment fits, from the first on."""
-    rewrite(ledger, Codes(b"identity", b"commitment", b"chain", b"note"))
+    rewrite(ledger, Codes(b"identity", b"commitment", b"chain", b"note", b"evidence"))
     with pytest.raises(Refusal, match="event 1: it is not as it was recorded"):
         ledger.verify()
     with pytest.raises(Refusal, match="event 29: events 29 to 30"):
@@ -488,7 +488,7 @@ def test_a_commitment_says_nothing_without_its_salt(ledger: ConsentLedger) -> No
     """Two ledgers of the same events under the same key have no commitment in common."""
     codes = Codes.derive(ledger.keys)
     with ledger.engine.begin() as connection:
-        (records,) = consent_audit._read_records(connection, 30)
+        (records,) = consent_audit._read_records(connection, Codes.derive(ledger.keys), 30)
     assert len(set(records["salt"].tolist())) == len(records) == 29
     stored = b"".join(block for (block,) in query(ledger, "SELECT commitments FROM consent_blocks"))
     assert codes.commit(records[:1]).tobytes() in stored

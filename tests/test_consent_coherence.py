@@ -10,6 +10,7 @@ from conftest import small_policy
 from expectations.consent_coherence import RULES, enumerates
 from expectations.consent_terms import NoticeTerms
 from expectations.errors import Problem
+from expectations.locations import JsonLines
 from expectations.plain_yaml import read_yaml
 from expectations.policy import Policy
 from expectations.vocabulary import Category, Purpose
@@ -85,6 +86,13 @@ def mapped(text: str) -> str:
 def test_what_fits_together_passes(good: Policy) -> None:
     """What the refusals below are changes of is good itself."""
     assert problems(good) == []
+
+
+def _of_json_lines() -> Policy:
+    """Give a policy whose people are in JSON lines."""
+    good = policy(NOTICE)
+    people = JsonLines(kind="json-lines", path="people.jsonl")
+    return good.model_copy(update={"source": good.source.model_copy(update={"location": people})})
 
 
 CASES = [
@@ -257,6 +265,11 @@ CASES = [
         policy(NOTICE, legal="article_9: eu-gdpr:A9-2-i\n  safeguards: S 1"),
         "legal_basis.assessment: eu-gdpr:A9-2-i needs an assessment on file; add `assessment:`",
         id="no-assessment",
+    ),
+    pytest.param(
+        _of_json_lines(),
+        "source.location.kind: JSON lines are read whole, and so every column of everybody; use",
+        id="people-in-json-lines",
     ),
 ]
 

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import BASIS, Folder, counts, opened, small_policy
+from consent_events import edit
 from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.disclosure import Count
+from expectations.errors import Refusal
 from expectations.policy_file import PolicyFile, parse_policy
 from expectations.vocabulary import Category
 from ledgers.consent import ConsentLedger
@@ -274,6 +276,18 @@ def test_the_reasons_of_a_run_add_up_to_the_roster(home: Home, folder: Folder) -
     }  # fmt: skip
     assert found["people.roster"] == found["people.permitted"] + sum(left_out.values()) == 60
     assert set(noted) == {"consent", "history"}
+
+
+def test_a_run_stands_on_a_whole_ledger_or_not_at_all(
+    home: Home, folder: Folder, ledger: ConsentLedger
+) -> None:
+    """A withdrawal that was turned into something later by hand refuses it, by its number."""
+    assert home.root.is_dir()
+    folder.say("p03", "withdrawn", "2024-02-01T00:00:00Z")
+    import_events(_written(folder), ledger, ledger.keys, datetime.now(UTC))
+    edit(ledger, "UPDATE consent_events SET valid_from = valid_from + 1 WHERE seq = 7")
+    with opened(folder.write()), pytest.raises(Refusal, match=r"^consent ledger: event 7: "):
+        filter_consent(read_roster())
 
 
 @given(st.lists(st.sampled_from(list(Standing)), max_size=30))

@@ -51,8 +51,9 @@ class History:
 class Snapshot:
     """A decision over the whole ledger, with its published counts.
 
-    `standings` has a count for each reason that occurs and `permitted`; `categories` one for each
-    category of the policy, of those who are permitted.
+    `standings` has `permitted` and each reason that enough people have, so that one of few people
+    cannot be told from one of none; `categories` one count for each category of the policy, of
+    those who are permitted.
     """
 
     history: History
@@ -75,10 +76,9 @@ def take_snapshot(  # noqa: PLR0913, PLR0917 - two moments, and where to find wh
         found = find_standings(policy, ledger, moment, wrap, upto=head.seq)
     standing = found.column(STANDING).to_numpy()
     permitted = found.filter(pa.array(np.isin(standing, GIFTS)))
-    labels = {one.label for one in Standing if (standing == one).any()} | {PERMITTED}
     by_label = {
         label: np.isin(standing, [one for one in Standing if one.label == label])
-        for label in sorted(labels)
+        for label in sorted({one.label for one in Standing})
     }
     covered = permitted.column(CATEGORIES).to_numpy()
     by_category = {
@@ -87,7 +87,11 @@ def take_snapshot(  # noqa: PLR0913, PLR0917 - two moments, and where to find wh
     return Snapshot(
         describe_history(moment, head, found, keys.derive("digest")),
         disclosure.publish(count_tokens(found)),
-        publish_groups(found, by_label, disclosure),
+        {
+            label: published
+            for label, published in publish_groups(found, by_label, disclosure).items()
+            if published.about is not None or label == PERMITTED
+        },
         publish_groups(permitted, by_category, disclosure),
     )
 

@@ -56,7 +56,7 @@ def _create_events() -> None:
         sa.Column("valid_until", sa.BigInteger),
         sa.Column("guardian_high", sa.BigInteger),
         sa.Column("guardian_low", sa.BigInteger),
-        sa.Column("evidence", sa.Text),
+        sa.Column("evidence", sa.LargeBinary),
         sa.Column("salt", sa.LargeBinary, nullable=False),
         sqlite_with_rowid=False,
     )
