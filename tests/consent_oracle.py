@@ -191,7 +191,8 @@ def _answer(
             else:
                 answers.append(event)
         elif event.status in ENDS and _reaches(event.terms, question, category):
-            answers.append(event)
+            if question.by_consent or str(event.status) in NO_FALLING_BACK:  # rule 13
+                answers.append(event)
         elif event.status in UNANSWERED and _reaches(event.terms, question, category):
             idle.append((event.moment, REASONS.index(NO_ANSWER)))
     for renewal in renewals:
