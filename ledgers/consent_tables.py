@@ -224,8 +224,8 @@ def _insert_many(
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     with closing(connection.connection.cursor()) as cursor:
         if connection.dialect.name == "sqlite":
-            # One row after the other, so that they stay in the processor's cache; and FAIL, since
-            # the transaction is undone anyway, saves a copy of every page.
+            # One row after the other, so that they stay in the processor's cache; FAIL, since the
+            # transaction is undone anyway, and SQLite then need not copy every page before.
             statement = f"INSERT OR FAIL INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
             cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable will do
         else:

@@ -317,7 +317,9 @@ CASES: Final[dict[str, Case]] = {
     "malformed time": Case(spoil("at", consent=True), "SourceError", "no time with a zone"),
     "malformed status": Case(spoil("status", consent=True), "SourceError", "an unknown word"),
     "headerless people": Case(lose_header(), "PolicyError", "has no column `person`"),
-    "headerless consents": Case(lose_header(consent=True), "SourceError", "are missing"),
+    "headerless consents": Case(
+        lose_header(consent=True), "PolicyError", "the source has no column `person`"
+    ),
     "interrupted": Case(
         breaks=BROKEN_STEPS["train"], raises=KeyboardInterrupt, error="KeyboardInterrupt"
     ),

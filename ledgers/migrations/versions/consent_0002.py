@@ -104,7 +104,7 @@ def _guard_sqlite(table: str, same: str) -> None:
         f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
     )
     # INSERT OR REPLACE deletes the old row without firing a DELETE trigger. To be able to ABORT,
-    # SQLite would copy every page before each row, which halves the speed of an import.
+    # SQLite would copy every page before each row of an import.
     op.execute(
         f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "  # noqa: S608 - constants
         f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
