@@ -24,9 +24,8 @@ from expectations.event_words import LONGEST, LONGEST_EVIDENCE
 from expectations.legal_basis import ConsentLedger
 from expectations.policy import Policy
 from expectations.vocabulary import Category, ConsentStatus, Indication, Purpose
-from ledgers.consent_events import BATCH, Batch
+from ledgers.consent_events import BATCH, Batch, to_micros
 from tasks.anonymization.tokens import key_people
-from tasks.consent.standing import to_micros
 from tasks.ingestion import canonical
 
 Word = TypeVar("Word", bound=StrEnum)

@@ -23,6 +23,7 @@ from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, UsageError
 from expectations.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy_file import read_policy
+from ledgers.consent_events import to_micros
 from ledgers.consent_heads import Head, Heads
 from ledgers.consent_tables import find_link
 from ledgers.database import snapshot
@@ -31,7 +32,6 @@ from tasks.consent.census import take_census
 from tasks.consent.decision import Moment
 from tasks.consent.events import Setting, import_source
 from tasks.consent.snapshot import History, find_history, take_snapshot
-from tasks.consent.standing import to_micros
 from tasks.delivery import decided_run
 
 if TYPE_CHECKING:

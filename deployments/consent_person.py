@@ -31,11 +31,11 @@ from expectations.errors import UsageError
 from expectations.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy import Policy
 from expectations.vocabulary import Purpose
+from ledgers.consent_events import to_micros
 from tasks.consent.decision import Moment
 from tasks.consent.events import check_notices
 from tasks.consent.history import find_ended, find_stance
 from tasks.consent.meaning import above
-from tasks.consent.standing import to_micros
 
 if TYPE_CHECKING:
     from ledgers.consent import ConsentLedger, Recorded

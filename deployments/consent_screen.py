@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from deployments.screen import wrap
@@ -12,6 +11,7 @@ from expectations.consent_terms import Terms
 from expectations.legal_basis import ConsentLedger
 from expectations.policy import Policy
 from expectations.vocabulary import ConsentStatus, Indication
+from ledgers.consent_events import from_micros
 from tasks.consent.history import Stance, find_answers
 from tasks.consent.meaning import Standing, policy_categories
 from tasks.consent.snapshot import write_moment
@@ -60,7 +60,7 @@ INDENT: Final = " " * 5
 
 def write_time(micros: int) -> str:
     """Write microseconds since 1970 as people read it: to the minute, in UTC."""
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros):%Y-%m-%d %H:%M} UTC"
+    return f"{from_micros(micros):%Y-%m-%d %H:%M} UTC"
 
 
 def describe_history(history: Sequence[Recorded], policy: Policy | None) -> Iterator[str]:

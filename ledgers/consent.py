@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -28,7 +27,7 @@ from expectations.consent_terms import Terms, read_terms
 from expectations.errors import Refusal
 from ledgers.consent_audit import check_import, check_tip, verify_ledger
 from ledgers.consent_chain import Codes, Tip
-from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, Recorded
+from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, Recorded, from_micros
 from ledgers.consent_heads import Head, Heads
 from ledgers.consent_tables import EVENTS, TERMS, find_import, find_tip, is_person, lock
 from ledgers.consent_writing import append_batch, erase_events, note_import
@@ -39,7 +38,6 @@ from ledgers.packed_rows import read_packed
 
 __all__ = ["Appended", "Batch", "ConsentLedger", "Head", "Recorded"]
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER: Final = 2**63 - 1
 SCANNED: Final = {
     **{name: name for name in ("token_high", "token_low", "terms", "valid_from", "recorded_at")},
@@ -199,7 +197,7 @@ def _to_arrow(piece: NDArray[np.void]) -> pa.Table:
 
 
 def _head(tip: Tip) -> Head:
-    at = EPOCH + timedelta(microseconds=tip.recorded_at)
+    at = from_micros(tip.recorded_at)
     return Head(tip.seq, tip.link.hex(), at.isoformat(timespec="microseconds"))
 
 

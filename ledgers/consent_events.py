@@ -6,6 +6,7 @@ Moments are microseconds since 1970 UTC. A person is two numbers, the halves of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow as pa
 from expectations.consent_terms import Terms
 from ledgers.consent_heads import Head
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BATCH: Final = pa.schema(
     [
         pa.field("token_high", pa.int64(), nullable=False),
@@ -69,3 +71,13 @@ class Recorded:
     valid_until: int | None
     has_guardian: bool
     evidence: str | None
+
+
+def to_micros(moment: datetime) -> int:
+    """Give a moment, which must have a zone, in microseconds since 1970 UTC."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    """Give the moment, in UTC, so many microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=micros)

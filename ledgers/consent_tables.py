@@ -226,7 +226,7 @@ def _insert_many(
         if connection.dialect.name == "sqlite":
             # One row after the other, so that they stay in the processor's cache; FAIL, since the
             # transaction is undone anyway, and SQLite then need not copy every page before.
-            statement = f"INSERT OR FAIL INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
+            statement = f"INSERT OR FAIL INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - constants
             cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable will do
         else:
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:

@@ -95,7 +95,7 @@ def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
     people, run = selected.table([RECORD, CATEGORIES]), desk.run
     used = np.empty(people.num_rows, USED)
     used["record"], used["categories"] = (column.to_numpy() for column in people.columns)
-    ledger = ConsentLedger(run.ledger.engine, run.home, run.keys)
+    ledger = run.consent
     refuse_withdrawn(used, run.file, ledger, run.disclosure)
     content = np.sort(used, order="record").tobytes()
     Outbox(desk.run.home, desk.run.keys).put(f"{desk.run.id}-{PEOPLE}", content)

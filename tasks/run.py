@@ -27,6 +27,7 @@ from ledgers.home import Home
 from ledgers.settings import without_login
 
 if TYPE_CHECKING:
+    from ledgers.consent import ConsentLedger
     from ledgers.evidence import JSON, EvidenceLedger
     from ledgers.keys import Keys
     from ledgers.vault import RunVault
@@ -90,6 +91,13 @@ class Run:
     def policy(self) -> Policy:
         """The policy that drives the run."""
         return self.file.policy
+
+    @property
+    def consent(self) -> ConsentLedger:
+        """The home's consent ledger, in the same database as the evidence."""
+        from ledgers.consent import ConsentLedger
+
+        return ConsentLedger(self.ledger.engine, self.home, self.keys)
 
     @contextlib.contextmanager
     def judged(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ import pytest
 from conftest import small_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from read_events import read_batch
 
 from expectations.consent_terms import NoticeTerms, Terms
 from expectations.errors import SourceError
@@ -40,7 +41,7 @@ from ledgers.settings import Settings
 from tasks.anonymization.tokens import key_people
 from tasks.consent import events
 from tasks.consent.event_fields import missing_fields
-from tasks.consent.events import Imported, Setting, import_events, import_source, read_batch
+from tasks.consent.events import Imported, Setting, import_events, import_source
 from tasks.sources import location_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from read_events import read_batch
 from runs import passed
 from typer.main import get_command
 
@@ -25,7 +26,7 @@ from expectations.vocabulary import ConsentStatus, Use
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.settings import Settings
-from tasks.consent.events import Setting, read_batch
+from tasks.consent.events import Setting
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(

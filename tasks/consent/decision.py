@@ -10,7 +10,7 @@ once; the few others have questions of their own, whose answers are then brought
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import narwhals as nw
 
     Frame: TypeAlias = nw.LazyFrame[Any]
-    Wrap: TypeAlias = Callable[[pa.Table], Frame]
 
 NOBODY: Final = pa.schema(
     [*((name, pa.int64()) for name in TOKEN), (STANDING, pa.int8()), (COVERED, pa.int32())]

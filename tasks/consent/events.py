@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from expectations.errors import SourceError
 from expectations.event_words import LONGEST_EVIDENCE, WORDED, tidy
 from expectations.legal_basis import ConsentLedger, EventField, EventSource, Notice
 from expectations.policy_file import PolicyFile
-from ledgers.consent_events import BATCH, Batch
+from ledgers.consent_events import BATCH, Batch, to_micros
 from ledgers.keys import Keys
 from tasks.anonymization.tokens import key_people
 from tasks.consent.bad_rows import BadRows
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from ledgers.consent import ConsentLedger as Ledger
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PEOPLE: Final = (EventField.PERSON, EventField.GUARDIAN)
 TIMES: Final = (EventField.AT, EventField.RECORDED_AT, EventField.EXPIRES_AT)
 
@@ -56,14 +55,6 @@ class Setting:
     notices: tuple[Notice, ...]
     keys: Keys = field(repr=False)
     now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """The events of one source, and the keyed digest of what was read and how."""
-
-    batch: Batch
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +116,10 @@ def check_notices(notices: Sequence[Notice], ledger: Ledger) -> None:
             )
 
 
-def read_batch(source: EventSource, place: str, setting: Setting) -> Read:
-    """Read the events of one source; raises one `SourceError` for all that is wrong in them."""
-    fields = read_fields(source, place, setting.folder)
-    digest = digest_fields(fields, source, setting.notices, setting.keys.derive("digest"))
-    return Read(make_batch(fields, source, place, setting), digest)
-
-
 def make_batch(fields: pa.Table, source: EventSource, place: str, setting: Setting) -> Batch:
     """Give the events that `read_fields` read; one `SourceError` for all that is wrong in them."""
     bad = BadRows(place)
-    now = (setting.now - EPOCH) // timedelta(microseconds=1)
+    now = to_micros(setting.now)
     people = _read_people(fields, bad)
     words = _read_words(fields, source, bad)
     days = _count_days(words.pop(EventField.DURATION_DAYS, None), fields.num_rows)

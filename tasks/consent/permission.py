@@ -15,7 +15,6 @@ from expectations.errors import Refusal
 from expectations.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
 from expectations.policy import Policy
 from expectations.vocabulary import Article9
-from ledgers.consent import ConsentLedger as Ledger
 from ledgers.stages import Permitted, Roster
 from tasks.consent.events import import_events
 from tasks.consent.meaning import BARS, PERMITTED, Standing, is_open_to_objection
@@ -87,7 +86,7 @@ def note_snapshot(desk: Desk, kept: pa.Table, standings: Standings) -> None:
 def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     """Take in new events, decide each person's legal basis as of now, keep who has one."""
     people, run = roster.table(), desk.run
-    ledger = Ledger(run.ledger.engine, run.home, run.keys)
+    ledger = run.consent
     ledger.verify()
     import_events(run.file, ledger, run.keys, run.now)
     standings = decide(run.file, people, ledger, datetime.now(UTC))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +19,13 @@ from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import UsageError
 from expectations.policy import Policy
 from ledgers.consent import ConsentLedger, Head
+from ledgers.consent_events import from_micros, to_micros
 from ledgers.evidence import JSON, Entry
 from ledgers.keys import Keys
 from tasks.consent.decision import Moment
 from tasks.consent.judgement import STANDING
 from tasks.consent.meaning import GIFTS, PERMITTED, Standing, policy_categories
-from tasks.consent.standing import CATEGORIES, find_standings, on_duckdb
+from tasks.consent.standing import READABLE, find_standings, on_duckdb
 from tasks.ingestion import TOKEN
 
 
@@ -80,7 +81,7 @@ def take_snapshot(  # noqa: PLR0913, PLR0917 - two moments, and where to find wh
         label: np.isin(standing, [one for one in Standing if one.label == label])
         for label in sorted({one.label for one in Standing})
     }
-    covered = permitted.column(CATEGORIES).to_numpy()
+    covered = permitted.column(READABLE).to_numpy()
     by_category = {
         str(category): covered >> n & 1 == 1 for n, category in enumerate(policy_categories(policy))
     }
@@ -127,7 +128,7 @@ def digest_standings(everybody: pa.Table, key: bytes) -> str:
     """Give a keyed digest of who is permitted, and for which categories; 64 hex digits."""
     permitted = everybody.filter(pa.array(np.isin(everybody.column(STANDING).to_numpy(), GIFTS)))
     high, low, categories = (
-        permitted.column(name).to_numpy().astype(np.int64) for name in (*TOKEN, CATEGORIES)
+        permitted.column(name).to_numpy().astype(np.int64) for name in (*TOKEN, READABLE)
     )
     rows = np.column_stack([high, low, categories])[np.lexsort((low, high))]
     return hmac.digest(key, b"standings\0" + rows.astype("<i8").tobytes(), "sha256").hex()
@@ -148,11 +149,9 @@ def history_body(history: History) -> dict[str, JSON]:
 
 def write_moment(micros: int) -> str:
     """Write microseconds since 1970 as UTC in ISO 8601."""
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).isoformat()
+    return from_micros(micros).isoformat()
 
 
 def read_moment(text: str) -> int:
     """Read a moment in ISO 8601 with its zone as microseconds since 1970."""
-    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
-        microseconds=1
-    )
+    return to_micros(datetime.fromisoformat(text))

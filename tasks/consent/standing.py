@@ -7,11 +7,11 @@ given, only what the events say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final, assert_never
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from expectations.legal_basis import ConsentColumn, ConsentLedger, Minors, OptOu
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile
 from ledgers import consent
+from ledgers.consent_events import to_micros
 from tasks.consent.decision import Moment, settle
 from tasks.consent.judgement import COVERED, OWN_FROM, STANDING
 from tasks.consent.meaning import GIFTS, Meaning, Standing, policy_categories, understand
@@ -30,9 +31,11 @@ from tasks.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
 
 if TYPE_CHECKING:
-    from tasks.consent.decision import Wrap
+    from tasks.consent.judgement import Frame
 
-CATEGORIES: Final = "categories"
+    Wrap: TypeAlias = Callable[[pa.Table], Frame]
+
+READABLE: Final = "categories"
 PLACE: Final = "place"
 NOT_YET: Final = int(np.datetime64("9999-01-01", "us").astype(np.int64))
 """From when somebody consents for themselves of whom it is said that they do not."""
@@ -108,7 +111,7 @@ def find_standings(  # noqa: PLR0913 - two moments, and where to find what
     asked = None if ages is None else wrap(keep_young(ages, events))
     found = settle(wrap(events), meaning, moment, asked)
     masks = read_masks(policy, meaning)[found.column(COVERED).to_numpy()]
-    return found.drop_columns([COVERED]).append_column(CATEGORIES, pa.array(masks))
+    return found.drop_columns([COVERED]).append_column(READABLE, pa.array(masks))
 
 
 def keep_young(ages: pa.Table, events: pa.Table) -> pa.Table:
@@ -140,7 +143,7 @@ def place_on_roster(
     categories = np.zeros(roster.num_rows, np.uint32)
     there[place] = True
     standing[place] = joined.column(STANDING).to_numpy()
-    categories[place] = joined.column(CATEGORIES).to_numpy()
+    categories[place] = joined.column(READABLE).to_numpy()
     return there, standing, categories
 
 
@@ -209,9 +212,3 @@ def on_duckdb() -> Iterator[Wrap]:
 
     with duckdb.connect(config={"temp_directory": ""}) as connection:
         yield lambda table: nw.from_native(connection.from_arrow(table))
-
-
-def to_micros(moment: datetime) -> int:
-    """Give a moment in microseconds since 1970 UTC."""
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

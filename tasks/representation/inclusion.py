@@ -22,7 +22,6 @@ from expectations.errors import SourceError
 from expectations.policy import Policy
 from expectations.population import ExcludedPeople, Margin
 from expectations.population_coherence import MISSING, part_for_excluded
-from ledgers.consent import ConsentLedger
 from ledgers.stages import Collected, Roster
 from tasks.anonymization.deidentify import Undeclared, treat
 from tasks.consent.meaning import Standing, policy_categories
@@ -131,7 +130,7 @@ def count_absent(desk: Desk, roster: Opened[Roster], collected: Opened[Collected
     assert excluded is not None, "they are looked at only where the policy says on what basis"
     part, everybody = part_for_excluded(policy), roster.table()
     note_basis(desk, excluded, part)
-    ledger = ConsentLedger(run.ledger.engine, run.home, run.keys)
+    ledger = run.consent
     people = keep_absent(everybody, decide(run.file, everybody, ledger, run.now), part)
     read = attach_keys(collect_columns(people_source(run.file), part, people), people)
     away, absent = count_eligible(read, part, excluded.by, today)
