@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from expectations import consent_coherence, population_coherence, selection_coherence
+from expectations import (
+    consent_coherence,
+    population_coherence,
+    selection_coherence,
+    table_coherence,
+)
 from expectations.errors import Problem
 from expectations.expressions import ColumnType, ExpressionError, parse
 from expectations.legal_basis import ConsentColumn, ConsentLedger
 from expectations.outlet_coherence import (
     audits_compare_declared_groups,
     features_have_public_values,
-    groupings_fit_their_labels,
     models_have_what_they_need,
     private_promises_are_kept,
     rules_can_fail,
     rules_fit_their_columns,
-    tables_release_treated_columns,
     training_input_is_there,
 )
 from expectations.policy import Policy
@@ -212,8 +215,7 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     declared_uses_are_real,
     releases_are_declared,
     dropped_columns_end_there,
-    tables_release_treated_columns,
-    groupings_fit_their_labels,
+    *table_coherence.RULES,
     models_have_what_they_need,
     features_have_public_values,
     audits_compare_declared_groups,

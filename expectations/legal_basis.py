@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from expectations.consent_terms import NoticeTerms
+from expectations.declaration import Declaration, Term
 from expectations.locations import Location
-from expectations.treatments import Declaration, Term
 from expectations.vocabulary import Article6, Article9, Category, Purpose
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator
 
-from expectations.treatments import Declaration, Term
+from expectations.declaration import Declaration, Term
 
 _SECRET: Final = re.compile(r"(?:password|passwd|pwd)\s*=\s*(?!\$)[^&;\s]", re.IGNORECASE)
 """A password among an address's parameters, as ODBC and some drivers take it."""

@@ -1,93 +1,22 @@
-"""Whether what a policy promises to its recipients fits together: tables, models, training.
+"""Whether what a policy promises of its models fits together: training, features, rules.
 
 One plain function per rule, as in `coherence`, which asks them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Final, assert_never
 
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
-from expectations.outlets import Generalized, TableOutlet
+from expectations.outlets import TableOutlet
 from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
-from expectations.treatments import Clip, Drop, Token, Treatment, public_labels
-from expectations.vocabulary import Identifiability, Use
+from expectations.treatments import Clip, Drop, public_labels
+from expectations.vocabulary import Use
 
 PRIVATE: Final = "private-logistic-regression"
 RECORD_WISE: Final = "record-wise"
-
-
-def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
-    """A table releases columns that are there after de-identification, and no identifier."""
-    for name, outlet in policy.table_outlets.items():
-        for column in outlet.columns:
-            path = f"outlets.{name}.columns.{column}"
-            declared = policy.treated.get(column)
-            if declared is None:
-                yield Problem(path, "is not a column of this policy", "name it under columns")
-            elif declared.identifiability is Identifiability.IDENTIFIER:
-                yield from token_may_leave(outlet, path, column, declared.treatment)
-            else:
-                yield from generalization_fits(policy, outlet, path, column)
-        for column in outlet.not_linkable.keys() - outlet.columns.keys():
-            path = f"outlets.{name}.not_linkable.{column}"
-            yield Problem(path, "is not released here", "take it out")
-        if not outlet.linkable:
-            yield Problem(f"outlets.{name}", "k holds over no column", "leave one linkable")
-
-
-def token_may_leave(
-    outlet: TableOutlet, path: str, column: str, treatment: Treatment
-) -> Iterator[Problem]:
-    """An identifier leaves as a keyed token only, where the policy says why nobody can link it."""
-    if not isinstance(treatment, Token):
-        yield Problem(path, "is an identifier, which never leaves", "take it out, or tokenize it")
-    elif column not in outlet.not_linkable:
-        fix = "say under not_linkable why its recipient cannot tell whose it is, or take it out"
-        yield Problem(path, "is a token, of which each is unique, so that k cannot hold", fix)
-
-
-def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
-    """A declared grouping groups labels of the level below, each once, under a new name."""
-    for name, outlet in policy.table_outlets.items():
-        for column, how in outlet.columns.items():
-            if not isinstance(how, Generalized) or column not in policy.treated:
-                continue
-            labels = public_labels(policy.treated[column].treatment, policy.column_type(column))
-            taken = set(labels or ())
-            below = set(taken)
-            for n, level in enumerate(how.levels):
-                path = f"outlets.{name}.columns.{column}.levels.{n}"
-                members = [member for group in level.values() for member in group]
-                yield from misfits(path, "is no label of the level below", set(members) - below)
-                twice = {member for member in members if members.count(member) > 1}
-                yield from misfits(path, "stands in two groups", twice)
-                yield from misfits(path, "is the name of another label", taken & level.keys())
-                below = (below - set(members)) | level.keys()
-                taken |= level.keys()
-
-
-def misfits(path: str, what: str, labels: Collection[str]) -> Iterator[Problem]:
-    """Word what is wrong with each label of a grouping; labels are the policy's own words."""
-    for label in sorted(labels):
-        yield Problem(path, f"`{label}` {what}", "group each label of the level below once")
-
-
-def generalization_fits(
-    policy: Policy, outlet: TableOutlet, path: str, column: str
-) -> Iterator[Problem]:
-    """Only a column with declared labels can be made coarser."""
-    treatment = policy.treated[column].treatment
-    if outlet.columns[column] == "keep" or column in outlet.not_linkable:
-        return
-    if public_labels(treatment, policy.column_type(column)) is None:
-        yield Problem(
-            path,
-            f"`generalize` needs declared labels, and `{treatment.kind}` gives none",
-            "treat the column by bin or categories, or `keep` it as it stands",
-        )
 
 
 def models_have_what_they_need(policy: Policy) -> Iterator[Problem]:

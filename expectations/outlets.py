@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from expectations.treatments import Declaration
+from expectations.declaration import Declaration, Term
+from expectations.privacy_models import PrivacyModel, describe_model
 
 
 class DifferentialPrivacy(Declaration):
@@ -38,6 +39,16 @@ class Generalized(Declaration):
     kind: Literal["generalize"]
     levels: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     """Ever coarser groupings of the column's labels; without any, neighbours merge pairwise."""
+    weight: float = Field(default=1.0, gt=0, le=100)
+    """How much this column's detail is worth beside the others'."""
+
+
+class Rare(Declaration):
+    """Labels that fewer than a number of the table's people share become one label."""
+
+    kind: Literal["rare"]
+    at_least: int = Field(ge=2)
+    label: Term = "other"
 
 
 class TableOutlet(Declaration):
@@ -48,15 +59,24 @@ class TableOutlet(Declaration):
     k: int = Field(ge=2)
     max_suppressed: float = Field(default=0.0, ge=0, le=0.5)
     """The largest share of people that may be left out to reach k."""
-    columns: Mapping[str, Literal["generalize", "keep"] | Generalized] = Field(min_length=1)
+    columns: Mapping[str, Literal["generalize", "keep"] | Generalized | Rare] = Field(min_length=1)
     """Each released column: made coarser where needed, or pinned as it stands."""
+    output: Literal["hierarchy", "sets"] = "hierarchy"
+    """Release labels of the hierarchies, or the sets of labels that a class holds (`a~b`)."""
+    period: Literal["month", "quarter", "year"] = "year"
+    """For how long one plan serves every release, so that labels can be compared."""
+    sensitive: Mapping[str, tuple[PrivacyModel, ...]] = Field(default_factory=dict)
+    """Released columns outside k, each with what its values in a class must not tell."""
+    loss_ratio: Mapping[str, Annotated[float, Field(ge=1)]] = Field(default_factory=dict)
+    """Per column, how many times as much detail its worst-treated group may lose as its best."""
     not_linkable: Mapping[str, str] = Field(default_factory=dict)
     """Released columns outside k, each with the reason why nobody can link it."""
 
     @property
     def linkable(self) -> tuple[str, ...]:
         """The released columns over which k holds."""
-        return tuple(column for column in self.columns if column not in self.not_linkable)
+        outside = self.not_linkable.keys() | self.sensitive.keys()
+        return tuple(column for column in self.columns if column not in outside)
 
 
 Outlet = Annotated[ModelOutlet | TableOutlet, Field(discriminator="kind")]
@@ -78,10 +98,12 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
                 f"chance of any result by at most a factor of {math.exp(promise.epsilon):.3g}, "
                 "plus δ."
             )
-        case TableOutlet(k=k):
+        case TableOutlet(k=k, sensitive=sensitive):
+            asked = [describe_model(m, name) for name, models in sensitive.items() for m in models]
             return (
                 f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: each "
-                f"combination of values released there belongs to at least {k} people."
+                f"combination of values released there belongs to at least {k} people"
+                + (f", and has {'; '.join(asked)}." if asked else ".")
             )
 
 
@@ -101,7 +123,8 @@ def limits(outlet: ModelOutlet | TableOutlet) -> str:
         case TableOutlet(not_linkable=exempt):
             text = (
                 "A class whose people all share a value (it is then known of each of them); "
-                "comparison with other releases about the same people; background knowledge."
+                "comparison with releases of other policies about the same people; background "
+                "knowledge."
             )
             if exempt:
                 reasons = "; ".join(f"{column} ({reason})" for column, reason in exempt.items())

@@ -11,13 +11,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from expectations.declaration import Declaration, Term
 from expectations.expressions import ColumnType, parse
 from expectations.legal_basis import Basis, LegalBasis
 from expectations.locations import Location
 from expectations.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.population import Population
 from expectations.training import Attacks, Training
-from expectations.treatments import Declaration, Drop, Redact, Term, Treatment
+from expectations.treatments import Drop, Redact, Treatment
 from expectations.vocabulary import Category, Identifiability, Purpose, Use
 
 NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"

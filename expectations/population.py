@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from expectations.treatments import Declaration, Term
+from expectations.declaration import Declaration, Term
 from expectations.vocabulary import Article6, Use
 
 Share = Annotated[float, Field(ge=0, le=1)]

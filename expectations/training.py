@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from expectations.treatments import Declaration
+from expectations.declaration import Declaration
 
 ModelKind = Literal["logistic-regression", "gradient-boosting", "private-logistic-regression"]
 

@@ -10,29 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from expectations.declaration import Declaration, Term
 from expectations.expressions import ColumnType
-
-
-class Declaration(BaseModel):
-    """A part of a policy: strict, frozen, without unknown keys, its values hidden in errors."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        hide_input_in_errors=True,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-    )
-
-
-Term = Annotated[str, Field(min_length=1)]
-"""A text that is not empty."""
 
 
 class Drop(Declaration):
@@ -56,9 +39,14 @@ class Mask(Declaration):
 
 
 class Token(Declaration):
-    """A keyed pseudonym (HMAC-SHA-256), one key per purpose; whoever holds the key can undo it."""
+    """A keyed pseudonym (HMAC-SHA-256), one key per purpose; whoever holds the key can confirm it.
+
+    The same value has the same token in every table of a purpose, and another in other purposes.
+    """
 
     kind: Literal["token"]
+    reversible: bool = False
+    """Encrypt instead (AES-SIV, RFC 5297), so that `tutela keys reveal` can read it back."""
 
 
 class Bin(Declaration):
@@ -122,6 +110,55 @@ class Categories(Declaration):
         return self
 
 
+class Level(Declaration):
+    """A value becomes its label at one level of a public hierarchy."""
+
+    kind: Literal["hierarchy"]
+    of: Literal["dates", "ages", "postcodes"] | None = None
+    """A built-in hierarchy."""
+    file: Term | None = None
+    """Or an ARX file beside the policy: a line per value, `;` between its levels, `*` last."""
+    rows: tuple[tuple[str, ...], ...] = ()
+    """Or the lines themselves; a policy that names a file is read with its lines put here."""
+    level: int = Field(ge=1)
+    """Which level: 0 would be the value itself."""
+
+    @model_validator(mode="after")
+    def _one_hierarchy_is_named(self) -> Self:
+        if (self.of is None) == (not self.rows):
+            raise ValueError("names no hierarchy, or two; say `of`, `file` or `rows`")
+        if self.rows and any(self.level >= len(row) - 1 for row in self.rows):
+            raise ValueError("the level is not below the root of every line; lower it")
+        return self
+
+
+class Shift(Declaration):
+    """All dates of one person move by the same number of days, drawn from a key per purpose."""
+
+    kind: Literal["shift"]
+    days: int = Field(ge=1, le=3650)
+    """The farthest that a date moves, backward or forward."""
+
+
+class Noise(Declaration):
+    """A number is moved into public bounds, and Laplace noise (OpenDP) is added to it.
+
+    ε-local differential privacy of this one value per run (Duchi et al. 2013); every run that
+    adds fresh noise spends ε again.
+    """
+
+    kind: Literal["noise"]
+    low: float
+    high: float
+    epsilon: float = Field(gt=0, le=20)
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high; swap them")
+        return self
+
+
 class DateParts(Declaration):
     """A date becomes its year, year and quarter, or year and month."""
 
@@ -135,10 +172,24 @@ class Redact(Declaration):
     kind: Literal["redact"]
     known: tuple[str, ...] = ()
     """Columns with the row's own identifiers, searched for in its text."""
+    languages: tuple[Term, ...] = Field(default=("en",), min_length=1)
+    """The languages that the texts are in, by their ISO 639-1 codes."""
 
 
 Treatment = Annotated[
-    Drop | Keep | Mask | Token | Bin | Clip | Round | Categories | DateParts | Redact,
+    Drop
+    | Keep
+    | Mask
+    | Token
+    | Bin
+    | Level
+    | Clip
+    | Round
+    | Noise
+    | Categories
+    | DateParts
+    | Shift
+    | Redact,
     Field(discriminator="kind"),
 ]
 
@@ -149,7 +200,10 @@ FITS: Mapping[str, frozenset[ColumnType]] = {
     "token": frozenset({ColumnType.TEXT, ColumnType.INTEGER}),
     "bin": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
     "clip": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
+    "hierarchy": frozenset(ColumnType) - {ColumnType.BOOLEAN},
     "round": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
+    "noise": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
+    "shift": frozenset({ColumnType.DATE}),
     "categories": frozenset({ColumnType.TEXT}),
     "date-parts": frozenset({ColumnType.DATE}),
     "redact": frozenset({ColumnType.TEXT}),
@@ -160,26 +214,59 @@ FITS: Mapping[str, frozenset[ColumnType]] = {
 def describe(treatment: Treatment) -> str:
     """Say in words what becomes of a column."""
     match treatment:
-        case Drop():
-            return "used in the run, then dropped"
-        case Keep():
-            return "kept as it stands"
         case Mask(show_last=shown):
             return f"masked, the last {shown} characters shown" if shown else "masked"
-        case Token():
-            return "replaced by a keyed pseudonym"
+        case Token(reversible=reversible):
+            return f"replaced by a keyed pseudonym{', which the key can undo' * reversible}"
         case Bin(labels=labels):
             return f"put into {len(labels)} public intervals"
+        case Level(of=of, level=level):
+            return f"made coarser, to level {level} of {of or 'a declared hierarchy'}"
         case Clip(low=low, high=high):
             return f"clipped to {low:g} to {high:g}"
         case Round(to=to):
             return f"rounded to multiples of {to:g}"
+        case Noise(epsilon=epsilon):
+            return f"Laplace noise added, ε = {epsilon:g}"
         case Categories(values=values):
             return f"one of {len(values)} declared words"
         case DateParts(precision=precision):
             return f"reduced to the {precision}"
-        case Redact():
-            return "free text, reduced by Presidio"
+        case Shift(days=days):
+            return f"moved per person by at most {days} days"
+        case Drop() | Keep() | Redact():
+            return _PLAIN[treatment.kind]
+
+
+_PLAIN: Final = {
+    "drop": "used in the run, then dropped",
+    "keep": "kept as it stands",
+    "redact": "free text, reduced by Presidio",
+}
+
+
+def tell_what_remains(treatment: Treatment) -> str:
+    """Say what somebody who sees the treated column and means to find people can still do."""
+    return _REMAINS[treatment.kind]
+
+
+_NARROWED: Final = "narrow people down; the rarest label may hold very few"
+_REMAINS: Final = {
+    "drop": "nothing: it is not there",
+    "keep": "match it with any other list that holds it",
+    "mask": "confirm a guess by its length and by what is shown",
+    "token": "follow one person through every table of the purpose; with the key, confirm a "
+    "guess, or read the value if it is reversible",
+    "bin": _NARROWED,
+    "hierarchy": _NARROWED,
+    "round": _NARROWED,
+    "date-parts": _NARROWED,
+    "categories": _NARROWED,
+    "clip": "match exact values between the bounds with another list",
+    "noise": "estimate the value, more closely with every run",
+    "shift": "match the intervals between dates; date them by known events, such as epidemics",
+    "redact": "read what was not found: names, places and the story itself",
+}
 
 
 def public_labels(treatment: Treatment, column_type: ColumnType) -> tuple[str, ...] | None:
@@ -189,6 +276,8 @@ def public_labels(treatment: Treatment, column_type: ColumnType) -> tuple[str, .
             return labels
         case Categories(values=values):
             return values
+        case Level(rows=rows, level=level) if rows:
+            return tuple(dict.fromkeys(row[level] for row in rows))
         case Keep() if column_type is ColumnType.BOOLEAN:
             return YES_NO
         case _:

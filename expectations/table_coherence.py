@@ -1,0 +1,156 @@
+"""Whether what a policy promises of its tables fits together.
+
+One plain function per rule, as in `coherence`, which asks them all; `find_warnings` is about what may
+run and should give pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from expectations.errors import Problem
+from expectations.outlets import Generalized, Rare, TableOutlet
+from expectations.policy import Policy
+from expectations.privacy_models import compares_with_the_table, describe_model
+from expectations.treatments import Token, Treatment, public_labels
+from expectations.vocabulary import Identifiability, Use
+
+
+def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
+    """A table releases columns that are there after de-identification, and no identifier."""
+    for name, outlet in policy.table_outlets.items():
+        for column in outlet.columns:
+            path = f"outlets.{name}.columns.{column}"
+            declared = policy.treated.get(column)
+            if declared is None:
+                yield Problem(path, "is not a column of this policy", "name it under columns")
+            elif declared.identifiability is Identifiability.IDENTIFIER:
+                yield from token_may_leave(outlet, path, column, declared.treatment)
+            else:
+                yield from generalization_fits(policy, outlet, path, column)
+        for part in ("not_linkable", "sensitive"):
+            for column in getattr(outlet, part).keys() - outlet.columns.keys():
+                path = f"outlets.{name}.{part}.{column}"
+                yield Problem(path, "is not released here", "take it out")
+        if not outlet.linkable:
+            yield Problem(f"outlets.{name}", "k holds over no column", "leave one linkable")
+
+
+def token_may_leave(
+    outlet: TableOutlet, path: str, column: str, treatment: Treatment
+) -> Iterator[Problem]:
+    """An identifier leaves as a keyed token only, where the policy says why nobody can link it."""
+    if not isinstance(treatment, Token):
+        yield Problem(path, "is an identifier, which never leaves", "take it out, or tokenize it")
+    elif column not in outlet.not_linkable:
+        fix = "say under not_linkable why its recipient cannot tell whose it is, or take it out"
+        yield Problem(path, "is a token, of which each is unique, so that k cannot hold", fix)
+
+
+def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
+    """A declared grouping groups labels of the level below, each once, under a new name."""
+    for name, outlet in policy.table_outlets.items():
+        for column, how in outlet.columns.items():
+            if not isinstance(how, Generalized) or column not in policy.treated:
+                continue
+            labels = public_labels(policy.treated[column].treatment, policy.column_type(column))
+            taken = set(labels or ())
+            below = set(taken)
+            for n, level in enumerate(how.levels):
+                path = f"outlets.{name}.columns.{column}.levels.{n}"
+                members = [member for group in level.values() for member in group]
+                yield from misfits(path, "is no label of the level below", set(members) - below)
+                twice = {member for member in members if members.count(member) > 1}
+                yield from misfits(path, "stands in two groups", twice)
+                yield from misfits(path, "is the name of another label", taken & level.keys())
+                below = (below - set(members)) | level.keys()
+                taken |= level.keys()
+
+
+def misfits(path: str, what: str, labels: Collection[str]) -> Iterator[Problem]:
+    """Word what is wrong with each label of a grouping; labels are the policy's own words."""
+    for label in sorted(labels):
+        yield Problem(path, f"`{label}` {what}", "group each label of the level below once")
+
+
+def generalization_fits(
+    policy: Policy, outlet: TableOutlet, path: str, column: str
+) -> Iterator[Problem]:
+    """Only a column with declared labels can be made coarser."""
+    treatment = policy.treated[column].treatment
+    how = outlet.columns[column]
+    labels = public_labels(treatment, policy.column_type(column))
+    if isinstance(how, Rare) and labels is not None and how.label in labels:
+        yield Problem(
+            path, f"`{how.label}` is a label of the column itself", "give rare labels another name"
+        )
+    if how == "keep" or isinstance(how, Rare) or column not in outlet.linkable:
+        return
+    if labels is None:
+        yield Problem(
+            path,
+            f"`generalize` needs declared labels, and `{treatment.kind}` gives none",
+            "treat the column by bin, hierarchy or categories, or `keep` it as it stands",
+        )
+
+
+def sensitive_columns_are_protected_apart(policy: Policy) -> Iterator[Problem]:
+    """A sensitive column leaves as it stands, outside k, with models that it can meet."""
+    for name, outlet in policy.table_outlets.items():
+        for column, models in outlet.sensitive.items():
+            path = f"outlets.{name}.sensitive.{column}"
+            if not models:
+                yield Problem(path, "asks for nothing", "name a model, such as t-closeness")
+            if column in outlet.not_linkable:
+                yield Problem(path, "is excused under not_linkable as well", "name it once")
+            if outlet.columns.get(column, "keep") != "keep":
+                yield Problem(
+                    path,
+                    "is made coarser as well, as if it were linkable",
+                    "release it as `keep`, or take it out of sensitive so that k holds over it",
+                )
+            declared = policy.treated.get(column)
+            labels = declared and public_labels(declared.treatment, policy.column_type(column))
+            for model in models:
+                if labels and getattr(model, "l", 0) > len(labels):
+                    yield Problem(
+                        path, f"has {len(labels)} values, so {describe_model(model, column)} "
+                        "cannot hold", "lower l",
+                    )  # fmt: skip
+
+
+def group_losses_are_of_declared_groups(policy: Policy) -> Iterator[Problem]:
+    """A bound on the loss by group names a column with declared groups that is compared."""
+    for name, outlet in policy.table_outlets.items():
+        for column in outlet.loss_ratio:
+            path = f"outlets.{name}.loss_ratio.{column}"
+            declared = policy.treated.get(column)
+            if declared is None or not (Use.AUDIT in declared.use or column in outlet.linkable):
+                fix = "release it there, or add `audit` to its use"
+                yield Problem(path, "is neither released as linkable nor an audit column", fix)
+            elif public_labels(declared.treatment, policy.column_type(column)) is None:
+                fix = "treat it by bin, hierarchy or categories"
+                yield Problem(path, "has no declared groups", fix)
+
+
+def find_warnings(policy: Policy) -> Iterator[Problem]:
+    """What may run but costs more than its author may think."""
+    for name, outlet in policy.table_outlets.items():
+        trained_on = policy.training is not None and policy.training.input == name
+        models = outlet.sensitive.get(policy.target or "", ())
+        if trained_on and any(compares_with_the_table(model) for model in models):
+            yield Problem(
+                f"outlets.{name}.sensitive.{policy.target}",
+                "keeps every class like the table in what the model is to predict, and so hides "
+                "what it would learn",
+                "ask for l-diversity, or train on record-wise",
+            )
+
+
+RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    tables_release_treated_columns,
+    groupings_fit_their_labels,
+    sensitive_columns_are_protected_apart,
+    group_losses_are_of_declared_groups,
+)
