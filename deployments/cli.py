@@ -1,4 +1,4 @@
-"""The command line: `tutela init | check | run | report | consent | incident | prefect | mlflow`.
+"""The command line: `tutela init | check | run | report | consent | keys | incident | …`.
 
 Results go to standard output, everything else to standard error. The exit status says how it
 ended: 0 done and true, 1 refused by a check, 2 the input or usage is wrong, 3 something broke.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from deployments.consent import consent_app
+from deployments.keys import keys_app
 from deployments.terminal import JsonOption, PolicyArgument, answer, say
 from expectations.errors import ServiceError, TutelaError
 
@@ -36,6 +37,7 @@ incident_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(consent_app, name="consent")
+app.add_typer(keys_app, name="keys")
 app.add_typer(incident_app, name="incident")
 
 SourceOption = Annotated[

@@ -19,7 +19,7 @@ from expectations.outlets import ModelOutlet, claim, limits
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile
 from expectations.population import Population, Reference, Strata
-from expectations.treatments import describe
+from expectations.treatments import Drop, Noise, Redact, describe, tell_what_remains
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -30,7 +30,7 @@ MARGIN: Final = " " * 15
 
 def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None = None) -> str:
     """Say in words what a run of the policy would do; `source` is where else to read people."""
-    parts = (about_lines, read_lines, check_lines, told_lines)
+    parts = (about_lines, read_lines, remains_lines, check_lines, told_lines)
     lines = [line for part in parts for line in (*part(file.policy, len(there)), "")]
     called = f"{command()} run {run_name(file)}{f' --source {source}' if source else ''}"
     return "\n".join([*lines, f"Nothing was read of a person. To run it: {called}"])
@@ -192,6 +192,41 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
         yield f"  {name:<{width}}  {describe(column.treatment)}{special}"
 
 
+def remains_lines(policy: Policy, _there: int) -> Iterator[str]:
+    """Say what can still be done with each treated column; those alike stand together."""
+    alike: dict[str, list[str]] = {}
+    for name, column in policy.treated.items():
+        if not isinstance(column.treatment, Drop):
+            alike.setdefault(tell_what_remains(column.treatment), []).append(name)
+    yield from wrap("Whoever sees the treated columns and means to find people can still:")
+    for said, names in alike.items():
+        yield from wrap(f"{said} ({', '.join(names)})", "  ", "    ")
+    if epsilon := spent_on_noise(policy):
+        yield from wrap(f"The noise costs each person ε = {epsilon:g} in all, again in every run.")
+    if missing := languages_without_model(policy):
+        yield from wrap(
+            f"No model for texts in {', '.join(missing)} is installed here: a run would stop; "
+            "install one, or drop the text."
+        )
+
+
+def languages_without_model(policy: Policy) -> list[str]:
+    """Name the languages of free text that nothing installed here can reduce."""
+    treatments = [column.treatment for column in policy.treated.values()]
+    wanted = [name for t in treatments if isinstance(t, Redact) for name in t.languages]
+    if not wanted:
+        return []
+    from tasks.anonymization.text import missing_models
+
+    return missing_models(list(dict.fromkeys(wanted)))
+
+
+def spent_on_noise(policy: Policy) -> float:
+    """Add up the local ε of one row's values (Dwork and Roth 2014, theorem 3.16)."""
+    treatments = [column.treatment for column in policy.treated.values()]
+    return sum(treatment.epsilon for treatment in treatments if isinstance(treatment, Noise))
+
+
 def check_lines(policy: Policy, _there: int) -> Iterator[str]:
     """Say what is checked before anything leaves, beside what each outlet promises."""
     yield f"Checked: {len(policy.expectations)} rules about values"
@@ -234,6 +269,8 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "read_of_everybody": list(read_of_everybody(policy)),
         "columns_there": len(there),
         "columns": columns_json(policy),
+        "languages_without_model": [*languages_without_model(policy)],
+        "noise_epsilon": spent_on_noise(policy) or None,
         "outlets": {
             name: {
                 "kind": "model" if isinstance(outlet, ModelOutlet) else "table",
@@ -254,6 +291,7 @@ def columns_json(policy: Policy) -> dict[str, JSON]:
             "special": column.category.special,
             "use": [str(use) for use in column.use],
             "treatment": describe(column.treatment),
+            "remains": tell_what_remains(column.treatment),
         }
         for name, column in policy.treated.items()
     }

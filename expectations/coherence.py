@@ -14,6 +14,7 @@ from expectations import (
     population_coherence,
     selection_coherence,
     table_coherence,
+    treatment_coherence,
 )
 from expectations.errors import Problem
 from expectations.expressions import ColumnType, ExpressionError, parse
@@ -216,6 +217,7 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     releases_are_declared,
     dropped_columns_end_there,
     *table_coherence.RULES,
+    *treatment_coherence.RULES,
     models_have_what_they_need,
     features_have_public_values,
     audits_compare_declared_groups,

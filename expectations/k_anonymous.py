@@ -1,46 +1,49 @@
-"""Tutela's own expectations for Great Expectations: k-anonymity of a table, a value's share.
+"""Tutela's own expectations on a table's rows for Great Expectations: k, and a value's share.
 
-For anybody's suite on pandas. Importing this module imports Great Expectations and registers both
-expectations; `expectations/suites.py` therefore does it late. Results hold counts and measures
-and never a value; the count of one value is exact, so a result is not to be published as it is.
-Neither knows a row condition, nor the engines for Spark and SQL, on which GX reports an error.
+For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+module imports Great Expectations and registers both expectations; `expectations/suites.py`
+therefore does it late. Results hold counts and measures and never a value; the count of one value
+is exact, so a result is not to be published as it is.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
-from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.model_field_types import ConditionParser
+from great_expectations.expectations.row_conditions import RowConditionType
 
-from expectations.measures import class_sizes
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from great_expectations.execution_engine.execution_engine import ExecutionEngine
+from expectations.class_metrics import ClassSizes, ValueRows
 
 
 class ExpectTableToBeKAnonymous(BatchExpectation):
     """Every combination of the columns' values that occurs belongs to at least k rows.
 
     Samarati and Sweeney 1998; missing is a value like any other. `observed_value` is the k that
-    is reached (0 without rows), `classes` the number of combinations.
+    is reached (0 without rows), `classes` the number of combinations. A single class of k - 1 rows
+    is found.
     """
 
     columns: list[str] = pydantic.Field(min_items=1)
     k: int = pydantic.Field(ge=2)
+    row_condition: RowConditionType = None
+    condition_parser: ConditionParser | None = None
 
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ClassSizes.metric_name,)
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = ("columns", "k")
 
     def _validate(
         self,
-        metrics: dict[Any, Any],  # noqa: ARG002  # GX hands it over by name; nothing is asked of it
-        runtime_configuration: dict[Any, Any] | None = None,  # noqa: ARG002  # the same
-        execution_engine: ExecutionEngine[Any] | None = None,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
     ) -> dict[str, object]:
-        """Measure the batch by `expectations/measures.py`, which knows no anonymizer."""
-        sizes = class_sizes(_batch(execution_engine, self.batch_id), self.columns)
+        """Compare the smallest class with k."""
+        sizes = metrics[ClassSizes.metric_name]
         reached = int(sizes.min(initial=int(sizes.sum())))
         result = {"observed_value": reached, "classes": len(sizes)}
         return {"success": reached >= self.k, "result": result}
@@ -57,27 +60,23 @@ class ExpectColumnValueShareToBeBetween(BatchExpectation):
     value: str
     min_value: float = pydantic.Field(ge=0, le=1)
     max_value: float = pydantic.Field(ge=0, le=1)
+    row_condition: RowConditionType = None
+    condition_parser: ConditionParser | None = None
 
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ValueRows.metric_name,)
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = ("column", "value", "min_value", "max_value")
 
     def _validate(
         self,
-        metrics: dict[Any, Any],  # noqa: ARG002  # GX hands it over by name; nothing is asked of it
-        runtime_configuration: dict[Any, Any] | None = None,  # noqa: ARG002  # the same
-        execution_engine: ExecutionEngine[Any] | None = None,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
     ) -> dict[str, object]:
-        """Count the rows that hold the value."""
-        values = _batch(execution_engine, self.batch_id)[self.column]
-        rows, matching = len(values), int((values == self.value).sum())
+        """Compare the share with its bounds."""
+        rows, matching = metrics[ValueRows.metric_name]
         success = rows > 0 and self.min_value <= matching / rows <= self.max_value
         return {
             "success": success,
             "result": {"element_count": rows, "matching_count": matching},
         }
-
-
-def _batch(engine: ExecutionEngine[Any] | None, batch_id: str | None) -> pd.DataFrame:
-    """Give the rows of a batch; `TypeError` on another engine than pandas."""
-    if not isinstance(engine, PandasExecutionEngine):
-        raise TypeError("this expectation is computed on pandas; hand it a pandas batch")
-    return engine.get_domain_records({"batch_id": batch_id})

@@ -1,29 +1,103 @@
 """Privacy measures of a table, computed from the table alone.
 
 The independent check of anonymization: it shares no code with the steps that it judges, knows
-neither plans nor hierarchies, and compares labels only for equality. A missing value counts as a
-value, equal to any other missing one. k, l, t are measures of a release and not counts of people;
-they say nothing about columns that are not named.
+neither plans nor hierarchies, and compares labels only for equality. k, l, t are measures of a
+release and not counts of people; they say nothing about columns that are not named, nor about what
+somebody learns from another release. `expectations/sensitive_measures.py` has each measure of a
+sensitive column with its source, `expectations/class_counts.py` says what a class is.
 
-A class is the set of rows that share all named columns. A table without rows gets the worst value
-of each measure, so that an empty release meets no requirement.
+A table without rows gets the worst value of each measure, so that an empty release meets no
+requirement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+from expectations import sensitive_measures as sensitive_of
+from expectations.class_counts import Integers, ValueCounts, classify, count_values
+from expectations.reidentification_risk import Risk, prosecutor_risk
 
 
-def class_sizes(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True)
+class ColumnMeasures:
+    """What the classes give away of one sensitive column, as the worst class has it."""
+
+    distinct_l: int
+    entropy_l: float
+    smallest_c: float
+    """What c must exceed for recursive (c, 2)-diversity."""
+    equal_t: float
+    ordered_t: float
+    alpha: float
+    beta: float
+    enhanced_beta: float
+    delta: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableMeasures:
+    """What a table gives away over some columns, and of each sensitive column beside them."""
+
+    rows: int
+    classes: int
+    k: int
+    uniqueness: float
+    prosecutor: Risk
+    marketer: float
+    sensitive: Mapping[str, ColumnMeasures]
+
+
+def measure(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    sensitive: Sequence[str] = (),
+    weights: Integers | None = None,
+) -> TableMeasures:
+    """Take every measure in one pass over the table, for several sensitive columns at once.
+
+    `weights` says how many rows of the table each row of the frame stands for; one if not given.
+    """
+    classes = classify(frame, columns, weights)
+    size, rows = classes.size, classes.rows
+    risk = prosecutor_risk(size)
+    return TableMeasures(
+        rows,
+        len(size),
+        int(size.min(initial=rows)),
+        float((size == 1).sum() / rows) if rows else 1.0,
+        risk,
+        risk.average,
+        {
+            column: measure_column(count_values(classes, frame[column], weights))
+            for column in sensitive
+        },
+    )
+
+
+def measure_column(counts: ValueCounts) -> ColumnMeasures:
+    """Take every measure of one sensitive column."""
+    return ColumnMeasures(
+        distinct_l=sensitive_of.distinct_l_diversity(counts),
+        entropy_l=sensitive_of.entropy_l_diversity(counts),
+        smallest_c=sensitive_of.smallest_c(counts, 2),
+        equal_t=sensitive_of.equal_t_closeness(counts),
+        ordered_t=sensitive_of.ordered_t_closeness(counts),
+        alpha=sensitive_of.largest_share(counts),
+        beta=sensitive_of.beta_likeness(counts),
+        enhanced_beta=sensitive_of.enhanced_beta_likeness(counts),
+        delta=sensitive_of.delta_disclosure(counts),
+    )
+
+
+def class_sizes(frame: pd.DataFrame, columns: Sequence[str]) -> Integers:
     """Count the rows of each class, in no particular order; without columns all rows are one."""
-    return np.bincount(_classes(frame, columns)).astype(np.int64)
+    return classify(frame, columns).size
 
 
 def k_anonymity(frame: pd.DataFrame, columns: Sequence[str]) -> int:
@@ -32,34 +106,8 @@ def k_anonymity(frame: pd.DataFrame, columns: Sequence[str]) -> int:
 
 
 def uniqueness(frame: pd.DataFrame, columns: Sequence[str]) -> float:
-    """Give the share of people, 0 to 1, who are alone in their class; 1 without rows."""
-    return float((class_sizes(frame, columns) == 1).sum() / len(frame)) if len(frame) else 1.0
-
-
-def distinct_l_diversity(frame: pd.DataFrame, columns: Sequence[str], sensitive: str) -> int:
-    """Give the fewest distinct sensitive values in a class; 0 without rows.
-
-    Machanavajjhala et al., "l-diversity: privacy beyond k-anonymity" (2006), section 4. Distinct
-    values may still be alike in meaning, or one of them nearly certain.
-    """
-    group, _, _ = _pairs(frame, columns, sensitive)
-    return int(np.bincount(group).min(initial=len(frame)))
-
-
-def t_closeness(frame: pd.DataFrame, columns: Sequence[str], sensitive: str) -> float:
-    """Give the largest distance, 0 to 1, between a class's and the table's sensitive values.
-
-    Li et al., "t-closeness" (2007), section 4, with the equal ground distance: half the sum of the
-    absolute differences of shares. Ordered values are treated as unordered. 1 without rows.
-    """
-    if not len(frame):
-        return 1.0
-    group, value, count = _pairs(frame, columns, sensitive)
-    overall = np.bincount(value, count) / len(frame)
-    share = count / np.bincount(group, count)[group]
-    # Values that a class lacks differ by their overall share: all of it less those it has.
-    present = np.abs(share - overall[value]) - overall[value]
-    return float(np.max((np.bincount(group, present) + 1) / 2))
+    """Give the share of rows, 0 to 1, that are alone in their class; 1 without rows."""
+    return measure(frame, columns).uniqueness
 
 
 def standardized_difference(share_a: ArrayLike, share_b: ArrayLike) -> NDArray[np.float64]:
@@ -73,21 +121,3 @@ def standardized_difference(share_a: ArrayLike, share_b: ArrayLike) -> NDArray[n
     deviation = np.sqrt((a * (1 - a) + b * (1 - b)) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(a == b, 0.0, (a - b) / deviation)
-
-
-def _classes(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
-    """Number each row's class from 0."""
-    if not columns:
-        return np.zeros(len(frame), dtype=np.int64)
-    grouped = frame.groupby(list(columns), dropna=False, observed=True, sort=False)
-    return np.asarray(grouped.ngroup(), dtype=np.int64)
-
-
-def _pairs(
-    frame: pd.DataFrame, columns: Sequence[str], sensitive: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Give class, sensitive value and rows of each combination of the two that occurs."""
-    group, value = _classes(frame, columns), _classes(frame, [sensitive])
-    width = int(value.max(initial=0)) + 1
-    pair, count = np.unique(group * width + value, return_counts=True)
-    return pair // width, pair % width, count

@@ -51,6 +51,9 @@ class Rare(Declaration):
     label: Term = "other"
 
 
+Coarsened = Annotated[Generalized | Rare, Field(discriminator="kind")]
+
+
 class TableOutlet(Declaration):
     """Rows leave, k-anonymous by local recoding (Samarati 2001) over every released column."""
 
@@ -59,7 +62,7 @@ class TableOutlet(Declaration):
     k: int = Field(ge=2)
     max_suppressed: float = Field(default=0.0, ge=0, le=0.5)
     """The largest share of people that may be left out to reach k."""
-    columns: Mapping[str, Literal["generalize", "keep"] | Generalized | Rare] = Field(min_length=1)
+    columns: Mapping[str, Literal["generalize", "keep"] | Coarsened] = Field(min_length=1)
     """Each released column: made coarser where needed, or pinned as it stands."""
     output: Literal["hierarchy", "sets"] = "hierarchy"
     """Release labels of the hierarchies, or the sets of labels that a class holds (`a~b`)."""

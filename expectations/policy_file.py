@@ -20,8 +20,10 @@ import yaml
 
 from expectations.coherence import find_problems
 from expectations.errors import PolicyError, Problem
+from expectations.hierarchy_files import put_hierarchies
 from expectations.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy import Policy
+from expectations.treatments import Level
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -36,11 +38,13 @@ class PolicyFile:
     policy: Policy
     text: str
     path: Path
+    hierarchies: str = ""
+    """The digest of the hierarchies that stand in files of their own; empty without any."""
 
     @property
     def sha256(self) -> str:
-        """The digest of the file's text, by which a run names its policy."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """The digest of the text, and of hierarchies beside it; a run names its policy by it."""
+        return hashlib.sha256((self.text + self.hierarchies).encode()).hexdigest()
 
     @property
     def folder(self) -> Path:
@@ -83,33 +87,46 @@ def read_policy(name_or_path: str) -> PolicyFile:
     except OSError as error:
         problem = Problem("file", f"it cannot be read ({error.strerror})", "check its rights")
         raise PolicyError(str(path), [problem]) from None
-    return PolicyFile(parse_policy(text, str(path)), text, path)
+    policy = parse_policy(text, str(path), path.parent)
+    return PolicyFile(policy, text, path, digest_hierarchies(policy))
+
+
+def digest_hierarchies(policy: Policy) -> str:
+    """Give the digest of the hierarchies that a policy names by files; empty without any."""
+    treatments = {name: column.treatment for name, column in policy.treated.items()}
+    lines = {n: t.rows for n, t in treatments.items() if isinstance(t, Level) and t.file}
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest() if lines else ""
 
 
 def locate(file: PolicyFile, problems: Iterable[Problem]) -> list[Problem]:
     """Give problems that were found later the line of the policy on which each stands."""
-    tree = compose(file.text, str(file.path))
-    return [
-        replace(problem, line=line_of(tree, tuple(problem.path.split(".")))) for problem in problems
-    ]
+    return _place(compose(file.text, str(file.path)), problems)
 
 
-def parse_policy(text: str, file: str = "policy.yaml") -> Policy:
-    """Parse a policy's text; raises `PolicyError` with every problem found."""
+def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) -> Policy:
+    """Parse a policy's text; raises `PolicyError` with every problem found.
+
+    Hierarchies that it names by a relative file are read from `folder`.
+    """
     from pydantic import ValidationError
 
     tree, plain = read_yaml(text, file)
+    faults = put_hierarchies(plain, folder)
     try:
         policy = Policy.model_validate_json(json.dumps(plain))
     except ValidationError as error:
-        raise PolicyError(file, list(explain(error, tree, plain))) from None
-    found = find_problems(policy)
-    if found:
-        located = [
-            Problem(p.path, p.what, p.fix, line_of(tree, tuple(p.path.split(".")))) for p in found
-        ]
-        raise PolicyError(file, located)
+        # The grammar would miss the lines that a faulty file did not give.
+        known = {fault.path.rpartition(".")[0] for fault in faults}
+        told = [problem for problem in explain(error, tree, plain) if problem.path not in known]
+        raise PolicyError(file, [*_place(tree, faults), *told]) from None
+    if found := [*faults, *find_problems(policy)]:
+        raise PolicyError(file, _place(tree, found))
     return policy
+
+
+def _place(tree: yaml.Node, problems: Iterable[Problem]) -> list[Problem]:
+    """Give each problem the line on which it stands."""
+    return [replace(p, line=line_of(tree, tuple(p.path.split(".")))) for p in problems]
 
 
 def explain(error: ValidationError, tree: yaml.Node, plain: Plain) -> Iterator[Problem]:
@@ -139,7 +156,8 @@ def say(
         case "missing":
             return "is missing", f"add `{location[-1]}:`"
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(location[-1]), known_keys(), 1)
+            others = [key for key in known_keys() if key != location[-1]]
+            near = difflib.get_close_matches(str(location[-1]), others, 1)
             fix = f"did you mean `{near[0]}`?" if near else "take it out"
             return "is not a key that is known here", fix
         case "enum" | "literal_error" | "union_tag_invalid":

@@ -1,7 +1,7 @@
 """Whether what a policy promises of its tables fits together.
 
-One plain function per rule, as in `coherence`, which asks them all; `find_warnings` is about what may
-run and should give pause.
+One plain function per rule, as in `coherence`, which asks them all; `find_warnings` is about what
+may run and should give pause.
 """
 
 from __future__ import annotations

@@ -11,11 +11,12 @@ from prefect import flow
 from pydantic import Field
 
 from expectations.policy import NAME
-from ledgers.stages import Approved, DatasetRef, Releasable, Trainable, Validated
+from ledgers.stages import Approved, Checked, DatasetRef, Releasable, Trainable, Validated
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.approval import approve, confirm_consent
 from tasks.attack.attack import attack
+from tasks.attack.table import attack_table
 from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
 from tasks.ingestion import collect, read_roster
@@ -23,6 +24,7 @@ from tasks.population import select_population
 from tasks.representation.compare import compare, weigh
 from tasks.representation.inclusion import count_absent
 from tasks.run import Run, open_run
+from tasks.training.tradeoff import weigh_detail
 from tasks.training.train import train
 from tasks.validation import check_table, validate
 
@@ -69,10 +71,10 @@ def serve(run: Run) -> None:
         selected = select_population(collected)
         rows = validate(deidentify(selected))
         people = represent(run, rows)
-        tables = {
-            name: check_table(generalize(rows, name), name) for name in run.policy.table_outlets
+        tables = {name: make_table(rows, name) for name in run.policy.table_outlets}
+        goods: dict[str, DatasetRef[Releasable]] = {
+            name: attack_table(table, rows, selected, name) for name, table in tables.items()
         }
-        goods: dict[str, DatasetRef[Releasable]] = {**tables}
         if run.policy.training is not None:
             data = tables.get(run.policy.training.input, people)
             model = attack(train(data), data)
@@ -81,6 +83,12 @@ def serve(run: Run) -> None:
         approved.append(confirm_consent(selected))
     report(record(*approved))
     conclude(run)
+
+
+def make_table(rows: DatasetRef[Validated], name: str) -> DatasetRef[Checked]:
+    """Recode one outlet's rows and measure what comes out; what fails goes no further."""
+    weigh_detail(rows, name)
+    return check_table(generalize(rows, name), name)
 
 
 def represent(run: Run, rows: DatasetRef[Validated]) -> DatasetRef[Trainable]:

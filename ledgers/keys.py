@@ -1,10 +1,11 @@
 """The home's lasting keys: one root key, and the operator's pair for incidents.
 
-Every other key is derived from the root by a label (HKDF, RFC 5869), so that each purpose has
-its own and none can be turned into another. Without a passphrase the root lies in clear in a
-file of mode 0600: whoever reads the home can then open everything that it sealed. With one, the
-private keys are wrapped by AES-GCM under scrypt (RFC 7914; N = 2^17, r = 8, p = 1, the OWASP
-password-storage setting). In memory the root stands in clear as long as the process lives.
+Every key that need not end before the home does is derived from the root by a label (HKDF, RFC
+5869), so that each use has its own and none can be turned into another. Keys that are rotated and
+destroyed are random, and lie sealed in `ledgers.key_ledger`. Without a passphrase the root lies in
+clear in a file of mode 0600: whoever reads the home can then open everything that it sealed. With
+one, the private keys are wrapped by AES-GCM under scrypt (RFC 7914; N = 2^17, r = 8, p = 1, the
+OWASP password-storage setting). In memory the root stands in clear as long as the process lives.
 """
 
 from __future__ import annotations
@@ -42,10 +43,7 @@ class Keys:
 
     def derive(self, label: str) -> bytes:
         """Give the 32-byte key for `label`, such as "digest": the same one for ever."""
-        from cryptography.hazmat.primitives.hashes import SHA256
-        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-        return HKDF(SHA256(), KEY_BYTES, salt=None, info=label.encode()).derive(self.root)
+        return derive_key(self.root, label)
 
     def seal(self, data: bytes, label: str) -> bytes:
         """Encrypt and authenticate `data` under the key of `label` (AES-256-GCM)."""
@@ -72,6 +70,14 @@ class Keys:
         from ledgers.incidents import open_incident
 
         return open_incident(self.home, incident, passphrase)
+
+
+def derive_key(secret: bytes, label: str, size: int = KEY_BYTES) -> bytes:
+    """Give the key of `size` bytes that `secret` has for `label` (HKDF-SHA-256, RFC 5869)."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), size, salt=None, info=label.encode()).derive(secret)
 
 
 def encrypt(key: bytes, data: bytes, label: str) -> bytes:

@@ -197,7 +197,8 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
 def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
     """Give a run from its record alone, its policy read from there."""
     facts = record.facts
-    policy = parse_policy(str(facts["policy_text"]), f"{record.policy}.yaml")
+    text, folder = str(facts["policy_text"]), Path(str(facts["policy_folder"]))
+    policy = parse_policy(text, f"{record.policy}.yaml", folder)
     if facts["source"] is not None:
         people = policy.source.model_dump(mode="json") | {"location": facts["source"]}
         policy = policy.model_copy(
@@ -205,8 +206,8 @@ def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecor
         )
     if facts["tables_only"]:
         policy = policy.for_tables()
-    folder = Path(str(facts["policy_folder"]))
-    file = PolicyFile(policy, str(facts["policy_text"]), folder / f"{record.policy}.yaml")
+    hierarchies = str(facts.get("policy_hierarchies", ""))
+    file = PolicyFile(policy, text, folder / f"{record.policy}.yaml", hierarchies)
     return DecidedRun(home, keys, ledger, record, file)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         LabelShares,
         Quality,
         Representation,
+        TradePoint,
     )
 
 BREAK: Final = 62.0
@@ -108,6 +110,66 @@ def scale_ratios(found: Representation) -> Axis:
     farthest = max((abs(ratio - 1) for ratio in ratios), default=0.0)
     reach = min(max(ceil(11 * farthest) / 10, NEAREST), 1.0)
     return Axis(1 - reach, 1 + reach)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One k on a curve, placed in percent from the left and from the top; `text` says its value."""
+
+    x: float
+    y: float
+    k: int
+    text: str
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One figure at ever larger k. What k cannot be reached is not drawn."""
+
+    title: str
+    caption: str
+    marks: tuple[Mark, ...]
+
+    @property
+    def lines(self) -> tuple[tuple[Mark, Mark], ...]:
+        """Each mark with the next one."""
+        return tuple(pairwise(self.marks))
+
+
+def draw_tradeoff(points: Sequence[TradePoint], asked: int | None) -> tuple[Curve, ...]:
+    """Draw what a table keeps at each k: detail, counts, and a model's AUC where there is one."""
+    detail = [None if p.granularity is None else p.granularity for p in points]
+    whole = next((value for value in detail if value), 1.0)
+    kept = [None if value is None else value / whole for value in detail]
+    return tuple(
+        Curve(title, caption, _mark(points, values, asked, form))
+        for title, caption, values, form in (
+            ("Detail kept", "of the rows as they are", kept, "{:.0%}"),
+            ("Error of counts", "median, relative", [p.query_error for p in points], "{:.1%}"),
+            ("AUC of a model", "learned from it", [p.auc for p in points], "{:.3f}"),
+        )
+        if any(value is not None for value in values)
+    )
+
+
+def _mark(
+    points: Sequence[TradePoint], values: Sequence[float | None], asked: int | None, form: str
+) -> tuple[Mark, ...]:
+    """Place values between the least and the largest; a flat curve stands in the middle."""
+    found = [value for value in values if value is not None]
+    low, high = min(found), max(found)
+    return tuple(
+        Mark(
+            round(8 + 84 * place / max(len(points) - 1, 1), 2),
+            round(84 - 56 * (value - low) / (high - low), 2) if high > low else 56.0,
+            point.k,
+            form.format(value).replace("%", " %"),
+            point.k == asked,
+        )
+        for place, (point, value) in enumerate(zip(points, values, strict=True))
+        if value is not None
+    )
 
 
 def arrange(found: Representation) -> list[ComparedColumn]:

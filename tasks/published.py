@@ -177,6 +177,22 @@ class ClassSize(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class TradePoint(Part):
+    """What the table would keep at one k; see `tasks/training/tradeoff.py`.
+
+    k = 1 stands for the rows as they are. All others are None where k cannot be reached.
+    """
+
+    k: int
+    granularity: float | None
+    """1 - the mean share of a column's values that a label stands for: more is better."""
+    query_error: float | None
+    """Median relative error of counts asked of the table."""
+    auc: float | None
+    """Of a plain model that learns from the table to predict the policy's target."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release(Part):
     """The file that was handed over, and its plain SHA-256 digest."""
 
@@ -201,6 +217,9 @@ class OutletSummary(Part):
     losses: dict[str, float | None]
     """By column: 0 keeps all detail, 1 loses all."""
     classes: tuple[ClassSize, ...]
+    k: int | None
+    """The k that the policy asks of a table."""
+    tradeoff: tuple[TradePoint, ...]
     release: Release | None
 
 
@@ -282,5 +301,5 @@ class Summary(Part):
     history: ConsentHistory | None
     code: str | None
     links: tuple[Link, ...]
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     """The version of this form."""

@@ -199,6 +199,7 @@ def run_facts(file: PolicyFile, asked: Request, *, tables_only: bool) -> dict[st
     return {
         "policy_text": file.text,
         "policy_sha256": file.sha256,
+        "policy_hierarchies": file.hierarchies,
         "policy_folder": str(file.folder),
         "source": asked.source.model_dump(mode="json") if asked.source else None,
         "code": code_version(),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Reached)
 B = TypeVar("B", bound=Reached)
+C = TypeVar("C", bound=Reached)
 G = TypeVar("G", bound=Reached)
 A_co = TypeVar("A_co", bound=Reached, covariant=True)
 A_contra = TypeVar("A_contra", bound=Reached, contravariant=True)
@@ -125,6 +126,10 @@ class Maker(Protocol[G_co]):
     def __call__(
         self, function: Callable[[Desk, Opened[A], Opened[B]], Output]
     ) -> Callable[[DatasetRef[A], DatasetRef[B]], DatasetRef[G_co]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Desk, Opened[A], Opened[B], Opened[C], str], Output]
+    ) -> Callable[[DatasetRef[A], DatasetRef[B], DatasetRef[C], str], DatasetRef[G_co]]: ...
 
 
 def step(title: str, gives: type[G]) -> Maker[G]:

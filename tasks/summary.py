@@ -34,6 +34,7 @@ from tasks.published import (
     Release,
     State,
     Summary,
+    TradePoint,
 )
 from tasks.skew import read_inclusion, read_representation
 
@@ -169,7 +170,8 @@ def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> 
     measures = found.measures(f"privacy.{name}.") | found.measures(f"utility.{name}.")
     losses = found.measures(f"utility.{name}.loss.")
     checks = tuple(check for check in found.checks() if check.outlet == name)
-    classes = found.bodies("table").get(f"privacy.{name}.classes")
+    tables = found.bodies("table")
+    classes = tables.get(f"privacy.{name}.classes")
     release = found.body("release", name)
     registered = outlet.kind == "model" and found.body("mlflow", "run").get("model_version")
     return OutletSummary(
@@ -184,6 +186,8 @@ def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> 
         measures={n: value for n, value in measures.items() if not n.startswith("loss.")},
         losses=losses,
         classes=read(tuple[ClassSize, ...], classes or ()),
+        k=None if isinstance(outlet, ModelOutlet) else outlet.k,
+        tradeoff=read(tuple[TradePoint, ...], tables.get(f"utility.{name}.tradeoff") or ()),
         release=read(Release, release) if release else None,
     )
 

@@ -32,13 +32,23 @@ ROOMS = {
     "great_expectations": {"expectations/suites.py", "expectations/k_anonymous.py"},
     "presidio_analyzer": {"tasks/anonymization/text.py"},
     "spacy": {"tasks/anonymization/text.py"},
-    "opendp": {"tasks/training/private.py"},
+    "opendp": {"tasks/training/private.py", "tasks/anonymization/noise.py"},
     "dp_accounting": {"tasks/training/private.py"},
     "jinja2": {"tasks/reporting.py"},
     "lark": {"expectations/expression_grammar.py", "expectations/expressions.py"},
-    "typer": {"deployments/cli.py", "deployments/terminal.py", "deployments/consent"},
+    "typer": {
+        "deployments/cli.py",
+        "deployments/terminal.py",
+        "deployments/consent",
+        "deployments/keys",
+    },
     "alembic": {"ledgers/database.py", "ledgers/migrations"},
-    "cryptography": {"ledgers/keys.py", "ledgers/incidents.py", "ledgers/consent_heads.py"},
+    "cryptography": {
+        "ledgers/keys.py",
+        "ledgers/incidents.py",
+        "ledgers/consent_heads.py",
+        "tasks/anonymization/tokens.py",
+    },
     "duckdb": {"tasks/consent/standing.py"},
 }
 """Where each library is known, so that an upgrade is one room's work."""

@@ -13,6 +13,7 @@ from expectations import (
     population_coherence,
     selection_coherence,
     table_coherence,
+    treatment_coherence,
 )
 from expectations.coherence import RULES
 from expectations.errors import PolicyError, Problem
@@ -396,7 +397,7 @@ def test_what_does_not_fit_is_refused(changes: list[tuple[str, str]], said: str)
 def test_every_rule_has_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rule is asked that none of the changes above breaks, or those of its own tests."""
     elsewhere = {*consent_coherence.RULES, *selection_coherence.RULES, *population_coherence.RULES}
-    elsewhere |= {*table_coherence.RULES}
+    elsewhere |= {*table_coherence.RULES, *treatment_coherence.RULES}
     broken: set[str] = set()
 
     def watch(policy: Policy) -> list[Problem]:

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
-from expectations.expressions import ColumnType
 from expectations.policy_file import parse_policy
 from expectations.treatments import (
     Bin,
@@ -27,13 +26,11 @@ from expectations.treatments import (
     Round,
     Token,
     Treatment,
-    describe,
-    has_order,
-    public_labels,
 )
 from ledgers.home import Home
 from ledgers.stages import Deidentified
-from tasks.anonymization.deidentify import Undeclared, deidentify, deidentify_table, treat
+from tasks.anonymization.deidentify import deidentify, deidentify_table, treat
+from tasks.anonymization.labels import Undeclared
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
@@ -283,32 +280,3 @@ def test_text_without_known_columns_is_reduced_as_well() -> None:
     made, standing = deidentify_table(table, policy, KEY)
     assert made["note"].to_pylist() == ["mail <EMAIL_ADDRESS>", None]
     assert standing.tolist() == [False, False]
-
-
-@pytest.mark.parametrize(
-    ("treatment", "said", "labels"),
-    [
-        pytest.param(Drop(kind="drop"), "used in the run, then dropped", None, id="drop"),
-        pytest.param(Keep(kind="keep"), "kept as it stands", None, id="keep"),
-        pytest.param(Mask(kind="mask"), "masked", None, id="mask"),
-        pytest.param(
-            Mask(kind="mask", show_last=2), "masked, the last 2 characters shown", None, id="last"
-        ),
-        pytest.param(Token(kind="token"), "replaced by a keyed pseudonym", None, id="token"),
-        pytest.param(BINS, "put into 3 public intervals", BINS.labels, id="bin"),
-        pytest.param(Clip(kind="clip", low=0, high=9), "clipped to 0 to 9", None, id="clip"),
-        pytest.param(Round(kind="round", to=0.5), "rounded to multiples of 0.5", None, id="round"),
-        pytest.param(WORDS, "one of 2 declared words", WORDS.values, id="words"),
-        pytest.param(
-            DateParts(kind="date-parts", precision="month"), "reduced to the month", None, id="date"
-        ),
-        pytest.param(Redact(kind="redact"), "free text, reduced by Presidio", None, id="text"),
-    ],
-)
-def test_a_treatment_is_told_in_words(
-    treatment: Treatment, said: str, labels: tuple[str, ...] | None
-) -> None:
-    """For the report; the labels that it leaves are public, or there are none."""
-    assert describe(treatment) == said
-    assert public_labels(treatment, ColumnType.NUMBER) == labels
-    assert has_order(treatment) == (treatment is BINS)

@@ -147,6 +147,58 @@ def test_the_column_of_ages_is_said_to_be_read_of_everybody(folder: Folder) -> N
     assert plan["population"] == ["age >= 18", "at least 10 people"]
 
 
+TREATED = """\
+  mail:
+    {type: text, identifiability: identifier, category: dpv-pd:Contact, use: [release],
+     treatment: {kind: token}}
+  weight:
+    {type: number, identifiability: none, category: dpv-pd:Health, use: [release],
+     treatment: {kind: noise, low: 0, high: 200, epsilon: 1.5}}
+  height:
+    {type: integer, identifiability: none, category: dpv-pd:Health, use: [release],
+     treatment: {kind: noise, low: 0, high: 250, epsilon: 0.5}}
+  letter:
+    {type: text, identifiability: none, category: dpv-pd:Health, use: [release],
+     treatment: {kind: redact, languages: [en, tlh]}}
+"""
+RELEASED = """\
+sick: generalize, mail: keep, weight: keep, height: keep, letter: keep}
+    not_linkable: {mail: a, weight: b, height: c, letter: d}"""
+
+
+def test_the_plan_says_what_can_still_be_done_with_each_column(folder: Folder) -> None:
+    """Those treated alike stand together, what is dropped is not there, noise adds up."""
+    for person in folder.people:
+        person.update(dict.fromkeys(("mail", "weight", "height", "letter"), "1"))
+    treated = ("derived:\n", f"{TREATED}derived:\n"), ("sick: generalize}", RELEASED)
+    policy = str(folder.write(*treated))
+    said = say("check", policy)
+    assert said.status == 0, said.err
+    lines = said.out.splitlines()
+    told = " ".join(lines[next(n for n, line in enumerate(lines) if "can still:" in line) :])
+    told = " ".join(told.split())
+    assert "estimate the value, more closely with every run (weight, height)" in told
+    assert "or read the value if it is reversible (mail)" in told
+    assert "The noise costs each person ε = 2 in all, again in every run." in told
+    assert "No model for texts in tlh is installed here: a run would stop" in told
+    assert "nothing: it is not there" not in told
+    assert max(len(line) for line in lines if "tutela run" not in line) <= WIDTH
+    plan = json.loads(say("check", policy, "--json").out)
+    assert plan["columns"]["sugar"]["remains"] == "nothing: it is not there"
+    assert plan["columns"]["weight"]["remains"].startswith("estimate the value")
+    assert (plan["noise_epsilon"], plan["languages_without_model"]) == (2, ["tlh"])
+
+
+def test_the_plan_says_nothing_of_noise_and_languages_that_are_not_there(folder: Folder) -> None:
+    """Neither a cost of nothing nor a model that nobody needs."""
+    policy = str(folder.write())
+    said = say("check", policy).out
+    assert "noise" not in said
+    assert "No model" not in said
+    plan = json.loads(say("check", policy, "--json").out)
+    assert (plan["noise_epsilon"], plan["languages_without_model"]) == (None, [])
+
+
 def test_a_mapping_that_does_not_fit_its_source_is_told_with_its_line(folder: Folder) -> None:
     """The header of the events is held against the mapping, beside that of the people."""
     policy = folder.write(

@@ -1,14 +1,15 @@
 """Carrying out the treatments that a policy declares, column by column.
 
 Each is record-wise with public parameters: what becomes of a value depends on the row and the
-policy alone (and on the home's key, for tokens). Labelled results come as Arrow dictionaries whose
-words are the declared ones. A value that fits no declared word stops the run.
+policy alone (for tokens and moved dates also on the purpose's key, for noise on chance). Labelled
+results come as Arrow dictionaries whose words are the declared ones. A value that fits no declared
+word stops the run, and so does a column of tokens that counting undoes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, assert_never
+from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.checks import Check, refuse_failed
-from expectations.disclosure import Published, roughly
+from expectations.disclosure import Published
 from expectations.errors import SourceError
 from expectations.policy import Policy
 from expectations.treatments import (
@@ -27,43 +28,47 @@ from expectations.treatments import (
     DateParts,
     Drop,
     Keep,
+    Level,
     Mask,
+    Noise,
     Redact,
     Round,
+    Shift,
     Token,
     Treatment,
 )
 from expectations.vocabulary import CheckVerdict
+from ledgers.key_ledger import KeyLedger
 from ledgers.stages import Deidentified, Selected
+from tasks.anonymization.dates import shift_dates, shorten_dates
+from tasks.anonymization.labels import Undeclared, label_values, name_words
+from tasks.anonymization.noise import add_noise
 from tasks.anonymization.text import reduce_texts, residual_identifiers
-from tasks.anonymization.tokens import tokenize
+from tasks.anonymization.token_counts import judge_tokens, undone_by_counting
+from tasks.anonymization.tokens import encrypt_identifiers, tokenize
 from tasks.ingestion import RECORD, count_people
 from tasks.population import TEST
 from tasks.run import Desk
 from tasks.step import Opened, step
 
-PRECISION: Final = {"year": "%Y", "month": "%Y-%m"}
-
-
-class Undeclared(ValueError):
-    """A column holds values that its treatment does not know; the text is their count."""
-
 
 def treat(values: pa.ChunkedArray, treatment: Treatment, key: bytes) -> pa.Array | None:
     """Apply one treatment to one column; None where nothing of it stays.
 
-    Raises `Undeclared` for words that `categories` does not declare. Free text is reduced by
-    `reduce_column`, which sees the row's other columns.
+    `key` is that of the policy's purpose. Raises `Undeclared` for values that neither `categories`
+    nor a hierarchy declares. What needs the row's other columns is done by `reduce_column` for free
+    text, and by `shift_dates` for dates that move per person.
     """
     match treatment:
-        case Drop() | Redact():
+        case Drop() | Redact() | Shift():
             return None
         case Keep():
             return as_words(values) if pa.types.is_boolean(values.type) else values
         case Mask(show_last=shown):
             return mask(values, shown)
-        case Token():
-            return tokenize(values.cast(pa.large_string()), key)
+        case Token(reversible=reversible):
+            make = encrypt_identifiers if reversible else tokenize
+            return make(values.cast(pa.large_string()), key)
         case Bin(edges=edges, labels=labels):
             return put_into_bins(values, edges, labels)
         case Clip(low=low, high=high):
@@ -72,8 +77,12 @@ def treat(values: pa.ChunkedArray, treatment: Treatment, key: bytes) -> pa.Array
             )
         case Round(to=to):
             return pc.multiply(pc.round(pc.divide(values.cast(pa.float64()), to)), to)
-        case Categories():
-            return name_categories(values, treatment)
+        case Noise(low=low, high=high, epsilon=epsilon):
+            return add_noise(values, low, high, epsilon)
+        case Categories(values=words, rename=rename):
+            return name_words(values, {word: word for word in words} | {**rename}, words)
+        case Level():
+            return label_values(values, treatment)
         case DateParts(precision=precision):
             return shorten_dates(values, precision)
         case _:
@@ -110,27 +119,6 @@ def put_into_bins(
     return pa.DictionaryArray.from_arrays(indices, pa.array(labels))
 
 
-def name_categories(values: pa.ChunkedArray, treatment: Categories) -> pa.Array:
-    """Give each value's declared word; `Undeclared` when a value has none."""
-    encoded = pc.dictionary_encode(values.cast(pa.large_string())).combine_chunks()
-    place = {word: n for n, word in enumerate(treatment.values)}
-    words = encoded.dictionary.to_pylist()
-    codes = pa.array([place.get(treatment.rename.get(word, word)) for word in words], pa.int16())
-    indices = codes.take(encoded.indices)
-    unknown = indices.null_count - encoded.indices.null_count
-    if unknown:
-        raise Undeclared(f"{roughly(unknown)} values are not among those declared")
-    return pa.DictionaryArray.from_arrays(indices, pa.array(treatment.values))
-
-
-def shorten_dates(values: pa.ChunkedArray, precision: str) -> pa.Array:
-    """Reduce dates to year, quarter or month, as text."""
-    if precision == "quarter":
-        quarter = pc.quarter(values).cast(pa.string())
-        return pc.binary_join_element_wise(pc.strftime(values, format="%Y"), quarter, "-Q")
-    return pc.strftime(values, format=PRECISION[precision])
-
-
 def reduce_column(
     table: pa.Table, name: str, treatment: Redact
 ) -> tuple[pa.Array, NDArray[np.bool_]]:
@@ -138,7 +126,7 @@ def reduce_column(
     texts = table.column(name).to_pylist()
     columns = [table.column(known).cast(pa.large_string()).to_pylist() for known in treatment.known]
     known = [list(row) for row in zip(*columns, strict=True)] or [[] for _ in texts]
-    reduced = reduce_texts(texts, known=known)
+    reduced = reduce_texts(texts, known=known, languages=treatment.languages)
     standing = [residual_identifiers([t], [k]) > 0 for t, k in zip(reduced, known, strict=True)]
     return pa.array(reduced, pa.large_string()), np.array(standing, dtype=bool)
 
@@ -154,21 +142,25 @@ def deidentify_table(
     made: dict[str, pa.Array] = {}
     broken, standing = [], np.zeros(table.num_rows, dtype=bool)
     for name, column in policy.treated.items():
-        if isinstance(column.treatment, Redact):
-            made[name], left = reduce_column(table, name, column.treatment)
-            standing |= left
-            continue
-        try:
-            treated = treat(table.column(name), column.treatment, key)
-        except Undeclared as error:
-            broken.append(f"  {name}: {error}")
-            continue
-        if treated is not None:
-            made[name] = treated
+        match column.treatment:
+            case Redact() as treatment:
+                made[name], left = reduce_column(table, name, treatment)
+                standing |= left
+            case Shift(days=days):
+                made[name] = shift_dates(table.column(name), table.column(RECORD), key, days)
+            case treatment:
+                try:
+                    treated = treat(table.column(name), treatment, key)
+                except Undeclared as error:
+                    broken.append(f"  {name}: {error}")
+                    continue
+                if treated is not None:
+                    made[name] = treated
     if broken:
         raise SourceError(
             "source: some values fit no treatment\n" + "\n".join(broken) + "\n  declare them "
-            "under the column's treatment (values, rename), or correct the source"
+            "under the column's treatment (values, rename, or a line of its hierarchy), or correct "
+            "the source"
         )
     kept = {name: table.column(name) for name in (RECORD, TEST)}
     return pa.table({**kept, **made}), standing
@@ -176,18 +168,62 @@ def deidentify_table(
 
 @step("De-identify", gives=Deidentified)
 def deidentify(desk: Desk, selected: Opened[Selected]) -> pa.Table:
-    """Treat every column as the policy says: drop, token, mask, bin, clip, words, reduce."""
-    key = desk.key(f"token:{desk.policy.purpose}")
-    table, standing = deidentify_table(selected.table(), desk.policy, key)
+    """Treat every column as the policy says: drop, token, mask, bin, move, add noise, reduce."""
+    table, standing = deidentify_table(selected.table(), desk.policy, purpose_key(desk))
     desk.measure("columns.leaving", len(desk.policy.leaving))
-    # Where no identifier is known there is nothing to search for, and so no check that could fail.
+    note_noise(desk)
+    checks = [*check_tokens(desk, table), *check_texts(desk, table, standing)]
+    for check in checks:
+        desk.check(check)
+    refuse_failed(checks)
+    return table
+
+
+def purpose_key(desk: Desk) -> bytes:
+    """Give the newest key of the policy's purpose and note its version; empty if none is needed.
+
+    Raises ServiceError for a key that was destroyed or is missing.
+    """
+    treatments = [column.treatment for column in desk.policy.treated.values()]
+    if not any(isinstance(treatment, Token | Shift) for treatment in treatments):
+        return b""
+    purpose = str(desk.policy.purpose)
+    found = KeyLedger(desk.run.ledger.engine, desk.run.keys).use(purpose)
+    desk.note("key", purpose, {"version": found.version})
+    return found.secret
+
+
+def note_noise(desk: Desk) -> None:
+    """Note the local ε of each column with noise, and their sum, which a person's row costs."""
+    spent = {
+        name: column.treatment.epsilon
+        for name, column in desk.policy.treated.items()
+        if isinstance(column.treatment, Noise)
+    }
+    for name, epsilon in spent.items():
+        desk.measure(f"noise.epsilon.{name}", epsilon)
+    if spent:
+        desk.measure("noise.epsilon", sum(spent.values()))
+
+
+def check_tokens(desk: Desk, table: pa.Table) -> Iterator[Check]:
+    """Judge each column of tokens by how often they occur, and count whom counting tells."""
+    for name, column in desk.policy.treated.items():
+        if isinstance(column.treatment, Token):
+            tokens = table.column(name)
+            told = undone_by_counting(tokens)
+            people = count_people(table.filter(told))
+            published = desk.count(f"people.tokens_undone.{name}", people)
+            yield judge_tokens(name, len(tokens) - tokens.null_count, bool(told.any()), published)
+
+
+def check_texts(desk: Desk, table: pa.Table, standing: NDArray[np.bool_]) -> Iterator[Check]:
+    """Judge reduced texts, where there is an identifier to search for: else nothing could fail."""
     treatments = [column.treatment for column in desk.policy.treated.values()]
     if any(isinstance(treatment, Redact) and treatment.known for treatment in treatments):
-        left = desk.count("people.texts_with_identifiers", count_people(table.filter(standing)))
-        check = judge_texts(bool(standing.any()), left)
-        desk.check(check)
-        refuse_failed([check])
-    return table
+        people = count_people(table.filter(standing))
+        left = desk.count("people.texts_with_identifiers", people)
+        yield judge_texts(bool(standing.any()), left)
 
 
 def judge_texts(found: bool, people: Published) -> Check:

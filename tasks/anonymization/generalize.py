@@ -1,24 +1,46 @@
 """Making a table outlet's rows k-anonymous: its columns, its hierarchies, the recoding, the loss.
 
 Data-dependent: what becomes of one row depends on the others, so these rows never reach a model
-that claims differential privacy.
+that claims differential privacy. A plan is fitted once per version of the policy and data period,
+and then frozen; the people of later runs are recoded by it, and held back where a difference from
+an earlier release would set them apart.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from expectations.checks import refuse_failed
 from expectations.disclosure import Count, bound_share
-from expectations.outlets import TableOutlet
+from expectations.outlets import Rare, TableOutlet
 from expectations.policy import Policy
 from expectations.treatments import has_order, public_labels
+from expectations.vocabulary import Use
 from ledgers.stages import Generalized, Validated
+from tasks.anonymization.group_loss import (
+    GroupLoss,
+    compare_groups,
+    judge_ratio,
+    measure_losses,
+    show_groups,
+    tell_loss,
+)
 from tasks.anonymization.hierarchies import Hierarchy, label_of
+from tasks.anonymization.loss import Measures
+from tasks.anonymization.rare import find_common, merge_rare
 from tasks.anonymization.recoding import Recoded, k_anonymize
+from tasks.anonymization.release import choose_rows
+from tasks.anonymization.successive_releases import (
+    check_crossing,
+    open_outgoing,
+    refuse_too_few,
+)
+from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.run import Desk
@@ -28,12 +50,13 @@ from tasks.step import Opened, step
 def declare_hierarchy(policy: Policy, outlet: TableOutlet, column: str) -> Hierarchy | None:
     """Give a released column's hierarchy: pinned, as the outlet declares it, or by its order.
 
-    None where the policy declares no labels, so that the column is pinned to its own values.
+    None where the policy declares no labels, or merges the rare ones of the data, so that the
+    column is pinned to the values that it then has.
     """
     treatment = policy.treated[column].treatment
     labels = public_labels(treatment, policy.column_type(column))
     how = outlet.columns[column]
-    if labels is None:
+    if labels is None or isinstance(how, Rare):
         return None
     if how == "keep":
         return Hierarchy.pinned(column, labels)
@@ -55,17 +78,34 @@ def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -
 
     Raises `Refusal` when that would leave out more people than the policy allows.
     """
+    merged = merge_rare(frame, find_common(frame, outlet))
     hierarchies = {
-        column: declare_hierarchy(policy, outlet, column) or pin_values(column, frame[column])
+        column: declare_hierarchy(policy, outlet, column) or pin_values(column, merged[column])
         for column in outlet.linkable
     }
     return k_anonymize(
-        frame,
+        merged,
         list(outlet.linkable),
         outlet.k,
         hierarchies=hierarchies,
         max_suppressed=outlet.max_suppressed,
     )
+
+
+def fit_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> TablePlan:
+    """Fit the plan by which these people, and those of later runs, are recoded."""
+    recoding = generalize_table(frame, policy, outlet).plan
+    return TablePlan(recoding, find_common(frame, outlet))
+
+
+def name_groups(policy: Policy, outlet: TableOutlet, there: Collection[str]) -> list[str]:
+    """Name the columns whose declared groups are compared: audited, or linkable in the table."""
+    return [
+        column
+        for column in dict.fromkeys([*policy.used_as(Use.AUDIT), *outlet.linkable])
+        if column in there
+        and public_labels(policy.treated[column].treatment, policy.column_type(column)) is not None
+    ]
 
 
 def count_classes(frame: pd.DataFrame, columns: list[str], k: int) -> list[tuple[str, int, Count]]:
@@ -86,17 +126,27 @@ def count_classes(frame: pd.DataFrame, columns: list[str], k: int) -> list[tuple
 @step("Make the table k-anonymous", gives=Generalized)
 def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Table:
     """Recode one outlet's columns to k-anonymity, and note what was lost and who was left out."""
-    table = desk.policy.table_outlets[outlet]
-    frame = validated.frame([RECORD, TEST, *table.columns])
-    recoded = generalize_table(frame, desk.policy, table)
-    note_measures(desk, outlet, recoded, len(frame))
-    note_people(desk, outlet, frame, recoded.frame)
-    return pa.Table.from_pandas(recoded.frame, preserve_index=False)
+    policy, table = desk.policy, desk.policy.table_outlets[outlet]
+    outgoing, there = open_outgoing(desk, outlet), validated.ref.schema
+    groups, own = name_groups(policy, table, there), [RECORD, TEST, *table.columns]
+    read = dict.fromkeys([*own, *groups, *(c for c in outgoing.columns() if c in there)])
+    frame = validated.frame(list(read))
+    frozen = outgoing.freeze(count_records(frame), lambda: fit_table(frame, policy, table))
+    plan = TablePlan.from_bytes(frozen.content)
+    choice = choose_rows(frame, table, plan, outgoing.remember(frozen))
+    refuse_too_few(outgoing, frozen, choice, len(frame))
+    check_crossing(outgoing, choice)
+    released = choice.frame[own]
+    note_measures(desk, outlet, plan.measure(frame, released), len(frame))
+    note_people(desk, outlet, frame, released)
+    lost = measure_losses(frame, released, plan.hierarchies)
+    losses = {column: compare_groups(frame, column, lost) for column in groups}
+    note_group_losses(desk, outlet, losses, frozen=frozen.run_id != desk.run.id)
+    return pa.Table.from_pandas(released, preserve_index=False)
 
 
-def note_measures(desk: Desk, outlet: str, recoded: Recoded, people: int) -> None:
+def note_measures(desk: Desk, outlet: str, measures: Measures, people: int) -> None:
     """Note what the recoding cost."""
-    measures = recoded.measures
     bound = bound_share(measures.suppressed, people, desk.run.disclosure.threshold)
     desk.measure(f"privacy.{outlet}.suppressed_share", bound)
     desk.measure(f"utility.{outlet}.ncp", round(measures.ncp, 3))
@@ -104,12 +154,43 @@ def note_measures(desk: Desk, outlet: str, recoded: Recoded, people: int) -> Non
         desk.measure(f"utility.{outlet}.loss.{column}", round(loss, 3))
 
 
+def note_group_losses(
+    desk: Desk, outlet: str, losses: Mapping[str, list[GroupLoss]], *, frozen: bool
+) -> None:
+    """Note how much each declared group loses; `Refusal` where the policy bounds the ratio.
+
+    A group under the disclosure threshold is not shown. `frozen` says that the plan is an earlier
+    run's.
+    """
+    disclosure, checks = desk.run.disclosure, []
+    for column, groups in losses.items():
+        shown = show_groups(groups, disclosure.threshold)
+        desk.note("table", f"utility.{outlet}.loss_by.{column}", [
+            {
+                "group": group.group,
+                "people": str(disclosure.publish(group.people)),
+                "loss": tell_loss(group, disclosure.threshold),
+            }
+            for group in shown
+        ])  # fmt: skip
+        allowed = desk.policy.table_outlets[outlet].loss_ratio.get(column)
+        if allowed is not None:
+            checks.append(judge_ratio(shown, column, allowed, outlet, frozen=frozen))
+            desk.check(checks[-1])
+    refuse_failed(checks)
+
+
+def count_records(frame: pd.DataFrame) -> Count:
+    """Count the people of some rows."""
+    keys = frame[RECORD].to_numpy(np.uint64)
+    return Count(len(keys), int(keys.sum(dtype=np.uint64)))
+
+
 def note_people(desk: Desk, outlet: str, before: pd.DataFrame, after: pd.DataFrame) -> None:
     """Note how many people the table holds, how many it leaves out, and its class sizes."""
-    keys = after[RECORD].to_numpy(np.uint64)
-    out = before.loc[before.index.difference(after.index), RECORD].to_numpy(np.uint64)
-    desk.count(f"people.{outlet}.released", Count(len(keys), int(keys.sum(dtype=np.uint64))))
-    desk.count(f"people.{outlet}.suppressed", Count(len(out), int(out.sum(dtype=np.uint64))))
+    out = before.loc[before.index.difference(after.index)]
+    desk.count(f"people.{outlet}.released", count_records(after))
+    desk.count(f"people.{outlet}.suppressed", count_records(out))
     declared = desk.policy.table_outlets[outlet]
     classes = count_classes(after, list(declared.linkable), declared.k)
     told = [(size, n, desk.run.disclosure.publish(people)) for size, n, people in classes]

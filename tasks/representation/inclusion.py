@@ -23,7 +23,8 @@ from expectations.policy import Policy
 from expectations.population import ExcludedPeople, Margin
 from expectations.population_coherence import MISSING, part_for_excluded
 from ledgers.stages import Collected, Roster
-from tasks.anonymization.deidentify import Undeclared, treat
+from tasks.anonymization.deidentify import treat
+from tasks.anonymization.labels import Undeclared
 from tasks.consent.meaning import Standing, policy_categories
 from tasks.consent.standing import Standings, decide
 from tasks.ingestion import (

@@ -1,0 +1,89 @@
+"""The commands `tutela keys …`: what keys make tokens and move dates, and how they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployments.terminal import JsonOption, confirm, tell
+
+if TYPE_CHECKING:
+    from ledgers.key_ledger import KeyLedger
+
+keys_app = typer.Typer(
+    help="The keys of tokens and moved dates: one for each purpose, in versions.",
+    no_args_is_help=True,
+)
+
+PurposeArgument = Annotated[
+    str, typer.Argument(metavar="PURPOSE", help="Such as dpv:ScientificResearch.")
+]
+
+
+@keys_app.command("list", epilog="Example: tutela keys list")
+def show(as_json: JsonOption = False) -> None:
+    """Tell which keys there are, when each was made, and what became of it."""
+    from deployments import key_screen
+
+    tell(key_screen.show(opened_keys()), as_json=as_json)
+
+
+@keys_app.command(epilog="Example: tutela keys rotate dpv:ScientificResearch")
+def rotate(purpose: PurposeArgument, as_json: JsonOption = False) -> None:
+    """Begin a new key for a purpose: its next tokens match none made before."""
+    from deployments import key_screen
+
+    tell(key_screen.rotate(opened_keys(), purpose), as_json=as_json)
+
+
+@keys_app.command(epilog="Example: tutela keys destroy dpv:ScientificResearch --version 1")
+def destroy(
+    purpose: PurposeArgument,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", help="Only this one; else all.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Overwrite a purpose's key, so that its tokens cannot be made again or read back."""
+    from deployments import key_screen
+
+    answer = key_screen.destroy(
+        opened_keys(), purpose, version, lambda asked: yes or confirm(asked)
+    )
+    tell(answer, as_json=as_json)
+
+
+@keys_app.command(epilog="Example: tutela keys reveal dpv:ScientificResearch < tokens.txt")
+def reveal(
+    purpose: PurposeArgument,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]", help="A .csv, .tsv or .parquet file; else one token a line is read."
+        ),
+    ] = None,
+    column: Annotated[
+        str, typer.Option("--column", metavar="NAME", help="The file's column of tokens.")
+    ] = "token",
+    as_json: JsonOption = False,
+) -> None:
+    """Read reversible tokens back, in their order: what is printed names people.
+
+    For whoever may know them by the purpose's legal basis; that it was done is recorded.
+    """
+    from deployments import key_screen
+
+    tell(key_screen.reveal(opened_keys(), purpose, file, column), as_json=as_json)
+
+
+def opened_keys() -> KeyLedger:
+    """Open the home's key ledger."""
+    from ledgers.database import open_database
+    from ledgers.home import Home
+    from ledgers.key_ledger import KeyLedger
+    from ledgers.keys import Keys
+
+    home = Home.open()
+    return KeyLedger(open_database(home), Keys.open(home))

@@ -1,0 +1,259 @@
+"""Metrics for Great Expectations (GX) that our expectations ask for, on its three engines.
+
+The engine groups and counts; what it sends back is a histogram, never the table, and the measures
+are those of `expectations/measures.py` on any engine. A metric is counts only: labels and tokens do
+not outlive the call. A row condition narrows the table first, also the one that t, beta and delta
+compare with.
+
+Equal is what the engine groups as equal: a database whose collation ignores case or blanks finds
+larger classes than a reader of the exported table would. Values are ordered as Python orders them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from great_expectations.execution_engine.execution_engine import ExecutionEngine
+from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+from great_expectations.execution_engine.sparkdf_execution_engine import SparkDFExecutionEngine
+from great_expectations.execution_engine.sqlalchemy_execution_engine import (
+    SqlAlchemyExecutionEngine,
+)
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.expectations.metrics.metric_provider import metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.validator.metric_configuration import MetricConfiguration
+
+from expectations.class_counts import Integers, ValueCounts, classify, count_values
+from expectations.errors import ServiceError, UsageError
+from expectations.token_reversal import (
+    DictionaryAttack,
+    FrequencyAttack,
+    attack_by_dictionary,
+    attack_by_frequency,
+    count_tokens,
+)
+
+ROWS: Final = "tutela_rows"
+"""What an engine calls the count of a group."""
+ENGINES: Final = (PandasExecutionEngine, SqlAlchemyExecutionEngine, SparkDFExecutionEngine)
+
+Arguments = dict[str, Any]
+
+
+class _Grouped(TableMetricProvider):
+    """A metric of columns that must be there; SQLite would take an unknown one for a constant."""
+
+    @classmethod
+    def _get_evaluation_dependencies(
+        cls,
+        metric: MetricConfiguration,
+        configuration: ExpectationConfiguration | None = None,  # noqa: ARG003  # GX hands it over
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG003  # the same
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG003  # the same
+    ) -> dict[str, MetricConfiguration]:
+        """Ask which columns there are."""
+        columns = MetricConfiguration("table.columns", metric.metric_domain_kwargs)
+        return {"table.columns": columns}
+
+
+def _on_engines(
+    compute: Callable[[ExecutionEngine[Any], Arguments, Arguments], object],
+) -> list[Callable[..., object]]:
+    """Make a metric's function for each engine, as GX calls it."""
+
+    def resolve(  # noqa: PLR0913  # GX hands all of them over by name
+        *,
+        cls: type,  # noqa: ARG001
+        execution_engine: ExecutionEngine[Any],
+        metric_domain_kwargs: Arguments,
+        metric_value_kwargs: Arguments,
+        metrics: Arguments,
+        runtime_configuration: Arguments,  # noqa: ARG001
+    ) -> object:
+        named = [metric_value_kwargs.get("column"), *(metric_value_kwargs.get("columns") or ())]
+        # GX puts a Spark column's name in back-quotes where it has a dot.
+        there = {str(name).strip("`") for name in metrics["table.columns"]}
+        lacking = {name for name in named if name is not None} - there
+        if lacking:
+            raise UsageError(
+                f"the table has no column {', '.join(sorted(lacking))}; name columns as it does"
+            )
+        return compute(execution_engine, metric_domain_kwargs, metric_value_kwargs)
+
+    return [metric_value(engine=engine)(resolve) for engine in ENGINES]
+
+
+def _measure_sizes(engine: ExecutionEngine[Any], domain: Arguments, asked: Arguments) -> Integers:
+    """Count the rows of each class."""
+    if isinstance(engine, PandasExecutionEngine):
+        return classify(engine.get_domain_records(domain), asked["columns"]).size
+    # As few rows as there are sizes: the engine counts how many classes have each.
+    found = group(engine, domain, asked["columns"], sizes_only=True)
+    return np.repeat(found.frame["size"].to_numpy(dtype=np.int64), found.weights)
+
+
+def _measure_counts(
+    engine: ExecutionEngine[Any], domain: Arguments, asked: Arguments
+) -> ValueCounts:
+    """Count a column's values in each class."""
+    columns: list[str] = asked["columns"]
+    column: str = asked["column"]
+    found = group(engine, domain, [*columns, column])
+    classes = classify(found.frame, columns, found.weights)
+    return count_values(classes, found.frame[column], found.weights)
+
+
+def _measure_share(
+    engine: ExecutionEngine[Any], domain: Arguments, asked: Arguments
+) -> tuple[int, int]:
+    """Count all rows, missing ones included, and those that hold a value."""
+    column: str = asked["column"]
+    found = group(engine, domain, [column])
+    held = (found.frame[column] == asked["value"]).to_numpy(dtype=bool, na_value=False)
+    return int(found.weights.sum()), int(found.weights[held].sum())
+
+
+def _attack_tokens(
+    engine: ExecutionEngine[Any], domain: Arguments, asked: Arguments
+) -> tuple[DictionaryAttack | None, FrequencyAttack | None]:
+    """Attack a column of tokens in the ways that are asked for."""
+    column: str = asked["column"]
+    found = group(engine, domain, [column])
+    tokens = count_tokens(found.frame[column], found.weights)
+    by_dictionary = by_frequency = None
+    if asked["dictionary"] is not None:
+        by_dictionary = attack_by_dictionary(tokens, _read_lines(asked["dictionary"]))
+    if asked["frequencies"] is not None:
+        counts = np.array(list(tokens.values()), dtype=np.int64)
+        by_frequency = attack_by_frequency(counts, asked["frequencies"])
+    return by_dictionary, by_frequency
+
+
+class ClassSizes(_Grouped):
+    """The rows of each class: an array of integers."""
+
+    metric_name = "tutela.class_sizes"
+    value_keys = ("columns",)
+    on_pandas, on_sql, on_spark = _on_engines(_measure_sizes)
+
+
+class ClassValueCounts(_Grouped):
+    """How often each value of a column occurs in each class: `ValueCounts`."""
+
+    metric_name = "tutela.class_value_counts"
+    value_keys = ("columns", "column")
+    on_pandas, on_sql, on_spark = _on_engines(_measure_counts)
+
+
+class ValueRows(_Grouped):
+    """How many rows there are, and how many hold one value."""
+
+    metric_name = "tutela.value_rows"
+    value_keys = ("column", "value")
+    on_pandas, on_sql, on_spark = _on_engines(_measure_share)
+
+
+class TokenReversal(_Grouped):
+    """What a dictionary, and public frequencies, turn back of a column of tokens."""
+
+    metric_name = "tutela.token_reversal"
+    value_keys = ("column", "dictionary", "frequencies")
+    on_pandas, on_sql, on_spark = _on_engines(_attack_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Distinct tuples, each with how many rows of the table it stands for."""
+
+    frame: pd.DataFrame
+    weights: Integers
+
+
+def group(
+    engine: ExecutionEngine[Any],
+    domain: Arguments,
+    columns: Sequence[str],
+    *,
+    sizes_only: bool = False,
+) -> Histogram:
+    """Count the rows of each tuple of columns on the engine; on pandas each row is its own tuple.
+
+    With `sizes_only` the tuples are the counts themselves, in a column `size`.
+    """
+    named = list(dict.fromkeys(columns))
+    records = engine.get_domain_records(domain)
+    if isinstance(engine, PandasExecutionEngine):
+        return Histogram(records, np.ones(len(records), dtype=np.int64))
+    if isinstance(engine, SqlAlchemyExecutionEngine):
+        rows = _group_by_sql(engine, records, named, sizes_only=sizes_only)
+    else:
+        rows = _group_by_spark(records, named, sizes_only=sizes_only)
+    frame = pd.DataFrame([row[:-1] for row in rows], columns=["size"] if sizes_only else named)
+    return Histogram(frame, np.array([row[-1] for row in rows], dtype=np.int64))
+
+
+def _group_by_sql(
+    engine: SqlAlchemyExecutionEngine,
+    records: sa.FromClause | sa.Select[Any],
+    columns: list[str],
+    *,
+    sizes_only: bool,
+) -> list[tuple[Any, ...]]:
+    """Group in the database, the count last; its own errors may quote a value and stay there."""
+    table = records.subquery() if isinstance(records, sa.Select) else records
+    names: list[sa.ColumnClause[Any]] = [sa.column(name) for name in columns]
+    rows = sa.func.count().label(ROWS)
+    query: sa.Select[Any] = sa.select(*names, rows).select_from(table).group_by(*names)
+    if sizes_only:
+        sizes = sa.select(rows).select_from(table).group_by(*names).subquery()
+        query = sa.select(sizes.c[ROWS], sa.func.count()).group_by(sizes.c[ROWS])
+    try:
+        return [tuple(row) for row in engine.execute_query(query)]
+    except sa.exc.SQLAlchemyError as error:
+        raise _refused("the database", columns, error) from None
+
+
+def _group_by_spark(
+    records: Any,  # noqa: ANN401  # a frame of Spark, which need not be installed
+    columns: list[str],
+    *,
+    sizes_only: bool,
+) -> list[tuple[Any, ...]]:
+    """Group in Spark, the count last; a frame is computed here, and its errors may quote values."""
+    failure: type[Exception] = importlib.import_module("pyspark.errors").PySparkException
+    # Back-quoted: Spark takes a dot in a name for a field of a structure.
+    names = ["`" + name.replace("`", "``") + "`" for name in columns]
+    try:
+        grouped = records.groupBy(*names).count().toDF(*map(str, range(len(names))), ROWS)
+        if sizes_only:
+            grouped = grouped.groupBy(ROWS).count()
+        return [tuple(row) for row in grouped.collect()]
+    except failure as error:
+        raise _refused("Spark", columns, error) from None
+
+
+def _refused(engine: str, columns: list[str], error: Exception) -> ServiceError:
+    """Say which group-by an engine refused, without its own words."""
+    return ServiceError(
+        f"{engine} could not group by {', '.join(columns)} ({type(error).__name__}); its own "
+        "message may quote people's data and is left out: see its log"
+    )
+
+
+def _read_lines(path: str) -> list[str]:
+    """Read a dictionary, a candidate a line; raises `UsageError` if it can't be read."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123  # GX keeps a path as text
+            return file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the dictionary {path} cannot be read ({type(error).__name__}); give a text file in "
+            "UTF-8 with one candidate a line"
+        ) from None

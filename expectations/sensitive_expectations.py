@@ -1,0 +1,153 @@
+"""Expectations for Great Expectations on what a table's classes give away of a sensitive column.
+
+For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first, also the one
+that t, beta and delta compare with. `columns` are those that make the classes, `column` the
+sensitive one. Importing this module imports Great Expectations and registers the expectations.
+
+Results hold counts and measures and never a value: `observed_value` what is reached, as
+`expectations/model_judgement.py` measures it ("infinite" where no bound holds), `classes` how many
+classes there are, and in `details` the smallest violation that could have been found.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from great_expectations.compatibility import pydantic
+from great_expectations.execution_engine.execution_engine import ExecutionEngine
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.model_field_types import ConditionParser
+from great_expectations.expectations.row_conditions import RowConditionType
+
+from expectations.class_metrics import ClassValueCounts
+from expectations.model_judgement import judge_counts
+from expectations.privacy_models import (
+    AlphaK,
+    BetaLikeness,
+    DeltaDisclosure,
+    DistinctLDiversity,
+    EntropyLDiversity,
+    PrivacyModel,
+    RecursiveLDiversity,
+    TCloseness,
+)
+
+
+class _SensitiveColumn(BatchExpectation, ABC):
+    """A privacy model that a column must meet in every class of the table."""
+
+    column: str = pydantic.Field(min_length=1)
+    columns: list[str] = pydantic.Field(min_items=1)
+    row_condition: RowConditionType = None
+    condition_parser: ConditionParser | None = None
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ClassValueCounts.metric_name,)
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
+
+    @abstractmethod
+    def asked(self) -> PrivacyModel:
+        """Give the model."""
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
+    ) -> dict[str, object]:
+        """Judge the counts of the column's values by the model."""
+        counts = metrics[ClassValueCounts.metric_name]
+        found = judge_counts(counts, self.column, self.asked())
+        result = {
+            "observed_value": found.reached if math.isfinite(found.reached) else "infinite",
+            "classes": len(counts.size),
+            "details": {"asked": found.asked, "smallest_violation_found": found.power},
+        }
+        return {"success": found.met, "result": result}
+
+
+class ExpectColumnToBeLDiverse(_SensitiveColumn):
+    """Every class has at least l different values; one of them may still be nearly certain."""
+
+    l: int = pydantic.Field(ge=2)  # noqa: E741  # the field's own name
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "l")
+
+    def asked(self) -> PrivacyModel:
+        """Distinct l-diversity."""
+        return DistinctLDiversity(l=self.l)
+
+
+class ExpectColumnToBeEntropyLDiverse(_SensitiveColumn):
+    """The entropy of every class's values is at least log l."""
+
+    l: float = pydantic.Field(gt=1)  # noqa: E741  # the field's own name
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "l")
+
+    def asked(self) -> PrivacyModel:
+        """Entropy l-diversity."""
+        return EntropyLDiversity(l=self.l)
+
+
+class ExpectColumnToBeRecursivelyLDiverse(_SensitiveColumn):
+    """In every class r1 < c (r_l + ... + r_m), the counts r sorted downward; c is observed."""
+
+    c: float = pydantic.Field(gt=0)
+    l: int = pydantic.Field(ge=2)  # noqa: E741  # the field's own name
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "c", "l")
+
+    def asked(self) -> PrivacyModel:
+        """Recursive (c, l)-diversity."""
+        return RecursiveLDiversity(c=self.c, l=self.l)
+
+
+class ExpectColumnToBeTClose(_SensitiveColumn):
+    """The values of every class are at most t, 0 to 1, away from the table's.
+
+    `distance` is "equal", or "ordered" for numbers, dates and ordered categories.
+    """
+
+    t: float = pydantic.Field(gt=0, le=1)
+    distance: Literal["equal", "ordered"] = "equal"
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "t", "distance")
+
+    def asked(self) -> PrivacyModel:
+        """t-closeness."""
+        return TCloseness(t=self.t, distance=self.distance)
+
+
+class ExpectColumnToBeBetaLike(_SensitiveColumn):
+    """No value is more than 1 + beta times as frequent in a class as in the table.
+
+    `enhanced` takes the smaller of beta and -ln of the value's share in the table.
+    """
+
+    beta: float = pydantic.Field(gt=0)
+    enhanced: bool = False
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "beta", "enhanced")
+
+    def asked(self) -> PrivacyModel:
+        """Beta-likeness."""
+        return BetaLikeness(beta=self.beta, enhanced=self.enhanced)
+
+
+class ExpectColumnToBeDeltaDisclosurePrivate(_SensitiveColumn):
+    """Every value of the table occurs in every class, with |ln of the ratio of shares| < delta."""
+
+    delta: float = pydantic.Field(gt=0)
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "delta")
+
+    def asked(self) -> PrivacyModel:
+        """Delta-disclosure privacy."""
+        return DeltaDisclosure(delta=self.delta)
+
+
+class ExpectColumnValuesToBeAtMostAlphaOfClass(_SensitiveColumn):
+    """No value makes up more than the share alpha of a class; with k, (α, k)-anonymity."""
+
+    alpha: float = pydantic.Field(gt=0, lt=1)
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "alpha")
+
+    def asked(self) -> PrivacyModel:
+        """The share alpha."""
+        return AlphaK(alpha=self.alpha)

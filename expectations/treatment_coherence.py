@@ -1,0 +1,68 @@
+"""Whether treatments fit the columns and the other treatments that they stand beside.
+
+One plain function per rule, as in `coherence`, which asks them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from expectations.errors import Problem
+from expectations.expressions import ColumnType
+from expectations.policy import Policy
+from expectations.treatments import Level, Noise, Shift
+
+BUILT_IN: Final[Mapping[str, tuple[frozenset[ColumnType], int]]] = {
+    "dates": (frozenset({ColumnType.DATE}), 4),
+    "ages": (frozenset({ColumnType.INTEGER, ColumnType.NUMBER}), 3),
+    "postcodes": (frozenset({ColumnType.TEXT, ColumnType.INTEGER}), 10),
+}
+"""Which types a built-in hierarchy is for, and its last level below the root."""
+
+
+def built_in_levels_fit_their_columns(policy: Policy) -> Iterator[Problem]:
+    """Dates, ages and postcodes are labelled as such, at a level that there is."""
+    for name, column in policy.treated.items():
+        if not isinstance(column.treatment, Level) or column.treatment.of is None:
+            continue
+        of, path = column.treatment.of, f"{policy.path_of(name)}.treatment"
+        types, last = BUILT_IN[of]
+        if policy.column_type(name) not in types:
+            fits = " or ".join(sorted(types))
+            yield Problem(f"{path}.of", f"{of} are in columns of type {fits}", "choose another")
+        if column.treatment.level > last:
+            what = f"{of} have no level {column.treatment.level} below the root"
+            yield Problem(f"{path}.level", what, f"choose 1 to {last}")
+
+
+def noise_has_room(policy: Policy) -> Iterator[Problem]:
+    """Between the bounds of whole numbers there are two to tell apart."""
+    for name, column in policy.treated.items():
+        treatment = column.treatment
+        whole = policy.column_type(name) is ColumnType.INTEGER
+        if not isinstance(treatment, Noise) or not whole:
+            continue
+        if math.ceil(treatment.low) >= math.floor(treatment.high):
+            what = "the bounds hold fewer than two whole numbers"
+            yield Problem(f"{policy.path_of(name)}.treatment.low", what, "widen them")
+
+
+def dates_move_together(policy: Policy) -> Iterator[Problem]:
+    """All dates of a person move by the same days, or the intervals between columns are lost."""
+    days: int | None = None
+    for name, column in policy.treated.items():
+        if isinstance(column.treatment, Shift):
+            if days not in {None, column.treatment.days}:
+                path = f"{policy.path_of(name)}.treatment.days"
+                what = f"another column is moved by up to {days} days"
+                yield Problem(path, what, "write as many")
+            days = days or column.treatment.days
+
+
+RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    built_in_levels_fit_their_columns,
+    noise_has_room,
+    dates_move_together,
+)

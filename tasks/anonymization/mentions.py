@@ -1,0 +1,127 @@
+"""Who is meant: further mentions of a name that was found, and one number for one person.
+
+A name found once in a document is searched for everywhere in it, whole and by its parts, in
+capitals too; names listed beside a found one ("Morrison, Rogers and Torres") count as names. The
+same person keeps the same number within a document, also by surname alone or with an initial, as
+long as only one person fits; it is not known across documents, nor through nicknames and pronouns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+NAMED: Final = ("PERSON", "ORGANIZATION", "LOCATION")
+"""Kinds whose findings are numbered: the others are values, not someone or something."""
+
+_WORD = re.compile(r"[^\W\d_][^\W\d_'’-]*(?:['’-][^\W\d_]+)*")
+_POSSESSIVE = re.compile(r"['’]s$")
+_LISTED = r"[ \t]*(?:,(?: and| &)?|and|&|or)[ \t]+"
+_CAPITALIZED = (
+    r"[A-Z\u00c0-\u00de\u0100-\u024f][^\W\d_A-Z]+(?:[ \t][A-Z\u00c0-\u00de][^\W\d_A-Z]+){0,2}"
+)
+_NEXT = re.compile(rf"{_LISTED}({_CAPITALIZED})(?![\w'’-])")
+_BEFORE = re.compile(rf"(?<![\w.'’-])({_CAPITALIZED}){_LISTED}$")
+
+
+class Span(NamedTuple):
+    """A stretch of a text (character offsets, end excluded) and the kind of identifier there."""
+
+    start: int
+    end: int
+    entity: str
+    score: float
+
+
+def merge(spans: Sequence[Span]) -> list[Span]:
+    """Unite overlapping spans under the surest one's kind, the longest of equally sure ones."""
+    merged: list[Span] = []
+    surest: list[Span] = []
+    for span in sorted(spans):
+        if merged and span.start < merged[-1].end:
+            surest[-1] = max(surest[-1], span, key=lambda each: (each.score, each.end - each.start))
+            last = merged[-1]
+            merged[-1] = surest[-1]._replace(start=last.start, end=max(last.end, span.end))
+        else:
+            merged.append(span)
+            surest.append(span)
+    return merged
+
+
+def find_mentions(
+    text: str, spans: Sequence[Span], is_common: Callable[[str], bool]
+) -> Iterator[Span]:
+    """Find names beside found ones, and further mentions of them; `is_common` tells plain words."""
+    people = [span for span in spans if span.entity == "PERSON"]
+    beside = [each for span in people for each in _beside(text, span, is_common)]
+    yield from beside
+    seen = {text[span.start : span.end] for span in [*people, *beside]}
+    seen |= {text[span.start : span.end] for span in spans if span.entity == "ORGANIZATION"}
+    for name in sorted(seen):
+        yield from _elsewhere(text, name, is_common)
+
+
+def _beside(text: str, span: Span, is_common: Callable[[str], bool]) -> Iterator[Span]:
+    """Follow a list of names to either side of one that was found."""
+    at: int = span.end
+    while (hit := _NEXT.match(text, at)) and not is_common(hit[1]):
+        yield Span(hit.start(1), hit.end(1), "PERSON", 0.4)
+        at = hit.end()
+    at = span.start
+    while (hit := _BEFORE.search(text, max(0, at - 60), at)) and not is_common(hit[1]):
+        yield Span(hit.start(1), hit.end(1), "PERSON", 0.4)
+        at = hit.start(1)
+
+
+def _elsewhere(text: str, name: str, is_common: Callable[[str], bool]) -> Iterator[Span]:
+    """Find a name elsewhere: whole in any case, its longer parts where they are capitalized."""
+    words = [_POSSESSIVE.sub("", word) for word in _WORD.findall(name)]
+    whole = " ".join(words)
+    lowered = text.lower()
+    for part in dict.fromkeys((whole, *words)):
+        if len(part) < 3 or lowered.count(part.lower()) < 2:
+            continue
+        expression = rf"(?<!\w){re.escape(part)}(?!\w)"
+        for hit in re.finditer(expression, text, re.IGNORECASE):
+            if " " in part or (hit[0][0].isupper() and not is_common(part)):
+                yield Span(*hit.span(), "PERSON", 0.4)
+
+
+def number_mentions(text: str, spans: Sequence[Span]) -> list[int | None]:
+    """Give each span of a named kind the number of whom it names, in order of appearance."""
+    keys = [
+        (span.entity, _key(text[span.start : span.end])) if span.entity in NAMED else None
+        for span in spans
+    ]
+    full: dict[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]] = {}
+    for key in sorted({key for key in keys if key}, key=lambda key: (-len(key[1]), key)):
+        kind, words = key
+        owners = {full[other] for other in full if other[0] == kind and _names(words, other[1])}
+        full[key] = owners.pop() if kind == "PERSON" and len(owners) == 1 else key
+    numbers: dict[tuple[str, tuple[str, ...]], int] = {}
+    given: list[int | None] = []
+    for key in keys:
+        if key is None:
+            given.append(None)
+            continue
+        owner = full[key]
+        fresh = sum(kind == owner[0] for kind, _ in numbers) + 1
+        given.append(numbers.setdefault(owner, fresh))
+    return given
+
+
+def _key(name: str) -> tuple[str, ...]:
+    """Give a name's words in order of the alphabet, without case, possessive and punctuation."""
+    words = (_POSSESSIVE.sub("", word).casefold() for word in _WORD.findall(name))
+    return tuple(sorted(words)) or (name.casefold(),)
+
+
+def _names(short: Sequence[str], full: Sequence[str]) -> bool:
+    """Tell whether a shorter form fits a fuller name: every word, or the initial of one, is in it."""
+    if not any(len(word) > 1 and word in full for word in short):
+        return False
+    return all(
+        word in full or (len(word) == 1 and any(other.startswith(word) for other in full))
+        for word in short
+    )

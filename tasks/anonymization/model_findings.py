@@ -1,0 +1,112 @@
+"""What of a language model's findings identifies a person, and how texts are written for it.
+
+Durations and "last week" tell nothing of whom; abbreviations, doses, medicines, examinations and
+signs called by their discoverer's name ("Romberg positive") are taken for names by a model that
+has read newspapers. Leaving those alone keeps clinical content; it can also leave a person whose
+surname stands before such a word, unless a rule of `name_recognizers.py` finds it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from tasks.anonymization.entity_model import Finding
+from tasks.anonymization.mentions import Span
+from tasks.anonymization.places import MONTHS, PEOPLES, WEEKDAYS
+from tasks.anonymization.unlisted_names import is_followed_by_term, is_listed, is_term
+
+LABELS: Final = {
+    "PERSON": "PERSON",
+    "PER": "PERSON",
+    "ORG": "ORGANIZATION",
+    "NORP": "NRP",
+    "DATE": "DATE_TIME",
+    "TIME": "DATE_TIME",
+    "GPE": "LOCATION",
+    "LOC": "LOCATION",
+    "FAC": "LOCATION",
+}
+"""The model's labels for what is looked for, and the kinds by Presidio's names."""
+
+_CAPITALS = re.compile(r"\b[^\W\d_a-z]{4,}\b")
+_SMALL = re.compile(r"(?<![\w@./-])[^\W\d_]{3,}(?![\w@/])")
+_DATED = re.compile(
+    rf"\b(?:{'|'.join((*MONTHS, *WEEKDAYS))})\b|\b(?:19|20)\d\d\b|\d[/.-]\d", re.IGNORECASE
+)
+_LETTERS = re.compile(r"[^\W\d_]+")
+_DIGITS = re.compile(r"\W*(?<![^\W\d_])\w*\d")
+# Abbreviations of kinds of numbers and of laboratory values that are not all in capitals.
+_ABBREVIATIONS: Final = frozenset(
+    [
+        "iban",
+        "hgb",
+        "hct",
+        "plt",
+        "cr",
+        "na",
+        "cl",
+        "mg",
+        "phos",
+        "trop",
+        "chol",
+        "trig",
+        "alb",
+        "bili",
+        "pts",
+        "pt",
+        "abd",
+        "neuro",
+        "resp",
+        "psych",
+    ]
+)
+
+
+def soften(text: str) -> str:
+    """Write a text as the model knows texts: no word in capitals, names with a capital.
+
+    Every letter keeps its place. The model knows few names in capitals: HOLLOWAY is read as
+    Holloway. In a text without any capital the words that no dictionary lists get one.
+    """
+    if text.islower():
+        return _SMALL.sub(lambda word: word[0] if is_listed(word[0]) else _capitalize(word), text)
+    return _CAPITALS.sub(lambda word: _capitalize(word) if word[0].isupper() else word[0], text)
+
+
+def _capitalize(word: re.Match[str]) -> str:
+    """Give the word a capital, unless that would change its length."""
+    changed = word[0].capitalize()
+    return changed if len(changed) == len(word[0]) else word[0]
+
+
+def keep_identifying(text: str, findings: Iterable[Finding]) -> Iterator[Span]:
+    """Keep the findings that identify, under Presidio's names and its score for them."""
+    for start, end, label in findings:
+        kind = LABELS.get(label)
+        if kind == "DATE_TIME":
+            if _DATED.search(text, start, end):
+                yield Span(start, end, kind, 0.85)
+        elif kind is not None:
+            # No name holds a digit: what follows one is a value, or found by a pattern.
+            digit = _DIGITS.search(text, start, end)
+            stop = digit.start() if digit else end
+            if not _is_plain(text[start:stop], kind, text) and not is_followed_by_term(text, stop):
+                yield Span(start, stop, kind, 0.85)
+
+
+def _is_plain(words: str, kind: str, text: str) -> bool:
+    """Tell whether a finding is an abbreviation, a term or a common word rather than a name."""
+    parts = _LETTERS.findall(words)
+    if not any(len(part) > 1 for part in parts):
+        return True
+    if not text.isupper() and all(part.isupper() and len(part) <= 5 for part in parts):
+        return True
+    if all(part.lower() in _ABBREVIATIONS or is_term(part) for part in parts):
+        return True
+    if len(parts) > 1 or words not in parts:
+        return False
+    if kind == "NRP":
+        return words not in PEOPLES and is_listed(words)
+    return kind == "ORGANIZATION" and is_listed(words) and not words.isupper()

@@ -1,0 +1,84 @@
+"""Labels that few people share become one label; data-dependent, so for tables only.
+
+Which labels stay is decided once, when a plan is fitted, and frozen with it. "Few" is fewer than a
+number of the table's people. If the one label itself would stand for fewer, the next rarest join
+it until it does not. That a label was rare shows in the table; whose it was does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expectations.outlets import Rare, TableOutlet
+from tasks.anonymization.counted_rows import MISSING
+from tasks.anonymization.hierarchies import label_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The labels of a column that stay, sorted; all others become `label`."""
+
+    stays: tuple[str, ...]
+    label: str
+    at_least: int
+
+
+def find_common(frame: pd.DataFrame, outlet: TableOutlet) -> dict[str, Common]:
+    """Find the labels that stay of each column that the outlet has a `rare` rule for."""
+    return {
+        column: Common(choose_labels(frame[column], how), how.label, how.at_least)
+        for column, how in outlet.columns.items()
+        if isinstance(how, Rare)
+    }
+
+
+def choose_labels(values: pd.Series, rule: Rare) -> tuple[str, ...]:
+    """Give the labels of enough people, without those that join the other label to fill it."""
+    sizes = _spell(values).value_counts().to_dict()
+    other, stays = sizes.pop(rule.label, 0), []
+    # Rarest first, so that the other label is full before a common one is looked at.
+    for people, label in sorted((people, str(label)) for label, people in sizes.items()):
+        if people < rule.at_least or 0 < other < rule.at_least:
+            other += people
+        else:
+            stays.append(label)
+    return tuple(sorted(stays))
+
+
+def merge_rare(frame: pd.DataFrame, common: Mapping[str, Common]) -> pd.DataFrame:
+    """Put the other label for all that does not stay."""
+    merged = frame.copy()
+    for column, found in common.items():
+        labels = _spell(frame[column])
+        labels = labels.where(labels.isin(found.stays), found.label)
+        merged[column] = labels.mask(labels == MISSING, None)
+    return merged
+
+
+def have_company(merged: pd.DataFrame, common: Mapping[str, Common]) -> NDArray[np.bool_]:
+    """Tell of each person whether their labels are shared by enough people of this table.
+
+    All are, where the labels that stay were found in this very table.
+    """
+    enough = np.ones(len(merged), dtype=bool)
+    for column, found in common.items():
+        labels = _spell(merged[column])
+        enough &= labels.map(labels.value_counts()).to_numpy() >= found.at_least
+    return enough
+
+
+def _spell(values: pd.Series) -> pd.Series:
+    """Spell values as labels, missing ones included."""
+    import pandas as pd
+
+    number, distinct = pd.factorize(values)
+    labels = np.array([*map(label_of, distinct), MISSING], dtype=object)
+    return pd.Series(labels[number], index=values.index, name=values.name, dtype=object)

@@ -1,0 +1,153 @@
+"""Choosing who is in a release: by the frozen plan, and by what was released before.
+
+Pure functions on frames; `successive_releases` gives them the ledger's memory. What the choice
+protects, and what it does not, is said in `succession`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expectations.errors import UsageError
+from expectations.outlets import TableOutlet
+from tasks.anonymization.counted_rows import CountedRows, Counts
+from tasks.anonymization.loss import PEOPLE
+from tasks.anonymization.plan_crossing import Classes, Crossing
+from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.succession import (
+    Comparison,
+    MeetsModels,
+    compare,
+    hold_back,
+    number_classes,
+)
+from tasks.anonymization.table_plan import TablePlan
+from tasks.ingestion import RECORD
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Past:
+    """What an outlet has released: under the same plan, oldest first, and under others."""
+
+    same: tuple[CountedRows, ...] = ()
+    others: tuple[tuple[CountedRows, TablePlan], ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who may leave, and how it was found."""
+
+    frame: pd.DataFrame
+    """The rows that leave, recoded; a subset of the people, in their order."""
+    classed: int
+    """How many people the plan has a class for."""
+    present: CountedRows
+    """The rows of those people."""
+    last: Comparison | None
+    """With the newest release under the same plan."""
+    isolated: int | None
+    """How many people are in too small a crossing with another plan; None without another."""
+    apart: int
+    """How many releases under other plans could not be compared at all."""
+
+
+def choose_rows(
+    frame: pd.DataFrame, outlet: TableOutlet, plan: TablePlan, past: Past | None = None
+) -> Choice:
+    """Apply a plan, and leave out whom it cannot hide, now or beside an earlier release.
+
+    Of people whose rows are alike those with the smallest record keys leave, so that it is the
+    same ones every time.
+    """
+    past = past or Past()
+    recoded = plan.apply(frame)
+    present, number = CountedRows.from_frame(recoded, list(outlet.columns), outlet.linkable)
+    asked = outlet.sensitive
+    same = [compare(present, rows, sensitive=asked) for rows in _distinct(past.same)]
+    crossed = [
+        found
+        for rows, other in past.others
+        if (found := cross_plans(frame, recoded, (present, outlet), (rows, other))) is not None
+    ]
+    last = same[-1] if same else None
+    comparisons = [*reversed(same), *(comparison for comparison, _ in crossed)]
+    meets = judge_models(recoded, number, present, outlet)
+    leaving = hold_back(present, outlet.k, comparisons, meets, last)
+    kept = recoded.loc[_first_of_each(recoded[RECORD].to_numpy(), number, leaving)]
+    leaves = frame.index.isin(kept.index)
+    isolated = [crossing.isolated(outlet.k, leaves) for _, crossing in crossed]
+    return Choice(
+        kept, len(recoded), present, last, max(isolated, default=None),
+        len(past.others) - len(crossed),
+    )  # fmt: skip
+
+
+def cross_plans(
+    frame: pd.DataFrame,
+    recoded: pd.DataFrame,
+    now: tuple[CountedRows, TableOutlet],
+    earlier: tuple[CountedRows, TablePlan],
+) -> tuple[Comparison, Crossing] | None:
+    """Compare with a release under another plan over the regions that both plans describe.
+
+    None where the people there are now lack a column or a label that the other plan knows.
+    """
+    (present, outlet), (rows, plan) = now, earlier
+    if not plan.columns <= set(frame.columns):
+        return None
+    try:
+        before = plan.apply(frame)
+    except UsageError:
+        return None
+    crossing = Crossing(
+        Classes.from_released(recoded, outlet.linkable, frame.index),
+        Classes.from_released(before, rows.linkable, frame.index),
+    )
+    groups = crossing.name_regions(present.select(outlet.linkable), rows.select(rows.linkable))
+    return compare(present, rows, groups, outlet.sensitive), crossing
+
+
+def judge_models(
+    recoded: pd.DataFrame, number: Counts, present: CountedRows, outlet: TableOutlet
+) -> MeetsModels:
+    """Give what says of each class whether the outlet's sensitive columns allow it."""
+    of = number_classes(present)
+    classes = int(of.max(initial=-1)) + 1
+    if not outlet.sensitive:
+        return lambda _: np.ones(classes, dtype=bool)
+    first = np.zeros(len(present.rows), dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    values = recoded[list(outlet.sensitive)].iloc[first].reset_index(drop=True)
+    every = np.arange(classes)
+
+    def meets(counts: Counts) -> NDArray[np.bool_]:
+        histogram = values.assign(**{PEOPLE: counts})
+        asked = Requirement.from_histogram(histogram, of, outlet.k, outlet.sensitive)
+        return asked.met(every, every, classes)
+
+    return meets
+
+
+def _distinct(releases: Sequence[CountedRows]) -> list[CountedRows]:
+    """Leave out what was released again later, and need not be compared twice."""
+    return list({rows.to_bytes(): rows for rows in reversed(releases)}.values())[::-1]
+
+
+def _first_of_each(
+    record: NDArray[np.uint64], number: Counts, leaving: Counts
+) -> NDArray[np.bool_]:
+    """Mark as many of each distinct row as leave, by rising record key."""
+    order = np.lexsort((record, number))
+    place = np.empty(len(number), dtype=np.int64)
+    starts = np.searchsorted(number[order], np.arange(len(leaving)))
+    place[order] = np.arange(len(number)) - starts[number[order]]
+    marked: NDArray[np.bool_] = place < leaving[number]
+    return marked

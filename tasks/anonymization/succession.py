@@ -1,0 +1,205 @@
+"""Releases one after the other: leaving out rows until no difference of two isolates anybody.
+
+Whoever has two releases of a table can subtract one from the other. Of a group of rows that both
+describe - a class, where both were made by one plan - they see how many were added, how many are
+gone, and how many may be the same people. Here each of the three is made nobody or at least k
+people, for every earlier release, by leaving rows out: newcomers wait until k have come, and with
+fewer than k who left others leave as well. Each release is k-anonymous by itself as before.
+
+Where columns are sensitive, the models that look at a class alone are asked of the three as well.
+
+What it costs: a class that one person left loses k people or, if fewer than k would be left, all.
+Where classes are small, a few changes in a hundred leave out several times as many.
+
+What this does not protect against: that something changed in a class shows, and whoever knows who
+alone can have come or left knows their class; how far the values of those who came or left are from
+the table's (t-closeness, beta-likeness and delta-disclosure hold in each release only); what three
+releases show and no two do; tables of several outlets or policies about the same people. Between
+plans only regions that both describe are compared, the smallest unions of classes that hold the
+same people under either plan. Xiao and Tao, "m-invariance" (2007), solve the problem for one
+sensitive value by counterfeit rows; here nobody is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expectations.privacy_models import PrivacyModel, compares_with_the_table
+from tasks.anonymization.counted_rows import CountedRows, Counts
+from tasks.anonymization.loss import PEOPLE
+from tasks.anonymization.requirement import Requirement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MeetsModels = Callable[[Counts], NDArray[np.bool_]]
+"""Told how many of each distinct row are released, says of each class whether it may stand."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An earlier release beside the rows that may leave now.
+
+    Rows that nobody can tell apart by what both releases show are one cell; cells are in groups
+    that both releases describe. `cell` is each distinct row's, shape (rows,), `group` and
+    `released` (the earlier count) each cell's, shape (cells,).
+    """
+
+    cell: Counts
+    group: Counts
+    released: Counts
+    meets: MeetsModels = lambda counts: np.ones(len(counts), dtype=bool)
+    """Told a number of people of each cell, says of each group whether they may show."""
+
+    def differences(self, counts: Counts) -> tuple[Counts, Counts, Counts]:
+        """Rows added, gone and common, each by group, if `counts` of each distinct row leave."""
+        now = self._now(counts)
+        common = np.minimum(now, self.released)
+        parts = (now - common, self.released - common, common)
+        added, gone, same = (_sum(part, self.group) for part in parts)
+        return added, gone, same
+
+    def settle(self, counts: Counts, k: int) -> Counts:
+        """Leave out rows of groups whose differences set too few apart; once for each of them.
+
+        Who was added waits, and so do those in common; where too few are gone, others go as well.
+        """
+        added = np.maximum(self._now(counts) - self.released, 0)
+        counts = self._leave_out(counts, added * self._isolates(added, k)[self.group])
+        common = np.minimum(self._now(counts), self.released)
+        counts = self._leave_out(counts, common * self._isolates(common, k)[self.group])
+        common = np.minimum(self._now(counts), self.released)
+        gone = self.released - common
+        people, isolated = _sum(gone, self.group), self._isolates(gone, k)
+        more = np.where(people < k, k - people, _sum(common, self.group))
+        return self._leave_out(counts, _take(more * isolated, self.group, common))
+
+    def _isolates(self, part: Counts, k: int) -> NDArray[np.bool_]:
+        """Tell of each group whether a part of it, counted by cell, is of too few or too alike."""
+        people = _sum(part, self.group)
+        return (people > 0) & ((people < k) | ~self.meets(part)[: len(people)])
+
+    def _now(self, counts: Counts) -> Counts:
+        return np.bincount(self.cell, counts, len(self.group)).astype(np.int64)
+
+    def _leave_out(self, counts: Counts, excess: Counts) -> Counts:
+        """Take `excess` from each cell, from the rows that most people have."""
+        return counts - _take(excess, self.cell, counts)
+
+
+def compare(
+    present: CountedRows,
+    earlier: CountedRows,
+    groups: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    sensitive: Mapping[str, Sequence[PrivacyModel]] | None = None,
+) -> Comparison:
+    """Line up an earlier release with the rows that are there now.
+
+    `groups` names the group of each distinct row, of `present` and of `earlier`; None for two
+    releases under one plan, whose groups are the classes. `sensitive` gives the models of columns.
+    """
+    import pandas as pd
+
+    shared = [column for column in present.tail if column in earlier.tail]
+    if groups is None:
+        groups = (present.select(present.linkable), earlier.select(earlier.linkable))
+    tails = [*present.select(shared), *earlier.select(shared)]
+    group = _number([*groups[0], *groups[1]])
+    cell, distinct = pd.factorize(group * (len(tails) + 1) + _number(tails))
+    before = np.bincount(cell[len(present.rows) :], earlier.counts, len(distinct))
+    first = np.unique(cell, return_index=True)[1]
+    values = pd.DataFrame([tails[place] for place in first], columns=shared)
+    return Comparison(
+        cell[: len(present.rows)].astype(np.int64),
+        group[first],
+        before.astype(np.int64),
+        _ask_models(values, group[first], sensitive or {}),
+    )
+
+
+def _ask_models(
+    values: pd.DataFrame, group: Counts, sensitive: Mapping[str, Sequence[PrivacyModel]]
+) -> MeetsModels:
+    """Give what says of each group whether the models that need no table allow some people."""
+    asked = {
+        column: [model for model in models if not compares_with_the_table(model)]
+        for column, models in sensitive.items()
+        if column in values
+    }
+    groups = int(group.max(initial=-1)) + 1
+    every = np.arange(groups)
+
+    def meets(counts: Counts) -> NDArray[np.bool_]:
+        if not any(asked.values()):
+            return np.ones(groups, dtype=bool)
+        histogram = values.assign(**{PEOPLE: counts})
+        return Requirement.from_histogram(histogram, group, 1, asked).met(every, every, groups)
+
+    return meets
+
+
+def hold_back(
+    present: CountedRows,
+    k: int,
+    comparisons: Sequence[Comparison],
+    meets: MeetsModels,
+    last: Comparison | None = None,
+) -> Counts:
+    """Say how many of each distinct row may leave, shape (rows,).
+
+    `comparisons` are best in the order of age, the newest first. `last` is the one with the newest
+    release under the same plan, if there is one; where everybody is still there, that release
+    leaves again unless more can, so that the same people are never left out twice over.
+    """
+    counts = _settle(present.counts, number_classes(present), k, comparisons, meets)
+    if last is not None and not last.differences(present.counts)[1].any():
+        again = last.released[last.cell]
+        if again.sum() >= counts.sum():
+            return again
+    return counts
+
+
+def number_classes(rows: CountedRows) -> Counts:
+    """Give the class of each distinct row, numbered from 0."""
+    return _number(rows.select(rows.linkable))
+
+
+def _settle(
+    counts: Counts, of: Counts, k: int, comparisons: Sequence[Comparison], meets: MeetsModels
+) -> Counts:
+    """Leave out until there is nothing to object to; to leave out everybody always is an end."""
+    while True:
+        before = counts
+        stands = (_sum(counts, of) >= k) & meets(counts)
+        counts = np.where(stands[of], counts, 0)
+        for comparison in comparisons:
+            counts = comparison.settle(counts, k)
+        if (counts == before).all():
+            return counts
+
+
+def _sum(counts: Counts, of: Counts) -> Counts:
+    """Add up counts by the group that each is of."""
+    return np.bincount(of, counts).astype(np.int64)
+
+
+def _take(wanted: Counts, of: Counts, stock: Counts) -> Counts:
+    """Take `wanted` from each group of items, at most the stock of each, the largest first."""
+    order = np.lexsort((-stock, of))
+    ordered, group = stock[order], of[order]
+    before = np.cumsum(ordered) - ordered
+    first = np.searchsorted(group, group)
+    taken = np.empty_like(stock)
+    taken[order] = np.clip(wanted[group] - (before - before[first]), 0, ordered)
+    return taken
+
+
+def _number(names: Sequence[Hashable]) -> Counts:
+    """Number names in the order in which they first occur."""
+    place: dict[Hashable, int] = {}
+    return np.array([place.setdefault(name, len(place)) for name in names], dtype=np.int64)

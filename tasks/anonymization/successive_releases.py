@@ -1,0 +1,235 @@
+"""The memory of one table outlet: its frozen plan, what left before, and what is about to.
+
+Thin: reads and writes the release ledger for a step, and words what was found. A release is
+recorded when its goods are approved, before they can leave; it stands unless the run is refused
+afterwards (see `ledgers.releases`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+from expectations.checks import Check, refuse_failed
+from expectations.disclosure import Count, bound_share
+from expectations.errors import Refusal
+from expectations.outlets import TableOutlet
+from expectations.vocabulary import CheckVerdict
+from tasks.anonymization.counted_rows import CountedRows
+from tasks.anonymization.difference_attack import Row, isolate
+from tasks.anonymization.release import Choice, Past
+from tasks.anonymization.schedule import Pace, begin_next, forecast, measure_pace, name_period
+from tasks.anonymization.table_plan import TablePlan
+from tasks.run import Desk
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
+    from ledgers.releases import FrozenPlan, History, PlanName, Release, ReleaseLedger
+
+SECONDS_A_DAY: Final = 86_400
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One table outlet of a run, and what its ledger remembers of it."""
+
+    desk: Desk
+    outlet: str
+    history: History
+
+    @property
+    def declared(self) -> TableOutlet:
+        """The outlet as the policy declares it."""
+        return self.desk.policy.table_outlets[self.outlet]
+
+    @property
+    def name(self) -> PlanName:
+        """What its plan is for."""
+        from ledgers.releases import PlanName
+
+        run = self.desk.run
+        return PlanName(run.file.sha256, self.outlet, name_period(run.now, self.declared.period))
+
+    @property
+    def ledger(self) -> ReleaseLedger:
+        """The release ledger, in the same database as the evidence."""
+        return open_ledger(self.desk)
+
+    def freeze(self, people: Count, fit: Callable[[], TablePlan]) -> FrozenPlan:
+        """Give the plan that stands for this policy, outlet and period; fit one if none does."""
+        run = self.desk.run
+        plan = self.ledger.find_plan(self.name)
+        if plan is None:
+            content, told = fit().to_bytes(), str(run.disclosure.publish(people))
+            at = run.now.isoformat(timespec="seconds")
+            plan = self.ledger.freeze(self.name, run.id, at, told, content)
+        self.desk.note("plan", self.outlet, {
+            "period": plan.name.period, "version": plan.version, "fitted_by": plan.run_id,
+            "fitted_at": plan.at, "fitted_on": plan.fitted_on, "compared": self.history.last,
+        })  # fmt: skip
+        return plan
+
+    def remember(self, plan: FrozenPlan) -> Past:
+        """Read what was released before, under this plan and under others."""
+        same, others = [], []
+        for release in self.history.standing:
+            rows = CountedRows.from_bytes(release.content)
+            if release.is_under(plan):
+                same.append(rows)
+            elif (other := self.ledger.read_plan(release.plan, release.version)) is not None:
+                others.append((rows, TablePlan.from_bytes(other.content)))
+        return Past(tuple(same), tuple(others))
+
+    def columns(self) -> list[str]:
+        """Name the columns that plans of earlier releases read, beside the outlet's own."""
+        plans = {(one.plan, one.version) for one in self.history.standing}
+        found = [self.ledger.read_plan(*one) for one in plans]
+        return sorted(
+            {c for one in found if one for c in TablePlan.from_bytes(one.content).columns}
+        )
+
+
+def open_outgoing(desk: Desk, outlet: str) -> Outgoing:
+    """Read the memory of one outlet of a run."""
+    return Outgoing(desk, outlet, open_ledger(desk).history(desk.policy.name, outlet))
+
+
+def open_ledger(desk: Desk) -> ReleaseLedger:
+    """Open the release ledger, in the same database as the evidence."""
+    from ledgers.releases import ReleaseLedger
+
+    return ReleaseLedger(desk.run.ledger.engine, desk.run.keys)
+
+
+def refuse_too_few(outgoing: Outgoing, plan: FrozenPlan, choice: Choice, people: int) -> None:
+    """Raise `Refusal` if more people than the policy allows are left out, and say until when."""
+    declared, run = outgoing.declared, outgoing.desk.run
+    share = (people - len(choice.frame)) / max(people, 1)
+    if share <= declared.max_suppressed:
+        return
+    threshold = run.disclosure.threshold
+    unplaced = bound_share((people - choice.classed) / people, people, threshold)
+    out = bound_share(share, people, threshold)
+    wait = forecast(pace_of(outgoing, plan, choice), threshold)
+    after = begin_next(run.now, declared.period)
+    raise Refusal(
+        "successive releases",
+        f"up to {100 * out:.1f} % of the people would be left out of {outgoing.outlet}, at most "
+        f"{100 * declared.max_suppressed:.1f} % may be: up to {100 * unplaced:.1f} % have no class "
+        f"under the plan of {plan.name.period}, which run {plan.run_id} fitted, and the others "
+        f"would be in classes of fewer than {declared.k} or set apart by the difference from an "
+        f"earlier release; {wait}; the next period, from {after} on, has a "
+        "plan of its own, and so has a changed policy, such as one that allows more",
+    )
+
+
+def pace_of(outgoing: Outgoing, plan: FrozenPlan, choice: Choice) -> Pace | None:
+    """Measure how fast the classes that wait change, since the table last changed."""
+    under = [one for one in outgoing.history.standing if one.is_under(plan)]
+    if choice.last is None or not under:
+        return None
+    same = takewhile(lambda one: one.content == under[-1].content, reversed(under))
+    since = outgoing.desk.run.now - datetime.fromisoformat([one.at for one in same][-1])
+    days = since.total_seconds() / SECONDS_A_DAY
+    return measure_pace(choice.last, choice.present.counts, outgoing.declared.k, days)
+
+
+def check_crossing(outgoing: Outgoing, choice: Choice) -> None:
+    """Note what releases under other plans and this one show together, where there are any."""
+    if choice.isolated is None and not choice.apart:
+        return
+    desk, k, outlet = outgoing.desk, outgoing.declared.k, outgoing.outlet
+    people = max(len(choice.frame), 1)
+    share = bound_share((choice.isolated or 0) / people, people, desk.run.disclosure.threshold)
+    crossed = "none could be compared"
+    if choice.isolated is not None:
+        desk.measure(f"privacy.{outlet}.crossing_share", share)
+        crossed = f"up to {100 * share:.1f} % of the people are in smaller crossings"
+    apart = f"; {choice.apart} releases had other columns or labels and were not compared"
+    desk.check(Check(
+        f"releases of {outlet} under other plans",
+        f"at least {k} people in each class of this plan crossed with one of another",
+        crossed + apart * bool(choice.apart),
+        CheckVerdict.WARNED if choice.isolated or choice.apart else CheckVerdict.PASSED,
+        "a single crossing, counted as if everybody had been in both tables; differences over the "
+        f"regions that both plans describe are held to {k}",
+        "a longer period, and fewer changes of the policy, mean fewer plans",
+        outlet,
+    ))  # fmt: skip
+
+
+def record_release(desk: Desk, outlet: str, content: bytes) -> None:
+    """Compare a table that is to leave with all before it once more, and record it.
+
+    Raises `Refusal` where it sets fewer than k people apart from a release under the same plan, or
+    where one under another plan was recorded since this run looked.
+    """
+    from ledgers.releases import PlanName, Release
+
+    run, declared = desk.run, desk.policy.table_outlets[outlet]
+    noted = find_note(desk, outlet)
+    rows = CountedRows.from_csv(content, declared.linkable)
+    name = PlanName(run.file.sha256, outlet, str(noted["period"]))
+    version, recorded = int(str(noted["version"])), False
+    while not recorded:
+        outgoing = open_outgoing(desk, outlet)
+        release = Release(
+            desk.policy.name, outgoing.history.last + 1, run.id, declared.recipient, name, version,
+            run.now.isoformat(timespec="seconds"), rows.to_bytes(),
+        )  # fmt: skip
+        check = compare_with_all(outgoing, release, int(str(noted["compared"])))
+        if check is not None and check.verdict is CheckVerdict.REFUSED:
+            desk.check(check)
+            refuse_failed([check])
+        recorded = outgoing.ledger.record(release)
+    if check is not None:
+        desk.check(check)
+
+
+def find_note(desk: Desk, outlet: str) -> dict[str, JSON]:
+    """Give what the run noted of the plan of an outlet."""
+    noted = [
+        entry.body
+        for entry in desk.run.ledger.entries(desk.run.id)
+        if (entry.kind, entry.name) == ("plan", outlet) and isinstance(entry.body, dict)
+    ]
+    return noted[-1]
+
+
+def compare_with_all(outgoing: Outgoing, release: Release, compared: int) -> Check | None:
+    """Subtract a release from every earlier one under its plan; None where there is none.
+
+    `compared` is the number of the last release that the run knew of when it chose its rows.
+    """
+    of = (release.plan, release.version)
+    under = [one for one in outgoing.history.standing if (one.plan, one.version) == of]
+    stranger = any(
+        one.seq > compared and (one.plan, one.version) != of for one in outgoing.history.standing
+    )
+    if not under and not stranger:
+        return None
+    k, now = outgoing.declared.k, count_pairs(release)
+    apart = [found for one in under for found in isolate(count_pairs(one), now, k)]
+    broken = bool(apart) or stranger
+    return Check(
+        f"successive releases of {outgoing.outlet}",
+        f"no class of which an earlier release of its plan has 1 to {k - 1} rows more, fewer or "
+        "in common",
+        "another run released meanwhile" if stranger
+        else f"{len(apart):,} such differences from {len(under):,} earlier releases",
+        CheckVerdict.REFUSED if broken else CheckVerdict.PASSED,
+        "a single row; every row of every earlier release under the plan was compared",
+        "run again: it then knows what was released meanwhile",
+        outgoing.outlet,
+    )  # fmt: skip
+
+
+def count_pairs(release: Release) -> Counter[tuple[Row, Row]]:
+    """Count a release's rows by class and by what else they show."""
+    rows = CountedRows.from_bytes(release.content)
+    pairs = zip(rows.select(rows.linkable), rows.select(rows.tail), strict=True)
+    return Counter(dict(zip(pairs, rows.counts.tolist(), strict=True)))

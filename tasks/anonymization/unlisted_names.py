@@ -1,0 +1,297 @@
+"""Names told by what they are not: capitalized words that no English dictionary lists.
+
+A model knows the names it has met; most surnames of the world it has not. But such a name is
+seldom an English word, and it is written with a capital. The dictionary is the one that comes with
+spaCy's English model (WordNet's lemmas and their irregular forms), so that nothing is downloaded.
+
+Left alone: abbreviations, words with digits, medicines (by the stems of their international
+non-proprietary names, or a dose behind them) and terms formed as medical ones are. Not told: names
+that are words as well ("Reed", "Grace"), or in lower case. English only: German, for one, writes
+every noun with a capital.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from typing import Final
+
+from presidio_analyzer import EntityRecognizer, RecognizerResult
+
+from tasks.anonymization.entity_model import load_pipeline
+from tasks.anonymization.places import MONTHS, WEEKDAYS
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_GAP = re.compile(r"\.? |-| (?:de|del|della|di|da|dos|van|von|der|den|la|le|el|bin|ibn|al|zu) ")
+_DOSE = re.compile(
+    r"\W{1,3}(?:[A-Z]{2,3} )?\d[\d.,/-]* ?(?:mg|mcg|µg|g|ml|units?|iu|%|tab)", re.IGNORECASE
+)
+_CONTRACTED = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m|all))$")
+# Words of the last thirty years and of forms that WordNet 3.0 does not have.
+_RECENT: Final = frozenset(
+    [
+        "app",
+        "apps",
+        "blog",
+        "blogs",
+        "bluetooth",
+        "chatbot",
+        "covid",
+        "dropdown",
+        "email",
+        "emails",
+        "emoji",
+        "faq",
+        "fax",
+        "firmware",
+        "helpdesk",
+        "homepage",
+        "inbox",
+        "info",
+        "ios",
+        "laptop",
+        "login",
+        "logout",
+        "malware",
+        "meds",
+        "offline",
+        "ok",
+        "okay",
+        "online",
+        "password",
+        "passcode",
+        "pdf",
+        "signup",
+        "smartphone",
+        "startup",
+        "touchscreen",
+        "url",
+        "username",
+        "voicemail",
+        "webinar",
+        "webpage",
+        "website",
+        "websites",
+        "wifi",
+        "workflow",
+        "screenshot",
+        "screenshots",
+        "timestamp",
+        "router",
+        "unsubscribe",
+        "hi",
+        "hello",
+        "hey",
+        "thx",
+        "pls",
+        "dear",
+        "regards",
+        "cheers",
+        "yes",
+        "yeah",
+        "sincerely",
+        "c'mon",
+        "y'all",
+        "gonna",
+        "wanna",
+        "bcc",
+        "cc",
+        "re",
+        "labs",
+        "dept",
+        "appt",
+        "hx",
+        "dx",
+        "rx",
+        "tx",
+        "sx",
+        "pmh",
+        "hpi",
+        "abd",
+        "neuro",
+        "resp",
+        "psych",
+        "echo",
+        "doppler",
+        "cardio",
+        "ortho",
+        "onc",
+        "cont",
+        "prn",
+        "bid",
+        "tid",
+        "qid",
+        "qhs",
+        "npo",
+        "stat",
+        "pt",
+        "pts",
+        "yo",
+        "wbc",
+        "hgb",
+        "ekg",
+        "ecg",
+        "mri",
+        "fwd",
+        "asap",
+        "misc",
+        "approx",
+        "etc",
+        "vs",
+        "ref",
+        "ltd",
+        "inc",
+        "corp",
+        "llc",
+        "gmbh",
+        "plc",
+        "ave",
+        "blvd",
+        "apt",
+        "dob",
+        "mrn",
+        "ssn",
+        "iban",
+        "nhs",
+    ]
+)
+# WHO's stems of international non-proprietary names, the common ones of five letters or more, and
+# endings that form terms of medicine and abstract nouns.
+_TERM = re.compile(
+    r"(?:[aeiou]pril|sartan|statin|olol|dipine|formin|gli(?:ptin|flozin|tazone|mide)|cillin|mycin"
+    r"|micin|cycline|floxacin|azole|oxetine|triptyline|zepam|zolam|barbital|caine|profen|coxib"
+    r"|[aeiou]tide|parin|xaban|grel|[lnrt]umab|ximab|zumab|tinib|ciclib|vir|vudine|thiazide|semide"
+    r"|terol|lukast|sone|solone|onide|dronate|setron|tidine|codone|morphine|methadol|fentanil"
+    r"|apine|peridone|piprazole|gabalin|gabapentin|racetam|triptan|dopa|giline|sulfa\w*"
+    r"|ectomy|otomy|ostomy|plasty|scop(?:y|ic)|graph(?:y|ic)|gram|olog(?:y|ist|ical)|opath(?:y|ic)"
+    r"|algia|itis|osis|[aeiou]tic|emia|aemia|uria|megaly|penia|plegia|paresis|trophy|genic|rrhea"
+    r"|[ts]ion|ically|ously|ness|ability|i[sz]ation|ometry|therapy|aceous|cardia[cl]?|oma|amine)s?$"
+)
+# Words behind a name that make it the name of a sign, an illness, a scale or a device.
+_SIGN = re.compile(
+    r"(?:['’]s)?(?: and [A-Z]\w+)? (?:signs?|tests?|disease|syndrome|scores?|scale|stage|grade|criteria"
+    r"|catheter|drain|tube|maneuver|lymphoma|sarcoma|palsy|reflex|index|(?:positive|negative)(?! for))\b"
+)
+
+
+@cache
+def load_dictionary() -> frozenset[str]:
+    """Read the words of spaCy's English model: lemmas, irregular forms, function words."""
+    lookups = load_pipeline("en").get_pipe("lemmatizer").lookups
+    tables = [lookups.get_table(name) for name in ("lemma_index", "lemma_exc")]
+    words = {word for table in tables for entries in table.values() for word in entries}
+    dates = {name.lower() for name in (*MONTHS, *WEEKDAYS)}
+    return frozenset(words | load_pipeline("en").Defaults.stop_words | dates | _RECENT)
+
+
+@cache
+def _endings() -> tuple[tuple[str, str], ...]:
+    """Read the model's rules that lead a regular form back to its lemma."""
+    table = load_pipeline("en").get_pipe("lemmatizer").lookups.get_table("lemma_rules")
+    rules = {(ending, basic) for pairs in table.values() for ending, basic in pairs if ending}
+    return tuple(sorted(rules | {("ly", ""), ("ily", "y"), ("er", ""), ("ers", "e"), ("ers", "")}))
+
+
+def is_listed(word: str) -> bool:
+    """Tell whether a dictionary lists the word, its lemma, or all parts of a compound."""
+    plain = _CONTRACTED.sub("", word.lower())
+    words = load_dictionary()
+    if plain in words or plain.replace("’", "'") in words:
+        return True
+    if "-" in plain:
+        return all(is_listed(part) for part in plain.split("-") if part)
+    return any(
+        plain.endswith(ending) and plain[: len(plain) - len(ending)] + basic in words
+        for ending, basic in _endings()
+    )
+
+
+def is_common(name: str) -> bool:
+    """Tell whether a name is made of function words, weekdays and months only."""
+    dates = {name.lower() for name in (*MONTHS, *WEEKDAYS)}
+    plain = load_pipeline("en").Defaults.stop_words | dates | _RECENT
+    return all(word.lower() in plain for word in name.split())
+
+
+def is_term(word: str) -> bool:
+    """Tell whether a word is formed as medicines and terms of medicine are."""
+    return len(word) >= 7 and _TERM.search(word.lower()) is not None
+
+
+def is_followed_by_term(text: str, end: int) -> bool:
+    """Tell whether a dose follows, or a word like "sign", "disease", "scale", "catheter"."""
+    return bool(_DOSE.match(text, end) or _SIGN.match(text, end))
+
+
+def find_unlisted(text: str) -> Iterator[tuple[int, int]]:
+    """Find the stretches of capitalized words among which a dictionary lacks one."""
+    for run in _runs(text):
+        while run and _is_common(run[0]) and not run[0].group().isupper():
+            run = run[1:]
+        if any(_is_name(word, text, alone=len(run) == 1) for word in run):
+            yield run[0].start(), run[-1].end()
+
+
+def _runs(text: str) -> Iterator[list[re.Match[str]]]:
+    """Group capitalized words (and initials) that follow one another."""
+    words = [word for word in _TOKEN.finditer(text) if _is_capitalized(word.group())]
+    run = words[:1]
+    for last, word in pairwise(words):
+        between = text[last.end() : word.start()]
+        # A full stop ends a sentence but after an initial.
+        joined = _GAP.fullmatch(between) and (between[0] != "." or len(last.group()) == 1)
+        if not joined:
+            yield run
+            run = []
+        run.append(word)
+    if run:
+        yield run
+
+
+def _is_capitalized(word: str) -> bool:
+    """Tell a word with a capital or an initial from an abbreviation."""
+    return word[0].isupper() and (len(word) == 1 or not word.isupper())
+
+
+def _is_common(word: re.Match[str]) -> bool:
+    """Tell whether a word that opens a stretch is an ordinary one at the start of a sentence."""
+    before = word.string[: word.start()].rstrip(" \t>\"'“(")
+    opens = not before or before[-1] in ".!?:;\n|-•*"
+    return opens and is_listed(word.group())
+
+
+def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
+    """Tell whether one capitalized word is a name: no dictionary has it, nor is it a term."""
+    spelling, start, end = word.group(), word.start(), word.end()
+    plain = _CONTRACTED.sub("", spelling)
+    around = text[max(0, start - 1) : start] + text[end : end + 2]
+    return not (
+        len(plain) < 3
+        or any(sign.isdigit() or sign in "@_/\\" for sign in around)
+        or (alone and text[end : end + 1] == ":")
+        or is_listed(spelling)
+        or is_term(plain)
+        or is_followed_by_term(text, end)
+    )
+
+
+class UnlistedNameRecognizer(EntityRecognizer):  # type: ignore[misc]  # Presidio comes untyped
+    """Capitalized words that the dictionary lacks, taken for names of people."""
+
+    cue = re.compile(r"[^\W\d_a-z][^\W\d_]{2}")
+
+    def __init__(self) -> None:
+        super().__init__(supported_entities=["PERSON"], supported_language="en")
+
+    def load(self) -> None:
+        """Read the dictionary."""
+        load_dictionary()
+
+    def analyze(
+        self, text: str, entities: list[str], nlp_artifacts: object = None
+    ) -> list[RecognizerResult]:
+        """Give the names in a text; `entities` and `nlp_artifacts` are Presidio's, not needed."""
+        del entities, nlp_artifacts
+        return [RecognizerResult("PERSON", start, end, 0.5) for start, end in find_unlisted(text)]

@@ -1,0 +1,245 @@
+"""Downcoding: what the public rule of the recoding betrays about values that it made coarser.
+
+Cohen, "Attacks on deidentification's defenses" (2022): whoever knows how an algorithm chooses can
+undo part of its work. Two rules are attacked. Every row is released in the first class that it
+fits, so a coarse class holds nobody who fits an earlier one; a class inside a coarser one must be
+the earlier. And nothing is made coarser than k asks, so what lies apart one level below in a
+column stayed together only because no part had k people.
+
+The deductions are sound for a recoding that keeps those rules and not complete: a value is ruled
+out when a single earlier class holds all that a class's row could then be. They do not hold for
+sets of values as labels, which are chosen after the classes. Nothing else is known to the attacker
+here; one who knows which combinations exist at all can rule out more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from expectations.checks import Check
+from expectations.vocabulary import CheckVerdict
+from tasks.attack.released import ABSENT, Coverage, People, Release
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Codes = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+ROUNDS: Final = 8
+BLOCK: Final = 256
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Classes as boxes: labels, shape (columns, classes), the values under each label, the order.
+
+    `covers` are per column of shape (labels, values); `order` is None where only nesting tells it.
+    """
+
+    labels: Codes
+    covers: tuple[Flags, ...]
+    order: Codes | None
+
+    @property
+    def allowed(self) -> list[Flags]:
+        """Which values each class's labels cover, per column of shape (classes, values)."""
+        return [cover[labels] for cover, labels in zip(self.covers, self.labels, strict=True)]
+
+    @cached_property
+    def nesting(self) -> list[Flags]:
+        """Whether each label lies in each other one, per column of shape (labels, labels)."""
+        return [_within(cover, cover) for cover in self.covers]
+
+    def comes_before(self, early: Codes, late: Codes) -> Flags:
+        """Whether a class surely comes before another, pair by pair.
+
+        Under first fit a class inside another one is the earlier of the two, or it would be empty.
+        """
+        if self.order is not None:
+            return np.asarray(self.order[early] < self.order[late])
+        nested: Flags = np.asarray(early != late)
+        for within, labels in zip(self.nesting, self.labels, strict=True):
+            nested &= within[labels[early], labels[late]]
+        return nested
+
+
+@dataclass(frozen=True)
+class Downcoding:
+    """What was ruled out: per column, shape (classes, values), which values are still possible.
+
+    `narrowed` marks the cells of classes, shape (columns, classes), that lost a value; `split` the
+    classes that surely hold from 1 to k - 1 people in each part of one label. `cells` is the share
+    of released cells that are narrowed, 0 to 1, and `people` that of the people with such a cell.
+    """
+
+    possible: tuple[Flags, ...]
+    narrowed: Flags
+    split: Flags
+    cells: float
+    people: float
+
+
+def downcode(
+    release: Release, coverage: Coverage | None = None, order: Codes | None = None
+) -> Downcoding:
+    """Rule out values of a table that was made by first fit, cheapest first.
+
+    Every column of the release must be one over which k holds: its distinct rows are the classes.
+    `order` are their ranks in the plan, where the attacker has it; else only nested classes are
+    known to be earlier. `coverage` names the labels between values and released labels.
+    """
+    covers = tuple(column.covers for column in release.columns)
+    boxes = Boxes(release.rows, covers, order)
+    possible = [flags.copy() for flags in boxes.allowed]
+    active = np.arange(release.rows.shape[1])
+    for _ in range(ROUNDS):
+        # Only a class that lost a value can lose another because of it.
+        active = rule_out(boxes, possible, active)
+    narrowed = np.array(
+        [(left != all_).any(axis=1) for left, all_ in zip(possible, boxes.allowed, strict=True)]
+    )
+    return _sum_up(release, tuple(possible), narrowed, _split(release, possible, coverage or {}))
+
+
+def confirm(
+    found: Downcoding, release: Release, people: People, coverage: Coverage | None = None
+) -> Downcoding:
+    """Keep only the deductions that are true of the people behind the table.
+
+    Whoever attacks cannot know which those are where the recoding kept other rules than these.
+    """
+    (there,) = np.nonzero(people.own != ABSENT)
+    own, narrowed = people.own[there], found.narrowed.copy()
+    alike = np.zeros(len(release.people), dtype=bool)
+    for at, column in enumerate(release.columns):
+        value = people.values[at, there]
+        narrowed[at, own[~found.possible[at][own, value]]] = False
+        part = part_labels(release, at, coverage or {})[release.rows[at, own], value]
+        group, size = np.unique(own * len(column.known) + part, return_counts=True)
+        of = group // len(column.known)
+        largest = np.zeros(len(alike), dtype=np.int64)
+        np.maximum.at(largest, of, size)
+        number = _count_parts(release, found.possible[at], at, coverage or {})
+        every = np.bincount(of, minlength=len(alike)) == number
+        alike |= every & (number > 1) & (largest < release.k)
+    return _sum_up(release, found.possible, narrowed, found.split & alike)
+
+
+def _sum_up(
+    release: Release, possible: tuple[Flags, ...], narrowed: Flags, split: Flags
+) -> Downcoding:
+    """Weigh what was found by people."""
+    people = release.people / max(release.people.sum(), 1)
+    cells, any_cell = narrowed.mean(axis=0) @ people, narrowed.any(axis=0) @ people
+    return Downcoding(possible, narrowed, split, float(cells), float(any_cell))
+
+
+def rule_out(boxes: Boxes, possible: list[Flags], active: Codes) -> Codes:
+    """Take values away that one earlier class would have held; give the classes that lost some."""
+    changed = np.zeros(boxes.labels.shape[1], dtype=bool)
+    for begin in range(0, len(active), BLOCK):
+        block = active[begin : begin + BLOCK]
+        inside = [
+            _within(left[block], cover).take(labels, axis=1)
+            for left, cover, labels in zip(possible, boxes.covers, boxes.labels, strict=True)
+        ]
+        late, early = np.nonzero(np.sum(inside, axis=0, dtype=np.int16) == len(inside) - 1)
+        before = boxes.comes_before(early, block[late])
+        late, early = late[before], early[before]
+        for at, flags in enumerate(inside):
+            mine = ~flags[late, early]
+            held = boxes.covers[at][boxes.labels[at, early[mine]]]
+            changed[_take_away(possible[at], block[late[mine]], held)] = True
+    return np.flatnonzero(changed)
+
+
+def _take_away(possible: Flags, classes: Codes, held: Flags) -> Codes:
+    """Take values from classes, but never the last: then the rules were not kept."""
+    lost = np.zeros_like(possible)
+    np.logical_or.at(lost, classes, held)
+    lost &= possible
+    lost[(lost == possible).all(axis=1)] = False
+    possible &= ~lost
+    return np.flatnonzero(lost.any(axis=1))
+
+
+def _within(inner: Flags, outer: Flags) -> Flags:
+    """Whether each inner set lies in each outer one, shape (inner, outer)."""
+    beyond = inner.astype(np.float32) @ (~outer).astype(np.float32).T
+    return np.asarray(beyond == 0)
+
+
+def _split(release: Release, possible: list[Flags], coverage: Coverage) -> Flags:
+    """Mark the classes that are too large for any part, one level below in a column, to be empty.
+
+    No part has k people, or it would have been released by itself.
+    """
+    found = np.zeros(release.rows.shape[1], dtype=bool)
+    for at in range(len(release.columns)):
+        number = _count_parts(release, possible[at], at, coverage)
+        found |= (number > 1) & (release.people > (number - 1) * (release.k - 1))
+    return found
+
+
+def _count_parts(release: Release, possible: Flags, at: int, coverage: Coverage) -> Codes:
+    """Count the parts, one level below, in which each class can have people by one column."""
+    parts = part_labels(release, at, coverage)[release.rows[at]]
+    group = np.where(possible, parts, -1)
+    number, value = np.nonzero(group >= 0)
+    pairs = np.unique(number * possible.shape[1] + group[number, value])
+    return np.bincount(pairs // possible.shape[1], minlength=len(possible))
+
+
+def part_labels(release: Release, at: int, coverage: Coverage) -> Codes:
+    """Give the part, one level below a released label, that each value is in: (labels, values).
+
+    Parts are the widest declared sets inside the label, single values where there is none; -1 for
+    values that the label does not cover.
+    """
+    column = release.columns[at]
+    covers, declared = column.covers, list(_declared(release, at, coverage))
+    parts = np.full(covers.shape, -1)
+    for label, cover in enumerate(covers):
+        parts[label, cover] = np.flatnonzero(cover)
+        for flags in sorted(declared, key=lambda one: int(one.sum())):
+            if (cover | ~flags).all() and flags.sum() < cover.sum():
+                parts[label, flags] = np.flatnonzero(flags)[0]
+    return parts
+
+
+def _declared(release: Release, at: int, coverage: Coverage) -> Iterator[Flags]:
+    """Give the declared sets of a column's values."""
+    import pandas as pd
+
+    column = release.columns[at]
+    for members in coverage.get(column.name, {}).values():
+        codes = column.known.get_indexer(pd.Index(sorted(members), dtype=str))
+        flags = np.zeros(len(column.known), dtype=bool)
+        flags[codes[codes >= 0]] = True
+        if flags.any():
+            yield flags
+
+
+def judge_downcoding(outlet: str, found: Downcoding, people: float) -> Check:
+    """Report what was ruled out; `people` is a bound on the share of those it concerns."""
+    told = found.narrowed.any() or found.split.any()
+    return Check(
+        name=f"downcoding of {outlet}",
+        asked="no released cell that the recoding's public rule makes narrower",
+        measured=f"cells of at most {people:.1%} of the people are narrower; "
+        f"{found.split.mean():.0%} of the classes surely hold from 1 to k - 1 people in each part "
+        "of a label, one level below"
+        if told
+        else "none is narrower",
+        verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
+        power="every class was compared with every other; what follows from several classes "
+        "together, or from knowing which combinations exist, is not found",
+        remedy="raise k, or declare fewer levels",
+        outlet=outlet,
+    )

@@ -1,0 +1,90 @@
+"""What a class of equal people tells about each of them: homogeneity and skew.
+
+An attacker who finds the class of a person learns what its people have in common, whatever k is.
+Machanavajjhala et al., "l-diversity: privacy beyond k-anonymity" (2007), section 2, and Li et al.,
+"t-closeness" (2007), section 3. The attacker knows the shares of the whole table beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from expectations.checks import Check
+from expectations.disclosure import Published
+from expectations.vocabulary import CheckVerdict
+from tasks.attack.risk import tell
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+SURE: Final = 0.9
+"""From which share on somebody's value counts as all but known."""
+
+
+@dataclass(frozen=True)
+class Homogeneity:
+    """Of one sensitive column: whose value is known, all but known, and the largest gain.
+
+    `known` and `sure` mark rows; a row is `sure` whose value has a share over 0.9 in its class and
+    not in the table. `gain` is the largest rise of a value's share from the table to a class, 0 to
+    1, and tells of the shares of one class; `ratio` the largest such factor.
+    """
+
+    known: NDArray[np.bool_]
+    sure: NDArray[np.bool_]
+    gain: float
+    ratio: float
+
+
+def find_homogeneous(frame: pd.DataFrame, known: Sequence[str], sensitive: str) -> Homogeneity:
+    """Compare one column's shares in each class of the columns that an attacker knows.
+
+    Without known columns everybody is in one class, of which nothing new is learned.
+    """
+    import pandas as pd
+
+    if not len(frame):
+        nobody = np.zeros(0, dtype=bool)
+        return Homogeneity(nobody, nobody, 0.0, 1.0)
+    value, distinct = pd.factorize(frame[sensitive], use_na_sentinel=False)
+    group = np.zeros(len(frame), dtype=np.int64)
+    if known:
+        grouped = frame.groupby(list(known), dropna=False, observed=True, sort=False)
+        group = np.asarray(grouped.ngroup(), dtype=np.int64)
+    overall = np.bincount(value) / len(frame)
+    cell, place, people = np.unique(
+        group * len(distinct) + value, return_inverse=True, return_counts=True
+    )
+    share = people / np.bincount(group)[cell // len(distinct)]
+    before = overall[cell % len(distinct)]
+    alone = (share == 1) & (before < 1)
+    sure = (share > SURE) & (before <= SURE)
+    return Homogeneity(
+        known=alone[place],
+        sure=sure[place],
+        gain=float((share - before).max()),
+        ratio=float((share / before).max()),
+    )
+
+
+def judge_homogeneity(
+    column: str, outlet: str, found: Homogeneity, people: tuple[Published, Published]
+) -> Check:
+    """Report a column's homogeneity; `people` are how many are known, and all but known."""
+    told = found.known.any() or found.sure.any()
+    gain = tell(found.gain, len(found.known))
+    return Check(
+        name=f"homogeneity of {column} in {outlet}",
+        asked="no class of people who are equal in what an attacker knows and share this value",
+        measured=f"the value of {people[0]} people is known from their class, that of {people[1]} "
+        f"people by more than {SURE:.0%}; a class's share is up to {gain} above the table's",
+        verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
+        power="a single class; every row was looked at",
+        remedy="name the column under `sensitive` with l-diversity or t-closeness, or leave it out",
+        outlet=outlet,
+    )

@@ -1,0 +1,142 @@
+"""Original identifiers searched for in every released cell, as whole cells and inside them.
+
+Letters are compared without case and accents. A window of characters is hashed at every position
+of all cells at once and looked up among the identifiers' beginnings; the few that remain are
+compared letter by letter. Identifiers of fewer than five characters are not searched for, since
+they stand in many texts by chance; nicknames, parts of names and misspellings are not found.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from expectations.checks import Check
+from expectations.disclosure import Published
+from expectations.vocabulary import CheckVerdict
+from tasks.attack.released import spell
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Codes = NDArray[np.int64]
+
+SHORTEST: Final = 5
+"""Characters that an identifier needs to be searched for."""
+BITS: Final = 22
+FACTOR: Final = 0x9E3779B97F4A7C15
+"""An odd number near 2**64 over the golden ratio: it spreads windows over the table of bits."""
+
+
+def search_identifiers(
+    frame: pd.DataFrame, identifiers: Collection[str], whole: Collection[str] = ()
+) -> NDArray[np.bool_]:
+    """Say of each row whether an identifier of anybody stands in one of its cells.
+
+    The cells of the columns in `whole` (tokens, numbers) are compared as a whole only: in long
+    codes a short number stands by chance.
+    """
+    wanted = {folded for one in identifiers if len(folded := fold(one)) >= SHORTEST}
+    found = np.zeros(len(frame), dtype=bool)
+    for name in frame.columns:
+        found |= _search_column(frame[name], wanted, inside=name not in whole)
+    return found
+
+
+def match_own(frame: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say of each row whether a cell is one of the row's own identifiers, for columns of numbers.
+
+    Among numbers a stranger's identifier stands by chance. Both frames have the same rows.
+    """
+    found = np.zeros(len(frame), dtype=bool)
+    for name in own.columns:
+        names = spell(own[name]).to_numpy()
+        for column in frame.columns:
+            same = spell(frame[column]).to_numpy() == names
+            found |= same & np.array([len(one) >= SHORTEST for one in names]) & own[name].notna()
+    return found
+
+
+def is_found(identifiers: Collection[str]) -> bool:
+    """Whether the search finds one of the identifiers when it is planted inside a cell."""
+    import pandas as pd
+
+    searched = [one for one in identifiers if len(fold(one)) >= SHORTEST]
+    cells = pd.DataFrame({"cell": [f"x{one.upper()}y" for one in sorted(searched)[:1]]})
+    return bool(search_identifiers(cells, identifiers).any())
+
+
+def fold(text: str) -> str:
+    """Take case, accents and surrounding blanks away."""
+    parts = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(one for one in parts if not unicodedata.combining(one)).strip()
+
+
+def judge_identifiers(outlet: str, people: Published, *, found: bool, able: bool) -> Check:
+    """Judge a search; `able` says whether it found one identifier put there to be found."""
+    passed = CheckVerdict.PASSED if able else CheckVerdict.INCONCLUSIVE
+    return Check(
+        name=f"original identifiers in {outlet}",
+        asked="no cell that holds an original identifier",
+        measured=f"one stands in the rows of {people} people" if found else "none stands",
+        verdict=CheckVerdict.REFUSED if found else passed,
+        power=f"any identifier of {SHORTEST} or more characters in any cell, without case and "
+        "accents; one that was planted was found"
+        if able
+        else f"nothing: there was no identifier of {SHORTEST} or more characters to search for",
+        remedy="drop, mask or token the column that holds it",
+        outlet=outlet,
+    )
+
+
+def _search_column(values: pd.Series, wanted: set[str], *, inside: bool) -> NDArray[np.bool_]:
+    """Search one column's distinct cells."""
+    import pandas as pd
+
+    code, distinct = pd.factorize(values)
+    cells = [fold(str(one)) for one in distinct]
+    hit = np.array([cell in wanted for cell in cells], dtype=bool)
+    if inside and wanted:
+        hit |= _find_inside(cells, wanted)
+    return np.append(hit, [False])[code]
+
+
+def _find_inside(cells: list[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
+    """Say of each cell whether one of the texts stands somewhere in it."""
+    text, starts = _join(cells)
+    words = list(wanted)
+    begin = _hash_windows(_join(words)[0])[_join(words)[1]]
+    table = np.zeros(1 << BITS, dtype=bool)
+    table[begin] = True
+    hit = np.zeros(len(cells), dtype=bool)
+    (places,) = np.nonzero(table[_hash_windows(text)])
+    lengths: dict[str, set[int]] = {}
+    for word in words:
+        lengths.setdefault(word[:SHORTEST], set()).add(len(word))
+    known = set(words)
+    cell = np.searchsorted(starts, places, side="right") - 1
+    for place, number in zip((places - starts[cell]).tolist(), cell.tolist(), strict=True):
+        if not hit[number]:
+            rest = cells[number][place:]
+            hit[number] = any(rest[:n] in known for n in lengths.get(rest[:SHORTEST], ()))
+    return hit
+
+
+def _join(texts: list[str]) -> tuple[NDArray[np.uint32], Codes]:
+    """Lay texts behind each other as code points, each with an end; also give where each starts."""
+    joined = "".join(f"{text}\0" for text in texts) + "\0" * SHORTEST
+    length = np.array([len(text) + 1 for text in texts], dtype=np.int64)
+    return np.frombuffer(joined.encode("utf-32-le"), dtype="<u4"), np.cumsum(length) - length
+
+
+def _hash_windows(text: NDArray[np.uint32]) -> Codes:
+    """Hash the window of `SHORTEST` characters that starts at each position, to `BITS` bits."""
+    windows = np.lib.stride_tricks.sliding_window_view(text, SHORTEST)
+    key = np.zeros(len(windows), dtype=np.uint64)
+    for place in range(SHORTEST):
+        key = key * np.uint64(FACTOR) + windows[:, place]
+    return (key * np.uint64(FACTOR) >> np.uint64(64 - BITS)).astype(np.int64)

@@ -1,0 +1,238 @@
+"""A released table as an attacker sees it, and the people whose values may stand behind its labels.
+
+A released label stands for a set of original values: itself, or what a coverage says, column by
+column (`{"age": {"20-39": ["20-29", "30-39"]}}`). A label that is neither an original value nor in
+the coverage is taken to stand for the values that were seen under it. A missing value is the word
+"missing". Released rows and people belong together by their index; nothing here knows how the
+labels were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from expectations.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Codes = NDArray[np.int64]
+
+Coverage = Mapping[str, Mapping[str, Collection[str]]]
+"""Per column, which original values a released label stands for."""
+
+ABSENT: Final = -1
+"""The released row of somebody who is not in the table, and the code of a value unknown there."""
+MISSING: Final = "missing"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One released column: the original values `known`, its `labels`, and what each covers.
+
+    The values under label n are `member[start[n]:start[n + 1]]`, as codes; `share` is each value's
+    share of the people, 0 to 1, which an attacker is taken to know from public statistics.
+    """
+
+    name: str
+    known: pd.Index
+    labels: pd.Index
+    start: Codes
+    member: Codes
+    share: NDArray[np.float64]
+
+    @property
+    def width(self) -> Codes:
+        """How many values each label covers."""
+        return np.diff(self.start)
+
+    @property
+    def covers(self) -> NDArray[np.bool_]:
+        """Whether each label covers each value, shape (labels, values)."""
+        flags = np.zeros((len(self.labels), len(self.known)), dtype=bool)
+        flags[np.repeat(np.arange(len(self.labels)), self.width), self.member] = True
+        return flags
+
+    def expand(self, labels: Codes) -> tuple[Codes, Codes]:
+        """Give every value under some labels: the label's place among them, and the value."""
+        width = self.width[labels]
+        place = np.repeat(np.arange(len(labels)), width)
+        first = np.repeat(self.start[labels] - np.cumsum(width) + width, width)
+        return place, self.member[first + np.arange(len(place))]
+
+
+@dataclass(frozen=True)
+class People:
+    """People by their original values: codes, shape (columns, people), and their released rows.
+
+    `own` is the number of the distinct released row of each, or `ABSENT`.
+    """
+
+    values: Codes
+    own: Codes
+
+    @property
+    def count(self) -> int:
+        """How many people there are."""
+        return len(self.own)
+
+    def take(self, which: Codes) -> People:
+        """Choose some of the people."""
+        return People(self.values[:, which], self.own[which])
+
+
+@dataclass(frozen=True)
+class Release:
+    """Distinct released rows: label codes, shape (columns, rows), and how many people each holds.
+
+    `group` numbers the classes of rows that share the columns over which `k` holds.
+    """
+
+    columns: tuple[Column, ...]
+    rows: Codes
+    people: Codes
+    group: Codes
+    k: int
+
+    def place(self, names: Collection[str]) -> list[int]:
+        """Find columns by name."""
+        return [at for at, column in enumerate(self.columns) if column.name in names]
+
+    def without(self, people: People) -> Release:
+        """Give the table as if some people had not been in it.
+
+        Classes that would then hold fewer than k people are gone: they could not be released.
+        """
+        there = people.own[people.own != ABSENT]
+        left = self.people - np.bincount(there, minlength=len(self.people))
+        large = np.bincount(self.group, left) >= self.k
+        return replace(self, people=np.where(large[self.group], left, 0))
+
+    def recognize(self, frame: pd.DataFrame) -> People:
+        """Read people who are not in the table, such as a hold-out."""
+        codes = [column.known.get_indexer(spell(frame[column.name])) for column in self.columns]
+        return People(np.array(codes, dtype=np.int64), np.full(len(frame), ABSENT))
+
+
+def read_release(  # noqa: PLR0913  # a table, its people, and the promise that it was made under
+    released: pd.DataFrame,
+    originals: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    k: int = 1,
+    protected: Collection[str] | None = None,
+    coverage: Coverage | None = None,
+) -> tuple[Release, People]:
+    """Read a released table and the people it was made from, who share its index.
+
+    `protected` are the columns over which k holds, by default all. Columns and released rows are
+    sorted, so that their order changes nothing; people keep the order of `originals`. Raises
+    `UsageError` for an empty table, a column that is not there, an index that repeats, or a
+    released row that belongs to nobody.
+    """
+    _check(released, originals, columns)
+    place = originals.index.get_indexer(released.index)
+    known = [_read_column(n, released, originals, place, coverage or {}) for n in sorted(columns)]
+    rows, number = distinct_columns(np.array([labels for _, _, labels in known]))
+    own = np.full(len(originals), ABSENT)
+    own[place] = number
+    inside = set(columns if protected is None else protected)
+    within = [at for at, (column, _, _) in enumerate(known) if column.name in inside]
+    _, group = distinct_columns(rows[within])
+    held = np.bincount(number, minlength=rows.shape[1])
+    release = Release(tuple(column for column, _, _ in known), rows, held, group, k)
+    return release, People(np.array([values for _, values, _ in known]), own)
+
+
+def distinct_columns(cells: Codes) -> tuple[Codes, Codes]:
+    """Give the distinct columns of a matrix of codes, sorted, and which one each column is."""
+    import pandas as pd
+
+    key, bound = np.zeros(cells.shape[1], dtype=np.int64), 1
+    for part in cells:
+        size = int(part.max(initial=0)) + 1
+        if bound > 2**62 // size:
+            key, known = pd.factorize(key)
+            bound = len(known)
+        key, bound = key * size + part, bound * size
+    number, known = pd.factorize(key)
+    first = np.empty(len(known), dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    order = np.lexsort(cells[::-1, first]) if len(cells) else np.arange(len(first))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return cells[:, first[order]], rank[number]
+
+
+def _read_column(
+    name: str,
+    released: pd.DataFrame,
+    originals: pd.DataFrame,
+    place: Codes,
+    coverage: Coverage,
+) -> tuple[Column, Codes, Codes]:
+    """Read one column: what its labels cover, each person's value, each released row's label."""
+    import pandas as pd
+
+    values, labels = spell(originals[name]), spell(released[name])
+    known, shown = _distinct(values), _distinct(labels)
+    value, label = known.get_indexer(values), shown.get_indexer(labels)
+    seen: dict[int, Codes] = {}
+    of_label, member = [], []
+    for number, text in enumerate(shown):
+        under = coverage.get(name, {}).get(text)
+        codes = known.get_indexer(pd.Index([text] if under is None else sorted(under), dtype=str))
+        codes = codes[codes != ABSENT]
+        if not len(codes):
+            seen = seen or _values_seen(label, value[place])
+            codes = seen[number]
+        of_label.append(np.full(len(codes), number))
+        member.append(np.sort(codes))
+    start = np.searchsorted(np.concatenate(of_label), np.arange(len(shown) + 1))
+    share = np.bincount(value, minlength=len(known)) / len(value)
+    return Column(name, known, shown, start, np.concatenate(member), share), value, label
+
+
+def _values_seen(label: Codes, value: Codes) -> dict[int, Codes]:
+    """Give the values that stand behind each label."""
+    pairs = np.unique(np.stack([label, value]), axis=1)
+    return {int(one): pairs[1, pairs[0] == one] for one in np.unique(label)}
+
+
+def spell(values: pd.Series) -> pd.Index:
+    """Spell values as hierarchies do: whole floats as integers, missing ones as a word."""
+    import pandas as pd
+
+    code, distinct = pd.factorize(values)
+    words = [
+        str(int(one)) if isinstance(one, float) and one.is_integer() else str(one)
+        for one in distinct
+    ]
+    return pd.Index([*words, MISSING], dtype=str).take(code % (len(words) + 1))
+
+
+def _distinct(words: pd.Index) -> pd.Index:
+    """Sort the distinct words."""
+    return words.unique().sort_values()
+
+
+def _check(released: pd.DataFrame, originals: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse tables that do not belong together."""
+    if lacking := sorted(set(columns) - (set(released.columns) & set(originals.columns))):
+        raise UsageError(
+            f"attack on a table: no column {', '.join(lacking)} in both tables; correct the columns"
+        )
+    if not columns or released.empty:
+        raise UsageError("attack on a table: nothing to attack; give rows and at least one column")
+    if not originals.index.is_unique or not released.index.is_unique:
+        raise UsageError("attack on a table: the index names a person twice; make it unique")
+    if strangers := int((~released.index.isin(originals.index)).sum()):
+        raise UsageError(
+            f"attack on a table: {strangers} released rows belong to nobody; keep the people's "
+            "index in the released table"
+        )

@@ -1,0 +1,169 @@
+"""From an attack's successes to a risk with its interval, and to a check with its power.
+
+The risk is how much more often an attack succeeds against people in the table than against people
+who are not in it, of what is left to succeed: (main - control) / (1 - control), after Giomi et al.,
+"A unified framework for quantifying privacy risk in synthetic data" (2023), section 3. What a table
+tells of everybody alike is no risk by this measure, however unwelcome; see `homogeneity` for that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isinf, sqrt
+from typing import TYPE_CHECKING, Final
+
+from expectations.checks import Check
+from expectations.vocabulary import CheckVerdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NORMAL: Final = 1.96
+POWER: Final = 0.8416
+"""Normal quantiles of a 95 % interval and of a power of 80 %."""
+FEWEST: Final = 100
+"""Attacks under which nothing is told: an interval would be useless, and figures count people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many of some tries succeeded; a try that hits one of n equal guesses counts 1/n."""
+
+    hits: float
+    tries: int
+
+    @classmethod
+    def of(cls, successes: NDArray[np.float64]) -> Rate:
+        """Add up successes, each 0 to 1."""
+        return cls(float(successes.sum()), len(successes))
+
+    @property
+    def share(self) -> float:
+        """The middle of the interval of Wilson (1927), at 95 %; 0.5 without tries."""
+        return (self.hits + NORMAL**2 / 2) / (self.tries + NORMAL**2)
+
+    @property
+    def error(self) -> float:
+        """Half the width of that interval."""
+        spread = self.hits * (self.tries - self.hits) / self.tries if self.tries else 0.0
+        return NORMAL * sqrt(max(spread, 0.0) + NORMAL**2 / 4) / (self.tries + NORMAL**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """One attack against people in the table, people not in it, and without the table at all.
+
+    Where the control can only be bracketed, `controls` holds both ends: the interval then reaches
+    from the lower end by the one to the upper end by the other.
+    """
+
+    main: Rate
+    controls: tuple[Rate, ...]
+    baseline: Rate
+
+    @property
+    def value(self) -> float:
+        """What succeeds because people are in the table, 0 to 1."""
+        return _bounded(sum(self._excess(one)[0] for one in self.controls) / len(self.controls))
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval."""
+        return _bounded(min(middle - error for middle, error in map(self._excess, self.controls)))
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95 % interval."""
+        return _bounded(max(middle + error for middle, error in map(self._excess, self.controls)))
+
+    @property
+    def control(self) -> float:
+        """How often the attack succeeds against people not in the table."""
+        return sum(one.share for one in self.controls) / len(self.controls)
+
+    def _excess(self, control: Rate) -> tuple[float, float]:
+        """Give the risk against one control and half of its interval, to the first order."""
+        left = 1 - control.share
+        by_control = control.error * (1 - self.main.share) / left**2
+        error = sqrt((self.main.error / left) ** 2 + by_control**2)
+        return (self.main.share - control.share) / left, error
+
+    def detectable(self, bound: float) -> float:
+        """Give the smallest risk told from a bound in four of five such attacks.
+
+        Normal approximation at this number of tries and this control rate; infinite when even a
+        risk of 1 would not be.
+        """
+        tries, control = self.main.tries, self.control
+        for thousandth in range(round(1000 * bound), 1001):
+            risk = thousandth / 1000
+            missed = 1 - risk
+            main = control + risk * (1 - control)
+            variance = main * (1 - main) + control * (1 - control) * missed**2
+            error = sqrt(variance / max(tries, 1)) / (1 - control)
+            if tries and risk - bound > (NORMAL + POWER) * max(error, 1 / tries):
+                return risk
+        return inf
+
+    def verdict(self, bound: float, copy: Risk) -> CheckVerdict:
+        """Judge against the largest risk allowed, given the same attack on a copy of the rows.
+
+        Power first: with fewer than 100 attacks, where even the copy stays at or under the bound,
+        or where no risk could be told from it, nothing is known. Passed only with the whole
+        interval within, warned with all of it beyond.
+        """
+        if self.main.tries < FEWEST or copy.low <= bound or isinf(self.detectable(bound)):
+            return CheckVerdict.INCONCLUSIVE
+        if self.high <= bound:
+            return CheckVerdict.PASSED
+        return CheckVerdict.WARNED if self.low > bound else CheckVerdict.INCONCLUSIVE
+
+
+def judge_risk(name: str, outlet: str, found: Risk, copy: Risk, bound: float) -> Check:
+    """Put an attack's risk into a check; figures are coarse enough to hide single people."""
+    told = found.main.tries >= FEWEST
+    rates = ", ".join(
+        f"{tell(share, found.main.tries)} {where}"
+        for share, where in (
+            (found.main.share, "in the table"),
+            (found.control, "out of it"),
+            (found.baseline.share, "without it"),
+        )
+    )
+    return Check(
+        name=f"{name} from {outlet}",
+        asked=f"a risk of at most {bound:g} at the upper end of its 95 % interval",
+        measured=f"{describe(found)}; success: {rates}" if told else "too few people to attack",
+        verdict=found.verdict(bound, copy),
+        power=describe_power(found, copy, bound) if told else f"nothing under {FEWEST} attacks",
+        remedy="raise k, make the columns coarser, or release fewer of them",
+        outlet=outlet,
+    )
+
+
+def describe(risk: Risk) -> str:
+    """Word a risk and its interval."""
+    low, value, high = (tell(x, risk.main.tries) for x in (risk.low, risk.value, risk.high))
+    return f"a risk of {value}, 95 % interval {low} to {high}"
+
+
+def describe_power(found: Risk, copy: Risk, bound: float) -> str:
+    """Say which risk the attack could have found, in numbers and on a copy of the rows."""
+    told = found.detectable(bound)
+    least = "no risk" if isinf(told) else f"a risk of {told:.2f} or more"
+    size = f"with {found.main.tries} attacks {least} would be told from {bound:g} in four of five"
+    weak = "; even that stays within what is asked, so nothing could fail"
+    return f"{size}; a copy of the rows themselves shows {describe(copy)}" + weak * (
+        copy.low <= bound
+    )
+
+
+def tell(share: float, tries: int, threshold: int = 10) -> str:
+    """Write a share in steps that span `threshold` tries, of at least a hundredth."""
+    step = max(0.01, threshold / max(tries, 1))
+    return f"{min(1.0, round(share / step) * step):.2f}"
+
+
+def _bounded(value: float) -> float:
+    return min(max(value, 0.0), 1.0)

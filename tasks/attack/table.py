@@ -1,0 +1,164 @@
+"""The attacks on a table that is to leave, carried out on the run's own people.
+
+The three attacks of Giomi et al. (2023) are reported with a verdict and stop nothing: k-anonymity
+does not promise to withstand them, and the recipient is known. So are homogeneity, downcoding and
+minimality. An original identifier in a cell, or a token that can be undone without the key, ends
+the run: no promise covers those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from expectations.checks import Check, refuse_failed
+from expectations.disclosure import bound_share
+from expectations.privacy_models import DistinctLDiversity
+from expectations.token_reversal import count_tokens
+from expectations.vocabulary import CheckVerdict
+from ledgers.stages import Attacked, Checked, Reached, Selected, Validated
+from tasks.attack.downcoding import confirm, downcode, judge_downcoding
+from tasks.attack.homogeneity import find_homogeneous, judge_homogeneity
+from tasks.attack.minimality import find_withheld, judge_minimality
+from tasks.attack.original_identifiers import (
+    is_found,
+    judge_identifiers,
+    match_own,
+    search_identifiers,
+)
+from tasks.attack.released import People, Release, read_release, spell
+from tasks.attack.risk import FEWEST, Risk, judge_risk, tell
+from tasks.attack.table_risks import risk_of_inference, risk_of_linking, risk_of_singling_out
+from tasks.attack.target import Target
+from tasks.attack.token_dictionary import attack_tokens, hash_plainly, judge_tokens
+from tasks.run import Desk
+from tasks.step import Opened, step
+
+BOUND: Final = 0.1
+"""The risk that counts as small where the policy names none: one in ten, beyond chance."""
+NUMBERS: Final = (2000, 1000, 500, 200, 100)
+"""How many attacks of a kind may be made, the most first."""
+
+
+@step("Attack the table", gives=Attacked)
+def attack_table(
+    desk: Desk,
+    table: Opened[Checked],
+    rows: Opened[Validated],
+    selected: Opened[Selected],
+    outlet: str,
+) -> Opened[Reached]:
+    """Try what a recipient could try; the table goes on as it is, or not at all."""
+    target = Target.open(desk, (table, rows, selected), outlet)
+    checks = (
+        [check for attack in ATTACKS for check in attack(target)] if len(target.released) else []
+    )
+    for check in checks:
+        desk.check(check)
+    refuse_failed(check for check in checks if check.verdict is CheckVerdict.REFUSED)
+    return table
+
+
+def search_cells(target: Target) -> Iterator[Check]:
+    """Search the cells without a declared word for original identifiers."""
+    names = target.sources[target.identifiers]
+    known = {str(one) for column in names for one in names[column].dropna().unique()}
+    cells = target.undeclared
+    numeric = list(
+        cells.columns[[kind.kind in "iufM" for kind in target.released.dtypes.to_numpy()]]
+    )
+    own = names.reindex(cells.index)
+    rows = search_identifiers(cells.drop(columns=numeric), known, whole=target.tokens)
+    rows |= match_own(cells[numeric], own)
+    people = target.count("with_identifiers", rows)
+    yield judge_identifiers(target.name, people, found=bool(rows.any()), able=is_found(known))
+
+
+def undo_tokens(target: Target) -> Iterator[Check]:
+    """Attack each column of tokens with the originals as the dictionary."""
+    policy = target.desk.policy
+    words = (policy.name, str(policy.purpose), policy.controller.name, target.name)
+    for column in target.tokens:
+        originals = set(spell(target.sources[column].dropna()))
+        tokens = count_tokens(
+            target.released[column], np.ones(len(target.released), dtype=np.int64)
+        )
+        found = attack_tokens(tokens, originals, (*words, column))
+        control = attack_tokens(hash_plainly(originals), originals)
+        yield judge_tokens(column, target.name, found, control)
+
+
+def attack_risks(target: Target) -> Iterator[Check]:
+    """Single out, link and infer, each beside the same attack on a copy of the rows."""
+    columns, rows = target.attacked, target.originals.loc[target.released.index]
+    table = read_release(
+        target.released,
+        target.originals,
+        columns,
+        k=target.outlet.k,
+        protected=target.outlet.linkable,
+        coverage=target.coverage,
+    )
+    copy, attacks = read_release(rows, rows, columns), round_attacks(len(rows))
+    for name, attack in name_attacks(columns, target.secrets):
+        found, most = attack(*table, attacks), attack(*copy, attacks)
+        tries = found.main.tries
+        value = float(tell(found.value, tries)) if tries >= FEWEST else None
+        target.desk.measure(f"privacy.{target.name}.risk.{name.replace(' ', '_')}", value)
+        yield judge_risk(name, target.name, found, most, BOUND)
+
+
+def name_attacks(
+    columns: Sequence[str], secrets: Sequence[str]
+) -> Iterator[tuple[str, Callable[[Release, People, int], Risk]]]:
+    """Give each attack by name; two need columns that an attacker knows and others."""
+    yield "singling out", partial(risk_of_singling_out, columns=range(len(columns)))
+    if len(columns) > 1:
+        yield "linking", risk_of_linking
+        for secret in secrets:
+            yield f"inferring {secret}", partial(risk_of_inference, secret=secret)
+
+
+def round_attacks(people: int) -> int:
+    """Give a round number of attacks, which does not tell how many people there are."""
+    return next((number for number in NUMBERS if number <= people), 0)
+
+
+def find_common_values(target: Target) -> Iterator[Check]:
+    """Report what the classes of people, equal in what an attacker knows, have in common."""
+    secrets, released = target.secrets, target.released
+    known = [column for column in target.outlet.linkable if column not in secrets]
+    for secret in secrets:
+        found = find_homogeneous(released, known, secret)
+        gain = float(tell(found.gain, len(released)))
+        target.desk.measure(f"privacy.{target.name}.gain.{secret}", gain)
+        people = target.count(f"known.{secret}", found.known)
+        sure = target.count(f"nearly_known.{secret}", found.sure)
+        yield judge_homogeneity(secret, target.name, found, (people, sure))
+
+
+def narrow_classes(target: Target) -> Iterator[Check]:
+    """Report what the recoding's public rules betray, where labels follow those rules."""
+    outlet, released, originals = target.outlet, target.released, target.originals
+    if outlet.output == "sets" or not outlet.linkable:
+        return
+    coverage = target.coverage
+    table = read_release(released, originals, outlet.linkable, k=outlet.k, coverage=coverage)
+    narrowed = confirm(downcode(table[0], coverage), *table, coverage)
+    share = bound_share(narrowed.people, len(released), target.desk.run.disclosure.threshold)
+    target.desk.measure(f"privacy.{target.name}.downcoded_share", share)
+    yield judge_downcoding(target.name, narrowed, share)
+    place = originals.index.get_indexer(released.index)
+    for column, models in outlet.sensitive.items():
+        least = max((one.l for one in models if isinstance(one, DistinctLDiversity)), default=None)
+        values = spell(originals[column]).factorize()[0]
+        withheld = find_withheld(*table, values, least, coverage)
+        people = target.count(f"betrayed.{column}", withheld.certain[place])
+        yield judge_minimality(column, target.name, withheld, people)
+
+
+ATTACKS: Final = (search_cells, undo_tokens, attack_risks, find_common_values, narrow_classes)
+"""In the order in which they are carried out and shown."""

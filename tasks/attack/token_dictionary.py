@@ -1,0 +1,133 @@
+"""Tokens attacked with a dictionary of originals: plain hashes, and keys that can be guessed.
+
+`expectations.token_reversal` hashes candidates as is done without a key, and counts; what is added
+here is what only a run can try: other hashes, hashes that are salted or keyed with a word that is
+public (the purpose, the policy's name, the words that tutorials use), and the tokens of other
+purposes, which would join their tables. The best dictionary there is are the originals themselves.
+A token made with a secret key withstands all of it; whoever has the key needs none.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from expectations.checks import Check
+from expectations.disclosure import roughly
+from expectations.token_reversal import attack_by_dictionary
+from expectations.vocabulary import CheckVerdict
+
+UNKEYED: Final = ("blake2b", "blake2s", "sha224", "sha384", "sha3_256", "sha3_512")
+KEYED: Final = ("md5", "sha1", "sha256", "sha512")
+WORDS: Final = ("key", "secret", "salt", "pepper", "password", "changeme", "0")
+"""Keys and salts that anybody would try."""
+SHORTEST: Final = 8
+"""Characters that a token needs, lest a cut hash hits it by chance."""
+TRIED: Final = 200
+"""How many originals are tried with every word: one scheme makes all the tokens of a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAttack:
+    """Rows with a token, and how many were turned back or joined in each way."""
+
+    rows: int
+    hashed: int
+    guessed: int
+    joined: int
+    candidates: int
+
+    @property
+    def undone(self) -> bool:
+        """Whether any way worked."""
+        return bool(self.hashed or self.guessed or self.joined)
+
+
+def attack_tokens(
+    tokens: Mapping[str, int],
+    originals: Collection[str],
+    public_words: Iterable[str] = (),
+    other_tokens: Collection[str] = (),
+) -> TokenAttack:
+    """Turn tokens, each with its rows, back by every scheme that needs no secret.
+
+    `public_words` are tried as salts and keys beside the usual ones; `other_tokens` are those of
+    other purposes.
+    """
+    plain = attack_by_dictionary(tokens, originals)
+    words = [*WORDS, *public_words]
+    some = sorted(set(originals) - {""})[:TRIED]
+    guessed = _find_cuts(tokens, (digest for one in some for digest in _digests(one, words)))
+    joined = tokens.keys() & set(other_tokens)
+    return TokenAttack(
+        rows=plain.rows,
+        hashed=plain.reversed_rows,
+        guessed=sum(tokens[one] for one in guessed),
+        joined=sum(tokens[one] for one in joined),
+        candidates=len(set(originals)),
+    )
+
+
+def judge_tokens(column: str, outlet: str, found: TokenAttack, control: TokenAttack) -> Check:
+    """Judge an attack; `control` is the same one on plain hashes of the same originals."""
+    measured = "; ".join(
+        f"{roughly(rows)} rows {how}"
+        for rows, how in (
+            (found.hashed, "are plain hashes of an original"),
+            (found.guessed, "are hashes under a word that can be guessed"),
+            (found.joined, "carry the token of another purpose"),
+        )
+        if rows
+    )
+    blind = not control.undone or not found.rows
+    passed = CheckVerdict.INCONCLUSIVE if blind else CheckVerdict.PASSED
+    return Check(
+        name=f"tokens of {column} in {outlet} against a dictionary",
+        asked="no token turned back without the key",
+        measured=measured or "none was turned back",
+        verdict=CheckVerdict.REFUSED if found.undone else passed,
+        power="every plain hash is found in hexadecimal and base64, whole or cut: the same attack "
+        + ("does not even undo" if blind else "undoes")
+        + " a plain hash of these originals; with the key every token can be confirmed",
+        remedy="make the tokens with a secret key: treatment `token`",
+        outlet=outlet,
+    )
+
+
+def hash_plainly(originals: Iterable[str]) -> dict[str, int]:
+    """Make the tokens that tutorials make, for the attack to be tried on."""
+    return {hashlib.sha256(one.encode()).hexdigest()[:32]: 1 for one in originals}
+
+
+def _digests(original: str, words: Iterable[str]) -> Iterator[bytes]:
+    """Hash one original in the ways that need no secret."""
+    text = original.encode()
+    for name in UNKEYED:
+        yield hashlib.new(name, text).digest()
+    yield hmac.digest(b"", text, "sha256")
+    for word in words:
+        key = word.encode()
+        for name in KEYED:
+            yield hmac.digest(key, text, name)
+            yield hashlib.new(name, key + text).digest()
+            yield hashlib.new(name, text + key).digest()
+
+
+def _find_cuts(tokens: Mapping[str, int], digests: Iterable[bytes]) -> set[str]:
+    """Find the tokens that a digest begins with, in hexadecimal or base64."""
+    folded: dict[str, str] = {}
+    for token in tokens:
+        bare = token.strip().rstrip("=")
+        folded[bare.replace("-", "+").replace("_", "/")] = token
+        folded[bare.lower()] = token
+    lengths = sorted({len(one) for one in folded if len(one) >= SHORTEST})
+    found: set[str] = set()
+    for digest in digests if lengths else ():
+        for text in (digest.hex(), base64.b64encode(digest).decode().rstrip("=")):
+            cuts = (text[:length] for length in lengths if length <= len(text))
+            found.update(folded[cut] for cut in cuts if cut in folded)
+    return found

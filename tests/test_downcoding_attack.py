@@ -1,0 +1,228 @@
+"""What the recoding's rules betray is deduced, and nothing that is not so.
+
+The oracle lists all combinations of values and carries the rules out one person at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expectations.disclosure import Published
+from expectations.vocabulary import CheckVerdict
+from tasks.attack.downcoding import Downcoding, confirm, downcode, judge_downcoding
+from tasks.attack.minimality import find_withheld, judge_minimality
+from tasks.attack.released import People, Release, read_release
+
+PARTS = {
+    "a": {"*": "1234", "lo": "12", "hi": "34"},
+    "b": {"*": "xyz", "x": "x", "y": "y", "z": "z"},
+}
+LEVELS = {
+    "a": [
+        {v: v for v in "1234"},
+        {"1": "lo", "2": "lo", "3": "hi", "4": "hi"},
+        dict.fromkeys("1234", "*"),
+    ],
+    "b": [{v: v for v in "xyz"}, dict.fromkeys("xyz", "*")],
+}
+VECTORS = sorted(
+    product(range(3), range(2)), key=lambda vector: (vector[0] / 2 + vector[1], vector)
+)
+Row = tuple[str, str]
+
+
+def label(row: Row, vector: tuple[int, int]) -> Row:
+    """Generalize one person's values."""
+    return LEVELS["a"][vector[0]][row[0]], LEVELS["b"][vector[1]][row[1]]
+
+
+def cover(rows: list[Row], k: int) -> tuple[list[Row | None], list[Row]]:
+    """Release each group of k at the cheapest vector; give all labels, and classes in order."""
+    labels: list[Row | None] = [None] * len(rows)
+    classes: list[Row] = []
+    for vector in VECTORS:
+        groups: dict[Row, list[int]] = {}
+        for place, row in enumerate(rows):
+            if labels[place] is None:
+                groups.setdefault(label(row, vector), []).append(place)
+        for made, members in sorted(groups.items()):
+            if len(members) >= k:
+                classes.append(made)
+                for place in members:
+                    labels[place] = made
+    return labels, classes
+
+
+def read(rows: list[Row], labels: list[Row | None], k: int) -> tuple[Release, People]:
+    """Read the released rows and the people, of whom some are left out."""
+    people = pd.DataFrame(rows, columns=["a", "b"])
+    kept = [place for place, made in enumerate(labels) if made is not None]
+    released = pd.DataFrame([labels[place] for place in kept], columns=["a", "b"], index=kept)
+    return read_release(released, people, ["a", "b"], k=k, coverage=PARTS)
+
+
+def rank(release: Release, classes: list[Row]) -> np.ndarray:
+    """Give each class its place in the order in which classes were made."""
+    texts = [
+        column.labels[codes] for column, codes in zip(release.columns, release.rows, strict=True)
+    ]
+    return np.array([classes.index(pair) for pair in zip(*texts, strict=True)])
+
+
+def covered(column: str, made: str) -> str:
+    """Give the values that a label covers."""
+    return PARTS[column].get(made, made)
+
+
+def truly_possible(rows: list[Row], made: Row, before: list[Row]) -> list[set[str]]:
+    """Give the values, column by column, that a class's people can have, by listing them all.
+
+    Of the values that occur in the data at all, for the attack knows those.
+    """
+    seen = [{row[at] for row in rows} for at in range(2)]
+    left = [
+        values
+        for values in product(covered("a", made[0]), covered("b", made[1]))
+        if all(value in known for value, known in zip(values, seen, strict=True))
+        and not any(
+            values[0] in covered("a", one[0]) and values[1] in covered("b", one[1])
+            for one in before
+        )
+    ]
+    return [{values[at] for values in left} for at in range(2)]
+
+
+tables = st.lists(
+    st.tuples(st.sampled_from("1234"), st.sampled_from("xyz")), min_size=4, max_size=30
+)
+
+
+@pytest.mark.parametrize("ordered", [False, True], ids=["nested", "ordered"])
+@given(rows=tables, k=st.integers(2, 4))
+def test_no_deduction_is_false(rows: list[Row], k: int, ordered: bool) -> None:
+    """Nobody's own value is ruled out, nor one that listing all combinations leaves."""
+    labels, classes = cover(rows, k)
+    if not classes:
+        return
+    release, people = read(rows, labels, k)
+    order = rank(release, classes)
+    found = downcode(release, PARTS, order if ordered else None)
+    kept = confirm(found, release, people, PARTS)
+    assert (kept.narrowed == found.narrowed).all()
+    assert (kept.split == found.split).all()
+    values = people.values  # noqa: PD011  # no frame
+    for at, column in enumerate(release.columns):
+        inside = people.own >= 0
+        assert found.possible[at][people.own[inside], values[at, inside]].all()
+        for number, place in enumerate(order.tolist()):
+            left = set(column.known[found.possible[at][number]])
+            assert left >= truly_possible(rows, classes[place], classes[:place])[at]
+
+
+@given(rows=tables, k=st.integers(2, 4))
+def test_every_part_of_a_split_class_has_fewer_than_k(rows: list[Row], k: int) -> None:
+    """In one column, one level below, each part that is possible has 1 to k - 1 people."""
+    labels, classes = cover(rows, k)
+    if not classes:
+        return
+    release, _ = read(rows, labels, k)
+    found = downcode(release, PARTS)
+    for number, place in enumerate(rank(release, classes).tolist()):
+        members = [row for row, made in zip(rows, labels, strict=True) if made == classes[place]]
+        small = []
+        for at, column in enumerate(release.columns):
+            finer = LEVELS["ab"[at]][1 if (at, classes[place][at]) == (0, "*") else 0]
+            parts = Counter(finer[row[at]] for row in members)
+            possible = {finer[value] for value in column.known[found.possible[at][number]]}
+            small.append(len(parts) > 1 and max(parts.values()) < k and set(parts) == possible)
+        assert not found.split[number] or any(small)
+
+
+def deduce(rows: list[Row], k: int) -> tuple[Downcoding, Release]:
+    """Recode and attack."""
+    release, _ = read(rows, cover(rows, k)[0], k)
+    return downcode(release, PARTS), release
+
+
+def test_a_coarse_class_lost_what_its_finer_neighbour_holds() -> None:
+    """Three people are released as `1`, so nobody under `*` beside them can be."""
+    found, release = deduce([("1", "x")] * 3 + [("2", "x"), ("3", "x"), ("4", "x")], 3)
+    (column,) = release.place(["a"])
+    coarse = release.columns[column].labels.get_loc("*")
+    (number,) = np.flatnonzero(release.rows[column] == coarse)
+    assert list(release.columns[column].known[found.possible[column][number]]) == ["2", "3", "4"]
+    assert found.narrowed[column, number]
+    assert (found.cells, found.people) == (0.25, 0.5)
+
+
+def test_a_class_too_large_for_its_parts_betrays_them() -> None:
+    """Four people of four in two parts of at most two: k = 3, and two are surely alike."""
+    found, _ = deduce([("1", "x"), ("2", "x")] * 2, 3)
+    assert found.split.tolist() == [True]
+    assert judge_downcoding("partner", found, 0.5).verdict is CheckVerdict.WARNED
+    pure, _ = deduce([("1", "x")] * 4, 3)
+    assert not pure.split.any()
+    assert judge_downcoding("partner", pure, 0.0).verdict is CheckVerdict.PASSED
+
+
+def test_a_rule_that_was_not_kept_rules_nobody_out() -> None:
+    """Where a class would have nobody left, its labels are believed."""
+    people = pd.DataFrame({"a": ["1", "1", "2", "2", "1", "2"], "b": list("xxxxxx")})
+    released = people.assign(a=["1", "1", "2", "2", "lo", "lo"])
+    release, _ = read_release(released, people, ["a", "b"], k=2, coverage=PARTS)
+    assert not downcode(release, PARTS).narrowed.any()
+
+
+def test_a_deduction_that_is_false_of_the_people_is_dropped() -> None:
+    """Somebody of value 1 was released under `lo` beside `1`: a rule that was not first fit."""
+    people = pd.DataFrame({"a": ["1", "1", "1", "2"], "b": list("xxxx")})
+    released = people.assign(a=["1", "1", "lo", "lo"])
+    table = read_release(released, people, ["a", "b"], k=2, coverage=PARTS)
+    found = downcode(table[0], PARTS)
+    assert found.narrowed.any()
+    kept = confirm(found, *table, PARTS)
+    assert not kept.narrowed.any()
+    assert (kept.cells, kept.people) == (0.0, 0.0)
+    assert kept.split.tolist() == found.split.tolist() == [False, False]
+
+
+def test_a_class_that_was_coarser_than_k_asks_is_not_split() -> None:
+    """Four of value 1 were released under `lo` for no reason: no part of it has fewer than k."""
+    people = pd.DataFrame({"a": list("1111222"), "b": list("xxxxyyy")})
+    released = people.assign(a=["lo"] * 4 + ["2"] * 3)
+    table = read_release(released, people, ["a", "b"], k=3, coverage=PARTS)
+    found = downcode(table[0], PARTS)
+    assert found.split.any()
+    assert not confirm(found, *table, PARTS).split.any()
+
+
+def test_a_class_kept_coarse_for_a_value_tells_it() -> None:
+    """Two of `1` share the value s, so l = 2 forbade their class; only s occurs twice there."""
+    people = pd.DataFrame({"a": list("1122"), "b": list("xxxx")})
+    released = people.assign(a="lo")
+    table = read_release(released, people, ["a", "b"], k=2, coverage=PARTS)
+    found = find_withheld(*table, np.array([0, 0, 1, 2]), 2, PARTS)
+    assert found.withheld.all()
+    assert found.certain.all()
+    both = find_withheld(*table, np.array([0, 0, 1, 1]), 2, PARTS)
+    assert not both.certain.any()
+    other = find_withheld(*table, np.array([0, 0, 1, 2]), None, PARTS)
+    assert other.withheld.all()
+    assert not other.certain.any()
+
+
+def test_minimality_is_told_without_counts_of_people() -> None:
+    """A finer class of fewer than k was never due, so it tells nothing."""
+    people = pd.DataFrame({"a": list("1234"), "b": list("xxxx")})
+    table = read_release(people.assign(a="*"), people, ["a", "b"], k=3, coverage=PARTS)
+    found = find_withheld(*table, np.array([0, 0, 1, 2]), 2, PARTS)
+    check = judge_minimality("s", "partner", found, Published(None, 10))
+    assert check.verdict is CheckVerdict.PASSED
+    assert check.measured == "no class would be finer but for it"

@@ -1,0 +1,104 @@
+"""Labels that few people share become one label before a table is recoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import small_policy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expectations.errors import Refusal
+from expectations.outlets import Rare
+from expectations.policy_file import parse_policy
+from tasks.anonymization.generalize import fit_table, generalize_table
+from tasks.anonymization.rare import choose_labels, merge_rare
+from tasks.anonymization.table_plan import TablePlan
+from tasks.ingestion import RECORD
+
+RULE = Rare(kind="rare", at_least=3)
+POLICY = parse_policy(
+    small_policy(("{age: generalize", "{age: {kind: rare, at_least: 3}"), ("k: 3", "k: 2"))
+)
+OUTLET = POLICY.table_outlets["partner"]
+
+
+def people(ages: Sequence[str | None]) -> pd.DataFrame:
+    """Give people who differ in their ages alone."""
+    number = len(ages)
+    same = {"sex": ["f"] * number, "sick": ["no"] * number}
+    records = {RECORD: np.arange(number, dtype=np.uint64)}
+    return pd.DataFrame({**records, "age": pd.Series(ages, dtype=object), **same})
+
+
+@pytest.mark.parametrize(
+    ("values", "stays"),
+    [
+        (["a"] * 5 + ["b"] * 3, ("a", "b")),
+        (["a"] * 5 + ["b"] * 2 + ["c"], ("a",)),
+        (["a"] * 5 + ["b"] * 4 + ["c"], ("a",)),
+        (["a"] * 5 + [None] * 2 + ["c"], ("a",)),
+        (["a"] * 5 + [None] * 3, ("a", "missing")),
+        (["a"] * 5 + ["other"] * 2 + ["c"], ("a",)),
+        ([1.0] * 3 + [2.5] * 3 + [7.0] * 3, ("1", "2.5", "7")),
+        (["a", "b"], ()),
+        ([], ()),
+    ],
+    ids=[
+        *("none is rare", "two are rare", "the next rarest fills up", "few are missing"),
+        *("enough are missing", "the label is there already", "numbers", "all are rare", "nobody"),
+    ],
+)
+def test_labels_of_enough_people_stay(values: list[object], stays: tuple[str, ...]) -> None:
+    """All others become one label, which itself has enough people or is all there is."""
+    assert choose_labels(pd.Series(values, dtype=object), RULE) == stays
+
+
+@given(st.lists(st.sampled_from("abcdef") | st.none()), st.integers(2, 6))
+def test_no_label_is_left_with_few_people(values: list[str | None], at_least: int) -> None:
+    """Unless all people together are too few."""
+    rule = Rare(kind="rare", at_least=at_least)
+    stays = choose_labels(pd.Series(values, dtype=object), rule)
+    merged = Counter(v if v in stays else "other" for v in (v or "missing" for v in values))
+    assert min(merged.values(), default=at_least) >= min(at_least, len(values))
+    assert not stays or len(stays) == len(set(stays) & {v or "missing" for v in values})
+
+
+def test_rare_labels_are_released_under_one_name() -> None:
+    """The column is pinned to what is common, and to the name of the rest."""
+    made = generalize_table(people([*"aaaabc", None]), POLICY, OUTLET).frame
+    assert made["age"].value_counts().to_dict() == {"a": 4, "other": 3}
+
+
+def test_a_common_blank_stays_a_blank() -> None:
+    """Missing values are a label like any other."""
+    made = generalize_table(people([*"aaa", *[None] * 4]), POLICY, OUTLET).frame
+    assert made["age"].value_counts().to_dict() == {"missing": 4, "a": 3}
+
+
+def test_a_frozen_plan_keeps_its_labels() -> None:
+    """A label that became common stays merged; one that became rare leaves with nobody."""
+    plan = fit_table(people(["a"] * 4 + ["b"] * 4 + ["c", "d", "e"]), POLICY, OUTLET)
+    later = plan.apply(people(["a"] * 4 + ["b"] * 2 + ["c"] * 5 + ["new"]))
+    assert later["age"].value_counts().to_dict() == {"other": 6, "a": 4, "b": 0}
+    assert TablePlan.from_bytes(plan.to_bytes()) == plan
+
+
+def test_too_few_people_for_any_label_are_refused() -> None:
+    """There is nobody to hide among."""
+    plan = fit_table(people(["a", "b"]), POLICY, OUTLET)
+    assert plan.apply(people(["a", "b"])).empty
+    with pytest.raises(Refusal):
+        generalize_table(people(["a"]), POLICY, OUTLET)
+
+
+def test_a_merged_table_keeps_its_rows() -> None:
+    """Index and order stay, and other columns."""
+    frame = people(["b", "a", "a", "a"]).set_index(pd.Index([9, 7, 5, 3]))
+    merged = merge_rare(frame, fit_table(frame, POLICY, OUTLET).common)
+    assert merged["age"].tolist() == ["other", "other", "other", "other"]
+    assert merged.index.tolist() == [9, 7, 5, 3]

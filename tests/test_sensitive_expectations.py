@@ -1,0 +1,206 @@
+"""Privacy models as expectations: the same on every engine, and nothing of the table in results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import expectation_batches as batches
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from expectations.measures import measure
+from expectations.suites import quiet
+
+QI = ["age", "marital-status"]
+RARE = "Zanzibar-48151"
+FRAME = pd.DataFrame(
+    {
+        "age": ["20"] * 4 + ["30"] * 4,
+        "marital-status": ["single"] * 4 + [None] * 4,
+        "illness": list("aabc") + list("abb") + [None],
+    }
+)
+PLANTED = pd.concat(
+    [FRAME, pd.DataFrame({"age": ["87"], "marital-status": [RARE], "illness": [RARE]})],
+    ignore_index=True,
+)
+
+
+def expectation(name: str, **arguments: Any) -> Any:
+    """Make an expectation by its name."""
+    with quiet():
+        from expectations import k_anonymous, sensitive_expectations
+
+        room = k_anonymous if name == "ExpectTableToBeKAnonymous" else sensitive_expectations
+        return getattr(room, name)(**arguments)
+
+
+def on_illness(name: str, **arguments: Any) -> Any:
+    """Ask something of the illness in classes of the quasi-identifiers."""
+    return expectation(name, column="illness", columns=QI, **arguments)
+
+
+ASKED: dict[str, tuple[dict[str, Any], float]] = {
+    "ExpectColumnToBeLDiverse": ({"l": 3}, 3),
+    "ExpectColumnToBeEntropyLDiverse": ({"l": 2.8}, 2**1.5),
+    "ExpectColumnToBeRecursivelyLDiverse": ({"c": 1.1, "l": 2}, 1),
+    "ExpectColumnToBeTClose": ({"t": 0.25}, 0.25),
+    "ExpectColumnToBeBetaLike": ({"beta": 1.1}, 1.0),
+    "ExpectColumnValuesToBeAtMostAlphaOfClass": ({"alpha": 0.5}, 0.5),
+}
+KINDS = [(name, *asked) for name, asked in ASKED.items()]
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_every_engine_measures_the_same(engine: str, tmp_path: Path) -> None:
+    """Grouped by pandas or by a database, what is observed is what the definitions say."""
+    asked = [on_illness(name, **arguments) for name, arguments, _ in KINDS]
+    found = batches.run(FRAME, asked, tmp_path, engine)
+
+    for (name, _, reached), each in zip(KINDS, found, strict=True):
+        assert each["result"]["observed_value"] == pytest.approx(reached), name
+        assert each["result"]["classes"] == 2
+
+
+@pytest.mark.parametrize(("name", "arguments", "reached"), KINDS, ids=list(ASKED))
+def test_a_planted_person_breaks_each_model(
+    name: str, arguments: dict[str, Any], reached: float, tmp_path: Path
+) -> None:
+    """A class of one person gives their value away; without them the bound is just met."""
+    (without,) = batches.run(FRAME, [on_illness(name, **arguments)], tmp_path)
+    (planted,) = batches.run(PLANTED, [on_illness(name, **arguments)], tmp_path)
+
+    assert (without["success"], planted["success"]) == (True, False)
+    assert without["result"]["observed_value"] == pytest.approx(reached)
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_nothing_of_the_table_is_in_any_result(engine: str, tmp_path: Path) -> None:
+    """Results of every format, their page and GX's log hold no value, errors included."""
+    asked = [
+        *(on_illness(name, **arguments) for name, arguments, _ in KINDS),
+        on_illness("ExpectColumnToBeDeltaDisclosurePrivate", delta=1),
+        on_illness("ExpectColumnToBeTClose", t=0.1, distance="ordered"),
+        on_illness("ExpectColumnToBeBetaLike", beta=1, enhanced=True),
+        expectation("ExpectTableToBeKAnonymous", columns=QI, k=2),
+        expectation("ExpectTableToBeKAnonymous", columns=["income"], k=2),
+    ]
+    made = batches.render(PLANTED, asked, tmp_path, engine)
+    for result_format in batches.FORMATS:
+        made += str(batches.run(PLANTED, asked, tmp_path, engine, result_format))
+
+    assert RARE not in made
+    assert "Zanzibar" not in made
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_a_row_condition_narrows_the_table(engine: str, tmp_path: Path) -> None:
+    """What is measured are the rows that meet it, compared with each other."""
+    with quiet():
+        from great_expectations.expectations.row_conditions import Column
+
+        young = Column("age") != "87"
+    asked = [
+        on_illness("ExpectColumnToBeTClose", t=0.25, row_condition=young),
+        expectation("ExpectTableToBeKAnonymous", columns=QI, k=4, row_condition=young),
+    ]
+    found = batches.run(PLANTED, asked, tmp_path, engine)
+
+    assert [each["success"] for each in found] == [True, True]
+    assert [each["result"]["classes"] for each in found] == [2, 2]
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_k_on_every_engine_counts_missing_as_a_value(engine: str, tmp_path: Path) -> None:
+    """Four rows without a status are one class of four."""
+    asked = expectation("ExpectTableToBeKAnonymous", columns=QI, k=4)
+
+    assert batches.run(FRAME, [asked], tmp_path, engine)[0]["result"] == {
+        "observed_value": 4,
+        "classes": 2,
+    }
+    assert batches.run(PLANTED, [asked], tmp_path, engine)[0]["success"] is False
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_an_unknown_column_is_an_error_and_no_constant(engine: str, tmp_path: Path) -> None:
+    """SQLite takes an unknown quoted name for a text, in which everybody is equal."""
+    asked = expectation("ExpectTableToBeKAnonymous", columns=["Marital-Status"], k=2)
+    (found,) = batches.run(FRAME, [asked], tmp_path, engine)
+
+    assert found["success"] is False
+    assert "the table has no column Marital-Status" in str(found["exception_info"])
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_values_on_every_engine_are_ordered_alike(engine: str, tmp_path: Path) -> None:
+    """Numbers by size, wherever they were grouped."""
+    chance = np.random.default_rng(7)
+    frame = pd.DataFrame({"age": chance.integers(2, 4, 60) * 10, "pay": chance.integers(8, 13, 60)})
+    asked = expectation("ExpectColumnToBeTClose", column="pay", columns=["age"], t=1,
+                        distance="ordered")  # fmt: skip
+    (found,) = batches.run(frame, [asked], tmp_path, engine)
+
+    reached = measure(frame, ["age"], ["pay"]).sensitive["pay"].ordered_t
+    assert found["result"]["observed_value"] == pytest.approx(reached)
+    assert found["result"]["details"]["smallest_violation_found"].startswith("nothing")
+
+
+def test_a_bound_that_no_number_reaches_is_called_infinite(tmp_path: Path) -> None:
+    """JSON has no infinity."""
+    asked = on_illness("ExpectColumnToBeDeltaDisclosurePrivate", delta=5)
+    (found,) = batches.run(PLANTED, [asked], tmp_path)
+
+    assert (found["success"], found["result"]["observed_value"]) == (False, "infinite")
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_table_without_rows_meets_nothing(engine: str, tmp_path: Path) -> None:
+    """An empty release is not a safe one, on any engine."""
+    asked = [on_illness(name, **arguments) for name, arguments, _ in KINDS]
+    found = batches.run(FRAME.iloc[:0], asked, tmp_path, engine)
+
+    assert [each["success"] for each in found] == [False] * len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("ExpectColumnToBeLDiverse", {"l": 1}),
+        ("ExpectColumnToBeEntropyLDiverse", {"l": 1}),
+        ("ExpectColumnToBeRecursivelyLDiverse", {"c": 0, "l": 2}),
+        ("ExpectColumnToBeTClose", {"t": 0}),
+        ("ExpectColumnToBeTClose", {"t": 0.1, "distance": "other"}),
+        ("ExpectColumnValuesToBeAtMostAlphaOfClass", {"alpha": 1}),
+    ],
+)
+def test_a_promise_that_protects_nobody_is_not_accepted(
+    name: str, arguments: dict[str, Any]
+) -> None:
+    """Bounds that every table or none meets are errors of whoever asks."""
+    with pytest.raises(ValueError, match=r"ensure this value|unexpected value"):
+        on_illness(name, **arguments)
+
+
+def test_what_a_database_says_of_its_error_stays_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Databases quote the value at fault; the type of the error is told in its place."""
+    with quiet():
+        from great_expectations.execution_engine.sqlalchemy_execution_engine import (
+            SqlAlchemyExecutionEngine,
+        )
+
+    def refuse(*_: object) -> None:
+        raise sa.exc.DataError("SELECT", {}, ValueError(f"invalid input: {RARE}"))
+
+    monkeypatch.setattr(SqlAlchemyExecutionEngine, "execute_query", refuse)
+    asked = on_illness("ExpectColumnToBeLDiverse", l=3)
+    (found,) = batches.run(PLANTED, [asked], tmp_path, "a table in SQLite", "COMPLETE")
+
+    assert found["success"] is False
+    assert "could not group by age, marital-status, illness (DataError)" in str(found)
+    assert RARE not in str(found)

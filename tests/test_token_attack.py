@@ -1,0 +1,75 @@
+"""Tokens without a secret key are turned back; keyed ones are not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+
+import pytest
+
+from expectations.vocabulary import CheckVerdict
+from tasks.attack.token_dictionary import attack_tokens, hash_plainly, judge_tokens
+
+NAMES = [f"Person {number}" for number in range(50)]
+KEY = bytes(range(32))
+
+
+def sha(text: str, name: str = "sha256") -> bytes:
+    """Hash a text."""
+    return hashlib.new(name, text.encode()).digest()
+
+
+PLAIN: dict[str, Callable[[str], str]] = {
+    "md5": lambda name: sha(name, "md5").hex(),
+    "sha256-cut": lambda name: sha(name).hex()[:32],
+    "sha1-lower": lambda name: sha(name.lower(), "sha1").hex(),
+    "sha512-base64": lambda name: base64.b64encode(sha(name, "sha512")).decode(),
+    "itself": lambda name: name,
+    "blake2b": lambda name: sha(name, "blake2b").hex()[:32].upper(),
+    "sha3-urlsafe": lambda name: base64.urlsafe_b64encode(sha(name, "sha3_256")).decode(),
+    "salted-in-front": lambda name: sha("secret" + name).hex(),
+    "salted-behind": lambda name: sha(name + "research", "sha1").hex()[:20],
+    "guessable-key": lambda name: hmac.digest(b"research", name.encode(), "sha256").hex()[:32],
+    "empty-key": lambda name: hmac.digest(b"", name.encode(), "sha256").hex(),
+}
+
+
+@pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN.keys())
+def test_a_token_without_a_secret_is_turned_back(make: Callable[[str], str]) -> None:
+    """In hexadecimal or base64, whole or cut, and under a word that is public."""
+    found = attack_tokens({make(name): 2 for name in NAMES}, NAMES, ["research"])
+    assert found.undone
+    assert max(found.hashed, found.guessed) == found.rows == 100
+
+
+def test_a_keyed_token_is_not_turned_back() -> None:
+    """Nor is one of another purpose joined with it, whose key is another."""
+    tokens = {hmac.digest(KEY, name.encode(), "sha256").hex()[:32]: 1 for name in NAMES}
+    others = [hmac.digest(KEY[::-1], name.encode(), "sha256").hex()[:32] for name in NAMES]
+    found = attack_tokens(tokens, NAMES, ["research"], others)
+    assert (found.hashed, found.guessed, found.joined) == (0, 0, 0)
+    assert attack_tokens(tokens, NAMES, [], list(tokens)).joined == 50
+
+
+def test_a_short_token_is_not_hit_by_chance() -> None:
+    """Two characters of a hash stand in every table."""
+    assert not attack_tokens({"ab": 1, "0f": 1}, NAMES).undone
+
+
+def test_the_verdict_needs_an_attack_that_undoes_a_plain_hash() -> None:
+    """Counts are hidden when few, and no name or token is told."""
+    control = attack_tokens(hash_plainly(NAMES), NAMES)
+    kept = attack_tokens({hmac.digest(KEY, b"x", "sha256").hex(): 1}, NAMES)
+    lost = attack_tokens({sha(NAMES[0]).hex(): 1}, NAMES)
+    blind = attack_tokens({}, [])
+    judged = [judge_tokens("id", "partner", *pair) for pair in (
+        (kept, control), (lost, control), (kept, blind), (blind, control))]  # fmt: skip
+    assert [check.verdict for check in judged] == [
+        CheckVerdict.PASSED,
+        CheckVerdict.REFUSED,
+        CheckVerdict.INCONCLUSIVE,
+        CheckVerdict.INCONCLUSIVE,
+    ]
+    assert judged[1].measured == "fewer than 10 rows are plain hashes of an original"
