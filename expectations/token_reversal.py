@@ -64,9 +64,10 @@ def attack_by_dictionary(tokens: Mapping[str, int], candidates: Iterable[str]) -
 
     Tokens may be hexadecimal or base64, cut to any length that is long enough to tell; candidates
     are tried as they are, stripped, in lower and in upper case, in Unicode's normal form C, and
-    unhashed. The time is some 10 microseconds per candidate.
+    unhashed. The time is some 20 microseconds per candidate.
     """
-    words = {spelling for candidate in candidates for spelling in _spell(candidate)}
+    known = set(candidates)
+    words = {spelling for candidate in known for spelling in _spell(candidate)}
     shortest = _shortest_prefix(len(tokens), len(words))
     places = _decode(tokens, shortest)
     lengths = sorted({len(prefix) for prefix in places})
@@ -78,7 +79,7 @@ def attack_by_dictionary(tokens: Mapping[str, int], candidates: Iterable[str]) -
                 if length <= len(digest):
                     found.update(places.get(digest[:length], ()))
     rows = sum(tokens.values())
-    return DictionaryAttack(rows, sum(tokens[token] for token in found), len(words), shortest)
+    return DictionaryAttack(rows, sum(tokens[token] for token in found), len(known), shortest)
 
 
 def attack_by_frequency(counts: Integers, shares: Sequence[float]) -> FrequencyAttack:

@@ -177,9 +177,7 @@ class ReleaseLedger:
     def _open_plan(self, row: sa.RowMapping) -> FrozenPlan:
         content = self._unseal("release plan", row)
         name = PlanName(row["policy_sha256"], row["outlet"], row["period"])
-        return FrozenPlan(
-            name, row["version"], row["run_id"], row["at"], row["fitted_on"], content
-        )
+        return FrozenPlan(name, row["version"], row["run_id"], row["at"], row["fitted_on"], content)
 
     def _open_release(self, row: sa.RowMapping) -> Release:
         content = self._unseal("release", row)

@@ -16,6 +16,7 @@ from expectations.errors import Refusal
 from expectations.outlets import Rare
 from expectations.policy_file import parse_policy
 from tasks.anonymization.generalize import fit_table, generalize_table
+from tasks.anonymization.group_loss import measure_losses
 from tasks.anonymization.rare import choose_labels, merge_rare
 from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
@@ -32,7 +33,7 @@ def people(ages: Sequence[str | None]) -> pd.DataFrame:
     number = len(ages)
     same = {"sex": ["f"] * number, "sick": ["no"] * number}
     records = {RECORD: np.arange(number, dtype=np.uint64)}
-    return pd.DataFrame({**records, "age": pd.Series(ages, dtype=object), **same})
+    return pd.DataFrame({**records, "age": pd.Series(list(ages), dtype=object), **same})
 
 
 @pytest.mark.parametrize(
@@ -102,3 +103,25 @@ def test_a_merged_table_keeps_its_rows() -> None:
     merged = merge_rare(frame, fit_table(frame, POLICY, OUTLET).common)
     assert merged["age"].tolist() == ["other", "other", "other", "other"]
     assert merged.index.tolist() == [9, 7, 5, 3]
+
+
+@pytest.mark.parametrize(
+    ("ages", "loss"),
+    [
+        ("aaaabcd", 3 / 7 * 2 / 3),
+        ("aaaabbb", 0.0),
+        (["a"] * 4 + ["other"] * 3, 0.0),
+        (["a"] * 4 + ["other"] * 2 + ["b"], 0.0),
+        ([*"aaaab", None, None], 3 / 7 * 1 / 2),
+    ],
+    ids=["three of four values", "none", "the label itself", "one value", "the missing"],
+)
+def test_what_is_merged_counts_as_lost(ages: Sequence[str | None], loss: float) -> None:
+    """As under any other label: by the other values that the one label stands for."""
+    frame = people(ages)
+    plan = fit_table(frame, POLICY, OUTLET)
+    released = plan.apply(frame)
+    measures = plan.measure(frame, released)
+    assert measures.loss["age"] == pytest.approx(loss)
+    lost = measure_losses(frame, released, {"age": plan.hierarchies(frame)["age"]})
+    assert lost.mean() == pytest.approx(loss)

@@ -58,9 +58,9 @@ def test_tokens_made_with_a_key_are_not() -> None:
 
 def test_only_who_is_in_the_dictionary_is_found() -> None:
     """A spelling with blanks and in other letters is still theirs."""
-    tokens = tokens_of(SCHEMES["sha256"])
+    found = attack_by_dictionary(tokens_of(SCHEMES["sha256"]), [" PERSON 7 ", "stranger"])
 
-    assert attack_by_dictionary(tokens, [" PERSON 7 ", "stranger"]).reversed_rows == 2
+    assert (found.reversed_rows, found.candidates) == (2, 2)
 
 
 def test_a_hash_cut_too_short_to_tell_is_not_counted() -> None:

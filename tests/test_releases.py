@@ -111,7 +111,7 @@ def test_a_schedule_that_would_leave_out_too_many_is_refused(folder: Folder) -> 
     assert refused.value.check == "successive releases"
     assert "% of the people would be left out of partner, at most 0.0 % may be" in text
     assert "too little has changed since the last table to say when enough will have" in text
-    assert "the next period from 20" in text
+    assert "the next period, from 20" in text
 
 
 def test_nothing_left_under_a_refused_run(folder: Folder) -> None:

@@ -134,6 +134,7 @@ def test_keyed_tokens_and_declared_words_pass(tokened: tuple[Run, Made]) -> None
     attack_table(*made, "partner")
     assert verdicts(run)["original identifiers in partner"] == "passed"
     assert verdicts(run)["tokens of name in partner against a dictionary"] == "passed"
+    assert verdicts(run)["tokens of name in partner by counting"] == "passed"
 
 
 def test_a_declared_word_is_no_identifier(home: Home, folder: Folder) -> None:

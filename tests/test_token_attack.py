@@ -7,10 +7,17 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from expectations.token_reversal import attack_by_frequency
 from expectations.vocabulary import CheckVerdict
-from tasks.attack.token_dictionary import attack_tokens, hash_plainly, judge_tokens
+from tasks.attack.token_dictionary import (
+    attack_tokens,
+    hash_plainly,
+    judge_counting,
+    judge_tokens,
+)
 
 NAMES = [f"Person {number}" for number in range(50)]
 KEY = bytes(range(32))
@@ -56,6 +63,16 @@ def test_a_keyed_token_is_not_turned_back() -> None:
 def test_a_short_token_is_not_hit_by_chance() -> None:
     """Two characters of a hash stand in every table."""
     assert not attack_tokens({"ab": 1, "0f": 1}, NAMES).undone
+
+
+def test_tokens_that_counting_tells_are_reported() -> None:
+    """Nine of ten rows have one value, and its token is told by that alone; unique ones are not."""
+    shares = [0.9, 0.1]
+    told = judge_counting("id", "partner", attack_by_frequency(np.array([900, 100]), shares))
+    assert told.verdict is CheckVerdict.WARNED
+    assert told.measured == "about 1,000 rows have a token that only one value fits"
+    unique = attack_by_frequency(np.ones(50, dtype=np.int64), [1 / 50] * 50)
+    assert judge_counting("id", "partner", unique).verdict is CheckVerdict.PASSED
 
 
 def test_the_verdict_needs_an_attack_that_undoes_a_plain_hash() -> None:

@@ -28,16 +28,19 @@ _BEFORE = (
 _GLUED = (
     r"(?:stra(?:ß|ss)e|str|gasse|weg|platz|allee|damm|ufer|gade|vej|vænget|gata|gatan|gate|vegen"
     r"|veien|vägen|väg|stigen|straat|laan|kade|plein|gracht|dreef|katu|kuja|tänav|maantee|braut"
-    r"|utca|útja|vegur|stræti|gränd|torget|stien|alléen|põik|ulice|ulica|singel|baan|ring|hof|pad|dijk)"
+    r"|utca|útja|vegur|stræti|gränd|torget|stien|alléen|põik|ulice|ulica|singel|baan|ring|hof"
+    r"|pad|dijk)"
 )
 _ZIP = (
     r"(?:\d{5}(?:-\d{4})?|(?:D|DE|A|AT|CH|F|I|NL|B|L|S|N|DK|PL)-\d{4,5}|\d{4} ?(?-i:[A-Z]{2})"
-    r"|\d{2}-\d{3}|\d{3} \d{2}|\d{4}|(?-i:[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d))\b"
+    r"|\d{2}-\d{3}|\d{3} \d{2}|\d{4}|(?-i:[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]\d[A-Z]"
+    r" ?\d[A-Z]\d))\b"
 )
 _COUNTRY = rf"(?:{any_of((*COUNTRIES, *PEOPLES))})\b(?: \(\w+\))?"
 _STATE = rf"(?:(?-i:[A-Z]{{1,3}}|nan)\b|{any_of(STATES)})"
 _CITY = rf"{WORD}(?:[ -](?:{LINK} )?(?:{WORD}|\(\p{{L}}+\))){{0,4}}"
-# Lines after a street: unit, town, state, country; they count where a postcode or country ends them.
+# Lines after a street: unit, town, state, country; they count where a postcode or country ends
+# them.
 _TAIL = (
     rf"(?:(?:{_BREAK}{_UNIT}){{0,2}}(?:{_BREAK}{_CITY})?(?:{_BREAK}{_STATE})?"
     rf"(?:{_BREAK}{_COUNTRY}(?:{_BREAK}{_ZIP})?|{_BREAK}{_ZIP})"
@@ -55,28 +58,47 @@ class StreetAddressRecognizer(ContextRecognizer):
 
     entity = "STREET_ADDRESS"
     expressions = (
-        rf"\b(?:{_HOUSE},? )?{_HOUSE},? (?-i:(?:[\p{{Lu}}\d][\w'.’-]* ){{1,4}}(?:{_TYPE}))\b\.?"
-        rf"(?: (?:St|Rd)\b\.?)?(?:,? \#\w+)?{_TAIL}",
-        rf"(?:\b{_HOUSE}{_GAP}){{1,2}}(?:{_BEFORE})\b\.? (?:(?:{LINK} ?)?[\p{{L}}\d'’.-]+ ?){{1,6}}"
-        rf"(?:\b{_HOUSE})?{_TAIL}",
+        (
+            rf"\b(?:{_HOUSE},? )?{_HOUSE},? (?-i:(?:[\p{{Lu}}\d][\w'.’-]* ){{1,4}}(?:{_TYPE}))\b\.?"
+            rf"(?: (?:St|Rd)\b\.?)?(?:,? \#\w+)?{_TAIL}"
+        ),
+        (
+            rf"(?:\b{_HOUSE}{_GAP}){{1,2}}(?:{_BEFORE})\b\.? (?:(?:{LINK} ?)?[\p{{L}}\d'’.-]+"
+            rf" ?){{1,6}}"
+            rf"(?:\b{_HOUSE})?{_TAIL}"
+        ),
         rf"\b(?:{_BEFORE})\b\.? (?:{LINK} )*(?:{WORD},? ){{1,4}}{_HOUSE}{_TAIL}",
         rf"(?:\b{_HOUSE} )?(?-i:\p{{Lu}}(?i:[\p{{L}}-]*{_GLUED}\b\.?)) {_HOUSE}{_TAIL}",
-        rf"(?:\b{_HOUSE} )?{WORD}(?: [\p{{L}}.-]+){{0,2}} (?:utca|út|útja|u\.|tér|körút|tie|gate|vej"
-        rf"|gata|allé|väg|plads|stræde) {_HOUSE}{_TAIL}",
+        (
+            rf"(?:\b{_HOUSE} )?{WORD}(?: [\p{{L}}.-]+){{0,2}} (?:utca|út|útja|u\.|tér|körút"
+            rf"|tie|gate|vej"
+            rf"|gata|allé|väg|plads|stræde) {_HOUSE}{_TAIL}"
+        ),
         rf"{_CAPITALIZED}\d{{1,5}}[A-Z]?\b{_QUANTITY}{_TAIL}",
         rf"^[ \t>]*\K\d{{2,6}}[A-Z]?(?: {LOWERED}){{2,4}}(?=,?[ \t]*$){_TAIL}",
-        rf"\b(?:live[sd]?|living|resid\w+|located|moved|address\w*(?: is)?:?) (?:at |on |in |to )?"
-        rf"\K\d{{1,6}}[A-Z]?(?: {LOWERED}){{1,4}}{_TAIL}",
+        (
+            rf"\b(?:live[sd]?|living|resid\w+|located|moved|address\w*(?: is)?:?) (?:at |on "
+            rf"|in |to )?"
+            rf"\K\d{{1,6}}[A-Z]?(?: {LOWERED}){{1,4}}{_TAIL}"
+        ),
         rf"{WORD}(?: {WORD}){{0,3}} {_HOUSE}(?: {WORD}){{0,2}}{_BREAK}{_UNIT}{_TAIL}",
         rf"\b{_UNIT}{_BREAK}{_CAPITALIZED}\d{{1,5}}\b{_TAIL}",
-        rf"\b(?:{_HOUSE} )?(?:(?:PSC|Unit|CMR) \d+,? Box|p\.?\s?o\.? ?box|Postfach) \d+"
-        rf"(?: {WORD}){{0,2}}(?:{_BREAK}(?:APO|FPO|DPO),? A[AEP](?: \d{{5}})?)?{_TAIL}",
+        (
+            rf"\b(?:{_HOUSE} )?(?:(?:PSC|Unit|CMR) \d+,? Box|p\.?\s?o\.? ?box|Postfach) \d+"
+            rf"(?: {WORD}){{0,2}}(?:{_BREAK}(?:APO|FPO|DPO),? A[AEP](?: \d{{5}})?)?{_TAIL}"
+        ),
         r"\b(?:APO|FPO|DPO),? A[AEP] \d{5}\b",
-        rf"\b(?:corner|intersection) of \K(?:(?:ul\.|{LINK}|{WORD}|\d{{1,5}}\.?|[\p{{L}}]+) ){{1,6}}"
-        rf"(?:and|&) (?:(?:ul\.|{LINK}|{WORD}|\d{{1,5}}) ?){{1,5}}",
-        r"\b(?:address(?:es)?(?: here)?(?: is| was| to)?:? |(?:live[sd]?|living|resid\w+|located)"
-        rf" (?:at|on|in) |meet (?:\w+ )?at )(?:it is )?\K(?:\d{{1,6}}[A-Z]? )*(?:(?:{LINK} )?"
-        rf"[\p{{L}}'’.-]+ ){{1,5}}\d{{1,5}}\b{_TAIL}",
+        (
+            rf"\b(?:corner|intersection) of \K(?:(?:ul\.|{LINK}|{WORD}|\d{{1,5}}\.?"
+            rf"|[\p{{L}}]+) ){{1,6}}"
+            rf"(?:and|&) (?:(?:ul\.|{LINK}|{WORD}|\d{{1,5}}) ?){{1,5}}"
+        ),
+        (
+            r"\b(?:address(?:es)?(?: here)?(?: is| was| to)?:? |(?:live[sd]?|living|resid\w+"
+            r"|located)"
+            rf" (?:at|on|in) |meet (?:\w+ )?at )(?:it is )?\K(?:\d{{1,6}}[A-Z]? )*(?:(?:{LINK} )?"
+            rf"[\p{{L}}'’.-]+ ){{1,5}}\d{{1,5}}\b{_TAIL}"
+        ),
         rf"\b(?:apt|apartment|suite|ste)\b\.? ?\#?\d\w{{0,5}}{_TAIL}",
     )
 
@@ -88,13 +110,17 @@ class PostcodeRecognizer(ContextRecognizer):
     expressions = (
         r"(?-i:\b[A-Z]{2}),?\s+\K\d{5}(?:-\d{4})?\b",
         rf"\b\d{{5}}(?:-\d{{4}})?\b(?<=(?:{any_of(STATES)}),?\s+\d{{5}}(?:-\d{{4}})?)",
-        r"\b(?:zip|post(?:al)?|plz|cap)[ -]?(?:code)?[\s:.]*(?:is )?\K"
-        r"(?:\d{3} ?\d{2}|\d{4,5})(?:-\d{4})?\b",
+        (
+            r"\b(?:zip|post(?:al)?|plz|cap)[ -]?(?:code)?[\s:.]*(?:is )?\K"
+            r"(?:\d{3} ?\d{2}|\d{4,5})(?:-\d{4})?\b"
+        ),
         r"(?-i:\b(?:D|DE|A|AT|CH|F|NL|B|L|DK|PL)-\d{2}-?\d{2,3}\b)",
         r"(?-i:\b(?!T\dN\dM)[ABCEGHJ-NPRSTVXY]\d[A-Z] ?\d[A-Z]\d\b)",
         r"(?-i:\b\d{4} ?[A-Z]{2} \p{Lu}\p{Ll}+)",
-        r"(?-i:(?:^|[,\n])[ \t]*\K(?:\d{5}|\d{2}-\d{3}|\d{3} \d{2})"
-        r" \p{Lu}\p{Ll}+(?:[ -]\p{Lu}\p{Ll}+){0,3})",
+        (
+            r"(?-i:(?:^|[,\n])[ \t]*\K(?:\d{5}|\d{2}-\d{3}|\d{3} \d{2})"
+            r" \p{Lu}\p{Ll}+(?:[ -]\p{Lu}\p{Ll}+){0,3})"
+        ),
         rf"\b\d{{4,6}}\b(?<=(?:{any_of(COUNTRIES)}),?\s+\d{{4,6}})",
     )
 
@@ -120,3 +146,6 @@ class PeopleRecognizer(ContextRecognizer):
         rf"(?-i:\b(?:{any_of(PEOPLES)})s?\b)",
         rf"\b(?:{any_of(tuple(set(PEOPLES) - AMBIGUOUS))})s?\b",
     )
+
+
+RECOGNIZERS = (StreetAddressRecognizer, PostcodeRecognizer, PlaceRecognizer, PeopleRecognizer)

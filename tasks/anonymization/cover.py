@@ -2,24 +2,28 @@
 
 A class is a set of distinct tuples released under one vector of generalization levels. Classes are
 found in an order: a tuple belongs to the first class that it fits, which is what makes a short
-list of labels a complete plan. Called by `tasks.anonymization.recoding` only.
+list of labels a complete plan. Called by `tasks.anonymization.search`.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.anonymization.boxes import LEFT
+from tasks.anonymization.requirement import Requirement
+
 LISTABLE = 200_000
-LEFT = -1
+BLOCK = 1 << 16
+"""Pairs of a vector and a tuple that are looked at together: they should fit a core's cache."""
 
 Codes = NDArray[np.int64]
+Losses = NDArray[np.float64]
 Vector = tuple[int, ...]
 
 
@@ -28,14 +32,15 @@ class Tuples:
     """Distinct tuples with weights.
 
     `codes` are leaf codes, shape (columns, tuples); `people` the weights; `groups` per column the
-    group codes, shape (levels, leaves).
+    group codes, shape (levels, leaves); `importance` how much a column's loss counts, 1 if absent.
     """
 
     codes: Codes
     people: Codes
     groups: tuple[Codes, ...]
+    importance: tuple[float, ...] = ()
 
-    def losses(self) -> list[NDArray[np.float64]]:
+    def losses(self) -> list[Losses]:
         """Loss of each leaf's label per column, shape (levels, leaves), from 0 (itself) to 1 (all).
 
         (values of the data under the label - 1) / (values of the data - 1): the normalized
@@ -49,6 +54,18 @@ class Tuples:
             )
             found.append((sizes - 1) / max(len(seen) - 1, 1))
         return found
+
+    def costs(self) -> list[Losses]:
+        """Each tuple's share of the loss in each column, shape (levels, tuples); sums to 0 to 1.
+
+        Rounded, so that the noise of summing in another order breaks no tie.
+        """
+        weights = np.array(self.importance or [1.0] * len(self.codes))
+        shares = weights / max(weights.sum(), 1e-12)
+        return [
+            (loss[:, codes] * share).round(9)
+            for loss, codes, share in zip(self.losses(), self.codes, shares, strict=True)
+        ]
 
     def levels(self) -> list[list[int]]:
         """Per column the levels that tell fewer values of the data apart than the one below."""
@@ -64,6 +81,10 @@ class Tuples:
             )
         return found
 
+    def parts(self) -> list[Codes]:
+        """Group codes of the tuples per column, shape (levels, tuples)."""
+        return [groups[:, codes] for codes, groups in zip(self.codes, self.groups, strict=True)]
+
 
 @dataclass
 class Classes:
@@ -78,188 +99,190 @@ class Classes:
         self.vectors.append(vector)
 
 
-def combine(parts: list[Codes]) -> Codes:
-    """Give each tuple an integer, equal exactly where all parts are equal."""
-    key, bound = np.zeros(len(parts[0]), dtype=np.int64), 1
+def combine(parts: Sequence[Codes], limit: int = 2**62) -> Codes:
+    """Give each place an integer below `limit`, equal exactly where all parts are equal.
+
+    The parts are arrays of one shape. `limit` may not be less than the number of places.
+    """
+    key, bound = np.zeros_like(parts[0]), 1
     for part in parts:
         size = int(part.max(initial=0)) + 1
-        if bound > 2**62 // size:
-            key, distinct = pd.factorize(key)
-            bound = len(distinct)
+        if bound > limit // size:
+            number, distinct = pd.factorize(key.ravel())
+            key, bound = number.reshape(key.shape), len(distinct)
         key, bound = key * size + part, bound * size
     return key
 
 
-def search(tuples: Tuples, k: int) -> Classes:
-    """Find classes of k or more people with little loss.
+@dataclass(frozen=True)
+class Lattice:
+    """All vectors of levels, in the order in which they are looked at.
 
-    Exhaustive over the lattice's vectors by `cover`; a lattice of more than 200,000 vectors is not
-    listed but descended by `descend`, which loses more (on Adult's eight columns 0.093 for 0.055)
-    and slow: 6,000 distinct tuples of 24 columns took some 4 seconds of one core.
+    `vectors` has the shape (vectors, columns); `bound` is what a vector costs its cheaper quarter
+    of the tuples, about the least that any of its groups costs; `costs` as of `Tuples.costs`.
     """
-    levels = tuples.levels()
-    listable = math.prod(map(len, levels)) <= LISTABLE
-    return cover(tuples, k, levels) if listable else descend(tuples, k, levels)
 
+    vectors: Codes
+    bound: Losses
+    costs: list[Losses]
 
-def cover(tuples: Tuples, k: int, levels: list[list[int]]) -> Classes:
-    """Cheapest-first cover.
+    @classmethod
+    def of(cls, tuples: Tuples) -> Lattice:
+        """List the vectors, cheapest first."""
+        levels, costs = tuples.levels(), tuples.costs()
+        share = tuples.people / max(tuples.people.sum(), 1)
+        bound = mean = np.zeros(1)
+        for used, cost in zip(levels, costs, strict=True):
+            near = np.quantile(cost[used], 0.25, axis=1) if cost.size else np.zeros(len(used))
+            bound = np.add.outer(bound, near).ravel()
+            mean = np.add.outer(mean, cost[used] @ share).ravel()
+        grid = np.stack(np.meshgrid(*levels, indexing="ij"), axis=-1).reshape(-1, len(levels))
+        order = np.lexsort((mean.round(6), bound.round(6)))
+        return cls(grid[order], bound[order].round(6), costs)
 
-    From the vector with the least average loss on, tuples not yet released are grouped by their
-    labels at that vector; groups of k or more are released under it, the rest goes on. What no
-    vector could release (fewer than k people, or a pinned value that is too rare) is `LEFT`.
-    """
-    classes = Classes(np.full(tuples.codes.shape[1], LEFT))
-    rest = np.arange(tuples.codes.shape[1])
-    people, parts = tuples.people, _parts(tuples, rest)
-    for vector in _by_loss(tuples, levels):
-        if people.sum() < k:
-            break
-        key = combine([part[level] for part, level in zip(parts, vector, strict=True)])
-        group, distinct = pd.factorize(key)
-        large = np.bincount(group, people, len(distinct)) >= k
-        hit = large[group]
-        if hit.any():
-            number = np.cumsum(large) - 1
-            classes.of[rest[hit]] = number[group[hit]] + len(classes.vectors)
-            classes.vectors.extend([vector] * int(large.sum()))
-            stay = np.flatnonzero(~hit)
-            rest, people = rest[stay], people[stay]
-            parts = [part.take(stay, axis=1) for part in parts]
-    return classes
-
-
-def _parts(tuples: Tuples, which: Codes) -> list[Codes]:
-    """Group codes of some tuples per column, shape (levels, tuples)."""
-    return [
-        groups[:, codes[which]] for codes, groups in zip(tuples.codes, tuples.groups, strict=True)
-    ]
-
-
-def _by_loss(tuples: Tuples, levels: list[list[int]]) -> Iterator[Vector]:
-    """All vectors of levels, cheapest first by their average loss over the people."""
-    mean = []
-    for codes, loss, used in zip(tuples.codes, tuples.losses(), levels, strict=True):
-        weight = np.bincount(codes, tuples.people, loss.shape[1])
-        mean.append((loss @ weight)[used])
-    vectors = list(itertools.product(*levels))
-    total = np.array([0.0])
-    for column in mean:
-        total = np.add.outer(total, column).ravel()
-    # Rounded, so that the noise of summing in another order breaks no tie.
-    return (vectors[place] for place in np.argsort(total.round(6), kind="stable"))
+    def cost(self, number: Codes, members: Codes) -> Losses:
+        """What each tuple costs under the vector of that number."""
+        steps = self.vectors[number].T
+        parts = [cost[step, members] for cost, step in zip(self.costs, steps, strict=True)]
+        return np.sum(parts, axis=0).round(9)
 
 
 @dataclass(frozen=True)
-class Steps:
-    """Every (column, level) that a tree may step down to, its groups numbered through.
+class Groups:
+    """Tuples with equal labels: each group's cost and vector's number, and all members in a row."""
 
-    `place` gives per column, step and leaf the group's number; `column` and `drop` per group its
-    column and the loss that one person saves by stepping down to it.
-    """
+    cost: Losses
+    vector: Codes
+    length: Codes
+    member: Codes
 
-    place: Codes
-    column: Codes
-    drop: NDArray[np.float64]
+    def where(self, chosen: NDArray[np.bool_]) -> Groups:
+        """Keep some of the groups."""
+        members = self.member[np.repeat(chosen, self.length)]
+        return Groups(self.cost[chosen], self.vector[chosen], self.length[chosen], members)
 
-    @classmethod
-    def of(cls, tuples: Tuples, levels: list[list[int]]) -> Steps:
-        """Number the groups of all steps but the coarsest."""
-        shape = (len(levels), max(map(len, levels)), max(g.shape[1] for g in tuples.groups))
-        place, columns, drops = np.zeros(shape, dtype=np.int64), [np.zeros(0, np.int64)], []
-        for at, (groups, loss) in enumerate(zip(tuples.groups, tuples.losses(), strict=True)):
-            for step, (near, far) in enumerate(itertools.pairwise(levels[at])):
-                place[at, step, : groups.shape[1]] = groups[near] + sum(map(len, columns))
-                drop = np.zeros(groups[near].max() + 1)
-                drop[groups[near]] = loss[far] - loss[near]
-                columns.append(np.full(len(drop), at))
-                drops.append(drop)
-        return cls(place, np.concatenate(columns), np.concatenate([*drops, np.zeros(0)]))
-
-    def best(self, tuples: Tuples, k: int, members: Codes, steps: Codes) -> int | None:
-        """Choose the column whose next step saves a node's people the most, if any can step."""
-        able = np.flatnonzero(steps)
-        groups = self.place[able[:, None], steps[able, None] - 1, tuples.codes[able][:, members]]
-        people = np.tile(tuples.people[members], len(able))
-        count = np.bincount(groups.ravel(), people, len(self.column))
-        large, width = count >= k, len(steps)
-        small = np.bincount(self.column, count * ~large, width)
-        # With a remainder of fewer than k the smallest child must stay.
-        order = np.argsort(np.where(large, count, np.inf), kind="stable")
-        least = order[np.unique(self.column[order], return_index=True)[1]]
-        large[least[((small > 0) & (small < k))[self.column[least]]]] = False
-        saved = np.bincount(self.column, count * large * self.drop, width)
-        gain = np.where(np.bincount(self.column, large, width) > 0, saved, -1)
-        return int(gain.argmax()) if gain.max() >= 0 else None
-
-
-def descend(tuples: Tuples, k: int, levels: list[list[int]]) -> Classes:
-    """Top-down specialization into a tree, for lattices too large to list.
-
-    Each node splits on the column whose next finer level saves the most loss in children of k or
-    more people; small children stay together under the labels that they have in common.
-    """
-    every = np.arange(tuples.codes.shape[1])
-    top = np.array([len(used) - 1 for used in levels])
-    able, found = Steps.of(tuples, levels), []
-    nodes = [
-        (members, top)
-        for members in _split(_corner(tuples, levels), every)
-        if tuples.people[members].sum() >= k
-    ]
-    while nodes:
-        members, steps = nodes.pop()
-        column = able.best(tuples, k, members, steps)
-        if column is None:
-            found.append(members)
-            continue
-        stay, children = _specialize(
-            tuples, k, members, (column, levels[column][steps[column] - 1])
+    def __add__(self, other: Groups) -> Groups:
+        """Put the groups of both in a row."""
+        return Groups(
+            np.concatenate([self.cost, other.cost]),
+            np.concatenate([self.vector, other.vector]),
+            np.concatenate([self.length, other.length]),
+            np.concatenate([self.member, other.member]),
         )
-        finer = steps - (np.arange(len(steps)) == column)
-        nodes.extend((child, finer) for child in children)
-        if len(stay):
-            found.append(stay)
-    classes = Classes(np.full(len(every), LEFT))
-    # A node's remainder fits no class below the node, so those must be tried first.
-    for members in reversed(found):
-        classes.add(members, common_vector(tuples, members))
+
+
+def cover(tuples: Tuples, requirement: Requirement) -> Classes:
+    """Cheapest-first cover.
+
+    From the vector with the least loss on, tuples not yet released are grouped by their labels;
+    a group that meets the requirement is released when its turn comes: when no later vector can
+    have cheaper ones. What no vector could release (fewer than k people, or a pinned value that
+    is too rare) is `LEFT`. A group that is too small never grows again, so each is seen once.
+    """
+    lattice, rest = Lattice.of(tuples), np.arange(tuples.codes.shape[1])
+    classes, held, seen = Classes(np.full(len(rest), LEFT)), None, 0
+    parts, vectors = tuples.parts(), lattice.vectors
+    while seen < len(vectors) and tuples.people[rest].sum() >= requirement.k:
+        numbers = np.arange(seen, min(seen + max(1, BLOCK // len(rest)), len(vectors)))
+        seen += len(numbers)
+        found = _find_groups(lattice, numbers, (rest, parts), requirement)
+        found = found if held is None else held + found
+        due = found.cost <= (lattice.bound[seen] if seen < len(vectors) else np.inf)
+        _release(found.where(due), lattice, classes, requirement)
+        held = found.where(~due)
+        stay = np.flatnonzero(classes.of[rest] == LEFT)
+        rest, parts = rest[stay], [part.take(stay, axis=1) for part in parts]
     return classes
 
 
-def _corner(tuples: Tuples, levels: list[list[int]]) -> Codes:
-    """Number tuples by their coarsest labels: what pinned columns keep apart for good."""
-    return combine(
-        [
-            groups[used[-1]][codes]
-            for codes, groups, used in zip(tuples.codes, tuples.groups, levels, strict=True)
-        ]
-    )
+def sort_by_labels(parts: Sequence[Codes], vectors: Codes) -> tuple[Codes, Codes]:
+    """Sort the tuples of `parts`, once per vector, by their labels and then by their place.
 
-
-def _split(key: Codes, members: Codes) -> list[Codes]:
-    """Part the members by their key."""
-    group, distinct = pd.factorize(key)
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=len(distinct)))[:-1]
-    return np.split(members[order], ends)
-
-
-def _specialize(
-    tuples: Tuples, k: int, members: Codes, to: tuple[int, int]
-) -> tuple[Codes, list[Codes]]:
-    """Part a node at one (column, level) into those who stay and its children of k or more.
-
-    Fewer than k may not stay alone: the smallest child then stays with them.
+    Returns the places, vector after vector, and where each group of equal labels starts.
     """
-    column, level = to
-    group, distinct = pd.factorize(tuples.groups[column][level][tuples.codes[column, members]])
-    count = np.bincount(group, tuples.people[members], len(distinct))
-    large = count >= k
-    if large.any() and 0 < count[~large].sum() < k:
-        large[np.where(large, count, np.inf).argmin()] = False
-    goes = large[group]
-    return members[~goes], _split(group[goes], members[goes])
+    places = parts[0].shape[1]
+    bits = places.bit_length()
+    key = _label_keys(parts, vectors, 2**62 >> bits)
+    key <<= bits
+    key |= np.arange(places)
+    key.sort(axis=1)
+    flat = key.ravel()
+    place = flat & ((1 << bits) - 1)
+    flat >>= bits
+    new = np.empty(len(flat), dtype=bool)
+    np.not_equal(flat[1:], flat[:-1], out=new[1:])
+    new[::places] = True
+    return place, np.flatnonzero(new)
+
+
+def _label_keys(parts: Sequence[Codes], vectors: Codes, limit: int) -> Codes:
+    """Number the labels of each tuple at each vector, shape (vectors, tuples)."""
+    sizes = [int(part.max()) + 1 for part in parts]
+    if math.prod(sizes) > limit:
+        labels = [part[level] for part, level in zip(parts, vectors.T, strict=True)]
+        return combine(labels, limit)
+    key = np.zeros((len(vectors), parts[0].shape[1]), dtype=np.int64)
+    scale = 1
+    for part, level, size in zip(parts, vectors.T, sizes, strict=True):
+        key += (part * scale)[level]
+        scale *= size
+    return key
+
+
+def _find_groups(
+    lattice: Lattice, numbers: Codes, tuples: tuple[Codes, list[Codes]], requirement: Requirement
+) -> Groups:
+    """Find the groups of these tuples at these vectors that meet the requirement by themselves."""
+    rest, parts = tuples
+    place, start = sort_by_labels(parts, lattice.vectors[numbers])
+    length = np.diff(start, append=len(place))
+    people = np.cumsum(requirement.people[rest][place])[start + length - 1]
+    large = np.diff(people, prepend=0) >= requirement.k
+    start, length = start[large], length[large]
+    vector = numbers[start // len(rest)]
+    member = rest[place[_spans(start, length)]]
+    groups = Groups(lattice.cost(vector, rest[place[start]]), vector, length, member)
+    if not requirement.sensitive or not len(start):
+        return groups
+    number = np.repeat(np.arange(len(start)), length)
+    return groups.where(requirement.met(member, number, len(start)))
+
+
+def _spans(start: Codes, length: Codes) -> Codes:
+    """Put the ranges of these starts and lengths in a row."""
+    behind = np.cumsum(length)
+    return np.repeat(start - behind + length, length) + np.arange(length.sum())
+
+
+def _release(
+    groups: Groups, lattice: Lattice, classes: Classes, requirement: Requirement
+) -> None:
+    """Release groups, cheapest first; a later one keeps only members that no earlier one took.
+
+    All groups whose members are claimed by no earlier undecided group are decided at once.
+    """
+    order = np.lexsort((groups.vector, groups.cost))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    group, member = np.repeat(rank, groups.length), groups.member
+    first = np.empty(len(classes.of), dtype=np.int64)
+    open_ = classes.of[member] == LEFT
+    while open_.any():
+        group, member = group[open_], member[open_]
+        people = requirement.people[member]
+        first[member] = len(order)
+        np.minimum.at(first, member, group)
+        claimed = np.bincount(group, people * (first[member] == group), len(order))
+        full = np.bincount(group, people, len(order))
+        small = full < requirement.k
+        sure = (claimed == full)[group]
+        met = requirement.met(member[sure], group[sure], len(order))
+        number = np.cumsum(met) - 1 + len(classes.vectors)
+        taken = sure & met[group]
+        classes.of[member[taken]] = number[group[taken]]
+        vectors = lattice.vectors[groups.vector[order[met]]]
+        classes.vectors.extend(map(tuple, vectors.tolist()))
+        open_ = ~sure & ~small[group] & (classes.of[member] == LEFT)
 
 
 def common_vector(tuples: Tuples, members: Codes) -> Vector:
@@ -269,18 +292,3 @@ def common_vector(tuples: Tuples, members: Codes) -> Vector:
         labels = groups[:, codes]
         vector.append(int((labels == labels[:, :1]).all(axis=1).argmax()))
     return tuple(vector)
-
-
-def rescue(tuples: Tuples, classes: Classes) -> None:
-    """Let what is left over join the last class that pinned columns allow, under common labels.
-
-    Afterwards only those are left who share their pinned values with fewer than k people. The
-    last such class is taken because its members fit no class after it.
-    """
-    corner = _corner(tuples, tuples.levels())
-    for value in np.unique(corner[classes.of == LEFT]):
-        here = np.flatnonzero(corner == value)
-        last = classes.of[here].max()
-        if last != LEFT:
-            members = here[np.isin(classes.of[here], (last, LEFT))]
-            classes.add(members, common_vector(tuples, members))

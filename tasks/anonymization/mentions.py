@@ -25,6 +25,10 @@ _NEXT = re.compile(rf"{_LISTED}({_CAPITALIZED})(?![\w'’-])")
 _BEFORE = re.compile(rf"(?<![\w.'’-])({_CAPITALIZED}){_LISTED}$")
 
 
+Key = tuple[str, tuple[str, ...]]  # a kind and the words of a name
+_TITLES: Final = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "professor", "doctor", "sir"})
+
+
 class Span(NamedTuple):
     """A stretch of a text (character offsets, end excluded) and the kind of identifier there."""
 
@@ -56,14 +60,19 @@ def find_mentions(
     people = [span for span in spans if span.entity == "PERSON"]
     beside = [each for span in people for each in _beside(text, span, is_common)]
     yield from beside
-    seen = {text[span.start : span.end] for span in [*people, *beside]}
-    seen |= {text[span.start : span.end] for span in spans if span.entity == "ORGANIZATION"}
-    for name in sorted(seen):
-        yield from _elsewhere(text, name, is_common)
+    names = dict.fromkeys((text[each.start : each.end] for each in (*people, *beside)), "PERSON")
+    parts = {part for name in names for part in _key(name)}
+    for span in spans:
+        firm = text[span.start : span.end]
+        # The model takes a surname in capitals for an organization.
+        if span.entity == "ORGANIZATION" and not parts.issuperset(_key(firm)):
+            names.setdefault(firm, "ORGANIZATION")
+    for name, kind in names.items():
+        yield from _elsewhere(text, name, kind, is_common)
 
 
 def _beside(text: str, span: Span, is_common: Callable[[str], bool]) -> Iterator[Span]:
-    """Follow a list of names to either side of one that was found."""
+    """Follow a list of names to either side of one that was found, not into a greeting."""
     at: int = span.end
     while (hit := _NEXT.match(text, at)) and not is_common(hit[1]):
         yield Span(hit.start(1), hit.end(1), "PERSON", 0.4)
@@ -74,7 +83,7 @@ def _beside(text: str, span: Span, is_common: Callable[[str], bool]) -> Iterator
         at = hit.start(1)
 
 
-def _elsewhere(text: str, name: str, is_common: Callable[[str], bool]) -> Iterator[Span]:
+def _elsewhere(text: str, name: str, kind: str, is_common: Callable[[str], bool]) -> Iterator[Span]:
     """Find a name elsewhere: whole in any case, its longer parts where they are capitalized."""
     words = [_POSSESSIVE.sub("", word) for word in _WORD.findall(name)]
     whole = " ".join(words)
@@ -85,7 +94,7 @@ def _elsewhere(text: str, name: str, is_common: Callable[[str], bool]) -> Iterat
         expression = rf"(?<!\w){re.escape(part)}(?!\w)"
         for hit in re.finditer(expression, text, re.IGNORECASE):
             if " " in part or (hit[0][0].isupper() and not is_common(part)):
-                yield Span(*hit.span(), "PERSON", 0.4)
+                yield Span(*hit.span(), kind, 0.86)
 
 
 def number_mentions(text: str, spans: Sequence[Span]) -> list[int | None]:
@@ -94,31 +103,36 @@ def number_mentions(text: str, spans: Sequence[Span]) -> list[int | None]:
         (span.entity, _key(text[span.start : span.end])) if span.entity in NAMED else None
         for span in spans
     ]
-    full: dict[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]] = {}
-    for key in sorted({key for key in keys if key}, key=lambda key: (-len(key[1]), key)):
-        kind, words = key
-        owners = {full[other] for other in full if other[0] == kind and _names(words, other[1])}
-        full[key] = owners.pop() if kind == "PERSON" and len(owners) == 1 else key
-    numbers: dict[tuple[str, tuple[str, ...]], int] = {}
+    owners = _find_owners({key for key in keys if key})
+    numbers: dict[Key, int] = {}
     given: list[int | None] = []
     for key in keys:
-        if key is None:
-            given.append(None)
-            continue
-        owner = full[key]
-        fresh = sum(kind == owner[0] for kind, _ in numbers) + 1
-        given.append(numbers.setdefault(owner, fresh))
+        owner = owners[key] if key else None
+        if owner is not None:
+            fresh = sum(kind == owner[0] for kind, _ in numbers) + 1
+            numbers.setdefault(owner, fresh)
+        given.append(numbers[owner] if owner else None)
     return given
+
+
+def _find_owners(keys: set[Key]) -> dict[Key, Key]:
+    """Lead each form of a person's name to the fullest one, where only one fits."""
+    owners: dict[Key, Key] = {}
+    for kind, words in sorted(keys, key=lambda key: (-len(key[1]), key)):
+        fitting = {owners[key] for key in owners if key[0] == kind and _names(words, key[1])}
+        alone = kind == "PERSON" and len(fitting) == 1
+        owners[kind, words] = fitting.pop() if alone else (kind, words)
+    return owners
 
 
 def _key(name: str) -> tuple[str, ...]:
     """Give a name's words in order of the alphabet, without case, possessive and punctuation."""
-    words = (_POSSESSIVE.sub("", word).casefold() for word in _WORD.findall(name))
-    return tuple(sorted(words)) or (name.casefold(),)
+    words = {_POSSESSIVE.sub("", word).casefold() for word in _WORD.findall(name)}
+    return tuple(sorted(words - _TITLES)) or (name.casefold(),)
 
 
 def _names(short: Sequence[str], full: Sequence[str]) -> bool:
-    """Tell whether a shorter form fits a fuller name: every word, or the initial of one, is in it."""
+    """Tell whether a shorter form fits a fuller name: its words, or their initials, are in it."""
     if not any(len(word) > 1 and word in full for word in short):
         return False
     return all(

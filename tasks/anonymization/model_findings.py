@@ -37,6 +37,8 @@ _DATED = re.compile(
 )
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\W*(?<![^\W\d_])\w*\d")
+_VALUE = re.compile(r":?\s?\d")
+_SCALE = re.compile(r"(?:scale|score|index|test|syndrome|disease)\s*$", re.IGNORECASE)
 # Abbreviations of kinds of numbers and of laboratory values that are not all in capitals.
 _ABBREVIATIONS: Final = frozenset(
     [
@@ -92,8 +94,16 @@ def keep_identifying(text: str, findings: Iterable[Finding]) -> Iterator[Span]:
             # No name holds a digit: what follows one is a value, or found by a pattern.
             digit = _DIGITS.search(text, start, end)
             stop = digit.start() if digit else end
-            if not _is_plain(text[start:stop], kind, text) and not is_followed_by_term(text, stop):
+            words = text[start:stop]
+            if not _is_plain(words, kind, text) and not _is_measured(text, start, stop):
                 yield Span(start, stop, kind, 0.85)
+
+
+def _is_measured(text: str, start: int, end: int) -> bool:
+    """Tell whether a finding is a medicine, a scale, a sign, or a common word with a value."""
+    words = text[start:end]
+    value = _VALUE.match(text, end) and is_listed(words)
+    return bool(value or "/" in words or _SCALE.search(words) or is_followed_by_term(text, end))
 
 
 def _is_plain(words: str, kind: str, text: str) -> bool:
@@ -103,7 +113,9 @@ def _is_plain(words: str, kind: str, text: str) -> bool:
         return True
     if not text.isupper() and all(part.isupper() and len(part) <= 5 for part in parts):
         return True
-    if all(part.lower() in _ABBREVIATIONS or is_term(part) for part in parts):
+    if any(is_term(part) or part.lower() in _ABBREVIATIONS for part in parts) and all(
+        is_term(part) or part.lower() in _ABBREVIATIONS or is_listed(part) for part in parts
+    ):
         return True
     if len(parts) > 1 or words not in parts:
         return False

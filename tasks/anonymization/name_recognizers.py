@@ -39,7 +39,8 @@ _FIRMS = (
     r"Inc|Ltd|Limited|LLC|LLP|PLC|GmbH|AG|KG|SARL|Oy|Corp|Corporation|Company|Group|Holdings"
     r"|Partners|Associates|Foundation|Institute|University|College|School|Hospital|Clinic|Center"
     r"|Centre|Bank|Trust|Agency|Industries|Solutions|Technologies|Pharmacy|Laborator(?:y|ies)"
-    r"|Church|Orchestra|Society|Union|S\.?A\.?|[Ss]\.?[Rr]\.?[Ll]|S\.?p\.?A|HB|AB|B\.?V|N\.?V|KGaA|OHG"
+    r"|Church|Orchestra|Society|Union|S\.?A\.?|[Ss]\.?[Rr]\.?[Ll]|S\.?p\.?A|HB|AB|B\.?V|N\.?V"
+    r"|KGaA|OHG"
     r"|e\.V|mbH|Sons|S\.?L\.?U?|Sp\. z o\.o"
 )
 
@@ -51,33 +52,55 @@ class PersonRecognizer(ContextRecognizer):
     cue = re.compile(r"[^\W\d_]")
     expressions = (
         rf"\b(?:{_TITLES})\b\.?[ \t]+{_NOBODY}{_NAME}",
-        r"\b(?:mr|mrs|ms|dr|prof)\.\s*[\p{L}'’-]{2,}(?: [\p{Lu}][\p{L}'’-]+)?",
-        rf"(?-i:\b(?:mr|mrs|dr)\b) {_NOBODY}(?!appoint|visit|office|told|said|says|order|will|when|to"
-        r"\b|in\b|at\b|for\b|on\b|of\b)[\p{L}'’-]{3,}(?: (?-i:(?!changed|told|said|who|will|has|was)"
-        r"\p{Ll}{3,}))?",
+        r"\b(?:mr|mrs|ms|dr|prof)\.\s*[\p{L}'’-]{2,}(?-i: \p{Lu}[\p{L}'’-]+)?",
+        (
+            rf"(?-i:\b(?:mr|mrs|dr)\b) {_NOBODY}(?!appoint|visit|office|told|said|says|order"
+            rf"|will|when|to"
+            r"\b|in\b|at\b|for\b|on\b|of\b)[\p{L}'’-]{3,}(?: (?-i:(?!changed|told|said|who"
+            r"|will|has|was)"
+            r"\p{Ll}{3,}))?"
+        ),
         r"\b(?:pt|patient)\.? (?-i:(?!NPO|DNR|DNI|AOX|CPR|ICU|MRI)(?:\p{Lu}{3,}[ -]?){1,3})\b",
         rf"\b(?:{_ROLES})(?: name)?(?: is)?[ \t]*:[ \t]*\K{_NOBODY}{_NAME}",
         rf"\b(?:my|his|her|their|our|the) (?:\w+ )?(?:{_KIN}),?[ \t]+\K{_NOBODY}{_NAME}",
         rf"\bnames?(?: (?:is|was|are)|\?|:)[ \t]*(?:called )?\K{_NOBODY}{_NAME}",
-        r"\b(?:my|full|maiden|last|first|sur) ?name(?: is|'s|:)[ \t]+\K(?!not\b|on\b|the\b|in\b)"
-        r"[\p{L}'’.-]+(?: (?!and\b|i\b|on\b|in\b|is\b|with\b|my\b|from\b)[\p{L}'’-]{2,})?",
+        (
+            r"\b(?:my|full|maiden|last|first|sur) ?name(?: is|'s|:)[ \t]+\K(?!not\b|on\b|the\b"
+            r"|in\b)"
+            r"[\p{L}'’.-]+(?: (?!and\b|i\b|on\b|in\b|is\b|with\b|my\b|from\b)[\p{L}'’-]{2,})?"
+        ),
         r"\bpeople call (?:me|him|her) \K[\p{L}'’-]{2,}",
-        rf"\b(?:named|called|calls (?:me|him|her)|nicknamed|starring|signed by)[ \t]+\K"
-        rf"{_NOBODY}{_NAME}",
-        rf"\b(?:dear|hi|hello|hey|attn\.?:?|c/o|regards,|sincerely,|thanks,|cheers,|wishes,|love,)"
-        rf"\s+\K{_NOBODY}(?-i:(?=\p{{Lu}}\p{{Ll}}|\p{{Lu}}\.)){_NAME}",
-        rf"\b(?:I am|I'm|I’m|this is|speaking with|spoke (?:to|with)|shouted at|given|met"
-        rf"|meets?|saw|visited|told|asked|thanked|talk(?:ed)? (?:to|with)|interview with|hello to"
-        rf"|escalated to|assigned to|approved by|according to|on behalf of)(?<!spoke w)[ \t]+\K"
-        rf"{_NOBODY}(?-i:(?=\p{{Lu}}\p{{Ll}}|\p{{Lu}}\.)){_NAME}",
+        (
+            rf"\b(?:named|called|calls (?:me|him|her)|nicknamed|starring|signed by)[ \t]+\K"
+            rf"{_NOBODY}{_NAME}"
+        ),
+        (
+            rf"\b(?:dear|hi|hello|hey|attn\.?:?|c/o|regards,|sincerely,|thanks,|cheers,"
+            rf"|wishes,|love,)"
+            rf"\s+\K{_NOBODY}(?-i:(?=\p{{Lu}}\p{{Ll}}|\p{{Lu}}\.)){_NAME}"
+        ),
+        (
+            rf"\b(?:I am|I'm|I’m|this is|speaking with|spoke (?:to|with)|shouted at|met"
+            rf"|meets?|saw|visited|told|asked|thanked|talk(?:ed)? (?:to|with)|interview with"
+            rf"|hello to"
+            rf"|escalated to|assigned to|approved by|according to|on behalf of)(?<!spoke w)[ \t]+\K"
+            rf"{_NOBODY}(?-i:(?=\p{{Lu}}\p{{Ll}}|\p{{Lu}}\.)){_NAME}"
+        ),
         r"(?-i:\b\p{Lu}\.(?:[ ]?\p{Lu}\.)?[ ]?\p{Lu}[\p{Ll}'’-]{2,}(?:-\p{Lu}\p{Ll}+)?)",
         r"(?-i:\b\p{Lu}[\p{Ll}'’-]+,? \p{Lu}\.(?: \p{Lu}[\p{Ll}'’-]+))",
-        r"(?-i:\b\p{Lu}{4,}, \p{Lu}[\p{L}'’-]+(?: \p{Lu}\b\.?)?)",
-        r"(?-i:\b(?!(?:Self|Well|Post|Anti|Semi|Over|Multi|Cross|High|Long|Short|Part|Full|Half|Type"
-        r"|Case|Care|Time|Follow|Check|Down|Back|Left|Right)-)\p{Lu}\p{Ll}{3,}-\p{Lu}\p{Ll}{3,}\b)",
-        r"(?-i:(?<![\p{L}.])\p{Ll}\. ?(?!(?:coli|aureus|difficile|pylori|albicans|pneumoniae|and"
-        r"|the|she|he|it|they|we|pt|patient|no|will|was|is|has|on|in|at|for|with)\b)\p{Ll}{4,})"
-        r"(?=['’.,;:)]|\s|$)",
+        r"(?-i:\b\p{Lu}{4,}, \p{Lu}\p{Ll}[\p{L}'’-]*(?: \p{Lu}\b\.?)?)",
+        (
+            r"(?-i:\b(?!(?:Self|Well|Post|Anti|Semi|Over|Multi|Cross|High|Long|Short|Part|Full"
+            r"|Half|Type"
+            r"|Case|Care|Time|Follow|Check|Down|Back|Left"
+            r"|Right)-)\p{Lu}\p{Ll}{3,}-\p{Lu}\p{Ll}{3,}\b)"
+        ),
+        (
+            r"(?-i:(?<![\p{L}.])\p{Ll}\. ?(?!(?:coli|aureus|difficile|pylori|albicans"
+            r"|pneumoniae|and"
+            r"|the|she|he|it|they|we|pt|patient|no|will|was|is|has|on|in|at|for|with)\b)\p{Ll}{4,})"
+            r"(?=['’.,;:)]|\s|$)"
+        ),
     )
 
 
@@ -87,10 +110,21 @@ class OrganizationRecognizer(ContextRecognizer):
     entity = "ORGANIZATION"
     cue = re.compile(r"[^\W\d_a-z]")
     expressions = (
-        rf"(?-i:(?:\b(?:\d+ )?\p{{Lu}}[\p{{L}}'’&.-]*,? (?:(?:and|&|of) )?){{1,5}}(?:{_FIRMS}))\b\.?",
-        rf"(?-i:\b(?:University|College|Bank|Hospital|Institute|Ministry|Department|Church) of"
-        rf" (?:the )?{WORD}(?: {WORD}){{0,2}})",
-        rf"\b(?:work(?:s|ed|ing)? (?:for|at)|employ(?:ed|er)(?: at| by|:)|company:|employer:)[ \t]+\K"
-        rf"{_NOBODY}{_NAME}",
+        (
+            rf"(?-i:(?:\b(?:\d+ )?\p{{Lu}}[\p{{L}}'’&.-]*,? (?:(?:and|&|of)"
+            rf" )?){{1,5}}(?:{_FIRMS}))\b\.?"
+        ),
+        (
+            rf"(?-i:\b(?:University|College|Bank|Hospital|Institute|Ministry|Department|Church) of"
+            rf" (?:the )?{WORD}(?: {WORD}){{0,2}})"
+        ),
+        (
+            rf"\b(?:work(?:s|ed|ing)? (?:for|at)|employ(?:ed|er)(?: at| by|:)|company:"
+            rf"|employer:)[ \t]+\K"
+            rf"{_NOBODY}{_NAME}"
+        ),
         rf"(?-i:\b(?!{any_of((*WEEKDAYS, *MONTHS))}){LOWERED}, {LOWERED} (?:and|&) {LOWERED}\b)",
     )
+
+
+RECOGNIZERS = (PersonRecognizer, OrganizationRecognizer)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import phonenumbers
-import regex
+import regex  # type: ignore[import-untyped]
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 
 REGIONS = ("US", "GB", "DE", "FR", "IL", "IN", "CA", "BR")  # Presidio's
 _CANDIDATE = regex.compile(
-    r"(?<![\w.,/-])(?:\+|\(\+?)?\d(?:[ \t./()\u2010-\u2015-]{0,3}\d){5,15}(?:\s?(?:ext|x)\.? ?\d{1,6})?(?!\w)",
+    r"(?<![\w.,/-])(?:\+|\(\+?)?\d(?:[ \t./()\u2010-\u2015-]{0,3}\d){5,15}"
+    r"(?:\s?(?:ext|x)\.? ?\d{1,6})?(?!\w)",
     regex.IGNORECASE,
 )
 _FORM = regex.compile(
@@ -22,7 +23,8 @@ _FORM = regex.compile(
     r"|0\d{1,5}[ /-]\d[\d ./-]{4,}|0\d(?:[ .-]\d{2}){4}"
 )
 _DATE = regex.compile(
-    r"(?:(?:19|20)\d{2}[-/. ]\d{1,2}[-/. ]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)?\d{2})(?: \d+)?"
+    r"(?:(?:19|20)\d{2}[-/. ]\d{1,2}[-/. ]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)?\d{2})"
+    r"(?: \d+)?"
 )
 _CONTEXT = regex.compile(
     r"\b(?:phone|tel\b|tele|telephone|mobile|mob|cell|call|contact|fax|pager|dial|text|sms|whatsapp|office"
@@ -60,7 +62,7 @@ def _is_valid(number: str) -> bool:
     )
 
 
-class TelephoneRecognizer(EntityRecognizer):  # type: ignore[misc]  # Presidio comes untyped
+class TelephoneRecognizer(EntityRecognizer):
     """Telephone numbers valid in eight regions, of usual form, or next to a word for phone."""
 
     cue = regex.compile(r"\d(?:\D{0,3}\d){5}")
@@ -77,6 +79,6 @@ class TelephoneRecognizer(EntityRecognizer):  # type: ignore[misc]  # Presidio c
         """Give the numbers in a text; `entities` and `nlp_artifacts` are Presidio's, not needed."""
         del entities, nlp_artifacts
         return [
-            RecognizerResult("PHONE_NUMBER", start, end, 0.6)
+            RecognizerResult("PHONE_NUMBER", start, end, 0.95)
             for start, end in find_phone_numbers(text)
         ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from expectations.outlets import Rare, TableOutlet
 from tasks.anonymization.counted_rows import MISSING
-from tasks.anonymization.hierarchies import label_of
+from tasks.anonymization.hierarchies import ROOT, Hierarchy, label_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +73,16 @@ def have_company(merged: pd.DataFrame, common: Mapping[str, Common]) -> NDArray[
         labels = _spell(merged[column])
         enough &= labels.map(labels.value_counts()).to_numpy() >= found.at_least
     return enough
+
+
+def widen(values: pd.Series, found: Common) -> Hierarchy:
+    """Give the hierarchy by which the loss of a merged column is measured: of the data's labels."""
+    labels = set(_spell(values))
+    if labels - {found.label} - set(found.stays):
+        # As a leaf of its own it would be a part of itself.
+        labels.discard(found.label)
+    rows = ((leaf, leaf if leaf in found.stays else found.label, ROOT) for leaf in sorted(labels))
+    return Hierarchy(str(values.name), tuple(rows), derived=True)
 
 
 def _spell(values: pd.Series) -> pd.Series:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from typing import ClassVar, Final, NamedTuple
 
-import regex
+import regex  # type: ignore[import-untyped]
 from presidio_analyzer import Pattern, PatternRecognizer, RecognizerResult
 
 from tasks.anonymization.places import MONTHS
@@ -28,8 +28,9 @@ def any_of(names: Iterable[str]) -> str:
 
 _LETTERS = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*")
 # What stands before `\K` ("MRN", "DOB") is kept: the reduced text still says what stood there.
-WORD: Final = r"(?-i:\p{Lu}[\p{L}\p{M}'’.-]*)"  # a capitalized word
-LOWERED: Final = r"(?-i:\p{Lu}[\p{Ll}\p{M}'’.-]+(?:\p{Lu}\p{Ll}+)*)"
+# A capitalized word or an initial; a capitalized word with a small letter.
+WORD: Final = r"(?-i:(?:St|Mt|Ft)\.|\p{Lu}(?:[\p{L}\p{M}'’-]*[\p{L}\p{M}]|\.)?)"
+LOWERED: Final = r"(?-i:(?:St|Mt|Ft)\.|\p{Lu}(?:[\p{L}\p{M}'’-]*\p{Ll}|\.))"
 LINK: Final = (
     r"(?:de|del|della|delle|dei|des|du|da|das|dos|di|la|las|le|les|el|van|von|der|den|of|the|el-)"
 )
@@ -72,7 +73,7 @@ class AnyWord(NamedTuple):
         return not self.words.isdisjoint(_LETTERS.findall(text.lower()))
 
 
-class ContextRecognizer(PatternRecognizer):  # type: ignore[misc]  # Presidio comes untyped
+class ContextRecognizer(PatternRecognizer):
     """Patterns of one kind of identifier; the classes below say which.
 
     `cue` is a cheap expression without which no pattern matches.
@@ -92,13 +93,17 @@ class ContextRecognizer(PatternRecognizer):  # type: ignore[misc]  # Presidio co
         self.compiled = [regex.compile(each, flags) for each in self.expressions]
 
     def analyze(
-        self, text: str, entities: list[str], nlp_artifacts: object = None, regex_flags: int = 0
+        self,
+        text: str,
+        entities: list[str],
+        nlp_artifacts: object = None,
+        regex_flags: int | None = None,
     ) -> list[RecognizerResult]:
         """Give what the patterns match; the other arguments are Presidio's, not needed."""
         del entities, nlp_artifacts, regex_flags
         # Presidio's own loop explains each match and takes the time of each pattern: half the cost.
         return [
-            RecognizerResult(self.entity, *match.span(), self.score)
+            RecognizerResult(self.entity, match.start(), match.end(), self.score)
             for pattern in self.compiled
             for match in pattern.finditer(text)
         ]
@@ -155,13 +160,18 @@ class AgeRecognizer(ContextRecognizer):
     expressions = (
         r"\b\d{1,3}(?=[\s-]*(?:years?|yrs?|months?|mos?|weeks?|wks?|days?)[\s-]*(?:old|of age)\b)",
         r"\b\d{1,3}(?=[\s-]*(?:y[./]?\s?o|yrs? o)\b)",
-        r"\b(?:aged?(?! group)|turn(?:s|ed|ing)?)(?: (?:of|is))?[\s:]+(?:just )?\K\d{1,3}\b"
-        r"(?! ?(?:%|mg|degrees|times|points|minutes|hours|days))",
+        (
+            r"\b(?:aged?(?! group)|turn(?:s|ed|ing)?)(?: (?:of|is))?[\s:]+(?:just )?\K\d{1,3}\b"
+            r"(?! ?(?:%|mg|degrees|times|points|minutes|hours|days))"
+        ),
         r"\b\d{1,3}(?=[\s-]?(?:y|yr)s? ?(?:m|f|male|female|man|woman)\b)",
         r"(?-i:\b\d{2}(?=[MF]\b))",
-        r"\b(?:(?:I|he|she) ?(?:'m|’m|'s|’s| am| is|m) )(?:now |only )?\K\d{2}(?=[.!?]?\s*$|[.,;] )",
+        (
+            r"\b(?:(?:I|he|she) ?(?:'m|’m|'s|’s| am| is|m) )(?:now |only )?\K\d{2}(?=[.!?]?\s*$"
+            r"|[.,;] )"
+        ),
         r"\b(?:9\d|1[01]\d)(?=[\s-]?(?:y(?:ea)?rs?)\b)",
-        r"\(\K\d{1,3}(?= ?(?:years?|yrs?|y)?\))(?<=(?-i:\p{Lu}\p{Ll}+ \()\d+)",
+        r"\(\K(?:1[01]\d|\d{1,2})(?= ?(?:years?|yrs?|y)?\)(?!\s?\d))(?<=(?-i:\p{Lu}\p{Ll}+ \()\d+)",
         r"\b(?:male|female|man|woman|boy|girl|[mf])[,/ ]+(?:aged? )?\K\d{1,3}(?=[),.;])",
         r"(?-i:\p{Lu}\p{Ll}{2,}), \K\d{2}(?=, )",
         r"\bwhen (?:he|she|I) (?:was|is) \K\d{1,2}(?= ?[.,;)])",
@@ -177,3 +187,13 @@ class AnyEmailRecognizer(ContextRecognizer):
     entity = "EMAIL_ADDRESS"
     cue = re.compile("@")
     expressions = (r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*",)
+
+
+RECOGNIZERS: Final = (
+    MedicalRecordNumberRecognizer,
+    RecordNumberRecognizer,
+    DateOfBirthRecognizer,
+    WrittenDateRecognizer,
+    AgeRecognizer,
+    AnyEmailRecognizer,
+)

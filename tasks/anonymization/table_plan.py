@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.loss import Measures, measure
-from tasks.anonymization.rare import Common, have_company, merge_rare
+from tasks.anonymization.rare import Common, have_company, merge_rare, widen
 from tasks.anonymization.recoding import Plan, histogram
 
 if TYPE_CHECKING:
@@ -34,10 +34,14 @@ class TablePlan:
         """The columns that it reads."""
         return frozenset({*self.recoding.columns, *self.common})
 
-    @property
-    def hierarchies(self) -> dict[str, Hierarchy]:
-        """The hierarchy of each column that is recoded."""
-        return {hierarchy.column: hierarchy for hierarchy in self.recoding.hierarchies}
+    def hierarchies(self, frame: pd.DataFrame) -> dict[str, Hierarchy]:
+        """Give the hierarchy by which each recoded column's loss is measured."""
+        return {
+            hierarchy.column: widen(frame[hierarchy.column], self.common[hierarchy.column])
+            if hierarchy.column in self.common
+            else hierarchy
+            for hierarchy in self.recoding.hierarchies
+        }
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Give the rows that the plan has a class for, recoded; index and order stay.
@@ -49,8 +53,8 @@ class TablePlan:
 
     def measure(self, frame: pd.DataFrame, released: pd.DataFrame) -> Measures:
         """Measure what became of a frame's people, those left out included."""
-        before, columns = merge_rare(frame, self.common), self.recoding.columns
-        return measure(histogram(released, columns), histogram(before, columns), self.hierarchies)
+        columns, hierarchies = self.recoding.columns, self.hierarchies(frame)
+        return measure(histogram(released, columns), histogram(frame, columns), hierarchies)
 
     def to_bytes(self) -> bytes:
         """Write the plan; the same plan gives the same bytes."""

@@ -36,6 +36,8 @@ from tasks.anonymization.mentions import Span, find_mentions, merge, number_ment
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
 
+    from tasks.anonymization.recognizers import AnyWord
+
 __all__ = [
     "ENTITIES",
     "find_identifiers",
@@ -49,10 +51,9 @@ __all__ = [
 ENTITIES: Final = (
     "AGE", "CREDIT_CARD", "CRYPTO", "DATE_OF_BIRTH", "DATE_TIME", "EMAIL_ADDRESS", "IBAN_CODE",
     "IP_ADDRESS", "LOCATION", "MAC_ADDRESS", "MEDICAL_LICENSE", "MEDICAL_RECORD_NUMBER", "NRP",
-    "ORGANIZATION", "PERSON", "PHONE_NUMBER", "RECORD_NUMBER", "STREET_ADDRESS", "UK_NHS", "UK_NINO",
-    "UK_POSTCODE", "URL", "US_BANK_NUMBER", "US_DRIVER_LICENSE",
-    "US_ITIN", "US_MBI", "US_NPI", "US_PASSPORT", "US_SSN", "UUID",
-    "ZIP_CODE",
+    "ORGANIZATION", "PERSON", "PHONE_NUMBER", "RECORD_NUMBER", "STREET_ADDRESS", "UK_NHS",
+    "UK_NINO", "UK_POSTCODE", "URL", "US_BANK_NUMBER", "US_DRIVER_LICENSE", "US_ITIN", "US_MBI",
+    "US_NPI", "US_PASSPORT", "US_SSN", "UUID", "ZIP_CODE",
 )
 # fmt: on
 MAX_LENGTH: Final = 1_000_000  # spaCy's
@@ -75,7 +76,7 @@ class Recognizer(NamedTuple):
     """A Presidio recognizer, what it gives, and the cheap test without which it cannot match."""
 
     kinds: list[str]
-    cue: re.Pattern[str]
+    cue: re.Pattern[str] | AnyWord
     finder: EntityRecognizer
 
 
@@ -131,7 +132,7 @@ def find_identifiers(
     if workers > 1:
         context = get_context("spawn")  # a fork would inherit the threads' locks
         with ProcessPoolExecutor(workers, context, initializer=be_silent) as pool:
-            read = list(pool.map(task, groups))
+            read = list(pool.map(task.__call__, groups))
     else:
         read = [task(group) for group in groups]
     found = {text: spans for answers in read for text, spans in answers}
@@ -158,7 +159,7 @@ def _count_processes(texts: Sequence[str]) -> int:
 
 def be_silent() -> None:
     """Let a further process print nothing, from C neither, and calculate in one thread."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -206,8 +207,7 @@ def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
     from presidio_analyzer import RecognizerRegistry
     from presidio_analyzer import predefined_recognizers as presidio
 
-    from tasks.anonymization import address_recognizers, name_recognizers  # noqa: F401 - register
-    from tasks.anonymization.recognizers import ContextRecognizer
+    from tasks.anonymization import address_recognizers, name_recognizers, recognizers
     from tasks.anonymization.phone_numbers import TelephoneRecognizer
     from tasks.anonymization.unlisted_names import UnlistedNameRecognizer
 
@@ -221,16 +221,22 @@ def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
         Recognizer(each.supported_entities, re.compile(_CUES[each.supported_entities[0]]), each)
         for each in [*registry.recognizers, *british, *american]
     ]
-    made = [each() for each in ContextRecognizer.__subclasses__()]
-    made += [TelephoneRecognizer(), *([UnlistedNameRecognizer()] if languages == ("en",) else [])]
-    return [*theirs, *(Recognizer(each.supported_entities, each.cue, each) for each in made)]
+    rooms = (recognizers, address_recognizers, name_recognizers)
+    made = [each() for room in rooms for each in room.RECOGNIZERS]
+    ours = [Recognizer(each.supported_entities, each.cue, each) for each in made]
+    phone = TelephoneRecognizer()
+    ours.append(Recognizer(phone.supported_entities, phone.cue, phone))
+    if languages == ("en",):
+        unlisted = UnlistedNameRecognizer()
+        ours.append(Recognizer(unlisted.supported_entities, unlisted.cue, unlisted))
+    return [*theirs, *ours]
 
 
 def _recognize(text: str, languages: tuple[str, ...]) -> Iterator[Span]:
     """Run the recognizers whose cue the text holds."""
     for kinds, cue, finder in _recognizers(languages):
         if cue.search(text):
-            for hit in finder.analyze(text, kinds, None):
+            for hit in finder.analyze(text, kinds, None):  # type: ignore[arg-type]  # none reads tokens
                 if hit.score > 0.1 or kinds != ["DATE_TIME"]:
                     yield Span(hit.start, hit.end, hit.entity_type, hit.score)
 

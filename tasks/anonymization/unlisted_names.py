@@ -13,10 +13,10 @@ every noun with a capital.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import pairwise
-from typing import Final
+from itertools import chain, dropwhile, pairwise
+from typing import Any, Final
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 
@@ -30,133 +30,17 @@ _DOSE = re.compile(
 )
 _CONTRACTED = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m|all))$")
 # Words of the last thirty years and of forms that WordNet 3.0 does not have.
-_RECENT: Final = frozenset(
-    [
-        "app",
-        "apps",
-        "blog",
-        "blogs",
-        "bluetooth",
-        "chatbot",
-        "covid",
-        "dropdown",
-        "email",
-        "emails",
-        "emoji",
-        "faq",
-        "fax",
-        "firmware",
-        "helpdesk",
-        "homepage",
-        "inbox",
-        "info",
-        "ios",
-        "laptop",
-        "login",
-        "logout",
-        "malware",
-        "meds",
-        "offline",
-        "ok",
-        "okay",
-        "online",
-        "password",
-        "passcode",
-        "pdf",
-        "signup",
-        "smartphone",
-        "startup",
-        "touchscreen",
-        "url",
-        "username",
-        "voicemail",
-        "webinar",
-        "webpage",
-        "website",
-        "websites",
-        "wifi",
-        "workflow",
-        "screenshot",
-        "screenshots",
-        "timestamp",
-        "router",
-        "unsubscribe",
-        "hi",
-        "hello",
-        "hey",
-        "thx",
-        "pls",
-        "dear",
-        "regards",
-        "cheers",
-        "yes",
-        "yeah",
-        "sincerely",
-        "c'mon",
-        "y'all",
-        "gonna",
-        "wanna",
-        "bcc",
-        "cc",
-        "re",
-        "labs",
-        "dept",
-        "appt",
-        "hx",
-        "dx",
-        "rx",
-        "tx",
-        "sx",
-        "pmh",
-        "hpi",
-        "abd",
-        "neuro",
-        "resp",
-        "psych",
-        "echo",
-        "doppler",
-        "cardio",
-        "ortho",
-        "onc",
-        "cont",
-        "prn",
-        "bid",
-        "tid",
-        "qid",
-        "qhs",
-        "npo",
-        "stat",
-        "pt",
-        "pts",
-        "yo",
-        "wbc",
-        "hgb",
-        "ekg",
-        "ecg",
-        "mri",
-        "fwd",
-        "asap",
-        "misc",
-        "approx",
-        "etc",
-        "vs",
-        "ref",
-        "ltd",
-        "inc",
-        "corp",
-        "llc",
-        "gmbh",
-        "plc",
-        "ave",
-        "blvd",
-        "apt",
-        "dob",
-        "mrn",
-        "ssn",
-        "iban",
-        "nhs",
-    ]
-)
+_RECENT_WORDS: Final = """
+app apps blog blogs bluetooth chatbot covid dropdown email emails emoji faq fax firmware helpdesk
+homepage inbox info ios laptop login logout malware meds offline ok okay online password passcode
+pdf signup smartphone startup touchscreen url username voicemail webinar webpage website websites
+wifi workflow screenshot screenshots timestamp router unsubscribe hi hello hey thx pls dear regards
+cheers yes yeah sincerely c'mon y'all gonna wanna bcc cc re labs dept appt hx dx rx tx sx pmh hpi
+abd neuro resp psych echo doppler cardio ortho onc cont prn bid tid qid qhs npo stat pt pts yo wbc
+hgb ekg ecg mri fwd asap misc approx etc vs ref ltd inc corp llc gmbh plc ave blvd apt dob mrn ssn
+iban nhs
+"""
+_RECENT: Final = frozenset(_RECENT_WORDS.split())
 # WHO's stems of international non-proprietary names, the common ones of five letters or more, and
 # endings that form terms of medicine and abstract nouns.
 _TERM = re.compile(
@@ -171,16 +55,24 @@ _TERM = re.compile(
 )
 # Words behind a name that make it the name of a sign, an illness, a scale or a device.
 _SIGN = re.compile(
-    r"(?:['’]s)?(?: and [A-Z]\w+)? (?:signs?|tests?|disease|syndrome|scores?|scale|stage|grade|criteria"
-    r"|catheter|drain|tube|maneuver|lymphoma|sarcoma|palsy|reflex|index|(?:positive|negative)(?! for))\b"
+    r"(?:['’]s)?(?: and [A-Z]\w+)? (?:signs?|tests?|disease|syndrome|scores?|scale|stage|grade"
+    r"|criteria"
+    r"|catheter|drain|tube|maneuver|lymphoma|sarcoma|palsy|reflex|index|(?:positive"
+    r"|negative)(?! for))\b"
 )
+
+
+def _table(name: str) -> Mapping[int, Any]:
+    """Read one of the word lists that the model's lemmatizer comes with."""
+    lemmatizer: Any = load_pipeline("en").get_pipe("lemmatizer")
+    table: Mapping[int, Any] = lemmatizer.lookups.get_table(name)
+    return table
 
 
 @cache
 def load_dictionary() -> frozenset[str]:
     """Read the words of spaCy's English model: lemmas, irregular forms, function words."""
-    lookups = load_pipeline("en").get_pipe("lemmatizer").lookups
-    tables = [lookups.get_table(name) for name in ("lemma_index", "lemma_exc")]
+    tables = [_table(name) for name in ("lemma_index", "lemma_exc")]
     words = {word for table in tables for entries in table.values() for word in entries}
     dates = {name.lower() for name in (*MONTHS, *WEEKDAYS)}
     return frozenset(words | load_pipeline("en").Defaults.stop_words | dates | _RECENT)
@@ -189,8 +81,8 @@ def load_dictionary() -> frozenset[str]:
 @cache
 def _endings() -> tuple[tuple[str, str], ...]:
     """Read the model's rules that lead a regular form back to its lemma."""
-    table = load_pipeline("en").get_pipe("lemmatizer").lookups.get_table("lemma_rules")
-    rules = {(ending, basic) for pairs in table.values() for ending, basic in pairs if ending}
+    pairs = chain.from_iterable(_table("lemma_rules").values())
+    rules = {(ending, basic) for ending, basic in pairs if ending}
     return tuple(sorted(rules | {("ly", ""), ("ily", "y"), ("er", ""), ("ers", "e"), ("ers", "")}))
 
 
@@ -227,9 +119,8 @@ def is_followed_by_term(text: str, end: int) -> bool:
 
 def find_unlisted(text: str) -> Iterator[tuple[int, int]]:
     """Find the stretches of capitalized words among which a dictionary lacks one."""
-    for run in _runs(text):
-        while run and _is_common(run[0]) and not run[0].group().isupper():
-            run = run[1:]
+    for words in _runs(text):
+        run = list(dropwhile(_is_common, words))
         if any(_is_name(word, text, alone=len(run) == 1) for word in run):
             yield run[0].start(), run[-1].end()
 
@@ -259,7 +150,7 @@ def _is_common(word: re.Match[str]) -> bool:
     """Tell whether a word that opens a stretch is an ordinary one at the start of a sentence."""
     before = word.string[: word.start()].rstrip(" \t>\"'“(")
     opens = not before or before[-1] in ".!?:;\n|-•*"
-    return opens and is_listed(word.group())
+    return opens and not word.group().isupper() and is_listed(word.group())
 
 
 def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
@@ -277,7 +168,7 @@ def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
     )
 
 
-class UnlistedNameRecognizer(EntityRecognizer):  # type: ignore[misc]  # Presidio comes untyped
+class UnlistedNameRecognizer(EntityRecognizer):
     """Capitalized words that the dictionary lacks, taken for names of people."""
 
     cue = re.compile(r"[^\W\d_a-z][^\W\d_]{2}")

@@ -17,7 +17,7 @@ import numpy as np
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import bound_share
 from expectations.privacy_models import DistinctLDiversity
-from expectations.token_reversal import count_tokens
+from expectations.token_reversal import attack_by_frequency, count_tokens
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Attacked, Checked, Reached, Selected, Validated
 from tasks.attack.downcoding import confirm, downcode, judge_downcoding
@@ -33,7 +33,12 @@ from tasks.attack.released import People, Release, read_release, spell
 from tasks.attack.risk import FEWEST, Risk, judge_risk, tell
 from tasks.attack.table_risks import risk_of_inference, risk_of_linking, risk_of_singling_out
 from tasks.attack.target import Target
-from tasks.attack.token_dictionary import attack_tokens, hash_plainly, judge_tokens
+from tasks.attack.token_dictionary import (
+    attack_tokens,
+    hash_plainly,
+    judge_counting,
+    judge_tokens,
+)
 from tasks.run import Desk
 from tasks.step import Opened, step
 
@@ -82,13 +87,17 @@ def undo_tokens(target: Target) -> Iterator[Check]:
     policy = target.desk.policy
     words = (policy.name, str(policy.purpose), policy.controller.name, target.name)
     for column in target.tokens:
-        originals = set(spell(target.sources[column].dropna()))
+        values = spell(target.sources[column].dropna())
+        originals = set(values)
         tokens = count_tokens(
             target.released[column], np.ones(len(target.released), dtype=np.int64)
         )
         found = attack_tokens(tokens, originals, (*words, column))
         control = attack_tokens(hash_plainly(originals), originals)
         yield judge_tokens(column, target.name, found, control)
+        shares = values.value_counts(normalize=True).tolist()
+        counts = np.array(list(tokens.values()), dtype=np.int64)
+        yield judge_counting(column, target.name, attack_by_frequency(counts, shares))
 
 
 def attack_risks(target: Target) -> Iterator[Check]:

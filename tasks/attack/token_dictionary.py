@@ -18,7 +18,7 @@ from typing import Final
 
 from expectations.checks import Check
 from expectations.disclosure import roughly
-from expectations.token_reversal import attack_by_dictionary
+from expectations.token_reversal import FrequencyAttack, attack_by_dictionary
 from expectations.vocabulary import CheckVerdict
 
 UNKEYED: Final = ("blake2b", "blake2s", "sha224", "sha384", "sha3_256", "sha3_512")
@@ -94,6 +94,23 @@ def judge_tokens(column: str, outlet: str, found: TokenAttack, control: TokenAtt
         + ("does not even undo" if blind else "undoes")
         + " a plain hash of these originals; with the key every token can be confirmed",
         remedy="make the tokens with a secret key: treatment `token`",
+        outlet=outlet,
+    )
+
+
+def judge_counting(column: str, outlet: str, found: FrequencyAttack) -> Check:
+    """Report whose token follows from how often it stands, beside the shares of the originals."""
+    told = found.guessed_rows > 0
+    return Check(
+        name=f"tokens of {column} in {outlet} by counting",
+        asked="no token that is told by how often it stands",
+        measured=f"{roughly(found.guessed_rows)} rows have a token that only one value fits"
+        if told
+        else "none is told",
+        verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
+        power="every token was counted beside the exact shares of the originals; where each token "
+        "stands once there is nothing to count",
+        remedy="do not release tokens of few, repeated values: no key protects them",
         outlet=outlet,
     )
 

@@ -1,0 +1,209 @@
+"""A recoding as a value: which labels each class is released under, in the order of the first fit.
+
+A plan is made by `tasks.anonymization.recoding` and applied to any partition of a table, now or
+later. It holds no person and no count: only labels that the people of a class share, or the sets
+of values that they have among them, and the hierarchies, without the values that no class shows.
+It holds for the people it was fitted on: applied to others it only translates, and promises no k.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from expectations.errors import UsageError
+from tasks.anonymization.boxes import LEFT, Boxes, Codes
+from tasks.anonymization.cover import combine
+from tasks.anonymization.hierarchies import ROOT, Hierarchy
+
+Labels = tuple[str, ...]
+"""What a class shows of one column: a label of the hierarchy, or several leaves, sorted."""
+JOINT = "~"
+RUN = 3
+"""From so many neighbouring numbers on, a set is spelled as a range."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ordered list of classes: a row gets the labels of the first one that it fits.
+
+    `hierarchies` are sorted by column, and each class names its labels in that order.
+    """
+
+    k: int
+    hierarchies: tuple[Hierarchy, ...]
+    classes: tuple[tuple[Labels, ...], ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """The quasi-identifiers, sorted by name."""
+        return [hierarchy.column for hierarchy in self.hierarchies]
+
+    def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Replace the quasi-identifiers by labels (as categories); rows without a class are absent.
+
+        Index and order stay. Categories are the plan's, the same for every partition. Raises
+        `UsageError` for a column that is absent or a value that its hierarchy lacks.
+        """
+        codes, row = find_distinct(encode(frame, self.hierarchies))
+        return self.release(frame, self._boxes.first(codes)[row])
+
+    def release(self, frame: pd.DataFrame, place: Codes) -> pd.DataFrame:
+        """Give rows the labels of their classes, by number; those at `LEFT` are absent."""
+        kept = place != LEFT
+        released: pd.DataFrame = frame.loc[kept].copy()
+        for column, shown in zip(self.columns, self._shown, strict=True):
+            names, of_class = shown
+            released[column] = pd.Categorical.from_codes(of_class[place[kept]], names)
+        return released
+
+    @cached_property
+    def members(self) -> dict[str, dict[str, Labels]]:
+        """Per column and released label, the labels of the hierarchy that it stands for."""
+        found = {}
+        for at, hierarchy in enumerate(self.hierarchies):
+            numbers = _number(hierarchy)
+            labels = dict.fromkeys(shown[at] for shown in self.classes)
+            found[hierarchy.column] = {spell_set(one, numbers): one for one in labels}
+        return found
+
+    @cached_property
+    def _shown(self) -> list[tuple[pd.Index, Codes]]:
+        """Per column the released labels, sorted, and the place of each class's among them."""
+        found = []
+        for at, column in enumerate(self.columns):
+            spelt = {labels: name for name, labels in self.members[column].items()}
+            values = pd.Index([spelt[shown[at]] for shown in self.classes], dtype=str)
+            names = pd.Index(sorted(set(spelt.values())), dtype=str)
+            found.append((names, names.get_indexer(values).astype(np.int64)))
+        return found
+
+    @cached_property
+    def _boxes(self) -> Boxes:
+        """Which classes each leaf fits."""
+        return Boxes.of([self._takes(column) for column in range(len(self.hierarchies))])
+
+    def _takes(self, column: int) -> NDArray[np.bool_]:
+        """Whether each class takes each leaf of a column, shape (leaves, classes)."""
+        hierarchy = self.hierarchies[column]
+        shown = [labels[column] for labels in self.classes]
+        place = {labels: number for number, labels in enumerate(dict.fromkeys(shown))}
+        masks = np.zeros((len(place), hierarchy.groups.shape[1]), dtype=bool)
+        for labels, number in place.items():
+            masks[number] = mark_leaves(hierarchy, labels)
+        return masks[np.array([place[labels] for labels in shown], dtype=np.int64)].T
+
+    def describe(self, number: int) -> str:
+        """Say what a class shows: its labels, and which columns it hides."""
+        pairs = zip(self.columns, self.classes[number], strict=True)
+        shown = {c: labels for c, labels in pairs if labels != (ROOT,)}
+        told = [f"{c} {spell_set(labels)}" for c, labels in shown.items()]
+        hidden = [column for column in self.columns if column not in shown]
+        return (
+            f"class {number + 1} of {len(self.classes)}: {', '.join(told) or 'nothing is shown'}"
+            + (f"; {', '.join(hidden)} hidden" if told and hidden else "")
+        )
+
+    def to_json(self) -> str:
+        """Write the plan; the same plan always gives the same text."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read what `to_json` wrote."""
+        read = json.loads(text)
+        hierarchies = tuple(
+            Hierarchy(h["column"], tuple(map(tuple, h["levels"])), h["derived"])
+            for h in read["hierarchies"]
+        )
+        classes = tuple(tuple(map(tuple, shown)) for shown in read["classes"])
+        return cls(read["k"], hierarchies, classes)
+
+
+def mark_leaves(hierarchy: Hierarchy, labels: Iterable[str]) -> NDArray[np.bool_]:
+    """Mark the leaves that labels stand for, shape (leaves + 1,), the last for unlisted values."""
+    marked = np.zeros(hierarchy.groups.shape[1], dtype=bool)
+    for label in labels:
+        level = next(n for n, there in enumerate(hierarchy.labels) if label in there)
+        marked |= hierarchy.groups[level] == hierarchy.labels[level].index(label)
+    return marked
+
+
+def spell_set(labels: Labels, numbers: Mapping[str, int] | None = None) -> str:
+    """Join the sorted members of a set by `~`; three or more neighbouring numbers as `low-high`.
+
+    `numbers` gives each number of the column its rank among them.
+    """
+    parts: list[list[str]] = []
+    for label in labels:
+        last = parts[-1][-1] if parts else None
+        near = numbers and last in numbers and label in numbers
+        if near and numbers and last is not None and numbers[label] == numbers[last] + 1:
+            parts[-1].append(label)
+        else:
+            parts.append([label])
+    runs = [[f"{run[0]}-{run[-1]}"] if len(run) >= RUN else run for run in parts]
+    return JOINT.join(label for run in runs for label in run)
+
+
+def sort_labels(labels: Iterable[str]) -> Labels:
+    """Sort numbers by their size and before other labels, those by their spelling."""
+
+    def place(label: str) -> tuple[bool, float, str]:
+        number = _as_number(label)
+        return (number is None, number or 0.0, label)
+
+    return tuple(sorted(labels, key=place))
+
+
+def _number(hierarchy: Hierarchy) -> dict[str, int]:
+    """Rank the leaves that are numbers."""
+    leaves = [leaf for leaf in hierarchy.labels[0] if _as_number(leaf) is not None]
+    return {leaf: rank for rank, leaf in enumerate(sort_labels(leaves))}
+
+
+def _as_number(label: str) -> float | None:
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def encode(frame: pd.DataFrame, hierarchies: Sequence[Hierarchy]) -> Codes:
+    """Leaf codes of a frame's rows, shape (columns, rows)."""
+    check_columns(frame, [hierarchy.column for hierarchy in hierarchies])
+    return np.array([hierarchy.encode(frame[hierarchy.column]) for hierarchy in hierarchies])
+
+
+def find_distinct(codes: Codes) -> tuple[Codes, Codes]:
+    """Distinct tuples in the order of their codes, and which of them each row is."""
+    number, keys = pd.factorize(combine(list(codes)))
+    first = np.empty(len(keys), dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    order = np.lexsort(codes[:, first])
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return codes[:, first[order]], rank[number]
+
+
+def check_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a list of columns that is empty, repeats one, or names one the frame lacks."""
+    if not columns or len(set(columns)) < len(columns):
+        raise UsageError("k-anonymity: name at least one quasi-identifier, and each only once")
+    if absent := [column for column in columns if column not in frame.columns]:
+        raise UsageError(
+            f"k-anonymity: the table has no column {', '.join(map(repr, absent))}; "
+            "correct the quasi-identifiers"
+        )
+    if twice := [column for column in columns if list(frame.columns).count(column) > 1]:
+        raise UsageError(
+            f"k-anonymity: the table has column {', '.join(map(repr, twice))} more than once; "
+            "rename one of them"
+        )

@@ -1,0 +1,69 @@
+"""Which search finds the classes of a table, and what becomes of people whom it left over."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tasks.anonymization.balance import balance
+from tasks.anonymization.boxes import LEFT
+from tasks.anonymization.cover import Classes, Codes, Tuples, combine, common_vector, cover
+from tasks.anonymization.requirement import Requirement
+
+LISTABLE = 200_000
+"""The most vectors of levels that are listed; of more, columns are not combined exhaustively."""
+
+
+def search(tuples: Tuples, requirement: Requirement) -> Classes:
+    """Find classes that meet the requirement, with little loss; some people may be left over."""
+    if requirement.compares:
+        return balance(tuples, requirement)
+    if math.prod(map(len, tuples.levels())) > LISTABLE:
+        return cluster(tuples, requirement)
+    return exchange(tuples, requirement, cover(tuples, requirement))
+
+
+def rescue(tuples: Tuples, requirement: Requirement, classes: Classes) -> None:
+    """Let those who are left over join the last classes that pinned columns allow.
+
+    Afterwards only those are left whom no class with their pinned values could take in: too few
+    people share those, or too few kinds of them for a privacy model.
+    """
+    corner = find_corners(tuples)
+    for value in np.unique(corner[classes.of == LEFT]):
+        here = np.flatnonzero(corner == value)
+        _merge(tuples, requirement, classes, here)
+
+
+def find_corners(tuples: Tuples) -> Codes:
+    """Number tuples by their coarsest labels: what pinned columns keep apart for good."""
+    return combine(
+        [
+            groups[used[-1]][codes]
+            for codes, groups, used in zip(
+                tuples.codes, tuples.groups, tuples.levels(), strict=True
+            )
+        ]
+    )
+
+
+def _merge(tuples: Tuples, requirement: Requirement, classes: Classes, here: Codes) -> None:
+    """Put the left over of one corner together with as few of its last classes as will do.
+
+    The last classes are taken because their members fit no class after them.
+    """
+    numbers = np.unique(classes.of[here])
+    numbers = numbers[numbers != LEFT]
+    for taken in _ever_more(len(numbers)):
+        some = np.append(numbers[len(numbers) - taken :], LEFT)
+        members = here[np.isin(classes.of[here], some)]
+        if requirement.met(members, np.zeros_like(members), 1)[0]:
+            classes.add(members, common_vector(tuples, members))
+            return
+
+
+def _ever_more(most: int) -> list[int]:
+    """Give how many classes are taken in, at first none, at last all of them."""
+    doubled = [0, *(2**n for n in range(most.bit_length()))]
+    return [*(number for number in doubled if number < most), most]

@@ -1,0 +1,105 @@
+"""Each recognizer finds its kind in usual writings, in Presidio's own registry too."""
+
+import pytest
+from presidio_analyzer import EntityRecognizer, RecognizerRegistry
+
+from tasks.anonymization import address_recognizers, name_recognizers, recognizers
+from tasks.anonymization.phone_numbers import TelephoneRecognizer
+from tasks.anonymization.unlisted_names import UnlistedNameRecognizer, is_listed, is_term
+
+EVERY = [
+    *(each() for each in recognizers.RECOGNIZERS),
+    *(each() for each in address_recognizers.RECOGNIZERS),
+    *(each() for each in name_recognizers.RECOGNIZERS),
+    TelephoneRecognizer(),
+    UnlistedNameRecognizer(),
+]
+
+
+def find(text: str, kind: str) -> set[str]:
+    """Give what the recognizers of a kind find in a text, if its cue stands there."""
+    fitting = [each for each in EVERY if kind in each.supported_entities and each.cue.search(text)]
+    hits = [hit for each in fitting for hit in each.analyze(text, [kind], None)]
+    return {text[hit.start : hit.end] for hit in hits}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "found"),
+    [
+        ("MEDICAL_RECORD_NUMBER", "MRN: 4471882 today", "4471882"),
+        ("MEDICAL_RECORD_NUMBER", "hospital number is A-99812", "A-99812"),
+        ("RECORD_NUMBER", "policy no. PX-220-18", "PX-220-18"),
+        ("RECORD_NUMBER", "about ticket #88231", "88231"),
+        ("RECORD_NUMBER", "code 987654321012", "987654321012"),
+        ("DATE_OF_BIRTH", "DOB 03/04/1951", "03/04/1951"),
+        ("DATE_OF_BIRTH", "born on 3rd of April 1951", "3rd of April 1951"),
+        ("DATE_TIME", "seen 3 April", "3 April"),
+        ("DATE_TIME", "since 03/21", "03/21"),
+        ("AGE", "a 92yo woman", "92"),
+        ("AGE", "aged 45", "45"),
+        ("AGE", "a 45-year-old man", "45"),
+        ("AGE", "Anna (66 yrs)", "66"),
+        ("EMAIL_ADDRESS", "mail s.miller@ward7.local", "s.miller@ward7.local"),
+        ("STREET_ADDRESS", "at 12 Elm Street, Springfield, IL 62704", "12 Elm Street, Springfield"),
+        ("STREET_ADDRESS", "in Hauptstraße 5, 10115 Berlin", "Hauptstraße 5"),
+        ("STREET_ADDRESS", "to P.O. Box 149", "P.O. Box 149"),
+        ("STREET_ADDRESS", "in Via Roma 131", "Via Roma 131"),
+        ("STREET_ADDRESS", "764 Fagradalsbraut 71\nApt. 762", "764 Fagradalsbraut 71\nApt. 762"),
+        ("ZIP_CODE", "Boston, MA 02110", "02110"),
+        ("ZIP_CODE", "in D-10115 Berlin", "D-10115"),
+        ("ZIP_CODE", "Toronto M5V 2T6", "M5V 2T6"),
+        ("LOCATION", "moved to URUGUAY", "URUGUAY"),
+        ("LOCATION", "moved to uruguay", "uruguay"),
+        ("NRP", "two Norwegians", "Norwegians"),
+        ("PERSON", "saw Dr. Reed", "Dr. Reed"),
+        ("PERSON", "Patient: Will Graves", "Will Graves"),
+        ("PERSON", "his daughter Grace", "Grace"),
+        ("PERSON", "with j. hargreaves", "j. hargreaves"),
+        ("PERSON", "HOLLOWAY, Grace", "HOLLOWAY, Grace"),
+        ("PERSON", "then Varvio left", "Varvio"),
+        ("ORGANIZATION", "the Round Stones Ltd", "Round Stones Ltd"),
+        ("ORGANIZATION", "University of the West", "University of the West"),
+        ("PHONE_NUMBER", "call (212) 555-0187", "(212) 555-0187"),
+        ("PHONE_NUMBER", "Mobile: 03.93.92.16.85", "03.93.92.16.85"),
+        ("PHONE_NUMBER", "fax +46 (0)179 459 33", "+46 (0)179 459 33"),
+    ],
+)
+def test_a_usual_writing_is_found(kind: str, text: str, found: str) -> None:
+    """The identifier is found, whole, and what announces it is left."""
+    assert any(found in each for each in find(text, kind))
+    assert not any(text.split(maxsplit=1)[0] in each for each in find(text, kind) if found != text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("AGE", "for 45 minutes, 5 mg a day"),
+        ("RECORD_NUMBER", "case 2 of 3; account closed; 12,345,678 cells"),
+        ("DATE_TIME", "pain 7/10, BP 120/80, may 5 times"),
+        ("STREET_ADDRESS", "Na 138, K 4.2, BP 120/80, HR 88. Take 20 Tablets 3 times"),
+        ("ZIP_CODE", "T2N0M0, WBC 12300, sodium 138"),
+        ("PHONE_NUMBER", "2015-12-22 04:34, 120/80 and 4030874397740603"),
+        ("LOCATION", "roast turkey on fine china"),
+        ("PERSON", "Started Lisinopril 10 mg. Foley catheter. E. coli grew; e. coli too."),
+        ("PERSON", "The Patient denies Fever. Dear Sir, dear customer"),
+    ],
+)
+def test_values_and_common_words_are_left(kind: str, text: str) -> None:
+    """Doses, results and words that resemble an identifier are none."""
+    assert find(text, kind) == set()
+
+
+@pytest.mark.parametrize("each", EVERY, ids=lambda each: each.name)
+def test_presidio_takes_each_recognizer(each: EntityRecognizer) -> None:
+    """Each is a recognizer that a registry of Presidio's accepts and finds again."""
+    registry = RecognizerRegistry()
+    registry.add_recognizer(each)
+    assert registry.get_recognizers("en", each.supported_entities) == [each]
+
+
+def test_the_dictionary_knows_forms_and_not_names() -> None:
+    """Regular and irregular forms are listed; surnames are not; medicines are terms."""
+    assert all(map(is_listed, ["Went", "mice", "Stories", "Don't", "co-worker", "Monday"]))
+    assert not any(map(is_listed, ["Varvio", "Kowalczyk", "Rintanen"]))
+    assert is_term("Atorvastatin")
+    assert not is_term("Kowalczyk")
