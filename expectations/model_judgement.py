@@ -7,6 +7,7 @@ asked for suffice is not known here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,9 +24,12 @@ from expectations.privacy_models import (
     PrivacyModel,
     RecursiveLDiversity,
     TCloseness,
+    describe_model,
 )
 
 ROUNDING = measures.ROUNDING
+INFINITE = "infinite"
+"""How a measure that no number bounds is written; JSON has no infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,8 @@ class Judgement:
 
     @property
     def asked(self) -> str:
-        """What the model asks, in words."""
-        return word(self.model)
+        """What the model asks of every class, in the words of the claim."""
+        return describe_model(self.model, self.column)
 
     @property
     def power(self) -> str:
@@ -74,9 +78,10 @@ def judge(
 
 
 def judge_counts(counts: ValueCounts, column: str, model: PrivacyModel) -> Judgement:
-    """Judge one model by the counts of a column's values."""
+    """Judge one model by the counts of a column's values; a table without rows meets none."""
     found = reach(counts, model)
-    return Judgement(column, model, found, meets(model, found), _can_fail(counts, model))
+    met = len(counts.size) > 0 and meets(model, found)
+    return Judgement(column, model, found, met, _can_fail(counts, model))
 
 
 def reach(counts: ValueCounts, model: PrivacyModel) -> float:
@@ -113,24 +118,32 @@ def meets(model: PrivacyModel, reached: float) -> bool:
             return reached <= asked + ROUNDING
 
 
-def word(model: PrivacyModel) -> str:
-    """Say what a model asks of every class."""
+def name_measure(model: PrivacyModel) -> str:
+    """Name what is measured for a model, as one word for evidence."""
     match model:
-        case DistinctLDiversity(l=asked):
-            return f"at least {asked} different values in every class"
-        case EntropyLDiversity(l=asked):
-            return f"an entropy of at least log {asked:g} in every class"
-        case RecursiveLDiversity(c=factor, l=asked):
-            return f"recursive ({factor:g}, {asked})-diversity of every class"
-        case TCloseness(t=asked, distance=distance):
-            return f"every class at most {asked:g} from the table ({distance} distance)"
-        case BetaLikeness(beta=asked, enhanced=enhanced):
-            kind = "enhanced " if enhanced else ""
-            return f"{kind}beta-likeness of at most {asked:g}"
-        case DeltaDisclosure(delta=asked):
-            return f"every value in every class, |ln of the ratio of shares| under {asked:g}"
-        case AlphaK(alpha=asked):
-            return f"no value in more than {asked:g} of a class"
+        case DistinctLDiversity():
+            return "distinct_l"
+        case EntropyLDiversity():
+            return "entropy_l"
+        case RecursiveLDiversity(l=least):
+            return f"recursive_c_at_l_{least}"
+        case TCloseness(distance=distance):
+            return "ordered_t" if distance == "ordered" else "t"
+        case BetaLikeness(enhanced=enhanced):
+            return "enhanced_beta" if enhanced else "beta"
+        case DeltaDisclosure():
+            return "delta"
+        case AlphaK():
+            return "alpha"
+
+
+def round_reached(model: PrivacyModel, reached: float) -> float:
+    """Round to three decimals, never towards what is asked: what breaks a model still does so."""
+    if not math.isfinite(reached):
+        return reached
+    if isinstance(model, DistinctLDiversity | EntropyLDiversity):
+        return math.floor(1e3 * (reached + ROUNDING)) / 1e3
+    return math.ceil(1e3 * (reached - ROUNDING)) / 1e3
 
 
 def _can_fail(counts: ValueCounts, model: PrivacyModel) -> bool:

@@ -11,6 +11,7 @@ columns, exactly. All risks are shares, 0 to 1; 1 for a table without rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from expectations.class_counts import Integers, classify
+from expectations.disclosure import bound_share
 from expectations.errors import UsageError
 
 
@@ -45,6 +47,22 @@ def share_at_risk(size: Integers, threshold: float) -> float:
     """Give the share of rows whose chance of being linked, 1 over their class, is above a bound."""
     rows = int(size.sum())
     return float(size[size * threshold < 1].sum() / rows) if rows else 1.0
+
+
+def tell_risks(size: Integers, threshold: int) -> dict[str, float]:
+    """Give the risks that a release's record tells, by name: bounds, rounded up.
+
+    `prosecutor` is the largest chance of one row, `marketer` the average of all, `uniqueness` the
+    share of rows that are alone in their class. The number of classes is told beside them, so the
+    last two go up to the next step of `threshold` people: exact, they would count the rows.
+    """
+    rows, unique = int(size.sum()), int((size == 1).sum())
+    if not rows:
+        return dict.fromkeys(("prosecutor", "marketer", "uniqueness"), 1.0)
+    shares = {"marketer": marketer_risk(size)} | ({"uniqueness": unique / rows} if unique else {})
+    told = {name: bound_share(share, rows, threshold) for name, share in shares.items()}
+    # That nobody is alone is no secret: the smallest class is told as well.
+    return {"prosecutor": math.ceil(1e3 / size.min()) / 1e3, "uniqueness": 0.0, **told}
 
 
 @dataclass(frozen=True, slots=True)

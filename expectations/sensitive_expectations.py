@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
@@ -22,7 +23,7 @@ from great_expectations.expectations.model_field_types import ConditionParser
 from great_expectations.expectations.row_conditions import RowConditionType
 
 from expectations.class_metrics import ClassValueCounts
-from expectations.model_judgement import judge_counts
+from expectations.model_judgement import INFINITE, judge_counts
 from expectations.privacy_models import (
     AlphaK,
     BetaLikeness,
@@ -60,9 +61,13 @@ class _SensitiveColumn(BatchExpectation, ABC):
         counts = metrics[ClassValueCounts.metric_name]
         found = judge_counts(counts, self.column, self.asked())
         result = {
-            "observed_value": found.reached if math.isfinite(found.reached) else "infinite",
+            "observed_value": found.reached if math.isfinite(found.reached) else INFINITE,
             "classes": len(counts.size),
-            "details": {"asked": found.asked, "smallest_violation_found": found.power},
+            "details": {
+                "asked": found.asked,
+                "smallest_violation_found": found.power,
+                "can_fail": found.can_fail,
+            },
         }
         return {"success": found.met, "result": result}
 
@@ -151,3 +156,30 @@ class ExpectColumnValuesToBeAtMostAlphaOfClass(_SensitiveColumn):
     def asked(self) -> PrivacyModel:
         """The share alpha."""
         return AlphaK(alpha=self.alpha)
+
+
+def expect_model(
+    model: PrivacyModel, column: str, columns: Sequence[str], meta: dict[str, object]
+) -> BatchExpectation:
+    """Give the expectation that judges a declared model of one column; the fields are the same."""
+    asked = model.model_dump(exclude={"kind"})
+    return name_expectation(model)(column=column, columns=list(columns), meta=meta, **asked)
+
+
+def name_expectation(model: PrivacyModel) -> type[_SensitiveColumn]:
+    """Say which expectation judges a model."""
+    match model:
+        case DistinctLDiversity():
+            return ExpectColumnToBeLDiverse
+        case EntropyLDiversity():
+            return ExpectColumnToBeEntropyLDiverse
+        case RecursiveLDiversity():
+            return ExpectColumnToBeRecursivelyLDiverse
+        case TCloseness():
+            return ExpectColumnToBeTClose
+        case BetaLikeness():
+            return ExpectColumnToBeBetaLike
+        case DeltaDisclosure():
+            return ExpectColumnToBeDeltaDisclosurePrivate
+        case AlphaK():
+            return ExpectColumnValuesToBeAtMostAlphaOfClass

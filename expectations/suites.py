@@ -1,4 +1,4 @@
-"""A policy's value rules, and the k of a table, judged by Great Expectations (GX).
+"""A policy's value rules, judged by Great Expectations (GX).
 
 GX decides; what leaves here is a `Check` in words. Shares are told as a range that is wide enough
 for a threshold of people, because an exact share of a table whose size is known is an exact count.
@@ -6,16 +6,12 @@ A range still shows when one person moves a share over its edge, and a verdict o
 allows no exception says that there is none. Nothing here knows a column's treatment: a rule that
 the treatment makes true can't fail, and is passed here all the same.
 
-GX is imported late (seconds). Its results are never handed on: they hold exact counts, errors that
-quote values, and an unkeyed MD5 of the table.
+GX is imported late, and its results go no further (`expectations/quiet_validation.py`).
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, assert_never
@@ -23,6 +19,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from expectations.checks import Check
 from expectations.errors import UsageError
 from expectations.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.quiet_validation import quiet, refuse_unknown, validate
 from expectations.vocabulary import CheckVerdict
 
 if TYPE_CHECKING:
@@ -188,103 +185,3 @@ def tell_share(found: int, total: int, threshold: int) -> str:
     if at == 0:
         return f"under {high}"
     return f"at least {low}" if at == ranges - 1 else f"{low} to {high}"
-
-
-@dataclass(frozen=True, slots=True)
-class ReachedK:
-    """What a table reached: its smallest class, how many classes, and whether GX was content."""
-
-    k: int
-    classes: int
-    enough: bool
-
-
-def reach_k(frame: pd.DataFrame, columns: Sequence[str], k: int) -> ReachedK:
-    """Measure by GX whether k is reached; a table without rows reaches 0.
-
-    Raises `UsageError` for a column that is not there.
-    """
-    refuse_unknown(frame, columns)
-    with quiet():
-        import great_expectations as gx
-
-        from expectations.k_anonymous import ExpectTableToBeKAnonymous
-
-        wanted = ExpectTableToBeKAnonymous(columns=list(columns), k=k)
-        suite = gx.ExpectationSuite(name="k-anonymity", expectations=[wanted])
-    (found,) = validate(frame[list(columns)], suite)
-    if "classes" not in found.result:
-        raise UsageError(f"GX could not judge k over {', '.join(columns)}; see their types")
-    return ReachedK(found.result["observed_value"], found.result["classes"], bool(found.success))
-
-
-def judge_k(reached: ReachedK, columns: Sequence[str], k: int, outlet: str) -> Check:
-    """Put what was reached into a check; k and the number of classes are told exactly."""
-    return Check(
-        f"k-anonymity of {outlet}",
-        f"k of at least {k} over {', '.join(columns)}",
-        f"k = {reached.k} in {reached.classes:,} classes",
-        CheckVerdict.PASSED if reached.enough else CheckVerdict.REFUSED,
-        f"a single class of fewer than {k} people; every row was looked at",
-        "make the columns coarser or leave more people out; the recoding, which promises k, erred",
-        outlet,
-    )
-
-
-def check_k(frame: pd.DataFrame, columns: Sequence[str], k: int, outlet: str) -> Check:
-    """Judge whether a table that is to leave is k-anonymous over its linkable columns."""
-    return judge_k(reach_k(frame, columns, k), columns, k, outlet)
-
-
-def refuse_unknown(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `UsageError` that names the columns which the table lacks."""
-    lacking = [column for column in columns if column not in frame.columns]
-    if lacking:
-        raise UsageError(
-            f"a check asks for {', '.join(lacking)}, which the table does not have; it has "
-            f"{', '.join(map(str, frame.columns))}"
-        )
-
-
-def validate(frame: pd.DataFrame, suite: ExpectationSuite) -> list[ExpectationValidationResult]:
-    """Run a suite in a context that lives in memory; results hold counts and no value.
-
-    GX sorts by column. An error stands in a result, quotes values there, and leaves out its counts.
-    """
-    with quiet():
-        import great_expectations as gx
-        from great_expectations.data_context.types import base
-
-        # Without a site for documents, which GX would give a temporary folder on the disk.
-        stores = base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
-        bars = base.ProgressBarsConfig(globally=False)
-        config = base.DataContextConfig(store_backend_defaults=stores, progress_bars=bars)
-        context = gx.get_context(mode="ephemeral", project_config=config)
-        source = context.data_sources.add_pandas("memory")
-        try:
-            batch = (
-                source.add_dataframe_asset("table")
-                .add_batch_definition_whole_dataframe("whole")
-                .get_batch(batch_parameters={"dataframe": frame})
-            )
-            counts_only = {"result_format": "BASIC", "partial_unexpected_count": 0}
-            return list(batch.validate(suite, result_format=counts_only).results)
-        finally:
-            # GX keeps its last context for the process's life, and with it the people's rows.
-            context.data_sources.delete("memory")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence GX: its log may quote an error's values, its warnings are about its own code.
-
-    Its loggers set levels of their own, so that only a switch for the whole process holds.
-    """
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

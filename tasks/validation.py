@@ -1,4 +1,4 @@
-"""Judging data against the policy: value rules after de-identification, k before a table leaves.
+"""Judging data against the policy: value rules after de-identification, a table before it leaves.
 
 What is measured here shares no code with the steps that it judges. A check that did not pass ends
 the run.
@@ -10,8 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from expectations.checks import Check, refuse_failed
-from expectations.policy import Rule
-from expectations.suites import build_suite, judge_k, reach_k, run_suite
+from expectations.measures import class_sizes
+from expectations.outlets import TableOutlet
+from expectations.policy import Policy, Rule
+from expectations.reidentification_risk import tell_risks
+from expectations.suites import build_suite, run_suite
+from expectations.table_promises import judge_table, order_labels
+from expectations.treatments import public_labels
 from ledgers.stages import Checked, Deidentified, Generalized, Reached, Validated
 from tasks.run import Desk
 from tasks.step import Opened, step
@@ -40,14 +45,33 @@ def validate(desk: Desk, deidentified: Opened[Deidentified]) -> Opened[Reached]:
     return deidentified
 
 
+def order_sensitive(frame: pd.DataFrame, policy: Policy, promised: TableOutlet) -> pd.DataFrame:
+    """Put sensitive columns into the order of their declared labels, where they have some."""
+    labels = {
+        column: public_labels(policy.treated[column].treatment, policy.column_type(column))
+        for column in promised.sensitive
+    }
+    known = {
+        column: order_labels(frame[column], found) for column, found in labels.items() if found
+    }
+    return frame.assign(**known)
+
+
 @step("Check the table", gives=Checked)
 def check_table(desk: Desk, table: Opened[Generalized], outlet: str) -> Opened[Reached]:
-    """Measure the k of a table that is to leave; the table goes on as it is, or not at all."""
-    declared = desk.policy.table_outlets[outlet]
-    columns = list(declared.linkable)
-    reached = reach_k(table.frame(columns), columns, declared.k)
-    desk.measure(f"privacy.{outlet}.k", reached.k)
-    check = judge_k(reached, columns, declared.k, outlet)
-    desk.check(check)
-    refuse_failed([check])
+    """Judge k and every privacy model of a table that is to leave, and note its risks.
+
+    The table goes on as it is, or not at all. Nothing is said of a journalist, who knows a whole
+    population: a run knows the people whom it may use, and published margins at most.
+    """
+    promised = desk.policy.table_outlets[outlet]
+    frame = table.frame([*promised.linkable, *promised.sensitive])
+    judged = judge_table(order_sensitive(frame, desk.policy, promised), promised, outlet)
+    risks = tell_risks(class_sizes(frame, promised.linkable), desk.run.disclosure.threshold)
+    for each in judged:
+        desk.measure(f"privacy.{outlet}.{each.measure}", each.value)
+        desk.check(each.check)
+    for name, value in risks.items():
+        desk.measure(f"privacy.{outlet}.risk.{name}", value)
+    refuse_failed(each.check for each in judged)
     return table

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest  # type: ignore[import-untyped]  # ships no types
 
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.risk import Rate, Risk, judge_risk, tell

@@ -25,7 +25,7 @@ TEXTS = [
 
 def find(texts: list[str]) -> list[list[tuple[int, int, str]]]:
     """Find the entities of one batch of texts."""
-    return [list(map(tuple, each)) for each in load_entity_model("en").find([texts])[0]]
+    return [[tuple(one) for one in each] for each in load_entity_model("en").find([texts])[0]]
 
 
 def find_by_spacy(texts: list[str]) -> list[list[tuple[int, int, str]]]:

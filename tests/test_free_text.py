@@ -17,8 +17,8 @@ from tasks.anonymization.model_findings import LABELS
 from tasks.anonymization.text import ENTITIES, missing_models, reduce_texts
 
 NOTE = (
-    "Seen by Dr. Sarah Thompson. MRN 4471882, DOB 03/04/1951, 94yo. Lives at 12 Elm Street, "
-    "IL 62704. Call (212) 555-0187 or write to s.miller@ward7.local."
+    "Seen by Dr. Sarah Thompson. MRN 4471882, DOB 03/04/1951, 94yo. Lives at 12 Elm Street; "
+    "moved from IL 62704. Call (212) 555-0187 or write to s.miller@ward7.local."
 )
 
 

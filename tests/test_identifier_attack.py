@@ -27,7 +27,8 @@ NAMES = ["Zoë Zyxwort", "Bob Quill", "MRN-00417", "Lee"]
 
 def found(*cells: object) -> list[bool]:
     """Search cells of one column for the names."""
-    return search_identifiers(pd.DataFrame({"note": list(cells)}), NAMES).tolist()
+    rows: list[bool] = search_identifiers(pd.DataFrame({"note": list(cells)}), NAMES).tolist()
+    return rows
 
 
 @pytest.mark.parametrize(

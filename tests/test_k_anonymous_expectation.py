@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -13,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.checks import Check
-from expectations.errors import Refusal, UsageError
-from expectations.suites import check_k, quiet, reach_k, validate
+from expectations.errors import UsageError
+from expectations.outlets import TableOutlet
+from expectations.quiet_validation import quiet, validate
+from expectations.table_promises import Judged, judge_table
 from expectations.vocabulary import CheckVerdict
-from tasks import validation
 
 QI = ["age", "town"]
 RARE = "Zanzibar-48151"
@@ -34,6 +34,20 @@ SAFE = table(*[("20-29", "Rome")] * 3, *[("30-39", None)] * 2)
 PLANTED = table(*[("20-29", "Rome")] * 3, *[("30-39", None)] * 2, ("30-39", RARE))
 
 
+def judge(frame: pd.DataFrame, k: int = 2, columns: list[str] = QI) -> Judged:
+    """Judge the k of a table that is to leave."""
+    pinned: Any = dict.fromkeys(columns, "keep")
+    (found,) = judge_table(
+        frame, TableOutlet(kind="table", recipient="Partner", k=k, columns=pinned), "partner"
+    )
+    return found
+
+
+def check_k(frame: pd.DataFrame) -> Check:
+    """Judge whether two people are in each class."""
+    return judge(frame).check
+
+
 def result_of(frame: pd.DataFrame, **arguments: Any) -> dict[str, Any]:
     """Run the expectation in a suite of GX, as anybody would, and give the result as JSON."""
     with quiet():
@@ -49,7 +63,7 @@ def result_of(frame: pd.DataFrame, **arguments: Any) -> dict[str, Any]:
 
 def test_planted_small_class_is_found() -> None:
     """One person alone in a class is refused, and their value is in no word of it."""
-    check = check_k(PLANTED, QI, 2, "partner")
+    check = check_k(PLANTED)
 
     assert check.verdict is CheckVerdict.REFUSED
     assert check.measured == "k = 1 in 3 classes"
@@ -59,7 +73,7 @@ def test_planted_small_class_is_found() -> None:
 
 def test_table_that_reaches_k_passes() -> None:
     """Missing is a value like any other; words that nobody has left are no class."""
-    check = check_k(PLANTED[PLANTED["town"] != RARE], QI, 2, "partner")
+    check = check_k(PLANTED[PLANTED["town"] != RARE])
 
     assert check.verdict is CheckVerdict.PASSED
     assert check.asked == "k of at least 2 over age, town"
@@ -82,7 +96,7 @@ def test_only_the_named_columns_count() -> None:
 
 def test_table_without_rows_is_refused() -> None:
     """An empty release meets no requirement."""
-    check = check_k(SAFE.iloc[:0], QI, 2, "partner")
+    check = check_k(SAFE.iloc[:0])
 
     assert check.verdict is CheckVerdict.REFUSED
     assert check.measured == "k = 0 in 0 classes"
@@ -91,7 +105,7 @@ def test_table_without_rows_is_refused() -> None:
 def test_unknown_column_is_named() -> None:
     """A column that is not there is an error, not a pass."""
     with pytest.raises(UsageError, match="income"):
-        check_k(SAFE, [*QI, "income"], 2, "partner")
+        judge(SAFE, columns=[*QI, "income"])
 
 
 @pytest.mark.parametrize("arguments", [{"columns": [], "k": 2}, {"columns": QI, "k": 1}])
@@ -111,50 +125,8 @@ def test_verdict_agrees_with_counting_by_hand(
 ) -> None:
     """A plain count of tuples finds the same k, the same classes, the same verdict."""
     counted = Counter(rows)
-    reached = reach_k(table(*rows), QI, k)
+    found, least = judge(table(*rows), k), min(counted.values())
 
-    assert (reached.k, reached.classes) == (min(counted.values()), len(counted))
-    assert reached.enough == (min(counted.values()) >= k)
-
-
-class Desk:
-    """Stands in for a step's desk, and keeps what is noted."""
-
-    def __init__(self) -> None:
-        outlet = SimpleNamespace(linkable=tuple(QI), k=2)
-        self.policy = SimpleNamespace(table_outlets={"partner": outlet})
-        self.noted: list[tuple[str, float]] = []
-        self.checks: list[Check] = []
-
-    def measure(self, name: str, value: float) -> None:
-        """Keep a measure."""
-        self.noted.append((name, value))
-
-    def check(self, check: Check) -> None:
-        """Keep a check."""
-        self.checks.append(check)
-
-
-def opened(frame: pd.DataFrame) -> SimpleNamespace:
-    """Stand in for an opened data set."""
-    return SimpleNamespace(frame=lambda columns: frame[columns])
-
-
-def test_step_gives_the_same_table_and_notes_its_k() -> None:
-    """A table that reaches k goes on untouched."""
-    desk, given = Desk(), opened(SAFE)
-
-    assert validation.check_table.function(desk, given, "partner") is given  # type: ignore[attr-defined]  # a step's function
-    assert desk.noted == [("privacy.partner.k", 2)]
-    assert [check.verdict for check in desk.checks] == [CheckVerdict.PASSED]
-
-
-def test_step_refuses_a_table_below_k_with_its_check_on_record() -> None:
-    """A table below k ends the run, and the record says what it reached."""
-    desk = Desk()
-    with pytest.raises(Refusal, match="k = 1 in 3 classes") as caught:
-        validation.check_table.function(desk, opened(PLANTED), "partner")  # type: ignore[attr-defined]  # a step's function
-
-    assert desk.noted == [("privacy.partner.k", 1)]
-    assert len(desk.checks) == 1
-    assert RARE not in str(caught.value)
+    assert found.value == least
+    assert found.check.measured == f"k = {least} in {len(counted)} classes"
+    assert (found.check.verdict is CheckVerdict.PASSED) == (least >= k)

@@ -102,7 +102,7 @@ def test_a_model_that_no_such_table_breaks_proves_nothing(
 
 @pytest.mark.parametrize(
     "model",
-    [DistinctLDiversity(l=2), TCloseness(t=0.9), DeltaDisclosure(delta=9), AlphaK(alpha=0.9)],
+    [DistinctLDiversity(l=2), TCloseness(t=1), DeltaDisclosure(delta=9), AlphaK(alpha=0.9)],
 )
 def test_table_without_rows_meets_no_model(model: PrivacyModel) -> None:
     """An empty release is not a safe one."""

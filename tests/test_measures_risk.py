@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -17,6 +18,7 @@ from expectations.reidentification_risk import (
     population_risk,
     prosecutor_risk,
     share_at_risk,
+    tell_risks,
 )
 
 AGES = st.lists(st.sampled_from(["20", "30", "40", None]), min_size=1, max_size=20)
@@ -82,3 +84,23 @@ def test_table_without_rows_is_at_full_risk() -> None:
 
     assert (prosecutor_risk(none), share_at_risk(none, 0.2)) == (Risk(1.0, 1.0), 1.0)
     assert population_risk(table([]), ["age"], table(["20"])).marketer == 1
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(2, 10))
+def test_told_risks_are_bounds_that_count_nobody(sizes: list[int], threshold: int) -> None:
+    """Beside the number of classes, the marketer's bound fits row counts a threshold apart."""
+    told = tell_risks(np.array(sizes), threshold)
+    rows, unique = sum(sizes), sizes.count(1)
+    step = math.ceil(1e3 * threshold / rows) / 1e3
+    few = max(told["marketer"] - step, 1e-9)
+
+    assert told["prosecutor"] == pytest.approx(1 / min(sizes), abs=1e-3)
+    assert len(sizes) / rows <= told["marketer"] + 1e-9
+    assert told["marketer"] == 1 or len(sizes) / few - len(sizes) / told["marketer"] >= threshold
+    assert unique / rows <= told["uniqueness"] + 1e-9
+    assert (told["uniqueness"] == 0) == (unique == 0)
+
+
+def test_told_risks_of_nobody_are_the_worst() -> None:
+    """An empty release meets no bound."""
+    assert set(tell_risks(np.array([], dtype=np.int64), 10).values()) == {1.0}

@@ -16,7 +16,12 @@ from tasks.attack.inference import guess_commonest, infer_secret
 from tasks.attack.linkability import link_people
 from tasks.attack.nearest import find_nearest
 from tasks.attack.released import ABSENT, read_release
-from tasks.attack.singling_out import guess_predicates, make_predicates, single_out
+from tasks.attack.singling_out import (
+    expect_by_chance,
+    guess_predicates,
+    make_predicates,
+    single_out,
+)
 from tasks.attack.table_risks import (
     draw_lists,
     risk_of_inference,
@@ -99,7 +104,7 @@ def test_a_predicate_singles_out_as_counting_says() -> None:
     release, people = read_release(table, table, list("abc"))
     made, values = make_predicates(release, range(3)), people.values  # noqa: PD011  # no frame
     for predicates in (made, guess_predicates(release, made)):
-        of_all, _ = single_out(predicates, people)
+        alone = single_out(predicates, people)
         for number in range(predicates.count):
             met = [
                 all(
@@ -108,7 +113,7 @@ def test_a_predicate_singles_out_as_counting_says() -> None:
                 )
                 for one in range(60)
             ]
-            assert of_all[number] == (sum(met) == 1)
+            assert alone[number] == (sum(met) == 1)
 
 
 def test_everybody_unique_in_a_copy_is_singled_out() -> None:
@@ -116,20 +121,36 @@ def test_everybody_unique_in_a_copy_is_singled_out() -> None:
     table = draw_table(200, 2)
     unique = [count for count in Counter(table.itertuples(index=False)).values() if count == 1]
     release, people = read_release(table, table, list("abcd"))
-    of_all, of_others = single_out(make_predicates(release, range(4)), people)
-    assert of_all.sum() == len(unique)
-    assert not of_others[of_all == 1].any()
+    predicates = make_predicates(release, range(4))
+    assert single_out(predicates, people).sum() == len(unique)
+    assert expect_by_chance(release, predicates, 200).max() < 0.2
 
 
-def test_k_alone_is_no_defence_against_singling_out() -> None:
-    """A class of five is narrowed to about one person: right for about one in three (1/e)."""
+def test_the_chance_to_single_out_is_that_on_people_of_independent_columns() -> None:
+    """Predicates of one table meet exactly one of as many others as often as is expected."""
+    table, others = draw_table(2000, 3, width=3), draw_table(2000, 4, width=3)
+    released = table.assign(a="*")
+    release, people = read_release(
+        released, table, list("abc"), k=2, coverage={"a": {"*": "01234567"}}
+    )
+    predicates = make_predicates(release, range(3))
+    by_chance = expect_by_chance(release, predicates, people.count).mean()
+    assert by_chance == pytest.approx(
+        single_out(predicates, release.recognize(others)).mean(), abs=0.08
+    )
+
+
+def test_singling_out_of_classes_is_no_better_than_chance() -> None:
+    """A class of k is narrowed to about one person, as anybody can without the table."""
     table = draw_table(4000, 3)
     released = table.assign(a="*", b="*")
     release, people = read_release(
         released, table, list("abcd"), k=2, coverage={c: {"*": "01234567"} for c in "ab"}
     )
-    of_all, _ = single_out(make_predicates(release, range(4)), people)
-    assert 0.2 < of_all.mean() < 0.6
+    risk = risk_of_singling_out(release, people, columns=range(4))
+    assert 0.2 < risk.main.share < 0.6
+    assert risk.low == 0.0
+    assert risk_of_singling_out(*read_release(table, table, "abcd"), columns=range(4)).low > 0.9
 
 
 def test_halves_of_unique_people_are_linked_by_a_copy() -> None:
@@ -227,9 +248,8 @@ def test_the_order_of_rows_and_columns_changes_nothing(rows: list[int], columns:
     """Neither who is attacked nor what is found depends on it."""
     table = draw_table(64, 9, width=3)
     mixed = table.iloc[rows][columns]
-    for attack in (
-        lambda frame: risk_of_singling_out(*read_release(frame, frame, "abc"), columns=range(3)),
-        lambda frame: risk_of_linking(*read_release(frame, frame, "abc"), 10),
-        lambda frame: risk_of_inference(*read_release(frame, frame, "abc"), 10, secret="b"),
-    ):
-        assert attack(table) == attack(mixed)
+    read, again = (read_release(frame, frame, "abc") for frame in (table, mixed))
+    one = risk_of_singling_out(*read, columns=range(3))
+    assert one == risk_of_singling_out(*again, columns=range(3))
+    assert risk_of_linking(*read, 10) == risk_of_linking(*again, 10)
+    assert risk_of_inference(*read, 10, secret="b") == risk_of_inference(*again, 10, secret="b")

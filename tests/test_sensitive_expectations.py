@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from expectations.measures import measure
-from expectations.suites import quiet
+from expectations.quiet_validation import quiet
 
 QI = ["age", "marital-status"]
 RARE = "Zanzibar-48151"

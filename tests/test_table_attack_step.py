@@ -55,7 +55,7 @@ def verdicts(run: Run) -> dict[str, str]:
     entries = [
         e for e in run.ledger.entries(run.id) if (e.kind, e.step) == ("check", "attack_table")
     ]
-    return {entry.name: entry.body["verdict"] for entry in entries if isinstance(entry.body, dict)}
+    return {e.name: str(e.body["verdict"]) for e in entries if isinstance(e.body, dict)}
 
 
 def test_every_attack_is_on_record(home: Home, folder: Folder) -> None:

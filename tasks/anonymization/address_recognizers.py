@@ -8,6 +8,8 @@ unless a unit shows that they are quantities. Towns alone are left to a language
 
 from __future__ import annotations
 
+import re
+
 from tasks.anonymization.places import AMBIGUOUS, COUNTRIES, MONTHS, PEOPLES, STATES
 from tasks.anonymization.recognizers import LINK, LOWERED, WORD, AnyWord, ContextRecognizer, any_of
 
@@ -44,12 +46,26 @@ _CITY = rf"{WORD}(?:[ -](?:{LINK} )?(?:{WORD}|\(\p{{L}}+\))){{0,4}}"
 _TAIL = (
     rf"(?:(?:{_BREAK}{_UNIT}){{0,2}}(?:{_BREAK}{_CITY})?(?:{_BREAK}{_STATE})?"
     rf"(?:{_BREAK}{_COUNTRY}(?:{_BREAK}{_ZIP})?|{_BREAK}{_ZIP})"
-    rf"|{_BREAK}{_ZIP} {_CITY}|(?:{_BREAK}{_UNIT}){{1,2}})?"
+    rf"|{_BREAK}{_ZIP} {_CITY}|(?:{_BREAK}{_UNIT}){{0,2}}, {_CITY}(?=[.;,]|\s*$)"
+    rf"|(?:{_BREAK}{_UNIT}){{1,2}})?"
 )
 # A number, words and a number again is a street where no unit shows that they are quantities.
 _QUANTITY = r"(?!\.?\d|\s?(?:m[gl]|mcg|µg|g|kg|cm|mm|%|units?|x|times|days?|weeks?|hours?|tab)\b|/)"
+# Words that make "2 blocks down the road" no address.
+_NO_STREET = (
+    r"(?:the|an?|in|on|off|of|at|to|by|from|with|and|or|for|per|down|up|along|across|more|other|each"
+    r"|x|mg|ml|miles?|km|blocks?|meters?|feet|minutes?|hours?|days?|weeks?|months?|years?|times|way"
+    r"|lanes?|cars?|people|patients?|men|women|yards?)\b"
+)
 _CAPITALIZED = (
     rf"(?<![\d./-])\d{{2,6}}[A-Z]? (?!{_MONTH}\b)(?:(?:{LINK} |\d{{1,3}} )?{LOWERED},? ){{1,4}}"
+)
+
+
+# Codes of states that are no words in lower case.
+_STATE_CODES = (
+    "ak|al|ar|az|ca|co|ct|dc|fl|ga|ia|il|ks|ky|md|mi|mn|mo|ms|mt|nc|nd|ne|nh|nj|nm|nv|ny|ri|sc|sd|tn"
+    "|tx|ut|va|vt|wa|wi|wv|wy"
 )
 
 
@@ -89,6 +105,10 @@ class StreetAddressRecognizer(ContextRecognizer):
         ),
         r"\b(?:APO|FPO|DPO),? A[AEP] \d{5}\b",
         (
+            rf"\b\d{{1,6}}[A-Z]? (?:(?!{_NO_STREET})[\p{{L}}\d'’.-]+ ){{1,4}}(?:street|st|road|rd"
+            rf"|avenue|ave|boulevard|blvd|lane|ln|crescent|parkway|terrace)\b\.?{_TAIL}"
+        ),
+        (
             rf"\b(?:corner|intersection) of \K(?:(?:ul\.|{LINK}|{WORD}|\d{{1,5}}\.?"
             rf"|[\p{{L}}]+) ){{1,6}}"
             rf"(?:and|&) (?:(?:ul\.|{LINK}|{WORD}|\d{{1,5}}) ?){{1,5}}"
@@ -109,6 +129,7 @@ class PostcodeRecognizer(ContextRecognizer):
     entity = "ZIP_CODE"
     expressions = (
         r"(?-i:\b[A-Z]{2}),?\s+\K\d{5}(?:-\d{4})?\b",
+        rf"\b(?:{_STATE_CODES}),? \K\d{{5}}(?:-\d{{4}})?\b",
         rf"\b\d{{5}}(?:-\d{{4}})?\b(?<=(?:{any_of(STATES)}),?\s+\d{{5}}(?:-\d{{4}})?)",
         (
             r"\b(?:zip|post(?:al)?|plz|cap)[ -]?(?:code)?[\s:.]*(?:is )?\K"
@@ -137,6 +158,21 @@ class PlaceRecognizer(ContextRecognizer):
     )
 
 
+class ResidenceRecognizer(ContextRecognizer):
+    """Capitalized places after "lives in", "moved to", "born in" and the like."""
+
+    entity = "LOCATION"
+    cue = re.compile(r"\b(?:in|to|from|of) [^\W\d_a-z]")
+    expressions = (
+        (
+            r"\b(?:(?:liv(?:es?|ed|ing)|born|raised|grew up|resid\w+|based|located|settled"
+            r"|stay(?:s|ed|ing)?) in|(?:mov\w+|relocat\w+|travel\w*|fl[ey]\w+|return\w*|drove"
+            r"|trip) (?:back )?(?:to|from)|(?:came|comes?|originally|arriv\w+) (?:from|in)"
+            rf"|native of) \K(?-i:(?=\p{{Lu}}[\p{{L}}'’-]+)){_CITY}"
+        ),
+    )
+
+
 class PeopleRecognizer(ContextRecognizer):
     """Nationalities and creeds of closed lists, in the plural too."""
 
@@ -148,4 +184,10 @@ class PeopleRecognizer(ContextRecognizer):
     )
 
 
-RECOGNIZERS = (StreetAddressRecognizer, PostcodeRecognizer, PlaceRecognizer, PeopleRecognizer)
+RECOGNIZERS = (
+    StreetAddressRecognizer,
+    PostcodeRecognizer,
+    PlaceRecognizer,
+    ResidenceRecognizer,
+    PeopleRecognizer,
+)

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.anonymization.cover import LEFT, Classes, Codes, Tuples, Vector, combine
+from tasks.anonymization.boxes import LEFT, Codes
+from tasks.anonymization.tuples import Classes, Tuples, Vector, combine
 from tasks.anonymization.requirement import Requirement
 
 MOST_VECTORS = 512

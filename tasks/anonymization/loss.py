@@ -6,7 +6,7 @@ For the person who chooses hierarchies. The check that a release is k-anonymous 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.plan import mark_leaves
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 PEOPLE = "_people"
 
@@ -38,9 +40,15 @@ class Measures:
 
 
 def measure(
-    released: pd.DataFrame, histogram: pd.DataFrame, hierarchies: Mapping[str, Hierarchy]
+    released: pd.DataFrame,
+    histogram: pd.DataFrame,
+    hierarchies: Mapping[str, Hierarchy],
+    members: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> Measures:
-    """Compare a histogram with what a plan made of it, under the hierarchies of that plan."""
+    """Compare a histogram with what a plan made of it, under hierarchies of what it was made from.
+
+    `members` are per column and released label the labels that it stands for (`Plan.members`).
+    """
     columns = sorted(hierarchies)
     people = histogram[PEOPLE].to_numpy()
     kept = released[PEOPLE].to_numpy()
@@ -48,11 +56,12 @@ def measure(
     sizes = released.groupby(columns, observed=True)[PEOPLE].sum()
     loss, penalty = {}, []
     for column in columns:
-        declared, seen = _widths(hierarchies[column], histogram[column])
         label, categories = released[column].cat.codes, released[column].cat.categories
         weight = np.bincount(label, kept, len(categories)) / max(people.sum(), 1)
-        loss[column] = float(1 - share + sum(weight * [declared[name] for name in categories]))
-        penalty.append(1 - share + sum(weight * [seen[name] for name in categories]))
+        hierarchy, values = hierarchies[column], histogram[column]
+        declared, seen = _widths(hierarchy, values, [members[column][name] for name in categories])
+        loss[column] = float(1 - share + weight @ declared)
+        penalty.append(1 - share + weight @ seen)
     return Measures(
         k=int(sizes.min()) if len(sizes) else 0,
         suppressed=float(1 - share),
@@ -62,14 +71,15 @@ def measure(
     )
 
 
-def _widths(hierarchy: Hierarchy, values: pd.Series) -> tuple[dict[str, float], dict[str, float]]:
+def _widths(
+    hierarchy: Hierarchy, values: pd.Series, labels: Sequence[Sequence[str]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Loss of each label, 0 to 1, with all declared leaves, and with those in the data only."""
     seen = np.bincount(hierarchy.encode(values), minlength=hierarchy.groups.shape[1]) > 0
     declared = seen | (np.arange(len(seen)) < len(hierarchy.levels))
-    found: tuple[dict[str, float], dict[str, float]] = ({}, {})
-    for counted, widths in zip((declared, seen), found, strict=True):
-        for labels, groups in zip(hierarchy.labels, hierarchy.groups, strict=True):
-            leaves = np.bincount(groups[counted], minlength=len(labels))
-            lost = np.maximum(leaves - 1, 0) / max(counted.sum() - 1, 1)
-            widths.update(zip(labels, lost.tolist(), strict=False))
-    return found
+    marked = np.array([mark_leaves(hierarchy, each) for each in labels]).reshape(-1, len(seen))
+    found = []
+    for counted in (declared, seen):
+        leaves = marked[:, counted].sum(axis=1)
+        found.append(np.maximum(leaves - 1, 0) / max(counted.sum() - 1, 1))
+    return found[0], found[1]

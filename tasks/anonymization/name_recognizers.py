@@ -62,7 +62,7 @@ class PersonRecognizer(ContextRecognizer):
         ),
         r"\b(?:pt|patient)\.? (?-i:(?!NPO|DNR|DNI|AOX|CPR|ICU|MRI)(?:\p{Lu}{3,}[ -]?){1,3})\b",
         rf"\b(?:{_ROLES})(?: name)?(?: is)?[ \t]*:[ \t]*\K{_NOBODY}{_NAME}",
-        rf"\b(?:my|his|her|their|our|the) (?:\w+ )?(?:{_KIN}),?[ \t]+\K{_NOBODY}{_NAME}",
+        rf"\b(?:my|his|her|their|our|the|\w+['’]s) (?:\w+ )?(?:{_KIN}),?[ \t]+\K{_NOBODY}{_NAME}",
         rf"\bnames?(?: (?:is|was|are)|\?|:)[ \t]*(?:called )?\K{_NOBODY}{_NAME}",
         (
             r"\b(?:my|full|maiden|last|first|sur) ?name(?: is|'s|:)[ \t]+\K(?!not\b|on\b|the\b"
@@ -123,7 +123,10 @@ class OrganizationRecognizer(ContextRecognizer):
             rf"|employer:)[ \t]+\K"
             rf"{_NOBODY}{_NAME}"
         ),
-        rf"(?-i:\b(?!{any_of((*WEEKDAYS, *MONTHS))}){LOWERED}, {LOWERED} (?:and|&) {LOWERED}\b)",
+        (
+            rf"(?<!\b(?:{_TITLES})\.? |, )(?-i:\b(?!{any_of((*WEEKDAYS, *MONTHS))}){LOWERED},"
+            rf" {LOWERED} (?:and|&) {LOWERED}\b)"
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from expectations.errors import UsageError
 from tasks.anonymization.boxes import LEFT, Boxes, Codes
-from tasks.anonymization.cover import combine
+from tasks.anonymization.tuples import combine
 from tasks.anonymization.hierarchies import ROOT, Hierarchy
 
 Labels = tuple[str, ...]
@@ -51,7 +51,7 @@ class Plan:
         Index and order stay. Categories are the plan's, the same for every partition. Raises
         `UsageError` for a column that is absent or a value that its hierarchy lacks.
         """
-        codes, row = find_distinct(encode(frame, self.hierarchies))
+        codes, row, _ = find_distinct(encode(frame, self.hierarchies))
         return self.release(frame, self._boxes.first(codes)[row])
 
     def release(self, frame: pd.DataFrame, place: Codes) -> pd.DataFrame:
@@ -182,15 +182,16 @@ def encode(frame: pd.DataFrame, hierarchies: Sequence[Hierarchy]) -> Codes:
     return np.array([hierarchy.encode(frame[hierarchy.column]) for hierarchy in hierarchies])
 
 
-def find_distinct(codes: Codes) -> tuple[Codes, Codes]:
-    """Distinct tuples in the order of their codes, and which of them each row is."""
+def find_distinct(codes: Codes) -> tuple[Codes, Codes, Codes]:
+    """Distinct tuples in the order of their codes, which of them each row is, and a row of each."""
     number, keys = pd.factorize(combine(list(codes)))
     first = np.empty(len(keys), dtype=np.int64)
     first[number[::-1]] = np.arange(len(number))[::-1]
     order = np.lexsort(codes[:, first])
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return codes[:, first[order]], rank[number]
+    example = first[order]
+    return codes[:, example], rank[number], example
 
 
 def check_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:

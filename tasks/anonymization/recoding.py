@@ -1,44 +1,24 @@
 """k-anonymity by local recoding: rows of one class share all their quasi-identifiers' labels.
 
-Plans are made on the weighted histogram of distinct tuples, which any engine produces with one
-group-by, and applied to any partition. Fitting reads everybody, so it may stand before a released
-table but never before a differentially private trainer. Nothing here checks itself: the
-independent check is `expectations.measures`. The searches are in `tasks.anonymization.search`.
+The room's public function. Fitting reads everybody, so it may stand before a released table but
+never before a differentially private trainer. Nothing here checks itself: the independent check is
+`expectations.measures`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from expectations.disclosure import bound_share
-from expectations.errors import Refusal, UsageError
+from expectations.errors import UsageError
 from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
-from tasks.anonymization.boxes import LEFT, Codes
-from tasks.anonymization.cover import Classes, Tuples, combine
+from tasks.anonymization.fitting import Asked, Output, Sensitive, fit_rows
 from tasks.anonymization.hierarchies import Hierarchy, label_of, read_all
 from tasks.anonymization.loss import PEOPLE, Measures, measure
-from tasks.anonymization.plan import (
-    Labels,
-    Plan,
-    check_columns,
-    encode,
-    find_distinct,
-    mark_leaves,
-    sort_labels,
-)
-from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.search import rescue, search
-from tasks.anonymization.sets import refine_sets
-
-Output = Literal["hierarchy", "sets"]
-Sensitive = Mapping[str, Sequence[PrivacyModel]]
+from tasks.anonymization.plan import Plan, check_columns, sort_labels
 
 
 @dataclass(frozen=True)
@@ -48,43 +28,6 @@ class Recoded:
     frame: pd.DataFrame
     measures: Measures
     plan: Plan
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of a recoding, beside the quasi-identifiers and their hierarchies."""
-
-    k: int
-    max_suppressed: float = 0.0
-    sensitive: Sensitive | None = None
-    weights: Mapping[str, float] | None = None
-    output: Output = "hierarchy"
-
-    def __post_init__(self) -> None:
-        if self.k < 1 or not 0 <= self.max_suppressed <= 1:
-            raise UsageError(
-                "k-anonymity: k is a whole number from 1 and max_suppressed a share 0 to 1"
-            )
-        if self.output not in ("hierarchy", "sets"):
-            raise UsageError("k-anonymity: output is 'hierarchy' or 'sets'")
-        if any(weight <= 0 for weight in (self.weights or {}).values()):
-            raise UsageError("k-anonymity: a weight is above 0; leave a column out instead")
-
-    def check_names(self, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-        """Refuse sensitive columns that are quasi-identifiers or absent, and stray weights."""
-        named = list(self.sensitive or {})
-        if both := [column for column in named if column in columns]:
-            raise UsageError(
-                f"k-anonymity: {', '.join(map(repr, both))} cannot be quasi-identifier and "
-                "sensitive at once: take it out of one; k already hides what is released of it"
-            )
-        if named:
-            check_columns(frame, named)
-        if strangers := sorted(set(self.weights or {}) - set(columns)):
-            raise UsageError(
-                f"k-anonymity: weight for '{strangers[0]}', which is no quasi-identifier; "
-                "name the column among them or drop its weight"
-            )
 
 
 def k_anonymize(
@@ -118,7 +61,7 @@ def k_anonymize(
     have in common, and says nothing about columns that are not named.
     """
     models = name_models(sensitive, l_diversity, t_closeness)
-    asked = Asked(k, max_suppressed, models, weights, output)
+    asked = Asked(k, max_suppressed, models, weights or {}, output)
     check_columns(frame, quasi_identifiers)
     asked.check_names(frame, quasi_identifiers)
     declared = read_all(hierarchies or {}, quasi_identifiers)
@@ -126,9 +69,11 @@ def k_anonymize(
         column: declared[column] if column in declared else list_values(frame, column)
         for column in quasi_identifiers
     }
-    plan, place, histogram = _fit_rows(frame.assign(**{PEOPLE: 1}), found, asked)
-    released = plan.release(frame, place)
-    return Recoded(released, measure(plan.apply(histogram), histogram, found, plan.members), plan)
+    fitted = fit_rows(frame.assign(**{PEOPLE: 1}), found, asked)
+    histogram = frame.iloc[fitted.example].assign(**{PEOPLE: fitted.people})
+    released = fitted.plan.release(histogram, fitted.place)
+    measures = measure(released, histogram, found, fitted.plan.members)
+    return Recoded(fitted.plan.release(frame, fitted.place[fitted.tuple]), measures, fitted.plan)
 
 
 def name_models(
@@ -159,24 +104,7 @@ def name_models(
     return models
 
 
-def histogram(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Count the people of each distinct tuple, one row per tuple and the count in `_people`."""
-    check_columns(frame, columns)
-    if PEOPLE in columns:
-        raise UsageError(f"k-anonymity: rename column '{PEOPLE}', the histogram counts under it")
-    grouped = frame.groupby(list(columns), dropna=False, observed=True, sort=False)
-    return grouped.size().rename(PEOPLE).reset_index()
-
-
-def fit(histogram: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: Asked) -> Plan:
-    """Find a plan under which every class meets what is asked.
-
-    The histogram has one row per distinct combination of quasi-identifiers and sensitive columns,
-    with the people in `_people`; rows may repeat. Classes are searched; if more than
-    `max_suppressed` (a share of people) is left over, those join other classes; if it is still
-    more, a `Refusal` names the pinned columns responsible. Orders of rows and columns change
-    nothing.
-    """
-    check_columns(histogram, [*hierarchies, PEOPLE])
-    asked.check_names(histogram, list(hierarchies))
-    return _fit_rows(histogram, hierarchies, asked)[0]
+def list_values(frame: pd.DataFrame, column: str) -> Hierarchy:
+    """Take a flat hierarchy from a column's own values."""
+    labels = {label_of(value) for value in frame[column].dropna().unique()}
+    return Hierarchy.flat(column, sort_labels(labels), derived=True)

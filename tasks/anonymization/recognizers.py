@@ -35,6 +35,9 @@ LINK: Final = (
     r"(?:de|del|della|delle|dei|des|du|da|das|dos|di|la|las|le|les|el|van|von|der|den|of|the|el-)"
 )
 _MONTH = f"(?:{any_of(MONTHS)})"
+# In lower case these are verbs as well.
+_SURE_MONTH = rf"(?!(?-i:may|mar|march)\b){_MONTH}"
+_AT_MAY = r"(?<=\b(?:on|of|in|since|by|until|from|before|after|born) )(?:may|mar|march)"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _DATE = (
     r"(?:\d{1,4}[ ./-]\d{1,2}[ ./-]\d{1,4}|\d{1,2}[ -]?[a-z]{3}[ -]?\d{2,4}|\d{4}"
@@ -127,7 +130,14 @@ class RecordNumberRecognizer(ContextRecognizer):
         rf"\b(?:{_ACCOUNTS})[\s:]*\#\s*\K{_NUMBER}",
         rf"\b(?-i:ID)\b[\s:\#=]*\K{_NUMBER}",
         r"(?<![\w.,])\d{9,}(?![\w%]|[.,]\d)",
-        rf"\b(?:order|ticket|case|claim|policy|account|invoice|ref)[: ]+\K(?=\S*\d{{3}}){_NUMBER}",
+        (
+            r"\b(?:order|ticket|case|claim|policy|account|invoice|ref|specimen|accession|encounter"
+            rf"|sample|tracking|booking|reservation|confirmation)[: ]+\K(?=\S*\d{{3}}){_NUMBER}"
+        ),
+        (
+            r"\b(?:plate|registration|reg)\b(?: number| no)?[\s.:]*(?:is )?"
+            r"\K(?-i:[A-Z]{1,3}[ -]?\d{1,4}(?:[ -]?[A-Z]{1,3})?)\b"
+        ),
     )
 
 
@@ -146,8 +156,8 @@ class WrittenDateRecognizer(ContextRecognizer):
 
     entity = "DATE_TIME"
     expressions = (
-        rf"\b{_DAY}[ -](?:of )?{_MONTH}\b\.?(?:,?[ -]\d{{4}}\b)?",
-        rf"\b{_MONTH}\b\.? {_DAY}\b(?:,? \d{{4}}\b)?",
+        rf"\b{_DAY}[ -](?:of )?(?:{_MONTH}\b\.?,?[ -]\d{{4}}\b|{_SURE_MONTH}\b\.?)",
+        rf"\b(?:{_MONTH}\b\.? {_DAY},? \d{{4}}\b|(?:{_SURE_MONTH}|{_AT_MAY})\b\.? {_DAY}\b)",
         rf"\b{_MONTH}\b\.?,? (?:19|20)\d\d\b",
         r"\b(?:in|since|from|until|dated|expir\w+|exp)[:\s]+\K(?:0?[1-9]|1[0-2])/\d{2}\b",
     )

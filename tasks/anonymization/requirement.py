@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expectations.privacy_models import PrivacyModel
+from expectations.privacy_models import PrivacyModel, compares_with_the_table
 from tasks.anonymization.distributions import Codes, Shares, Tally, holds
 from tasks.anonymization.hierarchies import label_of
 from tasks.anonymization.loss import PEOPLE
@@ -94,6 +94,12 @@ class Requirement:
             if models
         )
         return cls(k, people, tuple(columns))
+
+    @property
+    def compares(self) -> bool:
+        """Whether a model holds each class to the shares of the table."""
+        models = (model for column in self.sensitive for model in column.models)
+        return any(map(compares_with_the_table, models))
 
     def met(self, members: Codes, group: Codes, groups: int) -> NDArray[np.bool_]:
         """Whether each group of tuples, as one class, has k people and meets every model.

@@ -7,9 +7,12 @@ import math
 import numpy as np
 
 from tasks.anonymization.balance import balance
-from tasks.anonymization.boxes import LEFT
-from tasks.anonymization.cover import Classes, Codes, Tuples, combine, common_vector, cover
+from tasks.anonymization.boxes import LEFT, Codes
+from tasks.anonymization.clusters import cluster
+from tasks.anonymization.cover import cover
+from tasks.anonymization.exchange import exchange
 from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.tuples import Classes, Tuples, common_vector, find_corners
 
 LISTABLE = 200_000
 """The most vectors of levels that are listed; of more, columns are not combined exhaustively."""
@@ -34,18 +37,6 @@ def rescue(tuples: Tuples, requirement: Requirement, classes: Classes) -> None:
     for value in np.unique(corner[classes.of == LEFT]):
         here = np.flatnonzero(corner == value)
         _merge(tuples, requirement, classes, here)
-
-
-def find_corners(tuples: Tuples) -> Codes:
-    """Number tuples by their coarsest labels: what pinned columns keep apart for good."""
-    return combine(
-        [
-            groups[used[-1]][codes]
-            for codes, groups, used in zip(
-                tuples.codes, tuples.groups, tuples.levels(), strict=True
-            )
-        ]
-    )
 
 
 def _merge(tuples: Tuples, requirement: Requirement, classes: Classes, here: Codes) -> None:

@@ -34,7 +34,7 @@ from tasks.anonymization.known_identifiers import KNOWN, find_known, residual_id
 from tasks.anonymization.mentions import Span, find_mentions, merge, number_mentions
 
 if TYPE_CHECKING:
-    from presidio_analyzer import EntityRecognizer
+    from presidio_analyzer import EntityRecognizer, RecognizerResult
 
     from tasks.anonymization.recognizers import AnyWord
 
@@ -237,8 +237,15 @@ def _recognize(text: str, languages: tuple[str, ...]) -> Iterator[Span]:
     for kinds, cue, finder in _recognizers(languages):
         if cue.search(text):
             for hit in finder.analyze(text, kinds, None):  # type: ignore[arg-type]  # none reads tokens
-                if hit.score > 0.1 or kinds != ["DATE_TIME"]:
+                if _is_firm(hit):
                     yield Span(hit.start, hit.end, hit.entity_type, hit.score)
+
+
+def _is_firm(hit: RecognizerResult) -> bool:
+    """Leave out scores like 7/10, which Presidio takes for dates, and x2, for a licence."""
+    if hit.entity_type == "US_DRIVER_LICENSE":
+        return hit.end - hit.start > 3
+    return hit.score > 0.1 or hit.entity_type != "DATE_TIME"
 
 
 def _replace(text: str, spans: Sequence[Span], values: Sequence[str | None]) -> str:

@@ -21,9 +21,16 @@ from typing import Any, Final
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 
 from tasks.anonymization.entity_model import load_pipeline
+from tasks.anonymization.given_names import GIVEN_NAMES, WORDS_TOO
 from tasks.anonymization.places import MONTHS, WEEKDAYS
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_NEXT = re.compile(r" ([^\W\d_]{2,}(?:['’-][^\W\d_]+)*)(?![^\W_])")
+_ACTS = re.compile(
+    r" (?:said|says|told|asked|answered|agreed|lives|lived|phoned|called|wrote|writes|thinks|knows"
+    r"|works|worked|will|would|and (?:I|he|she)|has|had|is (?:a|an|my|the|not|now)|was)\b"
+)
 _GAP = re.compile(r"\.? |-| (?:de|del|della|di|da|dos|van|von|der|den|la|le|el|bin|ibn|al|zu) ")
 _DOSE = re.compile(
     r"\W{1,3}(?:[A-Z]{2,3} )?\d[\d.,/-]* ?(?:mg|mcg|µg|g|ml|units?|iu|%|tab)", re.IGNORECASE
@@ -35,7 +42,7 @@ app apps blog blogs bluetooth chatbot covid dropdown email emails emoji faq fax 
 homepage inbox info ios laptop login logout malware meds offline ok okay online password passcode
 pdf signup smartphone startup touchscreen url username voicemail webinar webpage website websites
 wifi workflow screenshot screenshots timestamp router unsubscribe hi hello hey thx pls dear regards
-cheers yes yeah sincerely c'mon y'all gonna wanna bcc cc re labs dept appt hx dx rx tx sx pmh hpi
+cheers postcode telehealth physio op preop postop yes yeah sincerely c'mon y'all gonna wanna bcc cc re labs dept appt hx dx rx tx sx pmh hpi
 abd neuro resp psych echo doppler cardio ortho onc cont prn bid tid qid qhs npo stat pt pts yo wbc
 hgb ekg ecg mri fwd asap misc approx etc vs ref ltd inc corp llc gmbh plc ave blvd apt dob mrn ssn
 iban nhs
@@ -87,8 +94,10 @@ def _endings() -> tuple[tuple[str, str], ...]:
 
 
 def is_listed(word: str) -> bool:
-    """Tell whether a dictionary lists the word, its lemma, or all parts of a compound."""
+    """Tell whether a word is in a dictionary (or its lemma, or its parts) and no given name."""
     plain = _CONTRACTED.sub("", word.lower())
+    if plain in GIVEN_NAMES:
+        return False
     words = load_dictionary()
     if plain in words or plain.replace("’", "'") in words:
         return True
@@ -121,8 +130,23 @@ def find_unlisted(text: str) -> Iterator[tuple[int, int]]:
     """Find the stretches of capitalized words among which a dictionary lacks one."""
     for words in _runs(text):
         run = list(dropwhile(_is_common, words))
+        dropped = words[: len(words) - len(run)]
         if any(_is_name(word, text, alone=len(run) == 1) for word in run):
-            yield run[0].start(), run[-1].end()
+            # "Grace Kowalczyk": a word before an unlisted name is a name where it can be one.
+            first = dropped[-1] if dropped and _can_be_name(dropped[-1]) else run[0]
+            yield first.start(), run[-1].end()
+    if not GIVEN_NAMES.isdisjoint(_LETTERS.findall(text)):
+        yield from _find_small(text)
+
+
+def _find_small(text: str) -> Iterator[tuple[int, int]]:
+    """Find given names in lower case, with the unlisted words after them."""
+    for word in _TOKEN.finditer(text):
+        if word.group() in GIVEN_NAMES:
+            end = word.end()
+            while (after := _NEXT.match(text, end)) and not is_listed(after[1]):
+                end = after.end()
+            yield word.start(), end
 
 
 def _runs(text: str) -> Iterator[list[re.Match[str]]]:
@@ -148,9 +172,25 @@ def _is_capitalized(word: str) -> bool:
 
 def _is_common(word: re.Match[str]) -> bool:
     """Tell whether a word that opens a stretch is an ordinary one at the start of a sentence."""
+    spelling = word.group()
+    return _opens(word) and not spelling.isupper() and is_listed(spelling) and not _is_given(word)
+
+
+def _opens(word: re.Match[str]) -> bool:
+    """Tell whether a word opens a sentence, where every word has a capital."""
     before = word.string[: word.start()].rstrip(" \t>\"'“(")
-    opens = not before or before[-1] in ".!?:;\n|-•*"
-    return opens and not word.group().isupper() and is_listed(word.group())
+    return not before or before[-1] in ".!?:;\n|-•*"
+
+
+def _can_be_name(word: re.Match[str]) -> bool:
+    """Tell whether a word is also a given name."""
+    return word.group().lower() in WORDS_TOO
+
+
+def _is_given(word: re.Match[str]) -> bool:
+    """Tell whether a word that is also a given name is one: within a sentence, or it acts."""
+    acts = not _opens(word) or _ACTS.match(word.string, word.end())
+    return _can_be_name(word) and bool(acts)
 
 
 def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
@@ -158,11 +198,11 @@ def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
     spelling, start, end = word.group(), word.start(), word.end()
     plain = _CONTRACTED.sub("", spelling)
     around = text[max(0, start - 1) : start] + text[end : end + 2]
-    return not (
+    unlisted = _is_given(word) or not is_listed(spelling)
+    return unlisted and not (
         len(plain) < 3
         or any(sign.isdigit() or sign in "@_/\\" for sign in around)
-        or (alone and text[end : end + 1] == ":")
-        or is_listed(spelling)
+        or (alone and text[end : end + 1] == ":" and plain.lower() not in GIVEN_NAMES)
         or is_term(plain)
         or is_followed_by_term(text, end)
     )
@@ -171,7 +211,7 @@ def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
 class UnlistedNameRecognizer(EntityRecognizer):
     """Capitalized words that the dictionary lacks, taken for names of people."""
 
-    cue = re.compile(r"[^\W\d_a-z][^\W\d_]{2}")
+    cue = re.compile(r"[^\W\d_]{3}")
 
     def __init__(self) -> None:
         super().__init__(supported_entities=["PERSON"], supported_language="en")

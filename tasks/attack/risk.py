@@ -92,17 +92,18 @@ class Risk:
     def detectable(self, bound: float) -> float:
         """Give the smallest risk told from a bound in four of five such attacks.
 
-        Normal approximation at this number of tries and this control rate; infinite when even a
-        risk of 1 would not be.
+        Normal approximation at this number of tries and these control rates: the risk counts over
+        the lowest and is told by the highest. Infinite when even a risk of 1 would not be.
         """
-        tries, control = self.main.tries, self.control
+        low, high = (f(one.share for one in self.controls) for f in (min, max))
+        tries = self.main.tries
         for thousandth in range(round(1000 * bound), 1001):
             risk = thousandth / 1000
-            missed = 1 - risk
-            main = control + risk * (1 - control)
-            variance = main * (1 - main) + control * (1 - control) * missed**2
-            error = sqrt(variance / max(tries, 1)) / (1 - control)
-            if tries and risk - bound > (NORMAL + POWER) * max(error, 1 / tries):
+            main = low + risk * (1 - low)
+            seen = (main - high) / (1 - high)
+            variance = main * (1 - main) + high * (1 - high) * (1 - seen) ** 2
+            error = sqrt(variance / max(tries, 1)) / (1 - high)
+            if tries and seen - bound > (NORMAL + POWER) * max(error, 1 / tries):
                 return risk
         return inf
 
@@ -123,18 +124,10 @@ class Risk:
 def judge_risk(name: str, outlet: str, found: Risk, copy: Risk, bound: float) -> Check:
     """Put an attack's risk into a check; figures are coarse enough to hide single people."""
     told = found.main.tries >= FEWEST
-    rates = ", ".join(
-        f"{tell(share, found.main.tries)} {where}"
-        for share, where in (
-            (found.main.share, "in the table"),
-            (found.control, "out of it"),
-            (found.baseline.share, "without it"),
-        )
-    )
     return Check(
         name=f"{name} from {outlet}",
         asked=f"a risk of at most {bound:g} at the upper end of its 95 % interval",
-        measured=f"{describe(found)}; success: {rates}" if told else "too few people to attack",
+        measured=f"{describe(found)}; {describe_rates(found)}" if told else "too few people to attack",
         verdict=found.verdict(bound, copy),
         power=describe_power(found, copy, bound) if told else f"nothing under {FEWEST} attacks",
         remedy="raise k, make the columns coarser, or release fewer of them",
@@ -146,6 +139,16 @@ def describe(risk: Risk) -> str:
     """Word a risk and its interval."""
     low, value, high = (tell(x, risk.main.tries) for x in (risk.low, risk.value, risk.high))
     return f"a risk of {value}, 95 % interval {low} to {high}"
+
+
+def describe_rates(risk: Risk) -> str:
+    """Word how often the attack succeeds against people in the table, out of it, and blindly."""
+    tries = risk.main.tries
+    controls = sorted({tell(one.share, tries) for one in risk.controls})
+    return (
+        f"success: {tell(risk.main.share, tries)} in the table, {' to '.join(controls)} out of it, "
+        f"{tell(risk.baseline.share, tries)} without it"
+    )
 
 
 def describe_power(found: Risk, copy: Risk, bound: float) -> str:

@@ -4,7 +4,8 @@ Giomi et al. (2023), section 3.1, with the narrowing of Cohen and Nissim, "Towar
 GDPR's notion of singling out" (2020): a predicate is a set of values per column, those that a
 released row's labels cover. Rows that nobody shares are taken first. Where a row stands for m
 people, the predicate is narrowed to the single value that about 1/m of the people under a label
-have, by public statistics of each column; so k alone is no defence against this attack.
+have, by public statistics of each column. Such a predicate singles somebody out by chance as well,
+in up to 1/e of cases; only what a table adds to that is its risk.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tasks.attack.released import ABSENT, Column, People, Release, distinct_columns
+from tasks.attack.released import Column, People, Release, distinct_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,15 +32,10 @@ BLOCK: Final = 20_000
 
 @dataclass(frozen=True)
 class Predicates:
-    """Predicates over some columns: per column, which values each allows, shape (values, n).
-
-    `row` is the combination of labels that each was made from, and `of_row` says which combination
-    each released row has, by number in `row`, or `ABSENT`.
-    """
+    """Predicates over some columns: per column, which values each allows, shape (values, n)."""
 
     columns: tuple[int, ...]
     allowed: tuple[Flags, ...]
-    of_row: Codes
 
     @property
     def count(self) -> int:
@@ -57,39 +53,39 @@ def make_predicates(
     people = np.bincount(number, release.people[present], cells.shape[1])
     shuffled = np.random.default_rng(SEED).permutation(cells.shape[1])
     chosen = shuffled[np.argsort(people[shuffled], kind="stable")][:attacks]
-    rank = np.full(cells.shape[1], ABSENT)
-    rank[chosen] = np.arange(len(chosen))
-    of_row = np.full(len(release.people), ABSENT)
-    of_row[present] = rank[number]
     allowed = [
         _cover(release.columns[at], labels)
         for at, labels in zip(places, cells[:, chosen], strict=True)
     ]
     _narrow(allowed, [release.columns[at].share for at in places], people[chosen])
-    return Predicates(places, tuple(allowed), of_row)
+    return Predicates(places, tuple(allowed))
 
 
-def single_out(predicates: Predicates, people: People) -> tuple[NDArray[np.float64], ...]:
-    """Say of each predicate whether exactly one person meets it: of all, and of the others.
-
-    The others are all who do not stand behind the row that it was made from: they show how often
-    such a predicate singles somebody out by chance.
-    """
-    total, inside = np.zeros(predicates.count), np.zeros(predicates.count)
+def single_out(predicates: Predicates, people: People) -> NDArray[np.float64]:
+    """Say of each predicate whether exactly one of the people meets it, 1 or 0."""
+    total = np.zeros(predicates.count, dtype=np.int64)
     packed = [np.packbits(allowed, axis=1) for allowed in predicates.allowed]
     nobody = np.zeros((1, packed[0].shape[1]), dtype=np.uint8)
     tables = [np.concatenate([bits, nobody]) for bits in packed]
-    for start in range(0, people.values.shape[1], BLOCK):
+    for start in range(0, people.count, BLOCK):
         values = people.values[list(predicates.columns), start : start + BLOCK]
         met = np.bitwise_and.reduce([t[v] for t, v in zip(tables, values, strict=True)])
         flags = np.unpackbits(met, axis=1, count=predicates.count)
         total += flags.sum(axis=0, dtype=np.int64)
-        own = people.own[start : start + BLOCK]
-        made = np.where(own == ABSENT, ABSENT, predicates.of_row[own])
-        (behind,) = np.nonzero(made != ABSENT)
-        hit = flags[behind, made[behind]]
-        inside += np.bincount(made[behind], hit, predicates.count)
-    return (total == 1).astype(np.float64), (total - inside == 1).astype(np.float64)
+    return (total == 1).astype(np.float64)
+
+
+def expect_by_chance(
+    release: Release, predicates: Predicates, people: int
+) -> NDArray[np.float64]:
+    """Give each predicate's chance to single somebody out of as many other people.
+
+    By public statistics of each column alone, as if the columns had nothing to do with each other.
+    """
+    weight = np.ones(predicates.count)
+    for at, allowed in zip(predicates.columns, predicates.allowed, strict=True):
+        weight *= release.columns[at].share @ allowed
+    return np.asarray(people * weight * (1 - weight) ** max(people - 1, 0))
 
 
 def guess_predicates(release: Release, predicates: Predicates) -> Predicates:
@@ -100,7 +96,7 @@ def guess_predicates(release: Release, predicates: Predicates) -> Predicates:
         share = release.columns[at].share
         value = generator.choice(len(share), predicates.count, p=share)
         allowed.append(np.arange(len(share))[:, None] == value)
-    return Predicates(predicates.columns, tuple(allowed), np.full(len(release.people), ABSENT))
+    return Predicates(predicates.columns, tuple(allowed))
 
 
 def _cover(column: Column, labels: Codes) -> Flags:

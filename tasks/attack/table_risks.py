@@ -1,17 +1,23 @@
 """The three attacks on a released table, each with its control, as risks.
 
-The control is the same attack on the same people with the table that they are not in. That table
-is not made anew, so it is bracketed: their rows are taken out, once with every class that could
-not have been released without them (which leaves an attacker too little), once without (which
-leaves too much). Against people who were really held out, Adult's success rates lie between the
-two. People are taken out in short lists, so that the table stays what it is. Linking is as hard as
-such a list is long.
+The control of linking and inference is the same attack on the same people with the table that they
+are not in. That table is not made anew, so it is bracketed: their rows are taken out, once with
+every class that could not have been released without them (which leaves an attacker too little),
+once without (which leaves too much). People are taken out in short lists, so that the table stays
+what it is. Linking is as hard as such a list is long.
+
+The control of singling out are the same predicates on as many people who are not in the table. It
+is bracketed by their chance when columns are independent (too low where they are not) and by 1/e,
+which is all that any predicate of whatever weight can reach on people whom nobody has looked at
+(Cohen and Nissim 2020, section 2). `benchmarks/table_attacks.py` lays both brackets beside people
+who were really held out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import e
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,6 +29,7 @@ from tasks.attack.risk import Rate, Risk
 from tasks.attack.singling_out import (
     ATTACKS,
     SEED,
+    expect_by_chance,
     guess_predicates,
     make_predicates,
     single_out,
@@ -42,11 +49,12 @@ PART: Final = 20
 def risk_of_singling_out(
     release: Release, people: People, attacks: int = ATTACKS, *, columns: Sequence[int]
 ) -> Risk:
-    """Attack by predicates over some columns; the control is that others alone meet them."""
+    """Attack by predicates over some columns."""
     predicates = make_predicates(release, columns, attacks)
-    of_all, of_others = single_out(predicates, people)
-    blind, _ = single_out(guess_predicates(release, predicates), people)
-    return Risk(Rate.of(of_all), (Rate.of(of_others),), Rate.of(blind))
+    by_chance = expect_by_chance(release, predicates, people.count)
+    blind = single_out(guess_predicates(release, predicates), people)
+    controls = (Rate.of(by_chance), Rate(len(by_chance) / e, len(by_chance)))
+    return Risk(Rate.of(single_out(predicates, people)), controls, Rate.of(blind))
 
 
 def risk_of_linking(release: Release, people: People, attacks: int = ATTACKS) -> Risk:

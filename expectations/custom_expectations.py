@@ -1,0 +1,40 @@
+"""Tutela's expectations for Great Expectations (GX), all in one place, for anybody's suite.
+
+    import great_expectations as gx
+    from expectations.custom_expectations import ExpectColumnToBeTClose, ExpectTableToBeKAnonymous
+
+    known = ["age", "sex"]
+    suite = gx.ExpectationSuite("release", [
+        ExpectTableToBeKAnonymous(columns=known, k=5),
+        ExpectColumnToBeTClose(column="illness", columns=known, t=0.2),
+    ])
+
+They run on GX's engines for pandas, SQL and Spark, take row conditions, and give counts and
+measures and never a value. Importing this module imports GX (seconds) and registers them, so that
+a stored suite finds them by their names. `expectations/measures.py` measures without GX.
+"""
+
+from expectations.k_anonymous import ExpectColumnValueShareToBeBetween, ExpectTableToBeKAnonymous
+from expectations.sensitive_expectations import (
+    ExpectColumnToBeBetaLike,
+    ExpectColumnToBeDeltaDisclosurePrivate,
+    ExpectColumnToBeEntropyLDiverse,
+    ExpectColumnToBeLDiverse,
+    ExpectColumnToBeRecursivelyLDiverse,
+    ExpectColumnToBeTClose,
+    ExpectColumnValuesToBeAtMostAlphaOfClass,
+)
+from expectations.token_expectation import ExpectColumnNotToBeReversedBy
+
+__all__ = [
+    "ExpectColumnNotToBeReversedBy",
+    "ExpectColumnToBeBetaLike",
+    "ExpectColumnToBeDeltaDisclosurePrivate",
+    "ExpectColumnToBeEntropyLDiverse",
+    "ExpectColumnToBeLDiverse",
+    "ExpectColumnToBeRecursivelyLDiverse",
+    "ExpectColumnToBeTClose",
+    "ExpectColumnValueShareToBeBetween",
+    "ExpectColumnValuesToBeAtMostAlphaOfClass",
+    "ExpectTableToBeKAnonymous",
+]

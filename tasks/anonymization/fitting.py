@@ -1,0 +1,236 @@
+"""Fitting a plan: from a weighted histogram of distinct tuples to classes that meet what is asked.
+
+A histogram is what any engine produces with one group-by; a plan is applied to any partition. The
+searches are in `tasks.anonymization.search`. Called by `tasks.anonymization.recoding` and by
+whoever has a histogram in place of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from expectations.disclosure import bound_share
+from expectations.errors import Refusal, UsageError
+from expectations.privacy_models import PrivacyModel
+from tasks.anonymization.boxes import LEFT, Codes, settle
+from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.loss import PEOPLE
+from tasks.anonymization.plan import (
+    Labels,
+    Plan,
+    check_columns,
+    encode,
+    find_distinct,
+    sort_labels,
+)
+from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.search import rescue, search
+from tasks.anonymization.sets import refine_sets
+from tasks.anonymization.tuples import Classes, Tuples, combine
+
+Output = Literal["hierarchy", "sets"]
+Sensitive = Mapping[str, Sequence[PrivacyModel]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a recoding, beside the quasi-identifiers and their hierarchies."""
+
+    k: int
+    max_suppressed: float = 0.0
+    sensitive: Sensitive = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    output: Output = "hierarchy"
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or not 0 <= self.max_suppressed <= 1:
+            raise UsageError(
+                "k-anonymity: k is a whole number from 1 and max_suppressed a share 0 to 1"
+            )
+        if self.output not in ("hierarchy", "sets"):
+            raise UsageError("k-anonymity: output is 'hierarchy' or 'sets'")
+        if any(weight <= 0 for weight in self.weights.values()):
+            raise UsageError("k-anonymity: a weight is above 0; leave a column out instead")
+
+    def check_names(self, frame: pd.DataFrame, columns: Sequence[str]) -> None:
+        """Refuse sensitive columns that are quasi-identifiers or absent, and stray weights."""
+        named = list(self.sensitive)
+        if both := [column for column in named if column in columns]:
+            raise UsageError(
+                f"k-anonymity: {', '.join(map(repr, both))} cannot be quasi-identifier and "
+                "sensitive at once: take it out of one; k already hides what is released of it"
+            )
+        if named:
+            check_columns(frame, named)
+        if strangers := sorted(set(self.weights) - set(columns)):
+            raise UsageError(
+                f"k-anonymity: weight for '{strangers[0]}', which is no quasi-identifier; "
+                "name the column among them or drop its weight"
+            )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A plan and how it was fitted, over the distinct tuples of some rows.
+
+    `tuple` is each row's tuple, `example` a row of each tuple, `people` and `place` its weight and
+    class, `LEFT` if suppressed.
+    """
+
+    plan: Plan
+    tuple: Codes
+    example: Codes
+    people: Codes
+    place: Codes
+
+
+def histogram(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Count the people of each distinct tuple, one row per tuple and the count in `_people`."""
+    check_columns(frame, columns)
+    if PEOPLE in columns:
+        raise UsageError(f"k-anonymity: rename column '{PEOPLE}', the histogram counts under it")
+    grouped = frame.groupby(list(columns), dropna=False, observed=True, sort=False)
+    return grouped.size().rename(PEOPLE).reset_index()
+
+
+def fit(histogram: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: Asked) -> Plan:
+    """Find a plan under which every class meets what is asked.
+
+    The histogram has one row per distinct combination of quasi-identifiers and sensitive columns,
+    with the people in `_people`; rows may repeat. Classes are searched; if more than
+    `max_suppressed` (a share of people) is left over, those join other classes; if it is still
+    more, a `Refusal` names the pinned columns responsible. Orders of rows and columns change
+    nothing.
+    """
+    check_columns(histogram, [*hierarchies, PEOPLE])
+    asked.check_names(histogram, list(hierarchies))
+    return fit_rows(histogram, hierarchies, asked).plan
+
+
+def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: Asked) -> Fitted:
+    """Fit a plan on rows with their people in `_people`; see `fit`."""
+    ordered = tuple(hierarchies[column] for column in sorted(hierarchies))
+    codes, number, example = find_distinct(encode(rows, ordered))
+    requirement = Requirement.from_histogram(rows, number, asked.k, asked.sensitive)
+    groups = tuple(hierarchy.groups for hierarchy in ordered)
+    importance = tuple(asked.weights.get(hierarchy.column, 1.0) for hierarchy in ordered)
+    tuples = Tuples(codes, requirement.people, groups, importance)
+    classes = find_classes(tuples, requirement, asked.max_suppressed)
+    if (reached := classes.left(tuples)) > asked.max_suppressed:
+        raise Refusal("k-anonymity", _unreachable(tuples, ordered, asked, reached))
+    if asked.output == "sets":
+        place, labels = _name_sets(tuples, requirement, classes, ordered)
+    else:
+        place, labels = classes.of, _name_labels(tuples, classes, ordered)
+    shown = tuple(_publishable(at, each, labels) for at, each in enumerate(ordered))
+    return Fitted(Plan(asked.k, shown, labels), number, example, requirement.people, place)
+
+
+def find_classes(tuples: Tuples, requirement: Requirement, max_suppressed: float) -> Classes:
+    """Find classes that all hold, and that leave out few enough if that can be.
+
+    A model that compares a class with the table means the table that is released: with people
+    left out, classes are judged again against those who stay.
+    """
+    classes = search(tuples, requirement)
+    if classes.left(tuples) > max_suppressed:
+        rescue(tuples, requirement, classes)
+    classes = classes.renumber(classes.of)
+    while requirement.compares and (classes.of == LEFT).any() and classes.vectors:
+        released = requirement.within(np.flatnonzero(classes.of != LEFT))
+        place = settle(classes.boxes(tuples), tuples.codes, released)
+        if (place == classes.of).all():
+            break
+        classes = classes.renumber(place)
+    return classes
+
+
+def _name_labels(
+    tuples: Tuples, classes: Classes, hierarchies: Sequence[Hierarchy]
+) -> tuple[tuple[Labels, ...], ...]:
+    """Name what each class shows: in each column one label of the hierarchy."""
+    numbers, member = np.unique(classes.of, return_index=True)
+    named = []
+    vectors = np.array(classes.vectors, dtype=np.int64).reshape(-1, len(hierarchies))
+    member = member[numbers != LEFT]
+    for hierarchy, codes, level in zip(hierarchies, tuples.codes, vectors.T, strict=True):
+        group = hierarchy.groups[level, codes[member]]
+        pairs = zip(level.tolist(), group.tolist(), strict=True)
+        named.append([(hierarchy.labels[at][code],) for at, code in pairs])
+    return tuple(zip(*named, strict=True))
+
+
+def _name_sets(
+    tuples: Tuples, requirement: Requirement, classes: Classes, hierarchies: Sequence[Hierarchy]
+) -> tuple[Codes, tuple[tuple[Labels, ...], ...]]:
+    """Name what each class shows: in each column the values that its people have."""
+    place = refine_sets(tuples, requirement, classes.of)
+    if (place[classes.of != LEFT] == LEFT).any():
+        place = classes.of
+    kept = np.flatnonzero(place != LEFT)
+    number = np.unique(place[kept], return_inverse=True)[1]
+    place = np.full(len(place), LEFT)
+    place[kept] = number
+    many = int(place.max(initial=LEFT)) + 1
+    named = []
+    for hierarchy, codes in zip(hierarchies, tuples.codes, strict=True):
+        has = np.zeros((many, hierarchy.groups.shape[1]), dtype=bool)
+        has[number, codes[kept]] = True
+        distinct, which = np.unique(np.packbits(has, axis=1), axis=0, return_inverse=True)
+        one = np.empty(len(distinct), dtype=np.int64)
+        one[which.ravel()] = np.arange(many)
+        leaves = np.array(hierarchy.labels[0], dtype=object)
+        spelt = [sort_labels(leaves[np.flatnonzero(has[at])]) for at in one]
+        named.append([spelt[at] for at in which.ravel()])
+    return place, tuple(zip(*named, strict=True))
+
+
+def _publishable(
+    place: int, hierarchy: Hierarchy, classes: Sequence[tuple[Labels, ...]]
+) -> Hierarchy:
+    """Drop from a hierarchy that lists a table's values all those that no class shows."""
+    if not hierarchy.derived:
+        return hierarchy
+    shown = {label for labels in classes for label in labels[place]}
+    return replace(hierarchy, levels=tuple(row for row in hierarchy.levels if row[0] in shown))
+
+
+def _unreachable(
+    tuples: Tuples, hierarchies: Sequence[Hierarchy], asked: Asked, reached: float
+) -> str:
+    """Say why no plan exists: each pinned column, and what leaving it out would give."""
+    people, k = int(tuples.people.sum()), asked.k
+    models = f" that meets what is asked of {', '.join(asked.sensitive)}" if asked.sensitive else ""
+    return (
+        f"up to {_percent(bound_share(reached, people))} of the people cannot be in a class of "
+        f"{k}{models}, at most {_percent(asked.max_suppressed)} may be left out; "
+        + _advise(tuples, hierarchies, asked)
+    )
+
+
+def _advise(tuples: Tuples, hierarchies: Sequence[Hierarchy], asked: Asked) -> str:
+    """Say what would help: each pinned column, and how many would be left without it."""
+    pinned = [at for at, hierarchy in enumerate(hierarchies) if hierarchy.depth == 1]
+    effects, people = [], int(tuples.people.sum())
+    for out in pinned:
+        others = [tuples.codes[at] for at in pinned if at != out]
+        group = pd.factorize(combine(others))[0] if others else np.zeros_like(tuples.people)
+        rare = (np.bincount(group, tuples.people) < asked.k)[group]
+        bound = _percent(bound_share(tuples.people[rare].sum() / people, people))
+        effects.append(f"without '{hierarchies[out].column}' up to {bound}")
+    if effects:
+        return f"leave out or coarsen a column that is never generalized ({', '.join(effects)})"
+    if people < asked.k:
+        return f"there are fewer than {asked.k} people in all; lower k, or widen the population"
+    return "ask less of the sensitive columns, or allow more to be left out"
+
+
+def _percent(share: float) -> str:
+    """Round up, so that a share that is not zero never reads as zero."""
+    return f"{math.ceil(share * 1_000 - 1e-9) / 10:.1f} %"

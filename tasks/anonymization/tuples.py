@@ -1,0 +1,147 @@
+"""What a search works on: distinct tuples of integer codes, and classes of them in their order.
+
+A class is a set of distinct tuples released under one vector of generalization levels. A tuple
+belongs to the first class that it fits, which is what makes a short list of labels a complete
+plan. Nothing here knows labels or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.anonymization.boxes import LEFT, Boxes, Codes
+
+Losses = NDArray[np.float64]
+Vector = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tuples:
+    """Distinct tuples with weights.
+
+    `codes` are leaf codes, shape (columns, tuples); `people` the weights; `groups` per column the
+    group codes, shape (levels, leaves); `importance` how much a column's loss counts, 1 if absent.
+    """
+
+    codes: Codes
+    people: Codes
+    groups: tuple[Codes, ...]
+    importance: tuple[float, ...] = ()
+
+    def losses(self) -> list[Losses]:
+        """Loss of each leaf's label per column, shape (levels, leaves), from 0 (itself) to 1 (all).
+
+        (values of the data under the label - 1) / (values of the data - 1): the normalized
+        certainty penalty of Xu et al., "Utility-based anonymization using local recoding" (2006).
+        """
+        found = []
+        for codes, groups in zip(self.codes, self.groups, strict=True):
+            seen = np.unique(codes)
+            sizes = np.array(
+                [np.bincount(row[seen], minlength=row.max() + 1)[row] for row in groups]
+            )
+            found.append((sizes - 1) / max(len(seen) - 1, 1))
+        return found
+
+    def costs(self) -> list[Losses]:
+        """Each tuple's share of the loss in each column, shape (levels, tuples); sums to 0 to 1.
+
+        Rounded, so that the noise of summing in another order breaks no tie.
+        """
+        weights = np.array(self.importance or [1.0] * len(self.codes))
+        shares = weights / max(weights.sum(), 1e-12)
+        return [
+            (loss[:, codes] * share).round(9)
+            for loss, codes, share in zip(self.losses(), self.codes, shares, strict=True)
+        ]
+
+    def levels(self) -> list[list[int]]:
+        """Per column the levels that tell fewer values of the data apart than the one below."""
+        found = []
+        for codes, groups in zip(self.codes, self.groups, strict=True):
+            distinct = [len(np.unique(row)) for row in groups[:, np.unique(codes)]]
+            found.append(
+                [
+                    level
+                    for level, count in enumerate(distinct)
+                    if level == 0 or count < distinct[level - 1]
+                ]
+            )
+        return found
+
+    def parts(self) -> list[Codes]:
+        """Group codes of the tuples per column, shape (levels, tuples)."""
+        return [groups[:, codes] for codes, groups in zip(self.codes, self.groups, strict=True)]
+
+
+@dataclass
+class Classes:
+    """Classes in the order in which they are tried: the class of each tuple, each one's vector."""
+
+    of: Codes
+    vectors: list[Vector] = field(default_factory=list)
+
+    def add(self, members: Codes, vector: Vector) -> None:
+        """Release these tuples together, after all classes so far."""
+        self.of[members] = len(self.vectors)
+        self.vectors.append(vector)
+
+    def boxes(self, tuples: Tuples) -> Boxes:
+        """Which leaves each class takes in each column; every class has members."""
+        vectors = np.array(self.vectors, dtype=np.int64).reshape(-1, len(tuples.codes))
+        (kept,) = np.nonzero(self.of != LEFT)
+        one = np.empty(len(vectors), dtype=np.int64)
+        one[self.of[kept]] = kept
+        columns = zip(tuples.codes, tuples.groups, vectors.T, strict=True)
+        return Boxes.of([group[v].T == group[v, codes[one]] for codes, group, v in columns])
+
+    def left(self, tuples: Tuples) -> float:
+        """Share of people without a class."""
+        return float(tuples.people[self.of == LEFT].sum() / max(tuples.people.sum(), 1))
+
+    def renumber(self, place: Codes) -> Classes:
+        """Put each tuple into the class of that number, or `LEFT`; classes left empty are gone."""
+        kept, of = place != LEFT, np.full(len(place), LEFT)
+        numbers, of[kept] = np.unique(place[kept], return_inverse=True)
+        return Classes(of, [self.vectors[number] for number in numbers.tolist()])
+
+
+def combine(parts: Sequence[Codes], limit: int = 2**62) -> Codes:
+    """Give each place an integer below `limit`, equal exactly where all parts are equal.
+
+    The parts are arrays of one shape. `limit` may not be less than the number of places.
+    """
+    key, bound = np.zeros_like(parts[0]), 1
+    for part in parts:
+        size = int(part.max(initial=0)) + 1
+        if bound > limit // size:
+            number, distinct = pd.factorize(key.ravel())
+            key, bound = number.reshape(key.shape), len(distinct)
+        key, bound = key * size + part, bound * size
+    return key
+
+
+def common_vector(tuples: Tuples, members: Codes) -> Vector:
+    """Find the finest levels at which all members have the same labels."""
+    vector = []
+    for codes, groups in zip(tuples.codes[:, members], tuples.groups, strict=True):
+        labels = groups[:, codes]
+        vector.append(int((labels == labels[:, :1]).all(axis=1).argmax()))
+    return tuple(vector)
+
+
+def find_corners(tuples: Tuples) -> Codes:
+    """Number tuples by their coarsest labels: what pinned columns keep apart for good."""
+    return combine(
+        [
+            groups[used[-1]][codes]
+            for codes, groups, used in zip(
+                tuples.codes, tuples.groups, tuples.levels(), strict=True
+            )
+        ]
+    )
