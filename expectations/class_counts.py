@@ -113,8 +113,10 @@ def _number_values(values: pd.Series, *, ordered: bool) -> tuple[Integers, int]:
 
 def _comparable(values: pd.Series) -> pd.Series:
     """Give values that can be hashed and sorted: text in place of a mixture of types."""
-    mixed = values.dtype == object and pd.api.types.infer_dtype(values).startswith("mixed")
-    return values.map(str, na_action="ignore") if mixed else values
+    kinds = values.dtype
+    cells = values if not isinstance(kinds, pd.CategoricalDtype) else kinds.categories
+    mixed = cells.dtype == object and pd.api.types.infer_dtype(cells).startswith("mixed")
+    return values.astype(object).map(str, na_action="ignore") if mixed else values
 
 
 def _argsort(index: pd.Index) -> Integers:

@@ -214,10 +214,12 @@ def _group_by_sql(
     if sizes_only:
         sizes = sa.select(rows).select_from(table).group_by(*names).subquery()
         query = sa.select(sizes.c[ROWS], sa.func.count()).group_by(sizes.c[ROWS])
-    try:
-        return [tuple(row) for row in engine.execute_query(query)]
-    except sa.exc.SQLAlchemyError as error:
-        raise _refused("the database", columns, error) from None
+    # GX's own `execute_query` gives its connection back first, and with it DuckDB's rows.
+    with engine.get_connection() as connection:
+        try:
+            return [tuple(row) for row in connection.execute(query)]
+        except sa.exc.SQLAlchemyError as error:
+            raise _refused("the database", columns, error) from None
 
 
 def _group_by_spark(

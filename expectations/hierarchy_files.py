@@ -1,13 +1,16 @@
 """Hierarchies that a policy names by a file or writes out: read and held against their rules.
 
 An ARX file has a line per value, `;` between its levels, the value first and `*` last. A label's
-parent is the same on every line. Said of a fault is its line, never what stands there.
+parent is the same on every line. Said of a fault is its line, never what stands there. The rules
+are asked of hierarchies given in Python too (`tasks.anonymization.hierarchies`).
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeGuard
 
@@ -15,6 +18,9 @@ from expectations.errors import Problem
 from expectations.plain_yaml import Plain
 
 ROOT: Final = "*"
+END: Final = f"put `{ROOT}` last"
+Check = tuple[Iterable[bool], str, str]
+"""Which rows are wrong, what is wrong with them, how to mend it."""
 
 
 def put_hierarchies(plain: Plain, folder: Path) -> list[Problem]:
@@ -27,66 +33,118 @@ def put_hierarchies(plain: Plain, folder: Path) -> list[Problem]:
         file, rows = treatment.get("file"), treatment.get("rows")
         if not isinstance(file, str):
             if _are_lines(rows):  # else the grammar says what they must be
-                problems += find_faults(rows, treatment.get("level"), f"{path}.rows", path)
+                problems += find_problems(rows, treatment.get("level"), f"{path}.rows", path)
             continue
         if rows is not None or treatment.get("of") is not None:
             what = "is a second hierarchy beside `of` or `rows`"
             problems.append(Problem(f"{path}.file", what, "keep one of them"))
             continue
-        read = _read(folder / file)
-        if isinstance(read, str):
+        try:
+            read = read_rows(folder / file)
+        except UnreadableError as error:
             fix = "name a file in UTF-8 with `;` between its levels"
-            problems.append(Problem(f"{path}.file", read, fix))
+            problems.append(Problem(f"{path}.file", str(error), fix))
             continue
-        faults = list(find_faults(read, treatment.get("level"), f"{path}.file", path))
+        faults = list(find_problems(read, treatment.get("level"), f"{path}.file", path))
         problems += faults
         if not faults:
             treatment["rows"] = [[*row] for row in read]
     return problems
 
 
-def find_faults(
+@dataclass(frozen=True)
+class Fault:
+    """One kind of thing wrong with a hierarchy, and every row (from 0) where it was found.
+
+    As text it names the first of them, counted from 1.
+    """
+
+    rows: tuple[int, ...]
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return self.what
+        more = f", and {len(self.rows) - 1:,} more" if len(self.rows) > 1 else ""
+        return f"line {self.rows[0] + 1}{more}: {self.what}"
+
+
+def find_problems(
     rows: Sequence[Sequence[str]], level: Plain, place: str, path: str
 ) -> Iterator[Problem]:
-    """Say what is wrong with the lines of a hierarchy: the first of each kind of fault."""
+    """Say what is wrong with the lines of a policy's hierarchy, and with its level."""
+    faults = find_faults(rows)
+    for fault in faults:
+        yield Problem(place, str(fault), fault.fix)
+    depth = len(rows[0]) if rows else 0
+    even = all(len(row) == depth for row in rows)
+    if rows and even and isinstance(level, int) and level >= depth - 1:
+        what = f"level {level} is not below the root, which is level {depth - 1}"
+        fix = f"choose 1 to {depth - 2}" if depth > 2 else f"add a level before `{ROOT}`"
+        yield Problem(f"{path}.level", what, fix)
+
+
+def find_faults(rows: Sequence[Sequence[str]]) -> list[Fault]:
+    """Find everything that is wrong with the rows of a hierarchy, each kind once, with its rows.
+
+    Whether a label stands in one place of the tree is asked only where all rows have one length.
+    """
     if not rows:
-        yield Problem(place, "has no line", "write a line per value, its levels behind it")
-        return
+        return [Fault((), "has no line", "write a line per value, its levels behind it")]
     depth = len(rows[0])
-    checks = (
-        ((len(row) != depth for row in rows), f"has not {depth} levels as line 1 has", "fill it"),
-        ((row[-1] != ROOT for row in rows), f"does not end in `{ROOT}`", f"put `{ROOT}` last"),
+    ragged = f"has not {depth} levels as line 1 has"
+    checks: list[Check] = [
+        ((len(row) != depth for row in rows), ragged, "fill it"),
+        ((not row or row[-1] != ROOT for row in rows), f"does not end in `{ROOT}`", END),
         (_repeats(rows), "has the value of a line before", "keep one line per value"),
-    )
-    for broken, what, fix in checks:
-        if lines := [number for number, fault in enumerate(broken, start=1) if fault]:
-            more = f", and {len(lines) - 1:,} more" if len(lines) > 1 else ""
-            yield Problem(place, f"line {lines[0]}{more}: {what}", fix)
+        (("" in row[1:] for row in rows), "has an empty label", "name it, or repeat the one below"),
+    ]
     if all(len(row) == depth for row in rows):
-        yield from _find_crossings(rows, place)
-        if isinstance(level, int) and level >= depth - 1:
-            what = f"level {level} is not below the root, which is level {depth - 1}"
-            fix = f"choose 1 to {depth - 2}" if depth > 2 else f"add a level before `{ROOT}`"
-            yield Problem(f"{path}.level", what, fix)
+        checks += _check_tree(list(zip(*rows, strict=True)))
+    found = (
+        Fault(tuple(at for at, wrong in enumerate(broken) if wrong), what, fix)
+        for broken, what, fix in checks
+    )
+    return [fault for fault in found if fault.rows]
 
 
-def _find_crossings(rows: Sequence[Sequence[str]], place: str) -> Iterator[Problem]:
-    """Find where one label stands under two of the next level."""
-    for level in range(1, len(rows[0]) - 1):
+def _check_tree(levels: Sequence[Sequence[str]]) -> Iterator[Check]:
+    """Check that labels have one parent each and, wherever they stand, the same values below."""
+    for level, (below, above) in enumerate(pairwise(levels[1:]), start=1):
         parents: dict[str, str] = {}
-        for number, row in enumerate(rows, start=1):
-            if parents.setdefault(row[level], row[level + 1]) != row[level + 1]:
-                what = f"line {number}: its label at level {level} stands under another one before"
-                yield Problem(place, what, "nest every level in the next")
-                break
+        crossed = [
+            parents.setdefault(label, up) != up for label, up in zip(below, above, strict=True)
+        ]
+        what = f"its label at level {level} stands under another one before"
+        yield crossed, what, "nest every level in the next"
+    first: dict[str, int] = {}
+    for level, labels in enumerate(levels):
+        again = {label for label in dict.fromkeys(labels) if first.setdefault(label, level) < level}
+        if again:
+            what = f"its label at level {level} stands for other values at a lower one"
+            yield _tell_apart(levels, level, first, again), what, "rename one of them"
+
+
+def _tell_apart(
+    levels: Sequence[Sequence[str]], level: int, first: Mapping[str, int], again: set[str]
+) -> list[bool]:
+    """Tell of each row whether its label at a level stood lower down, and not for the same rows."""
+    wrong = {
+        label
+        for at, label in enumerate(levels[level])
+        if label in again and levels[first[label]][at] != label
+    }
+    return [label in wrong for label in levels[level]]
 
 
 def _repeats(rows: Sequence[Sequence[str]]) -> Iterator[bool]:
-    """Tell of each line whether its value came before."""
-    seen: set[str] = set()
+    """Tell of each row whether its value came before."""
+    seen: set[str | None] = set()
     for row in rows:
-        yield row[0] in seen
-        seen.add(row[0])
+        leaf = row[0] if row else None
+        yield leaf in seen
+        seen.add(leaf)
 
 
 def _are_lines(rows: Plain) -> TypeGuard[list[list[str]]]:
@@ -96,17 +154,21 @@ def _are_lines(rows: Plain) -> TypeGuard[list[list[str]]]:
     )
 
 
-def _read(file: Path) -> list[list[str]] | str:
-    """Read the lines of a file, or say why not."""
+class UnreadableError(ValueError):
+    """A file that is no hierarchy at all; the text says why."""
+
+
+def read_rows(file: Path) -> list[tuple[str, ...]]:
+    """Read the lines of a file, whichever ends they have; `UnreadableError` says why it cannot."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            return [row for row in csv.reader(stream, delimiter=";") if row]
+            return [tuple(row) for row in csv.reader(stream, delimiter=";") if row]
     except UnicodeDecodeError:
-        return "the file is not UTF-8"
+        raise UnreadableError("the file is not UTF-8") from None
     except csv.Error:
-        return "the file is not lines of separated labels"
+        raise UnreadableError("the file is not lines of separated labels") from None
     except OSError as error:
-        return f"the file cannot be read ({error.strerror})"
+        raise UnreadableError(f"the file cannot be read ({error.strerror})") from None
 
 
 def _hierarchies(plain: Plain) -> Iterator[tuple[str, dict[str, Plain]]]:

@@ -88,7 +88,7 @@ def population_risk(
     more rows than its population has people.
     """
     names = list(columns)
-    both = pd.concat([frame[names].astype(object), population[names].astype(object)])
+    both = pd.concat([frame[names], population[names]])
     people = np.ones(len(population)) if weights is None else population[weights].to_numpy()
     classes = classify(both, names)
     count = len(classes.size)

@@ -63,6 +63,15 @@ def test_a_risk_of_the_detectable_size_is_told_four_times_in_five() -> None:
     assert risk(2, 1, tries=3).detectable(bound) == math.inf
 
 
+def test_a_bracketed_control_makes_an_attack_tell_less() -> None:
+    """A risk over the lower control is told when it lies beyond the bound over the higher one."""
+    least = risk(100, 50, 150).detectable(0.1)
+    assert least > max(risk(100, 50).detectable(0.1), risk(100, 150).detectable(0.1))
+    main = np.random.default_rng(4).binomial(500, 0.1 + least * 0.9, 600)
+    told = [risk(hits, 50, 150).low > 0.1 for hits in main]
+    assert 0.74 < np.mean(told) < 0.95
+
+
 @pytest.mark.parametrize(
     ("found", "copy", "verdict"),
     [
@@ -85,5 +94,7 @@ def test_figures_do_not_count_single_people() -> None:
     """A share of few tries is told in steps of ten of them, and of fewer than 100 not at all."""
     assert [tell(0.123, tries) for tries in (100, 500, 5000)] == ["0.10", "0.12", "0.12"]
     check = judge_risk("linking", "partner", risk(7, 3, tries=60), COPY, 0.1)
+    both = judge_risk("linking", "partner", risk(250, 50, 150), COPY, 0.1).measured
+    assert both.endswith("success: 0.50 in the table, 0.10 to 0.30 out of it, 0.00 without it")
     assert check.measured == "too few people to attack"
     assert "60" not in check.power

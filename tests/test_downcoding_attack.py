@@ -6,6 +6,7 @@ The oracle lists all combinations of values and carries the rules out one person
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -15,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.disclosure import Published
+from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.downcoding import Downcoding, confirm, downcode, judge_downcoding
-from tasks.attack.minimality import find_withheld, judge_minimality
+from tasks.attack.minimality import Minimality, find_withheld, judge_minimality
 from tasks.attack.released import People, Release, read_release
+from tasks.attack.set_members import SetMembers, count_members, judge_sets
 
 PARTS = {
     "a": {"*": "1234", "lo": "12", "hi": "34"},
@@ -117,7 +120,7 @@ def test_no_deduction_is_false(rows: list[Row], k: int, ordered: bool) -> None:
     kept = confirm(found, release, people, PARTS)
     assert (kept.narrowed == found.narrowed).all()
     assert (kept.split == found.split).all()
-    values = people.values  # noqa: PD011  # no frame
+    values = people.codes
     for at, column in enumerate(release.columns):
         inside = people.own >= 0
         assert found.possible[at][people.own[inside], values[at, inside]].all()
@@ -203,26 +206,109 @@ def test_a_class_that_was_coarser_than_k_asks_is_not_split() -> None:
     assert not confirm(found, *table, PARTS).split.any()
 
 
+TWO = [DistinctLDiversity(l=2)]
+
+
+def withhold(
+    secret: str, models: Sequence[PrivacyModel], k: int = 2, values: str = "1122"
+) -> Minimality:
+    """Release people of these values as one class, and look for finer ones that were withheld."""
+    people = pd.DataFrame({"a": list(values), "b": list("x" * len(values))})
+    table = read_release(people.assign(a="lo"), people, ["a", "b"], k=k, coverage=PARTS)
+    return find_withheld(*table, pd.Series(list(secret)), models, PARTS)
+
+
 def test_a_class_kept_coarse_for_a_value_tells_it() -> None:
     """Two of `1` share the value s, so l = 2 forbade their class; only s occurs twice there."""
-    people = pd.DataFrame({"a": list("1122"), "b": list("xxxx")})
-    released = people.assign(a="lo")
-    table = read_release(released, people, ["a", "b"], k=2, coverage=PARTS)
-    found = find_withheld(*table, np.array([0, 0, 1, 2]), 2, PARTS)
-    assert found.withheld.all()
-    assert found.certain.all()
-    both = find_withheld(*table, np.array([0, 0, 1, 1]), 2, PARTS)
+    found = withhold("sstu", TWO)
+    assert found.withheld.tolist() == found.certain.tolist() == [True, True, False, False]
+    both = withhold("sstt", TWO)
+    assert both.withheld.all()
     assert not both.certain.any()
-    other = find_withheld(*table, np.array([0, 0, 1, 2]), None, PARTS)
-    assert other.withheld.all()
-    assert not other.certain.any()
+
+
+@pytest.mark.parametrize(
+    ("secret", "models"),
+    [
+        pytest.param("stst", TWO, id="both-parts-meet-it"),
+        pytest.param("sstu", [], id="nothing-was-asked"),
+        pytest.param("sttt", [TCloseness(t=0.5)], id="near-enough"),
+    ],
+)
+def test_what_no_model_forbade_was_withheld_for_another_reason(
+    secret: str, models: list[PrivacyModel]
+) -> None:
+    """So it tells nothing of the sensitive column."""
+    found = withhold(secret, models)
+    assert not found.withheld.any()
+    assert not found.certain.any()
+
+
+def test_other_models_make_a_value_likelier_and_not_certain() -> None:
+    """Two of `1` are farther from the table than t allows, the two of `2` as well."""
+    found = withhold("sstt", [TCloseness(t=0.4)])
+    assert found.withheld.all()
+    assert not found.certain.any()
+    ordered = withhold("1239", [TCloseness(t=0.4, distance="ordered")])
+    assert not ordered.withheld.any()
+    assert withhold("1239", [TCloseness(t=0.3, distance="ordered")]).withheld.all()
 
 
 def test_minimality_is_told_without_counts_of_people() -> None:
     """A finer class of fewer than k was never due, so it tells nothing."""
-    people = pd.DataFrame({"a": list("1234"), "b": list("xxxx")})
-    table = read_release(people.assign(a="*"), people, ["a", "b"], k=3, coverage=PARTS)
-    found = find_withheld(*table, np.array([0, 0, 1, 2]), 2, PARTS)
+    found = withhold("sstu", TWO, k=3)
     check = judge_minimality("s", "partner", found, Published(None, 10))
     assert check.verdict is CheckVerdict.PASSED
     assert check.measured == "no class would be finer but for it"
+    told = judge_minimality("s", "partner", withhold("sstu", TWO), Published(None, 10))
+    assert told.verdict is CheckVerdict.WARNED
+
+
+def hold_sets(a: str, labels: str, k: int) -> SetMembers:
+    """Release people of these values as one class under a set."""
+    people = pd.DataFrame({"a": list(a), "b": list("x" * len(a))})
+    coverage = {"a": {labels: labels.split("~")}}
+    release, _ = read_release(people.assign(a=labels), people, ["a", "b"], k=k, coverage=coverage)
+    return count_members(release)
+
+
+@pytest.mark.parametrize(
+    ("values", "label", "k", "few", "single"),
+    [
+        pytest.param("123", "1~2~3", 3, True, True, id="one-each"),
+        pytest.param("112", "1~2", 3, True, False, id="one-or-two-each"),
+        pytest.param("1112", "1~2", 3, False, False, id="up-to-k"),
+        pytest.param("111", "1", 3, False, False, id="all-alike"),
+    ],
+)
+def test_a_set_tells_that_each_of_its_values_is_somebodys(
+    values: str, label: str, k: int, few: bool, single: bool
+) -> None:
+    """Of n people in m values each has one to n - m + 1, and where m is n exactly one."""
+    found = hold_sets(values, label, k)
+    assert (found.few.tolist(), found.single.tolist()) == ([few], [single])
+    verdict = judge_sets("partner", found, Published(None, 10)).verdict
+    assert verdict is (CheckVerdict.WARNED if few else CheckVerdict.PASSED)
+
+
+@given(rows=tables, k=st.integers(2, 4))
+def test_what_sets_tell_is_true(rows: list[Row], k: int) -> None:
+    """Of each class of any k-anonymous table whose labels are made the sets that it has."""
+    labels, classes = cover(rows, k)
+    if not classes:
+        return
+    people = pd.DataFrame(rows, columns=["a", "b"])
+    kept = people[[made is not None for made in labels]]
+    number = pd.Series([classes.index(made) for made in labels if made is not None], kept.index)
+    shown = kept.groupby(number).transform(lambda values: "~".join(sorted(set(values))))
+    release, own = read_release(
+        shown, people, ["a", "b"], k=k,
+        coverage={c: {label: label.split("~") for label in shown[c]} for c in "ab"},
+    )  # fmt: skip
+    found = count_members(release)
+    for row in range(len(release.people)):
+        members = kept.iloc[np.flatnonzero(own.own[own.own >= 0] == row)]
+        sizes = [members[column].value_counts() for column in "ab"]
+        small = [size.max() < k for size in sizes if len(size) > 1]
+        assert not found.few[row] or any(small)
+        assert found.single[row] == any(size.max() == 1 < len(size) for size in sizes)

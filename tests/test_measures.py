@@ -106,11 +106,12 @@ def test_index_and_types_do_not_matter() -> None:
     [
         ([None, np.nan, pd.NaT, pd.NA], 1),
         ([1, 1.0, True, "1"], 3),
+        (pd.Categorical(["1", 1, "1", None]), 2),
         ([["a"], ["a"], {"a"}, None], 3),
         (pd.to_datetime(["1969-01-01", "1969-01-01", None, "2400-01-01"]), 3),
         ([0.5, np.nan, np.nan, 0.5], 2),
     ],
-    ids=["all missing", "several types", "lists and sets", "dates", "numbers"],
+    ids=["all missing", "several types", "categories of several types", "lists and sets", "dates", "numbers"],
 )
 def test_odd_cells_make_the_classes_that_a_reader_of_the_table_sees(
     cells: object, classes: int

@@ -102,7 +102,7 @@ def test_a_predicate_singles_out_as_counting_says() -> None:
     """Against a plain loop over all people, for a copy and for the predicates of chance."""
     table = draw_table(60, 1, width=3)
     release, people = read_release(table, table, list("abc"))
-    made, values = make_predicates(release, range(3)), people.values  # noqa: PD011  # no frame
+    made, values = make_predicates(release, range(3)), people.codes
     for predicates in (made, guess_predicates(release, made)):
         alone = single_out(predicates, people)
         for number in range(predicates.count):

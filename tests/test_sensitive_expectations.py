@@ -208,7 +208,11 @@ def test_what_a_database_says_of_its_error_stays_there(
     def refuse(*_: object) -> None:
         raise sa.exc.DataError("SELECT", {}, ValueError(f"invalid input: {RARE}"))
 
-    monkeypatch.setattr(SqlAlchemyExecutionEngine, "execute_query", refuse)
+    @contextmanager
+    def connect(_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(execute=refuse)
+
+    monkeypatch.setattr(SqlAlchemyExecutionEngine, "get_connection", connect)
     asked = on_illness("ExpectColumnToBeLDiverse", l=3)
     (found,) = batches.run(PLANTED, [asked], tmp_path, "a table in SQLite", "COMPLETE")
 

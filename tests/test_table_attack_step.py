@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +19,7 @@ from ledgers.home import Home
 from ledgers.stages import Checked, DatasetRef, Selected, Validated
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import declare_hierarchy, generalize
-from tasks.attack.declared_labels import declare_coverage
+from tasks.attack.declared_labels import declare_coverage, split_sets
 from tasks.attack.homogeneity import find_homogeneous, judge_homogeneity
 from tasks.attack.table import attack_table, round_attacks
 from tasks.consent.permission import filter_consent
@@ -181,6 +180,21 @@ def test_sets_stand_for_their_members(folder: Folder) -> None:
     assert "18-34~never" not in told["age"]
 
 
+@pytest.mark.parametrize(
+    ("label", "members"),
+    [
+        pytest.param("-1-1", ["-1", "0", "1"], id="range"),
+        pytest.param("-3--1~2.5", ["-3", "-1", "2.5"], id="range-and-number"),
+        pytest.param("0-2.5~other", ["0", "1", "2.5", "other"], id="range-and-word"),
+        pytest.param("0-9", None, id="an-end-that-nobody-declared"),
+    ],
+)
+def test_a_range_of_numbers_stands_for_those_between(label: str, members: list[str] | None) -> None:
+    """As far as they are declared, below zero too."""
+    known = {"-3", "-1", "0", "1", "2.5", "other"}
+    assert sorted(split_sets([label], known).get(label, [])) == sorted(members or [])
+
+
 def test_homogeneity_and_skew_are_found() -> None:
     """All of class x share a value; nine of ten of class y are not over nine in ten."""
     frame = pd.DataFrame({"q": list("xxx" + "y" * 10 + "zz"), "s": [*"aaa", *"b" * 9, *"aaa"]})
@@ -191,19 +205,28 @@ def test_homogeneity_and_skew_are_found() -> None:
     assert found.ratio == pytest.approx(15 / 6)
 
 
+def judge_common(frame: pd.DataFrame, known: list[str]) -> CheckVerdict:
+    """Give the verdict on column s of a table whose columns `known` an attacker knows."""
+    nobody = (Published(None, 10), Published(None, 10))
+    return judge_homogeneity("s", "partner", find_homogeneous(frame, known, "s"), nobody).verdict
+
+
 @pytest.mark.parametrize(
-    "frame",
+    ("q", "s", "known", "verdict"),
     [
-        pytest.param(pd.DataFrame({"q": [], "s": []}), id="empty"),
-        pytest.param(pd.DataFrame({"q": ["x"] * 3, "s": ["a"] * 3}), id="known-beforehand"),
-        pytest.param(pd.DataFrame({"q": ["x", "x"], "s": ["a", None]}), id="missing-is-a-value"),
+        pytest.param("xxyy", "abab", ["q"], CheckVerdict.PASSED, id="diverse"),
+        pytest.param("xx", ["a", None], ["q"], CheckVerdict.PASSED, id="missing-is-a-value"),
+        pytest.param("xxyy", "aabb", ["q"], CheckVerdict.WARNED, id="homogeneous"),
+        pytest.param("xxyy", "aabb", [], CheckVerdict.INCONCLUSIVE, id="nothing-known"),
+        pytest.param("xxy", "aaa", ["q"], CheckVerdict.INCONCLUSIVE, id="known-beforehand"),
+        pytest.param("", "", ["q"], CheckVerdict.INCONCLUSIVE, id="empty"),
     ],
 )
-def test_what_everybody_knows_is_no_homogeneity(frame: pd.DataFrame) -> None:
-    """A table of one value tells nothing new of anybody."""
-    found = find_homogeneous(frame, ["q"], "s")
-    nobody: Any = (Published(None, 10),) * 2
-    assert judge_homogeneity("s", "partner", found, nobody).verdict is CheckVerdict.PASSED
+def test_a_class_that_shares_a_value_is_told_where_it_can_be(
+    q: str, s: str | list[str | None], known: list[str], verdict: CheckVerdict
+) -> None:
+    """A table of one value tells nothing new of anybody, and nor does the check."""
+    assert judge_common(pd.DataFrame({"q": list(q), "s": list(s)}), known) is verdict
 
 
 def test_the_number_of_attacks_tells_no_count() -> None:

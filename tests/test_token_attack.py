@@ -13,8 +13,8 @@ import pytest
 from expectations.token_reversal import attack_by_frequency
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.token_dictionary import (
+    attack_plain_hashes,
     attack_tokens,
-    hash_plainly,
     judge_counting,
     judge_tokens,
 )
@@ -77,10 +77,11 @@ def test_tokens_that_counting_tells_are_reported() -> None:
 
 def test_the_verdict_needs_an_attack_that_undoes_a_plain_hash() -> None:
     """Counts are hidden when few, and no name or token is told."""
-    control = attack_tokens(hash_plainly(NAMES), NAMES)
+    control = attack_plain_hashes(NAMES)
+    assert control.hashed == len(NAMES)
     kept = attack_tokens({hmac.digest(KEY, b"x", "sha256").hex(): 1}, NAMES)
     lost = attack_tokens({sha(NAMES[0]).hex(): 1}, NAMES)
-    blind = attack_tokens({}, [])
+    blind = attack_plain_hashes([])
     judged = [judge_tokens("id", "partner", *pair) for pair in (
         (kept, control), (lost, control), (kept, blind), (blind, control))]  # fmt: skip
     assert [check.verdict for check in judged] == [

@@ -159,16 +159,21 @@ class PlaceRecognizer(ContextRecognizer):
 
 
 class ResidenceRecognizer(ContextRecognizer):
-    """Capitalized places after "lives in", "moved to", "born in" and the like."""
+    """Places after "lives in", "moved to", "born in" and the like; in lower case after "I live in"."""
 
     entity = "LOCATION"
-    cue = re.compile(r"\b(?:in|to|from|of) [^\W\d_a-z]")
+    cue = re.compile(r"\b(?:in|to|from|of|In|To|From|IN|TO|FROM) [^\W\d_]")
     expressions = (
         (
             r"\b(?:(?:liv(?:es?|ed|ing)|born|raised|grew up|resid\w+|based|located|settled"
             r"|stay(?:s|ed|ing)?) in|(?:mov\w+|relocat\w+|travel\w*|fl[ey]\w+|return\w*|drove"
             r"|trip) (?:back )?(?:to|from)|(?:came|comes?|originally|arriv\w+) (?:from|in)"
             rf"|native of) \K(?-i:(?=\p{{Lu}}[\p{{L}}'’-]+)){_CITY}"
+        ),
+        (
+            r"\b(?:I|we|he|she|they) (?:live|lives|lived|was born|were born|grew up|am based) in "
+            r"\K(?!(?:an?|the|my|our|his|her|their|this|that|one|two|fear|pain)\b)[\p{L}'’-]{4,}"
+            r"(?=\s*[.,;!?]|\s+(?:and|with|but|since)\b|\s*$)"
         ),
     )
 
@@ -179,8 +184,8 @@ class PeopleRecognizer(ContextRecognizer):
     entity = "NRP"
     cue = AnyWord.of(PEOPLES)
     expressions = (
-        rf"(?-i:\b(?:{any_of(PEOPLES)})s?\b)",
-        rf"\b(?:{any_of(tuple(set(PEOPLES) - AMBIGUOUS))})s?\b",
+        rf"(?-i:\b(?<!\d[ -])(?:{any_of(PEOPLES)})s?\b)",
+        rf"\b(?<!\d[ -])(?:{any_of(tuple(set(PEOPLES) - AMBIGUOUS))})s?\b",
     )
 
 

@@ -40,9 +40,7 @@ def cover(tuples: Tuples, requirement: Requirement) -> Classes:
     return classes
 
 
-def _release(
-    groups: Groups, lattice: Lattice, classes: Classes, requirement: Requirement
-) -> None:
+def _release(groups: Groups, lattice: Lattice, classes: Classes, requirement: Requirement) -> None:
     """Release groups, cheapest first; a later one keeps only members that no earlier one took.
 
     All groups whose members are claimed by no earlier undecided group are decided at once.

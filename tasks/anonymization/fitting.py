@@ -19,6 +19,7 @@ from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_models import PrivacyModel
 from tasks.anonymization.boxes import LEFT, Codes, settle
+from tasks.anonymization.exchange import exchange
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.loss import PEOPLE
 from tasks.anonymization.plan import (
@@ -121,7 +122,7 @@ def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     groups = tuple(hierarchy.groups for hierarchy in ordered)
     importance = tuple(asked.weights.get(hierarchy.column, 1.0) for hierarchy in ordered)
     tuples = Tuples(codes, requirement.people, groups, importance)
-    classes = find_classes(tuples, requirement, asked.max_suppressed)
+    classes = find_classes(tuples, requirement, asked)
     if (reached := classes.left(tuples)) > asked.max_suppressed:
         raise Refusal("k-anonymity", _unreachable(tuples, ordered, asked, reached))
     if asked.output == "sets":
@@ -132,14 +133,16 @@ def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     return Fitted(Plan(asked.k, shown, labels), number, example, requirement.people, place)
 
 
-def find_classes(tuples: Tuples, requirement: Requirement, max_suppressed: float) -> Classes:
+def find_classes(tuples: Tuples, requirement: Requirement, asked: Asked) -> Classes:
     """Find classes that all hold, and that leave out few enough if that can be.
 
     A model that compares a class with the table means the table that is released: with people
     left out, classes are judged again against those who stay.
     """
     classes = search(tuples, requirement)
-    if classes.left(tuples) > max_suppressed:
+    if asked.output == "hierarchy" and not requirement.compares:
+        classes = exchange(tuples, requirement, classes)
+    if classes.left(tuples) > asked.max_suppressed:
         rescue(tuples, requirement, classes)
     classes = classes.renumber(classes.of)
     while requirement.compares and (classes.of == LEFT).any() and classes.vectors:

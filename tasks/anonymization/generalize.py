@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from expectations.checks import refuse_failed
 from expectations.disclosure import Count, bound_share
+from expectations.outlets import Generalized as Coarse
 from expectations.outlets import Rare, TableOutlet
 from expectations.policy import Policy
 from expectations.treatments import has_order, public_labels
@@ -76,6 +77,8 @@ def pin_values(column: str, values: pd.Series[str]) -> Hierarchy:
 def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> Recoded:
     """Recode the outlet's linkable columns until each combination has k people or is left out.
 
+    Each also meets what the outlet asks of its sensitive columns.
+
     Raises `Refusal` when that would leave out more people than the policy allows.
     """
     merged = merge_rare(frame, find_common(frame, outlet))
@@ -88,7 +91,10 @@ def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -
         list(outlet.linkable),
         outlet.k,
         hierarchies=hierarchies,
+        sensitive=outlet.sensitive,
         max_suppressed=outlet.max_suppressed,
+        weights={c: how.weight for c, how in outlet.columns.items() if isinstance(how, Coarse)},
+        output=outlet.output,
     )
 
 
@@ -139,7 +145,7 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     released = choice.frame[own]
     note_measures(desk, outlet, plan.measure(frame, released), len(frame))
     note_people(desk, outlet, frame, released)
-    lost = measure_losses(frame, released, plan.hierarchies(frame))
+    lost = measure_losses(frame, released, plan.hierarchies(frame), plan.recoding.members)
     losses = {column: compare_groups(frame, column, lost) for column in groups}
     note_group_losses(desk, outlet, losses, frozen=frozen.run_id != desk.run.id)
     return pa.Table.from_pandas(released, preserve_index=False)

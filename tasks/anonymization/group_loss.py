@@ -9,7 +9,7 @@ loss of this release for these people; whether that matters for a use is not sai
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ from expectations.disclosure import Count, bound_share
 from expectations.vocabulary import CheckVerdict
 from tasks.anonymization.counted_rows import MISSING
 from tasks.anonymization.hierarchies import Hierarchy
-from tasks.anonymization.utility import find_cover
+from tasks.anonymization.plan import mark_leaves
 from tasks.ingestion import RECORD
 
 if TYPE_CHECKING:
@@ -43,17 +43,25 @@ class GroupLoss:
 
 
 def measure_losses(
-    frame: pd.DataFrame, released: pd.DataFrame, hierarchies: Mapping[str, Hierarchy]
+    frame: pd.DataFrame,
+    released: pd.DataFrame,
+    hierarchies: Mapping[str, Hierarchy],
+    members: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> NDArray[np.float64]:
-    """Give each person's loss, in the order of `frame`; `released` has the same index, or part."""
+    """Give each person's loss, in the order of `frame`; `released` has the same index, or part.
+
+    `members` are per column and released label the labels that it stands for (`Plan.members`).
+    """
     lost = np.ones(len(frame))
     where = frame.index.get_indexer(released.index)
-    columns = [_lose(frame[c], released[c], hierarchy) for c, hierarchy in hierarchies.items()]
+    columns = [_lose(frame[c], released[c], h, members[c]) for c, h in hierarchies.items()]
     lost[where] = np.mean(columns, axis=0) if columns else 0.0
     return lost
 
 
-def _lose(values: pd.Series, labels: pd.Series, hierarchy: Hierarchy) -> NDArray[np.float64]:
+def _lose(
+    values: pd.Series, labels: pd.Series, hierarchy: Hierarchy, members: Mapping[str, Sequence[str]]
+) -> NDArray[np.float64]:
     """Give the loss of each row's label: other values under it, of all other values.
 
     A missing value counts among the values where somebody has one.
@@ -61,11 +69,10 @@ def _lose(values: pd.Series, labels: pd.Series, hierarchy: Hierarchy) -> NDArray
     import pandas as pd
 
     number, distinct = pd.factorize(labels.astype(str))
-    cover = find_cover(hierarchy, distinct)
-    leaves = {row[0] for row in hierarchy.levels} | ({MISSING} if values.isna().any() else set())
-    others = max(len(leaves) - 1, 1)
-    width = [(len(cover[label] & leaves) - 1) / others for label in distinct]
-    lost: NDArray[np.float64] = np.clip(np.array(width), 0.0, 1.0)[number]
+    seen = np.unique(hierarchy.encode(values))
+    leaves = np.union1d(seen, np.arange(len(hierarchy.levels)))
+    others = [mark_leaves(hierarchy, members[label])[leaves].sum() - 1 for label in distinct]
+    lost: NDArray[np.float64] = np.maximum(others, 0)[number] / max(len(leaves) - 1, 1)
     return lost
 
 

@@ -9,24 +9,25 @@ protection using generalization and suppression" (2002).
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import infer_dtype
 
 from expectations.errors import UsageError
+from expectations.hierarchy_files import ROOT, Fault, UnreadableError, find_faults, read_rows
+from tasks.anonymization.spelling import label_of, spell
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
+__all__ = ["MISSING", "ROOT", "Hierarchy", "label_of", "number_labels", "read_all"]
 
-ROOT = "*"
 MISSING = "missing"
+EXAMPLES = 3
 _RANGE = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
 
 
@@ -48,52 +49,41 @@ class Hierarchy:
     def __post_init__(self) -> None:
         if not (self.derived if not self.levels else self.levels[0]):
             raise self._broken("has no labels", "declare at least one")
-        if len({len(row) for row in self.levels}) > 1:
-            raise self._broken("has leaves of unequal depth", "give every leaf the same levels")
-        leaves = [row[0] for row in self.levels]
-        if len(set(leaves)) < len(leaves):
-            twice = next(leaf for leaf in leaves if leaves.count(leaf) > 1)
-            raise self._broken(f"declares {twice!r} more than once", "keep one row per leaf")
-        if self.depth > 1 and any(row[-1] != ROOT for row in self.levels):
-            raise self._broken("does not end in '*' for every leaf", "add a last level of '*'")
-        self._check_nesting()
+        pinned = self.depth == 1
+        faults = find_faults([(*row, ROOT) for row in self._rows] if pinned else self._rows)
+        if faults and self.levels:
+            told = [f"{fault}{self._quote(fault)}; {fault.fix}" for fault in faults]
+            raise UsageError(f"hierarchy of column '{self.column}': {'. '.join(told)}")
 
-    def _check_nesting(self) -> None:
-        """Each label stands for one set of leaves, wherever it occurs, and has one parent."""
-        covered: dict[str, frozenset[int]] = {}
-        for level in range(self.depth):
-            members: dict[str, set[int]] = {}
-            parents: dict[str, str] = {}
-            for leaf, row in enumerate(self._rows):
-                members.setdefault(row[level], set()).add(leaf)
-                above = row[min(level + 1, self.depth - 1)]
-                if parents.setdefault(row[level], above) != above:
-                    raise self._broken(
-                        f"puts {row[level]!r} under more than one label of the next level",
-                        "nest every level in the next",
-                    )
-            for label, leaves in members.items():
-                if covered.setdefault(label, frozenset(leaves)) != leaves:
-                    raise self._broken(
-                        f"uses {label!r} on two levels for different values", "rename one of them"
-                    )
+    def _quote(self, fault: Fault) -> str:
+        """Name a few leaves with a fault, unless they come from people."""
+        leaves = [row[0] for row in map(self._rows.__getitem__, fault.rows[:EXAMPLES]) if row]
+        return "" if self.derived or not leaves else f" (leaf {', '.join(map(repr, leaves))})"
 
     def _broken(self, what: str, fix: str) -> UsageError:
         return UsageError(f"hierarchy of column '{self.column}' {what}; {fix}")
 
     @classmethod
     def from_table(cls, column: str, table: pd.DataFrame | str | Path) -> Hierarchy:
-        """Read a table without header (or its ARX file, `;` between levels), one row per leaf."""
-        if not isinstance(table, str | Path):
-            return cls(column, tuple(tuple(map(str, row)) for row in table.to_numpy().tolist()))
-        try:
-            with Path(table).open(encoding="utf-8-sig", newline="") as file:
-                rows = [tuple(row) for row in csv.reader(file, delimiter=";") if row]
-        except OSError as error:
+        """Read a table without header (or its ARX file, `;` between levels), one row per leaf.
+
+        A missing leaf is "missing". The file may have a byte order mark and any line ends.
+        """
+        if isinstance(table, pd.DataFrame):
+            rows = _spell_table(table)
+        else:
+            try:
+                rows = read_rows(Path(table))
+            except UnreadableError as error:
+                raise UsageError(
+                    f"hierarchy of column '{column}': {table}: {error}; name a file in UTF-8 with "
+                    "one leaf per line and ';' between its levels"
+                ) from None
+        if rows and max(map(len, rows)) == 1:
             raise UsageError(
-                f"hierarchy of column '{column}': {table} cannot be read ({type(error).__name__}); "
-                "name a file with one leaf per line and ';' between its levels"
-            ) from None
+                f"hierarchy of column '{column}' has leaves but no level above them; write '*' "
+                "behind each (in a file: after ';')"
+            )
         return cls(column, tuple(rows))
 
     @classmethod
@@ -178,29 +168,61 @@ class Hierarchy:
         The last leaf stands for every unlisted value: a group of its own below the root.
         """
         table = np.empty((self.depth, len(self._rows) + 1), dtype=np.int64)
-        for level, labels in enumerate(self.labels):
-            code = {label: number for number, label in enumerate(labels)}
-            table[level, :-1] = [code[row[level]] for row in self._rows]
-            table[level, -1] = code.get(ROOT, len(labels)) if level else len(labels)
+        levels = zip(self.labels, zip(*self._rows, strict=True), strict=True)
+        for level, (labels, there) in enumerate(levels):
+            if len(labels) == len(there):  # each its own: a dictionary of a million is slow
+                table[level, :-1] = np.arange(len(there))
+            else:
+                code = {label: number for number, label in enumerate(labels)}
+                table[level, :-1] = [code[label] for label in there]
+            table[level, -1] = labels.index(ROOT) if level and ROOT in labels else len(labels)
         return table
+
+    @cached_property
+    def _leaves(self) -> pd.Index:
+        return pd.Index([row[0] for row in self._rows], dtype=object)
 
     def encode(self, values: pd.Series) -> NDArray[np.int64]:
         """Give each value's leaf code; raises `UsageError` with the count of unlisted values."""
-        import pandas as pd
-
-        numbers, distinct = pd.factorize(values, use_na_sentinel=True)
-        code = {row[0]: number for number, row in enumerate(self._rows)}
-        unlisted = len(self._rows)
-        leaf = [code.get(label_of(value), unlisted) for value in distinct]
-        # The sentinel -1 of a missing value picks the last entry.
-        codes = np.array([*leaf, code[MISSING]], dtype=np.int64)[numbers]
-        if not self.derived and (strangers := leaf.count(unlisted)):
-            rows = int((codes == unlisted).sum())
+        numbers, labels = number_labels(values)
+        # The number -1 of a missing value picks the last entry.
+        leaf = self._leaves.get_indexer(pd.Index(np.append(labels, MISSING), dtype=object))
+        unlisted = leaf < 0
+        leaf[unlisted] = len(self._rows)
+        if not self.derived and (strangers := int(unlisted.sum())):
             raise self._broken(
-                f"lacks {strangers} of the column's values ({rows} rows)",
+                f"lacks {strangers} of the column's values ({int(unlisted[numbers].sum())} rows)",
                 "add them to the hierarchy, or drop or bin the column first",
             )
-        return codes
+        return np.asarray(leaf[numbers], dtype=np.int64)
+
+
+def number_labels(values: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Number a column's values, -1 where one is missing; also give each number's label.
+
+    Values that are spelt alike may have two numbers. Values of mixed types are told apart by
+    their labels: Python holds True and 1 for the same.
+    """
+    if values.dtype == object and infer_dtype(values) not in ("string", "empty"):
+        known = values.notna().to_numpy()
+        spelt = np.full(len(values), None, dtype=object)
+        spelt[known] = spell(pd.Index(values.to_numpy()[known], dtype=object))
+        values = pd.Series(spelt, dtype=object)
+    numbers, distinct = pd.factorize(values)
+    return numbers.astype(np.int64), spell(pd.Index(distinct))
+
+
+def _spell_table(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Spell the cells of a hierarchy as its values will be; a missing one above a leaf is empty."""
+    rows = table.astype(object).to_numpy().tolist()
+    gone = table.isna().to_numpy().tolist()
+    return [
+        tuple(
+            ("" if level else MISSING) if absent else label_of(cell)
+            for level, (cell, absent) in enumerate(zip(row, lacks, strict=True))
+        )
+        for row, lacks in zip(rows, gone, strict=True)
+    ]
 
 
 def read_all(
@@ -223,11 +245,6 @@ def read_all(
                 f"'{hierarchy.column}'; give each column its own"
             )
     return found
-
-
-def label_of(value: object) -> str:
-    """Spell a value as hierarchies do: whole floats as integers, the rest by `str`."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _span(first: str, last: str) -> str:

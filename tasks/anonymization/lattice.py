@@ -49,7 +49,7 @@ class Lattice:
         """What each tuple costs under the vector of that number."""
         steps = self.vectors[number].T
         parts = [cost[step, members] for cost, step in zip(self.costs, steps, strict=True)]
-        return np.sum(parts, axis=0).round(9)
+        return np.asarray(np.sum(parts, axis=0).round(9))
 
     def lose(self, classes: Classes) -> Losses:
         """What each tuple costs in its class; one that is left over costs 1."""

@@ -9,13 +9,20 @@ surname stands before such a word, unless a rule of `name_recognizers.py` finds 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tasks.anonymization.entity_model import Finding
+from tasks.anonymization.given_names import WORDS_TOO
 from tasks.anonymization.mentions import Span
 from tasks.anonymization.places import MONTHS, PEOPLES, WEEKDAYS
-from tasks.anonymization.unlisted_names import is_followed_by_term, is_listed, is_term
+from tasks.anonymization.unlisted_names import (
+    capitalize,
+    is_followed_by_term,
+    is_listed,
+    is_term,
+    write_small,
+)
 
 LABELS: Final = {
     "PERSON": "PERSON",
@@ -31,56 +38,33 @@ LABELS: Final = {
 """The model's labels for what is looked for, and the kinds by Presidio's names."""
 
 _CAPITALS = re.compile(r"\b[^\W\d_a-z]{4,}\b")
-_SMALL = re.compile(r"(?<![\w@./-])[^\W\d_]{3,}(?![\w@/])")
 _DATED = re.compile(
-    rf"\b(?:{'|'.join((*MONTHS, *WEEKDAYS))})\b|\b(?:19|20)\d\d\b|\d[/.-]\d", re.IGNORECASE
+    rf"\b(?:{'|'.join((*MONTHS, *WEEKDAYS))})\b|\b(?:19|20)\d\d\b|\d[/-]\d{1, 2}[/-]\d"
+    r"|\b\d{1,2}\.\d{1,2}\.\d\d|\b(?:0?[1-9]|1[0-2])/(?:[0-3]\d|[1-9])\b",
+    re.IGNORECASE,
 )
+_MARKS: Final = ' \t\n,;:|>*-"“”()'
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\W*(?<![^\W\d_])\w*\d")
 _VALUE = re.compile(r":?\s?\d")
 _SCALE = re.compile(r"(?:scale|score|index|test|syndrome|disease)\s*$", re.IGNORECASE)
-# Abbreviations of kinds of numbers and of laboratory values that are not all in capitals.
-_ABBREVIATIONS: Final = frozenset(
-    [
-        "iban",
-        "hgb",
-        "hct",
-        "plt",
-        "cr",
-        "na",
-        "cl",
-        "mg",
-        "phos",
-        "trop",
-        "chol",
-        "trig",
-        "alb",
-        "bili",
-        "pts",
-        "pt",
-        "abd",
-        "neuro",
-        "resp",
-        "psych",
-    ]
-)
+# Abbreviations that are not all in capitals, and words that open the sentences of a note.
+_PLAIN_WORDS: Final = """
+iban hgb hct plt cr na cl mg phos trop chol trig alb bili pts pt abd neuro resp psych
+patient patients denies soft normal abnormal negative positive male female left right
+"""
+_PLAIN: Final = frozenset(_PLAIN_WORDS.split())
 
 
 def soften(text: str) -> str:
     """Write a text as the model knows texts: no word in capitals, names with a capital.
 
     Every letter keeps its place. The model knows few names in capitals: HOLLOWAY is read as
-    Holloway. In a text without any capital the words that no dictionary lists get one.
+    Holloway. In a text of one case only the words that no dictionary lists get a capital.
     """
-    if text.islower():
-        return _SMALL.sub(lambda word: word[0] if is_listed(word[0]) else _capitalize(word), text)
-    return _CAPITALS.sub(lambda word: _capitalize(word) if word[0].isupper() else word[0], text)
-
-
-def _capitalize(word: re.Match[str]) -> str:
-    """Give the word a capital, unless that would change its length."""
-    changed = word[0].capitalize()
-    return changed if len(changed) == len(word[0]) else word[0]
+    if text.islower() or text.isupper():
+        return write_small(text)
+    return _CAPITALS.sub(lambda word: capitalize(word) if word[0].isupper() else word[0], text)
 
 
 def keep_identifying(text: str, findings: Iterable[Finding]) -> Iterator[Span]:
@@ -94,9 +78,17 @@ def keep_identifying(text: str, findings: Iterable[Finding]) -> Iterator[Span]:
             # No name holds a digit: what follows one is a value, or found by a pattern.
             digit = _DIGITS.search(text, start, end)
             stop = digit.start() if digit else end
+            start, stop = _trim(text, start, stop)
             words = text[start:stop]
             if not _is_plain(words, kind, text) and not _is_measured(text, start, stop):
                 yield Span(start, stop, kind, 0.85)
+
+
+def _trim(text: str, start: int, stop: int) -> tuple[int, int]:
+    """Leave the punctuation around a finding out of it."""
+    inner = text[start:stop].lstrip(_MARKS)
+    start = stop - len(inner)
+    return start, start + len(inner.rstrip(_MARKS))
 
 
 def _is_measured(text: str, start: int, end: int) -> bool:
@@ -106,15 +98,29 @@ def _is_measured(text: str, start: int, end: int) -> bool:
     return bool(value or "/" in words or _SCALE.search(words) or is_followed_by_term(text, end))
 
 
+def _is_written_small(words: str, parts: Sequence[str], text: str, kind: str) -> bool:
+    """Tell whether the listed words of a finding stand in lower case; a person's, elsewhere too."""
+    if text.islower() or not all(map(is_listed, parts)):
+        return False
+    small = words.lower().rstrip(".")
+    needed = 2 if kind == "PERSON" and words.islower() else 1
+    return len(re.findall(rf"\b{re.escape(small)}\b", text)) >= needed
+
+
 def _is_plain(words: str, kind: str, text: str) -> bool:
     """Tell whether a finding is an abbreviation, a term or a common word rather than a name."""
     parts = _LETTERS.findall(words)
     if not any(len(part) > 1 for part in parts):
         return True
+    if _is_written_small(words, parts, text, kind):
+        return True
+    if kind in {"PERSON", "ORGANIZATION"} and words.isupper() and not text.isupper():
+        if all(is_listed(part) and part.lower() not in WORDS_TOO for part in parts):
+            return True
     if not text.isupper() and all(part.isupper() and len(part) <= 5 for part in parts):
         return True
-    if any(is_term(part) or part.lower() in _ABBREVIATIONS for part in parts) and all(
-        is_term(part) or part.lower() in _ABBREVIATIONS or is_listed(part) for part in parts
+    if any(is_term(part) or part.lower() in _PLAIN for part in parts) and all(
+        is_term(part) or part.lower() in _PLAIN or is_listed(part) for part in parts
     ):
         return True
     if len(parts) > 1 or words not in parts:

@@ -54,7 +54,7 @@ class PersonRecognizer(ContextRecognizer):
         rf"\b(?:{_TITLES})\b\.?[ \t]+{_NOBODY}{_NAME}",
         r"\b(?:mr|mrs|ms|dr|prof)\.\s*[\p{L}'’-]{2,}(?-i: \p{Lu}[\p{L}'’-]+)?",
         (
-            rf"(?-i:\b(?:mr|mrs|dr)\b) {_NOBODY}(?!appoint|visit|office|told|said|says|order"
+            rf"(?-i:\b(?:mr|mrs|ms|dr|Mr|Mrs|Ms|Dr)\b) {_NOBODY}(?!appoint|visit|office|told|said|says|order"
             rf"|will|when|to"
             r"\b|in\b|at\b|for\b|on\b|of\b)[\p{L}'’-]{3,}(?: (?-i:(?!changed|told|said|who"
             r"|will|has|was)"

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from expectations.errors import UsageError
 from tasks.anonymization.boxes import LEFT, Boxes, Codes
-from tasks.anonymization.tuples import combine
 from tasks.anonymization.hierarchies import ROOT, Hierarchy
+from tasks.anonymization.tuples import combine
 
 Labels = tuple[str, ...]
 """What a class shows of one column: a label of the hierarchy, or several leaves, sorted."""
@@ -68,9 +68,9 @@ class Plan:
         """Per column and released label, the labels of the hierarchy that it stands for."""
         found = {}
         for at, hierarchy in enumerate(self.hierarchies):
-            numbers = _number(hierarchy)
+            spell = Spelling.of(hierarchy)
             labels = dict.fromkeys(shown[at] for shown in self.classes)
-            found[hierarchy.column] = {spell_set(one, numbers): one for one in labels}
+            found[hierarchy.column] = {spell.name(one): one for one in labels}
         return found
 
     @cached_property
@@ -103,7 +103,7 @@ class Plan:
         """Say what a class shows: its labels, and which columns it hides."""
         pairs = zip(self.columns, self.classes[number], strict=True)
         shown = {c: labels for c, labels in pairs if labels != (ROOT,)}
-        told = [f"{c} {spell_set(labels)}" for c, labels in shown.items()]
+        told = [f"{c} {JOINT.join(labels)}" for c, labels in shown.items()]
         hidden = [column for column in self.columns if column not in shown]
         return (
             f"class {number + 1} of {len(self.classes)}: {', '.join(told) or 'nothing is shown'}"
@@ -135,21 +135,37 @@ def mark_leaves(hierarchy: Hierarchy, labels: Iterable[str]) -> NDArray[np.bool_
     return marked
 
 
-def spell_set(labels: Labels, numbers: Mapping[str, int] | None = None) -> str:
-    """Join the sorted members of a set by `~`; three or more neighbouring numbers as `low-high`.
+@dataclass(frozen=True)
+class Spelling:
+    """How sets of a column's labels are written: the rank of each number, and words in use."""
 
-    `numbers` gives each number of the column its rank among them.
-    """
-    parts: list[list[str]] = []
-    for label in labels:
-        last = parts[-1][-1] if parts else None
-        near = numbers and last in numbers and label in numbers
-        if near and numbers and last is not None and numbers[label] == numbers[last] + 1:
-            parts[-1].append(label)
-        else:
-            parts.append([label])
-    runs = [[f"{run[0]}-{run[-1]}"] if len(run) >= RUN else run for run in parts]
-    return JOINT.join(label for run in runs for label in run)
+    ranks: Mapping[str, int]
+    taken: frozenset[str]
+
+    @classmethod
+    def of(cls, hierarchy: Hierarchy) -> Spelling:
+        """Rank the leaves that are numbers; the hierarchy's coarser labels are in use."""
+        leaves = [leaf for leaf in hierarchy.labels[0] if _as_number(leaf) is not None]
+        ranks = {leaf: rank for rank, leaf in enumerate(sort_labels(leaves))}
+        return cls(ranks, frozenset(label for level in hierarchy.labels[1:] for label in level))
+
+    def name(self, labels: Labels) -> str:
+        """Join sorted labels by `~`; three or more neighbouring numbers as `low-high`.
+
+        Not as a range where the hierarchy has a label of that name, which may mean others.
+        """
+        runs: list[list[str]] = []
+        for label in labels:
+            before = self.ranks.get(runs[-1][-1]) if runs else None
+            if before is not None and self.ranks.get(label) == before + 1:
+                runs[-1].append(label)
+            else:
+                runs.append([label])
+        return JOINT.join(part for run in runs for part in self._spell(run))
+
+    def _spell(self, run: list[str]) -> list[str]:
+        spelt = f"{run[0]}-{run[-1]}"
+        return [spelt] if len(run) >= RUN and spelt not in self.taken else run
 
 
 def sort_labels(labels: Iterable[str]) -> Labels:
@@ -160,12 +176,6 @@ def sort_labels(labels: Iterable[str]) -> Labels:
         return (number is None, number or 0.0, label)
 
     return tuple(sorted(labels, key=place))
-
-
-def _number(hierarchy: Hierarchy) -> dict[str, int]:
-    """Rank the leaves that are numbers."""
-    leaves = [leaf for leaf in hierarchy.labels[0] if _as_number(leaf) is not None]
-    return {leaf: rank for rank, leaf in enumerate(sort_labels(leaves))}
 
 
 def _as_number(label: str) -> float | None:

@@ -30,7 +30,7 @@ class Recoded:
     plan: Plan
 
 
-def k_anonymize(
+def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
     frame: pd.DataFrame,
     quasi_identifiers: Sequence[str],
     k: int,
@@ -64,11 +64,7 @@ def k_anonymize(
     asked = Asked(k, max_suppressed, models, weights or {}, output)
     check_columns(frame, quasi_identifiers)
     asked.check_names(frame, quasi_identifiers)
-    declared = read_all(hierarchies or {}, quasi_identifiers)
-    found = {
-        column: declared[column] if column in declared else list_values(frame, column)
-        for column in quasi_identifiers
-    }
+    found = name_hierarchies(frame, quasi_identifiers, hierarchies or {})
     fitted = fit_rows(frame.assign(**{PEOPLE: 1}), found, asked)
     histogram = frame.iloc[fitted.example].assign(**{PEOPLE: fitted.people})
     released = fitted.plan.release(histogram, fitted.place)
@@ -95,13 +91,28 @@ def name_models(
         names = [sensitive] if isinstance(sensitive, str) else list(sensitive or ())
         models = dict.fromkeys(names, tuple(both))
     if both and not models:
-        raise UsageError("k-anonymity: l_diversity and t_closeness need a sensitive column: name it")
+        raise UsageError(
+            "k-anonymity: l_diversity and t_closeness need a sensitive column: name it"
+        )
     if idle := sorted(column for column, own in models.items() if not own):
         raise UsageError(
             f"k-anonymity: nothing is asked of the sensitive column '{idle[0]}'; give l_diversity, "
             "t_closeness or models of its own"
         )
     return models
+
+
+def name_hierarchies(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    given: Mapping[str, Hierarchy | pd.DataFrame | str | Path],
+) -> dict[str, Hierarchy]:
+    """Give each column its hierarchy: the one that is given, or a flat one of its own values."""
+    declared = read_all(given, columns)
+    return {
+        column: declared[column] if column in declared else list_values(frame, column)
+        for column in columns
+    }
 
 
 def list_values(frame: pd.DataFrame, column: str) -> Hierarchy:

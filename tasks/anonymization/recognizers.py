@@ -160,6 +160,10 @@ class WrittenDateRecognizer(ContextRecognizer):
         rf"\b(?:{_MONTH}\b\.? {_DAY},? \d{{4}}\b|(?:{_SURE_MONTH}|{_AT_MAY})\b\.? {_DAY}\b)",
         rf"\b{_MONTH}\b\.?,? (?:19|20)\d\d\b",
         r"\b(?:in|since|from|until|dated|expir\w+|exp)[:\s]+\K(?:0?[1-9]|1[0-2])/\d{2}\b",
+        (
+            r"\b(?:on|since|until|dated|due|lmp|note|visit|seen|admitted|discharged)[:\s]+"
+            r"\K(?:0?[1-9]|1[0-2])/(?:[12]\d|3[01]|0?[1-9])\b(?!/)"
+        ),
     )
 
 
@@ -184,6 +188,7 @@ class AgeRecognizer(ContextRecognizer):
         r"\(\K(?:1[01]\d|\d{1,2})(?= ?(?:years?|yrs?|y)?\)(?!\s?\d))(?<=(?-i:\p{Lu}\p{Ll}+ \()\d+)",
         r"\b(?:male|female|man|woman|boy|girl|[mf])[,/ ]+(?:aged? )?\K\d{1,3}(?=[),.;])",
         r"(?-i:\p{Lu}\p{Ll}{2,}), \K\d{2}(?=, )",
+        r"\p{L}, \K\d{2}(?=, (?:an?|who|of|from|was|is)\b)",
         r"\bwhen (?:he|she|I) (?:was|is) \K\d{1,2}(?= ?[.,;)])",
     )
 

@@ -10,7 +10,6 @@ from tasks.anonymization.balance import balance
 from tasks.anonymization.boxes import LEFT, Codes
 from tasks.anonymization.clusters import cluster
 from tasks.anonymization.cover import cover
-from tasks.anonymization.exchange import exchange
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Classes, Tuples, common_vector, find_corners
 
@@ -24,7 +23,7 @@ def search(tuples: Tuples, requirement: Requirement) -> Classes:
         return balance(tuples, requirement)
     if math.prod(map(len, tuples.levels())) > LISTABLE:
         return cluster(tuples, requirement)
-    return exchange(tuples, requirement, cover(tuples, requirement))
+    return cover(tuples, requirement)
 
 
 def rescue(tuples: Tuples, requirement: Requirement, classes: Classes) -> None:

@@ -74,7 +74,7 @@ class Values:
         """What a person costs in each class that has these values; an empty one costs nothing."""
         starts = np.append(0, self.ends[:-1])
         sizes = np.add.reduceat(present, starts, axis=1, dtype=np.int64)
-        return np.maximum(sizes - 1, 0) @ self.worth[starts]
+        return np.asarray(np.maximum(sizes - 1, 0) @ self.worth[starts])
 
     def met(self, of: Codes) -> Bools:
         """Whether each class meets the requirement."""
@@ -153,7 +153,9 @@ def _cuts(
     high = whole - low
     lost = (under - 1) * low + (many - under - 1) * high
     gain = ((many - 1) * whole - lost) * values.worth[cell]
-    (good,) = np.nonzero((low >= values.requirement.k) & (high >= values.requirement.k) & (gain > 0))
+    (good,) = np.nonzero(
+        (low >= values.requirement.k) & (high >= values.requirement.k) & (gain > 0)
+    )
     return group[good], gain[good].round(9), np.full(len(good), column), cell[good]
 
 

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from tasks.anonymization.fitting import histogram
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.loss import Measures, measure
+from tasks.anonymization.plan import Plan
 from tasks.anonymization.rare import Common, have_company, merge_rare, widen
-from tasks.anonymization.recoding import Plan, histogram
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +54,13 @@ class TablePlan:
 
     def measure(self, frame: pd.DataFrame, released: pd.DataFrame) -> Measures:
         """Measure what became of a frame's people, those left out included."""
-        columns, hierarchies = self.recoding.columns, self.hierarchies(frame)
-        return measure(histogram(released, columns), histogram(frame, columns), hierarchies)
+        columns = self.recoding.columns
+        # A label that nobody has any more may be missing from what the data's labels are under.
+        shown = {column: released[column].cat.remove_unused_categories() for column in columns}
+        return measure(
+            histogram(released.assign(**shown), columns), histogram(frame, columns),
+            self.hierarchies(frame), self.recoding.members,
+        )  # fmt: skip
 
     def to_bytes(self) -> bytes:
         """Write the plan; the same plan gives the same bytes."""

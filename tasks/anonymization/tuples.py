@@ -98,7 +98,7 @@ class Classes:
         one = np.empty(len(vectors), dtype=np.int64)
         one[self.of[kept]] = kept
         columns = zip(tuples.codes, tuples.groups, vectors.T, strict=True)
-        return Boxes.of([group[v].T == group[v, codes[one]] for codes, group, v in columns])
+        return Boxes.of([group[v, codes[one]] == group[v].T for codes, group, v in columns])
 
     def left(self, tuples: Tuples) -> float:
         """Share of people without a class."""

@@ -26,6 +26,7 @@ from tasks.anonymization.places import MONTHS, WEEKDAYS
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_SMALL = re.compile(r"(?<![\w@./-])[^\W\d_]{3,}(?![\w@/])")
 _NEXT = re.compile(r" ([^\W\d_]{2,}(?:['’-][^\W\d_]+)*)(?![^\W_])")
 _ACTS = re.compile(
     r" (?:said|says|told|asked|answered|agreed|lives|lived|phoned|called|wrote|writes|thinks|knows"
@@ -48,6 +49,22 @@ hgb ekg ecg mri fwd asap misc approx etc vs ref ltd inc corp llc gmbh plc ave bl
 iban nhs
 """
 _RECENT: Final = frozenset(_RECENT_WORDS.split())
+# Brand names of common medicines and materials, which stand without a dose as well.
+_PRODUCT_NAMES: Final = """
+vicryl monocryl prolene ethibond ethilon dexon chromic bovie betadine dermabond steri-strip
+steri-strips surgicel gelfoam kerlix xeroform foley esmarch mepilex tegaderm crystalloid
+advil aleve tylenol motrin benadryl lasix coumadin plavix eliquis xarelto lovenox lipitor crestor
+zocor zestril norvasc lopressor toprol coreg cozaar diovan glucophage januvia lantus humalog novolog
+ozempic jardiance synthroid prilosec nexium protonix pepcid zofran phenergan reglan zantac ancef
+keflex augmentin cipro levaquin bactrim flagyl zithromax rocephin zosyn percocet norco vicodin
+lortab dilaudid demerol toradol celebrex ultram neurontin lyrica flexeril ativan xanax valium versed
+klonopin ambien zoloft prozac lexapro celexa paxil wellbutrin effexor cymbalta seroquel zyprexa
+risperdal abilify haldol depakote keppra dilantin tegretol topamax lamictal adderall ritalin
+ventolin proventil albuterol advair flovent symbicort spiriva singulair flonase claritin zyrtec
+allegra mucinex flomax proscar viagra cialis premarin fosamax humira enbrel remicade botox marcaine
+diprivan afrin miralax colace senokot dulcolax imodium gatorade pedialyte ensure marcain
+"""
+_PRODUCTS: Final = frozenset(_PRODUCT_NAMES.split())
 # WHO's stems of international non-proprietary names, the common ones of five letters or more, and
 # endings that form terms of medicine and abstract nouns.
 _TERM = re.compile(
@@ -64,7 +81,11 @@ _TERM = re.compile(
 _SIGN = re.compile(
     r"(?:['’]s)?(?: and [A-Z]\w+)? (?:signs?|tests?|disease|syndrome|scores?|scale|stage|grade"
     r"|criteria"
-    r"|catheter|drain|tube|maneuver|lymphoma|sarcoma|palsy|reflex|index|(?:positive"
+    r"|catheters?|drains?|tubes?|maneuvers?|lymphoma|sarcoma|palsy|reflex|index|malformation"
+    r"|thyroiditis|sutures?|stitch(?:es)?|retractors?|clamps?|forceps|scissors|needles?|dressings?"
+    r"|gauze|blades?|incision|approach|technique|position|procedure|operation|graft|prosthesis"
+    r"|implant|screws?|valve|stent|stapler?s?|elevator|speculum|tenaculum|electrocautery|cautery"
+    r"|fascia|ligament|canal|solution|cream|tablets?|(?:positive"
     r"|negative)(?! for))\b"
 )
 
@@ -109,6 +130,20 @@ def is_listed(word: str) -> bool:
     )
 
 
+def write_small(text: str) -> str:
+    """Write a text of one case in lower case, what no dictionary lists with a capital."""
+    small = text.lower()
+    if len(small) != len(text):
+        return text
+    return _SMALL.sub(lambda word: word[0] if is_listed(word[0]) else capitalize(word), small)
+
+
+def capitalize(word: re.Match[str]) -> str:
+    """Give the word a capital, unless that would change its length."""
+    changed = word[0].capitalize()
+    return changed if len(changed) == len(word[0]) else word[0]
+
+
 def is_common(name: str) -> bool:
     """Tell whether a name is made of function words, weekdays and months only."""
     dates = {name.lower() for name in (*MONTHS, *WEEKDAYS)}
@@ -117,8 +152,9 @@ def is_common(name: str) -> bool:
 
 
 def is_term(word: str) -> bool:
-    """Tell whether a word is formed as medicines and terms of medicine are."""
-    return len(word) >= 7 and _TERM.search(word.lower()) is not None
+    """Tell whether a word is a common product or formed as medicines and medical terms are."""
+    plain = word.lower()
+    return plain in _PRODUCTS or (len(word) >= 7 and _TERM.search(plain) is not None)
 
 
 def is_followed_by_term(text: str, end: int) -> bool:
@@ -225,4 +261,5 @@ class UnlistedNameRecognizer(EntityRecognizer):
     ) -> list[RecognizerResult]:
         """Give the names in a text; `entities` and `nlp_artifacts` are Presidio's, not needed."""
         del entities, nlp_artifacts
-        return [RecognizerResult("PERSON", start, end, 0.5) for start, end in find_unlisted(text)]
+        cased = write_small(text) if text.isupper() else text
+        return [RecognizerResult("PERSON", start, end, 0.5) for start, end in find_unlisted(cased)]

@@ -18,6 +18,8 @@ from tasks.attack.released import MISSING, Coverage
 
 ROOT: Final = "*"
 JOIN: Final = "~"
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_ENDS: Final = re.compile(rf"({_NUMBER.pattern})-({_NUMBER.pattern})")
 _RANGE: Final = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
 
 
@@ -26,7 +28,8 @@ def declare_coverage(
 ) -> Coverage:
     """Give, for each released column with declared labels, what each coarser label stands for.
 
-    `released` are the labels that occur, of which sets (`a~b`) are read.
+    `released` are the labels that occur, of which sets (`a~b`, and `1-3~b` for neighbouring
+    numbers) are read.
     """
     coverage: dict[str, Mapping[str, Sequence[str]]] = {}
     for column, how in outlet.columns.items():
@@ -40,7 +43,7 @@ def declare_coverage(
         elif outlet.output == "hierarchy" and has_order(treatment):
             found |= _merge(labels)
         if outlet.output == "sets":
-            found |= _split_sets(released.get(column, ()), {*labels, MISSING})
+            found |= split_sets(released.get(column, ()), {*labels, MISSING})
         coverage[column] = found
     return coverage
 
@@ -80,7 +83,23 @@ def _span(first: str, last: str) -> str:
     return f"{low['low']}+" if high["open"] else f"{low['low']}-{high['high'] or high['low']}"
 
 
-def _split_sets(released: Iterable[str], known: set[str]) -> dict[str, list[str]]:
-    """Read the members of each set whose members are all declared."""
-    parts = {text: text.split(JOIN) for text in released}
-    return {text: members for text, members in parts.items() if known.issuperset(members)}
+def split_sets(released: Iterable[str], known: set[str]) -> dict[str, list[str]]:
+    """Read the members of each set whose members are all declared, alone or inside a range."""
+    found = {}
+    for text in released:
+        parts = [_open_range(part, known) for part in text.split(JOIN)]
+        if all(parts):
+            found[text] = [member for part in parts for member in part]
+    return found
+
+
+def _open_range(part: str, known: set[str]) -> list[str]:
+    """Give a declared label itself, and for a range the declared numbers from end to end."""
+    if part in known:
+        return [part]
+    ends = _ENDS.fullmatch(part)
+    if ends is None or not known.issuperset(ends.groups()):
+        return []
+    low, high = map(float, ends.groups())
+    numbers = [label for label in known if _NUMBER.fullmatch(label)]
+    return [label for label in numbers if low <= float(label) <= high]

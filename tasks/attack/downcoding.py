@@ -118,7 +118,7 @@ def confirm(
     own, narrowed = people.own[there], found.narrowed.copy()
     alike = np.zeros(len(release.people), dtype=bool)
     for at, column in enumerate(release.columns):
-        value = people.values[at, there]
+        value = people.codes[at, there]
         narrowed[at, own[~found.possible[at][own, value]]] = False
         part = part_labels(release, at, coverage or {})[release.rows[at, own], value]
         group, size = np.unique(own * len(column.known) + part, return_counts=True)

@@ -32,13 +32,15 @@ class Homogeneity:
 
     `known` and `sure` mark rows; a row is `sure` whose value has a share over 0.9 in its class and
     not in the table. `gain` is the largest rise of a value's share from the table to a class, 0 to
-    1, and tells of the shares of one class; `ratio` the largest such factor.
+    1, and tells of the shares of one class; `ratio` the largest such factor. Not `able` to find
+    anything is who knows no column, and where everybody has the same value.
     """
 
     known: NDArray[np.bool_]
     sure: NDArray[np.bool_]
     gain: float
     ratio: float
+    able: bool
 
 
 def find_homogeneous(frame: pd.DataFrame, known: Sequence[str], sensitive: str) -> Homogeneity:
@@ -50,7 +52,7 @@ def find_homogeneous(frame: pd.DataFrame, known: Sequence[str], sensitive: str) 
 
     if not len(frame):
         nobody = np.zeros(0, dtype=bool)
-        return Homogeneity(nobody, nobody, 0.0, 1.0)
+        return Homogeneity(nobody, nobody, 0.0, 1.0, able=False)
     value, distinct = pd.factorize(frame[sensitive], use_na_sentinel=False)
     group = np.zeros(len(frame), dtype=np.int64)
     if known:
@@ -69,6 +71,7 @@ def find_homogeneous(frame: pd.DataFrame, known: Sequence[str], sensitive: str) 
         sure=sure[place],
         gain=float((share - before).max()),
         ratio=float((share / before).max()),
+        able=bool(known) and len(distinct) > 1,
     )
 
 
@@ -77,14 +80,17 @@ def judge_homogeneity(
 ) -> Check:
     """Report a column's homogeneity; `people` are how many are known, and all but known."""
     told = found.known.any() or found.sure.any()
+    nothing = CheckVerdict.PASSED if found.able else CheckVerdict.INCONCLUSIVE
     gain = tell(found.gain, len(found.known))
     return Check(
         name=f"homogeneity of {column} in {outlet}",
         asked="no class of people who are equal in what an attacker knows and share this value",
         measured=f"the value of {people[0]} people is known from their class, that of {people[1]} "
         f"people by more than {SURE:.0%}; a class's share is up to {gain} above the table's",
-        verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
-        power="a single class; every row was looked at",
+        verdict=CheckVerdict.WARNED if told else nothing,
+        power="a single class; every row was looked at"
+        if found.able
+        else "nothing: no other column is known, or all people share one value",
         remedy="name the column under `sensitive` with l-diversity or t-closeness, or leave it out",
         outlet=outlet,
     )

@@ -22,14 +22,14 @@ def infer_secret(release: Release, people: People, secret: str) -> NDArray[np.fl
     """Guess one column of each person; 1 for right, 1/n where n values are as likely, else 0."""
     (at,) = release.place([secret])
     others = [place for place in range(len(release.columns)) if place != at]
-    near, size = find_nearest(release, people, others), people.values.shape[1]
+    near, size = find_nearest(release, people, others), people.count
     column = release.columns[at]
     label = release.rows[at, near.row]
     place, value = column.expand(label)
     votes = (near.weight / column.width[label])[place]
     width = len(column.known)
     total = np.bincount(near.person[place] * width + value, votes, size * width)
-    return _guess(total.astype(np.float64).reshape(size, width), people.values[at])
+    return _guess(total.astype(np.float64).reshape(size, width), people.codes[at])
 
 
 def guess_commonest(release: Release, people: People, secret: str) -> NDArray[np.float64]:
@@ -39,7 +39,7 @@ def guess_commonest(release: Release, people: People, secret: str) -> NDArray[np
     place, value = column.expand(release.rows[at])
     votes = (release.people / column.width[release.rows[at]])[place]
     total = np.bincount(value, votes, len(column.known))
-    return _guess(np.tile(total, (people.values.shape[1], 1)), people.values[at])
+    return _guess(np.tile(total, (people.count, 1)), people.codes[at])
 
 
 def _guess(votes: NDArray[np.float64], true: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ def link_people(release: Release, people: People) -> NDArray[np.float64]:
     """
     first, second = halve_columns(release)
     one, two = find_nearest(release, people, first), find_nearest(release, people, second)
-    size = people.values.shape[1]
+    size = people.count
     weight = _joint(release, one, two, size) / np.maximum(_total(two, size), 1e-300)
     best = weight.max(axis=1, initial=0.0)
     # Products of the same numbers in another order may differ in the last digits.

@@ -5,23 +5,29 @@ public and makes nothing coarser without need; the attacker knows from elsewhere
 and what their uncovered values are. Where k people lie together one level below and were yet not
 released so, those people must have broken the sensitive model: for distinct l-diversity they share
 fewer than l values, so for l = 2 all have one value, which is known when only one value of the
-class is frequent enough.
+class is frequent enough. Only what is true is reported: a recoding may have had other reasons, and
+an attacker cannot know them apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from expectations.checks import Check
+from expectations.class_counts import Classes, ValueCounts, count_values
 from expectations.disclosure import Published
+from expectations.model_judgement import meets, reach
+from expectations.privacy_models import DistinctLDiversity, PrivacyModel
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.downcoding import part_labels
 from tasks.attack.released import ABSENT, Coverage, People, Release
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     Codes = NDArray[np.int64]
@@ -39,30 +45,66 @@ class Minimality:
 
 
 def find_withheld(
-    release: Release, people: People, sensitive: Codes, distinct: int | None, coverage: Coverage
+    release: Release,
+    people: People,
+    sensitive: pd.Series,
+    models: Sequence[PrivacyModel],
+    coverage: Coverage,
 ) -> Minimality:
     """Find the people whose class would have been finer but for a sensitive column.
 
-    Every column of the release must be one over which k holds. `sensitive` are codes from 0 of each
-    person's value, `distinct` the l of distinct l-diversity, or None for other models, of which
-    nothing certain follows.
+    Every column of the release must be one over which k holds. `sensitive` are the people's values,
+    in their order, and `models` what is asked of them. A finer class that meets the models was
+    withheld for another reason and is none.
     """
     (there,) = np.nonzero(people.own != ABSENT)
-    own, secret = people.own[there], sensitive[there]
-    counts = np.zeros((len(release.people), int(secret.max(initial=0)) + 1), dtype=np.int64)
-    np.add.at(counts, (own, secret), 1)
+    own, values = people.own[there], sensitive.iloc[there]
+    counts = _count_values(own, values, len(release.people))
+    binary = any(isinstance(one, DistinctLDiversity) and one.l == 2 for one in models)
     withheld, certain = (np.zeros(len(people.own), dtype=bool) for _ in range(2))
     for at in range(len(release.columns)):
-        part = part_labels(release, at, coverage)[release.rows[at, own], people.values[at, there]]
-        group, place, size = np.unique(
-            own * len(release.columns[at].known) + part, return_inverse=True, return_counts=True
-        )
-        of = group // len(release.columns[at].known)
-        large = (size >= release.k) & (size < release.people[of])
-        enough = (counts[of] >= size[:, None]).sum(axis=1)
-        withheld[there] |= large[place]
-        certain[there] |= (large & (enough == 1))[place] & (distinct == 2)
+        part = part_labels(release, at, coverage)[release.rows[at, own], people.codes[at, there]]
+        width = len(release.columns[at].known)
+        group, place, size = np.unique(own * width + part, return_inverse=True, return_counts=True)
+        of = group // width
+        broken = (size >= release.k) & (size < release.people[of])
+        broken[broken] = _breaks(Classes(place, size), values, models, np.flatnonzero(broken))
+        alone = (counts[of] >= size[:, None]).sum(axis=1) == 1
+        withheld[there] |= broken[place]
+        certain[there] |= (broken & alone)[place] & binary
     return Minimality(withheld, certain)
+
+
+def _count_values(own: Codes, values: pd.Series, classes: int) -> Codes:
+    """Count each value in each released class, shape (classes, values)."""
+    code, distinct = values.factorize(use_na_sentinel=False)
+    width = max(len(distinct), 1)
+    return np.bincount(own * width + code, minlength=classes * width).reshape(classes, width)
+
+
+def _breaks(
+    parts: Classes, values: pd.Series, models: Sequence[PrivacyModel], asked: Codes
+) -> list[bool]:
+    """Say of some parts, by number, whether one of the models forbids them by themselves."""
+    counts = count_values(parts, values)
+    end = np.append(counts.start, len(counts.count))
+    return [
+        any(
+            not meets(
+                model, reach(_single(counts, number, slice(*end[number : number + 2])), model)
+            )
+            for model in models
+        )
+        for number in asked
+    ]
+
+
+def _single(counts: ValueCounts, number: int, of: slice) -> ValueCounts:
+    """Give the counts of one part, as if it were the only class."""
+    value, count = counts.value[of], counts.count[of]
+    first = np.zeros(1, dtype=np.int64)
+    size = counts.size[number : number + 1]
+    return ValueCounts(first, np.zeros_like(value), value, count, size, counts.share)
 
 
 def judge_minimality(column: str, outlet: str, found: Minimality, people: Published) -> Check:

@@ -37,7 +37,7 @@ def find_nearest(release: Release, people: People, columns: Collection[int]) -> 
     """Find the nearest rows of each person by the values of some columns."""
     chosen, present = list(columns), np.flatnonzero(release.people)
     cells, number = distinct_columns(release.rows[chosen][:, present])
-    known, person = distinct_columns(people.values[chosen])
+    known, person = distinct_columns(people.codes[chosen])
     if not cells.shape[1] or not known.shape[1]:
         nothing = np.zeros(0, dtype=np.int64)
         return Nearest(nothing, nothing, np.zeros(0))

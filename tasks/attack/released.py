@@ -73,7 +73,7 @@ class People:
     `own` is the number of the distinct released row of each, or `ABSENT`.
     """
 
-    values: Codes
+    codes: Codes
     own: Codes
 
     @property
@@ -83,7 +83,7 @@ class People:
 
     def take(self, which: Codes) -> People:
         """Choose some of the people."""
-        return People(self.values[:, which], self.own[which])
+        return People(self.codes[:, which], self.own[which])
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,9 @@ def judge_risk(name: str, outlet: str, found: Risk, copy: Risk, bound: float) ->
     return Check(
         name=f"{name} from {outlet}",
         asked=f"a risk of at most {bound:g} at the upper end of its 95 % interval",
-        measured=f"{describe(found)}; {describe_rates(found)}" if told else "too few people to attack",
+        measured=f"{describe(found)}; {describe_rates(found)}"
+        if told
+        else "too few people to attack",
         verdict=found.verdict(bound, copy),
         power=describe_power(found, copy, bound) if told else f"nothing under {FEWEST} attacks",
         remedy="raise k, make the columns coarser, or release fewer of them",

@@ -68,16 +68,14 @@ def single_out(predicates: Predicates, people: People) -> NDArray[np.float64]:
     nobody = np.zeros((1, packed[0].shape[1]), dtype=np.uint8)
     tables = [np.concatenate([bits, nobody]) for bits in packed]
     for start in range(0, people.count, BLOCK):
-        values = people.values[list(predicates.columns), start : start + BLOCK]
+        values = people.codes[list(predicates.columns), start : start + BLOCK]
         met = np.bitwise_and.reduce([t[v] for t, v in zip(tables, values, strict=True)])
         flags = np.unpackbits(met, axis=1, count=predicates.count)
         total += flags.sum(axis=0, dtype=np.int64)
-    return (total == 1).astype(np.float64)
+    return np.asarray(total == 1, dtype=np.float64)
 
 
-def expect_by_chance(
-    release: Release, predicates: Predicates, people: int
-) -> NDArray[np.float64]:
+def expect_by_chance(release: Release, predicates: Predicates, people: int) -> NDArray[np.float64]:
     """Give each predicate's chance to single somebody out of as many other people.
 
     By public statistics of each column alone, as if the columns had nothing to do with each other.

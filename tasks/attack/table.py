@@ -16,7 +16,6 @@ import numpy as np
 
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import bound_share
-from expectations.privacy_models import DistinctLDiversity
 from expectations.token_reversal import attack_by_frequency, count_tokens
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Attacked, Checked, Reached, Selected, Validated
@@ -31,11 +30,12 @@ from tasks.attack.original_identifiers import (
 )
 from tasks.attack.released import People, Release, read_release, spell
 from tasks.attack.risk import FEWEST, Risk, judge_risk, tell
+from tasks.attack.set_members import count_members, judge_sets
 from tasks.attack.table_risks import risk_of_inference, risk_of_linking, risk_of_singling_out
 from tasks.attack.target import Target
 from tasks.attack.token_dictionary import (
+    attack_plain_hashes,
     attack_tokens,
-    hash_plainly,
     judge_counting,
     judge_tokens,
 )
@@ -93,7 +93,7 @@ def undo_tokens(target: Target) -> Iterator[Check]:
             target.released[column], np.ones(len(target.released), dtype=np.int64)
         )
         found = attack_tokens(tokens, originals, (*words, column))
-        control = attack_tokens(hash_plainly(originals), originals)
+        control = attack_plain_hashes(originals)
         yield judge_tokens(column, target.name, found, control)
         shares = values.value_counts(normalize=True).tolist()
         counts = np.array(list(tokens.values()), dtype=np.int64)
@@ -150,23 +150,39 @@ def find_common_values(target: Target) -> Iterator[Check]:
 
 
 def narrow_classes(target: Target) -> Iterator[Check]:
-    """Report what the recoding's public rules betray, where labels follow those rules."""
+    """Report what the recoding's public rules betray of the classes over which k holds."""
     outlet, released, originals = target.outlet, target.released, target.originals
-    if outlet.output == "sets" or not outlet.linkable:
+    if not outlet.linkable:
         return
     coverage = target.coverage
     table = read_release(released, originals, outlet.linkable, k=outlet.k, coverage=coverage)
-    narrowed = confirm(downcode(table[0], coverage), *table, coverage)
-    share = bound_share(narrowed.people, len(released), target.desk.run.disclosure.threshold)
-    target.desk.measure(f"privacy.{target.name}.downcoded_share", share)
-    yield judge_downcoding(target.name, narrowed, share)
+    if outlet.output == "sets":
+        yield judge_members(target, *table)
+        return
+    yield judge_narrowed(target, *table)
     place = originals.index.get_indexer(released.index)
     for column, models in outlet.sensitive.items():
-        least = max((one.l for one in models if isinstance(one, DistinctLDiversity)), default=None)
-        values = spell(originals[column]).factorize()[0]
-        withheld = find_withheld(*table, values, least, coverage)
+        withheld = find_withheld(*table, originals[column], models, coverage)
         people = target.count(f"betrayed.{column}", withheld.certain[place])
         yield judge_minimality(column, target.name, withheld, people)
+
+
+def judge_narrowed(target: Target, release: Release, people: People) -> Check:
+    """Downcode labels of hierarchies."""
+    coverage = target.coverage
+    found = confirm(downcode(release, coverage), release, people, coverage)
+    threshold = target.desk.run.disclosure.threshold
+    share = bound_share(found.people, len(target.released), threshold)
+    target.desk.measure(f"privacy.{target.name}.downcoded_share", share)
+    return judge_downcoding(target.name, found, share)
+
+
+def judge_members(target: Target, release: Release, people: People) -> Check:
+    """Count who has the values of a set."""
+    found = count_members(release)
+    place = target.originals.index.get_indexer(target.released.index)
+    single = target.count("single_in_set", found.single[people.own[place]])
+    return judge_sets(target.name, found, single)
 
 
 ATTACKS: Final = (search_cells, undo_tokens, attack_risks, find_common_values, narrow_classes)

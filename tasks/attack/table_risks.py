@@ -98,7 +98,7 @@ def draw_lists(people: People, attacks: int = ATTACKS) -> Iterator[People]:
 
     By their values and not by their order, which changes nothing.
     """
-    by_value = np.lexsort([people.own, *people.values])
+    by_value = np.lexsort([people.own, *people.codes])
     there = by_value[people.own[by_value] != ABSENT]
     chosen = np.random.default_rng(SEED).permutation(there)[:attacks]
     most = max(1, min(len(there) // PART, len(chosen)))
