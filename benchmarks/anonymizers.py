@@ -13,6 +13,7 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -27,9 +28,7 @@ def measure_anonypy(adult: pd.DataFrame, columns: list[str], k: int) -> Figures:
     frame = adult[columns].astype("category").assign(salary=adult["salary-class"])
     frame["age"] = adult["age"].astype(int)
     start = time.process_time()
-    rows = pd.DataFrame(
-        anonypy.Preserver(frame, columns, "salary").anonymize_k_anonymity(k=k)
-    )
+    rows = pd.DataFrame(anonypy.Preserver(frame, columns, "salary").anonymize_k_anonymity(k=k))
     taken = time.process_time() - start
     lost = 0.0
     for column in columns:
@@ -39,12 +38,12 @@ def measure_anonypy(adult: pd.DataFrame, columns: list[str], k: int) -> Figures:
     return {"ncp": lost / (len(adult) * len(columns)), "cpu": taken}
 
 
-def spanned(label: str, values: NDArray, numeric: bool) -> int:
+def spanned(label: str, values: Iterable[str], numeric: bool) -> int:
     """Count the values of the data that a set or a range stands for."""
     if not numeric:
         return label.count(",") + 1
     low, _, high = label.partition("-")
-    return sum(int(low) <= int(value) <= int(high or low) for value in values)  # type: ignore[attr-defined]
+    return sum(int(low) <= int(value) <= int(high or low) for value in values)
 
 
 def measure_anjana(

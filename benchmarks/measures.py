@@ -6,10 +6,13 @@ DIR holds `adult/adult.csv` (30,162 complete rows, `;` between fields): from the
 the ARX project (github.com/arx-deidentifier/arx); the rows come from the UCI repository's data set
 "Adult".
 
-The classes are those of seven columns, the sensitive columns occupation and salary. The million
+The classes are those of seven columns, the sensitive columns occupation and salary. All measures
+are k, the risks of prosecutor and marketer, uniqueness, and of each sensitive column every l, t,
+alpha, beta and delta; the population of the journalist is the table itself, twice. The million
 rows are Adult's, repeated, with ages drawn from 3,000 so that there are many classes. Times are CPU
 seconds, the median of five; a group-by is pandas' `groupby(...).size()` of eight columns on the
-same rows in the same run, so that machines compare.
+same rows in the same run, so that machines compare. With Great Expectations, a whole outlet is
+judged (k and a model of each kind), once it is imported.
 """
 
 from __future__ import annotations
@@ -25,10 +28,39 @@ import numpy as np
 import pandas as pd
 
 from expectations.measures import k_anonymity, measure
+from expectations.outlets import TableOutlet
+from expectations.privacy_models import (
+    AlphaK,
+    BetaLikeness,
+    DeltaDisclosure,
+    DistinctLDiversity,
+    EntropyLDiversity,
+    RecursiveLDiversity,
+    TCloseness,
+)
+from expectations.reidentification_risk import population_risk
+from expectations.table_promises import judge_table
 
 Q7 = ["sex", "age", "race", "marital-status", "education", "native-country", "workclass"]
 SENSITIVE = ["occupation", "salary-class"]
 MILLION = 1_000_000
+MODELS = (
+    DistinctLDiversity(l=2),
+    EntropyLDiversity(l=2),
+    RecursiveLDiversity(c=2, l=2),
+    TCloseness(t=0.2),
+    TCloseness(t=0.2, distance="ordered"),
+    BetaLikeness(beta=1),
+    DeltaDisclosure(delta=1),
+    AlphaK(alpha=0.5),
+)
+OUTLET = TableOutlet(
+    kind="table",
+    recipient="benchmark",
+    k=5,
+    columns={**dict.fromkeys(Q7, "keep"), "occupation": "keep"},
+    sensitive={"occupation": MODELS},
+)
 
 Row = dict[str, float | str]
 
@@ -64,11 +96,15 @@ def enlarge(adult: pd.DataFrame) -> pd.DataFrame:
 
 
 def run(name: str, frame: pd.DataFrame) -> list[Row]:
-    """Time k alone, all measures of two sensitive columns, and of a number of many values."""
+    """Time k alone, all measures in several ways, and the check of an outlet."""
+    both = pd.concat([frame, frame])
     unit = seconds(lambda: frame.groupby([*Q7, "occupation"]).size())
     cases: dict[str, Callable[[], object]] = {
         "k": lambda: k_anonymity(frame, Q7),
+        "all measures, one sensitive column": lambda: measure(frame, Q7, SENSITIVE[:1]),
         "all measures, two sensitive columns": lambda: measure(frame, Q7, SENSITIVE),
+        "the journalist's risk": lambda: population_risk(frame, Q7, both),
+        "k and eight models by GX": lambda: judge_table(frame, OUTLET, "benchmark"),
     }
     if "pay" in frame:
         cases["all measures, a number without repeats"] = lambda: measure(frame, Q7, ["pay"])

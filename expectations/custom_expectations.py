@@ -15,6 +15,10 @@ a stored suite finds them by their names. `expectations/measures.py` measures wi
 """
 
 from expectations.k_anonymous import ExpectColumnValueShareToBeBetween, ExpectTableToBeKAnonymous
+from expectations.risk_expectations import (
+    ExpectTableReidentificationRiskToBeAtMost,
+    ExpectTableUniqueRowsShareToBeAtMost,
+)
 from expectations.sensitive_expectations import (
     ExpectColumnToBeBetaLike,
     ExpectColumnToBeDeltaDisclosurePrivate,
@@ -36,5 +40,7 @@ __all__ = [
     "ExpectColumnToBeTClose",
     "ExpectColumnValueShareToBeBetween",
     "ExpectColumnValuesToBeAtMostAlphaOfClass",
+    "ExpectTableReidentificationRiskToBeAtMost",
     "ExpectTableToBeKAnonymous",
+    "ExpectTableUniqueRowsShareToBeAtMost",
 ]

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from expectations import sensitive_measures as sensitive_of
 from expectations.class_counts import Integers, ValueCounts, classify, count_values
-from expectations.reidentification_risk import Risk, prosecutor_risk
+from expectations.reidentification_risk import Risk, prosecutor_risk, share_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def measure(
         rows,
         len(size),
         int(size.min(initial=rows)),
-        float((size == 1).sum() / rows) if rows else 1.0,
+        share_alone(size),
         risk,
         risk.average,
         {

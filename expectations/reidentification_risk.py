@@ -49,6 +49,12 @@ def share_at_risk(size: Integers, threshold: float) -> float:
     return float(size[size * threshold < 1].sum() / rows) if rows else 1.0
 
 
+def share_alone(size: Integers) -> float:
+    """Give the share of rows that are alone in their class: the uniqueness of a table."""
+    rows = int(size.sum())
+    return float((size == 1).sum() / rows) if rows else 1.0
+
+
 def tell_risks(size: Integers, threshold: int) -> dict[str, float]:
     """Give the risks that a release's record tells, by name: bounds, rounded up.
 
@@ -56,13 +62,16 @@ def tell_risks(size: Integers, threshold: int) -> dict[str, float]:
     share of rows that are alone in their class. The number of classes is told beside them, so the
     last two go up to the next step of `threshold` people: exact, they would count the rows.
     """
-    rows, unique = int(size.sum()), int((size == 1).sum())
+    rows = int(size.sum())
     if not rows:
         return dict.fromkeys(("prosecutor", "marketer", "uniqueness"), 1.0)
-    shares = {"marketer": marketer_risk(size)} | ({"uniqueness": unique / rows} if unique else {})
-    told = {name: bound_share(share, rows, threshold) for name, share in shares.items()}
-    # That nobody is alone is no secret: the smallest class is told as well.
-    return {"prosecutor": math.ceil(1e3 / size.min()) / 1e3, "uniqueness": 0.0, **told}
+    alone = share_alone(size)
+    return {
+        "prosecutor": math.ceil(1e3 / size.min()) / 1e3,
+        "marketer": bound_share(marketer_risk(size), rows, threshold),
+        # That nobody is alone is no secret: the smallest class is told as well.
+        "uniqueness": bound_share(alone, rows, threshold) if alone else 0.0,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 from expectations.errors import Problem
 from expectations.outlets import Generalized, Rare, TableOutlet
 from expectations.policy import Policy
-from expectations.privacy_models import compares_with_the_table, describe_model
+from expectations.privacy_models import describe_model
 from expectations.treatments import Token, Treatment, public_labels
 from expectations.vocabulary import Identifiability, Use
 
@@ -139,12 +139,11 @@ def find_warnings(policy: Policy) -> Iterator[Problem]:
     for name, outlet in policy.table_outlets.items():
         trained_on = policy.training is not None and policy.training.input == name
         models = outlet.sensitive.get(policy.target or "", ())
-        if trained_on and any(compares_with_the_table(model) for model in models):
+        if trained_on and models:
             yield Problem(
                 f"outlets.{name}.sensitive.{policy.target}",
-                "keeps every class like the table in what the model is to predict, and so hides "
-                "what it would learn",
-                "ask for l-diversity, or train on record-wise",
+                "hides, class by class, what the model is to predict, and so what it would learn",
+                "ask for as little as will do, or train on the rows before they are generalized",
             )
 
 

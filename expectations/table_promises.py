@@ -102,7 +102,7 @@ def _judge_k(result: ExpectationValidationResult, k: int, over: str, outlet: str
         COARSER.format("k"),
         outlet,
     )
-    return Judged("k", reached, check)
+    return Judged("k", int(reached), check)
 
 
 def _judge_model(

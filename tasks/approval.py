@@ -91,14 +91,22 @@ def table_content(table: pa.Table) -> bytes:
 
 @step("Ask for consent again", gives=Approved)
 def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
-    """Refuse if anybody who was used has lost their legal basis since the run began."""
+    """Refuse if anybody who was used has lost their legal basis since the run began.
+
+    The last that can refuse a run, so that only now its tables are on record as releases.
+    """
+    from tasks.anonymization.successive_releases import record_release
+
     people, run = selected.table([RECORD, CATEGORIES]), desk.run
     used = np.empty(people.num_rows, USED)
     used["record"], used["categories"] = (column.to_numpy() for column in people.columns)
     ledger = run.consent
     refuse_withdrawn(used, run.file, ledger, run.disclosure)
     content = np.sort(used, order="record").tobytes()
-    Outbox(desk.run.home, desk.run.keys).put(f"{desk.run.id}-{PEOPLE}", content)
+    outbox, waiting = Outbox(run.home, run.keys), f"{run.id}-"
+    outbox.put(waiting + PEOPLE, content)
+    for outlet in desk.policy.table_outlets:
+        record_release(desk, outlet, outbox.take(waiting + outlet))
     return content
 
 

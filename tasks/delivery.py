@@ -109,14 +109,15 @@ def hand_over(run: DecidedRun) -> None:
     models = {name: goods[name] for name in goods if isinstance(outlets[name], ModelOutlet)}
     recorded = record_run(run.home, run.record, run.file, run.entries, models)
     for name in goods.keys() - models.keys():
-        place = run.home.releases / run.record.run_id
-        place.mkdir(mode=0o700, exist_ok=True)
-        write_private(place / f"{name}.csv", goods[name])
         body: dict[str, JSON] = {
             "file": f"{run.record.run_id}/{name}.csv",
             "sha256": hashlib.sha256(goods[name]).hexdigest(),
         }
+        # Noted first, so that a table that somebody saw is never one that the ledger forgets.
         run.note("record", "release", name, body)
+        place = run.home.releases / run.record.run_id
+        place.mkdir(mode=0o700, exist_ok=True)
+        write_private(place / f"{name}.csv", goods[name])
     # Last, so that a run with this note has handed over everything.
     run.note("record", "mlflow", "run", links_body(recorded))
 

@@ -93,8 +93,15 @@ def release_all(
     made: list[pd.DataFrame] = []
     for wave in waves:
         past = Past(tuple(count(frame, outlet) for frame in made))
-        made.append(choose_rows(people(wave), outlet, plan, past).frame)
+        made.append(choose(people(wave), outlet, plan, past))
     return made
+
+
+def choose(
+    frame: pd.DataFrame, outlet: TableOutlet, plan: TablePlan, past: Past | None = None
+) -> pd.DataFrame:
+    """Give the rows that leave."""
+    return choose_rows(frame, outlet, plan, past or Past(), b"only the home knows").frame
 
 
 START: Final = [(n, n % 4, n // 4 % 2, n % 2) for n in range(64)]

@@ -29,7 +29,16 @@ ONE_CALL = {"tasks/summary.py:summarize"}
 """Longer than a function may be, but a single call with a line for each field."""
 ROOMS = {
     "mlflow": {"tasks/recording.py"},
-    "great_expectations": {"expectations/suites.py", "expectations/k_anonymous.py"},
+    "great_expectations": {
+        "expectations/suites.py",
+        "expectations/quiet_validation.py",
+        "expectations/table_promises.py",
+        "expectations/k_anonymous.py",
+        "expectations/class_metrics.py",
+        "expectations/sensitive_expectations.py",
+        "expectations/risk_expectations.py",
+        "expectations/token_expectation.py",
+    },
     "presidio_analyzer": {"tasks/anonymization/text.py"},
     "spacy": {"tasks/anonymization/text.py"},
     "opendp": {"tasks/training/private.py", "tasks/anonymization/noise.py"},
@@ -49,7 +58,7 @@ ROOMS = {
         "ledgers/consent_heads.py",
         "tasks/anonymization/tokens.py",
     },
-    "duckdb": {"tasks/consent/standing.py"},
+    "duckdb": {"tasks/consent/standing.py", "tasks/anonymization/parquet.py"},
 }
 """Where each library is known, so that an upgrade is one room's work."""
 

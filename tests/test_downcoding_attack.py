@@ -222,9 +222,20 @@ def test_a_class_kept_coarse_for_a_value_tells_it() -> None:
     """Two of `1` share the value s, so l = 2 forbade their class; only s occurs twice there."""
     found = withhold("sstu", TWO)
     assert found.withheld.tolist() == found.certain.tolist() == [True, True, False, False]
+    assert found.precision == 0.5
+    assert withhold("sst", TWO, values="112").precision == 1.0
     both = withhold("sstt", TWO)
     assert both.withheld.all()
-    assert not both.certain.any()
+    assert not both.deduced.any()
+
+
+def test_a_deduction_may_be_false() -> None:
+    """The three of `1` and the three of `2` look alike; only those of `1` are."""
+    found = withhold("sssstu", TWO, k=3, values="111222")
+    assert found.deduced.all()
+    assert found.certain.tolist() == [True] * 3 + [False] * 3
+    told = judge_minimality("s", "partner", found, Published(None, 10)).measured
+    assert "fewer than 10 people follows" in told
 
 
 @pytest.mark.parametrize(
@@ -242,6 +253,7 @@ def test_what_no_model_forbade_was_withheld_for_another_reason(
     found = withhold(secret, models)
     assert not found.withheld.any()
     assert not found.certain.any()
+    assert found.precision == 0.0
 
 
 def test_other_models_make_a_value_likelier_and_not_certain() -> None:
@@ -291,6 +303,11 @@ def test_a_set_tells_that_each_of_its_values_is_somebodys(
     assert verdict is (CheckVerdict.WARNED if few else CheckVerdict.PASSED)
 
 
+def name_set(values: pd.Series[str]) -> str:
+    """Spell the set of some values."""
+    return "~".join(sorted(set(values)))
+
+
 @given(rows=tables, k=st.integers(2, 4))
 def test_what_sets_tell_is_true(rows: list[Row], k: int) -> None:
     """Of each class of any k-anonymous table whose labels are made the sets that it has."""
@@ -300,7 +317,9 @@ def test_what_sets_tell_is_true(rows: list[Row], k: int) -> None:
     people = pd.DataFrame(rows, columns=["a", "b"])
     kept = people[[made is not None for made in labels]]
     number = pd.Series([classes.index(made) for made in labels if made is not None], kept.index)
-    shown = kept.groupby(number).transform(lambda values: "~".join(sorted(set(values))))
+    shown = pd.DataFrame({
+        c: number.map({one: name_set(kept[c][number == one]) for one in set(number)}) for c in "ab"
+    })  # fmt: skip
     release, own = read_release(
         shown, people, ["a", "b"], k=k,
         coverage={c: {label: label.split("~") for label in shown[c]} for c in "ab"},

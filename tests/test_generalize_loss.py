@@ -10,6 +10,7 @@ import pytest
 
 from expectations.disclosure import Count
 from expectations.vocabulary import CheckVerdict
+from tasks.anonymization.fitting import Output
 from tasks.anonymization.group_loss import (
     GroupLoss,
     compare_groups,
@@ -26,6 +27,8 @@ from tasks.ingestion import RECORD
 AGES = Hierarchy.from_ordered("age", ["0-9", "10-19", "20-29", "30-39"])
 SEXES = Hierarchy.flat("sex", ["f", "m"])
 HIERARCHIES = {"age": AGES, "sex": SEXES}
+SHOWN = {"age": [*AGES.labels[0], "0-19", "*"], "sex": ["f", "m", "*"]}
+MEMBERS = {column: {label: (label,) for label in labels} for column, labels in SHOWN.items()}
 
 
 def group(name: str, people: int, loss: float, spread: float = 0.1) -> GroupLoss:
@@ -43,33 +46,45 @@ def test_a_persons_loss_is_the_mean_over_columns() -> None:
     """Untouched, made coarser once, made coarser and hidden, left out."""
     frame = pd.DataFrame({"age": ["0-9", "0-9", "30-39", "30-39"], "sex": ["f", "f", "m", "m"]})
     released = pd.DataFrame({"age": ["0-9", "0-19", "*"], "sex": ["f", "f", "*"]})
-    lost = measure_losses(frame, released, HIERARCHIES)
+    lost = measure_losses(frame, released, HIERARCHIES, MEMBERS)
     assert lost.round(3).tolist() == [0, 0.167, 1, 1]
+
+
+def test_a_set_loses_the_values_that_are_in_it_beside_the_persons_own() -> None:
+    """Though it is spelled like no label of the hierarchy."""
+    frame = pd.DataFrame({"age": ["0-9", "10-19", "30-39"]})
+    released = pd.DataFrame({"age": ["0-9~30-39", "10-19", "0-9~30-39"]})
+    members = {"age": {"0-9~30-39": ("0-9", "30-39"), "10-19": ("10-19",)}}
+    lost = measure_losses(frame, released, {"age": AGES}, members)
+    assert lost.round(3).tolist() == [0.333, 0, 0.333]
 
 
 def test_losses_follow_the_index() -> None:
     """A table whose rows stand elsewhere, and one that nobody is in."""
     frame = pd.DataFrame({"age": ["0-9", "10-19"], "sex": ["f", "m"]}, index=[8, 3])
     released = pd.DataFrame({"age": ["10-19"], "sex": ["*"]}, index=[3])
-    assert measure_losses(frame, released, HIERARCHIES).tolist() == [1, 0.5]
-    assert measure_losses(frame, released.iloc[:0], HIERARCHIES).tolist() == [1, 1]
+    assert measure_losses(frame, released, HIERARCHIES, MEMBERS).tolist() == [1, 0.5]
+    assert measure_losses(frame, released.iloc[:0], HIERARCHIES, MEMBERS).tolist() == [1, 1]
 
 
 def test_a_missing_value_that_is_kept_loses_nothing() -> None:
     """It is a label of its own."""
     frame = pd.DataFrame({"age": [None, "0-9"], "sex": ["f", "f"]})
     released = pd.DataFrame({"age": ["missing", "0-9"], "sex": ["f", "f"]})
-    assert measure_losses(frame, released, HIERARCHIES).tolist() == [0, 0]
+    assert measure_losses(frame, released, HIERARCHIES, MEMBERS).tolist() == [0, 0]
 
 
-def test_the_mean_over_groups_is_the_mean_over_people() -> None:
+@pytest.mark.parametrize("output", ["hierarchy", "sets"])
+def test_the_mean_over_groups_is_the_mean_over_people(output: Output) -> None:
     """What the recoding says it cost in all is what the groups lose between them."""
     draw = np.random.default_rng(1)
     ages = draw.choice(["0-9", "10-19", "20-29", "30-39"], 60, p=[0.7, 0.2, 0.05, 0.05])
     frame = pd.DataFrame({"age": ages, "sex": draw.choice(["f", "m"], 60)})
     frame[RECORD] = np.arange(60, dtype=np.uint64)
-    made = k_anonymize(frame, ["age", "sex"], 5, hierarchies=HIERARCHIES, max_suppressed=0.1)
-    lost = measure_losses(frame, made.frame, HIERARCHIES)
+    made = k_anonymize(
+        frame, ["age", "sex"], 5, hierarchies=HIERARCHIES, max_suppressed=0.1, output=output
+    )
+    lost = measure_losses(frame, made.frame, HIERARCHIES, made.plan.members)
     assert lost.mean() == pytest.approx(np.mean(list(made.measures.loss.values())))
     groups = compare_groups(frame, "age", lost)
     assert [one.group for one in groups] == ["0-9", "10-19", "20-29", "30-39"]

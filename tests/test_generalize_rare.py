@@ -89,6 +89,15 @@ def test_a_frozen_plan_keeps_its_labels() -> None:
     assert TablePlan.from_bytes(plan.to_bytes()) == plan
 
 
+def test_a_label_that_nobody_has_any_more_costs_nothing() -> None:
+    """The frozen plan names it; the people that are left are measured by what they have."""
+    plan = fit_table(people([*"aaaabbbbcd", "e"]), POLICY, OUTLET)
+    now = people([*"aaaa", *"ccc"])
+    released = plan.apply(now)
+    assert plan.measure(now, released).loss["age"] == 0
+    assert plan.measure(now, released.iloc[:4]).loss["age"] == pytest.approx(3 / 7)
+
+
 def test_too_few_people_for_any_label_are_refused() -> None:
     """There is nobody to hide among."""
     plan = fit_table(people(["a", "b"]), POLICY, OUTLET)
@@ -123,5 +132,6 @@ def test_what_is_merged_counts_as_lost(ages: Sequence[str | None], loss: float) 
     released = plan.apply(frame)
     measures = plan.measure(frame, released)
     assert measures.loss["age"] == pytest.approx(loss)
-    lost = measure_losses(frame, released, {"age": plan.hierarchies(frame)["age"]})
+    age = {"age": plan.hierarchies(frame)["age"]}
+    lost = measure_losses(frame, released, age, plan.recoding.members)
     assert lost.mean() == pytest.approx(loss)

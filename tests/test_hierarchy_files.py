@@ -82,6 +82,11 @@ FAULTS = {
         "Ulm;South;A;*\nKiel;South;B;*\n",
         "line 2: its label at level 1 stands under another one before",
     ),
+    "gap": ("Ulm;South;*\nKiel;;*\n", "line 2: has an empty label"),
+    "two levels": (
+        "Ulm;Kiel;*\nKiel;North;*\n",
+        "line 1: its label at level 1 stands for other values at a lower one",
+    ),
 }  # fmt: skip
 
 

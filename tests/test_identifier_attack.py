@@ -15,6 +15,7 @@ from expectations.disclosure import Published
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.original_identifiers import (
     SHORTEST,
+    find_own_words,
     fold,
     is_found,
     judge_identifiers,
@@ -58,7 +59,10 @@ def test_an_identifier_is_found_in_any_form(cell: object, there: bool) -> None:
 def test_the_search_agrees_with_aho_corasick(cells: list[str], names: set[str]) -> None:
     """Cell by cell, on texts that are alike enough to overlap."""
     wanted = [folded for name in names if len(folded := fold(name)) >= SHORTEST]
-    oracle = [bool(AhoCorasick(wanted).find_matches_as_indexes(fold(cell))) for cell in cells]
+    inside = AhoCorasick([name for name in wanted if not name.isalpha()])
+    oracle = [
+        bool(inside.find_matches_as_indexes(fold(cell))) or fold(cell) in wanted for cell in cells
+    ]
     assert search_identifiers(pd.DataFrame({"cell": cells}), names).tolist() == oracle
 
 
@@ -66,6 +70,20 @@ def test_tokens_are_compared_as_a_whole() -> None:
     """In a long code a short number stands by chance."""
     frame = pd.DataFrame({"token": ["f3123459c", "12345"]})
     assert search_identifiers(frame, ["12345"], whole=["token"]).tolist() == [False, True]
+
+
+def test_a_single_word_counts_in_the_texts_of_its_own_person() -> None:
+    """A stranger's surname is an ordinary word there, unless it is all that stands in a cell."""
+    notes = ["brown sputum", "uses a walker", "Mrs WALKER came", "Walker", None, "brown"]
+    frame = pd.DataFrame({"note": notes})
+    own = pd.DataFrame({"surname": ["Walker", "Brown", "Walker", "Brown", "Walker", None]})
+    assert search_identifiers(frame, ["Brown", "Walker"]).tolist() == [False] * 3 + [
+        True,
+        False,
+        True,
+    ]
+    assert find_own_words(frame, own).tolist() == [False, False, True, False, False, False]
+    assert not find_own_words(frame, pd.DataFrame({"pid": ["12345"] * 6})).any()
 
 
 def test_a_number_is_compared_with_its_own_row() -> None:
@@ -80,9 +98,12 @@ def test_a_search_that_could_find_nothing_passes_nothing() -> None:
     nobody = Published(None, 10)
     verdicts = [
         judge_identifiers("partner", nobody, found=there, able=is_found(names)).verdict
-        for there, names in ((False, NAMES), (True, NAMES), (False, ["Lee"]), (False, []))
-    ]
+        for there, names in (
+            (False, NAMES), (False, ["Walker"]), (True, NAMES), (False, ["Lee"]), (False, [])
+        )
+    ]  # fmt: skip
     assert verdicts == [
+        CheckVerdict.PASSED,
         CheckVerdict.PASSED,
         CheckVerdict.REFUSED,
         CheckVerdict.INCONCLUSIVE,

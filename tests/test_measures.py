@@ -111,7 +111,14 @@ def test_index_and_types_do_not_matter() -> None:
         (pd.to_datetime(["1969-01-01", "1969-01-01", None, "2400-01-01"]), 3),
         ([0.5, np.nan, np.nan, 0.5], 2),
     ],
-    ids=["all missing", "several types", "categories of several types", "lists and sets", "dates", "numbers"],
+    ids=[
+        "all missing",
+        "several types",
+        "categories of several types",
+        "lists and sets",
+        "dates",
+        "numbers",
+    ],
 )
 def test_odd_cells_make_the_classes_that_a_reader_of_the_table_sees(
     cells: object, classes: int

@@ -8,7 +8,7 @@ import pytest
 from conftest import BASIS, Folder, small_policy
 from runs import say
 
-from deployments.plan import describe_basis, describe_population
+from deployments.plan_people import describe_basis, describe_population
 from expectations.policy_file import parse_policy
 from expectations.population import Population
 
@@ -210,3 +210,15 @@ def test_a_mapping_that_does_not_fit_its_source_is_told_with_its_line(folder: Fo
     assert "basis.events.0.columns.person: the source has no column `who`" in said.err
     assert "the source has no column `suger`; did you mean `sugar`?" in said.err
     assert said.err.count(f"{policy}:") == 2
+
+
+def test_the_plan_warns_of_what_hides_the_models_own_target(folder: Folder) -> None:
+    """On the screen as a line of its own, and as plain values."""
+    hidden = "sick: keep}\n    sensitive: {sick: [{kind: distinct-l-diversity, l: 2}]}"
+    trained = ("{model: logistic-regression}", "{model: logistic-regression, input: partner}")
+    policy = str(folder.write(("sick: generalize}", hidden), trained))
+    said = " ".join(say("check", policy).out.split())
+    assert "Warning: outlets.partner.sensitive.sick: hides, class by class" in said
+    (warning,) = json.loads(say("check", policy, "--json").out)["warnings"]
+    assert warning.startswith("outlets.partner.sensitive.sick")
+    assert json.loads(say("check", str(folder.write()), "--json").out)["warnings"] == []

@@ -13,6 +13,7 @@ from release_waves import (
     START,
     K,
     Person,
+    choose,
     fitted,
     observe,
     people,
@@ -21,18 +22,17 @@ from release_waves import (
 )
 
 from tasks.anonymization.difference_attack import Row, isolate
-from tasks.anonymization.release import choose_rows
 
 
 @given(wave)
 def test_each_class_that_leaves_meets_its_models(drawn: list[Person]) -> None:
     """A frozen plan promises nothing of new people: classes of one illness are left out."""
     drawn = [one for one in drawn if one[0] >= 40]
-    made = choose_rows(people(drawn), SENSITIVE, fitted(*START)).frame
+    made = choose(people(drawn), SENSITIVE, fitted(*START))
     assert all(
         len(ill) >= 2 for ill in made.groupby(["age", "town"], observed=True)["ill"].unique()
     )
-    plain = choose_rows(people(drawn), OUTLET, fitted(*START)).frame
+    plain = choose(people(drawn), OUTLET, fitted(*START))
     left_out = plain.loc[plain.index.difference(made.index)]
     assert all(
         len(ill) < 2 for ill in left_out.groupby(["age", "town"], observed=True)["ill"].unique()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import expectation_batches as batches
@@ -32,10 +36,9 @@ PLANTED = pd.concat(
 def expectation(name: str, **arguments: Any) -> Any:
     """Make an expectation by its name."""
     with quiet():
-        from expectations import k_anonymous, sensitive_expectations
+        from expectations import custom_expectations
 
-        room = k_anonymous if hasattr(k_anonymous, name) else sensitive_expectations
-        return getattr(room, name)(**arguments)
+        return getattr(custom_expectations, name)(**arguments)
 
 
 def on_illness(name: str, **arguments: Any) -> Any:
@@ -52,6 +55,39 @@ ASKED: dict[str, tuple[dict[str, Any], float]] = {
     "ExpectColumnValuesToBeAtMostAlphaOfClass": ({"alpha": 0.5}, 0.5),
 }
 KINDS = [(name, *asked) for name, asked in ASKED.items()]
+
+
+def test_the_example_in_the_docstring_runs(tmp_path: Path) -> None:
+    """Whoever copies it has a suite that judges their table."""
+    with quiet():
+        from expectations import custom_expectations
+
+    example = str(custom_expectations.__doc__).split("\n\n")[1:3]
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent("\n".join(example)), names)  # noqa: S102  # the documentation's own words
+    frame = FRAME.rename(columns={"marital-status": "sex"})
+
+    found = batches.run(pd.concat([frame, frame]), names["suite"].expectations, tmp_path)
+    observed = {each["result"]["observed_value"]: each["success"] for each in found}
+    assert observed == {8: True, 0.25: False}
+
+
+def test_the_public_room_holds_every_expectation() -> None:
+    """What is importable from it is all there is; nobody looks for the files behind it."""
+    with quiet():
+        from great_expectations.expectations.expectation import BatchExpectation
+
+        from expectations import custom_expectations as room
+
+    behind = [BatchExpectation]
+    for kind in behind:
+        behind += kind.__subclasses__()
+    ours = {
+        kind.__name__
+        for kind in behind
+        if kind.__module__.startswith("expectations.") and not kind.__name__.startswith("_")
+    }
+    assert ours == set(room.__all__)
 
 
 @pytest.mark.parametrize("engine", batches.ENGINES)
@@ -87,6 +123,7 @@ def test_nothing_of_the_table_is_in_any_result(engine: str, tmp_path: Path) -> N
         on_illness("ExpectColumnToBeBetaLike", beta=1, enhanced=True),
         expectation("ExpectTableToBeKAnonymous", columns=QI, k=2),
         expectation("ExpectTableToBeKAnonymous", columns=["income"], k=2),
+        expectation("ExpectTableReidentificationRiskToBeAtMost", columns=QI, at_most=0.1),
     ]
     made = batches.render(PLANTED, asked, tmp_path, engine)
     for result_format in batches.FORMATS:
@@ -123,6 +160,29 @@ def test_k_on_every_engine_counts_missing_as_a_value(engine: str, tmp_path: Path
         "classes": 2,
     }
     assert batches.run(PLANTED, [asked], tmp_path, engine)[0]["success"] is False
+
+
+@pytest.mark.parametrize("engine", batches.ENGINES)
+def test_risks_of_linking_rows_on_every_engine(engine: str, tmp_path: Path) -> None:
+    """Nine rows in classes of 4, 4 and 1: the one alone is certain, a third is right on average."""
+    risk, alone = (
+        "ExpectTableReidentificationRiskToBeAtMost",
+        "ExpectTableUniqueRowsShareToBeAtMost",
+    )
+    asked = [
+        expectation(risk, columns=QI, at_most=0.9),
+        expectation(risk, columns=QI, at_most=1 / 3, attacker="marketer"),
+        expectation(risk, columns=QI, at_most=0.33, attacker="marketer"),
+        expectation(alone, columns=QI, at_most=0.12),
+        expectation(alone, columns=QI, at_most=0.11),
+    ]
+    found = batches.run(PLANTED, asked, tmp_path, engine)
+
+    assert [each["success"] for each in found] == [False, True, False, True, False]
+    reached = [each["result"]["observed_value"] for each in found[::2]]
+    assert reached == pytest.approx([1, 1 / 3, 1 / 9])
+    safe = batches.run(FRAME, [expectation(risk, columns=QI, at_most=0.25)], tmp_path, engine)
+    assert safe[0]["success"] is True
 
 
 @pytest.mark.parametrize("engine", batches.ENGINES)
@@ -196,26 +256,56 @@ def test_a_promise_that_protects_nobody_is_not_accepted(
         on_illness(name, **arguments)
 
 
-def test_what_a_database_says_of_its_error_stays_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Databases quote the value at fault; the type of the error is told in its place."""
+@pytest.fixture
+def sql_engine() -> Any:
+    """GX's engine for databases, whose connections tests replace."""
     with quiet():
         from great_expectations.execution_engine.sqlalchemy_execution_engine import (
             SqlAlchemyExecutionEngine,
         )
+    return SqlAlchemyExecutionEngine
 
-    def refuse(*_: object) -> None:
+
+def test_what_a_database_says_of_its_error_stays_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql_engine: Any
+) -> None:
+    """Databases quote the value at fault; the type of the error is told in its place."""
+
+    def refuse(_: object) -> None:
         raise sa.exc.DataError("SELECT", {}, ValueError(f"invalid input: {RARE}"))
 
     @contextmanager
     def connect(_: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(execute=refuse)
 
-    monkeypatch.setattr(SqlAlchemyExecutionEngine, "get_connection", connect)
     asked = on_illness("ExpectColumnToBeLDiverse", l=3)
+    monkeypatch.setattr(sql_engine, "get_connection", connect)
     (found,) = batches.run(PLANTED, [asked], tmp_path, "a table in SQLite", "COMPLETE")
 
     assert found["success"] is False
     assert "could not group by age, marital-status, illness (DataError)" in str(found)
     assert RARE not in str(found)
+
+
+def test_rows_are_read_while_their_connection_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql_engine: Any
+) -> None:
+    """A database like DuckDB has no rows left once its connection is given back."""
+
+    @contextmanager
+    def connect(engine: Any) -> Iterator[SimpleNamespace]:
+        with engine.engine.connect() as connection:
+            given = SimpleNamespace(closed=False)
+
+            def execute(query: Any) -> Iterator[Any]:
+                yield from [] if given.closed else connection.execute(query).all()
+
+            given.execute = execute
+            yield given
+            given.closed = True
+
+    asked = expectation("ExpectTableToBeKAnonymous", columns=QI, k=4)
+    monkeypatch.setattr(sql_engine, "get_connection", connect)
+    (found,) = batches.run(FRAME, [asked], tmp_path, "a table in SQLite")
+
+    assert found["result"] == {"observed_value": 4, "classes": 2}

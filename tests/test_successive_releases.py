@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from release_waves import (
     OUTLET,
     PLAIN,
     START,
     K,
     Person,
+    choose,
     count,
     fitted,
     observe,
@@ -26,10 +30,10 @@ from release_waves import (
 )
 
 from expectations.outlets import TableOutlet
-from tasks.anonymization.counted_rows import CountedRows
+from tasks.anonymization.counted_rows import CountedRows, Counts
 from tasks.anonymization.difference_attack import Isolated, Row, isolate, read_rows, subtract
-from tasks.anonymization.release import Past, choose_rows
-from tasks.anonymization.succession import compare, hold_back
+from tasks.anonymization.release import Past
+from tasks.anonymization.succession import compare, hold_back, release_again
 from tasks.approval import table_content
 from tasks.ingestion import RECORD
 
@@ -104,7 +108,7 @@ def test_the_order_of_people_changes_nothing(drawn: list[Person], order: object)
     plan = fitted(*START)
     past = Past((count(plan.apply(people(START)), OUTLET),))
     mixed = sorted(drawn, key=lambda _: order.random())  # type: ignore[attr-defined]  # Hypothesis's
-    one, other = (choose_rows(people(some), OUTLET, plan, past).frame for some in (drawn, mixed))
+    one, other = (choose(people(some), OUTLET, plan, past) for some in (drawn, mixed))
     assert sorted(one[RECORD]) == sorted(other[RECORD])
 
 
@@ -137,9 +141,9 @@ def test_under_another_plan_no_region_that_both_describe_shows_a_few(
 ) -> None:
     """The new period's plan cuts the same people otherwise; unions of classes still compare."""
     old, new = fitted(*START), fitted(*after, *START[:9])
-    earlier = choose_rows(people(before), OUTLET, old).frame
+    earlier = choose(people(before), OUTLET, old)
     now = people(after)
-    made = choose_rows(now, OUTLET, new, Past((), ((count(earlier, OUTLET), old),))).frame
+    made = choose(now, OUTLET, new, Past((), ((count(earlier, OUTLET), old),)))
     both = new.apply(now).index.intersection(old.apply(now).index)
     pairs = [list(observe_each(plan.apply(now).loc[both], OUTLET)) for plan in (new, old)]
     for news, olds in regions_of(pairs[0], pairs[1]):
@@ -179,19 +183,49 @@ def test_nobody_is_released_from_nobody() -> None:
     assert [len(frame) for frame in made] == [0, 64, 0]
 
 
-def test_a_release_that_was_found_once_is_found_again() -> None:
+TEXTS = tuple((town, ill) for town in "ab" for ill in ("no", "yes"))
+
+
+def count_rows(*counts: int) -> CountedRows:
+    """Give so many people of each of the four rows, in classes by town."""
+    there = [(text, number) for text, number in zip(TEXTS, counts, strict=True) if number]
+    found, numbers = zip(*there, strict=True)
+    return CountedRows(("town", "ill"), ("town",), found, np.array(numbers))
+
+
+def meet_all(_: Counts) -> NDArray[np.bool_]:
+    """Ask nothing of the two classes."""
+    return np.ones(2, dtype=bool)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_release_that_was_found_once_is_found_again(seed: int) -> None:
     """What left before may leave again, though a search from the start would find less by now."""
-    texts = tuple((town, ill) for town in "ab" for ill in ("no", "yes"))
-
-    def rows(*counts: int) -> CountedRows:
-        there = [(text, number) for text, number in zip(texts, counts, strict=True) if number]
-        found, numbers = zip(*there, strict=True)
-        return CountedRows(("town", "ill"), ("town",), found, np.array(numbers))
-
-    present, other = rows(3, 2, 0, 3), rows(0, 2, 2, 2)
+    present, other = count_rows(3, 2, 0, 3), count_rows(0, 2, 2, 2)
     everybody = compare(present, other, ([0] * 3, [0] * 3))
-    first = hold_back(present, K, [everybody], lambda _: np.ones(2, dtype=bool))
-    released = CountedRows(present.columns, present.linkable, present.rows, first)
-    last = compare(present, released)
-    again = hold_back(present, K, [last, everybody], lambda _: np.ones(2, dtype=bool), last)
-    assert (first.tolist(), again.tolist()) == ([1, 2, 0], [1, 2, 0])
+    draw = np.random.default_rng(seed)
+    first = hold_back(present, K, [everybody], meet_all, draw)
+    kept = first > 0
+    rows = tuple(row for row, there in zip(present.rows, kept, strict=True) if there)
+    last = compare(present, replace(present, rows=rows, counts=first[kept]))
+    found = hold_back(present, K, [last, everybody], meet_all, draw)
+    again = release_again(present, found, last)
+    assert again.tolist() == first.tolist() or again.sum() > first.sum()
+
+
+def test_whoever_leaves_alone_is_one_of_k_to_those_who_know_how_others_were_picked() -> None:
+    """Of nine in a class one is ill; whoever knows that Ada left, and sees an ill row go.
+
+    Two go with her. Were they picked from the most frequent rows, the ill row would be hers.
+    """
+    before, hers = count_rows(8, 1, 9, 0), []
+    for seed in range(600):
+        ill = seed % 9 == 0
+        present = count_rows(8, 0, 9, 0) if ill else count_rows(7, 1, 9, 0)
+        draw = np.random.default_rng(seed)
+        left = hold_back(present, K, [compare(present, before)], meet_all, draw)
+        seen = dict(zip(present.rows, left.tolist(), strict=True))
+        assert sum(seen.values()) == 18 - K
+        if not seen.get(("a", "yes")):
+            hers.append(ill)
+    assert np.mean(hers) == pytest.approx(1 / K, abs=0.08)

@@ -231,4 +231,5 @@ def test_a_class_that_shares_a_value_is_told_where_it_can_be(
 
 def test_the_number_of_attacks_tells_no_count() -> None:
     """It is round, and none is made on fewer than 100 people."""
-    assert [round_attacks(n) for n in (99, 100, 456, 30_162)] == [0, 100, 200, 2000]
+    people = (99, 100, 456, 10_000, 30_162)
+    assert [round_attacks(n) for n in people] == [0, 100, 200, 2000, 500]

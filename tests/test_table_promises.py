@@ -231,7 +231,7 @@ def test_step_notes_every_promise_and_the_risks(home: Home, folder: Folder) -> N
 
 
 def test_step_refuses_a_table_in_which_a_class_is_all_sick(home: Home, folder: Folder) -> None:
-    """Two people share each class, one model is met, and the broken one ends the run; all are on record."""
+    """One model is met, the broken one ends the run, and all are on record."""
     assert home.vault.is_dir()
     with opened(folder.write(MODELS)) as run:
         table = make_table(run, ["yes"] * 4 + ["no", "no", "no", "yes"])

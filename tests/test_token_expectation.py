@@ -21,7 +21,7 @@ KEYED = [hmac.digest(b"secret", name.encode(), "sha256").hex() for name in NAMES
 def not_reversed_by(**arguments: Any) -> Any:
     """Make the expectation."""
     with quiet():
-        from expectations.token_expectation import ExpectColumnNotToBeReversedBy
+        from expectations.custom_expectations import ExpectColumnNotToBeReversedBy
 
         return ExpectColumnNotToBeReversedBy(column="token", **arguments)
 

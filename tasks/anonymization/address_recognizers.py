@@ -159,7 +159,7 @@ class PlaceRecognizer(ContextRecognizer):
 
 
 class ResidenceRecognizer(ContextRecognizer):
-    """Places after "lives in", "moved to", "born in" and the like; in lower case after "I live in"."""
+    """Places after "lives in", "moved to", "born in"; in lower case after "I live in"."""
 
     entity = "LOCATION"
     cue = re.compile(r"\b(?:in|to|from|of|In|To|From|IN|TO|FROM) [^\W\d_]")
@@ -184,8 +184,8 @@ class PeopleRecognizer(ContextRecognizer):
     entity = "NRP"
     cue = AnyWord.of(PEOPLES)
     expressions = (
-        rf"(?-i:\b(?<!\d[ -])(?:{any_of(PEOPLES)})s?\b)",
-        rf"\b(?<!\d[ -])(?:{any_of(tuple(set(PEOPLES) - AMBIGUOUS))})s?\b",
+        rf"(?-i:\b(?<!\b\d\d?[ -])(?:{any_of(PEOPLES)})s?\b)",
+        rf"\b(?<!\b\d\d?[ -])(?:{any_of(tuple(set(PEOPLES) - AMBIGUOUS))})s?\b",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -50,25 +51,31 @@ class Asked:
     output: Output = "hierarchy"
 
     def __post_init__(self) -> None:
-        if self.k < 1 or not 0 <= self.max_suppressed <= 1:
-            raise UsageError(
-                "k-anonymity: k is a whole number from 1 and max_suppressed a share 0 to 1"
-            )
-        if self.output not in ("hierarchy", "sets"):
-            raise UsageError("k-anonymity: output is 'hierarchy' or 'sets'")
-        if any(weight <= 0 for weight in self.weights.values()):
-            raise UsageError("k-anonymity: a weight is above 0; leave a column out instead")
+        whole = isinstance(self.k, Integral) and not isinstance(self.k, bool) and self.k >= 1
+        wrong = {
+            "k is a whole number from 1": not whole,
+            "max_suppressed is a share from 0 to 1": not 0 <= self.max_suppressed <= 1,
+            "output is 'hierarchy' or 'sets'": self.output not in ("hierarchy", "sets"),
+            "a weight is a number above 0; leave a column out instead": not all(
+                0 < weight < math.inf for weight in self.weights.values()
+            ),
+        }
+        if said := [what for what, broken in wrong.items() if broken]:
+            raise UsageError(f"k-anonymity: {'; '.join(said)}")
 
     def check_names(self, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-        """Refuse sensitive columns that are quasi-identifiers or absent, and stray weights."""
+        """Refuse what is named twice, is not there, or is called like the count of people."""
+        check_columns(frame, columns)
         named = list(self.sensitive)
+        if PEOPLE in [*columns, *named]:
+            raise UsageError(f"k-anonymity: rename column '{PEOPLE}', people are counted under it")
         if both := [column for column in named if column in columns]:
             raise UsageError(
                 f"k-anonymity: {', '.join(map(repr, both))} cannot be quasi-identifier and "
                 "sensitive at once: take it out of one; k already hides what is released of it"
             )
         if named:
-            check_columns(frame, named)
+            check_columns(frame, named, "sensitive columns")
         if strangers := sorted(set(self.weights) - set(columns)):
             raise UsageError(
                 f"k-anonymity: weight for '{strangers[0]}', which is no quasi-identifier; "
@@ -93,9 +100,7 @@ class Fitted:
 
 def histogram(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Count the people of each distinct tuple, one row per tuple and the count in `_people`."""
-    check_columns(frame, columns)
-    if PEOPLE in columns:
-        raise UsageError(f"k-anonymity: rename column '{PEOPLE}', the histogram counts under it")
+    Asked(1).check_names(frame, columns)
     grouped = frame.groupby(list(columns), dropna=False, observed=True, sort=False)
     return grouped.size().rename(PEOPLE).reset_index()
 
@@ -109,8 +114,8 @@ def fit(histogram: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     more, a `Refusal` names the pinned columns responsible. Orders of rows and columns change
     nothing.
     """
-    check_columns(histogram, [*hierarchies, PEOPLE])
     asked.check_names(histogram, list(hierarchies))
+    check_columns(histogram, [PEOPLE], "counts of people")
     return fit_rows(histogram, hierarchies, asked).plan
 
 
@@ -176,11 +181,10 @@ def _name_sets(
     place = refine_sets(tuples, requirement, classes.of)
     if (place[classes.of != LEFT] == LEFT).any():
         place = classes.of
-    kept = np.flatnonzero(place != LEFT)
-    number = np.unique(place[kept], return_inverse=True)[1]
-    place = np.full(len(place), LEFT)
+    (kept,) = np.nonzero(place != LEFT)
+    numbers, number = np.unique(place[kept], return_inverse=True)
+    many, place = len(numbers), place.copy()
     place[kept] = number
-    many = int(place.max(initial=LEFT)) + 1
     named = []
     for hierarchy, codes in zip(hierarchies, tuples.codes, strict=True):
         has = np.zeros((many, hierarchy.groups.shape[1]), dtype=bool)

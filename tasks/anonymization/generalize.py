@@ -93,7 +93,11 @@ def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -
         hierarchies=hierarchies,
         sensitive=outlet.sensitive,
         max_suppressed=outlet.max_suppressed,
-        weights={c: how.weight for c, how in outlet.columns.items() if isinstance(how, Coarse)},
+        weights={
+            column: how.weight
+            for column in outlet.linkable
+            if isinstance(how := outlet.columns[column], Coarse)
+        },
         output=outlet.output,
     )
 
@@ -139,7 +143,8 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     frame = validated.frame(list(read))
     frozen = outgoing.freeze(count_records(frame), lambda: fit_table(frame, policy, table))
     plan = TablePlan.from_bytes(frozen.content)
-    choice = choose_rows(frame, table, plan, outgoing.remember(frozen))
+    secret = desk.key(f"held back:{policy.name}:{outlet}")
+    choice = choose_rows(frame, table, plan, outgoing.remember(frozen), secret)
     refuse_too_few(outgoing, frozen, choice, len(frame))
     check_crossing(outgoing, choice)
     released = choice.frame[own]

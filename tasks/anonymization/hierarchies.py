@@ -49,15 +49,19 @@ class Hierarchy:
     def __post_init__(self) -> None:
         if not (self.derived if not self.levels else self.levels[0]):
             raise self._broken("has no labels", "declare at least one")
-        pinned = self.depth == 1
-        faults = find_faults([(*row, ROOT) for row in self._rows] if pinned else self._rows)
-        if faults and self.levels:
+        rows = self.levels if self.depth > 1 else tuple((*row, ROOT) for row in self.levels)
+        if faults := find_faults(rows) if rows else []:
             told = [f"{fault}{self._quote(fault)}; {fault.fix}" for fault in faults]
             raise UsageError(f"hierarchy of column '{self.column}': {'. '.join(told)}")
+        if self._rows is not self.levels and any(MISSING in row for row in self.levels):
+            raise self._broken(
+                f"calls a label above its leaves '{MISSING}', as missing values are",
+                "rename it, or declare a leaf of that name under it",
+            )
 
     def _quote(self, fault: Fault) -> str:
         """Name a few leaves with a fault, unless they come from people."""
-        leaves = [row[0] for row in map(self._rows.__getitem__, fault.rows[:EXAMPLES]) if row]
+        leaves = [row[0] for row in map(self.levels.__getitem__, fault.rows[:EXAMPLES]) if row]
         return "" if self.derived or not leaves else f" (leaf {', '.join(map(repr, leaves))})"
 
     def _broken(self, what: str, fix: str) -> UsageError:
@@ -153,8 +157,9 @@ class Hierarchy:
         """The declared rows, and the missing value's own where none is declared."""
         if any(row[0] == MISSING for row in self.levels):
             return self.levels
-        own = (MISSING,) * max(1, self.depth - 1) + (ROOT,) * (self.depth > 1)
-        return (*self.levels, own)
+        above = list(zip(*self.levels, strict=True))[1:] if self.levels else [()]
+        own = (ROOT if all(label == ROOT for label in level) else MISSING for level in above)
+        return (*self.levels, (MISSING, *own))
 
     @cached_property
     def labels(self) -> tuple[tuple[str, ...], ...]:

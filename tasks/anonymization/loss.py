@@ -52,7 +52,7 @@ def measure(
     columns = sorted(hierarchies)
     people = histogram[PEOPLE].to_numpy()
     kept = released[PEOPLE].to_numpy()
-    share = kept.sum() / max(people.sum(), 1)
+    share = kept.sum() / people.sum() if len(people) else 1.0
     sizes = released.groupby(columns, observed=True)[PEOPLE].sum()
     loss, penalty = {}, []
     for column in columns:

@@ -47,6 +47,8 @@ _MARKS: Final = ' \t\n,;:|>*-"“”()'
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\W*(?<![^\W\d_])\w*\d")
 _VALUE = re.compile(r":?\s?\d")
+_SIZED = re.compile(r"(?<!\d)\d\d?[ -]?$")
+_CALLED: Final = frozenset({"PERSON", "ORGANIZATION"})
 _SCALE = re.compile(r"(?:scale|score|index|test|syndrome|disease)\s*$", re.IGNORECASE)
 # Abbreviations that are not all in capitals, and words that open the sentences of a note.
 _PLAIN_WORDS: Final = """
@@ -78,10 +80,12 @@ def keep_identifying(text: str, findings: Iterable[Finding]) -> Iterator[Span]:
             # No name holds a digit: what follows one is a value, or found by a pattern.
             digit = _DIGITS.search(text, start, end)
             stop = digit.start() if digit else end
-            start, stop = _trim(text, start, stop)
-            words = text[start:stop]
-            if not _is_plain(words, kind, text) and not _is_measured(text, start, stop):
-                yield Span(start, stop, kind, 0.85)
+            begin, stop = _trim(text, start, stop)
+            sized = kind == "NRP" and _SIZED.search(text, 0, begin)  # "16 French"
+            if not (
+                sized or _is_plain(text[begin:stop], kind, text) or _is_measured(text, begin, stop)
+            ):
+                yield Span(begin, stop, kind, 0.85)
 
 
 def _trim(text: str, start: int, stop: int) -> tuple[int, int]:
@@ -114,11 +118,10 @@ def _is_plain(words: str, kind: str, text: str) -> bool:
         return True
     if _is_written_small(words, parts, text, kind):
         return True
-    if kind in {"PERSON", "ORGANIZATION"} and words.isupper() and not text.isupper():
-        if all(is_listed(part) and part.lower() not in WORDS_TOO for part in parts):
+    if words.isupper() and not text.isupper():
+        heading = all(is_listed(part) and part.lower() not in WORDS_TOO for part in parts)
+        if all(len(part) <= 5 for part in parts) or (heading and kind in _CALLED):
             return True
-    if not text.isupper() and all(part.isupper() and len(part) <= 5 for part in parts):
-        return True
     if any(is_term(part) or part.lower() in _PLAIN for part in parts) and all(
         is_term(part) or part.lower() in _PLAIN or is_listed(part) for part in parts
     ):

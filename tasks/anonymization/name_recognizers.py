@@ -35,6 +35,14 @@ _NOBODY = (
     rf"|see|date|time|id|number|denies|reports|presents|states|please|thank|{any_of(WEEKDAYS)}"
     rf"|{any_of(MONTHS)})\b)"
 )
+# Words in lower case that follow "dr" and are no name, and that follow a name and are no surname.
+_NOT_CALLED = r"(?:appoint|visit|office|told|said|says|order)|(?:will|when|to|in|at|for|on|of)\b"
+_NOT_SURNAME = (
+    r"(?:told|said|says|who|will|has|had|was|is|and|or|with|for|from|about|that|but|then|this|the|did"
+    r"|does|can|also|still|now|today|again|changed|reported|reports|asked|called|agreed|agrees|came"
+    r"|presents|presented|denies|denied|feels|felt|wants|needs|went|took|saw|seen|gave|states|stated"
+    r"|recommended|recommends|prescribed|referred|advised|wrote|came|lives|lived|works)\b"
+)
 _FIRMS = (
     r"Inc|Ltd|Limited|LLC|LLP|PLC|GmbH|AG|KG|SARL|Oy|Corp|Corporation|Company|Group|Holdings"
     r"|Partners|Associates|Foundation|Institute|University|College|School|Hospital|Clinic|Center"
@@ -54,11 +62,8 @@ class PersonRecognizer(ContextRecognizer):
         rf"\b(?:{_TITLES})\b\.?[ \t]+{_NOBODY}{_NAME}",
         r"\b(?:mr|mrs|ms|dr|prof)\.\s*[\p{L}'’-]{2,}(?-i: \p{Lu}[\p{L}'’-]+)?",
         (
-            rf"(?-i:\b(?:mr|mrs|ms|dr|Mr|Mrs|Ms|Dr)\b) {_NOBODY}(?!appoint|visit|office|told|said|says|order"
-            rf"|will|when|to"
-            r"\b|in\b|at\b|for\b|on\b|of\b)[\p{L}'’-]{3,}(?: (?-i:(?!changed|told|said|who"
-            r"|will|has|was)"
-            r"\p{Ll}{3,}))?"
+            rf"(?-i:\b(?:mr|mrs|ms|dr|Mr|Mrs|Ms|Dr)) {_NOBODY}(?!{_NOT_CALLED})"
+            rf"(?-i:\p{{Ll}}[\p{{L}}'’-]{{2,}}(?: (?!{_NOT_SURNAME})\p{{Ll}}{{3,}})?)"
         ),
         r"\b(?:pt|patient)\.? (?-i:(?!NPO|DNR|DNI|AOX|CPR|ICU|MRI)(?:\p{Lu}{3,}[ -]?){1,3})\b",
         rf"\b(?:{_ROLES})(?: name)?(?: is)?[ \t]*:[ \t]*\K{_NOBODY}{_NAME}",
@@ -89,12 +94,6 @@ class PersonRecognizer(ContextRecognizer):
         r"(?-i:\b\p{Lu}\.(?:[ ]?\p{Lu}\.)?[ ]?\p{Lu}[\p{Ll}'’-]{2,}(?:-\p{Lu}\p{Ll}+)?)",
         r"(?-i:\b\p{Lu}[\p{Ll}'’-]+,? \p{Lu}\.(?: \p{Lu}[\p{Ll}'’-]+))",
         r"(?-i:\b\p{Lu}{4,}, \p{Lu}\p{Ll}[\p{L}'’-]*(?: \p{Lu}\b\.?)?)",
-        (
-            r"(?-i:\b(?!(?:Self|Well|Post|Anti|Semi|Over|Multi|Cross|High|Long|Short|Part|Full"
-            r"|Half|Type"
-            r"|Case|Care|Time|Follow|Check|Down|Back|Left"
-            r"|Right)-)\p{Lu}\p{Ll}{3,}-\p{Lu}\p{Ll}{3,}\b)"
-        ),
         (
             r"(?-i:(?<![\p{L}.])\p{Ll}\. ?(?!(?:coli|aureus|difficile|pylori|albicans"
             r"|pneumoniae|and"

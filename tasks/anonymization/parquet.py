@@ -16,7 +16,7 @@ import duckdb
 from expectations.errors import UsageError
 from tasks.anonymization.fitting import Asked, fit_rows
 from tasks.anonymization.loss import PEOPLE, Measures, measure
-from tasks.anonymization.plan import Plan, check_columns
+from tasks.anonymization.plan import Plan
 from tasks.anonymization.recoding import name_hierarchies
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def anonymize_parquet(
     with duckdb.connect() as engine:
         columns = [*quasi_identifiers, *asked.sensitive]
         empty = _open(engine, source)
-        check_columns(empty, quasi_identifiers)
         asked.check_names(empty, quasi_identifiers)
         counted = _count(engine, columns)
         found = name_hierarchies(counted, quasi_identifiers, hierarchies or {})
@@ -72,7 +71,8 @@ def _open(engine: DuckDBPyConnection, source: str | Path) -> pd.DataFrame:
             f"k-anonymity: {source} cannot be read as Parquet ({type(error).__name__}); name a "
             "Parquet file or a pattern of them"
         ) from None
-    return engine.table(SOURCE).limit(0).df()
+    empty: pd.DataFrame = engine.table(SOURCE).limit(0).df()
+    return empty
 
 
 def _count(engine: DuckDBPyConnection, columns: Sequence[str]) -> pd.DataFrame:
@@ -82,7 +82,8 @@ def _count(engine: DuckDBPyConnection, columns: Sequence[str]) -> pd.DataFrame:
         f"CREATE TEMP TABLE {COUNTED} AS SELECT row_number() OVER () AS {NUMBER}, * FROM "  # noqa: S608  # names are quoted
         f"(SELECT {names}, count(*) AS {PEOPLE} FROM {SOURCE} GROUP BY ALL)"
     )
-    return engine.table(COUNTED).df()
+    counted: pd.DataFrame = engine.table(COUNTED).df()
+    return counted
 
 
 def _write(
@@ -91,14 +92,15 @@ def _write(
     """Put each combination's labels into its rows; rows whose combination has none are absent."""
     same = " AND ".join(f"s.{_quote(c)} IS NOT DISTINCT FROM c.{_quote(c)}" for c in columns)
     shown = ", ".join(
-        f"l.{_quote(column)}::VARCHAR AS {_quote(column)}"
-        for column in labels.columns.drop(NUMBER)
+        f"l.{_quote(column)}::VARCHAR AS {_quote(column)}" for column in labels.columns.drop(NUMBER)
     )
     engine.register(LABELS, labels)
+    making = target.with_name(f".{target.name}.making")
     engine.sql(
         f"SELECT s.* REPLACE ({shown}) FROM {SOURCE} s JOIN {COUNTED} c ON {same} "  # noqa: S608  # names are quoted
         f"JOIN {LABELS} l USING ({NUMBER})"
-    ).write_parquet(str(target), compression="snappy")
+    ).write_parquet(str(making))
+    making.replace(target)
 
 
 def _quote(name: str) -> str:

@@ -9,6 +9,7 @@ It holds for the people it was fitted on: applied to others it only translates, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from tasks.anonymization.boxes import LEFT, Boxes, Codes
 from tasks.anonymization.hierarchies import ROOT, Hierarchy
 from tasks.anonymization.tuples import combine
 
+_RANGE = re.compile(r"[\d.]+-[\d.]+")
 Labels = tuple[str, ...]
 """What a class shows of one column: a label of the hierarchy, or several leaves, sorted."""
 JOINT = "~"
@@ -103,7 +105,8 @@ class Plan:
         """Say what a class shows: its labels, and which columns it hides."""
         pairs = zip(self.columns, self.classes[number], strict=True)
         shown = {c: labels for c, labels in pairs if labels != (ROOT,)}
-        told = [f"{c} {JOINT.join(labels)}" for c, labels in shown.items()]
+        spelt = {h.column: Spelling.of(h) for h in self.hierarchies}
+        told = [f"{c} {spelt[c].name(labels)}" for c, labels in shown.items()]
         hidden = [column for column in self.columns if column not in shown]
         return (
             f"class {number + 1} of {len(self.classes)}: {', '.join(told) or 'nothing is shown'}"
@@ -147,13 +150,20 @@ class Spelling:
         """Rank the leaves that are numbers; the hierarchy's coarser labels are in use."""
         leaves = [leaf for leaf in hierarchy.labels[0] if _as_number(leaf) is not None]
         ranks = {leaf: rank for rank, leaf in enumerate(sort_labels(leaves))}
-        return cls(ranks, frozenset(label for level in hierarchy.labels[1:] for label in level))
+        return cls(ranks, frozenset(label for level in hierarchy.labels for label in level))
 
     def name(self, labels: Labels) -> str:
         """Join sorted labels by `~`; three or more neighbouring numbers as `low-high`.
 
-        Not as a range where the hierarchy has a label of that name, which may mean others.
+        Not as a range where the hierarchy has a label of that name, which may mean others. Raises
+        `UsageError` for a value that itself reads as a set, among others.
         """
+        if len(labels) > 1 and any(map(self._misread, labels)):
+            raise UsageError(
+                f"k-anonymity: in a set, a value that holds '{JOINT}', or reads as a range among "
+                "numbers, would stand for others; spell it otherwise, or release a hierarchy's "
+                "labels"
+            )
         runs: list[list[str]] = []
         for label in labels:
             before = self.ranks.get(runs[-1][-1]) if runs else None
@@ -162,6 +172,9 @@ class Spelling:
             else:
                 runs.append([label])
         return JOINT.join(part for run in runs for part in self._spell(run))
+
+    def _misread(self, label: str) -> bool:
+        return JOINT in label or bool(self.ranks and _RANGE.fullmatch(label))
 
     def _spell(self, run: list[str]) -> list[str]:
         spelt = f"{run[0]}-{run[-1]}"
@@ -204,14 +217,18 @@ def find_distinct(codes: Codes) -> tuple[Codes, Codes, Codes]:
     return codes[:, example], rank[number], example
 
 
-def check_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+def check_columns(
+    frame: pd.DataFrame, columns: Sequence[str], what: str = "quasi-identifiers"
+) -> None:
     """Refuse a list of columns that is empty, repeats one, or names one the frame lacks."""
+    if isinstance(columns, str) or not all(isinstance(column, str) for column in columns):
+        raise UsageError(f"k-anonymity: name the {what} as a list of names, each of them text")
     if not columns or len(set(columns)) < len(columns):
-        raise UsageError("k-anonymity: name at least one quasi-identifier, and each only once")
+        raise UsageError(f"k-anonymity: name at least one of the {what}, and each only once")
     if absent := [column for column in columns if column not in frame.columns]:
         raise UsageError(
             f"k-anonymity: the table has no column {', '.join(map(repr, absent))}; "
-            "correct the quasi-identifiers"
+            f"correct the {what}"
         )
     if twice := [column for column in columns if list(frame.columns).count(column) > 1]:
         raise UsageError(

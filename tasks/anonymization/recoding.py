@@ -7,18 +7,20 @@ never before a differentially private trainer. Nothing here checks itself: the i
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from expectations.declaration import Declaration
 from expectations.errors import UsageError
 from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
 from tasks.anonymization.fitting import Asked, Output, Sensitive, fit_rows
-from tasks.anonymization.hierarchies import Hierarchy, label_of, read_all
+from tasks.anonymization.hierarchies import Hierarchy, number_labels, read_all
 from tasks.anonymization.loss import PEOPLE, Measures, measure
-from tasks.anonymization.plan import Plan, check_columns, sort_labels
+from tasks.anonymization.plan import Plan, sort_labels
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
     """
     models = name_models(sensitive, l_diversity, t_closeness)
     asked = Asked(k, max_suppressed, models, weights or {}, output)
-    check_columns(frame, quasi_identifiers)
     asked.check_names(frame, quasi_identifiers)
     found = name_hierarchies(frame, quasi_identifiers, hierarchies or {})
     fitted = fit_rows(frame.assign(**{PEOPLE: 1}), found, asked)
-    histogram = frame.iloc[fitted.example].assign(**{PEOPLE: fitted.people})
+    examples = frame.iloc[fitted.example].reset_index(drop=True)
+    histogram = examples.assign(**{PEOPLE: fitted.people})
     released = fitted.plan.release(histogram, fitted.place)
     measures = measure(released, histogram, found, fitted.plan.members)
     return Recoded(fitted.plan.release(frame, fitted.place[fitted.tuple]), measures, fitted.plan)
@@ -78,13 +80,11 @@ def name_models(
     t_closeness: float | PrivacyModel | None,
 ) -> Sensitive:
     """Give each sensitive column its models, whichever way they were said."""
-    both: list[PrivacyModel] = []
-    if l_diversity is not None:
-        many = isinstance(l_diversity, int | float)
-        both.append(DistinctLDiversity(l=int(l_diversity)) if many else l_diversity)  # type: ignore[arg-type]  # many says so
-    if t_closeness is not None:
-        near = isinstance(t_closeness, int | float)
-        both.append(TCloseness(t=float(t_closeness)) if near else t_closeness)  # type: ignore[arg-type]  # near says so
+    both = [
+        _make_model(said, given)
+        for said, given in (("l_diversity", l_diversity), ("t_closeness", t_closeness))
+        if given is not None
+    ]
     if isinstance(sensitive, Mapping):
         models = {column: (*own, *both) for column, own in sensitive.items()}
     else:
@@ -102,6 +102,21 @@ def name_models(
     return models
 
 
+def _make_model(said: str, given: float | PrivacyModel) -> PrivacyModel:
+    """Take a number as the model that is meant most often: distinct values, equal distance."""
+    if isinstance(given, Declaration):
+        return given
+    try:
+        if said == "t_closeness":
+            return TCloseness(t=given)
+        return DistinctLDiversity(l=operator.index(given))  # type: ignore[arg-type]  # or TypeError
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"k-anonymity: {said} is a model of expectations.privacy_models or a number: "
+            "l_diversity a whole one from 2, t_closeness above 0 and below 1"
+        ) from None
+
+
 def name_hierarchies(
     frame: pd.DataFrame,
     columns: Sequence[str],
@@ -117,5 +132,5 @@ def name_hierarchies(
 
 def list_values(frame: pd.DataFrame, column: str) -> Hierarchy:
     """Take a flat hierarchy from a column's own values."""
-    labels = {label_of(value) for value in frame[column].dropna().unique()}
+    labels = set(number_labels(frame[column])[1])
     return Hierarchy.flat(column, sort_labels(labels), derived=True)

@@ -25,6 +25,7 @@ from tasks.anonymization.succession import (
     compare,
     hold_back,
     number_classes,
+    release_again,
 )
 from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
@@ -60,14 +61,14 @@ class Choice:
 
 
 def choose_rows(
-    frame: pd.DataFrame, outlet: TableOutlet, plan: TablePlan, past: Past | None = None
+    frame: pd.DataFrame, outlet: TableOutlet, plan: TablePlan, past: Past, secret: bytes
 ) -> Choice:
     """Apply a plan, and leave out whom it cannot hide, now or beside an earlier release.
 
-    Of people whose rows are alike those with the smallest record keys leave, so that it is the
-    same ones every time.
+    `secret` decides who is left out beside whom; the same gives the same again. Of people whose
+    rows are alike those with the smallest record keys leave, so that it is the same ones every
+    time.
     """
-    past = past or Past()
     recoded = plan.apply(frame)
     present, number = CountedRows.from_frame(recoded, list(outlet.columns), outlet.linkable)
     asked = outlet.sensitive
@@ -80,7 +81,10 @@ def choose_rows(
     last = same[-1] if same else None
     comparisons = [*reversed(same), *(comparison for comparison, _ in crossed)]
     meets = judge_models(recoded, number, present, outlet)
-    leaving = hold_back(present, outlet.k, comparisons, meets, last)
+    draw = np.random.default_rng(int.from_bytes(secret))
+    leaving = hold_back(present, outlet.k, comparisons, meets, draw)
+    if last is not None:
+        leaving = release_again(present, leaving, last)
     kept = recoded.loc[_first_of_each(recoded[RECORD].to_numpy(), number, leaving)]
     leaves = frame.index.isin(kept.index)
     isolated = [crossing.isolated(outlet.k, leaves) for _, crossing in crossed]

@@ -88,6 +88,8 @@ def refine_sets(tuples: Tuples, requirement: Requirement, of: Codes) -> Codes:
     Classes come in the order in which they are to be tried, the smallest sets first: a tuple is
     in the first class whose sets hold all its values.
     """
+    if (of == LEFT).all():
+        return of
     values = Values.of(tuples, requirement)
     of = _split(values, of)
     for _ in range(ROUNDS):

@@ -6,6 +6,10 @@ gone, and how many may be the same people. Here each of the three is made nobody
 people, for every earlier release, by leaving rows out: newcomers wait until k have come, and with
 fewer than k who left others leave as well. Each release is k-anonymous by itself as before.
 
+Who leaves as well is drawn, each as likely, by a generator that only the home can seed: were it
+the most frequent rows, a rare one that is gone would be known to be of somebody who left
+(minimality: Wong et al., "Minimality attack in privacy preserving data publishing", 2007).
+
 Where columns are sensitive, the models that look at a class alone are asked of the three as well.
 
 What it costs: a class that one person left loses k people or, if fewer than k would be left, all.
@@ -64,20 +68,20 @@ class Comparison:
         added, gone, same = (_sum(part, self.group) for part in parts)
         return added, gone, same
 
-    def settle(self, counts: Counts, k: int) -> Counts:
+    def settle(self, counts: Counts, k: int, draw: np.random.Generator) -> Counts:
         """Leave out rows of groups whose differences set too few apart; once for each of them.
 
         Who was added waits, and so do those in common; where too few are gone, others go as well.
         """
         added = np.maximum(self._now(counts) - self.released, 0)
-        counts = self._leave_out(counts, added * self._isolates(added, k)[self.group])
+        counts = self._leave_out(counts, added * self._isolates(added, k)[self.group], draw)
         common = np.minimum(self._now(counts), self.released)
-        counts = self._leave_out(counts, common * self._isolates(common, k)[self.group])
+        counts = self._leave_out(counts, common * self._isolates(common, k)[self.group], draw)
         common = np.minimum(self._now(counts), self.released)
         gone = self.released - common
         people, isolated = _sum(gone, self.group), self._isolates(gone, k)
         more = np.where(people < k, k - people, _sum(common, self.group))
-        return self._leave_out(counts, _take(more * isolated, self.group, common))
+        return self._leave_out(counts, _take(more * isolated, self.group, common, draw), draw)
 
     def _isolates(self, part: Counts, k: int) -> NDArray[np.bool_]:
         """Tell of each group whether a part of it, counted by cell, is of too few or too alike."""
@@ -87,9 +91,9 @@ class Comparison:
     def _now(self, counts: Counts) -> Counts:
         return np.bincount(self.cell, counts, len(self.group)).astype(np.int64)
 
-    def _leave_out(self, counts: Counts, excess: Counts) -> Counts:
-        """Take `excess` from each cell, from the rows that most people have."""
-        return counts - _take(excess, self.cell, counts)
+    def _leave_out(self, counts: Counts, excess: Counts, draw: np.random.Generator) -> Counts:
+        """Take `excess` people from each cell."""
+        return counts - _take(excess, self.cell, counts, draw)
 
 
 def compare(
@@ -148,16 +152,32 @@ def hold_back(
     k: int,
     comparisons: Sequence[Comparison],
     meets: MeetsModels,
-    last: Comparison | None = None,
+    draw: np.random.Generator,
 ) -> Counts:
     """Say how many of each distinct row may leave, shape (rows,).
 
-    `comparisons` are best in the order of age, the newest first. `last` is the one with the newest
-    release under the same plan, if there is one; where everybody is still there, that release
-    leaves again unless more can, so that the same people are never left out twice over.
+    `comparisons` are best in the order of age, the newest first. `draw` decides who is left out
+    beside whom; nobody outside may know its seed.
     """
-    counts = _settle(present.counts, number_classes(present), k, comparisons, meets)
-    if last is not None and not last.differences(present.counts)[1].any():
+    counts, of = present.counts, number_classes(present)
+    while True:
+        before = counts
+        # Whatever is left out is left out for good, so that nobody is an end.
+        stands = (_sum(counts, of) >= k) & meets(counts)
+        counts = np.where(stands[of], counts, 0)
+        for comparison in comparisons:
+            counts = comparison.settle(counts, k, draw)
+        if (counts == before).all():
+            return counts
+
+
+def release_again(present: CountedRows, counts: Counts, last: Comparison) -> Counts:
+    """Give the newest release under the same plan once more where nobody of it is gone.
+
+    Unless `counts`, what was found for now, holds more: the same people are never left out twice
+    over.
+    """
+    if not last.differences(present.counts)[1].any():
         again = last.released[last.cell]
         if again.sum() >= counts.sum():
             return again
@@ -169,34 +189,18 @@ def number_classes(rows: CountedRows) -> Counts:
     return _number(rows.select(rows.linkable))
 
 
-def _settle(
-    counts: Counts, of: Counts, k: int, comparisons: Sequence[Comparison], meets: MeetsModels
-) -> Counts:
-    """Leave out until there is nothing to object to; to leave out everybody always is an end."""
-    while True:
-        before = counts
-        stands = (_sum(counts, of) >= k) & meets(counts)
-        counts = np.where(stands[of], counts, 0)
-        for comparison in comparisons:
-            counts = comparison.settle(counts, k)
-        if (counts == before).all():
-            return counts
-
-
 def _sum(counts: Counts, of: Counts) -> Counts:
     """Add up counts by the group that each is of."""
     return np.bincount(of, counts).astype(np.int64)
 
 
-def _take(wanted: Counts, of: Counts, stock: Counts) -> Counts:
-    """Take `wanted` from each group of items, at most the stock of each, the largest first."""
-    order = np.lexsort((-stock, of))
-    ordered, group = stock[order], of[order]
-    before = np.cumsum(ordered) - ordered
-    first = np.searchsorted(group, group)
-    taken = np.empty_like(stock)
-    taken[order] = np.clip(wanted[group] - (before - before[first]), 0, ordered)
-    return taken
+def _take(wanted: Counts, of: Counts, stock: Counts, draw: np.random.Generator) -> Counts:
+    """Take `wanted` people from each group of items, at most all there are, each as likely."""
+    item = np.repeat(np.arange(len(stock)), np.where(wanted[of] > 0, stock, 0))
+    item = item[np.lexsort((draw.random(len(item)), of[item]))]
+    group = of[item]
+    taken = np.arange(len(group)) - np.searchsorted(group, group) < wanted[group]
+    return np.bincount(item[taken], minlength=len(stock)).astype(np.int64)
 
 
 def _number(names: Sequence[Hashable]) -> Counts:

@@ -42,11 +42,11 @@ _RECENT_WORDS: Final = """
 app apps blog blogs bluetooth chatbot covid dropdown email emails emoji faq fax firmware helpdesk
 homepage inbox info ios laptop login logout malware meds offline ok okay online password passcode
 pdf signup smartphone startup touchscreen url username voicemail webinar webpage website websites
-wifi workflow screenshot screenshots timestamp router unsubscribe hi hello hey thx pls dear regards
-cheers postcode telehealth physio op preop postop yes yeah sincerely c'mon y'all gonna wanna bcc cc re labs dept appt hx dx rx tx sx pmh hpi
-abd neuro resp psych echo doppler cardio ortho onc cont prn bid tid qid qhs npo stat pt pts yo wbc
-hgb ekg ecg mri fwd asap misc approx etc vs ref ltd inc corp llc gmbh plc ave blvd apt dob mrn ssn
-iban nhs
+wifi workflow screenshot screenshots timestamp router unsubscribe hi hello hey thx pls dear
+regards cheers postcode telehealth physio op preop postop yes yeah sincerely c'mon y'all gonna
+wanna bcc cc re labs dept appt hx dx rx tx sx pmh hpi abd neuro resp psych echo doppler cardio
+ortho onc cont prn bid tid qid qhs npo stat pt pts yo wbc hgb ekg ecg mri fwd asap misc approx etc
+vs ref ltd inc corp llc gmbh plc ave blvd apt dob mrn ssn iban nhs
 """
 _RECENT: Final = frozenset(_RECENT_WORDS.split())
 # Brand names of common medicines and materials, which stand without a dose as well.
@@ -90,10 +90,10 @@ _SIGN = re.compile(
 )
 
 
-def _table(name: str) -> Mapping[int, Any]:
+def _table(name: str) -> Mapping[str, Any]:
     """Read one of the word lists that the model's lemmatizer comes with."""
     lemmatizer: Any = load_pipeline("en").get_pipe("lemmatizer")
-    table: Mapping[int, Any] = lemmatizer.lookups.get_table(name)
+    table: Mapping[str, Any] = lemmatizer.lookups.get_table(name)
     return table
 
 
@@ -176,13 +176,26 @@ def find_unlisted(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _find_small(text: str) -> Iterator[tuple[int, int]]:
-    """Find given names in lower case, with the unlisted words after them."""
+    """Find given names in lower case, with the unlisted words and nouns after them."""
     for word in _TOKEN.finditer(text):
         if word.group() in GIVEN_NAMES:
             end = word.end()
-            while (after := _NEXT.match(text, end)) and not is_listed(after[1]):
+            while (after := _NEXT.match(text, end)) and _can_be_surname(after[1]):
                 end = after.end()
             yield word.start(), end
+
+
+@cache
+def _load_nouns() -> frozenset[str]:
+    """Read the words that are nouns and nothing else."""
+    index = _table("lemma_index")
+    others = {word for kind in ("verb", "adj", "adv") for word in index[kind]}
+    return frozenset(index["noun"]) - others - load_pipeline("en").Defaults.stop_words
+
+
+def _can_be_surname(word: str) -> bool:
+    """Tell whether a word after a given name in lower case is no verb, adjective, preposition."""
+    return word in _load_nouns() or not is_listed(word)
 
 
 def _runs(text: str) -> Iterator[list[re.Match[str]]]:
@@ -229,6 +242,11 @@ def _is_given(word: re.Match[str]) -> bool:
     return _can_be_name(word) and bool(acts)
 
 
+def _can_be_heading(word: str) -> bool:
+    """Tell whether an unlisted word before a colon may be an English term."""
+    return word.isascii() and word.lower() not in GIVEN_NAMES
+
+
 def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
     """Tell whether one capitalized word is a name: no dictionary has it, nor is it a term."""
     spelling, start, end = word.group(), word.start(), word.end()
@@ -238,7 +256,7 @@ def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
     return unlisted and not (
         len(plain) < 3
         or any(sign.isdigit() or sign in "@_/\\" for sign in around)
-        or (alone and text[end : end + 1] == ":" and plain.lower() not in GIVEN_NAMES)
+        or (alone and text[end : end + 1] == ":" and _can_be_heading(plain))
         or is_term(plain)
         or is_followed_by_term(text, end)
     )

@@ -5,8 +5,8 @@ public and makes nothing coarser without need; the attacker knows from elsewhere
 and what their uncovered values are. Where k people lie together one level below and were yet not
 released so, those people must have broken the sensitive model: for distinct l-diversity they share
 fewer than l values, so for l = 2 all have one value, which is known when only one value of the
-class is frequent enough. Only what is true is reported: a recoding may have had other reasons, and
-an attacker cannot know them apart.
+class is frequent enough. A recoding may have had other reasons, which an attacker cannot tell
+apart: what is reported is what is true of the people, and how much of what is deduced is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from expectations.privacy_models import DistinctLDiversity, PrivacyModel
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.downcoding import part_labels
 from tasks.attack.released import ABSENT, Coverage, People, Release
+from tasks.attack.risk import tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +36,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Minimality:
-    """Whose finer class was withheld, and whose sensitive value follows, person by person.
+    """Whose finer class was withheld for a sensitive column, person by person.
 
-    A person may be withheld in one column and not in another.
+    Somebody's value is `deduced` where only one is frequent enough, and `certain` where that is
+    true. A person may be withheld in one column and not in another.
     """
 
     withheld: NDArray[np.bool_]
+    deduced: NDArray[np.bool_]
     certain: NDArray[np.bool_]
+
+    @property
+    def precision(self) -> float:
+        """How many of those of whom a value is deduced have it, 0 to 1."""
+        return float(self.certain.sum() / max(self.deduced.sum(), 1))
 
 
 def find_withheld(
@@ -61,18 +69,19 @@ def find_withheld(
     own, values = people.own[there], sensitive.iloc[there]
     counts = _count_values(own, values, len(release.people))
     binary = any(isinstance(one, DistinctLDiversity) and one.l == 2 for one in models)
-    withheld, certain = (np.zeros(len(people.own), dtype=bool) for _ in range(2))
+    withheld, deduced, certain = (np.zeros(len(people.own), dtype=bool) for _ in range(3))
     for at in range(len(release.columns)):
         part = part_labels(release, at, coverage)[release.rows[at, own], people.codes[at, there]]
         width = len(release.columns[at].known)
         group, place, size = np.unique(own * width + part, return_inverse=True, return_counts=True)
         of = group // width
-        broken = (size >= release.k) & (size < release.people[of])
-        broken[broken] = _breaks(Classes(place, size), values, models, np.flatnonzero(broken))
-        alone = (counts[of] >= size[:, None]).sum(axis=1) == 1
-        withheld[there] |= broken[place]
-        certain[there] |= (broken & alone)[place] & binary
-    return Minimality(withheld, certain)
+        large = (size >= release.k) & (size < release.people[of])
+        broken = large.copy()
+        broken[large] = _breaks(Classes(place, size), values, models, np.flatnonzero(large))
+        told = large & binary & ((counts[of] >= size[:, None]).sum(axis=1) == 1)
+        for flags, parts in ((withheld, broken), (deduced, told), (certain, told & broken)):
+            flags[there] |= parts[place]
+    return Minimality(withheld, deduced, certain)
 
 
 def _count_values(own: Codes, values: pd.Series, classes: int) -> Codes:
@@ -110,7 +119,13 @@ def _single(counts: ValueCounts, number: int, of: slice) -> ValueCounts:
 def judge_minimality(column: str, outlet: str, found: Minimality, people: Published) -> Check:
     """Report whose sensitive value follows from the recoding; `people` is how many they are."""
     some = "the classes of some people" if found.withheld.any() else "no class"
-    told = f"; the value of {people} people follows" if found.certain.any() else ""
+    right = tell(found.precision, int(found.deduced.sum()))
+    told = (
+        f"; the value of {people} people follows, and is right for {right} of those for whom it "
+        "seems to"
+        if found.certain.any()
+        else ""
+    )
     return Check(
         name=f"minimality of {column} in {outlet}",
         asked="no class that is coarser because of this column, for whoever knows the rest",

@@ -4,6 +4,9 @@ Letters are compared without case and accents. A window of characters is hashed 
 of all cells at once and looked up among the identifiers' beginnings; the few that remain are
 compared letter by letter. Identifiers of fewer than five characters are not searched for, since
 they stand in many texts by chance; nicknames, parts of names and misspellings are not found.
+
+An identifier of a single word of letters alone, such as the surnames Brown and Walker, is an
+ordinary word of strangers' texts: inside a cell it counts in the rows of its own person only.
 """
 
 from __future__ import annotations
@@ -37,13 +40,33 @@ def search_identifiers(
 ) -> NDArray[np.bool_]:
     """Say of each row whether an identifier of anybody stands in one of its cells.
 
-    The cells of the columns in `whole` (tokens, numbers) are compared as a whole only: in long
-    codes a short number stands by chance.
+    Single words, and the cells of the columns in `whole` (tokens), are compared as a whole only: in
+    long codes a short number stands by chance.
     """
     wanted = {folded for one in identifiers if len(folded := fold(one)) >= SHORTEST}
+    telling = {one for one in wanted if not one.isalpha()}
     found = np.zeros(len(frame), dtype=bool)
     for name in frame.columns:
-        found |= _search_column(frame[name], wanted, inside=name not in whole)
+        inside = set() if name in whole else telling
+        found |= _search_column(frame[name], wanted, inside)
+    return found
+
+
+def find_own_words(frame: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say of each row whether a single word that names its own person stands in one of its cells.
+
+    Both frames have the same rows.
+    """
+    found = np.zeros(len(frame), dtype=bool)
+    for name in own.columns:
+        words = [fold(str(one)) for one in own[name]]
+        asked = np.array([w.isalpha() and len(w) >= SHORTEST for w in words], dtype=bool)
+        asked &= own[name].notna().to_numpy()
+        for column in frame.columns if asked.any() else ():
+            (rows,) = np.nonzero(asked & frame[column].notna().to_numpy())
+            cells = frame[column].to_numpy()
+            hits = [words[row] in fold(str(cells[row])) for row in rows]
+            found[rows] |= np.array(hits, dtype=bool)
     return found
 
 
@@ -62,12 +85,13 @@ def match_own(frame: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def is_found(identifiers: Collection[str]) -> bool:
-    """Whether the search finds one of the identifiers when it is planted inside a cell."""
+    """Whether the search finds one of the identifiers when it is planted in its person's cell."""
     import pandas as pd
 
-    searched = [one for one in identifiers if len(fold(one)) >= SHORTEST]
-    cells = pd.DataFrame({"cell": [f"x{one.upper()}y" for one in sorted(searched)[:1]]})
-    return bool(search_identifiers(cells, identifiers).any())
+    planted = sorted(one for one in identifiers if len(fold(one)) >= SHORTEST)[:1]
+    cells = pd.DataFrame({"cell": [f"x{one.upper()}y" for one in planted]})
+    own = pd.DataFrame({"name": planted})
+    return bool((search_identifiers(cells, identifiers) | find_own_words(cells, own)).any())
 
 
 def fold(text: str) -> str:
@@ -93,15 +117,15 @@ def judge_identifiers(outlet: str, people: Published, *, found: bool, able: bool
     )
 
 
-def _search_column(values: pd.Series, wanted: set[str], *, inside: bool) -> NDArray[np.bool_]:
-    """Search one column's distinct cells."""
+def _search_column(values: pd.Series, wanted: set[str], inside: set[str]) -> NDArray[np.bool_]:
+    """Search one column's distinct cells, for some texts inside them too."""
     import pandas as pd
 
     code, distinct = pd.factorize(values)
     cells = [fold(str(one)) for one in distinct]
     hit = np.array([cell in wanted for cell in cells], dtype=bool)
-    if inside and wanted:
-        hit |= _find_inside(cells, wanted)
+    if inside:
+        hit |= _find_inside(cells, inside)
     return np.append(hit, [False])[code]
 
 

@@ -1,0 +1,77 @@
+"""Expectations for Great Expectations on how likely a table's rows are linked to their people.
+
+For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+module imports Great Expectations and registers the expectations. Results hold measures and never a
+value; they are exact, so a result is not to be published as it is. The risks are defined in
+`expectations/reidentification_risk.py`, which also measures what a journalist achieves who has a
+list of the population; such a list has no place in a suite.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from great_expectations.compatibility import pydantic
+from great_expectations.execution_engine.execution_engine import ExecutionEngine
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.model_field_types import ConditionParser
+from great_expectations.expectations.row_conditions import RowConditionType
+
+from expectations.class_counts import Integers
+from expectations.class_metrics import ClassSizes
+from expectations.reidentification_risk import prosecutor_risk, share_alone
+from expectations.sensitive_measures import ROUNDING
+
+
+class _ShareOfRows(BatchExpectation, ABC):
+    """A share that follows from the sizes of the classes is at most a bound."""
+
+    columns: list[str] = pydantic.Field(min_items=1)
+    at_most: float = pydantic.Field(ge=0, lt=1)
+    row_condition: RowConditionType = None
+    condition_parser: ConditionParser | None = None
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ClassSizes.metric_name,)
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
+    success_keys: ClassVar[tuple[str, ...]] = ("columns", "at_most")
+
+    @abstractmethod
+    def share(self, size: Integers) -> float:
+        """Give the share, 1 without rows."""
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
+    ) -> dict[str, object]:
+        """Compare the share with its bound."""
+        sizes = metrics[ClassSizes.metric_name]
+        reached = self.share(sizes)
+        result = {"observed_value": reached, "classes": len(sizes)}
+        return {"success": reached <= self.at_most + ROUNDING, "result": result}
+
+
+class ExpectTableReidentificationRiskToBeAtMost(_ShareOfRows):
+    """The chance that a row is linked to its person is at most a bound.
+
+    The largest of any row for a "prosecutor", who knows that a person is in the table; the average
+    of all rows for a "marketer", who links them all.
+    """
+
+    attacker: Literal["prosecutor", "marketer"] = "prosecutor"
+    success_keys: ClassVar[tuple[str, ...]] = ("columns", "at_most", "attacker")
+
+    def share(self, size: Integers) -> float:
+        """Give the attacker's chance."""
+        risk = prosecutor_risk(size)
+        return risk.largest if self.attacker == "prosecutor" else risk.average
+
+
+class ExpectTableUniqueRowsShareToBeAtMost(_ShareOfRows):
+    """The share of rows that are alone in their class is at most a bound."""
+
+    def share(self, size: Integers) -> float:
+        """Give the share of rows that are alone."""
+        return share_alone(size)

@@ -1,0 +1,234 @@
+"""Growing clusters of k people among near neighbours, for tables whose tuples are nearly all unique.
+
+What a cluster keeps is the sum of what its members have in common: per column the finest label
+that all of them share. `Marks` lays this out so that it is an inner product. Called by
+`tasks.anonymization.clusters`; knows no order of fit and no privacy model beyond k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.anonymization.boxes import Codes
+from tasks.anonymization.tuples import Tuples
+
+NEIGHBOURS = 32
+DIMENSIONS = 48
+SAMPLE = 8_000
+WIDEST = 800
+"""Tuples and labels that the projection is made from."""
+BLOCK = 25_000
+"""Tuples among which neighbours are looked for."""
+ROWS = 512
+
+Ids = NDArray[np.int32]
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The labels of each tuple below the coarsest, numbered over all columns and levels.
+
+    `id` has the shape (tuples, marks); `worth` is what sharing the label of that number gains over
+    sharing only the next coarser one: a share of the column's values, times its importance. Tuples
+    of different `corner` can never be put together.
+    """
+
+    id: Ids
+    worth: Floats
+    people: Floats
+    corner: Codes
+    k: int
+
+    @classmethod
+    def of(cls, tuples: Tuples, corner: Codes, k: int) -> Marks:
+        """Number the labels of all used levels."""
+        ids, worth, offset = [], [np.zeros(0, np.float32)], 0
+        importance = tuples.importance or (1.0,) * len(tuples.codes)
+        columns = zip(tuples.codes, tuples.groups, tuples.levels(), importance, strict=True)
+        for codes, groups, used, weight in columns:
+            seen = np.unique(codes)
+            sizes = [np.bincount(row[seen], minlength=row.max() + 1)[row] for row in groups]
+            for low, high in zip(used[:-1], used[1:], strict=True):
+                gained = np.zeros(int(groups[low].max()) + 1, dtype=np.float32)
+                gained[groups[low]] = (sizes[high] - sizes[low]) * (weight / len(seen))
+                ids.append(groups[low][codes] + offset)
+                worth.append(gained.clip(0))
+                offset += len(gained)
+        id_ = np.array(ids, dtype=np.int32).reshape(len(ids), tuples.codes.shape[1]).T.copy()
+        return cls(id_, np.concatenate(worth), tuples.people.astype(np.float32), corner, k)
+
+    def where(self, members: Codes) -> Marks:
+        """Keep some of the tuples."""
+        people, corner = self.people[members], self.corner[members]
+        return Marks(self.id[members], self.worth, people, corner, self.k)
+
+    def kept(self, of: Codes) -> tuple[NDArray[np.float64], Codes]:
+        """What each cluster's labels keep, and its people; clusters are numbered without gaps."""
+        order = np.argsort(of, kind="stable")
+        size = np.bincount(of)
+        start = np.cumsum(size) - size
+        ids = self.id[order]
+        low = np.minimum.reduceat(ids, start, axis=0)
+        agree = low == np.maximum.reduceat(ids, start, axis=0)
+        people = np.bincount(of, self.people).astype(np.int64)
+        return (agree * self.worth[low]).sum(axis=1, dtype=np.float64).round(5), people
+
+
+def project(marks: Marks) -> Floats:
+    """Place tuples so that inner products come near to what two of them would keep together.
+
+    The principal axes of the labels' one-hot code, found on a sample, shape (tuples, axes), the
+    one that matters most first.
+    """
+    sample = marks.id[:: max(1, len(marks.id) // SAMPLE)]
+    share = np.bincount(sample.ravel(), minlength=len(marks.worth)) / len(sample)
+    widest = np.sort(np.argsort(-marks.worth * share, kind="stable")[:WIDEST])
+    place = np.full(len(marks.worth), -1, dtype=np.int32)
+    place[widest] = np.arange(len(widest))
+    coded = _one_hot(marks, sample, place)
+    _, axes = np.linalg.eigh((coded.T @ coded).toarray())
+    axes = axes[:, ::-1][:, :DIMENSIONS]
+    # An axis has no direction of its own: its largest entry decides.
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    return np.ascontiguousarray(_one_hot(marks, marks.id, place) @ axes, dtype=np.float32)
+
+
+def _one_hot(marks: Marks, ids: Ids, place: Ids) -> sparse.csr_matrix:
+    """Roots of the worth of each tuple's labels, in the columns that `place` gives them."""
+    column = place[ids]
+    taken = column >= 0
+    row = np.repeat(np.arange(len(ids)), taken.sum(axis=1))
+    worth = np.sqrt(marks.worth[ids][taken])
+    shape = (len(ids), int(place.max(initial=-1)) + 1)
+    return sparse.csr_matrix((worth, (row, column[taken])), shape=shape)
+
+
+def split(points: Floats, size: int) -> list[Codes]:
+    """Cut into parts of at most `size` that lie together: in halves along the widest axis."""
+    found, waiting = [], [np.arange(len(points))]
+    while waiting:
+        some = waiting.pop()
+        if len(some) <= size:
+            found.append(some)
+            continue
+        parts = -(-len(some) // size)
+        here = points[some]
+        order = np.argsort(here[:, here.var(axis=0).argmax()], kind="stable")
+        cut = len(some) * (parts // 2) // parts
+        waiting += [some[order[cut:]], some[order[:cut]]]
+    return found
+
+
+def split_corners(points: Floats, corner: Codes, size: int) -> list[Codes]:
+    """Cut each corner into parts of at most `size`; small corners are parts of their own."""
+    order = np.argsort(corner, kind="stable")
+    ends = np.flatnonzero(np.diff(corner[order], append=-1)) + 1
+    corners = np.split(order, ends[:-1])
+    return [here[part] for here in corners for part in split(points[here], size)]
+
+
+def grow(marks: Marks, points: Floats) -> Codes:
+    """Give each tuple the number of its cluster, -1 to the few who are over.
+
+    From every tuple a cluster is grown among its neighbours, whoever leaves the most in common
+    next. Those that keep most are taken, as far as they are disjoint; the rest grows again.
+    """
+    of = np.full(len(marks.id), -1)
+    alone = np.flatnonzero(marks.people >= marks.k)
+    of[alone] = np.arange(len(alone))
+    rest = np.flatnonzero(of < 0)
+    while len(rest):
+        kept, seed, member = _offer(marks, points, rest)
+        taken = _take_disjoint(of, kept, seed, member)
+        if not taken:
+            break
+        rest = rest[of[rest] < 0]
+    return of
+
+
+def _take_disjoint(
+    of: Codes, kept: Floats, seed: Codes, member: Codes
+) -> int:
+    """Number the offers that keep most and share no tuple with a better one; say how many."""
+    number = before = int(of.max(initial=-1)) + 1
+    for at in np.argsort(-kept.round(5), kind="stable").tolist():
+        if of[seed[at]] >= 0:
+            continue
+        group = member[at]
+        group = group[group >= 0]
+        if (of[group] < 0).all():
+            of[group] = of[seed[at]] = number
+            number += 1
+    return number - before
+
+
+def _offer(marks: Marks, points: Floats, rest: Codes) -> tuple[Floats, Codes, Codes]:
+    """Grow a cluster from each of these tuples: what it keeps, its seed, the others (-1: none)."""
+    kept, seeds, members = [], [], []
+    for part in split_corners(points[rest], marks.corner[rest], BLOCK):
+        block = rest[part]
+        most = min(max(NEIGHBOURS, 2 * marks.k), len(block) - 1)
+        if marks.people[block].sum() < marks.k or most < 1:
+            continue
+        for start in range(0, len(block), ROWS):
+            rows = np.arange(start, min(start + ROWS, len(block)))
+            near = block[_nearest(points[block], rows, most)]
+            found = _grow_boxes(marks, block[rows], near)
+            full = found[0] >= 0
+            kept.append(found[0][full])
+            seeds.append(block[rows][full])
+            members.append(np.where(found[1], near, -1)[full])
+    if not kept:
+        return np.zeros(0, np.float32), rest[:0], np.zeros((0, 1), np.int64)
+    width = max(part.shape[1] for part in members)
+    filled = [
+        np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in members
+    ]
+    return np.concatenate(kept), np.concatenate(seeds), np.concatenate(filled)
+
+
+def _nearest(points: Floats, rows: Codes, most: int) -> Codes:
+    """Find the points with the largest inner product with each of these rows, themselves not."""
+    near = points[rows] @ points.T
+    near[np.arange(len(rows)), rows] = -np.inf
+    step = 16
+    width = len(points) // step
+    if width <= 2 * most:
+        return np.argpartition(near, len(points) - most, axis=1)[:, -most:]
+    # The best lie in the best columns of a 16-high fold: far fewer to sort.
+    fold = near[:, : width * step].reshape(len(rows), step, width)
+    best = np.argpartition(fold.max(axis=1), width - most, axis=1)[:, -most:]
+    among = (best[:, None, :] + np.arange(step)[:, None] * width).reshape(len(rows), -1)
+    tail = np.broadcast_to(np.arange(width * step, len(points)), (len(rows), len(points) % step))
+    among = np.concatenate([among, tail], axis=1)
+    value = np.take_along_axis(near, among, axis=1)
+    top = np.argpartition(value, value.shape[1] - most, axis=1)[:, -most:]
+    return np.take_along_axis(among, top, axis=1)
+
+
+def _grow_boxes(marks: Marks, seed: Codes, near: Codes) -> tuple[Floats, Flags]:
+    """Take the neighbour that leaves most in common until there are k people.
+
+    Returns what each box keeps, -1 for one that stays too small, and which neighbours are in it.
+    """
+    same = marks.id[near] == marks.id[seed][:, None, :]
+    box = marks.worth[marks.id[seed]]
+    people = marks.people[seed].copy()
+    chosen = np.zeros(near.shape, dtype=bool)
+    grows = people < marks.k
+    while grows.any():
+        score = np.matmul(same, box[:, :, None])[:, :, 0]
+        score[chosen] = -1
+        best = score.argmax(axis=1)[grows]
+        row = np.flatnonzero(grows)
+        chosen[row, best] = True
+        people[row] += marks.people[near[row, best]]
+        box[row] *= same[row, best]
+        grows = (people < marks.k) & ~chosen.all(axis=1)
+    return np.where(people >= marks.k, box.sum(axis=1), np.float32(-1)), chosen
