@@ -28,13 +28,12 @@ from typing import NamedTuple
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tasks.anonymization.entity_model import cut_into_batches
 from tasks.anonymization.text import (
     ENTITIES,
-    GROUP,
     Reading,
     be_silent,
     find_identifiers,
+    group_batches,
     reduce_texts,
 )
 
@@ -42,7 +41,7 @@ Pair = tuple[int, int]
 Reducer = Callable[[Sequence[str]], list[str]]
 
 SLICES = 4
-COPIES = 16
+COPIES = 8
 PROCESSES = 2
 READ = Reading(frozenset(ENTITIES), ("en",))
 
@@ -145,17 +144,16 @@ def time_in_turns(
             timed.reduced[index].extend(reduce(part))
             timed.processor[index] += time.process_time() - processor
             timed.elapsed[index] += time.perf_counter() - clock
-        groups = group_copies(part)
+        groups = group_batches(make_copies(part))
         clock = time.perf_counter()
         list(pool.map(READ.__call__, groups))
         timed = timed._replace(parallel=timed.parallel + time.perf_counter() - clock)
     return timed
 
 
-def group_copies(texts: Sequence[str]) -> list[list[list[str]]]:
-    """Make copies of texts distinct by a number, in the groups that processes are handed."""
-    batches = cut_into_batches(f"{text} {copy}" for copy in range(COPIES) for text in texts)
-    return [batches[start : start + GROUP] for start in range(0, len(batches), GROUP)]
+def make_copies(texts: Sequence[str]) -> list[str]:
+    """Make copies of texts distinct by a number."""
+    return [f"{text} {copy}" for copy in range(COPIES) for text in texts]
 
 
 def compare(texts: Sequence[str], gold: Sequence[list[Pair]]) -> dict[str, dict[str, float]]:
@@ -166,7 +164,7 @@ def compare(texts: Sequence[str], gold: Sequence[list[Pair]]) -> dict[str, dict[
     default_found: list[list[Pair]] = []
     pool = ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=be_silent)
     with threadpool_limits(1), pool:
-        list(pool.map(READ.__call__, group_copies(texts)))  # both processes have loaded the model
+        list(pool.map(READ.__call__, group_batches(texts)))  # both processes have loaded the model
         timed = time_in_turns(texts, [build_default(default_found), reduce_ours], pool)
     spans = find_identifiers(texts, frozenset(ENTITIES))
     found = [default_found, [[(span.start, span.end) for span in each] for each in spans]]

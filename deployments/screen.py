@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ledgers.evidence import JSON
     from ledgers.home import Home
     from ledgers.keys import Keys
-    from tasks.published import Figure, OutletSummary, Quality, Summary
+    from tasks.published import OutletSummary, Quality, Summary
+    from tasks.published_people import Figure
 
 WIDTH: Final = 80
 WORDS: Final = {

@@ -22,12 +22,8 @@ from tasks.representation.verdicts import percent
 from tasks.run import prefect_flow_run
 
 if TYPE_CHECKING:
-    from tasks.published import (
-        ColumnInclusion,
-        ComparedColumn,
-        Figure,
-        Summary,
-    )
+    from tasks.published import Summary
+    from tasks.published_people import ColumnInclusion, ComparedColumn, Figure
 
 BLOCKS: Final = 20
 """How many blocks a bar of text has for all."""

@@ -12,16 +12,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tasks.published import (
-        Audit,
-        ClassSize,
-        ComparedColumn,
-        Figure,
-        LabelShares,
-        Quality,
-        Representation,
-        TradePoint,
-    )
+    from tasks.published import Audit, ClassSize, Quality, TradePoint
+    from tasks.published_people import ComparedColumn, Figure, LabelShares, Representation
 
 BREAK: Final = 62.0
 """Where, in percent of a funnel row's height, the bar ends and the slope to the next begins."""

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from expectations.checks import Check
 from ledgers.evidence import JSON, Entry
-from tasks.published import Figure
+from tasks.published_people import Figure
 
 T = TypeVar("T")
 

@@ -19,7 +19,8 @@ from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:
     from expectations.checks import Check
-    from tasks.published import ComparedColumn, LabelShares, Representation, Summary
+    from tasks.published import Summary
+    from tasks.published_people import ComparedColumn, LabelShares, Representation
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from tasks.gaps import (
 from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS, percent
 
 if TYPE_CHECKING:
-    from tasks.published import Figure, Representation, Summary
+    from tasks.published import Summary
+    from tasks.published_people import Figure, Representation
 
 EXPLAINED: Final = {
     "never asked": "nothing on record is an answer to this purpose",

@@ -36,7 +36,8 @@ from tasks.missing_people import (
     say_weighting,
     split_hidden,
 )
-from tasks.published import Figure, OutletSummary, Summary
+from tasks.published import OutletSummary, Summary
+from tasks.published_people import Figure
 
 if TYPE_CHECKING:
     from jinja2 import Environment

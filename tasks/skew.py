@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.treatments import has_order
 from tasks.findings import Found, read
-from tasks.published import (
+from tasks.published_people import (
     ColumnInclusion,
     ComparedColumn,
     Inclusion,

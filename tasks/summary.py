@@ -24,9 +24,8 @@ from tasks.published import (
     Audit,
     ClassSize,
     ColumnFate,
-    ConsentHistory,
     DataSet,
-    Figure,
+    GroupLoss,
     GroupQuality,
     Link,
     OutletSummary,
@@ -36,6 +35,7 @@ from tasks.published import (
     Summary,
     TradePoint,
 )
+from tasks.published_people import ConsentHistory, Figure
 from tasks.skew import read_inclusion, read_representation
 
 __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
@@ -185,6 +185,11 @@ def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> 
         suppressed=found.figure(f"people.{name}.suppressed", "left out to reach k"),
         measures={n: value for n, value in measures.items() if not n.startswith("loss.")},
         losses=losses,
+        losses_by={
+            at.removeprefix(f"utility.{name}.loss_by."): read(tuple[GroupLoss, ...], rows)
+            for at, rows in tables.items()
+            if at.startswith(f"utility.{name}.loss_by.")
+        },
         classes=read(tuple[ClassSize, ...], classes or ()),
         k=None if isinstance(outlet, ModelOutlet) else outlet.k,
         tradeoff=read(tuple[TradePoint, ...], tables.get(f"utility.{name}.tradeoff") or ()),

@@ -31,11 +31,7 @@ from recoded_tables import (
 
 from expectations.errors import Refusal
 from expectations.privacy_models import (
-    AlphaK,
-    DistinctLDiversity,
-    EntropyLDiversity,
     PrivacyModel,
-    TCloseness,
 )
 from tasks.anonymization import k_anonymize, search
 from tasks.anonymization.recoding import Recoded

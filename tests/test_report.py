@@ -31,7 +31,8 @@ from recorded_runs import (
 from ledgers.evidence import JSON
 from tasks import reporting
 from tasks.drawings import draw_funnel, scale_auc, trim_sizes
-from tasks.published import ClassSize, Figure
+from tasks.published import ClassSize
+from tasks.published_people import Figure
 from tasks.reporting import render_report
 from tasks.summary import summarize
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import pandas as pd
 from hypothesis import given, settings
@@ -14,8 +12,10 @@ from tasks.anonymization import k_anonymize
 from tasks.anonymization.boxes import LEFT, Codes
 from tasks.anonymization.cover import cover
 from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.search import rescue
 from tasks.anonymization.sets import refine_sets
+from tasks.anonymization.tuples import Tuples
 
 CASES = st.one_of(cases(), cases(UNION_MODELS), cases(MODELS))
 
@@ -92,27 +92,22 @@ def test_nobody_loses_their_class(case: Case) -> None:
     assert not ((of == LEFT) & (before != LEFT)).any()
 
 
-def release(table: dict[str, list[object]], k: int, **asked: object) -> list[tuple[object, ...]]:
-    """Release a table of two columns as sets, without hierarchies."""
-    frame = pd.DataFrame(table)
-    columns = ["a", "b"]
-    given_ = {"hierarchies": asked.get("hierarchies")}
-    hierarchies = cast("dict[str, Hierarchy] | None", given_["hierarchies"])
-    made = k_anonymize(frame, columns, k, hierarchies=hierarchies, output="sets")
-    return list(made.frame[columns].itertuples(index=False, name=None))
-
-
 def test_a_class_is_cut_where_no_hierarchy_would() -> None:
     """Four different numbers become two sets of neighbours, where labels know only `*`."""
-    table: dict[str, list[object]] = {"a": [1, 2, 8, 9], "b": ["x"] * 4}
+    people = pd.DataFrame({"a": [1, 2, 8, 9]})
+    labels = k_anonymize(people, ["a"], 2)
+    sets = k_anonymize(people, ["a"], 2, output="sets")
 
-    assert release(table, 2) == [("1~2", "x"), ("1~2", "x"), ("8~9", "x"), ("8~9", "x")]
+    assert labels.frame["a"].tolist() == ["*"] * 4
+    assert sets.frame["a"].tolist() == ["1~2", "1~2", "8~9", "8~9"]
 
 
 def test_an_odd_tuple_moves_to_where_its_values_are_no_news() -> None:
-    """The class it leaves, which has people to spare, says less of the others."""
-    table: dict[str, list[object]] = {"a": [1, 1, 1, 2, 2, 2], "b": list("xxyyyy")}
-    shown = release(table, 2)
+    """The class that it leaves has people to spare, and says more of them afterwards."""
+    codes = np.array([[0, 1, 1, 2], [0, 1, 0, 1]])
+    people = np.array([2, 1, 1, 1])
+    groups = tuple(Hierarchy.flat("a", "xyz").groups for _ in codes)
+    tuples = Tuples(codes, people, groups)
+    of = refine_sets(tuples, Requirement(2, people), np.array([0, 0, 1, 1]))
 
-    assert shown[:2] == [("1", "x")] * 2
-    assert shown[3:] == [shown[3]] * 3
+    assert of.tolist() == [0, 1, 1, 1]

@@ -12,6 +12,7 @@ from conftest import Folder, opened
 from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
 from expectations.outlets import TableOutlet, claim
+from expectations.policy_file import read_policy
 from expectations.privacy_models import (
     AlphaK,
     BetaLikeness,
@@ -31,7 +32,7 @@ from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import select_population
 from tasks.run import Run
-from tasks.validation import check_table, validate
+from tasks.validation import check_table, order_sensitive, validate
 
 RARE = "Zanzibar-48151"
 # Classes of four: 2 a 1 b 1 c, and 1 a 2 b 1 c. The table: 3/8, 3/8, 2/8.
@@ -175,6 +176,24 @@ def test_an_ordered_distance_goes_by_the_order_of_declared_labels() -> None:
 
     assert found == ranked
     assert found != judge(frame, asked)[0]
+
+
+def test_a_sensitive_column_is_read_in_the_order_of_the_policy(folder: Folder) -> None:
+    """Labels are ordered as they are declared, before the table is judged."""
+    labels = ("labels: [18-34, 35-49, 50-64, 65+]", "labels: [young, aged, old, older]")
+    policy = read_policy(str(folder.write(labels))).policy
+    columns: Any = {"sex": "generalize", "age": "keep"}
+    promised = TableOutlet(
+        kind="table", recipient="P", k=2, columns=columns,
+        sensitive={"age": (TCloseness(t=0.5, distance="ordered"),)},
+    )  # fmt: skip
+    frame = pd.DataFrame({"sex": list("ffmm"), "age": ["old", "young", "aged", "aged"]})
+    ordered = order_sensitive(frame, policy, promised)
+
+    assert ordered["age"].cat.categories.tolist() == ["young", "aged", "old", "older"]
+    assert ordered["age"].tolist() == frame["age"].tolist()
+    assert judge_table(ordered, promised, "partner")[1].value == 0.25
+    assert judge_table(frame, promised, "partner")[1].value == 0.375
 
 
 MODELS = (

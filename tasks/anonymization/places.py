@@ -1,5 +1,7 @@
 """Closed public lists: countries and peoples (ISO 3166, usual English names), states, months.
 
+Months of German, French, Spanish, Italian, Dutch and Portuguese are in `OTHER_MONTHS`.
+
 Names of countries that are also common words stay in `AMBIGUOUS`: they count only where they are
 capitalized. Cities are not listed: there are too many, and most are also surnames.
 """
@@ -79,6 +81,14 @@ PEOPLES: Final = _lines(
 MONTHS: Final = _lines(
     "January, February, March, April, May, June, July, August, September, October, November",
     "December, Jan, Feb, Mar, Apr, Jun, Jul, Aug, Sept, Sep, Oct, Nov, Dec",
+)
+OTHER_MONTHS: Final = _lines(
+    "Januar, Jänner, Februar, März, Mai, Juni, Juli, Oktober, Dezember, janvier, février, mars",
+    "avril, juin, juillet, août, septembre, octobre, novembre, décembre, enero, febrero, marzo",
+    "abril, mayo, junio, julio, agosto, septiembre, octubre, noviembre, diciembre, gennaio",
+    "febbraio, aprile, maggio, giugno, luglio, settembre, ottobre, dicembre, januari, februari",
+    "maart, mei, augustus, janeiro, fevereiro, março, maio, junho, julho, setembro, outubro",
+    "novembro, dezembro",
 )
 WEEKDAYS: Final = _lines("Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday")
 AMBIGUOUS: Final = frozenset(

@@ -18,7 +18,7 @@ from typing import ClassVar, Final, NamedTuple
 import regex  # type: ignore[import-untyped]
 from presidio_analyzer import Pattern, PatternRecognizer, RecognizerResult
 
-from tasks.anonymization.places import MONTHS
+from tasks.anonymization.places import MONTHS, OTHER_MONTHS
 
 
 def any_of(names: Iterable[str]) -> str:
@@ -159,6 +159,7 @@ class WrittenDateRecognizer(ContextRecognizer):
         rf"\b{_DAY}[ -](?:of )?(?:{_MONTH}\b\.?,?[ -]\d{{4}}\b|{_SURE_MONTH}\b\.?)",
         rf"\b(?:{_MONTH}\b\.? {_DAY},? \d{{4}}\b|(?:{_SURE_MONTH}|{_AT_MAY})\b\.? {_DAY}\b)",
         rf"\b{_MONTH}\b\.?,? (?:19|20)\d\d\b",
+        rf"\b\d{{1,2}}(?:\.|º|er)? (?:de )?(?:{any_of(OTHER_MONTHS)})\b(?: (?:de )?\d{{4}}\b)?",
         r"\b(?:in|since|from|until|dated|expir\w+|exp)[:\s]+\K(?:0?[1-9]|1[0-2])/\d{2}\b",
         (
             r"\b(?:on|since|until|dated|due|lmp|note|visit|seen|admitted|discharged)[:\s]+"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import chain
@@ -57,7 +57,7 @@ ENTITIES: Final = (
 )
 # fmt: on
 MAX_LENGTH: Final = 1_000_000  # spaCy's
-GROUP: Final = 8  # batches handed to a process at once
+GROUP: Final = 4  # batches handed to a process at once
 MANY: Final = 4_000_000  # characters that outweigh starting further processes
 
 # What a text must hold for one of Presidio's recognizers to match; the others need six digits or
@@ -125,8 +125,7 @@ def find_identifiers(
     processes: int | None = None,
 ) -> list[list[Span]]:
     """Find the wanted kinds of identifier in each text; spans in order, none overlaps another."""
-    batches = cut_into_batches(texts)
-    groups = [batches[start : start + GROUP] for start in range(0, len(batches), GROUP)]
+    groups = group_batches(texts)
     workers = min(_count_processes(texts) if processes is None else processes, len(groups))
     task = Reading(wanted, tuple(languages))
     if workers > 1:
@@ -137,6 +136,12 @@ def find_identifiers(
         read = [task(group) for group in groups]
     found = {text: spans for answers in read for text, spans in answers}
     return [found[text] for text in texts]
+
+
+def group_batches(texts: Iterable[str]) -> list[list[list[str]]]:
+    """Cut distinct texts into what is handed to a process at once, the longest texts first."""
+    batches = cut_into_batches(texts)[::-1]
+    return [batches[start : start + GROUP] for start in range(0, len(batches), GROUP)]
 
 
 def _wanted(entities: Sequence[str] | None, languages: Sequence[str]) -> frozenset[str]:
