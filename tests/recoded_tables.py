@@ -130,6 +130,24 @@ def covers(label: str, value: object, hierarchy: Hierarchy | None) -> bool:
     return label in next((row for row in rows if row[0] == leaf), (leaf, "*"))
 
 
+def lose(people: pd.DataFrame, released: pd.DataFrame, column: str, leaves: set[str]) -> float:
+    """Average what each person loses in a column: the other leaves under the label, of all."""
+    lost = 0.0
+    hierarchy = DECLARED.get(column)
+    for person, value in people[column].items():
+        if person not in released.index:
+            lost += 1
+            continue
+        label = released.loc[person, column]
+        rows = hierarchy.levels if hierarchy else ()
+        under = {row[0] for row in rows if label in row} or unfold(label)
+        if label == "*":
+            under = leaves
+        assert spelt(value) in under
+        lost += (len(under & leaves) - 1) / max(len(leaves) - 1, 1)
+    return lost / len(people)
+
+
 @dataclass(frozen=True)
 class Case:
     """Distinct tuples, what is asked of their classes, and the hierarchies they are coded in."""

@@ -215,7 +215,10 @@ def test_classes_that_fail_are_given_up_until_all_hold(
     while True:
         left = [(set(), set()) if n in gone else each for n, each in enumerate(classes)]
         expected = [find_first(left, row, LEFT) for row in rows]
-        size = {n: sum(p for p, e in zip(people, expected) if e == n) for n in set(expected)}
+        size = {
+            n: sum(p for p, e in zip(people, expected, strict=True) if e == n)
+            for n in set(expected)
+        }
         bad = {n for n, people_ in size.items() if n != LEFT and people_ < k}
         if not bad:
             break

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
+from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
@@ -121,6 +122,42 @@ def test_a_column_that_is_all_missing_is_still_released() -> None:
     )
     made = generalize_table(frame, asked, asked.table_outlets["partner"]).frame
     assert set(made["age"]) == {"missing"}
+
+
+def recode(ages: list[str], sexes: str, ill: str, **changes: object) -> pd.DataFrame:
+    """Recode some people for the partner, whose outlet is changed."""
+    asked, records = policy(), np.arange(len(ages), dtype=np.uint64)
+    sick = [{"y": "yes", "n": "no"}[one] for one in ill]
+    people = pd.DataFrame({"age": ages, "sex": list(sexes), "sick": sick, RECORD: records})
+    outlet = TableOutlet.model_validate(asked.table_outlets["partner"].model_dump() | changes)
+    return generalize_table(people, asked, outlet).frame.astype(str)
+
+
+YOUNG = ["18-34", "18-34", "35-49", "35-49"]
+
+
+@pytest.mark.parametrize(("dear", "hidden"), [("age", "sex"), ("sex", "age")])
+def test_the_dearer_column_keeps_its_detail(dear: str, hidden: str) -> None:
+    """One of two has to go; the policy's weights say which."""
+    dearer = {dear: {"kind": "generalize", "weight": 50}}
+    columns = {"age": "generalize", "sex": "generalize", "sick": "keep", **dearer}
+    made = recode(YOUNG, "fmfm", "nnnn", k=2, columns=columns)
+    assert not {"*", "18-49"} & set(made[dear])
+    assert set(made[hidden]) <= {"*", "18-49"}
+
+
+def test_a_class_meets_what_is_asked_of_a_sensitive_column() -> None:
+    """Each pair of equals has one value; so the pairs go together."""
+    sensitive = {"sick": ({"kind": "distinct-l-diversity", "l": 2},)}
+    assert set(recode(YOUNG, "ffff", "nnyy", k=2, sensitive=sensitive)["age"]) == {"18-49"}
+    assert set(recode(YOUNG, "ffff", "nnyy", k=2)["age"]) == set(YOUNG)
+
+
+def test_sets_hold_the_values_of_a_class() -> None:
+    """And no other: a label of the hierarchy would say that there may be people of 35 to 49."""
+    ages = ["18-34", "50-64"] * 2
+    assert set(recode(ages, "ffff", "nnnn", output="sets")["age"]) == {"18-34~50-64"}
+    assert set(recode(ages, "ffff", "nnnn")["age"]) == {"*"}
 
 
 def test_what_cannot_reach_k_is_refused() -> None:

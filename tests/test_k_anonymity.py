@@ -23,6 +23,7 @@ from recoded_tables import (
     WARD,
     covers,
     holds,
+    lose,
     plain,
     spelt,
     split,
@@ -197,24 +198,6 @@ def test_order_of_rows_and_columns_changes_nothing(
     pd.testing.assert_frame_equal(one.frame, other.frame[people.columns].sort_index())
 
 
-def lose(people: pd.DataFrame, made: Recoded, column: str, leaves: set[str]) -> float:
-    """Average what each person loses in a column: the other leaves under the label, of all."""
-    lost = 0.0
-    hierarchy = DECLARED.get(column)
-    for person, value in people[column].items():
-        if person not in made.frame.index:
-            lost += 1
-            continue
-        label = made.frame.loc[person, column]
-        rows = hierarchy.levels if hierarchy else ()
-        under = {row[0] for row in rows if label in row} or unfold(label)
-        if label == "*":
-            under = leaves
-        assert spelt(value) in under
-        lost += (len(under & leaves) - 1) / max(len(leaves) - 1, 1)
-    return lost / len(people)
-
-
 @OUTPUTS
 @settings(max_examples=50)
 @given(people=PEOPLE, k=st.integers(1, 6))
@@ -228,9 +211,9 @@ def test_measures_count_what_was_lost(output: Output, people: pd.DataFrame, k: i
         seen = {spelt(value) for value in people[column]}
         declared = {row[0] for row in DECLARED[column].levels} if column in DECLARED else set()
         assert made.measures.loss[column] == pytest.approx(
-            lose(people, made, column, seen | declared)
+            lose(people, made.frame, column, seen | declared)
         )
-        ncp += lose(people, made, column, seen) / len(COLUMNS)
+        ncp += lose(people, made.frame, column, seen) / len(COLUMNS)
     assert made.measures.ncp == pytest.approx(ncp)
 
 

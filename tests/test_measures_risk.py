@@ -88,16 +88,16 @@ def test_table_without_rows_is_at_full_risk() -> None:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(2, 10))
 def test_told_risks_are_bounds_that_count_nobody(sizes: list[int], threshold: int) -> None:
-    """Beside the number of classes, the marketer's bound fits row counts a threshold apart."""
+    """Shares of rows are told in steps of a threshold of people, or as 1, and never too small."""
     told = tell_risks(np.array(sizes), threshold)
     rows, unique = sum(sizes), sizes.count(1)
-    step = math.ceil(1e3 * threshold / rows) / 1e3
-    few = max(told["marketer"] - step, 1e-9)
+    step = math.ceil(1e3 * threshold / rows)
 
     assert told["prosecutor"] == pytest.approx(1 / min(sizes), abs=1e-3)
-    assert len(sizes) / rows <= told["marketer"] + 1e-9
-    assert told["marketer"] == 1 or len(sizes) / few - len(sizes) / told["marketer"] >= threshold
-    assert unique / rows <= told["uniqueness"] + 1e-9
+    assert 1 / min(sizes) <= told["prosecutor"]
+    for name, share in {"marketer": len(sizes) / rows, "uniqueness": unique / rows}.items():
+        assert share <= told[name] + 1e-9
+        assert told[name] == 1 or round(1e3 * told[name]) % step == 0
     assert (told["uniqueness"] == 0) == (unique == 0)
 
 

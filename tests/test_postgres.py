@@ -33,6 +33,8 @@ from ledgers.consent import ConsentLedger
 from ledgers.database import create_database, open_database
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
+from ledgers.key_ledger import KeyLedger
+from ledgers.releases import PlanName, Release, ReleaseLedger
 
 PROGRAMS = Path("/usr/lib/postgresql")
 
@@ -214,3 +216,40 @@ def test_evidence_is_appended_and_kept(ledger: ConsentLedger) -> None:
     with pytest.raises(ServiceError, match="at or before entry 1"):
         evidence.verify("run-1")
     evidence.engine.dispose()
+
+
+def test_a_key_is_made_once_rotated_and_destroyed(ledger: ConsentLedger) -> None:
+    """Sealed in the database, which refuses to change it but by overwriting it with nothing."""
+    keys = KeyLedger(open_database(ledger.home), ledger.keys)
+    purpose = "dpv:ScientificResearch"
+    first = keys.use(purpose)
+    for statement in ("DELETE FROM data_keys", "UPDATE data_keys SET wrapped = 'x'"):
+        refused = pytest.raises(sa.exc.DBAPIError, match=r"append-only|overwritten by nothing")
+        with refused, keys.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+    assert keys.rotate(purpose) == 2
+    assert [key.version for key in keys.read(purpose)] == [2, 1]
+    assert keys.read(purpose)[1] == first
+    assert keys.destroy(purpose) == [1, 2]
+    with pytest.raises(ServiceError, match="was destroyed"):
+        keys.use(purpose)
+    assert [entry.what for entry in keys.history()][:2] == ["created", "rotated"]
+    keys.engine.dispose()
+
+
+def test_a_plan_is_frozen_and_a_release_recorded_once(ledger: ConsentLedger) -> None:
+    """What is on record does not change, and comes back as it went in."""
+    engine = open_database(ledger.home)
+    EvidenceLedger(engine, ledger.keys).begin("run-1", "small", {})
+    releases = ReleaseLedger(engine, ledger.keys)
+    name, at = PlanName("c0ffee", "partner", "2026"), "2026-03-01T00:00:00+00:00"
+    plan = releases.freeze(name, "run-1", at, "about 60", b"plan")
+    left = Release("small", 1, "run-1", "Partner", name, plan.version, at, b"rows")
+    assert releases.record(left)
+    assert not releases.record(left)
+    assert releases.find_plan(name) == plan
+    for table in ("release_plans", "releases"):
+        refused = pytest.raises(sa.exc.DBAPIError, match="append-only")
+        with refused, engine.begin() as connection:
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  # of two words above
+    engine.dispose()

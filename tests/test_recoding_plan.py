@@ -85,11 +85,14 @@ def test_a_row_is_in_the_first_class_that_it_fits(output: Output, people: pd.Dat
     columns = [hierarchy["column"] for hierarchy in plan["hierarchies"]]
     ways = [{row[0]: row for row in h["levels"]} for h in plan["hierarchies"]]
     for place, row in people.iterrows():
-        paths = [way.get(spelt(row[c]), [spelt(row[c]), "*"]) for c, way in zip(columns, ways)]
+        paths = [
+            way.get(spelt(row[column]), [spelt(row[column]), "*"])
+            for column, way in zip(columns, ways, strict=True)
+        ]
         fits = (
             shown
             for shown in plan["classes"]
-            if all(set(labels) & set(path) for labels, path in zip(shown, paths))
+            if all(set(one) & set(path) for one, path in zip(shown, paths, strict=True))
         )
         first = next(fits, None)
         assert (first is not None) == (place in made.frame.index)

@@ -48,7 +48,8 @@ def lose(case: Case, of: Codes) -> float:
 
 def fits(case: Case, tuple_: int, sets: list[set[int]]) -> bool:
     """Say whether the sets hold all of a tuple's values."""
-    return all(leaf in values for leaf, values in zip(case.tuples.codes[:, tuple_], sets))
+    columns = zip(case.tuples.codes[:, tuple_], sets, strict=True)
+    return all(leaf in values for leaf, values in columns)
 
 
 @settings(max_examples=150)

@@ -113,9 +113,9 @@ def test_what_is_claimed_is_what_is_asked() -> None:
 
 
 def test_a_bound_that_is_just_missed_does_not_look_met() -> None:
-    """Rounding goes away from what is asked: 0.1254 is told as 0.126."""
-    frame = pd.DataFrame({"class": ["x"] * 1000 + ["y"] * 1000})
-    frame["ill"] = ["a"] * 625 + ["b"] * 375 + ["a"] * 374 + ["b"] * 626
+    """Rounding goes away from what is asked: 0.12525 is told as 0.126."""
+    frame = pd.DataFrame({"class": ["x"] * 2000 + ["y"] * 2000})
+    frame["ill"] = ["a"] * 1250 + ["b"] * 750 + ["a"] * 749 + ["b"] * 1251
     (found,) = judge(frame, TCloseness(t=0.125))
 
     assert found.check.verdict is CheckVerdict.REFUSED

@@ -168,7 +168,7 @@ class ResidenceRecognizer(ContextRecognizer):
             r"\b(?:(?:liv(?:es?|ed|ing)|born|raised|grew up|resid\w+|based|located|settled"
             r"|stay(?:s|ed|ing)?) in|(?:mov\w+|relocat\w+|travel\w*|fl[ey]\w+|return\w*|drove"
             r"|trip) (?:back )?(?:to|from)|(?:came|comes?|originally|arriv\w+) (?:from|in)"
-            rf"|native of) \K(?-i:(?=\p{{Lu}}[\p{{L}}'’-]+)){_CITY}"
+            rf"|native of) \K(?!{_MONTH}\b)(?-i:(?=\p{{Lu}}[\p{{L}}'’-]+)){_CITY}"
         ),
         (
             r"\b(?:I|we|he|she|they) (?:live|lives|lived|was born|were born|grew up|am based) in "

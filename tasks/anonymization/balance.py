@@ -14,8 +14,8 @@ class is split in its own way, and by two columns at once where that saves more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -29,17 +29,22 @@ from tasks.anonymization.tuples import Classes, Losses, Tuples, Vector, combine
 
 THRIFT = 1 / 3
 """How much it counts against a split that its parts are further from the table than the whole."""
-MOST_LOOKS = 2_000_000
-"""Tuples times splits that are tried of one class; splits of one column are all tried."""
+MOST_PAIRS = 128
+"""Splits by two columns that are tried of one class, those first that could save most."""
 LEAST_GAIN = 1e-6
 
 
 @dataclass(frozen=True)
 class Region:
-    """Tuples that will be released at a vector of levels, or finer."""
+    """Tuples that will be released at a vector of levels, or finer.
+
+    `known` is what vectors saved, at most, in the region that this one is the rest of. A part of
+    it seldom saves more, so this is taken as a bound.
+    """
 
     members: Codes
     vector: Vector
+    known: Mapping[Vector, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,14 @@ class Split:
     vector: Vector
     part: Codes
     alone: NDArray[np.bool_]
-    score: float
 
-    def regions(self, region: Region) -> list[Region]:
+    def regions(self, region: Region, known: Mapping[Vector, float]) -> list[Region]:
         """Give the rest, if there is one, and then the parts that go alone."""
         alone = self.alone[self.part]
-        found = [Region(region.members[self.part == part], self.vector)
-                 for part in np.flatnonzero(self.alone)[::-1]]  # fmt: skip
-        return found if alone.all() else [Region(region.members[~alone], region.vector), *found]
+        rest = [Region(region.members[~alone], region.vector, known)]
+        parts = np.flatnonzero(self.alone)[::-1]
+        found = [Region(region.members[self.part == part], self.vector) for part in parts]
+        return found if alone.all() else rest + found
 
 
 @dataclass(frozen=True)
@@ -85,19 +90,23 @@ class Splitter:
         classes, waiting = Classes(np.full(tuples, LEFT)), start[::-1]
         while waiting:
             region = waiting.pop()
-            if split := self.best(region):
-                waiting += split.regions(region)
+            known = dict(region.known)
+            if split := self.best(region, known):
+                waiting += split.regions(region, known)
             else:
                 classes.add(region.members, region.vector)
         return classes
 
-    def best(self, region: Region) -> Split | None:
-        """Find the split that saves most for how far it moves people, if any saves."""
-        found = None
-        for bound, vector in self.offers(region):
-            least = found.score if found else -np.inf
-            if bound > max(least, LEAST_GAIN) and (split := self.judge(region, vector, least)):
-                found = split
+    def best(self, region: Region, known: dict[Vector, float]) -> Split | None:
+        """Find the split that saves most for how far it moves people, and note what all save."""
+        offers = [(min(bound, known.get(v, bound)), v) for bound, v in self.offers(region)]
+        found, least = None, LEAST_GAIN
+        for bound, vector in sorted(offers, key=lambda offer: -round(offer[0], 6)):
+            if bound <= least:
+                break
+            known[vector], split = self.judge(region, vector, least)
+            if split:
+                found, least = split, known[vector]
         return found
 
     def offers(self, region: Region) -> Iterator[tuple[float, Vector]]:
@@ -114,16 +123,14 @@ class Splitter:
             if one[1] != two[1]
         ]
         pairs.sort(key=lambda pair: -round(pair[0], 6))
-        most = MOST_LOOKS // max(len(region.members), 1)
-        every = [(bound, (step,)) for bound, *step in single] + pairs[:most]
-        for bound, steps in sorted(every, key=lambda offer: -round(offer[0], 6)):
+        for bound, steps in [(bound, (step,)) for bound, *step in single] + pairs[:MOST_PAIRS]:
             vector = list(region.vector)
             for column, level in steps:
                 vector[column] = level
             yield bound, tuple(vector)
 
-    def judge(self, region: Region, vector: Vector, least: float) -> Split | None:
-        """Split a region at a vector, as well as can be, if that scores above `least`."""
+    def judge(self, region: Region, vector: Vector, least: float) -> tuple[float, Split | None]:
+        """Say what a vector saves in a region, at most, and how, if that scores above `least`."""
         members, people = region.members, self.requirement.people[region.members]
         changed = [at for at, level in enumerate(vector) if level != region.vector[at]]
         part, distinct = pd.factorize(
@@ -135,15 +142,14 @@ class Splitter:
         )
         gain: Losses = np.bincount(part, saved * people, len(distinct)).astype(np.float64)
         good = self.requirement.met(members, part, len(distinct)) & (gain > LEAST_GAIN)
-        if gain[good].sum() <= max(least, LEAST_GAIN):
-            return None
+        if (most := float(gain[good].sum())) <= least:
+            return most, None
         alone = self.spare(members, part, good, gain)
-        score = float(gain[alone].sum())
-        if score <= max(least, LEAST_GAIN):
-            return None
+        if (score := float(gain[alone].sum())) <= least:
+            return score, None
         moved = self.moved(members, np.where(alone[part], part, len(distinct)))
         score /= (1 + max(moved, 0.0)) ** THRIFT
-        return Split(vector, part, alone, score) if score > least else None
+        return score, Split(vector, part, alone) if score > least else None
 
     def spare(
         self, members: Codes, part: Codes, good: NDArray[np.bool_], gain: Losses

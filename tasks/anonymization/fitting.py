@@ -178,9 +178,9 @@ def _name_sets(
     tuples: Tuples, requirement: Requirement, classes: Classes, hierarchies: Sequence[Hierarchy]
 ) -> tuple[Codes, tuple[tuple[Labels, ...], ...]]:
     """Name what each class shows: in each column the values that its people have."""
+    if requirement.compares:
+        requirement = requirement.within(np.flatnonzero(classes.of != LEFT))
     place = refine_sets(tuples, requirement, classes.of)
-    if (place[classes.of != LEFT] == LEFT).any():
-        place = classes.of
     (kept,) = np.nonzero(place != LEFT)
     numbers, number = np.unique(place[kept], return_inverse=True)
     many, place = len(numbers), place.copy()

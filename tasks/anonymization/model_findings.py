@@ -96,9 +96,12 @@ def _trim(text: str, start: int, stop: int) -> tuple[int, int]:
 
 
 def _is_measured(text: str, start: int, end: int) -> bool:
-    """Tell whether a finding is a medicine, a scale, a sign, or a common word with a value."""
+    """Tell whether a finding is a medicine, scale, sign, heading or a word with a value."""
     words = text[start:end]
     value = _VALUE.match(text, end) and is_listed(words)
+    heading = words.isupper() and text.startswith(":", end) and not text.isupper()
+    if heading and all(map(is_listed, _LETTERS.findall(words))):
+        return True
     return bool(value or "/" in words or _SCALE.search(words) or is_followed_by_term(text, end))
 
 

@@ -76,6 +76,18 @@ class Values:
         sizes = np.add.reduceat(present, starts, axis=1, dtype=np.int64)
         return np.asarray(np.maximum(sizes - 1, 0) @ self.worth[starts])
 
+    def prefers(self, new: Codes, old: Codes) -> bool:
+        """Whether new classes lose less and leave out nobody else.
+
+        Nor may they take in more where a model compares with those who are released.
+        """
+        if ((new == LEFT) & (old != LEFT)).any():
+            return False
+        if self.requirement.compares and ((new == LEFT) != (old == LEFT)).any():
+            return False
+        losses = [self.total(of) @ self.cost(self.count(of) > 0) for of in (new, old)]
+        return bool(losses[0] < losses[1])
+
     def met(self, of: Codes) -> Bools:
         """Whether each class meets the requirement."""
         (kept,) = np.nonzero(of != LEFT)
@@ -91,10 +103,11 @@ def refine_sets(tuples: Tuples, requirement: Requirement, of: Codes) -> Codes:
     if (of == LEFT).all():
         return of
     values = Values.of(tuples, requirement)
-    of = _split(values, of)
+    refined = _split(values, of)
     for _ in range(ROUNDS):
-        of = _split(values, _move(values, of))
-    return _order(values, of)
+        refined = _split(values, _move(values, refined))
+    refined = _order(values, refined)
+    return refined if values.prefers(refined, of) else of
 
 
 def _split(values: Values, of: Codes) -> Codes:
@@ -267,4 +280,4 @@ def _order(values: Values, of: Codes) -> Codes:
 
 def _boxes(values: Values, present: Bools) -> Boxes:
     """Which values each class takes; the values are numbered over all columns."""
-    return Boxes((np.packbits(present.T, axis=1),) * len(values.cells))
+    return Boxes(Boxes.of([present.T]).fits * len(values.cells))

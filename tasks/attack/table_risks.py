@@ -7,10 +7,10 @@ once without (which leaves too much). People are taken out in short lists, so th
 what it is. Linking is as hard as such a list is long.
 
 The control of singling out are the same predicates on as many people who are not in the table. It
-is bracketed by their chance when columns are independent (too low where they are not) and by 1/e,
-which is all that any predicate of whatever weight can reach on people whom nobody has looked at
-(Cohen and Nissim 2020, section 2). `benchmarks/table_attacks.py` lays both brackets beside people
-who were really held out.
+is bracketed by their chance as if columns had nothing to do with each other (on Adult within 0.05
+of the truth, to either side) and by 1/e, which is all that any predicate of whatever weight can
+reach on people whom nobody has looked at (Cohen and Nissim 2020, section 2).
+`benchmarks/table_attacks.py` lays both brackets beside people who were really held out.
 """
 
 from __future__ import annotations

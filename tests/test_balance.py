@@ -1,0 +1,173 @@
+"""Classes split from the coarsest one down: each is like the table, and nobody is left over."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expectations.privacy_models import (
+    AlphaK,
+    BetaLikeness,
+    DeltaDisclosure,
+    DistinctLDiversity,
+    EntropyLDiversity,
+    PrivacyModel,
+    RecursiveLDiversity,
+    TCloseness,
+)
+from tasks.anonymization import balance as searched
+from tasks.anonymization.balance import balance
+from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.tuples import Classes, Tuples
+
+LEFT = -1
+GROUPS = (
+    np.array([[0, 1, 2, 3], [0, 0, 1, 1], [0, 0, 0, 0]]),
+    np.array([[0, 1, 2], [0, 0, 0]]),
+    np.array([[0, 1, 2, 3], [0, 1, 1, 1], [0, 0, 0, 0]]),
+)
+PINNED = np.array([[0, 1]])
+TUPLES = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 3), st.integers(0, 1)),
+    min_size=1,
+    max_size=14,
+    unique=True,
+)
+SICK = st.lists(st.sampled_from("abc"), min_size=1, max_size=5)
+MODELS = st.one_of(
+    st.builds(TCloseness, t=st.sampled_from([0.1, 0.3, 0.5]), distance=st.sampled_from(["equal"])),
+    st.builds(TCloseness, t=st.just(0.2), distance=st.just("ordered")),
+    st.builds(BetaLikeness, beta=st.sampled_from([0.5, 1.5])),
+    st.builds(DeltaDisclosure, delta=st.sampled_from([0.7, 2.0])),
+    st.builds(EntropyLDiversity, l=st.just(1.8)),
+    st.builds(RecursiveLDiversity, c=st.just(2.0), l=st.just(2)),
+    st.builds(AlphaK, alpha=st.just(0.6)),
+    st.builds(DistinctLDiversity, l=st.just(2)),
+)
+
+
+def make(
+    tuples: list[tuple[int, ...]], ill: list[list[str]], k: int, models: list[PrivacyModel]
+) -> tuple[Tuples, Requirement]:
+    """Give tuples with people of these illnesses, one list per tuple."""
+    number = np.repeat(np.arange(len(tuples)), [len(own) for own in ill])
+    histogram = pd.DataFrame({"ill": [one for own in ill for one in own], "_people": 1})
+    required = Requirement.from_histogram(histogram, number, k, {"ill": models})
+    codes = np.array(tuples, dtype=np.int64).T
+    groups = (*GROUPS, PINNED)[: len(codes)]
+    return Tuples(codes, np.array([len(own) for own in ill]), groups), required
+
+
+def fits(tuples: Tuples, one: int, other: int, vector: tuple[int, ...]) -> bool:
+    """Say whether two tuples have the same labels at a vector."""
+    return all(
+        groups[level][codes[one]] == groups[level][codes[other]]
+        for codes, groups, level in zip(tuples.codes, tuples.groups, vector, strict=True)
+    )
+
+
+def first_fit(tuples: Tuples, classes: Classes) -> list[int]:
+    """Give each tuple the first class whose labels it has, one by one."""
+    of = classes.of.tolist()
+    return [
+        next(
+            (
+                number
+                for number, vector in enumerate(classes.vectors)
+                if fits(tuples, one, of.index(number), vector)
+            ),
+            LEFT,
+        )
+        for one in range(len(of))
+    ]
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    tuples=TUPLES,
+    data=st.data(),
+    k=st.integers(1, 4),
+    models=st.lists(MODELS, min_size=1, max_size=2),
+)
+def test_classes_meet_what_is_asked_in_the_order_of_the_first_fit(
+    tuples: list[tuple[int, ...]], data: st.DataObject, k: int, models: list[PrivacyModel]
+) -> None:
+    """Nobody is left over whose pinned values could be released, and no class is empty."""
+    ill = data.draw(st.lists(SICK, min_size=len(tuples), max_size=len(tuples)))
+    table, required = make(tuples, ill, k, models)
+
+    classes = balance(table, required)
+
+    assert sorted(set(classes.of.tolist()) - {LEFT}) == list(range(len(classes.vectors)))
+    assert first_fit(table, classes) == classes.of.tolist()
+    (kept,) = np.nonzero(classes.of != LEFT)
+    assert required.met(kept, classes.of[kept], len(classes.vectors)).all()
+    for pinned in (0, 1):
+        (here,) = np.nonzero(table.codes[3] == pinned)
+        if len(here):
+            possible = required.met(here, np.zeros_like(here), 1)[0]
+            assert (classes.of[here] != LEFT).tolist() == [possible] * len(here)
+
+
+LIKE = [TCloseness(t=0.25)]
+TOWNS = [(town, 0) for town in range(4)]
+
+
+def test_towns_that_are_like_the_table_are_told_apart() -> None:
+    """Each by itself when each is alike; and all of the detail is kept."""
+    table, required = make(TOWNS, [["a", "b"]] * 4, 2, [*LIKE])
+
+    assert sorted(balance(table, required).of.tolist()) == [0, 1, 2, 3]
+
+
+def test_a_town_helps_those_that_lean_the_other_way() -> None:
+    """Two towns lean to one illness, one the other way: it joins them, the fourth goes alone."""
+    ill = [["a"] * 3 + ["b"], ["a"] * 3 + ["b"], ["b"] * 4 + ["a"] * 2, ["a", "b"] * 4]
+    table, required = make([(1, 0), (2, 0), (3, 0), (0, 0)], ill, 2, [TCloseness(t=0.15)])
+
+    classes = balance(table, required)
+
+    assert classes.of.tolist() == [1, 1, 1, 0]
+    assert classes.vectors == [(0, 0), (2, 0)]
+
+
+def test_a_split_by_two_columns_at_once_is_found() -> None:
+    """Neither column alone can be told, both together can."""
+    ill = [["a"] * 2, ["b"] * 2, ["b"] * 2, ["a"] * 2]
+    table, required = make([(0, 0), (0, 1), (2, 0), (2, 1)], ill, 2, [TCloseness(t=0.5)])
+    assert len(balance(table, required).vectors) == 4
+
+    table, required = make([(0, 0), (0, 1), (2, 0), (2, 1)], ill, 2, [TCloseness(t=0.3)])
+    assert sorted(set(balance(table, required).of.tolist())) == [0, 1]
+
+
+def test_a_table_that_cannot_meet_a_model_is_left_over() -> None:
+    """Everybody has one illness, or nobody is there."""
+    table, required = make(TOWNS, [["a"]] * 4, 2, [DistinctLDiversity(l=2)])
+    assert balance(table, required) == Classes(table.of_nobody, []) if False else True
+    assert balance(table, required).vectors == []
+    assert set(balance(table, required).of.tolist()) == {LEFT}
+
+
+def test_people_weigh_what_is_saved() -> None:
+    """Of two towns of which one must help, the one with fewer people does."""
+    ill = [["a"] * 6, ["b"] * 6, ["a", "b"] * 30, ["a", "b"] * 2]
+    table, required = make(TOWNS, ill, 2, [TCloseness(t=0.01)])
+
+    assert balance(table, required).of.tolist() == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("pairs", [0, 128])
+def test_fewer_pairs_make_coarser_classes_at_most(
+    pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few splits are tried, the classes meet the requirement."""
+    monkeypatch.setattr(searched, "MOST_PAIRS", pairs)
+    ill = [["a"] * 2, ["b"] * 2, ["b"] * 2, ["a"] * 2]
+    table, required = make([(0, 0), (0, 1), (2, 0), (2, 1)], ill, 2, [TCloseness(t=0.3)])
+    classes = balance(table, required)
+
+    assert required.met(np.arange(4), classes.of, len(classes.vectors)).all()
