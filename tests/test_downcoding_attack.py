@@ -244,6 +244,7 @@ def test_a_deduction_may_be_false() -> None:
         pytest.param("stst", TWO, id="both-parts-meet-it"),
         pytest.param("sstu", [], id="nothing-was-asked"),
         pytest.param("sttt", [TCloseness(t=0.5)], id="near-enough"),
+        pytest.param("ssst", [TCloseness(t=0.5)], id="near-enough-to-the-other-side"),
     ],
 )
 def test_what_no_model_forbade_was_withheld_for_another_reason(
@@ -254,6 +255,11 @@ def test_what_no_model_forbade_was_withheld_for_another_reason(
     assert not found.withheld.any()
     assert not found.certain.any()
     assert found.precision == 0.0
+
+
+def test_a_class_of_one_part_was_not_withheld() -> None:
+    """All of it lies together one level below, so nothing finer was kept back."""
+    assert not withhold("sss", TWO, values="111").withheld.any()
 
 
 def test_other_models_make_a_value_likelier_and_not_certain() -> None:

@@ -25,7 +25,8 @@ TEXTS = [
 
 def find(texts: list[str]) -> list[list[tuple[int, int, str]]]:
     """Find the entities of one batch of texts."""
-    return [[tuple(one) for one in each] for each in load_entity_model("en").find([texts])[0]]
+    found = load_entity_model("en").find([texts])[0]
+    return [[(one.start, one.end, one.label) for one in each] for each in found]
 
 
 def find_by_spacy(texts: list[str]) -> list[list[tuple[int, int, str]]]:

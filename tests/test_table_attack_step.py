@@ -127,6 +127,55 @@ def test_a_leak_stops_the_table(
     assert "homogeneity of sick in partner" in verdicts(run)
 
 
+def test_a_single_word_stops_the_table_in_its_own_persons_cell(home: Home, folder: Folder) -> None:
+    """Somebody's surname beside their other values; a stranger's is a word like others."""
+    assert home.vault.is_dir()
+    for number, person in enumerate(folder.people):
+        person["name"] = "Walker" + "abcdefghij"[number // 10] + "abcdefghij"[number % 10]
+    with opened(folder.write(TOKENS, RELEASED)) as run:
+        made = make_table()
+        strangers = replace_column(
+            run, made, "age", lambda _, names: [f"with {one}" for one in names[1:] + names[:1]]
+        )
+        attack_table(*strangers, "partner")
+        own = replace_column(run, made, "age", lambda _, names: [f"with {one}" for one in names])
+        with pytest.raises(Refusal) as refused:
+            attack_table(*own, "partner")
+    assert refused.value.check == "original identifiers in partner"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found", "others"),
+    [
+        pytest.param(
+            ("sick: generalize}", "sick: generalize}\n    output: sets"),
+            {"sets of partner"},
+            {"downcoding of partner"},
+            id="sets",
+        ),
+        pytest.param(
+            (
+                "sick: generalize}",
+                "sick: keep}\n    sensitive: {sick: [{kind: distinct-l-diversity, l: 2}]}",
+            ),
+            {"downcoding of partner", "minimality of sick in partner"},
+            {"sets of partner"},
+            id="sensitive",
+        ),
+    ],
+)
+def test_what_the_recoding_tells_is_attacked_as_it_was_made(
+    home: Home, folder: Folder, changes: tuple[str, str], found: set[str], others: set[str]
+) -> None:
+    """Labels by downcoding, sets by their members, sensitive columns by minimality."""
+    assert home.vault.is_dir()
+    with opened(folder.write(changes)) as run:
+        attack_table(*make_table(), "partner")
+        made = verdicts(run)
+    assert found <= made.keys()
+    assert not others & made.keys()
+
+
 def test_keyed_tokens_and_declared_words_pass(tokened: tuple[Run, Made]) -> None:
     """No name stands anywhere, and no token is turned back."""
     run, made = tokened

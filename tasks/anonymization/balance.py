@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from tasks.anonymization.boxes import LEFT, Codes
 from tasks.anonymization.distributions import Tally, equal_distance
 from tasks.anonymization.requirement import Requirement, Sensitive
-from tasks.anonymization.tuples import Classes, Losses, Tuples, Vector, combine
+from tasks.anonymization.tuples import Classes, Losses, Tuples, Vector, combine, common_vector
 
 THRIFT = 1 / 3
 """How much it counts against a split that its parts are further from the table than the whole."""
-MOST_PAIRS = 128
-"""Splits by two columns that are tried of one class, those first that could save most."""
+MOST_SPLITS = 128
+"""Ways to split one class that are tried: by each column, and by those two that could save most."""
 LEAST_GAIN = 1e-6
 
 
@@ -66,8 +66,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Splitter:
-    """How regions are split; `levels`, `parts` and `costs` are as of `Tuples`."""
+    """How the regions of a table are split; `levels`, `parts` and `costs` are those of `tuples`."""
 
+    tuples: Tuples
     requirement: Requirement
     levels: list[list[int]]
     parts: list[Codes]
@@ -81,16 +82,17 @@ class Splitter:
         met = self.requirement.met(np.arange(len(group)), group, len(distinct))
         return [Region(np.flatnonzero(group == number), top) for number in np.flatnonzero(met)]
 
-    def run(self, start: list[Region], tuples: int) -> Classes:
+    def run(self) -> Classes:
         """Split regions until nothing is gained.
 
         Parts come before the rest of what they were split from: so each tuple is in the first
         class that it fits, since no member of a rest has the labels of a part that went alone.
         """
-        classes, waiting = Classes(np.full(tuples, LEFT)), start[::-1]
+        classes, waiting = Classes(np.full(len(self.tuples.people), LEFT)), self.start()[::-1]
         while waiting:
-            region = waiting.pop()
-            known = dict(region.known)
+            found = waiting.pop()
+            known = dict(found.known)
+            region = Region(found.members, common_vector(self.tuples, found.members))
             if split := self.best(region, known):
                 waiting += split.regions(region, known)
             else:
@@ -99,20 +101,24 @@ class Splitter:
 
     def best(self, region: Region, known: dict[Vector, float]) -> Split | None:
         """Find the split that saves most for how far it moves people, and note what all save."""
-        offers = [(min(bound, known.get(v, bound)), v) for bound, v in self.offers(region)]
         found, least = None, LEAST_GAIN
+        if self.tuples.people[region.members].sum() < 2 * self.requirement.k:
+            return None
+        offers = [(min(bound, known.get(v, bound)), v) for bound, v in self.offers(region)]
         for bound, vector in sorted(offers, key=lambda offer: -round(offer[0], 6)):
             if bound <= least:
                 break
-            known[vector], split = self.judge(region, vector, least)
+            most, split = self.judge(region, vector, least)
             if split:
-                found, least = split, known[vector]
+                found, least = split, most
+            if most > 0:  # what saved nothing may, once others are gone
+                known[vector] = most
         return found
 
     def offers(self, region: Region) -> Iterator[tuple[float, Vector]]:
         """List the vectors that are finer in one or two columns, each with the most it can save."""
         people = self.requirement.people[region.members]
-        single = []
+        single: list[tuple[float, int, int]] = []
         for column, own in enumerate(region.vector):
             weight = self.costs[column][:, region.members] @ people
             finer = [level for level in self.levels[column] if level < own]
@@ -123,7 +129,9 @@ class Splitter:
             if one[1] != two[1]
         ]
         pairs.sort(key=lambda pair: -round(pair[0], 6))
-        for bound, steps in [(bound, (step,)) for bound, *step in single] + pairs[:MOST_PAIRS]:
+        for bound, steps in [(bound, (step,)) for bound, *step in single] + pairs[
+            : max(0, MOST_SPLITS - len(single))
+        ]:
             vector = list(region.vector)
             for column, level in steps:
                 vector[column] = level
@@ -203,8 +211,8 @@ class Splitter:
 
 def balance(tuples: Tuples, requirement: Requirement) -> Classes:
     """Split the coarsest classes as long as that saves loss; groups that fail are left over."""
-    splitter = Splitter(requirement, tuples.levels(), tuples.parts(), tuples.costs())
-    return splitter.run(splitter.start(), len(tuples.people))
+    parts = (tuples.levels(), tuples.parts(), tuples.costs())
+    return Splitter(tuples, requirement, *parts).run()
 
 
 def _distance(column: Sensitive, tally: Tally) -> float:

@@ -1,7 +1,7 @@
 """Levels that need no declared list: of dates, of ages and of postcodes.
 
 Public: what becomes of a value depends on that value alone, so these serve record-wise treatments
-as well as hierarchies (`Hierarchy.of_dates`, `of_ages`, `of_postcodes`, which are made of them).
+(`labels.label_values`, for the policy's `kind: hierarchy` with `of`).
 A missing value stays missing (None). Level 0 is the value itself, the last level is `*`.
 
 - dates: day, month, quarter, year, decade, `*`.
@@ -111,7 +111,8 @@ def _name_days(days: NDArray[np.datetime64], level: int) -> Labels:
             return np.datetime_as_string(days.astype("M8[M]")).astype(object)
         case "quarter":
             month = days.astype("M8[M]").astype(np.int64) % 12
-            return _name_years(days) + "-Q" + (month // 3 + 1).astype(str).astype(object)
+            quarter = (month // 3 + 1).astype(str).astype(object)
+            return np.asarray(_name_years(days) + "-Q" + quarter, dtype=object)
         case "year":
             return _name_years(days)
         case "decade":
@@ -162,4 +163,4 @@ def _check_level(level: int, last: int, what: str) -> None:
 
 def _taken(labels: Labels, number: NDArray[np.int64]) -> Labels:
     """Give each row its label, and None where the number is -1."""
-    return np.append(labels, None)[number]
+    return np.append(labels, np.array([None], dtype=object))[number]

@@ -34,7 +34,7 @@ Flags = NDArray[np.bool_]
 class Marks:
     """The labels of each tuple below the coarsest, numbered over all columns and levels.
 
-    `id` has the shape (tuples, marks); `worth` is what sharing the label of that number gains over
+    `id` has the shape (tuples, marks), at least one mark; `worth` is what sharing the label of that number gains over
     sharing only the next coarser one: a share of the column's values, times its importance. Tuples
     of different `corner` can never be put together.
     """
@@ -48,7 +48,8 @@ class Marks:
     @classmethod
     def of(cls, tuples: Tuples, corner: Codes, k: int) -> Marks:
         """Number the labels of all used levels."""
-        ids, worth, offset = [], [np.zeros(0, np.float32)], 0
+        # One mark that all share and that is worth nothing: there may be no other.
+        ids, worth, offset = [np.zeros(tuples.codes.shape[1])], [np.zeros(1, np.float32)], 1
         importance = tuples.importance or (1.0,) * len(tuples.codes)
         columns = zip(tuples.codes, tuples.groups, tuples.levels(), importance, strict=True)
         for codes, groups, used, weight in columns:
@@ -60,10 +61,16 @@ class Marks:
                 ids.append(groups[low][codes] + offset)
                 worth.append(gained.clip(0))
                 offset += len(gained)
-        id_ = np.array(ids, dtype=np.int32).reshape(len(ids), tuples.codes.shape[1]).T.copy()
-        return cls(id_, np.concatenate(worth), tuples.people.astype(np.float32), corner, k)
+        id_ = np.array(ids, dtype=np.int32).T
+        return cls(
+            np.ascontiguousarray(id_),
+            np.concatenate(worth),
+            tuples.people.astype(np.float32),
+            corner,
+            k,
+        )
 
-    def where(self, members: Codes) -> Marks:
+    def where(self, members: Codes | Flags) -> Marks:
         """Keep some of the tuples."""
         people, corner = self.people[members], self.corner[members]
         return Marks(self.id[members], self.worth, people, corner, self.k)
@@ -134,10 +141,11 @@ def split_corners(points: Floats, corner: Codes, size: int) -> list[Codes]:
 
 
 def grow(marks: Marks, points: Floats) -> Codes:
-    """Give each tuple the number of its cluster, -1 to the few who are over.
+    """Give each tuple the number of its cluster; every corner needs k people.
 
     From every tuple a cluster is grown among its neighbours, whoever leaves the most in common
-    next. Those that keep most are taken, as far as they are disjoint; the rest grows again.
+    next. Those that keep most are taken, as far as they are disjoint; the rest grows again, and
+    the few who are over join the cluster of a neighbour.
     """
     of = np.full(len(marks.id), -1)
     alone = np.flatnonzero(marks.people >= marks.k)
@@ -149,12 +157,13 @@ def grow(marks: Marks, points: Floats) -> Codes:
         if not taken:
             break
         rest = rest[of[rest] < 0]
-    return of
+    for one in rest.tolist():
+        (others,) = np.nonzero((marks.corner == marks.corner[one]) & (of >= 0))
+        of[one] = of[others[(points[others] @ points[one]).argmax()]]
+    return np.unique(of, return_inverse=True)[1]
 
 
-def _take_disjoint(
-    of: Codes, kept: Floats, seed: Codes, member: Codes
-) -> int:
+def _take_disjoint(of: Codes, kept: Floats, seed: Codes, member: Codes) -> int:
     """Number the offers that keep most and share no tuple with a better one; say how many."""
     number = before = int(of.max(initial=-1)) + 1
     for at in np.argsort(-kept.round(5), kind="stable").tolist():

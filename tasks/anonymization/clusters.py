@@ -12,86 +12,139 @@ Products of matrices round differently on other machines, so classes may differ 
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass
 
 import numpy as np
 
 from tasks.anonymization.boxes import LEFT, Boxes, Codes
-from tasks.anonymization.cluster_growth import Floats, Marks, grow, project
+from tasks.anonymization.cluster_growth import Flags, Floats, Marks, grow, project
 from tasks.anonymization.cluster_trades import improve
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Classes, Tuples, Vector, find_corners
 
-ATTEMPTS = 5
-"""How often those who fit no class are clustered again."""
+CYCLES = 3
+"""How often clusters are put into an order; what that cost is traded for before the next."""
 BLOCK = 1024
 MOST_FITS = 64
 """Classes that a tuple fits, on average, beyond which an order is not worth its memory."""
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """Some tuples of a table: their codes, their marks and place, their number in the requirement.
+
+    The requirement is the whole table's.
+    """
+
+    tuples: Tuples
+    marks: Marks
+    points: Floats
+    number: Codes
+    requirement: Requirement
+
+    @classmethod
+    def of(cls, tuples: Tuples, requirement: Requirement) -> Crowd:
+        """Take all tuples of a table."""
+        marks = Marks.of(tuples, find_corners(tuples), requirement.k)
+        return cls(tuples, marks, project(marks), np.arange(len(marks.id)), requirement)
+
+    def where(self, members: Codes | Flags) -> Crowd:
+        """Keep some of the tuples."""
+        some = Tuples(
+            self.tuples.codes[:, members], self.tuples.people[members], self.tuples.groups
+        )
+        marks, points = self.marks.where(members), self.points[members]
+        return Crowd(some, marks, points, self.number[members], self.requirement)
+
+    def met(self, of: Codes) -> Flags:
+        """Whether each cluster that has members meets the requirement; `LEFT` is none."""
+        (kept,) = np.nonzero(of != LEFT)
+        return self.requirement.met(self.number[kept], of[kept], int(of.max(initial=-1)) + 1)
+
+
 def cluster(tuples: Tuples, requirement: Requirement) -> Classes:
-    """Find clusters, order them, and cluster those again who fit none that can stay.
+    """Find clusters and put them in order; give the best of some cycles of both.
 
     The same tuples in the same order give the same classes. Those who are left over are too few
     for a class of their own, or have too few sensitive values.
     """
-    marks = Marks.of(tuples, find_corners(tuples), requirement.k)
-    classes = Classes(np.full(len(marks.id), LEFT))
-    for _ in range(ATTEMPTS):
-        (rest,) = np.nonzero(classes.of == LEFT)
-        found = _build(marks.where(rest), requirement, rest)
-        if not (found != LEFT).any():
+    best = Classes(np.full(tuples.codes.shape[1], LEFT))
+    if not len(best.of):
+        return best
+    crowd, most = Crowd.of(tuples, requirement), 0.0
+    of = _build(crowd)
+    for _ in range(CYCLES):
+        classes = _arrange(crowd, of)
+        kept = classes.of != LEFT
+        if not kept.any():
             break
-        part = Tuples(tuples.codes[:, rest], tuples.people[rest], tuples.groups)
-        place = _settle(_sort(part, marks.where(rest), found), part, requirement, rest)
+        some = crowd.where(kept)
+        worth, people = some.marks.kept(classes.of[kept])
+        if worth @ people > most:
+            best, most = classes, worth @ people
+        of = np.full(len(kept), LEFT)
+        of[kept] = _join_failing(some, improve(some.marks, some.points, classes.of[kept]))
+    return best
+
+
+def _build(crowd: Crowd) -> Codes:
+    """Cluster all who can be; gives each one's cluster, or `LEFT`."""
+    marks = crowd.marks
+    of = np.full(len(marks.id), LEFT)
+    able = np.bincount(marks.corner, marks.people)[marks.corner] >= max(marks.k, 1)
+    if able.any():
+        some = crowd.where(able)
+        found = improve(some.marks, some.points, grow(some.marks, some.points))
+        of[able] = _join_failing(some, found)
+    return of
+
+
+def _arrange(crowd: Crowd, of: Codes) -> Classes:
+    """Put clusters into an order, and cluster those again who fit none that can stay."""
+    classes = Classes(np.full(len(of), LEFT))
+    rest = np.arange(len(of))
+    while (of != LEFT).any():
+        part = crowd.where(rest)
+        place = _settle(_sort(part, of), part)
         taken = place != LEFT
+        if not taken.any():
+            break
         number = np.unique(place[taken], return_inverse=True)[1]
         classes.of[rest[taken]] = number + len(classes.vectors)
         # Those who went elsewhere may have been the reason for a coarser label.
-        members = Tuples(part.codes[:, taken], part.people[taken], part.groups)
-        classes.vectors.extend(find_vectors(members, number))
+        classes.vectors.extend(find_vectors(part.where(taken).tuples, number))
+        (rest,) = np.nonzero(classes.of == LEFT)
+        of = _build(crowd.where(rest))
     return classes
 
 
-def _build(marks: Marks, requirement: Requirement, rest: Codes) -> Codes:
-    """Cluster some tuples; gives each one's cluster, or `LEFT`."""
-    of = np.full(len(marks.id), LEFT)
-    if not marks.id.shape[1]:
-        return np.where(np.bincount(marks.corner, marks.people)[marks.corner] >= marks.k, marks.corner, LEFT)
-    points = project(marks)
-    grown = grow(marks, points)
-    (taken,) = np.nonzero(grown != LEFT)
-    if not len(taken):
-        return of
-    number = np.unique(grown[taken], return_inverse=True)[1]
-    some = marks.where(taken)
-    number = improve(some, points[taken], number)
-    of[taken] = _join_failing(some, points[taken], number, requirement, rest[taken])
-    return of
+def _join_failing(crowd: Crowd, of: Codes) -> Codes:
+    """Join clusters that fail a model with the nearest one, until all meet it or are alone.
 
-
-def _join_failing(
-    marks: Marks, points: Floats, of: Codes, requirement: Requirement, members: Codes
-) -> Codes:
-    """Join clusters that fail a model with the one nearest by, until all meet it or are alone."""
-    while requirement.sensitive:
-        clusters = int(of.max()) + 1
-        (bad,) = np.nonzero(~requirement.met(members, of, clusters))
-        size, corner = np.bincount(of), np.zeros(clusters, dtype=np.int64)
-        corner[of] = marks.corner
-        centre = np.array([np.bincount(of, axis) / size for axis in points.T]).T
-        into = np.arange(clusters)
-        for one in bad.tolist():
-            if into[one] != one:
-                continue
-            (near,) = np.nonzero((corner == corner[one]) & (into == np.arange(clusters)))
-            near = near[near != one]
-            if len(near):
-                far = ((centre[near] - centre[one]) ** 2).sum(axis=1)
-                into[into == one] = near[far.argmin()]
-        if (into == np.arange(clusters)).all():
+    Clusters are numbered from 0 without gaps; those that fail in the end are `LEFT`.
+    """
+    while crowd.requirement.sensitive:
+        into = _find_partners(crowd, of, np.flatnonzero(~crowd.met(of)))
+        if (into == np.arange(len(into))).all():
             break
         of = np.unique(into[of], return_inverse=True)[1]
-    return of
+    return np.where(crowd.met(of)[of], of, LEFT)
+
+
+def _find_partners(crowd: Crowd, of: Codes, failing: Codes) -> Codes:
+    """Give each cluster the one that it joins: failing ones the nearest in their corner."""
+    size = np.bincount(of)
+    corner = np.zeros(len(size), dtype=np.int64)
+    corner[of] = crowd.marks.corner
+    centre = np.array([np.bincount(of, axis) / size for axis in crowd.points.T]).T
+    into = np.arange(len(size))
+    for one in failing.tolist():
+        near = np.flatnonzero((corner == corner[one]) & (into == np.arange(len(size))))
+        near = near[near != one]
+        if into[one] == one and len(near):
+            far = ((centre[near] - centre[one]) ** 2).sum(axis=1)
+            into[into == one] = near[far.argmin()]
+    return into
 
 
 def find_vectors(tuples: Tuples, of: Codes) -> list[Vector]:
@@ -112,8 +165,9 @@ def find_vectors(tuples: Tuples, of: Codes) -> list[Vector]:
     return list(map(tuple, vectors.T.tolist()))
 
 
-def _sort(tuples: Tuples, marks: Marks, of: Codes) -> Boxes:
+def _sort(crowd: Crowd, of: Codes) -> Boxes:
     """Put clusters into an order in which few lose so many tuples that they fail."""
+    tuples, marks = crowd.tuples, crowd.marks
     (kept,) = np.nonzero(of != LEFT)
     clusters = Classes(of.copy(), [])
     clusters.of[kept] = np.unique(of[kept], return_inverse=True)[1]
@@ -198,16 +252,16 @@ def _lists(key: Codes, value: Codes, keys: int) -> list[list[int]]:
     return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _settle(boxes: Boxes, tuples: Tuples, requirement: Requirement, rest: Codes) -> Codes:
+def _settle(boxes: Boxes, crowd: Crowd) -> Codes:
     """Give each tuple the first class that it fits, of those that then meet the requirement."""
-    place = boxes.first(tuples.codes)
-    many = boxes.fits[0].shape[1] * 8
+    codes = crowd.tuples.codes
+    place = boxes.first(codes)
     while True:
-        (kept,) = np.nonzero(place != LEFT)
-        there = np.bincount(place[kept], minlength=many) > 0
-        good = requirement.met(rest[kept], place[kept], many)
-        if not (there & ~good).any():
+        good = crowd.met(place)
+        (moved,) = np.nonzero((place != LEFT) & ~np.append(good, True)[place])
+        if not len(moved):
             return place
-        (moved,) = np.nonzero((place != LEFT) & ~good[place])
-        boxes = Boxes(tuple(fit & np.packbits(good) for fit in boxes.fits))
-        place[moved] = boxes.first(tuples.codes[:, moved])
+        stays = np.ones(boxes.fits[0].shape[1] * 8, dtype=bool)
+        stays[place[moved]] = False
+        boxes = Boxes(tuple(fit & np.packbits(stays) for fit in boxes.fits))
+        place[moved] = boxes.first(codes[:, moved])

@@ -71,7 +71,8 @@ def _lose(
     number, distinct = pd.factorize(labels.astype(str))
     seen = np.unique(hierarchy.encode(values))
     leaves = np.union1d(seen, np.arange(len(hierarchy.levels)))
-    others = [mark_leaves(hierarchy, members[label])[leaves].sum() - 1 for label in distinct]
+    marked = mark_leaves(hierarchy, [tuple(members[label]) for label in distinct])
+    others = marked[:, leaves].sum(axis=1) - 1
     lost: NDArray[np.float64] = np.maximum(others, 0)[number] / max(len(leaves) - 1, 1)
     return lost
 

@@ -77,7 +77,7 @@ def _widths(
     """Loss of each label, 0 to 1, with all declared leaves, and with those in the data only."""
     seen = np.bincount(hierarchy.encode(values), minlength=hierarchy.groups.shape[1]) > 0
     declared = seen | (np.arange(len(seen)) < len(hierarchy.levels))
-    marked = np.array([mark_leaves(hierarchy, each) for each in labels]).reshape(-1, len(seen))
+    marked = mark_leaves(hierarchy, [tuple(each) for each in labels])
     found = []
     for counted in (declared, seen):
         leaves = marked[:, counted].sum(axis=1)

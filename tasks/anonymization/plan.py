@@ -93,13 +93,10 @@ class Plan:
 
     def _takes(self, column: int) -> NDArray[np.bool_]:
         """Whether each class takes each leaf of a column, shape (leaves, classes)."""
-        hierarchy = self.hierarchies[column]
         shown = [labels[column] for labels in self.classes]
         place = {labels: number for number, labels in enumerate(dict.fromkeys(shown))}
-        masks = np.zeros((len(place), hierarchy.groups.shape[1]), dtype=bool)
-        for labels, number in place.items():
-            masks[number] = mark_leaves(hierarchy, labels)
-        return masks[np.array([place[labels] for labels in shown], dtype=np.int64)].T
+        marked = mark_leaves(self.hierarchies[column], list(place))
+        return marked[np.array([place[labels] for labels in shown], dtype=np.int64)].T
 
     def describe(self, number: int) -> str:
         """Say what a class shows: its labels, and which columns it hides."""
@@ -129,12 +126,21 @@ class Plan:
         return cls(read["k"], hierarchies, classes)
 
 
-def mark_leaves(hierarchy: Hierarchy, labels: Iterable[str]) -> NDArray[np.bool_]:
-    """Mark the leaves that labels stand for, shape (leaves + 1,), the last for unlisted values."""
-    marked = np.zeros(hierarchy.groups.shape[1], dtype=bool)
-    for label in labels:
-        level = next(n for n, there in enumerate(hierarchy.labels) if label in there)
-        marked |= hierarchy.groups[level] == hierarchy.labels[level].index(label)
+def mark_leaves(hierarchy: Hierarchy, shown: Sequence[Labels]) -> NDArray[np.bool_]:
+    """Mark the leaves that labels stand for, shape (shown, leaves + 1), the last for unlisted."""
+    place: dict[str, tuple[int, int]] = {}
+    for level, labels in enumerate(hierarchy.labels):
+        for code, label in enumerate(labels):
+            place.setdefault(label, (level, code))
+    marked = np.zeros((len(shown), hierarchy.groups.shape[1]), dtype=bool)
+    found = [(row, *place[label]) for row, labels in enumerate(shown) for label in labels]
+    leaves = [(row, code) for row, level, code in found if not level]
+    if leaves:
+        rows, codes = np.array(leaves).T
+        marked[rows, codes] = True
+    for row, level, code in found:
+        if level:
+            marked[row] |= hierarchy.groups[level] == code
     return marked
 
 

@@ -51,7 +51,8 @@ _RECORDS = (
     r"medical record|hospital|patient|chart|health card|encounter|visit|accession|specimen|lab"
 )
 _ACCOUNTS = (
-    r"case|claim|policy|member|membership|account|acct|reference|ref|order|ticket|invoice|booking"
+    r"case|claim|incident|complaint|application|transaction|policy|member|membership|account|acct"
+    r"|reference|ref|order|ticket|invoice|booking"
     r"|reservation|confirmation|customer|client|employee|staff|badge|student|insurance|group"
     r"|licen[cs]e|registration|serial|passport|subject|participant|study|contract|file|record|tax"
     r"|subscriber|device|tracking|vehicle|plate|vin|imei"
@@ -159,11 +160,13 @@ class WrittenDateRecognizer(ContextRecognizer):
         rf"\b{_DAY}[ -](?:of )?(?:{_MONTH}\b\.?,?[ -]\d{{4}}\b|{_SURE_MONTH}\b\.?)",
         rf"\b(?:{_MONTH}\b\.? {_DAY},? \d{{4}}\b|(?:{_SURE_MONTH}|{_AT_MAY})\b\.? {_DAY}\b)",
         rf"\b{_MONTH}\b\.?,? (?:19|20)\d\d\b",
+        r"\b(?:19|20)\d\d ?(?:to|until|and|[–-]) ?\K(?:19|20)\d\d\b",
         rf"\b\d{{1,2}}(?:\.|º|er)? (?:de )?(?:{any_of(OTHER_MONTHS)})\b(?: (?:de )?\d{{4}}\b)?",
         r"\b(?:in|since|from|until|dated|expir\w+|exp)[:\s]+\K(?:0?[1-9]|1[0-2])/\d{2}\b",
         (
             r"\b(?:on|since|until|dated|due|lmp|note|visit|seen|admitted|discharged)[:\s]+"
-            r"\K(?:0?[1-9]|1[0-2])/(?:[12]\d|3[01]|0?[1-9])\b(?!/)"
+            r"\K(?:(?:0?[1-9]|1[0-2])/(?:[12]\d|3[01]|0?[1-9])"
+            r"|(?:[12]\d|3[01])/(?:0?[1-9]|1[0-2]))\b(?!/)"
         ),
     )
 
