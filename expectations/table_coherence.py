@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from expectations.errors import Problem
+from expectations.expression_tree import ColumnType
 from expectations.outlets import Generalized, Rare, TableOutlet
 from expectations.policy import Policy
 from expectations.privacy_models import describe_model
-from expectations.treatments import Token, Treatment, public_labels
+from expectations.treatments import Token, Treatment, has_order, public_labels
 from expectations.vocabulary import Identifiability, Use
 
 
@@ -120,6 +121,23 @@ def sensitive_columns_are_protected_apart(policy: Policy) -> Iterator[Problem]:
                     )  # fmt: skip
 
 
+def ordered_distances_have_an_order(policy: Policy) -> Iterator[Problem]:
+    """A distance along an order is asked of numbers, dates and words that are declared in order."""
+    for name, outlet in policy.table_outlets.items():
+        for column, models in outlet.sensitive.items():
+            declared, by_order = policy.treated.get(column), {"ordered"}
+            if declared is None or not by_order & {getattr(m, "distance", "") for m in models}:
+                continue
+            kind = policy.column_type(column)
+            words = public_labels(declared.treatment, kind) is not None or kind is ColumnType.TEXT
+            if words and not has_order(declared.treatment):
+                yield Problem(
+                    f"outlets.{name}.sensitive.{column}",
+                    "has no order along which a distance could be measured",
+                    "declare its categories in order (`ordered: true`), or ask for distance: equal",
+                )
+
+
 def group_losses_are_of_declared_groups(policy: Policy) -> Iterator[Problem]:
     """A bound on the loss by group names a column with declared groups that is compared."""
     for name, outlet in policy.table_outlets.items():
@@ -151,5 +169,6 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     tables_release_treated_columns,
     groupings_fit_their_labels,
     sensitive_columns_are_protected_apart,
+    ordered_distances_have_an_order,
     group_losses_are_of_declared_groups,
 )

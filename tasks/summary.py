@@ -198,12 +198,15 @@ def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> 
 
 
 def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
-    """Say what holds; a check that a policy tolerates as inconclusive takes its words back."""
+    """Say what holds; an attack on a model that a policy tolerates as inconclusive takes it back.
+
+    What a table promises was judged, or it would not be here; attacks on it only tell.
+    """
     open_checks = [check.name for check in checks if check.verdict is not CheckVerdict.PASSED]
-    if not open_checks:
+    if not open_checks or not isinstance(outlet, ModelOutlet):
         return claim(outlet)
     tried = f"Inconclusive, which the policy tolerates: {', '.join(open_checks)}."
-    if isinstance(outlet, ModelOutlet) and outlet.promise is None:
+    if outlet.promise is None:
         return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"
     return f"{claim(outlet)} {tried}"
 

@@ -279,7 +279,7 @@ BROKEN_STEPS: Final = {
     "validate": "tasks.validation.check_values",
     "compare": "tasks.representation.compare.note_comparison",
     "generalize": "tasks.anonymization.generalize.generalize_table",
-    "check_table": "tasks.validation.reach_k",
+    "check_table": "tasks.validation.judge_table",
     "train": "tasks.training.train.fit_model",
     "attack": "tasks.attack.attack.attack_membership",
     "approve": "tasks.approval.table_content",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,12 +134,13 @@ def lose(people: pd.DataFrame, released: pd.DataFrame, column: str, leaves: set[
     """Average what each person loses in a column: the other leaves under the label, of all."""
     lost = 0.0
     hierarchy = DECLARED.get(column)
+    rows = hierarchy.levels if hierarchy else ()
+    labels: dict[Hashable, str] = released[column].astype(str).to_dict()
     for person, value in people[column].items():
-        if person not in released.index:
+        if person not in labels:
             lost += 1
             continue
-        label = released.loc[person, column]
-        rows = hierarchy.levels if hierarchy else ()
+        label = labels[person]
         under = {row[0] for row in rows if label in row} or unfold(label)
         if label == "*":
             under = leaves

@@ -1,4 +1,4 @@
-"""Tables of nearly unique tuples: clusters that stay classes when each tuple takes the first fit."""
+"""Tables of nearly unique tuples: clusters stay classes when each tuple takes the first fit."""
 
 from __future__ import annotations
 

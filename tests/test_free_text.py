@@ -57,6 +57,7 @@ def test_an_identifier_in_a_note_is_replaced_by_its_kind(planted: str, placehold
         "Echocardiogram: LVEF 55%, mild MR, trace TR, no pericardial effusion.",
         "Babinski negative, Romberg positive, Foley catheter in place.",
         "ANESTHESIA: General. Under anesthesia closed with 3-0 Vicryl, 16 French Foley placed.",
+        "ANESTHESIA: Local. Ambulating x2. Heparin 5000 units q12h.",
         "Mon 132/84, Tue 128/80: average 130/82 over 3.5 weeks.",
         "The patient was intubated for 4 days and extubated last week.",
         "Refund of $49.99 was issued within 5 business days; would rate it 4/5.",

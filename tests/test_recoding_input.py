@@ -17,6 +17,7 @@ from tasks.anonymization import k_anonymize
 from tasks.anonymization.hierarchies import Hierarchy
 
 Output = Literal["hierarchy", "sets"]
+Form = Hierarchy | pd.DataFrame | str | Path
 OUTPUTS = pytest.mark.parametrize("output", ["hierarchy", "sets"])
 PEOPLE = pd.DataFrame({"age": [20, 20, 21, 21], "sex": list("FMFM")})
 
@@ -199,9 +200,10 @@ def test_hierarchies_are_taken_in_any_form(tmp_path: Path) -> None:
     rows = [("20", "20-21", "*"), ("21", "20-21", "*")]
     file = tmp_path / "age.csv"
     file.write_text("\n".join(map(";".join, rows)), "utf-8")
-    forms = [pd.DataFrame(rows), file, str(file), Hierarchy("age", tuple(rows))]
     numbers = pd.DataFrame([(20, "20-21", "*"), (21, "20-21", "*")])
-    made = [k_anonymize(PEOPLE, ["age"], 4, hierarchies={"age": h}) for h in [*forms, numbers]]
+    hierarchy = Hierarchy("age", tuple(rows))
+    forms: list[Form] = [pd.DataFrame(rows), numbers, file, str(file), hierarchy]
+    made = [k_anonymize(PEOPLE, ["age"], 4, hierarchies={"age": form}) for form in forms]
 
     assert [one.frame["age"].tolist() for one in made] == [["20-21"] * 4] * 5
     assert len({one.plan for one in made}) == 1

@@ -152,6 +152,24 @@ def test_every_sensitive_column_must_hold() -> None:
     assert both.met(members, group, 1).tolist() == [False]
 
 
+@pytest.mark.parametrize(
+    ("model", "compares"),
+    [
+        (TCloseness(t=0.3), True),
+        (BetaLikeness(beta=1), True),
+        (DeltaDisclosure(delta=1), True),
+        (AlphaK(alpha=0.5), False),
+        (EntropyLDiversity(l=2), False),
+    ],
+)
+def test_a_requirement_says_whether_it_compares_with_the_table(
+    model: PrivacyModel, *, compares: bool
+) -> None:
+    """If any model of any column does, a class cannot be judged by its own people alone."""
+    assert require([(0, 1, 2)], 1, [DistinctLDiversity(l=2), model]).compares == compares
+    assert not require([(0, 1, 2)], 1, []).compares
+
+
 def test_missing_is_a_value_of_its_own() -> None:
     """A class of one value and of missing ones has two values, and the table too."""
     histogram = pd.DataFrame({"a": ["x", None, np.nan], "_people": [2, 1, 1]})

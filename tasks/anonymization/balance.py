@@ -129,9 +129,8 @@ class Splitter:
             if one[1] != two[1]
         ]
         pairs.sort(key=lambda pair: -round(pair[0], 6))
-        for bound, steps in [(bound, (step,)) for bound, *step in single] + pairs[
-            : max(0, MOST_SPLITS - len(single))
-        ]:
+        several = pairs[: max(0, MOST_SPLITS - len(single))]
+        for bound, steps in [(bound, (step,)) for bound, *step in single] + several:
             vector = list(region.vector)
             for column, level in steps:
                 vector[column] = level

@@ -1,4 +1,4 @@
-"""Growing clusters of k people among near neighbours, for tables whose tuples are nearly all unique.
+"""Growing clusters of k people among near neighbours, where tuples are nearly all unique.
 
 What a cluster keeps is the sum of what its members have in common: per column the finest label
 that all of them share. `Marks` lays this out so that it is an inner product. Called by
@@ -7,6 +7,7 @@ that all of them share. `Marks` lays this out so that it is an inner product. Ca
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,9 +35,9 @@ Flags = NDArray[np.bool_]
 class Marks:
     """The labels of each tuple below the coarsest, numbered over all columns and levels.
 
-    `id` has the shape (tuples, marks), at least one mark; `worth` is what sharing the label of that number gains over
-    sharing only the next coarser one: a share of the column's values, times its importance. Tuples
-    of different `corner` can never be put together.
+    `id` has the shape (tuples, marks), at least one mark; `worth` is what sharing the label of that
+    number gains over sharing only the next coarser one: a share of the column's values, times its
+    importance. Tuples of different `corner` can never be put together.
     """
 
     id: Ids
@@ -55,7 +56,7 @@ class Marks:
         for codes, groups, used, weight in columns:
             seen = np.unique(codes)
             sizes = [np.bincount(row[seen], minlength=row.max() + 1)[row] for row in groups]
-            for low, high in zip(used[:-1], used[1:], strict=True):
+            for low, high in itertools.pairwise(used):
                 gained = np.zeros(int(groups[low].max()) + 1, dtype=np.float32)
                 gained[groups[low]] = (sizes[high] - sizes[low]) * (weight / len(seen))
                 ids.append(groups[low][codes] + offset)
