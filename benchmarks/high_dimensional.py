@@ -166,8 +166,8 @@ def run(wide: int, long: int) -> list[dict[str, float | str]]:
         size |= {"untouched": round(untouched, 3)}
 
         def release() -> float:
-            made = k_anonymize(frame, list(frame), K, hierarchies=hierarchies).frame  # noqa: B023  # called at once
-            if k_anonymity(made, list(frame)) < K:  # noqa: B023
+            made = k_anonymize(frame, list(hierarchies), K, hierarchies=hierarchies).frame  # noqa: B023  # called at once
+            if k_anonymity(made, list(hierarchies)) < K:  # noqa: B023
                 raise ValueError("a released class has fewer than k rows")
             return granularity(table, made)  # noqa: B023
 
@@ -180,9 +180,9 @@ def run(wide: int, long: int) -> list[dict[str, float | str]]:
             start = time.process_time()
             reached = method()
             taken = time.process_time() - start
-            found = {"method": name, "granularity": round(reached, 4), "seconds": round(taken, 1)}
+            figures = {"granularity": round(reached, 4), "seconds": round(taken, 1)}
             elsewhere = PUBLISHED[columns].get(name, PUBLISHED[columns]["aim"])
-            results.append({**size, **found, "published or aim": elsewhere})
+            results.append({**size, "method": name, **figures, "published or aim": elsewhere})
     return results
 
 

@@ -126,7 +126,7 @@ def limits(outlet: ModelOutlet | TableOutlet) -> str:
         case TableOutlet(not_linkable=exempt):
             text = (
                 "A class whose people all share a value (it is then known of each of them); "
-                "comparison with releases of other policies about the same people; background "
+                "comparison with releases of other outlets, policies and homes about the same people; background "
                 "knowledge."
             )
             if exempt:

@@ -12,13 +12,18 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tasks.published import Audit, ClassSize, Quality, TradePoint
+    from tasks.published import Audit, ClassSize, OutletSummary, Quality, TradePoint
     from tasks.published_people import ComparedColumn, Figure, LabelShares, Representation
 
 BREAK: Final = 62.0
 """Where, in percent of a funnel row's height, the bar ends and the slope to the next begins."""
 THINNEST: Final = 1.5
 """The width, in percent, of a bar whose count is hidden or near none."""
+RISKS_OF_SIZE: Final = {
+    "prosecutor": "finding the person most at risk",
+    "marketer": "finding an average person",
+    "uniqueness": "people alone in their class",
+}
 NEAREST: Final = 0.3
 """How far from 1 an axis of ratios reaches at least, so that small gaps look small."""
 
@@ -187,3 +192,15 @@ def _arrange_labels(column: ComparedColumn) -> list[LabelShares]:
         return row.reference is None, 0.0 if column.ordered else rarity
 
     return sorted(column.labels, key=place)
+
+
+def list_risks(outlet: OutletSummary) -> tuple[tuple[str, float | None], ...]:
+    """Name each risk of a table for a reader: what was tried first, then what sizes tell."""
+    found = {
+        name.removeprefix("risk."): value
+        for name, value in outlet.measures.items()
+        if name.startswith("risk.")
+    }
+    tried = [(n.replace("_", " ", 1), risk) for n, risk in found.items() if n not in RISKS_OF_SIZE]
+    sizes = [(words, found[name]) for name, words in RISKS_OF_SIZE.items() if name in found]
+    return (*tried, *sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,7 @@ ROWS = st.lists(
 )
 
 
-def table(rows: list[tuple[int, ...]], *groups: np.ndarray) -> Tuples:
+def table(rows: Sequence[tuple[int, ...]], *groups: np.ndarray) -> Tuples:
     """Distinct tuples from rows of leaf codes with the people last."""
     values = np.array(sorted(rows), dtype=np.int64).T
     return Tuples(values[:-1], values[-1], groups)

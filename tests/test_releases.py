@@ -99,6 +99,20 @@ def test_who_comes_and_who_withdraws_is_not_shown(folder: Folder) -> None:
     assert files[2] != files[0]
 
 
+def test_a_sensitive_column_has_two_values_in_each_class(folder: Folder) -> None:
+    """In the first release and, under the frozen plan, once some have left."""
+    asked = "    sensitive: {sick: [{kind: distinct-l-diversity, l: 2}]}\n"
+    changes = (GENEROUS, ("sick: generalize}\n", f"sick: keep}}\n{asked}"))
+    files = [release(folder.write(*changes))[0]]
+    withdraw(folder, 5, 17, 30)
+    files.append(release(folder.write(*changes))[0])
+    for file in files:
+        values = [labels for labels, _ in read_rows(file, ["age", "sex"])]
+        assert values
+        assert min(values.count(one) for one in values) == 2
+    assert files[1] != files[0]
+
+
 def test_a_schedule_that_would_leave_out_too_many_is_refused(folder: Folder) -> None:
     """It names what can be done and when, and tells no count of a few."""
     policy = folder.write(STRICT)

@@ -210,7 +210,7 @@ class Splitter:
 
 def balance(tuples: Tuples, requirement: Requirement) -> Classes:
     """Split the coarsest classes as long as that saves loss; groups that fail are left over."""
-    parts = (tuples.levels(), tuples.parts(), tuples.costs())
+    parts = (tuples.levels(), tuples.parts(), tuples.costs)
     return Splitter(tuples, requirement, *parts).run()
 
 

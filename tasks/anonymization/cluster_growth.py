@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tasks.anonymization.boxes import Codes
 from tasks.anonymization.tuples import Tuples
@@ -96,25 +95,25 @@ def project(marks: Marks) -> Floats:
     """
     sample = marks.id[:: max(1, len(marks.id) // SAMPLE)]
     share = np.bincount(sample.ravel(), minlength=len(marks.worth)) / len(sample)
-    widest = np.sort(np.argsort(-marks.worth * share, kind="stable")[:WIDEST])
-    place = np.full(len(marks.worth), -1, dtype=np.int32)
-    place[widest] = np.arange(len(widest))
-    coded = _one_hot(marks, sample, place)
-    _, axes = np.linalg.eigh((coded.T @ coded).toarray())
+    widest = np.argsort(-marks.worth * share, kind="stable")[:WIDEST]
+    coded = _one_hot(marks, sample, widest)
+    _, axes = np.linalg.eigh((coded.T @ coded).astype(np.float64))
     axes = axes[:, ::-1][:, :DIMENSIONS]
     # An axis has no direction of its own: its largest entry decides.
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    return np.ascontiguousarray(_one_hot(marks, marks.id, place) @ axes, dtype=np.float32)
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    axes = axes.astype(np.float32)
+    starts = range(0, len(marks.id), SAMPLE)
+    blocks = [_one_hot(marks, marks.id[at : at + SAMPLE], widest) @ axes for at in starts]
+    return np.concatenate(blocks)
 
 
-def _one_hot(marks: Marks, ids: Ids, place: Ids) -> sparse.csr_matrix:
-    """Roots of the worth of each tuple's labels, in the columns that `place` gives them."""
-    column = place[ids]
-    taken = column >= 0
-    row = np.repeat(np.arange(len(ids)), taken.sum(axis=1))
-    worth = np.sqrt(marks.worth[ids][taken])
-    shape = (len(ids), int(place.max(initial=-1)) + 1)
-    return sparse.csr_matrix((worth, (row, column[taken])), shape=shape)
+def _one_hot(marks: Marks, ids: Ids, widest: Codes) -> Floats:
+    """Roots of the worth of each tuple's labels, in a column for each of the widest."""
+    place = np.full(len(marks.worth), len(widest), dtype=np.int32)
+    place[widest] = np.arange(len(widest))
+    coded = np.zeros((len(ids), len(widest) + 1), dtype=np.float32)
+    np.put_along_axis(coded, place[ids], np.sqrt(marks.worth[ids]), axis=1)
+    return coded[:, :-1]
 
 
 def split(points: Floats, size: int) -> list[Codes]:

@@ -15,7 +15,7 @@ import numpy as np
 from tasks.anonymization.boxes import Codes
 from tasks.anonymization.cluster_growth import Flags, Floats, Ids, Marks, split
 
-SWEEPS = 2
+SWEEPS = 3
 ROUNDS = 8
 BLOCK = 1_500
 """Tuples whose trades are weighed together."""

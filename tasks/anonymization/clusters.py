@@ -15,6 +15,7 @@ import heapq
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.anonymization.boxes import LEFT, Boxes, Codes
 from tasks.anonymization.cluster_growth import Flags, Floats, Marks, grow, project
@@ -22,8 +23,8 @@ from tasks.anonymization.cluster_trades import improve
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Classes, Tuples, Vector, find_corners
 
-CYCLES = 3
-"""How often clusters are put into an order; what that cost is traded for before the next."""
+CYCLES = 2
+"""How often clusters are traded and put into an order."""
 BLOCK = 1024
 MOST_FITS = 64
 """Classes that a tuple fits, on average, beyond which an order is not worth its memory."""
@@ -63,7 +64,7 @@ class Crowd:
 
 
 def cluster(tuples: Tuples, requirement: Requirement) -> Classes:
-    """Find clusters and put them in order; give the best of some cycles of both.
+    """Grow clusters, trade, and put them in order; give the best of some cycles of these two.
 
     The same tuples in the same order give the same classes. Those who are left over are too few
     for a class of their own, or have too few sensitive values.
@@ -71,40 +72,46 @@ def cluster(tuples: Tuples, requirement: Requirement) -> Classes:
     best = Classes(np.full(tuples.codes.shape[1], LEFT))
     if not len(best.of):
         return best
-    crowd, most = Crowd.of(tuples, requirement), 0.0
-    of = _build(crowd)
+    crowd, most = Crowd.of(tuples, requirement), -1.0
+    of = _grow(crowd)
     for _ in range(CYCLES):
-        classes = _arrange(crowd, of)
-        kept = classes.of != LEFT
+        classes = _arrange(crowd, _trade(crowd, of))
+        of, kept = classes.of, classes.of != LEFT
         if not kept.any():
             break
-        some = crowd.where(kept)
-        worth, people = some.marks.kept(classes.of[kept])
+        worth, people = crowd.marks.where(kept).kept(classes.of[kept])
         if worth @ people > most:
-            best, most = classes, worth @ people
-        of = np.full(len(kept), LEFT)
-        of[kept] = _join_failing(some, improve(some.marks, some.points, classes.of[kept]))
+            best, most = classes, float(worth @ people)
     return best
 
 
-def _build(crowd: Crowd) -> Codes:
-    """Cluster all who can be; gives each one's cluster, or `LEFT`."""
+def _trade(crowd: Crowd, of: Codes) -> Codes:
+    """Make clusters of classes better again; those at `LEFT` stay there."""
+    (kept,) = np.nonzero(of != LEFT)
+    better = np.full(len(of), LEFT)
+    if len(kept):
+        some = crowd.where(kept)
+        number = np.unique(of[kept], return_inverse=True)[1]
+        better[kept] = _join_failing(some, improve(some.marks, some.points, number))
+    return better
+
+
+def _grow(crowd: Crowd) -> Codes:
+    """Cluster all whose corner has k people; gives each one's cluster, or `LEFT`."""
     marks = crowd.marks
     of = np.full(len(marks.id), LEFT)
     able = np.bincount(marks.corner, marks.people)[marks.corner] >= max(marks.k, 1)
     if able.any():
         some = crowd.where(able)
-        found = improve(some.marks, some.points, grow(some.marks, some.points))
-        of[able] = _join_failing(some, found)
+        of[able] = grow(some.marks, some.points)
     return of
 
 
 def _arrange(crowd: Crowd, of: Codes) -> Classes:
     """Put clusters into an order, and cluster those again who fit none that can stay."""
     classes = Classes(np.full(len(of), LEFT))
-    rest = np.arange(len(of))
+    part, rest = crowd, np.arange(len(of))
     while (of != LEFT).any():
-        part = crowd.where(rest)
         place = _settle(_sort(part, of), part)
         taken = place != LEFT
         if not taken.any():
@@ -114,7 +121,8 @@ def _arrange(crowd: Crowd, of: Codes) -> Classes:
         # Those who went elsewhere may have been the reason for a coarser label.
         classes.vectors.extend(find_vectors(part.where(taken).tuples, number))
         (rest,) = np.nonzero(classes.of == LEFT)
-        of = _build(crowd.where(rest))
+        part = crowd.where(rest)
+        of = _trade(part, _grow(part))
     return classes
 
 
@@ -202,7 +210,7 @@ def find_fits(boxes: Boxes, codes: Codes) -> tuple[Codes, Codes]:
 
 
 def sort_classes(
-    of: Codes, people: Codes, spare: Codes, worth: Codes, fits: tuple[Codes, Codes]
+    of: Codes, people: Codes, spare: Codes, worth: NDArray[np.float64], fits: tuple[Codes, Codes]
 ) -> Codes:
     """Order classes so that few tuples that a class cannot spare fit an earlier one.
 

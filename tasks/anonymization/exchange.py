@@ -49,7 +49,7 @@ class State:
         """What each tuple's people would lose if its class were given up."""
         codes, of = self.tuples.codes, self.classes.of
         other = self.classes.boxes(self.tuples).first(codes, but=np.maximum(of, 0))
-        lost = self.lattice.lose(Classes(other, self.classes.vectors)) - self.own
+        lost = self.tuples.lose(Classes(other, self.classes.vectors)) - self.own
         return np.where(other == LEFT, NOWHERE, self.tuples.people * lost)
 
 
@@ -65,12 +65,12 @@ def exchange(tuples: Tuples, requirement: Requirement, classes: Classes) -> Clas
     """Insert boxes that save loss, a few rounds; every class keeps meeting the requirement."""
     lattice = Lattice.of(tuples)
     for _ in range(ROUNDS if classes.vectors else 0):
-        state = State(tuples, requirement, lattice, classes, lattice.lose(classes))
+        state = State(tuples, requirement, lattice, classes, tuples.lose(classes))
         boxes = _choose(state, _propose(state))
         inserted = _insert(state, boxes)
         place = settle(inserted.boxes(tuples), tuples.codes, requirement)
         classes = inserted.renumber(place)
-        if (lattice.lose(classes) - state.own) @ tuples.people > -LEAST * state.own @ tuples.people:
+        if (tuples.lose(classes) - state.own) @ tuples.people > -LEAST * state.own @ tuples.people:
             break
     return classes
 

@@ -20,7 +20,6 @@ from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_models import PrivacyModel
 from tasks.anonymization.boxes import LEFT, Codes, settle
-from tasks.anonymization.exchange import exchange
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.loss import PEOPLE
 from tasks.anonymization.plan import (
@@ -32,7 +31,7 @@ from tasks.anonymization.plan import (
     sort_labels,
 )
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.search import rescue, search
+from tasks.anonymization.search import search
 from tasks.anonymization.sets import refine_sets
 from tasks.anonymization.tuples import Classes, Tuples, combine
 
@@ -144,11 +143,8 @@ def find_classes(tuples: Tuples, requirement: Requirement, asked: Asked) -> Clas
     A model that compares a class with the table means the table that is released: with people
     left out, classes are judged again against those who stay.
     """
-    classes = search(tuples, requirement)
-    if asked.output == "hierarchy" and not requirement.compares:
-        classes = exchange(tuples, requirement, classes)
-    if classes.left(tuples) > asked.max_suppressed:
-        rescue(tuples, requirement, classes)
+    refine = asked.output == "hierarchy"
+    classes = search(tuples, requirement, asked.max_suppressed, refine=refine)
     classes = classes.renumber(classes.of)
     while requirement.compares and (classes.of == LEFT).any() and classes.vectors:
         released = requirement.within(np.flatnonzero(classes.of != LEFT))

@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.anonymization.boxes import LEFT, Codes
+from tasks.anonymization.boxes import Codes
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.tuples import Classes, Losses, Tuples, combine
+from tasks.anonymization.tuples import Losses, Tuples, combine
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Lattice:
     @classmethod
     def of(cls, tuples: Tuples) -> Lattice:
         """List the vectors, cheapest first."""
-        levels, costs = tuples.levels(), tuples.costs()
+        levels, costs = tuples.levels(), tuples.costs
         share = tuples.people / max(tuples.people.sum(), 1)
         bound = mean = np.zeros(1)
         for used, cost in zip(levels, costs, strict=True):
@@ -50,16 +50,6 @@ class Lattice:
         steps = self.vectors[number].T
         parts = [cost[step, members] for cost, step in zip(self.costs, steps, strict=True)]
         return np.asarray(np.sum(parts, axis=0).round(9))
-
-    def lose(self, classes: Classes) -> Losses:
-        """What each tuple costs in its class; one that is left over costs 1."""
-        own = np.ones(len(classes.of))
-        (kept,) = np.nonzero(classes.of != LEFT)
-        if len(kept):
-            vectors = np.array(classes.vectors, dtype=np.int64)[classes.of[kept]]
-            columns = zip(self.costs, vectors.T, strict=True)
-            own[kept] = np.sum([cost[levels, kept] for cost, levels in columns], axis=0)
-        return own
 
 
 @dataclass(frozen=True)

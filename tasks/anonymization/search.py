@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tasks.anonymization.balance import balance
 from tasks.anonymization.boxes import LEFT, Codes
 from tasks.anonymization.clusters import cluster
 from tasks.anonymization.cover import cover
+from tasks.anonymization.exchange import exchange
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Classes, Tuples, common_vector, find_corners
 
@@ -17,13 +19,31 @@ LISTABLE = 200_000
 """The most vectors of levels that are listed; of more, columns are not combined exhaustively."""
 
 
-def search(tuples: Tuples, requirement: Requirement) -> Classes:
-    """Find classes that meet the requirement, with little loss; some people may be left over."""
-    if requirement.compares:
-        return balance(tuples, requirement)
+def search(
+    tuples: Tuples, requirement: Requirement, max_suppressed: float, *, refine: bool = True
+) -> Classes:
+    """Find classes that meet the requirement, with little loss.
+
+    Those who are left over are a share of at most `max_suppressed`, or whom no class could take
+    in. `refine` exchanges people between classes, which pays for labels and not for sets.
+    """
+    found = list(_find_candidates(tuples, requirement, refine=refine))
+    for classes in found:
+        if classes.left(tuples) > max_suppressed:
+            rescue(tuples, requirement, classes)
+    return min(found, key=lambda classes: tuples.lose(classes) @ tuples.people)
+
+
+def _find_candidates(
+    tuples: Tuples, requirement: Requirement, *, refine: bool
+) -> Iterator[Classes]:
+    """Try the searches that suit the table; under a privacy model neither is always the better."""
     if math.prod(map(len, tuples.levels())) > LISTABLE:
-        return cluster(tuples, requirement)
-    return cover(tuples, requirement)
+        yield balance(tuples, requirement) if requirement.compares else cluster(tuples, requirement)
+        return
+    for find in (cover, balance) if requirement.sensitive else (cover,):
+        classes = find(tuples, requirement)
+        yield exchange(tuples, requirement, classes) if refine else classes
 
 
 def rescue(tuples: Tuples, requirement: Requirement, classes: Classes) -> None:

@@ -12,8 +12,10 @@ the most frequent rows, a rare one that is gone would be known to be of somebody
 
 Where columns are sensitive, the models that look at a class alone are asked of the three as well.
 
-What it costs: a class that one person left loses k people or, if fewer than k would be left, all.
-Where classes are small, a few changes in a hundred leave out several times as many.
+What it costs: a class that one person left loses k people or, if fewer than k would be left, all;
+and it adds up, since every earlier release counts. Of Adult's 30,162 rows over five columns at
+k = 5, with 1 % of the people changing between any two releases, the second leaves out 4 % and the
+eighth 17 %; with 0.1 %, 0.4 % and 3 %.
 
 What this does not protect against: that something changed in a class shows, and whoever knows who
 alone can have come or left knows their class; how far the values of those who came or left are from

@@ -1,8 +1,8 @@
 """The memory of one table outlet: its frozen plan, what left before, and what is about to.
 
 Thin: reads and writes the release ledger for a step, and words what was found. A release is
-recorded when its goods are approved, before they can leave; it stands unless the run is refused
-afterwards (see `ledgers.releases`).
+recorded when nothing else can refuse its run any more, before it can leave; it stands unless the
+run is refused all the same (see `ledgers.releases`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ What comes out is called *reduced*, never anonymous. A statistical model, patter
 a dictionary find the names, numbers and places that look like ones. They do not know what a life
 story tells ("the mayor's only daughter"). Of the labelled identifiers in 1,000 public made-up texts
 3 in 100 still stand afterwards (`benchmarks/text.py`); of those in notes and letters on which no
-rule was formed, 6 to 11 in 100. Job titles, small towns, organizations with everyday names, and
+rule was formed, 6 to 12 in 100. Job titles, small towns, organizations with everyday names, and
 names in lower case stay most often. Common words and eponyms of medicine are replaced needlessly.
 
 A person (an organization, a place) has one number within a text; numbers say nothing across texts.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,7 @@ class Tuples:
             found.append((sizes - 1) / max(len(seen) - 1, 1))
         return found
 
+    @cached_property
     def costs(self) -> list[Losses]:
         """Each tuple's share of the loss in each column, shape (levels, tuples); sums to 0 to 1.
 
@@ -59,6 +61,16 @@ class Tuples:
             (loss[:, codes] * share).round(9)
             for loss, codes, share in zip(self.losses(), self.codes, shares, strict=True)
         ]
+
+    def lose(self, classes: Classes) -> Losses:
+        """What each tuple costs in its class; one that is left over costs 1."""
+        own = np.ones(len(classes.of))
+        (kept,) = np.nonzero(classes.of != LEFT)
+        if len(kept):
+            vectors = np.array(classes.vectors, dtype=np.int64)[classes.of[kept]]
+            columns = zip(self.costs, vectors.T, strict=True)
+            own[kept] = np.sum([cost[levels, kept] for cost, levels in columns], axis=0)
+        return own
 
     def levels(self) -> list[list[int]]:
         """Per column the levels that tell fewer values of the data apart than the one below."""

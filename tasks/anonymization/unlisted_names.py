@@ -5,9 +5,11 @@ seldom an English word, and it is written with a capital. The dictionary is the 
 spaCy's English model (WordNet's lemmas and their irregular forms), so that nothing is downloaded.
 
 Left alone: abbreviations, words with digits, medicines (by the stems of their international
-non-proprietary names, or a dose behind them) and terms formed as medical ones are. Not told: names
-that are words as well ("Reed", "Grace"), or in lower case. English only: German, for one, writes
-every noun with a capital.
+non-proprietary names, brand names, or a dose behind them) and terms formed as medical ones are.
+Common given names count although a dictionary has them, and in lower case too; those that are also
+words ("Grace") only with a capital within a sentence, or where they act. Not told: surnames that
+are words ("Reed"), rare names in lower case. English only: German, for one, writes every noun with
+a capital.
 """
 
 from __future__ import annotations
