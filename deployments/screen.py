@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -185,11 +186,24 @@ def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
     yield f"{outlet.recipient} ({outlet.name})"
     yield from wrap(outlet.claim or "Nothing left.", "  ")
     for check in outlet.checks:
-        yield from wrap(f"{check.verdict:<8} {check.name}: {check.measured}", "  ", " " * 11)
-        yield from wrap(f"asked: {check.asked}", " " * 11)
+        if check.verdict not in OTHERS or outlet.kind == "model":
+            yield from wrap(f"{check.verdict:<8} {check.name}: {check.measured}", "  ", " " * 11)
+            if check.verdict != "passed" or outlet.kind == "model":
+                yield from wrap(f"asked: {check.asked}", " " * 11)
+    yield from open_lines(outlet)
     if outlet.released and outlet.suppressed:
         held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out to reach k"
         yield from wrap(held, " " * 11)
+
+
+def open_lines(outlet: OutletSummary) -> Iterator[str]:
+    """Name the checks of a table that warned or had no power; what each found is in the report."""
+    for verdict in OTHERS if outlet.kind == "table" else ():
+        names = [check.name for check in outlet.checks if check.verdict == verdict]
+        if names:
+            of = re.compile(rf" (of|in|from) {re.escape(outlet.name)}\b")
+            told = f"{verdict:<8} {', '.join(of.sub('', name) for name in names)}: see the report"
+            yield from wrap(told, "  ", " " * 11)
 
 
 def quality_line(quality: Quality) -> str:

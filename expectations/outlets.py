@@ -123,12 +123,19 @@ def limits(outlet: ModelOutlet | TableOutlet) -> str:
                 "What the model says about groups of people, whether or not they took part; the "
                 "verdicts, metrics and counts of this run, which ε does not cover."
             )
-        case TableOutlet(not_linkable=exempt):
+        case TableOutlet(not_linkable=exempt, sensitive=sensitive, output=output):
             text = (
                 "A class whose people all share a value (it is then known of each of them); "
-                "comparison with releases of other outlets, policies and homes about the same people; background "
-                "knowledge."
+                "comparison with releases of other outlets, policies and homes about the same "
+                "people; background knowledge."
             )
+            if sensitive:
+                text += (
+                    " Who knows how classes are made and everybody's other values can learn a "
+                    "sensitive value where a class was made coarser because of it."
+                )
+            if output == "sets":
+                text += " Each value that a set names is somebody's of that class."
             if exempt:
                 reasons = "; ".join(f"{column} ({reason})" for column, reason in exempt.items())
                 text += f" Not covered by k, on the policy's word: {reasons}."

@@ -46,10 +46,7 @@ if TYPE_CHECKING:
 TEMPLATE: Final = "report.html.j2"
 OUTCOMES: Final = {
     CheckVerdict.WARNED: ("1 warns", "{} warn"),
-    CheckVerdict.INCONCLUSIVE: (
-        "1 was inconclusive, as the policy allows",
-        "{} were inconclusive, as the policy allows",
-    ),
+    CheckVerdict.INCONCLUSIVE: ("1 was inconclusive", "{} were inconclusive"),
 }
 """What else a check, or several, may have come to in a run that goes on."""
 NAMED: Final = 3

@@ -29,6 +29,10 @@ Labels = tuple[str, ...]
 JOINT = "~"
 RUN = 3
 """From so many neighbouring numbers on, a set is spelled as a range."""
+UNREADABLE = (
+    f"k-anonymity: in a set, a value that holds '{JOINT}', or reads as a range among numbers, "
+    "would stand for others; spell it otherwise, or release a hierarchy's labels"
+)
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,17 @@ class Plan:
 
     @cached_property
     def members(self) -> dict[str, dict[str, Labels]]:
-        """Per column and released label, the labels of the hierarchy that it stands for."""
+        """Per column and released label, the labels of the hierarchy that it stands for.
+
+        Raises `UsageError` where two sets would read alike.
+        """
         found = {}
         for at, hierarchy in enumerate(self.hierarchies):
             spell = Spelling.of(hierarchy)
-            labels = dict.fromkeys(shown[at] for shown in self.classes)
-            found[hierarchy.column] = {spell.name(one): one for one in labels}
+            sets = dict.fromkeys(shown[at] for shown in self.classes)
+            found[hierarchy.column] = {spell.name(labels): labels for labels in sets}
+            if len(found[hierarchy.column]) < len(sets):
+                raise UsageError(UNREADABLE)
         return found
 
     @cached_property
@@ -165,11 +174,7 @@ class Spelling:
         `UsageError` for a value that itself reads as a set, among others.
         """
         if len(labels) > 1 and any(map(self._misread, labels)):
-            raise UsageError(
-                f"k-anonymity: in a set, a value that holds '{JOINT}', or reads as a range among "
-                "numbers, would stand for others; spell it otherwise, or release a hierarchy's "
-                "labels"
-            )
+            raise UsageError(UNREADABLE)
         runs: list[list[str]] = []
         for label in labels:
             before = self.ranks.get(runs[-1][-1]) if runs else None

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from expectations.errors import UsageError
 from tasks.anonymization.boxes import LEFT, Boxes, Codes, settle
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Losses, Tuples
 
-ROUNDS = 1
+ROUNDS = 3
 MOST_MOVES = 2_000
 """Tuples that a round may move, those whose going saves most: each is held against all classes."""
 MOST_REPAIRS = 8
+MOST_CELLS = 1 << 27
+"""Of a class and a value, all of which are counted: a million values are no matter for sets."""
 BLOCK = 256
 
 Bools = NDArray[np.bool_]
@@ -98,11 +101,17 @@ def refine_sets(tuples: Tuples, requirement: Requirement, of: Codes) -> Codes:
     """Cut and exchange until the classes' sets of values are small; give each tuple's class.
 
     Classes come in the order in which they are to be tried, the smallest sets first: a tuple is
-    in the first class whose sets hold all its values.
+    in the first class whose sets hold all its values. Raises `UsageError` for too many values.
     """
     if (of == LEFT).all():
         return of
     values = Values.of(tuples, requirement)
+    classes = min(len(of), int(requirement.people.sum()) // requirement.k)
+    if classes * len(values.worth) > MOST_CELLS:
+        raise UsageError(
+            f"k-anonymity: up to {classes:,} sets of {len(values.worth):,} values are more than "
+            "this search can count; bin the columns of many values, or release a hierarchy's labels"
+        )
     refined = _split(values, of)
     for _ in range(ROUNDS):
         refined = _split(values, _move(values, refined))
@@ -208,14 +217,14 @@ def _find_places(
 ) -> tuple[Codes, Losses]:
     """Find for each tuple the other class that it costs least to join, and that cost."""
     absent, total, cost = classes
-    news = (absent * values.worth).astype(np.float32).T
+    news = np.ascontiguousarray((absent * values.worth).astype(np.float32).T)
     best, added = np.full(len(tuples), 0), np.full(len(tuples), np.inf)
     for start in range(0, len(tuples), BLOCK):
         some = tuples[start : start + BLOCK]
-        has = np.zeros((len(some), len(values.worth)), dtype=np.float32)
-        has[np.arange(len(some)), values.cells[:, some]] = 1
         weight = values.people[some].astype(np.float32)[:, None]
-        adds = has @ news
+        adds = news[values.cells[0, some]]
+        for cells in values.cells[1:, some]:
+            adds += news[cells]
         adds *= total.astype(np.float32) + weight
         adds += weight * cost.astype(np.float32)
         adds[:, total == 0] = np.inf
