@@ -194,13 +194,19 @@ def _arrange_labels(column: ComparedColumn) -> list[LabelShares]:
     return sorted(column.labels, key=place)
 
 
-def list_risks(outlet: OutletSummary) -> tuple[tuple[str, float | None], ...]:
-    """Name each risk of a table for a reader: what was tried first, then what sizes tell."""
+def list_risks(outlet: OutletSummary) -> tuple[tuple[str, float | None, str], ...]:
+    """Name each risk of a table with its check's verdict: what was tried, then what sizes tell."""
     found = {
         name.removeprefix("risk."): value
         for name, value in outlet.measures.items()
         if name.startswith("risk.")
     }
-    tried = [(n.replace("_", " ", 1), risk) for n, risk in found.items() if n not in RISKS_OF_SIZE]
-    sizes = [(words, found[name]) for name, words in RISKS_OF_SIZE.items() if name in found]
-    return (*tried, *sizes)
+    verdicts = {check.name: str(check.verdict) for check in outlet.checks}
+    tried = {n: n.replace("_", " ", 1) for n in found if n not in RISKS_OF_SIZE}
+    return (
+        *(
+            (told, found[n], verdicts.get(f"{told} from {outlet.name}", ""))
+            for n, told in tried.items()
+        ),
+        *((words, found[name], "") for name, words in RISKS_OF_SIZE.items() if name in found),
+    )

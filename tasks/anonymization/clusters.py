@@ -12,6 +12,7 @@ Products of matrices round differently on other machines, so classes may differ 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -241,15 +242,20 @@ def sort_classes(
             if spare[owner] < 0 and not done[owner]:
                 done[owner] = True
                 freed += members[owner]
-        for t in freed:
-            if not free[t]:
-                free[t] = True
-                for c in fits_of[t]:
-                    cost[c] -= 1
-                    if not done[c]:
-                        heapq.heappush(heap, (cost[c], rank[c], c))
+        for c in _let_go(freed, free, fits_of):
+            cost[c] -= 1
+            if not done[c]:
+                heapq.heappush(heap, (cost[c], rank[c], c))
     failed = np.setdiff1d(np.arange(classes), placed)
     return np.append(placed, failed[np.argsort(-worth[failed], kind="stable")]).astype(np.int64)
+
+
+def _let_go(freed: list[int], free: list[bool], fits_of: list[list[int]]) -> Iterator[int]:
+    """Mark tuples that no class has to keep any more; give the classes that they fit."""
+    for one in freed:
+        if not free[one]:
+            free[one] = True
+            yield from fits_of[one]
 
 
 def _lists(key: Codes, value: Codes, keys: int) -> list[list[int]]:

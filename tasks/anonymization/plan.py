@@ -29,6 +29,7 @@ Labels = tuple[str, ...]
 JOINT = "~"
 RUN = 3
 """From so many neighbouring numbers on, a set is spelled as a range."""
+NUMERIC = frozenset("+-.0123456789")
 UNREADABLE = (
     f"k-anonymity: in a set, a value that holds '{JOINT}', or reads as a range among numbers, "
     "would stand for others; spell it otherwise, or release a hierarchy's labels"
@@ -194,15 +195,20 @@ class Spelling:
 
 def sort_labels(labels: Iterable[str]) -> Labels:
     """Sort numbers by their size and before other labels, those by their spelling."""
-
-    def place(label: str) -> tuple[bool, float, str]:
+    numbers, words = [], []
+    for label in labels:
         number = _as_number(label)
-        return (number is None, number or 0.0, label)
-
-    return tuple(sorted(labels, key=place))
+        if number is None:
+            words.append(label)
+        else:
+            numbers.append((number, label))
+    return (*(label for _, label in sorted(numbers)), *sorted(words))
 
 
 def _as_number(label: str) -> float | None:
+    # Asked first, since an exception for each of a million words takes seconds.
+    if label[:1] not in NUMERIC:
+        return None
     try:
         number = float(label)
     except ValueError:

@@ -42,7 +42,7 @@ class Tuples:
         """
         found = []
         for codes, groups in zip(self.codes, self.groups, strict=True):
-            seen = np.unique(codes)
+            seen = np.flatnonzero(np.bincount(codes))
             sizes = np.array(
                 [np.bincount(row[seen], minlength=row.max() + 1)[row] for row in groups]
             )
@@ -76,7 +76,8 @@ class Tuples:
         """Per column the levels that tell fewer values of the data apart than the one below."""
         found = []
         for codes, groups in zip(self.codes, self.groups, strict=True):
-            distinct = [len(np.unique(row)) for row in groups[:, np.unique(codes)]]
+            seen = np.flatnonzero(np.bincount(codes))
+            distinct = [np.count_nonzero(np.bincount(row)) for row in groups[:, seen]]
             found.append(
                 [
                     level
