@@ -192,7 +192,7 @@ def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
                 yield from wrap(f"asked: {check.asked}", " " * 11)
     yield from open_lines(outlet)
     if outlet.released and outlet.suppressed:
-        held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out to reach k"
+        held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out"
         yield from wrap(held, " " * 11)
 
 

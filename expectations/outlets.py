@@ -125,7 +125,8 @@ def limits(outlet: ModelOutlet | TableOutlet) -> str:
             )
         case TableOutlet(not_linkable=exempt, sensitive=sensitive, output=output):
             text = (
-                "A class whose people all share a value (it is then known of each of them); "
+                "A class whose people all share a value (it is then known of each of them); that "
+                "somebody joined or left a class since the last release, though not who; "
                 "comparison with releases of other outlets, policies and homes about the same "
                 "people; background knowledge."
             )

@@ -198,7 +198,7 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
 def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
     """Give a run from its record alone, its policy read from there."""
     facts = record.facts
-    text, folder = str(facts["policy_text"]), Path(str(facts["policy_folder"]))
+    text, folder = str(facts["policy_text"]), Path(str(facts.get("policy_folder", "")))
     policy = parse_policy(text, f"{record.policy}.yaml", folder)
     if facts["source"] is not None:
         people = policy.source.model_dump(mode="json") | {"location": facts["source"]}

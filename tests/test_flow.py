@@ -22,7 +22,11 @@ EDGES = {
     ("Compare with the population that is meant", "Train the model"),
     ("Compare with the population that is meant", "Attack the model"),
     ("Train the model", "Attack the model"),
-    ("Check the table: partner", "Approve: partner"),
+    ("Check the values", "Weigh detail against k: partner"),
+    ("Check the table: partner", "Attack the table: partner"),
+    ("Check the values", "Attack the table: partner"),
+    ("Select the population", "Attack the table: partner"),
+    ("Attack the table: partner", "Approve: partner"),
     ("Attack the model", "Approve: ward"),
     ("Select the population", "Ask for consent again"),
     ("Approve: partner", "Record in MLflow"),
@@ -108,7 +112,9 @@ def test_the_story_says_what_happened(world: World) -> None:
     assert "# Runs over made-up people: passed" in story
     assert "**Partner** (partner): A table that is 5-anonymous" in story
     checks = json.loads(world.ask_prefect(f"artifacts/{shown['checks']}")["data"])
-    assert {row["verdict"] for row in checks} == {"passed"}
+    found = {row["check"]: row["verdict"] for row in checks}
+    assert found["k-anonymity of partner"] == "passed"
+    assert set(found.values()) <= {"passed", "warned", "inconclusive"}
     assert "membership inference" in {row["check"] for row in checks}
 
 

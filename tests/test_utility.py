@@ -23,12 +23,14 @@ BEFORE = pd.Series(["20-29", "20-29", "30-39", "50-59"])
 def line_up(*after: str) -> Detail:
     """Line the four people up with what they are released under."""
     released = pd.Series(after, dtype=str)
-    return compare_column(BEFORE, released, find_cover(AGES, after))
+    members = {label: label.split("~") for label in after}
+    return compare_column(BEFORE, released, find_cover(AGES, BEFORE, members))
 
 
 def test_a_cover_holds_the_leaves_of_a_label_and_the_members_of_a_set() -> None:
     """A label of the hierarchy stands for its leaves, `a~b` for a and b."""
-    cover = find_cover(AGES, ["20-39", "20-29~50-59", "*"])
+    members = {"20-39": ["20-39"], "20-29~50-59": ["20-29", "50-59"], "*": ["*"]}
+    cover = find_cover(AGES, BEFORE, members)
     assert cover["20-39"] == {"20-29", "30-39"}
     assert cover["20-29~50-59"] == {"20-29", "50-59"}
     assert cover["*"] == {"20-29", "30-39", "40-49", "50-59", "missing"}

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Cover = Mapping[str, frozenset[str]]
 """Per label the values that it stands for."""
 
-SEPARATOR: Final = "~"
 QUERIES: Final = 500
 SELECTED: Final = 0.5
 """The share of a column's values that a query asks for, as in LeFevre et al. (2006)."""
@@ -46,18 +45,22 @@ class Detail:
     share: NDArray[np.float64]
 
 
-def find_cover(hierarchy: Hierarchy, released: Iterable[str]) -> Cover:
-    """Say which leaves each released label stands for: one of a hierarchy, or a set `a~b`."""
+def find_cover(
+    hierarchy: Hierarchy, values: Iterable[str], members: Mapping[str, Iterable[str]]
+) -> Cover:
+    """Say which leaves each label stands for: a value for itself, a released one as a plan says.
+
+    `members` are per released label the labels of the hierarchy that it names (`Plan.members`).
+    """
     leaves: dict[str, set[str]] = {}
     for level in range(hierarchy.depth):
         for leaf, group in enumerate(hierarchy.groups[level, :-1]):
             label = hierarchy.labels[level][group]
             leaves.setdefault(label, set()).add(hierarchy.labels[0][leaf])
-    named = {*released, *hierarchy.labels[0]}
-    return {
-        label: frozenset(leaves[label] if label in leaves else label.split(SEPARATOR))
-        for label in named
-    }
+    cover = {value: frozenset((value,)) for value in (*values, *hierarchy.labels[0])}
+    for label, named in members.items():
+        cover[label] = frozenset().union(*(leaves.get(one, {one}) for one in named))
+    return cover
 
 
 def compare_column(before: pd.Series, after: pd.Series, cover: Cover) -> Detail:

@@ -8,7 +8,7 @@ says nothing about other uses of the table, nor about models of another kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +36,7 @@ from tasks.step import Opened, step
 if TYPE_CHECKING:
     import pandas as pd
 
+Members = Mapping[str, Mapping[str, Sequence[str]]]
 OTHER_K: Final = (2, 3, 5, 10, 20, 50)
 FEWEST: Final = 20
 """The fewest people of each class, in training and test, from whom a model is judged."""
@@ -57,41 +58,48 @@ class Point:
 
 def measure_tradeoff(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> list[Point]:
     """Measure the table at k = 1, at the policy's k and at the usual others."""
-    points = [measure_table(frame, frame, policy, outlet, 1)]
+    points = [measure_table(frame, frame, {}, (policy, outlet))]
     for k in sorted({*OTHER_K, outlet.k}):
         asked = outlet.model_copy(update={"k": k})
         try:
-            recoded = generalize_table(frame, policy, asked).frame
+            recoded = generalize_table(frame, policy, asked)
         except Refusal:
             points.append(Point(k))
         else:
-            points.append(measure_table(frame, recoded, policy, outlet, k))
+            members = recoded.plan.members
+            points.append(measure_table(frame, recoded.frame, members, (policy, asked)))
     return points
 
 
 def measure_table(
-    frame: pd.DataFrame, released: pd.DataFrame, policy: Policy, outlet: TableOutlet, k: int
+    frame: pd.DataFrame,
+    released: pd.DataFrame,
+    members: Members,
+    asked: tuple[Policy, TableOutlet],
 ) -> Point:
-    """Measure what a released table keeps of a frame's rows."""
-    columns = compare_columns(frame, released, policy, outlet)
+    """Measure what a released table keeps of a frame's rows, or, without `members`, they do."""
+    columns = compare_columns(frame, released, members, asked)
     error = measure_query_error(list(columns.values()), len(frame))
     return Point(
-        k,
+        asked[1].k if members else 1,
         round(measure_granularity(list(columns.values()), len(frame)), 3),
         None if error is None else round(error, 3),
-        predict_target(frame, released, columns, policy.target),
+        predict_target(frame, released, columns, asked[0].target),
     )
 
 
 def compare_columns(
-    frame: pd.DataFrame, released: pd.DataFrame, policy: Policy, outlet: TableOutlet
+    frame: pd.DataFrame,
+    released: pd.DataFrame,
+    members: Members,
+    asked: tuple[Policy, TableOutlet],
 ) -> dict[str, Detail]:
     """Line up each linkable column's values with its released labels."""
     found = {}
-    for name in outlet.linkable:
+    for name in asked[1].linkable:
         before, after = spell(frame[name]), spell(released[name])
-        hierarchy = declare_hierarchy(policy, outlet, name) or pin_values(name, frame[name])
-        cover = find_cover(hierarchy, {*before.unique(), *after.unique()})
+        hierarchy = declare_hierarchy(*asked, name) or pin_values(name, frame[name])
+        cover = find_cover(hierarchy, before.unique(), members.get(name, {}))
         found[name] = compare_column(before, after, cover)
     return found
 
