@@ -82,6 +82,19 @@ class GroupLoss(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class PlanUsed(Part):
+    """The plan that a table was recoded by, and which run fitted it on how many people."""
+
+    period: str
+    version: int
+    fitted_by: str
+    fitted_at: str
+    fitted_on: str
+    compared: int
+    """The number of the last release of the outlet that the run knew of."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release(Part):
     """The file that was handed over, and its plain SHA-256 digest."""
 
@@ -111,6 +124,7 @@ class OutletSummary(Part):
     k: int | None
     """The k that the policy asks of a table."""
     tradeoff: tuple[TradePoint, ...]
+    plan: PlanUsed | None
     release: Release | None
 
 

@@ -29,6 +29,7 @@ from tasks.published import (
     GroupQuality,
     Link,
     OutletSummary,
+    PlanUsed,
     Quality,
     Release,
     State,
@@ -186,13 +187,13 @@ def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> 
         measures={n: value for n, value in measures.items() if not n.startswith("loss.")},
         losses=losses,
         losses_by={
-            at.removeprefix(f"utility.{name}.loss_by."): read(tuple[GroupLoss, ...], rows)
-            for at, rows in tables.items()
-            if at.startswith(f"utility.{name}.loss_by.")
+            column: read(tuple[GroupLoss, ...], rows)
+            for column, rows in found.tables(f"utility.{name}.loss_by.").items()
         },
         classes=read(tuple[ClassSize, ...], classes or ()),
         k=None if isinstance(outlet, ModelOutlet) else outlet.k,
         tradeoff=read(tuple[TradePoint, ...], tables.get(f"utility.{name}.tradeoff") or ()),
+        plan=read(PlanUsed, plan) if (plan := found.body("plan", name)) else None,
         release=read(Release, release) if release else None,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,7 +10,6 @@ from tasks.anonymization.utility import (
     Detail,
     compare_column,
     find_cover,
-    measure_discernibility,
     measure_granularity,
     measure_query_error,
 )
@@ -46,11 +44,6 @@ def test_somebody_left_out_keeps_no_detail() -> None:
     """Three of four released as they are keep three quarters of what they had."""
     column = line_up("20-29", "20-29", "30-39")
     assert measure_granularity([column], 4) == pytest.approx(3 / 4 * (1 - 1 / 5))
-
-
-def test_discernibility_counts_with_whom_each_person_is_confused() -> None:
-    """Classes of 2 and 3, and one person left out of 6: (4 + 9 + 6) / 6."""
-    assert measure_discernibility(np.array([2, 3]), 1) == pytest.approx(19 / 6)
 
 
 def test_counts_asked_of_untouched_rows_are_right_and_of_coarse_ones_are_not() -> None:

@@ -161,6 +161,7 @@ def note_measures(desk: Desk, outlet: str, measures: Measures, people: int) -> N
     bound = bound_share(measures.suppressed, people, desk.run.disclosure.threshold)
     desk.measure(f"privacy.{outlet}.suppressed_share", bound)
     desk.measure(f"utility.{outlet}.ncp", round(measures.ncp, 3))
+    desk.measure(f"utility.{outlet}.discernibility", round(measures.discernibility))
     for column, loss in measures.loss.items():
         desk.measure(f"utility.{outlet}.loss.{column}", round(loss, 3))
 

@@ -30,6 +30,9 @@ class Measures:
     `loss` is Iyengar's per column (2002): leaves of the hierarchy under the released label, from 0
     (none but itself) to 1 (all), averaged over people; `ncp` the mean over columns of the same
     with only the data's values as leaves. A suppressed person costs 1 in every column.
+    `discernibility` is the mean size of a released person's class: Bayardo and Agrawal, "Data
+    privacy through optimal k-anonymization" (2005), section 2.1, by person and without those who
+    are suppressed.
     """
 
     k: int
@@ -37,6 +40,7 @@ class Measures:
     classes: int
     loss: Mapping[str, float]
     ncp: float
+    discernibility: float
 
 
 def measure(
@@ -68,6 +72,7 @@ def measure(
         classes=len(sizes),
         loss=MappingProxyType(loss),
         ncp=float(np.mean(penalty)),
+        discernibility=float((sizes.astype(float) ** 2).sum() / max(sizes.sum(), 1)),
     )
 
 

@@ -94,16 +94,6 @@ def measure_granularity(columns: Sequence[Detail], people: int) -> float:
     return float(np.mean(kept)) if kept else 0.0
 
 
-def measure_discernibility(sizes: NDArray[np.int64], suppressed: int) -> float:
-    """Give the mean number of people that a person cannot be told from, over all people.
-
-    Bayardo and Agrawal, "Data privacy through optimal k-anonymization" (2005), section 2.1,
-    divided by the people: sum of squared class sizes, people left out counted as the whole table.
-    """
-    people = int(sizes.sum()) + suppressed
-    return float(((sizes.astype(float) ** 2).sum() + suppressed * people) / max(people, 1))
-
-
 def measure_query_error(columns: Sequence[Detail], people: int) -> float | None:
     """Give the median relative error of counts asked of the release, 0 to infinity.
 
