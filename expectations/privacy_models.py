@@ -48,7 +48,7 @@ class TCloseness(Declaration):
     """
 
     kind: Literal["t-closeness"] = "t-closeness"
-    t: float = Field(gt=0, lt=1)
+    t: float = Field(gt=0, le=1)
     distance: Literal["equal", "ordered"] = "equal"
 
 

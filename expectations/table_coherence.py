@@ -114,6 +114,8 @@ def sensitive_columns_are_protected_apart(policy: Policy) -> Iterator[Problem]:
             declared = policy.treated.get(column)
             labels = declared and public_labels(declared.treatment, policy.column_type(column))
             for model in models:
+                if getattr(model, "t", 0) == 1:
+                    yield Problem(path, "asks for nothing: no class is farther than 1", "lower t")
                 if labels and getattr(model, "l", 0) > len(labels):
                     yield Problem(
                         path, f"has {len(labels)} values, so {describe_model(model, column)} "

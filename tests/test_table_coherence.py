@@ -35,6 +35,12 @@ def sensitive(model: str, how: str = "keep") -> tuple[str, str]:
             id="linkable-and-sensitive",
         ),
         pytest.param(
+            sensitive("{kind: t-closeness, t: 1}"),
+            "sensitive.sick",
+            "asks for nothing",
+            id="t-of-1",
+        ),
+        pytest.param(
             sensitive("{kind: t-closeness, t: 0.2, distance: ordered}"),
             "sensitive.sick",
             "has no order along which a distance could be measured",

@@ -113,7 +113,7 @@ def _make_model(said: str, given: float | PrivacyModel) -> PrivacyModel:
     except (TypeError, ValueError):
         raise UsageError(
             f"k-anonymity: {said} is a model of expectations.privacy_models or a number: "
-            "l_diversity a whole one from 2, t_closeness above 0 and below 1"
+            "l_diversity a whole one from 2, t_closeness above 0 and up to 1"
         ) from None
 
 
