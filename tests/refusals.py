@@ -59,6 +59,7 @@ def _code(text: str) -> str:
 PROMISE: Final = "    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}\n"
 MODEL: Final = "model: private-logistic-regression"
 DIABETES: Final = "      diabetes: generalize\n"
+SUPPRESSED: Final = "    max_suppressed: 0.02\n"
 CLIP: Final = "treatment: {kind: clip, low: 60, high: 160}"
 DERIVED: Final = "derived:\n"
 CONSENT: Final = "    - {location: {kind: example, name: nhanes}}\n"
@@ -213,6 +214,26 @@ ROWS: Final = (
         "run",
         1,
         "refused: share of yes in diabetes",
+    ),
+    Refused(
+        "more-values-than-there-are",
+        (
+            Line(
+                DIABETES,
+                "      diabetes: keep\n"
+                "    sensitive: {diabetes: [{kind: distinct-l-diversity, l: 3}]}\n",
+            ),
+        ),
+        "check",
+        2,
+        "has 2 values, so at least 3 different values of diabetes cannot hold",
+    ),
+    Refused(
+        "a-group-that-loses-more",
+        (Line(SUPPRESSED, f"{SUPPRESSED}    loss_ratio: {{age: 1.2}}\n"),),
+        "run",
+        1,
+        "loss by age of partner",
     ),
     Refused(
         "one person withdraws",
