@@ -20,9 +20,10 @@ def cover(tuples: Tuples, requirement: Requirement) -> Classes:
     """Cheapest-first cover.
 
     From the vector with the least loss on, tuples not yet released are grouped by their labels;
-    a group that meets the requirement is released when its turn comes: when no later vector can
-    have cheaper ones. What no vector could release (fewer than k people, or a pinned value that
-    is too rare) is `LEFT`. A group that is too small never grows again, so each is seen once.
+    a group that meets the requirement is released when its turn comes: when it costs no more than
+    the vectors that are still to be looked at cost the cheaper quarter of the tuples. What no
+    vector could release (fewer than k people, or a pinned value that is too rare) is `LEFT`. A
+    group that is too small never grows again, so each is seen once.
     """
     lattice, rest = Lattice.of(tuples), np.arange(tuples.codes.shape[1])
     classes, held, seen = Classes(np.full(len(rest), LEFT)), None, 0
