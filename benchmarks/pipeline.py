@@ -176,8 +176,8 @@ def by_hand(folder: Path) -> None:
 
     from expectations.policy_file import read_policy
     from expectations.suites import build_suite, run_suite
+    from tasks.anonymization.fitting import Asked, fit
     from tasks.anonymization.hierarchies import Hierarchy
-    from tasks.anonymization.recoding import fit
 
     policy = read_policy(str(folder / "policy.yaml")).policy
     now = pd.Timestamp.now("UTC")
@@ -207,7 +207,7 @@ def by_hand(folder: Path) -> None:
         else Hierarchy.flat(name, WORDS)
         for name in columns
     }  # fmt: skip
-    table = fit(tuples, hierarchies, 10, 0.02).apply(people)[["token", *columns]]
+    table = fit(tuples, hierarchies, Asked(10, 0.02)).apply(people)[["token", *columns]]
     assert table.groupby(columns, observed=True).size().min() >= 10
     table.sort_values(columns).to_csv(folder / f"by-hand-{os.getpid()}.csv", index=False)
 

@@ -13,7 +13,10 @@ from __future__ import annotations
 import hmac
 import math
 from dataclasses import dataclass, field
+from typing import Final
 
+STEPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""The widths of steps in which shares are told, in thousandths."""
 SPREAD = 3
 """Offsets are the integers from -SPREAD to SPREAD, each as likely."""
 
@@ -54,11 +57,12 @@ def roughly(number: int, threshold: int = 10) -> str:
 
 
 def bound_share(share: float, people: int, threshold: int = 10) -> float:
-    """Give a bound that a share of people does not exceed, in steps of `threshold` people.
+    """Give a bound that a share of people does not exceed, in steps of `threshold` people or more.
 
     The exact share would be an exact count of people, and a share of zero tells that of nobody.
+    Steps are of a few sizes, in thousandths: one made for the number of people would tell it.
     """
-    step = math.ceil(1e3 * threshold / people)
+    step = next((size for size in STEPS if size * people >= 1e3 * threshold), STEPS[-1])
     # Rounded, so that a share of whole steps is not pushed over by the last bit of a float.
     steps = max(1, math.ceil(round(1e3 * share, 9) / step))
     return min(1000, steps * step) / 1e3

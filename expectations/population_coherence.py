@@ -13,9 +13,7 @@ from expectations.errors import Problem
 from expectations.outlet_coherence import PRIVATE, RECORD_WISE
 from expectations.policy import Policy
 from expectations.treatments import public_labels
-from expectations.vocabulary import Article6, Identifiability, Use
-
-MISSING: Final = "missing"
+from expectations.vocabulary import MISSING, Article6, Identifiability, Use
 
 
 def margins_are_of_labelled_columns(policy: Policy) -> Iterator[Problem]:

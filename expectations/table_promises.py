@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.errors import UsageError
 from expectations.model_judgement import INFINITE, name_measure, round_reached
-from expectations.outlets import TableOutlet
+from expectations.outlets import Rare, TableOutlet
 from expectations.privacy_models import PrivacyModel, describe_model
 from expectations.quiet_validation import quiet, refuse_unknown, validate
 from expectations.vocabulary import CheckVerdict
@@ -46,13 +46,13 @@ class Judged:
 
 
 def judge_table(frame: pd.DataFrame, promised: TableOutlet, outlet: str) -> list[Judged]:
-    """Judge a table that is to leave: k first, then each model of each sensitive column.
+    """Judge a table that is to leave: k first, then sensitive columns, then rare labels.
 
     A table without rows meets nothing. Raises `UsageError` for a column that is not there, and for
     one that GX can't group by.
     """
-    columns, models = promised.linkable, list_models(promised)
-    read = [*columns, *promised.sensitive]
+    columns, models, rare = promised.linkable, list_models(promised), list_rare(promised)
+    read = list(dict.fromkeys([*columns, *promised.sensitive, *(column for column, _ in rare)]))
     refuse_unknown(frame, read)
     results = {_number(each): each for each in validate(frame[read], build_table_suite(promised))}
     over = f"over {', '.join(columns)}"
@@ -63,12 +63,21 @@ def judge_table(frame: pd.DataFrame, promised: TableOutlet, outlet: str) -> list
             _judge_model(results[number], asked, over, outlet)
             for number, asked in enumerate(models, start=1)
         ),
+        *(
+            _judge_rare(results[number], column, rule.at_least, outlet)
+            for number, (column, rule) in enumerate(rare, start=1 + len(models))
+        ),
     ]
 
 
 def list_models(promised: TableOutlet) -> list[tuple[str, PrivacyModel]]:
     """Give each model with its column, in the order of the policy, which is that of the claim."""
     return [(column, model) for column, models in promised.sensitive.items() for model in models]
+
+
+def list_rare(promised: TableOutlet) -> list[tuple[str, Rare]]:
+    """Give each column whose rare labels are merged, with its rule."""
+    return [(name, how) for name, how in promised.columns.items() if isinstance(how, Rare)]
 
 
 def build_table_suite(promised: TableOutlet) -> ExpectationSuite:
@@ -79,12 +88,18 @@ def build_table_suite(promised: TableOutlet) -> ExpectationSuite:
         from expectations.k_anonymous import ExpectTableToBeKAnonymous
         from expectations.sensitive_expectations import expect_model
 
-        columns = list(promised.linkable)
+        columns, models = list(promised.linkable), list_models(promised)
         made = [
             ExpectTableToBeKAnonymous(columns=columns, k=promised.k, meta={"number": 0}),
             *(
                 expect_model(model, column, columns, {"number": number})
-                for number, (column, model) in enumerate(list_models(promised), start=1)
+                for number, (column, model) in enumerate(models, start=1)
+            ),
+            *(
+                ExpectTableToBeKAnonymous(
+                    columns=[column], k=rule.at_least, meta={"number": number}
+                )
+                for number, (column, rule) in enumerate(list_rare(promised), start=1 + len(models))
             ),
         ]
         return gx.ExpectationSuite(name="table", expectations=made)
@@ -103,6 +118,23 @@ def _judge_k(result: ExpectationValidationResult, k: int, over: str, outlet: str
         outlet,
     )
     return Judged("k", int(reached), check)
+
+
+def _judge_rare(
+    result: ExpectationValidationResult, column: str, at_least: int, outlet: str
+) -> Judged:
+    """Put how many people share the rarest label of a column into a check."""
+    reached, labels = _read(result, f"labels of {column}")
+    check = Check(
+        f"rare labels of {column} in {outlet}",
+        f"each label of {column} shared by at least {at_least} people",
+        f"the rarest of {labels:,} is shared by {reached:g}",
+        CheckVerdict.PASSED if result.success else CheckVerdict.REFUSED,
+        f"a single label of fewer than {at_least} people; every row was looked at",
+        COARSER.format("it"),
+        outlet,
+    )
+    return Judged(f"rarest.{column}", int(reached), check)
 
 
 def _judge_model(
@@ -162,5 +194,5 @@ def order_labels(values: pd.Series, labels: Sequence[str]) -> pd.Series:
     """
     import pandas as pd
 
-    known = dict.fromkeys([*labels, *values.dropna().unique()])
+    known = dict.fromkeys([*labels, *sorted(values.dropna().unique(), key=str)])
     return values.astype(pd.CategoricalDtype(list(known), ordered=True))

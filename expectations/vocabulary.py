@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+MISSING: Final = "missing"
+"""How a missing value leaves, and is named wherever groups are."""
+
 
 class Purpose(StrEnum):
     """What the data may be used for, as DPV names it; a consent names the same word."""

@@ -260,6 +260,6 @@ def _made_tokens(connection: sa.Connection, purpose: str) -> bool:
         str(json.loads(facts).get("policy_text", ""))
         for facts in connection.scalars(sa.select(RUNS.c.facts).where(RUNS.c.run_id.in_(treated)))
     )
-    meant = re.compile(rf"^purpose:\s*[\"']?{re.escape(purpose)}\b", re.MULTILINE)
+    meant = re.compile(rf"^purpose:\s*[\"']?{re.escape(purpose)}[\"']?\s*(#.*)?$", re.MULTILINE)
     token = re.compile(r"kind:\s*[\"']?token\b")
     return any(meant.search(text) and token.search(text) for text in texts)

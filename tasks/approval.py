@@ -21,6 +21,7 @@ from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal
 from expectations.outlets import ModelOutlet
 from expectations.policy_file import PolicyFile
+from expectations.vocabulary import MISSING
 from ledgers.consent import ConsentLedger
 from ledgers.outbox import Outbox
 from ledgers.stages import Approved, Reached, Releasable, Selected
@@ -31,7 +32,6 @@ from tasks.run import Desk
 from tasks.sources.naming import spell
 from tasks.step import Opened, step
 
-MISSING: Final = "missing"
 PEOPLE: Final = "-people"
 """Where the people wait, beside the outlets; no outlet's name begins so."""
 

@@ -13,8 +13,7 @@ from math import copysign, inf
 from typing import TYPE_CHECKING
 
 from expectations.measures import standardized_difference
-from expectations.population_coherence import MISSING
-from expectations.vocabulary import CheckVerdict
+from expectations.vocabulary import MISSING, CheckVerdict
 from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:

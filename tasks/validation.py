@@ -17,6 +17,7 @@ from expectations.reidentification_risk import tell_risks
 from expectations.suites import build_suite, run_suite
 from expectations.table_promises import judge_table, order_labels
 from expectations.treatments import public_labels
+from expectations.vocabulary import MISSING
 from ledgers.stages import Checked, Deidentified, Generalized, Reached, Validated
 from tasks.run import Desk
 from tasks.step import Opened, step
@@ -46,7 +47,10 @@ def validate(desk: Desk, deidentified: Opened[Deidentified]) -> Opened[Reached]:
 
 
 def order_sensitive(frame: pd.DataFrame, policy: Policy, promised: TableOutlet) -> pd.DataFrame:
-    """Put sensitive columns into the order of their declared labels, where they have some."""
+    """Put sensitive columns into the order of their declared labels, where they have some.
+
+    A missing value of text is the word that it leaves as, which may be a value too.
+    """
     labels = {
         column: public_labels(policy.treated[column].treatment, policy.column_type(column))
         for column in promised.sensitive
@@ -54,7 +58,12 @@ def order_sensitive(frame: pd.DataFrame, policy: Policy, promised: TableOutlet) 
     known = {
         column: order_labels(frame[column], found) for column, found in labels.items() if found
     }
-    return frame.assign(**known)
+    spelt = {
+        column: frame[column].fillna(MISSING)
+        for column in promised.sensitive
+        if frame[column].dtype in ("object", "str") and column not in known
+    }
+    return frame.assign(**known, **spelt)
 
 
 @step("Check the table", gives=Checked)
@@ -65,7 +74,7 @@ def check_table(desk: Desk, table: Opened[Generalized], outlet: str) -> Opened[R
     population: a run knows the people whom it may use, and published margins at most.
     """
     promised = desk.policy.table_outlets[outlet]
-    frame = table.frame([*promised.linkable, *promised.sensitive])
+    frame = table.frame(list(promised.columns))
     judged = judge_table(order_sensitive(frame, desk.policy, promised), promised, outlet)
     risks = tell_risks(class_sizes(frame, promised.linkable), desk.run.disclosure.threshold)
     for each in judged:

@@ -106,7 +106,13 @@ def test_the_picture_of_releases_is_what_comes_out() -> None:
         present, _ = CountedRows.from_frame(frame, ["age", "district"], ["age", "district"])
         past = [compare(present, one) for one in made]
         draw = np.random.default_rng(1)
-        leaving = hold_back(present, 5, past[::-1], lambda _: np.ones(1, dtype=bool), draw)
+        leaving = hold_back(
+            present,
+            5,
+            past[::-1],
+            (lambda _: np.ones(1, dtype=bool), lambda counts: counts >= 0),
+            draw,
+        )
         leaving = release_again(present, leaving, past[-1]) if past else leaving
         made.append(CountedRows(present.columns, present.linkable, present.rows, leaving))
     assert [int(one.counts.sum()) for one in made] == [10, 10, 15, 10]

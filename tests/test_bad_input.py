@@ -290,7 +290,7 @@ VALUES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
     "a word that nobody declared": (
         each(3, "sex", "xq7"),
-        ("some values fit no treatment", "sex: ", "not among those declared", "(values, rename)"),
+        ("some values fit no treatment", "sex: ", "not among those declared", "rename"),
     ),
     "status unknown": (
         event(2, "status", "xq7 agreed"),

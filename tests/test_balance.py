@@ -1,4 +1,4 @@
-"""Classes split from the coarsest one down: each is like the table, and nobody is left over."""
+"""Classes split from the coarsest one down, and traded: each like the table, nobody left over."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from expectations.privacy_models import (
     TCloseness,
 )
 from tasks.anonymization import balance as searched
-from tasks.anonymization.balance import balance
+from tasks.anonymization import splits
+from tasks.anonymization.balance import Trade, Trader, balance
 from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.splits import Region, Splitter
 from tasks.anonymization.tuples import Classes, Tuples
 
 LEFT = -1
@@ -154,7 +156,85 @@ def test_a_table_that_cannot_meet_a_model_is_left_over() -> None:
 
 def test_classes_are_valid_however_few_splits_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without splits by two columns at once, one column after the other is told."""
-    monkeypatch.setattr(searched, "MOST_SPLITS", 0)
+    monkeypatch.setattr(splits, "MOST_SPLITS", 0)
     table, required = make([(0, 0), (0, 1), (2, 0), (2, 1)], [["a", "b"]] * 4, 2, [*LIKE])
 
     assert len(balance(table, required).vectors) == 4
+
+
+def lose(tuples: Tuples, required: Requirement, trades: int) -> float:
+    """Sum what all people lose, after at most so many trades."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searched, "MOST_TRADES", trades)
+        return float(tuples.lose(balance(tuples, required)) @ tuples.people)
+
+
+FLATS = [(0, 1), (1, 0), (1, 2), (2, 2), (3, 1)]
+FEW_ILL = [["b"] * 2, ["a"] + ["b"] * 4, ["b"] * 2, ["a"] * 2 + ["b"] * 2, ["b"] * 2]
+"""Of 15, a fifth has a; the fourth flat leans too far toward it to go alone at t = 0.2."""
+
+
+def test_classes_are_given_up_where_another_can_then_be_split() -> None:
+    """The fourth flat is helped by the third, which shares a label with it, not by the first."""
+    table, required = make(FLATS, FEW_ILL, 2, [TCloseness(t=0.2)])
+
+    classes = balance(table, required)
+
+    assert classes.of[3] == classes.of[2] != classes.of[0]
+    assert (lose(table, required, 0), lose(table, required, 1)) == pytest.approx((6, 3))
+    assert first_fit(table, classes) == classes.of.tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(tuples=TUPLES, data=st.data(), model=MODELS)
+def test_no_trade_loses(
+    tuples: list[tuple[int, ...]], data: st.DataObject, model: PrivacyModel
+) -> None:
+    """What is kept after each trade is more than before."""
+    ill = data.draw(st.lists(SICK, min_size=len(tuples), max_size=len(tuples)))
+    table, required = make(tuples, ill, 2, [model])
+
+    losses = [lose(table, required, trades) for trades in range(4)]
+
+    assert losses == sorted(losses, reverse=True)
+
+
+def make_trader(tuples: Sequence[tuple[int, ...]], ill: list[list[str]]) -> Trader:
+    """Give what trades classes of these tuples under t-closeness."""
+    table, required = make(tuples, ill, 2, [TCloseness(t=0.2)])
+    return Trader(Splitter(table, required, table.levels(), table.parts(), table.costs))
+
+
+def test_parts_stand_in_the_place_of_the_class_that_they_are_of() -> None:
+    """Neither what came before it nor what came after may take their people."""
+    given, before, taker, after, one, two = [Region(np.array([at]), (0,)) for at in range(6)]
+
+    trade = Trade(frozenset([given]), taker, [one, two], 1.0)
+
+    assert trade.apply([given, before, taker, after]) == [before, one, two, after]
+
+
+def test_a_class_falls_to_the_next_that_takes_all_of_it() -> None:
+    """The first and second would go to the last, which has none after it to go to."""
+    trader = make_trader(TOWNS, [["a", "b"]] * 4)
+    regions = [Region(np.array(of), (level, 0)) for of, level in [([0, 1], 1), ([2], 0), ([3], 2)]]
+
+    assert trader.fall(regions).tolist() == [2, 2, LEFT]
+
+
+def test_a_class_whose_people_would_part_falls_to_none() -> None:
+    """Two flats of one label, in towns that are in different classes otherwise."""
+    trader = make_trader([(0, 0), (2, 0), (1, 1), (3, 1)], [["a", "b"]] * 4)
+    regions = [Region(np.array([0, 1]), (2, 0))]
+    regions += [Region(np.array([at]), (1, 1)) for at in (2, 3)]
+
+    assert trader.fall(regions).tolist() == [LEFT, LEFT, LEFT]
+
+
+def test_helpers_are_sorted_by_what_they_lose_for_what_they_bring() -> None:
+    """Who has more of what a class has too much of is no help; few people lose less than many."""
+    ill = [["a"] * 3 + ["b"], ["b"] * 2, ["a"] * 4, ["a"] * 3 + ["b"] * 9]
+    trader = make_trader(TOWNS, ill)
+    taker, *givers = [Region(np.array([town]), (0 if town else 2, 0)) for town in range(len(TOWNS))]
+
+    assert trader.helpers(taker, givers) == [givers[0], givers[2]]

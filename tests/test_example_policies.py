@@ -81,7 +81,10 @@ def test_every_example_passes_and_leaves_nothing_half_done(run: RunOnRecord) -> 
     assert (run.record.verdict, run.decision["verdict"]) == ("passed", "passed")
     checks = [body for body in run.named("check").values() if isinstance(body, dict)]
     assert checks
-    assert {check["verdict"] for check in checks} <= {"passed", "warned"}
+    stopping = [check for check in checks if check["verdict"] == "refused"]
+    assert not stopping
+    tried = [c["name"] for c in checks if c["verdict"] == "inconclusive"]
+    assert all(name.startswith(("linking", "singling", "inferring", "homogen")) for name in tried)
     assert run.place.waiting == []
 
 

@@ -209,6 +209,12 @@ def test_a_told_share_is_a_bound_that_counts_nobody(
     assert len(same) >= threshold or told == 1
 
 
+def test_a_told_share_does_not_tell_the_number_of_people() -> None:
+    """Whoever knows how shares are told sees only within which range the number lies."""
+    for fewer, more in ((50, 99), (100, 199), (1000, 1999)):
+        assert bound_share(0, fewer) == bound_share(0, more)
+
+
 def test_the_step_notes_cost_and_people(home: Home, folder: Folder) -> None:
     """Released and left out add up to those who came in; nothing tells an exact share."""
     assert home.vault.is_dir()
@@ -220,7 +226,7 @@ def test_the_step_notes_cost_and_people(home: Home, folder: Folder) -> None:
         found = counts(run)
     assert found["people.partner.released"] == made.num_rows
     assert found["people.partner.released"] + found["people.partner.suppressed"] == 58
-    assert measures["privacy.partner.suppressed_share"] == 0.173
+    assert measures["privacy.partner.suppressed_share"] == 0.2
     assert set(measures) >= {"utility.partner.ncp", "utility.partner.loss.age"}
     classes = tables["privacy.partner.classes"]
     assert isinstance(classes, list)

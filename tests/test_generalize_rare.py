@@ -18,6 +18,7 @@ from expectations.policy_file import parse_policy
 from tasks.anonymization.generalize import fit_table, generalize_table
 from tasks.anonymization.group_loss import measure_losses
 from tasks.anonymization.rare import choose_labels, merge_rare
+from tasks.anonymization.release import Past, choose_rows
 from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
 
@@ -135,3 +136,28 @@ def test_what_is_merged_counts_as_lost(ages: Sequence[str | None], loss: float) 
     age = {"age": plan.hierarchies(frame)["age"]}
     lost = measure_losses(frame, released, age, plan.recoding.members)
     assert lost.mean() == pytest.approx(loss)
+
+
+def test_a_label_whose_people_are_left_out_for_other_reasons_leaves_with_nobody() -> None:
+    """Of the five who share it, k drops four; the fifth would be alone with it."""
+    ages = ["a"] * 12 + ["r"] * 5
+    frame = people(ages).assign(sex=["f"] * 12 + ["m"] * 4 + ["f"])
+    policy = parse_policy(
+        small_policy(("{age: generalize", "{age: {kind: rare, at_least: 5}"), ("k: 3", "k: 5"))
+    )
+    outlet = policy.table_outlets["partner"].model_copy(update={"max_suppressed": 0.5})
+    plan = fit_table(frame, policy, outlet)
+    left = frame.drop(index=frame.index[[12, 13]])
+    released = choose_rows(left, outlet, plan, Past(), b"secret").frame
+    assert "r" not in set(released["age"].astype(str))
+    assert len(released) == 12
+
+
+def test_a_plan_names_no_linkable_label_of_fewer_than_k() -> None:
+    """Though the policy would merge only labels of one person."""
+    policy = parse_policy(
+        small_policy(("{age: generalize", "{age: {kind: rare, at_least: 2}"), ("k: 3", "k: 5"))
+    )
+    frame = people(["a"] * 12 + ["r"] * 3 + ["s"] * 3)
+    plan = fit_table(frame, policy, policy.table_outlets["partner"])
+    assert plan.common["age"].stays == ("a",)

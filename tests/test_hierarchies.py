@@ -209,7 +209,7 @@ def test_declared_missing_label_takes_the_missing_values() -> None:
 
 def test_unlisted_value_is_counted_and_not_quoted() -> None:
     """A value that a declared hierarchy lacks is an error with counts only."""
-    with pytest.raises(UsageError, match=r"lacks 1 of the column's values \(2 rows\)") as caught:
+    with pytest.raises(UsageError, match="lacks fewer than 10 of the column's values") as caught:
         Hierarchy.flat("town", ["A"]).encode(pd.Series(["A", "Secretville", "Secretville"]))
 
     assert "Secretville" not in str(caught.value)

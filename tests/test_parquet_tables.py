@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -72,6 +73,43 @@ def test_what_is_no_parquet_is_told_with_a_way_to_mend_it(tmp_path: Path) -> Non
     for path in (other, tmp_path / "absent.parquet"):
         with pytest.raises(UsageError, match="cannot be read as Parquet"):
             anonymize_parquet(path, tmp_path / "out.parquet", ["age"], Asked(2))
+
+
+def test_what_the_engine_says_of_a_value_is_not_told(tmp_path: Path) -> None:
+    """Files whose columns are of other types, found out while they are read."""
+    pd.DataFrame({"age": [1, 2]}).to_parquet(tmp_path / "1.parquet")
+    pd.DataFrame({"age": ["Ada", "Ada"]}).to_parquet(tmp_path / "2.parquet")
+    with pytest.raises(UsageError) as told:
+        anonymize_parquet(tmp_path / "*.parquet", tmp_path / "out", ["age"], Asked(2))
+    assert "Ada" not in str(told.value)
+    assert told.value.__suppress_context__
+    assert not (tmp_path / ".out.making").exists()
+
+
+@pytest.mark.parametrize("name", ["_number", "_PEOPLE"])
+def test_names_that_would_be_mixed_up_are_refused(tmp_path: Path, name: str) -> None:
+    """Those that are used while a file is recoded; SQL does not tell cases apart."""
+    pd.DataFrame([[1, 2]] * 2, columns=["age", name]).to_parquet(tmp_path / "people.parquet")
+    with pytest.raises(UsageError, match="rename"):
+        anonymize_parquet(tmp_path / "people.parquet", tmp_path / "out", ["age"], Asked(2))
+
+
+def test_decimals_keep_the_zeros_that_a_hierarchy_spells(tmp_path: Path) -> None:
+    """As in memory."""
+    frame = pd.DataFrame({"dose": [Decimal("1.10")] * 2})
+    frame.to_parquet(tmp_path / "people.parquet")
+    dose = Hierarchy.flat("dose", ["1.10"])
+    target = tmp_path / "out"
+    anonymize_parquet(tmp_path / "people.parquet", target, ["dose"], Asked(2), {"dose": dose})
+    assert list(pd.read_parquet(target)["dose"]) == ["1.10"] * 2
+
+
+def test_the_order_of_rows_is_not_kept(tmp_path: Path) -> None:
+    """It may be that of their names."""
+    pd.DataFrame({"age": ["1"] * 100, "row": range(100)}).to_parquet(tmp_path / "people.parquet")
+    anonymize_parquet(tmp_path / "people.parquet", tmp_path / "out", ["age"], Asked(2))
+    rows = list(pd.read_parquet(tmp_path / "out")["row"])
+    assert rows != sorted(rows) == list(range(100))
 
 
 def test_an_unknown_column_is_named(source: Path) -> None:

@@ -114,7 +114,7 @@ def test_an_odd_tuple_moves_to_where_its_values_are_no_news() -> None:
     tuples = Tuples(codes, people, groups)
     of = refine_sets(tuples, Requirement(2, people), np.array([0, 0, 1, 1]))
 
-    assert of.tolist() == [0, 1, 1, 1]
+    assert of.tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("output", ["hierarchy", "sets"])

@@ -22,12 +22,12 @@ from tasks.anonymization.splits import Region, Splitter
 from tasks.anonymization.tuples import Classes, Tuples
 
 MOST_TRADES = 16
-"""Trades that are made: most of what can be saved is saved by the first three."""
-MOST_TAKERS = 8
+"""Trades that are made: most of what can be saved is saved by the first two or three."""
+MOST_TAKERS = 2
 """Classes that are offered others' people before each trade: those that lose most."""
-MANY = (2, 4, 8, 16)
-"""How many classes are given up at once."""
-LEAST_SAVED = 1e-4
+MANY = (4, 8, 2)
+"""How many classes are given up at once, in the order of trial: two seldom save what four do."""
+LEAST_SAVED = 5e-4
 """Loss that a trade has to save, as a share of what all people could lose."""
 
 
@@ -113,10 +113,10 @@ class Trader:
         return _rank(givers, np.array(lost), bring[1:])
 
     def best(self, taker: Region, helpers: list[Region]) -> Trade | None:
-        """Give up two helpers, or four, eight and so on, until that saves less."""
+        """Give up as many helpers as `MANY` says, in turn, until that saves less."""
         found: Trade | None = None
-        for many in MANY if helpers else ():
-            trade = self.judge(taker, helpers[:many])
+        for many in MANY:
+            trade = self.judge(taker, helpers[:many]) if many <= len(helpers) else None
             if found and (trade is None or trade.saved <= found.saved):
                 break
             found = trade if trade and trade.saved > 0 else found
@@ -135,7 +135,9 @@ class Trader:
         return Trade(everyone - {taker}, taker, parts, saved)
 
 
-def _rank(givers: list[Region], lost: NDArray[np.float64], bring: NDArray[np.float64]) -> list[Region]:
+def _rank(
+    givers: list[Region], lost: NDArray[np.float64], bring: NDArray[np.float64]
+) -> list[Region]:
     """Leave out who brings nothing, and sort the others by what they lose for what they bring."""
     able = np.flatnonzero(bring > 0)
     order = able[np.argsort((lost[able] / bring[able]).round(9), kind="stable")]
@@ -151,10 +153,12 @@ def to_classes(tuples: Tuples, regions: list[Region]) -> Classes:
 
 
 def balance(tuples: Tuples, requirement: Requirement) -> Classes:
-    """Split the coarsest classes as long as that saves loss, and trade classes that then save more.
+    """Split the coarsest classes as long as that saves loss, then trade; who fails is left over.
 
-    Groups that fail are left over.
+    Trades are for models that compare a class with the table: no other needs rests so large.
     """
     splitter = Splitter(tuples, requirement, tuples.levels(), tuples.parts(), tuples.costs)
     regions = [part for region in splitter.start() for part in splitter.split(region)]
-    return to_classes(tuples, Trader(splitter).run(regions))
+    if requirement.compares:
+        regions = Trader(splitter).run(regions)
+    return to_classes(tuples, regions)

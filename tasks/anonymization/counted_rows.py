@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from expectations.vocabulary import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-MISSING: Final = "missing"
 Counts = NDArray[np.int64]
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_integer_dtype
 
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
@@ -35,6 +36,7 @@ from tasks.anonymization.search import search
 from tasks.anonymization.sets import refine_sets
 from tasks.anonymization.tuples import Classes, Tuples, combine
 
+MOST_PEOPLE = 1 << 62
 Output = Literal["hierarchy", "sets"]
 Sensitive = Mapping[str, Sequence[PrivacyModel]]
 
@@ -115,6 +117,9 @@ def fit(histogram: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     """
     asked.check_names(histogram, list(hierarchies))
     check_columns(histogram, [PEOPLE], "counts of people")
+    people = histogram[PEOPLE]
+    if not is_integer_dtype(people) or (people < 0).any() or people.sum() >= MOST_PEOPLE:
+        raise UsageError(f"k-anonymity: '{PEOPLE}' counts people: whole numbers from 0")
     return fit_rows(histogram, hierarchies, asked).plan
 
 
@@ -122,9 +127,11 @@ def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     """Fit a plan on rows with their people in `_people`; see `fit`."""
     ordered = tuple(hierarchies[column] for column in sorted(hierarchies))
     codes, number, example = find_distinct(encode(rows, ordered))
+    _refuse_unlisted(codes, ordered)
     requirement = Requirement.from_histogram(rows, number, asked.k, asked.sensitive)
     groups = tuple(hierarchy.groups for hierarchy in ordered)
-    importance = tuple(asked.weights.get(hierarchy.column, 1.0) for hierarchy in ordered)
+    most = max(asked.weights.values(), default=1.0)
+    importance = tuple(asked.weights.get(each.column, 1.0) / max(most, 1.0) for each in ordered)
     tuples = Tuples(codes, requirement.people, groups, importance)
     classes = find_classes(tuples, requirement, asked)
     if (reached := classes.left(tuples)) > asked.max_suppressed:
@@ -134,7 +141,21 @@ def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     else:
         place, labels = classes.of, _name_labels(tuples, classes, ordered)
     shown = tuple(_publishable(at, each, labels) for at, each in enumerate(ordered))
-    return Fitted(Plan(asked.k, shown, labels), number, example, requirement.people, place)
+    return Fitted(Plan(int(asked.k), shown, labels), number, example, requirement.people, place)
+
+
+def _refuse_unlisted(codes: Codes, hierarchies: Sequence[Hierarchy]) -> None:
+    """Refuse values that a hierarchy of an earlier table lacks: as they are, they have no label."""
+    lacking = [
+        hierarchy.column
+        for hierarchy, leaf in zip(hierarchies, codes, strict=True)
+        if (leaf == hierarchy.groups.shape[1] - 1).any()
+    ]
+    if lacking:
+        raise UsageError(
+            f"k-anonymity: hierarchies taken from another table lack values of "
+            f"{', '.join(lacking)}; fit with hierarchies that are declared, or with none"
+        )
 
 
 def find_classes(tuples: Tuples, requirement: Requirement, asked: Asked) -> Classes:

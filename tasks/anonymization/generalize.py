@@ -21,7 +21,7 @@ from expectations.outlets import Generalized as Coarse
 from expectations.outlets import Rare, TableOutlet
 from expectations.policy import Policy
 from expectations.treatments import has_order, public_labels
-from expectations.vocabulary import Use
+from expectations.vocabulary import MISSING, Use
 from ledgers.stages import Generalized, Validated
 from tasks.anonymization.group_loss import (
     GroupLoss,
@@ -72,6 +72,20 @@ def pin_values(column: str, values: pd.Series[str]) -> Hierarchy:
     """Pin a column to the values that it has; they come from people, so nobody may store it."""
     labels = {label_of(value) for value in values.dropna().unique()}
     return Hierarchy(column, tuple((label,) for label in sorted(labels)), derived=True)
+
+
+def order_sensitive(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> pd.DataFrame:
+    """Put sensitive words into their declared order; a missing one is the word it leaves as."""
+    found = {}
+    for column in outlet.sensitive:
+        labels = public_labels(policy.treated[column].treatment, policy.column_type(column))
+        values = frame[column]
+        if labels is None and values.dtype not in ("object", "str"):
+            continue
+        known = values.astype(object).where(values.notna(), MISSING)
+        others = sorted({*known.unique()} - {*(labels or ())}, key=str)
+        found[column] = known.astype(pd.CategoricalDtype([*(labels or ()), *others], ordered=True))
+    return frame.assign(**found)
 
 
 def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> Recoded:
@@ -140,7 +154,7 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     outgoing, there = open_outgoing(desk, outlet), validated.ref.schema
     groups, own = name_groups(policy, table, there), [RECORD, TEST, *table.columns]
     read = dict.fromkeys([*own, *groups, *(c for c in outgoing.columns() if c in there)])
-    frame = validated.frame(list(read))
+    frame = order_sensitive(validated.frame(list(read)), policy, table)
     frozen = outgoing.freeze(count_records(frame), lambda: fit_table(frame, policy, table))
     plan = TablePlan.from_bytes(frozen.content)
     secret = desk.key(f"held back:{policy.name}:{outlet}")
@@ -158,12 +172,19 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
 
 def note_measures(desk: Desk, outlet: str, measures: Measures, people: int) -> None:
     """Note what the recoding cost."""
-    bound = bound_share(measures.suppressed, people, desk.run.disclosure.threshold)
-    desk.measure(f"privacy.{outlet}.suppressed_share", bound)
-    desk.measure(f"utility.{outlet}.ncp", round(measures.ncp, 3))
-    desk.measure(f"utility.{outlet}.discernibility", round(measures.discernibility))
+
+    def bound(share: float) -> float:
+        # Of pinned columns, the loss is the share of people left out: as exact as their count.
+        return bound_share(share, people, desk.run.disclosure.threshold)
+
+    desk.measure(f"privacy.{outlet}.suppressed_share", bound(measures.suppressed))
+    desk.measure(f"utility.{outlet}.ncp", bound(measures.ncp))
+    if measures.classes > 1:
+        # Of one class it would be the number of people.
+        alike = float(f"{measures.discernibility:.1e}")
+        desk.measure(f"utility.{outlet}.discernibility", alike)
     for column, loss in measures.loss.items():
-        desk.measure(f"utility.{outlet}.loss.{column}", round(loss, 3))
+        desk.measure(f"utility.{outlet}.loss.{column}", bound(loss))
 
 
 def note_group_losses(

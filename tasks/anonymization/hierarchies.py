@@ -2,7 +2,7 @@
 
 A hierarchy is public knowledge: declared in a policy or read from an ARX file. It knows no person
 and no counts. The one exception is marked: a hierarchy with `derived=True` lists the values of a
-table, and whoever stores it must first drop those that stand for few people (`recoding.fit` does).
+table, and whoever stores it must first drop those that stand for few people (`fitting.fit` does).
 Read by `tasks.anonymization.recoding`; terms follow Sweeney, "Achieving k-anonymity privacy
 protection using generalization and suppression" (2002).
 """
@@ -20,13 +20,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import infer_dtype
 
+from expectations.disclosure import roughly
 from expectations.errors import UsageError
 from expectations.hierarchy_files import ROOT, Fault, UnreadableError, find_faults, read_rows
+from expectations.vocabulary import MISSING
 from tasks.anonymization.spelling import label_of, spell
 
 __all__ = ["MISSING", "ROOT", "Hierarchy", "label_of", "number_labels", "read_all"]
 
-MISSING = "missing"
 EXAMPLES = 3
 _RANGE = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
 
@@ -196,7 +197,8 @@ class Hierarchy:
         leaf[unlisted] = len(self._rows)
         if not self.derived and (strangers := int(unlisted.sum())):
             raise self._broken(
-                f"lacks {strangers} of the column's values ({int(unlisted[numbers].sum())} rows)",
+                f"lacks {roughly(strangers)} of the column's values "
+                f"({roughly(int(unlisted[numbers].sum()))} rows)",
                 "add them to the hierarchy, or drop or bin the column first",
             )
         return np.asarray(leaf[numbers], dtype=np.int64)

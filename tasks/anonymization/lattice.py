@@ -1,6 +1,6 @@
 """All vectors of generalization levels, and the groups of tuples that each would release together.
 
-Used by the searches that list vectors (`cover`, `exchange`, `balance`); where there are too many
+Used by the searches that list vectors (`cover`, `exchange`); where there are too many
 to list, `clusters` finds classes in another way.
 """
 

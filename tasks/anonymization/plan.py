@@ -1,6 +1,6 @@
 """A recoding as a value: which labels each class is released under, in the order of the first fit.
 
-A plan is made by `tasks.anonymization.recoding` and applied to any partition of a table, now or
+A plan is made by `tasks.anonymization.fitting` and applied to any partition of a table, now or
 later. It holds no person and no count: only labels that the people of a class share, or the sets
 of values that they have among them, and the hierarchies, without the values that no class shows.
 It holds for the people it was fitted on: applied to others it only translates, and promises no k.

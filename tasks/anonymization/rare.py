@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.outlets import Rare, TableOutlet
-from tasks.anonymization.counted_rows import MISSING
+from expectations.vocabulary import MISSING
 from tasks.anonymization.hierarchies import ROOT, Hierarchy, label_of
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ class Common:
 def find_common(frame: pd.DataFrame, outlet: TableOutlet) -> dict[str, Common]:
     """Find the labels that stay of each column that the outlet has a `rare` rule for."""
     return {
-        column: Common(choose_labels(frame[column], how), how.label, how.at_least)
+        column: Common(choose_labels(frame[column], rule), rule.label, rule.at_least)
         for column, how in outlet.columns.items()
         if isinstance(how, Rare)
+        # A linkable label of fewer than k could not leave, and a plan shall not hold it.
+        for rule in (how.model_copy(update={"at_least": max(how.at_least, outlet.k)}),)
     }
 
 
@@ -73,6 +75,31 @@ def have_company(merged: pd.DataFrame, common: Mapping[str, Common]) -> NDArray[
         labels = _spell(merged[column])
         enough &= labels.map(labels.value_counts()).to_numpy() >= found.at_least
     return enough
+
+
+@dataclass(frozen=True)
+class Company:
+    """What keeps, of distinct rows, those whose labels enough of the people who leave share.
+
+    `of` are per merged column the label of each distinct row, numbered, and how many it needs.
+    """
+
+    of: tuple[tuple[NDArray[np.int64], int], ...]
+
+    @classmethod
+    def among(cls, rows: pd.DataFrame, common: Mapping[str, Common]) -> Company:
+        """Number the labels of some distinct rows, whose labels are merged."""
+        import pandas as pd
+
+        labels = {column: pd.factorize(_spell(rows[column]))[0] for column in common}
+        return cls(tuple((labels[column], found.at_least) for column, found in common.items()))
+
+    def allows(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Told how many of each distinct row leave, say which may."""
+        allowed = np.ones(len(counts), dtype=bool)
+        for label, at_least in self.of:
+            allowed &= (np.bincount(label, counts) >= at_least)[label]
+        return allowed
 
 
 def widen(values: pd.Series, found: Common) -> Hierarchy:

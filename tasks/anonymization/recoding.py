@@ -22,6 +22,9 @@ from tasks.anonymization.hierarchies import Hierarchy, number_labels, read_all
 from tasks.anonymization.loss import PEOPLE, Measures, measure
 from tasks.anonymization.plan import Plan, sort_labels
 
+Hierarchies = Mapping[str, Hierarchy | pd.DataFrame | str | Path]
+"""Per column a hierarchy, its table without header, or the path of an ARX file."""
+
 
 @dataclass(frozen=True)
 class Recoded:
@@ -37,7 +40,7 @@ def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
     quasi_identifiers: Sequence[str],
     k: int,
     *,
-    hierarchies: Mapping[str, Hierarchy | pd.DataFrame | str | Path] | None = None,
+    hierarchies: Hierarchies | None = None,
     sensitive: str | Sequence[str] | Sensitive | None = None,
     l_diversity: float | PrivacyModel | None = None,
     t_closeness: float | PrivacyModel | None = None,
@@ -120,7 +123,7 @@ def _make_model(said: str, given: float | PrivacyModel) -> PrivacyModel:
 def name_hierarchies(
     frame: pd.DataFrame,
     columns: Sequence[str],
-    given: Mapping[str, Hierarchy | pd.DataFrame | str | Path],
+    given: Hierarchies,
 ) -> dict[str, Hierarchy]:
     """Give each column its hierarchy: the one that is given, or a flat one of its own values."""
     declared = read_all(given, columns)

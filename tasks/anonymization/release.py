@@ -18,6 +18,7 @@ from expectations.outlets import TableOutlet
 from tasks.anonymization.counted_rows import CountedRows, Counts
 from tasks.anonymization.loss import PEOPLE
 from tasks.anonymization.plan_crossing import Classes, Crossing
+from tasks.anonymization.rare import Company
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.succession import (
     Comparison,
@@ -80,9 +81,11 @@ def choose_rows(
     ]
     last = same[-1] if same else None
     comparisons = [*reversed(same), *(comparison for comparison, _ in crossed)]
-    meets = judge_models(recoded, number, present, outlet)
+    kinds = recoded.iloc[_find_first(number, len(present.rows))]
+    meets = judge_models(kinds, present, outlet)
+    company = Company.among(kinds, plan.common)
     draw = np.random.default_rng(int.from_bytes(secret))
-    leaving = hold_back(present, outlet.k, comparisons, meets, draw)
+    leaving = hold_back(present, outlet.k, comparisons, (meets, company.allows), draw)
     if last is not None:
         leaving = release_again(present, leaving, last)
     kept = recoded.loc[_first_of_each(recoded[RECORD].to_numpy(), number, leaving)]
@@ -119,17 +122,16 @@ def cross_plans(
     return compare(present, rows, groups, outlet.sensitive), crossing
 
 
-def judge_models(
-    recoded: pd.DataFrame, number: Counts, present: CountedRows, outlet: TableOutlet
-) -> MeetsModels:
-    """Give what says of each class whether the outlet's sensitive columns allow it."""
+def judge_models(kinds: pd.DataFrame, present: CountedRows, outlet: TableOutlet) -> MeetsModels:
+    """Give what says of each class whether the outlet's sensitive columns allow it.
+
+    `kinds` holds one row of each distinct kind, in the order of `present`.
+    """
     of = number_classes(present)
     classes = int(of.max(initial=-1)) + 1
     if not outlet.sensitive:
         return lambda _: np.ones(classes, dtype=bool)
-    first = np.zeros(len(present.rows), dtype=np.int64)
-    first[number[::-1]] = np.arange(len(number))[::-1]
-    values = recoded[list(outlet.sensitive)].iloc[first].reset_index(drop=True)
+    values = kinds[list(outlet.sensitive)].reset_index(drop=True)
     every = np.arange(classes)
 
     def meets(counts: Counts) -> NDArray[np.bool_]:
@@ -138,6 +140,13 @@ def judge_models(
         return asked.met(every, every, classes)
 
     return meets
+
+
+def _find_first(number: Counts, kinds: int) -> Counts:
+    """Give the place of the first row of each kind."""
+    first = np.zeros(kinds, dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    return first
 
 
 def _distinct(releases: Sequence[CountedRows]) -> list[CountedRows]:

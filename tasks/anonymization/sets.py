@@ -4,7 +4,7 @@ A set names exactly the values that a class has, so a class may be cut anywhere,
 may move to where its values are no news. That keeps more detail than any hierarchy, and tells
 more: who reads `Alaska~Maine` learns that nobody of the class is from elsewhere.
 
-Called by `tasks.anonymization.recoding` after the search; knows no labels. Loss is Xu's normalized
+Called by `tasks.anonymization.fitting` after the search; knows no labels. Loss is Xu's normalized
 certainty penalty (2006) on sets: (values in the set - 1) / (values of the data - 1).
 """
 

@@ -23,8 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.anonymization.boxes import Codes
-from tasks.anonymization.distributions import Tally, equal_distance
-from tasks.anonymization.requirement import Requirement, Sensitive
+from tasks.anonymization.distributions import equal_distance
+from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Losses, Tuples, Vector, combine, common_vector
 
 THRIFT = 1 / 3

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 MeetsModels = Callable[[Counts], NDArray[np.bool_]]
 """Told how many of each distinct row are released, says of each class whether it may stand."""
+Allows = Callable[[Counts], NDArray[np.bool_]]
+"""Told the same, says of each distinct row whether it may leave."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def hold_back(
     present: CountedRows,
     k: int,
     comparisons: Sequence[Comparison],
-    meets: MeetsModels,
+    asked: tuple[MeetsModels, Allows],
     draw: np.random.Generator,
 ) -> Counts:
     """Say how many of each distinct row may leave, shape (rows,).
@@ -162,8 +164,10 @@ def hold_back(
     beside whom; nobody outside may know its seed.
     """
     counts, of = present.counts, number_classes(present)
+    meets, allows = asked
     while True:
         before = counts
+        counts = np.where(allows(counts), counts, 0)
         # Whatever is left out is left out for good, so that nobody is an end.
         stands = (_sum(counts, of) >= k) & meets(counts)
         counts = np.where(stands[of], counts, 0)

@@ -220,7 +220,7 @@ def compare_with_all(outgoing: Outgoing, release: Release, compared: int) -> Che
         f"no class of which an earlier release of its plan has 1 to {k - 1} rows more, fewer or "
         "in common",
         "another run released meanwhile" if stranger
-        else f"{len(apart):,} such differences from {len(under):,} earlier "
+        else f"{'some' if apart else 'no'} such differences from {len(under):,} earlier "
         f"{'release' if len(under) == 1 else 'releases'}",
         CheckVerdict.REFUSED if broken else CheckVerdict.PASSED,
         "a single row; every row of every earlier release under the plan was compared",

@@ -13,6 +13,7 @@ from math import inf, isinf, sqrt
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
+from expectations.disclosure import STEPS
 from expectations.vocabulary import CheckVerdict
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def describe_power(found: Risk, copy: Risk, bound: float) -> str:
 
 def tell(share: float, tries: int, threshold: int = 10) -> str:
     """Write a share in steps that span `threshold` tries, of at least a hundredth."""
-    step = max(0.01, threshold / max(tries, 1))
+    steps = (size / 1e3 for size in STEPS if size >= 10 and size * tries >= 1e3 * threshold)
+    step = next(steps, 1.0)
     return f"{min(1.0, round(share / step) * step):.2f}"
 
 

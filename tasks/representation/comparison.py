@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.measures import standardized_difference
 from expectations.population import Margin
-from expectations.population_coherence import MISSING
+from expectations.vocabulary import MISSING
 
 if TYPE_CHECKING:
     import numpy as np

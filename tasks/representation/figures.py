@@ -17,7 +17,7 @@ import numpy as np
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.measures import standardized_difference
 from expectations.population import Margin
-from expectations.population_coherence import MISSING
+from expectations.vocabulary import MISSING
 from ledgers.evidence import JSON
 from tasks.ingestion import RECORD
 from tasks.representation.comparison import ColumnShares, LabelShare, in_steps, wilson_interval

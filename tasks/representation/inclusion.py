@@ -21,7 +21,8 @@ from expectations.disclosure import Count, Disclosure
 from expectations.errors import SourceError
 from expectations.policy import Policy
 from expectations.population import ExcludedPeople, Margin
-from expectations.population_coherence import MISSING, part_for_excluded
+from expectations.population_coherence import part_for_excluded
+from expectations.vocabulary import MISSING
 from ledgers.stages import Collected, Roster
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared

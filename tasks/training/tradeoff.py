@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.errors import Refusal
+from expectations.disclosure import bound_share
+from expectations.errors import Refusal, UsageError
 from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.treatments import YES_NO
+from expectations.vocabulary import MISSING
 from ledgers.evidence import JSON
 from ledgers.stages import Recorded, Validated
 from tasks.anonymization.generalize import declare_hierarchy, generalize_table, pin_values
@@ -63,7 +65,7 @@ def measure_tradeoff(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -
         asked = outlet.model_copy(update={"k": k})
         try:
             recoded = generalize_table(frame, policy, asked)
-        except Refusal:
+        except (Refusal, UsageError):
             points.append(Point(k))
         else:
             members = recoded.plan.members
@@ -79,10 +81,11 @@ def measure_table(
 ) -> Point:
     """Measure what a released table keeps of a frame's rows, or, without `members`, they do."""
     columns = compare_columns(frame, released, members, asked)
+    detail = measure_granularity(list(columns.values()), len(frame))
     error = measure_query_error(list(columns.values()), len(frame))
     return Point(
         asked[1].k if members else 1,
-        round(measure_granularity(list(columns.values()), len(frame)), 3),
+        round(1 - bound_share(1 - detail, len(frame)), 3),
         None if error is None else round(error, 3),
         predict_target(frame, released, columns, asked[0].target),
     )
@@ -158,7 +161,7 @@ def _encode(
 
 def spell(values: pd.Series) -> pd.Series[str]:
     """Spell values as hierarchies do, a missing one as a label of its own."""
-    from tasks.anonymization.hierarchies import MISSING, label_of
+    from tasks.anonymization.hierarchies import label_of
 
     labels = {value: label_of(value) for value in values.dropna().unique()}
     spelt: pd.Series[str] = values.astype(object).map(labels).fillna(MISSING).astype(str)

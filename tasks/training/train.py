@@ -22,11 +22,10 @@ from expectations.errors import Refusal
 from expectations.outlets import DifferentialPrivacy
 from expectations.policy import Policy
 from expectations.treatments import YES_NO, Clip, has_order, public_labels
-from expectations.vocabulary import CheckVerdict, Use
+from expectations.vocabulary import MISSING, CheckVerdict, Use
 from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
 from tasks.anonymization.generalize import declare_hierarchy
-from tasks.anonymization.hierarchies import MISSING
 from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.representation.raking import WEIGHT
