@@ -231,10 +231,10 @@ def test_a_class_whose_people_would_part_falls_to_none() -> None:
     assert trader.fall(regions).tolist() == [LEFT, LEFT, LEFT]
 
 
-def test_helpers_are_sorted_by_what_they_lose_for_what_they_bring() -> None:
+def test_counterweights_are_sorted_by_what_they_lose_for_what_they_bring() -> None:
     """Who has more of what a class has too much of is no help; few people lose less than many."""
     ill = [["a"] * 3 + ["b"], ["b"] * 2, ["a"] * 4, ["a"] * 3 + ["b"] * 9]
     trader = make_trader(TOWNS, ill)
     taker, *givers = [Region(np.array([town]), (0 if town else 2, 0)) for town in range(len(TOWNS))]
 
-    assert trader.helpers(taker, givers) == [givers[0], givers[2]]
+    assert trader.counterweights(taker, givers) == [givers[0], givers[2]]

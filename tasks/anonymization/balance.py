@@ -71,7 +71,7 @@ class Trader:
         least = LEAST_SAVED * self.splitter.tuples.people.sum()
         for number in takers[:MOST_TAKERS]:
             givers = [regions[giver] for giver in np.flatnonzero(fall == number)]
-            trade = self.best(regions[number], self.helpers(regions[number], givers))
+            trade = self.best(regions[number], self.counterweights(regions[number], givers))
             if trade and trade.saved > least:
                 yield trade
 
@@ -92,7 +92,7 @@ class Trader:
         own = sum(cost[level, members] for cost, level in zip(costs, at.vector, strict=True))
         return float(own @ self.splitter.tuples.people[members])
 
-    def helpers(self, taker: Region, givers: list[Region]) -> list[Region]:
+    def counterweights(self, taker: Region, givers: list[Region]) -> list[Region]:
         """Sort classes that would help another by what they lose in it for what they bring it.
 
         They bring it people, of whom fewer have the values that it has too many of.
@@ -112,11 +112,13 @@ class Trader:
         lost = [self.lose(giver, taker) - self.lose(giver, giver) for giver in givers]
         return _rank(givers, np.array(lost), bring[1:])
 
-    def best(self, taker: Region, helpers: list[Region]) -> Trade | None:
-        """Give up as many helpers as `MANY` says, in turn, until that saves less."""
+    def best(self, taker: Region, counterweights: list[Region]) -> Trade | None:
+        """Give up as many counterweights as `MANY` says, in turn, until that saves less."""
         found: Trade | None = None
         for many in MANY:
-            trade = self.judge(taker, helpers[:many]) if many <= len(helpers) else None
+            trade = (
+                self.judge(taker, counterweights[:many]) if many <= len(counterweights) else None
+            )
             if found and (trade is None or trade.saved <= found.saved):
                 break
             found = trade if trade and trade.saved > 0 else found

@@ -170,27 +170,29 @@ class Splitter:
         """Leave to the rest as few good parts as it needs to meet the requirement."""
         if good.all():
             return good
-        helpers = self.helpers(members, part, good, gain)
+        counterweights = self.counterweights(members, part, good, gain)
         turn = np.zeros(len(good), dtype=np.int64)
         turn[good] = len(good)
-        turn[helpers] = np.arange(1, len(helpers) + 1)
-        turn = np.where(turn > len(helpers), len(helpers) + 1, turn)
+        turn[counterweights] = np.arange(1, len(counterweights) + 1)
+        turn = np.where(turn > len(counterweights), len(counterweights) + 1, turn)
 
         def enough(taken: int) -> bool:
             rest = members[turn[part] <= taken]
             return bool(self.requirement.met(rest, np.zeros_like(rest), 1)[0])
 
         low, high = -1, 0
-        while high < len(helpers) and not enough(high):
-            low, high = high, min(2 * high + 1, len(helpers))
-        if high == len(helpers) and not enough(high):
+        while high < len(counterweights) and not enough(high):
+            low, high = high, min(2 * high + 1, len(counterweights))
+        if high == len(counterweights) and not enough(high):
             return np.zeros_like(good)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if enough(middle) else (middle, high)
         return turn > high
 
-    def helpers(self, members: Codes, part: Codes, good: NDArray[np.bool_], gain: Losses) -> Codes:
+    def counterweights(
+        self, members: Codes, part: Codes, good: NDArray[np.bool_], gain: Losses
+    ) -> Codes:
         """Sort good parts that lean against the rest by what they bring it for what they save."""
         lean = np.zeros(len(good))
         for column in self.requirement.sensitive:
