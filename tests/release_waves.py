@@ -68,7 +68,7 @@ def fitted(*drawn: Person) -> TablePlan:
 
 def count(frame: pd.DataFrame, outlet: TableOutlet) -> CountedRows:
     """Count what a released frame shows."""
-    return CountedRows.from_frame(frame, list(outlet.columns), outlet.linkable)[0]
+    return CountedRows.from_frame(frame, {c: c for c in outlet.columns}, outlet.linkable)[0]
 
 
 def observe_each(frame: pd.DataFrame, outlet: TableOutlet) -> Iterator[tuple[Row, Row]]:

@@ -103,7 +103,7 @@ def test_the_picture_of_releases_is_what_comes_out() -> None:
     made: list[CountedRows] = []
     for people in (10, 11, 15, 14):
         frame = pd.DataFrame({"age": ["20-29"] * people, "district": ["North"] * people})
-        present, _ = CountedRows.from_frame(frame, ["age", "district"], ["age", "district"])
+        present, _ = CountedRows.from_frame(frame, {c: c for c in frame}, list(frame))
         past = [compare(present, one) for one in made]
         draw = np.random.default_rng(1)
         leaving = hold_back(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import Folder, opened
 
 from expectations.errors import Refusal
+from ledgers.database import open_database
 from ledgers.evidence import JSON
 from ledgers.home import Home
+from ledgers.key_ledger import KeyLedger
+from ledgers.keys import Keys
 from ledgers.stages import DatasetRef, Generalized
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.difference_attack import isolate, read_rows
@@ -202,3 +206,37 @@ def test_a_bound_on_the_loss_by_group_is_a_check(folder: Folder) -> None:
     bound = ("    max_suppressed: 0.1\n", "    max_suppressed: 0.1\n    loss_ratio: {sex: 1.01}\n")
     with pytest.raises(Refusal, match="inconclusive: loss by sex of partner"):
         release(folder.write(bound))
+
+
+COLUMNS = """\
+  mail:
+    {type: text, identifiability: identifier, category: dpv-pd:Contact, use: [release],
+     treatment: {kind: token}}
+  weight:
+    {type: number, identifiability: none, category: dpv-pd:Health, use: [release],
+     treatment: {kind: noise, low: 0, high: 200, epsilon: 1}}
+derived:
+"""
+BESIDE = "sick: generalize, mail: keep, weight: keep}\n    not_linkable: {mail: a, weight: b}"
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_noise_and_a_new_key_hide_no_difference(folder: Folder, home: Home, rotated: bool) -> None:
+    """By them everybody seems to have gone and come; by the rest it is three people again."""
+    for number, person in enumerate(folder.people):
+        person.update(mail=f"p{number}@example.org", weight="80")
+    changes = (GENEROUS, ("derived:\n", COLUMNS), ("sick: generalize}", BESIDE))
+    files = [release(folder.write(*changes))[0]]
+    if rotated:
+        KeyLedger(open_database(home), Keys.open(home)).rotate("dpv:ScientificResearch")
+    withdraw(folder, 5)
+    content, notes = release(folder.write(*changes))
+    classes = [Counter(labels for labels, _ in read_rows(file, LINKABLE).elements())
+               for file in (*files, content)]  # fmt: skip
+    gone = classes[0] - classes[1]
+    assert gone.total() >= K
+    assert all(people >= K for people in gone.values())
+    assert classes[1] <= classes[0]
+    check = noted(notes, "check successive releases of partner")
+    assert check["verdict"] == "passed"
+    assert "without weight, which change in every run" in str(check["power"])

@@ -166,7 +166,7 @@ def test_rows_are_counted_as_the_file_shows_them() -> None:
         }
     )
     columns = ["age", "note", "half"]
-    counted, number = CountedRows.from_frame(frame, columns, ["age"])
+    counted, number = CountedRows.from_frame(frame, {c: c for c in columns}, ["age"])
     written = table_content(pa.Table.from_pandas(frame, preserve_index=False))
     read = CountedRows.from_csv(written, ["age"])
     assert (read.rows, read.counts.tolist()) == (counted.rows, counted.counts.tolist())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from expectations.vocabulary import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -46,21 +46,30 @@ class CountedRows:
         return [tuple(row[place] for place in places) for row in self.rows]
 
     @classmethod
-    def from_csv(cls, content: bytes, linkable: Sequence[str]) -> CountedRows:
-        """Count the rows of a released file (see `tasks.approval.table_content`)."""
+    def from_csv(
+        cls, content: bytes, linkable: Sequence[str], names: Mapping[str, str] | None = None
+    ) -> CountedRows:
+        """Count the rows of a released file (see `tasks.approval.table_content`).
+
+        `names` are the columns that are looked at, and what each is called; None: all, as named.
+        """
         import pandas as pd
 
         texts = pd.read_csv(
             BytesIO(content), dtype=str, keep_default_na=False, skip_blank_lines=False
         )
-        return cls._count(texts, linkable)[0]
+        looked_at = texts if names is None else texts[list(names)].rename(columns=names)
+        return cls._count(looked_at, linkable)[0]
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, columns: Sequence[str], linkable: Sequence[str]
+        cls, frame: pd.DataFrame, names: Mapping[str, str], linkable: Sequence[str]
     ) -> tuple[CountedRows, Counts]:
-        """Count the rows of a frame as its file will show them; also say which each row is."""
-        return cls._count(frame[list(columns)], linkable)
+        """Count the rows of a frame as its file will show them; also say which each row is.
+
+        `names` are the columns that are looked at, and what each is called.
+        """
+        return cls._count(frame[list(names)].rename(columns=names), linkable)
 
     @classmethod
     def _count(cls, frame: pd.DataFrame, linkable: Sequence[str]) -> tuple[CountedRows, Counts]:

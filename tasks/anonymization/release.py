@@ -6,7 +6,7 @@ protects, and what it does not, is said in `succession`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ class Past:
 
     same: tuple[CountedRows, ...] = ()
     others: tuple[tuple[CountedRows, TablePlan], ...] = ()
+    names: Mapping[str, str] | None = None
+    """Per released column that stays the same for the same people, the name to compare it by."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def choose_rows(
     time.
     """
     recoded = plan.apply(frame)
-    present, number = CountedRows.from_frame(recoded, list(outlet.columns), outlet.linkable)
+    names = past.names or {column: column for column in outlet.columns}
+    present, number = CountedRows.from_frame(recoded, names, outlet.linkable)
     asked = outlet.sensitive
     same = [compare(present, rows, sensitive=asked) for rows in _distinct(past.same)]
     crossed = [

@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
 from expectations.outlets import TableOutlet
+from expectations.treatments import Noise, Shift, Token
 from expectations.vocabulary import CheckVerdict
 from tasks.anonymization.counted_rows import CountedRows
 from tasks.anonymization.difference_attack import Row, isolate
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ledgers.evidence import JSON
     from ledgers.releases import FrozenPlan, History, PlanName, Release, ReleaseLedger
 
+Pairs: TypeAlias = Counter[tuple[Row, Row]]
+"""How many rows have the same class and the same other values."""
 SECONDS_A_DAY: Final = 86_400
 
 
@@ -82,7 +86,29 @@ class Outgoing:
                 same.append(rows)
             elif (other := self.ledger.read_plan(release.plan, release.version)) is not None:
                 others.append((rows, TablePlan.from_bytes(other.content)))
-        return Past(tuple(same), tuple(others))
+        return Past(tuple(same), tuple(others), self.names)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name the columns by which releases are compared: what stays the same for a person.
+
+        Noise is drawn anew in every run, and tokens and moved dates are others under another
+        version of the key: by these, everybody would seem to have gone and come.
+        """
+        found = {}
+        for column in self.declared.columns:
+            treatment = self.desk.policy.treated[column].treatment
+            if isinstance(treatment, Token | Shift):
+                found[column] = f"{column} (key {self.key_version})"
+            elif not isinstance(treatment, Noise) or column in self.declared.linkable:
+                found[column] = column
+        return found
+
+    @cached_property
+    def key_version(self) -> JSON:
+        """The version of the purpose's key in this run."""
+        noted = find_notes(self.desk, "key", str(self.desk.policy.purpose))
+        return noted[-1]["version"] if noted else None
 
     def columns(self) -> list[str]:
         """Name the columns that plans of earlier releases read, beside the outlet's own."""
@@ -171,8 +197,9 @@ def record_release(desk: Desk, outlet: str, content: bytes) -> None:
     from ledgers.releases import PlanName, Release
 
     run, declared = desk.run, desk.policy.table_outlets[outlet]
-    noted = find_note(desk, outlet)
-    rows = CountedRows.from_csv(content, declared.linkable)
+    noted = find_notes(desk, "plan", outlet)[-1]
+    names = open_outgoing(desk, outlet).names
+    rows = CountedRows.from_csv(content, declared.linkable, names)
     name = PlanName(run.file.sha256, outlet, str(noted["period"]))
     version, recorded = int(str(noted["version"])), False
     while not recorded:
@@ -190,14 +217,13 @@ def record_release(desk: Desk, outlet: str, content: bytes) -> None:
         desk.check(check)
 
 
-def find_note(desk: Desk, outlet: str) -> dict[str, JSON]:
-    """Give what the run noted of the plan of an outlet."""
-    noted = [
+def find_notes(desk: Desk, kind: str, name: str) -> list[dict[str, JSON]]:
+    """Give what the run noted under a kind and a name."""
+    return [
         entry.body
         for entry in desk.run.ledger.entries(desk.run.id)
-        if (entry.kind, entry.name) == ("plan", outlet) and isinstance(entry.body, dict)
+        if (entry.kind, entry.name) == (kind, name) and isinstance(entry.body, dict)
     ]
-    return noted[-1]
 
 
 def compare_with_all(outgoing: Outgoing, release: Release, compared: int) -> Check | None:
@@ -212,8 +238,9 @@ def compare_with_all(outgoing: Outgoing, release: Release, compared: int) -> Che
     )
     if not under and not stranger:
         return None
-    k, now = outgoing.declared.k, count_pairs(release)
-    apart = [found for one in under for found in isolate(count_pairs(one), now, k)]
+    k = outgoing.declared.k
+    pairs = [count_pairs(one, release) for one in under]
+    apart = [found for before, now in pairs for found in isolate(before, now, k)]
     broken = bool(apart) or stranger
     return Check(
         f"successive releases of {outgoing.outlet}",
@@ -223,14 +250,26 @@ def compare_with_all(outgoing: Outgoing, release: Release, compared: int) -> Che
         else f"{'some' if apart else 'no'} such differences from {len(under):,} earlier "
         f"{'release' if len(under) == 1 else 'releases'}",
         CheckVerdict.REFUSED if broken else CheckVerdict.PASSED,
-        "a single row; every row of every earlier release under the plan was compared",
+        "a single row; every row of every earlier release under the plan was compared"
+        + tell_left_out(outgoing),
         "run again: it then knows what was released meanwhile",
         outgoing.outlet,
     )  # fmt: skip
 
 
-def count_pairs(release: Release) -> Counter[tuple[Row, Row]]:
-    """Count a release's rows by class and by what else they show."""
-    rows = CountedRows.from_bytes(release.content)
-    pairs = zip(rows.select(rows.linkable), rows.select(rows.tail), strict=True)
-    return Counter(dict(zip(pairs, rows.counts.tolist(), strict=True)))
+def tell_left_out(outgoing: Outgoing) -> str:
+    """Say which columns rows are compared without."""
+    lacking = [column for column in outgoing.declared.columns if column not in outgoing.names]
+    return f", without {', '.join(lacking)}, which change in every run" if lacking else ""
+
+
+def count_pairs(one: Release, other: Release) -> tuple[Pairs, Pairs]:
+    """Count the rows of two releases by class and by what else both of them show."""
+    read = [CountedRows.from_bytes(release.content) for release in (one, other)]
+    shared = [column for column in read[0].tail if column in read[1].tail]
+    counted: tuple[Pairs, Pairs] = (Counter(), Counter())
+    for rows, found in zip(read, counted, strict=True):
+        pairs = zip(rows.select(rows.linkable), rows.select(shared), strict=True)
+        for pair, people in zip(pairs, rows.counts.tolist(), strict=True):
+            found[pair] += people
+    return counted
