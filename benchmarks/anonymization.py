@@ -14,9 +14,10 @@ run, so that machines compare.
 
 anonypy, ANJANA and pyCANON run in turn, in an environment of their own that is made on first use
 in `.venv-anonymizers`. ARX's figures are of another run and stand as they are. Its granularity at
-t = 0.2 very likely holds t against the rows that each of its rounds has left, not against the table:
-with that change, ARX gives .685 here, and a third of the people are in classes farther than 0.2 from
-the table. As it is, ARX judges by the table and reached .566 with 18 % of the people left out.
+t = 0.2 very likely holds t against the rows that each of its rounds has left, not against the
+table: with that change, ARX gives .685 here, and a third of the people are in classes farther than
+0.2 from the table. As it is, ARX judges by the table and reached .566 with 18 % of the people left
+out.
 """
 
 from __future__ import annotations

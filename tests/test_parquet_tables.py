@@ -112,6 +112,12 @@ def test_the_order_of_rows_is_not_kept(tmp_path: Path) -> None:
     assert rows != sorted(rows) == list(range(100))
 
 
+def test_a_file_is_not_written_over_itself(source: Path) -> None:
+    """The rows as they were would be gone."""
+    with pytest.raises(UsageError, match="is the source itself"):
+        anonymize_parquet(source, source, COLUMNS, Asked(2))
+
+
 def test_an_unknown_column_is_named(source: Path) -> None:
     """Before anything is counted."""
     with pytest.raises(UsageError, match="no column 'weight'"):

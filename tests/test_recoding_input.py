@@ -154,7 +154,7 @@ def test_equal_values_of_two_types_depend_on_no_order(output: Output) -> None:
 
 def test_a_value_spelt_like_the_root_is_refused() -> None:
     """A star that stands for a value and one that stands for all cannot be told apart."""
-    with pytest.raises(UsageError, match="hierarchy of column 'a'"):
+    with pytest.raises(UsageError, match="is a value of column 'a'"):
         show(["*", "a", "*", "a"], 2)
 
 
@@ -243,10 +243,10 @@ WRONG = [
         ["sex"], {"max_suppressed": math.nan}, "share from 0 to 1", id="no share left out"
     ),
     pytest.param(["sex"], {"output": "rows"}, "'hierarchy' or 'sets'", id="unknown output"),
-    pytest.param(["sex"], {"weights": {"sex": 0}}, "number above 0", id="weight of zero"),
-    pytest.param(["sex"], {"weights": {"sex": -1}}, "number above 0", id="negative weight"),
-    pytest.param(["sex"], {"weights": {"sex": math.nan}}, "number above 0", id="weight of nothing"),
-    pytest.param(["sex"], {"weights": {"sex": math.inf}}, "number above 0", id="infinite weight"),
+    pytest.param(["sex"], {"weights": {"sex": 0}}, "numbers above 0", id="weight of zero"),
+    pytest.param(["sex"], {"weights": {"sex": -1}}, "numbers above 0", id="negative weight"),
+    pytest.param(["sex"], {"weights": {"sex": math.nan}}, "numbers above 0", id="weight of nothing"),
+    pytest.param(["sex"], {"weights": {"sex": math.inf}}, "numbers above 0", id="infinite weight"),
     pytest.param(["sex"], {"weights": {"age": 1}}, "'age', which is no quasi", id="stray weight"),
     pytest.param(["sex"], {"hierarchies": {"age": AGE}}, "'age', which is no quasi", id="stray"),
     pytest.param(["sex"], {"hierarchies": {"sex": AGE}}, "is for column 'age'", id="mixed up"),

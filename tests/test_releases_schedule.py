@@ -50,7 +50,7 @@ def test_a_period_ends_where_the_next_begins(moment: datetime, period: Period) -
     [
         (Pace(10, 20, 30), "in about 30 days"),
         (Pace(12, 100, 7), "in about 50 days"),
-        (Pace(99, 100, 1), "in about 1 days"),
+        (Pace(99, 100, 1), "in about 1 day"),
         (Pace(10, 10_000, 30), "in about 30,000 days"),
         (Pace(9, 20, 30), "too little has changed"),
         (Pace(10, 20, 0), "too little has changed"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
@@ -57,8 +57,12 @@ class Asked:
             "k is a whole number from 1": not whole,
             "max_suppressed is a share from 0 to 1": not 0 <= self.max_suppressed <= 1,
             "output is 'hierarchy' or 'sets'": self.output not in ("hierarchy", "sets"),
-            "a weight is a number above 0; leave a column out instead": not all(
-                0 < weight < math.inf for weight in self.weights.values()
+            "weights map columns to numbers above 0; leave a column out instead": not (
+                isinstance(self.weights, Mapping)
+                and all(
+                    isinstance(weight, Real) and 0 < weight < math.inf
+                    for weight in self.weights.values()
+                )
             ),
         }
         if said := [what for what, broken in wrong.items() if broken]:

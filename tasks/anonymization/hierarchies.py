@@ -236,6 +236,14 @@ def read_all(
     hierarchies: Mapping[str, Hierarchy | pd.DataFrame | str | Path], columns: Sequence[str]
 ) -> dict[str, Hierarchy]:
     """Read hierarchies given in any of their forms; each must be of a quasi-identifier."""
+    forms = Hierarchy | pd.DataFrame | str | Path
+    if not isinstance(hierarchies, Mapping) or not all(
+        isinstance(given, forms) for given in hierarchies.values()
+    ):
+        raise UsageError(
+            "k-anonymity: hierarchies map columns to a table without header (leaf first, '*' last) "
+            "or to the path of such a file"
+        )
     if strangers := sorted(set(hierarchies) - set(columns)):
         raise UsageError(
             f"k-anonymity: hierarchy for '{strangers[0]}', which is no quasi-identifier; "

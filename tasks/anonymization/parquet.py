@@ -49,6 +49,8 @@ def anonymize_parquet(
     shuffled, since their order may tell who is who. Raises `UsageError` for what cannot be meant or
     read, `Refusal` when what is asked cannot be reached; then nothing is written.
     """
+    if Path(source).resolve() == Path(target).resolve():
+        raise UsageError(f"k-anonymity: {target} is the source itself; name another file")
     making = Path(target).with_name(f".{Path(target).name}.making")
     try:
         with duckdb.connect() as engine:

@@ -18,7 +18,7 @@ from expectations.declaration import Declaration
 from expectations.errors import UsageError
 from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
 from tasks.anonymization.fitting import Asked, Output, Sensitive, fit_rows
-from tasks.anonymization.hierarchies import Hierarchy, number_labels, read_all
+from tasks.anonymization.hierarchies import ROOT, Hierarchy, number_labels, read_all
 from tasks.anonymization.loss import PEOPLE, Measures, measure
 from tasks.anonymization.plan import Plan, sort_labels
 
@@ -65,6 +65,8 @@ def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
     k-anonymity hides who a row is among those columns. It does not hide what all k rows of a class
     have in common, and says nothing about columns that are not named.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise UsageError("k-anonymity: the table is a pandas DataFrame")
     models = name_models(sensitive, l_diversity, t_closeness)
     asked = Asked(k, max_suppressed, models, weights or {}, output)
     asked.check_names(frame, quasi_identifiers)
@@ -89,7 +91,7 @@ def name_models(
         if given is not None
     ]
     if isinstance(sensitive, Mapping):
-        models = {column: (*own, *both) for column, own in sensitive.items()}
+        models = {column: (*_list_models(own), *both) for column, own in sensitive.items()}
     else:
         names = [sensitive] if isinstance(sensitive, str) else list(sensitive or ())
         models = dict.fromkeys(names, tuple(both))
@@ -101,6 +103,17 @@ def name_models(
         raise UsageError(
             f"k-anonymity: nothing is asked of the sensitive column '{idle[0]}'; give l_diversity, "
             "t_closeness or models of its own"
+        )
+    return models
+
+
+def _list_models(own: PrivacyModel | Sequence[PrivacyModel]) -> list[PrivacyModel]:
+    """Take one model for a list of one."""
+    models = [own] if isinstance(own, Declaration) else list(own)
+    if not all(isinstance(model, Declaration) for model in models):
+        raise UsageError(
+            "k-anonymity: a sensitive column's models are of expectations.privacy_models, such as "
+            "TCloseness(t=0.2)"
         )
     return models
 
@@ -136,4 +149,9 @@ def name_hierarchies(
 def list_values(frame: pd.DataFrame, column: str) -> Hierarchy:
     """Take a flat hierarchy from a column's own values."""
     labels = set(number_labels(frame[column])[1])
+    if ROOT in labels:
+        raise UsageError(
+            f"k-anonymity: '{ROOT}' is a value of column '{column}', and stands for all values in "
+            "what is released; spell it otherwise"
+        )
     return Hierarchy.flat(column, sort_labels(labels), derived=True)

@@ -69,5 +69,5 @@ def forecast(pace: Pace | None, threshold: int) -> str:
     step = 10 ** max(0, math.floor(math.log10(max(days, 1))))
     return (
         f"at the pace since the table last changed enough will have changed in about "
-        f"{max(1, round(days / step)) * step:,} days"
+        f"{(number := max(1, round(days / step)) * step):,} {'day' if number == 1 else 'days'}"
     )
