@@ -14,7 +14,7 @@ from expectations.expression_tree import ColumnType
 from expectations.outlets import Generalized, Rare, TableOutlet
 from expectations.policy import Policy
 from expectations.privacy_models import describe_model
-from expectations.treatments import Token, Treatment, has_order, public_labels
+from expectations.treatments import Noise, Token, Treatment, has_order, public_labels
 from expectations.vocabulary import Identifiability, Use
 
 
@@ -86,6 +86,12 @@ def generalization_fits(
         yield Problem(
             path, f"`{how.label}` is a label of the column itself", "give rare labels another name"
         )
+    if isinstance(treatment, Noise) and column in outlet.linkable:
+        fix = (
+            "say under not_linkable why nobody can look it up, or bin the column in place of noise"
+        )
+        yield Problem(path, "is noise, of which nearly each value is unique, so that k fails", fix)
+        return
     if how == "keep" or isinstance(how, Rare) or column not in outlet.linkable:
         return
     if labels is None:

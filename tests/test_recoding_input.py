@@ -245,7 +245,9 @@ WRONG = [
     pytest.param(["sex"], {"output": "rows"}, "'hierarchy' or 'sets'", id="unknown output"),
     pytest.param(["sex"], {"weights": {"sex": 0}}, "numbers above 0", id="weight of zero"),
     pytest.param(["sex"], {"weights": {"sex": -1}}, "numbers above 0", id="negative weight"),
-    pytest.param(["sex"], {"weights": {"sex": math.nan}}, "numbers above 0", id="weight of nothing"),
+    pytest.param(
+        ["sex"], {"weights": {"sex": math.nan}}, "numbers above 0", id="weight of nothing"
+    ),
     pytest.param(["sex"], {"weights": {"sex": math.inf}}, "numbers above 0", id="infinite weight"),
     pytest.param(["sex"], {"weights": {"age": 1}}, "'age', which is no quasi", id="stray weight"),
     pytest.param(["sex"], {"hierarchies": {"age": AGE}}, "'age', which is no quasi", id="stray"),

@@ -9,6 +9,7 @@ from expectations.errors import PolicyError
 from expectations.policy_file import parse_policy
 from expectations.table_coherence import find_warnings
 
+AGE = "treatment: {kind: bin, edges: [35, 50, 65], labels: [18-34, 35-49, 50-64, 65+]}"
 SICK = "sick: generalize}"
 KEPT = "sick: keep}\n    sensitive: {sick: [{kind: distinct-l-diversity, l: 2}]}"
 
@@ -33,6 +34,12 @@ def sensitive(model: str, how: str = "keep") -> tuple[str, str]:
             "sensitive.sick",
             "is made coarser as well",
             id="linkable-and-sensitive",
+        ),
+        pytest.param(
+            (AGE, "treatment: {kind: noise, low: 0, high: 120, epsilon: 1}"),
+            "columns.age",
+            "is noise, of which nearly each value is unique",
+            id="noise-inside-k",
         ),
         pytest.param(
             sensitive("{kind: t-closeness, t: 1}"),

@@ -82,11 +82,16 @@ def judge_homogeneity(
     told = found.known.any() or found.sure.any()
     nothing = CheckVerdict.PASSED if found.able else CheckVerdict.INCONCLUSIVE
     gain = tell(found.gain, len(found.known))
+    known = (
+        f"the value of {people[0]} people is known from their class, that of {people[1]} people by "
+        f"more than {SURE:.0%}"
+        if told
+        else f"nobody's value is known from their class, nor by more than {SURE:.0%}"
+    )
     return Check(
         name=f"homogeneity of {column} in {outlet}",
         asked="no class of people who are equal in what an attacker knows and share this value",
-        measured=f"the value of {people[0]} people is known from their class, that of {people[1]} "
-        f"people by more than {SURE:.0%}; a class's share is up to {gain} above the table's",
+        measured=f"{known}; a class's share is up to {gain} above the table's",
         verdict=CheckVerdict.WARNED if told else nothing,
         power="a single class; every row was looked at"
         if found.able
