@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tasks.anonymization.text import (
+from tasks.anonymization.free_text.text import (
     ENTITIES,
     Reading,
     be_silent,

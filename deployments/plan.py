@@ -94,7 +94,7 @@ def languages_without_model(policy: Policy) -> list[str]:
     wanted = [name for t in treatments if isinstance(t, Redact) for name in t.languages]
     if not wanted:
         return []
-    from tasks.anonymization.text import missing_models
+    from tasks.anonymization.free_text.text import missing_models
 
     return missing_models(list(dict.fromkeys(wanted)))
 

@@ -95,7 +95,7 @@ def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
 
     The last that can refuse a run, so that only now its tables are on record as releases.
     """
-    from tasks.anonymization.successive_releases import record_release
+    from tasks.anonymization.releases.successive_releases import record_release
 
     people, run = selected.table([RECORD, CATEGORIES]), desk.run
     used = np.empty(people.num_rows, USED)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from expectations.outlets import TableOutlet
 from expectations.privacy_models import DistinctLDiversity
-from tasks.anonymization.counted_rows import CountedRows
-from tasks.anonymization.difference_attack import Row
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.recoding import k_anonymize
-from tasks.anonymization.release import Past, choose_rows
+from tasks.anonymization.releases.counted_rows import CountedRows
+from tasks.anonymization.releases.difference_attack import Row
+from tasks.anonymization.releases.release import Past, choose_rows
 from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
 

@@ -13,8 +13,8 @@ import pytest
 from expectations.measures import measure
 from expectations.quiet_validation import quiet
 from tasks.anonymization import k_anonymize
-from tasks.anonymization.counted_rows import CountedRows
-from tasks.anonymization.succession import compare, hold_back, release_again
+from tasks.anonymization.releases.counted_rows import CountedRows
+from tasks.anonymization.releases.succession import compare, hold_back, release_again
 from tasks.attack.downcoding import downcode
 from tasks.attack.released import read_release
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import UsageError
-from tasks.anonymization.entity_model import (
+from tasks.anonymization.free_text.entity_model import (
     BATCH,
     LONGEST,
     cut_into_batches,

@@ -11,10 +11,10 @@ import pytest
 import tldextract.tldextract as suffixes
 
 from expectations.errors import SourceError, UsageError
-from tasks.anonymization import text as room
-from tasks.anonymization.entity_model import load_entity_model, load_pipeline
-from tasks.anonymization.model_findings import LABELS
-from tasks.anonymization.text import ENTITIES, missing_models, reduce_texts
+from tasks.anonymization.free_text import text as room
+from tasks.anonymization.free_text.entity_model import load_entity_model, load_pipeline
+from tasks.anonymization.free_text.model_findings import LABELS
+from tasks.anonymization.free_text.text import ENTITIES, missing_models, reduce_texts
 
 NOTE = (
     "Seen by Dr. Sarah Thompson. MRN 4471882, DOB 03/04/1951, 94yo. Lives at 12 Elm Street; "
@@ -175,6 +175,6 @@ def test_no_network_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_the_room_loads_no_language_model() -> None:
     """Presidio and spaCy are loaded when the first text is reduced, not before."""
     heavy = "{'presidio_analyzer', 'spacy'}"
-    code = f"import sys, tasks.anonymization.text; print({heavy} & {{*sys.modules}})"
+    code = f"import sys, tasks.anonymization.free_text.text; print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

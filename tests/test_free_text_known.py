@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.anonymization.text import reduce_texts, residual_identifiers
+from tasks.anonymization.free_text.text import reduce_texts, residual_identifiers
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from expectations.policy_file import parse_policy
 from tasks.anonymization.generalize import fit_table, generalize_table
 from tasks.anonymization.group_loss import measure_losses
 from tasks.anonymization.rare import choose_labels, merge_rare
-from tasks.anonymization.release import Past, choose_rows
+from tasks.anonymization.releases.release import Past, choose_rows
 from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
 

@@ -4,9 +4,9 @@ import pytest
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
-from tasks.anonymization import address_recognizers, name_recognizers, recognizers
-from tasks.anonymization.phone_numbers import TelephoneRecognizer
-from tasks.anonymization.unlisted_names import UnlistedNameRecognizer, is_listed, is_term
+from tasks.anonymization.free_text import address_recognizers, name_recognizers, recognizers
+from tasks.anonymization.free_text.phone_numbers import TelephoneRecognizer
+from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer, is_listed, is_term
 
 EVERY = [
     *(each() for each in recognizers.RECOGNIZERS),

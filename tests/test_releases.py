@@ -16,9 +16,9 @@ from ledgers.key_ledger import KeyLedger
 from ledgers.keys import Keys
 from ledgers.stages import DatasetRef, Generalized
 from tasks.anonymization.deidentify import deidentify
-from tasks.anonymization.difference_attack import isolate, read_rows
 from tasks.anonymization.generalize import generalize
-from tasks.anonymization.successive_releases import record_release
+from tasks.anonymization.releases.difference_attack import isolate, read_rows
+from tasks.anonymization.releases.successive_releases import record_release
 from tasks.approval import table_content
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import collect, read_roster

@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.anonymization.plan_crossing import Classes, Crossing
+from tasks.anonymization.releases.plan_crossing import Classes, Crossing
 
 Link = tuple[int, int]
 

@@ -12,7 +12,7 @@ from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.releases import History, ReleaseLedger
 from tasks import approval, delivery
-from tasks.anonymization.counted_rows import CountedRows
+from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.delivery import complete_runs
 from tasks.run import Run
 

@@ -21,7 +21,7 @@ from release_waves import (
     wave,
 )
 
-from tasks.anonymization.difference_attack import Row, isolate
+from tasks.anonymization.releases.difference_attack import Row, isolate
 
 
 @given(wave)

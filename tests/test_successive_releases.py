@@ -30,10 +30,16 @@ from release_waves import (
 )
 
 from expectations.outlets import TableOutlet
-from tasks.anonymization.counted_rows import CountedRows, Counts
-from tasks.anonymization.difference_attack import Isolated, Row, isolate, read_rows, subtract
-from tasks.anonymization.release import Past
-from tasks.anonymization.succession import compare, hold_back, release_again
+from tasks.anonymization.releases.counted_rows import CountedRows, Counts
+from tasks.anonymization.releases.difference_attack import (
+    Isolated,
+    Row,
+    isolate,
+    read_rows,
+    subtract,
+)
+from tasks.anonymization.releases.release import Past
+from tasks.anonymization.releases.succession import compare, hold_back, release_again
 from tasks.approval import table_content
 from tasks.ingestion import RECORD
 

@@ -41,9 +41,9 @@ from expectations.vocabulary import CheckVerdict
 from ledgers.key_ledger import KeyLedger
 from ledgers.stages import Deidentified, Selected
 from tasks.anonymization.dates import shift_dates, shorten_dates
+from tasks.anonymization.free_text.text import reduce_texts, residual_identifiers
 from tasks.anonymization.labels import Undeclared, label_values, name_words
 from tasks.anonymization.noise import add_noise
-from tasks.anonymization.text import reduce_texts, residual_identifiers
 from tasks.anonymization.token_counts import judge_tokens, undone_by_counting
 from tasks.anonymization.tokens import encrypt_identifiers, tokenize
 from tasks.ingestion import RECORD, count_people

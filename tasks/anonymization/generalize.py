@@ -35,8 +35,8 @@ from tasks.anonymization.hierarchies import Hierarchy, label_of
 from tasks.anonymization.loss import Measures
 from tasks.anonymization.rare import find_common, merge_rare
 from tasks.anonymization.recoding import Recoded, k_anonymize
-from tasks.anonymization.release import choose_rows
-from tasks.anonymization.successive_releases import (
+from tasks.anonymization.releases.release import choose_rows
+from tasks.anonymization.releases.successive_releases import (
     check_crossing,
     open_outgoing,
     refuse_too_few,

@@ -2,8 +2,8 @@
 
 Fitted on one table of people and then frozen: applied to others it gives the same labels to the
 same values, which is what makes two releases comparable. It promises k only of the people it was
-fitted on; `tasks.anonymization.succession` sees to the others. It holds labels of k or more people
-and of common values, and the policy's own words: no person, no count.
+fitted on; `tasks.anonymization.releases.succession` sees to the others. It holds labels of k or
+more people and of common values, and the policy's own words: no person, no count.
 """
 
 from __future__ import annotations

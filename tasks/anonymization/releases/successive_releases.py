@@ -21,10 +21,16 @@ from expectations.errors import Refusal
 from expectations.outlets import TableOutlet
 from expectations.treatments import Noise, Shift, Token
 from expectations.vocabulary import CheckVerdict
-from tasks.anonymization.counted_rows import CountedRows
-from tasks.anonymization.difference_attack import Row, isolate
-from tasks.anonymization.release import Choice, Past
-from tasks.anonymization.schedule import Pace, begin_next, forecast, measure_pace, name_period
+from tasks.anonymization.releases.counted_rows import CountedRows
+from tasks.anonymization.releases.difference_attack import Row, isolate
+from tasks.anonymization.releases.release import Choice, Past
+from tasks.anonymization.releases.schedule import (
+    Pace,
+    begin_next,
+    forecast,
+    measure_pace,
+    name_period,
+)
 from tasks.anonymization.table_plan import TablePlan
 from tasks.run import Desk
 

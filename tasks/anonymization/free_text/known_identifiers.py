@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from unicodedata import category, normalize
 
-from tasks.anonymization.places import MONTHS
+from tasks.anonymization.free_text.places import MONTHS
 
 KNOWN: Final = "IDENTIFIER"  # stands for what was found because it is the row's own
 

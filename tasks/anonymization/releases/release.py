@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from expectations.errors import UsageError
 from expectations.outlets import TableOutlet
-from tasks.anonymization.counted_rows import CountedRows, Counts
 from tasks.anonymization.loss import PEOPLE
-from tasks.anonymization.plan_crossing import Classes, Crossing
 from tasks.anonymization.rare import Company
-from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.succession import (
+from tasks.anonymization.releases.counted_rows import CountedRows, Counts
+from tasks.anonymization.releases.plan_crossing import Classes, Crossing
+from tasks.anonymization.releases.succession import (
     Comparison,
     MeetsModels,
     compare,
@@ -28,6 +27,7 @@ from tasks.anonymization.succession import (
     number_classes,
     release_again,
 )
+from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
 

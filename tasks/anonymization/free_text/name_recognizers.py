@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from tasks.anonymization.places import MONTHS, WEEKDAYS
-from tasks.anonymization.recognizers import LINK, LOWERED, WORD, ContextRecognizer, any_of
+from tasks.anonymization.free_text.places import MONTHS, WEEKDAYS
+from tasks.anonymization.free_text.recognizers import LINK, LOWERED, WORD, ContextRecognizer, any_of
 
 _NAME = rf"{WORD}(?:[ \t]+(?:(?:{LINK})[ \t]+)?{WORD}){{0,3}}"
 _TITLES = (

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from tasks.anonymization.succession import Comparison
+from tasks.anonymization.releases.succession import Comparison
 
 if TYPE_CHECKING:
-    from tasks.anonymization.counted_rows import Counts
+    from tasks.anonymization.releases.counted_rows import Counts
 
 Period = Literal["month", "quarter", "year"]
 MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}

@@ -1,7 +1,8 @@
 """The attack of subtracting one released table from another, as anybody who has both can make it.
 
 It knows the two files and which columns a person may be known by, nothing of plans, people or how
-the tables were made, and shares no code with `tasks.anonymization.succession`, which it judges.
+the tables were made, and shares no code with `tasks.anonymization.releases.succession`, which it
+judges.
 """
 
 from __future__ import annotations

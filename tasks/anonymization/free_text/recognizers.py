@@ -18,7 +18,7 @@ from typing import ClassVar, Final, NamedTuple
 import regex  # type: ignore[import-untyped]
 from presidio_analyzer import Pattern, PatternRecognizer, RecognizerResult
 
-from tasks.anonymization.places import MONTHS, OTHER_MONTHS
+from tasks.anonymization.free_text.places import MONTHS, OTHER_MONTHS
 
 
 def any_of(names: Iterable[str]) -> str:

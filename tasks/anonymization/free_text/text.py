@@ -27,19 +27,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from expectations.disclosure import roughly
 from expectations.errors import SourceError, UsageError
-from tasks.anonymization.entity_model import (
+from tasks.anonymization.free_text.entity_model import (
     Finding,
     cut_into_batches,
     installed_model,
     load_entity_model,
 )
-from tasks.anonymization.known_identifiers import KNOWN, find_known, residual_identifiers
-from tasks.anonymization.mentions import Span, find_mentions, merge, number_mentions
+from tasks.anonymization.free_text.known_identifiers import KNOWN, find_known, residual_identifiers
+from tasks.anonymization.free_text.mentions import Span, find_mentions, merge, number_mentions
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer, RecognizerResult
 
-    from tasks.anonymization.recognizers import AnyWord
+    from tasks.anonymization.free_text.recognizers import AnyWord
 
 __all__ = [
     "ENTITIES",
@@ -187,7 +187,7 @@ class Reading(NamedTuple):
         texts = [text for batch in batches for text in batch]
         if not self.wanted:
             return [(text, []) for text in texts]
-        from tasks.anonymization.model_findings import soften
+        from tasks.anonymization.free_text.model_findings import soften
 
         softened = [[soften(text) for text in batch] for batch in batches]
         entities: list[list[Finding]] = [[] for _ in texts]
@@ -201,8 +201,8 @@ class Reading(NamedTuple):
 
     def _gather(self, text: str, entities: Sequence[Finding]) -> list[Span]:
         """Unite what the model and the recognizers find in a text, and the further mentions."""
-        from tasks.anonymization.model_findings import keep_identifying
-        from tasks.anonymization.unlisted_names import is_common
+        from tasks.anonymization.free_text.model_findings import keep_identifying
+        from tasks.anonymization.free_text.unlisted_names import is_common
 
         spans = merge([*keep_identifying(text, entities), *_recognize(text, self.languages)])
         spans = merge([*spans, *find_mentions(text, spans, is_common)])
@@ -215,9 +215,9 @@ def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
     from presidio_analyzer import RecognizerRegistry
     from presidio_analyzer import predefined_recognizers as presidio
 
-    from tasks.anonymization import address_recognizers, name_recognizers, recognizers
-    from tasks.anonymization.phone_numbers import TelephoneRecognizer
-    from tasks.anonymization.unlisted_names import UnlistedNameRecognizer
+    from tasks.anonymization.free_text import address_recognizers, name_recognizers, recognizers
+    from tasks.anonymization.free_text.phone_numbers import TelephoneRecognizer
+    from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer
 
     registry = RecognizerRegistry()
     registry.load_predefined_recognizers(languages=["en"])

@@ -36,8 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.privacy_models import PrivacyModel, compares_with_the_table
-from tasks.anonymization.counted_rows import CountedRows, Counts
 from tasks.anonymization.loss import PEOPLE
+from tasks.anonymization.releases.counted_rows import CountedRows, Counts
 from tasks.anonymization.requirement import Requirement
 
 if TYPE_CHECKING:

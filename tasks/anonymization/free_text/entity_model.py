@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from expectations.errors import UsageError
-from tasks.anonymization.entity_decoder import Decoder, Floats, Layer, Places, Words, read_affine
+from tasks.anonymization.free_text.entity_decoder import (
+    Decoder,
+    Floats,
+    Layer,
+    Places,
+    Words,
+    read_affine,
+)
 
 if TYPE_CHECKING:
     from spacy.language import Language

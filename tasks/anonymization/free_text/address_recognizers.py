@@ -10,8 +10,15 @@ from __future__ import annotations
 
 import re
 
-from tasks.anonymization.places import AMBIGUOUS, COUNTRIES, MONTHS, PEOPLES, STATES
-from tasks.anonymization.recognizers import LINK, LOWERED, WORD, AnyWord, ContextRecognizer, any_of
+from tasks.anonymization.free_text.places import AMBIGUOUS, COUNTRIES, MONTHS, PEOPLES, STATES
+from tasks.anonymization.free_text.recognizers import (
+    LINK,
+    LOWERED,
+    WORD,
+    AnyWord,
+    ContextRecognizer,
+    any_of,
+)
 
 _GAP = r"(?:[ \t]|,[ \t])"
 _BREAK = r"(?:[ \t]*,)?[\s>?|]{1,9}"

@@ -1,0 +1,1 @@
+"""What tables that left before, and those to come, tell together."""
