@@ -188,7 +188,7 @@ def make_policy(name: str) -> Tree:
         "outlets": {"ward": {"kind": "model", "recipient": "Ward"}, "partner": table},
         "expectations": [{"rule": "missing-at-most", "column": "age", "share": 0.5}],
         "training": {"model": "logistic-regression"},
-        "attacks": {"membership": {"auc_at_most": 0.7}},
+        "attacks": {"membership": {"auc_at_most": 0.85}},
         "retention_days": 30,
     }
 
@@ -308,7 +308,9 @@ CASES: Final[dict[str, Case]] = {
         "Refusal", "k-anonym",
     ),
     "refused, membership": Case(
-        put("training.model", "sklearn.tree.DecisionTreeClassifier"), "Refusal", "membership",
+        both(put("training.model", "sklearn.tree.DecisionTreeClassifier"),
+             put("attacks.membership.auc_at_most", 0.6)),
+        "Refusal", "membership",
     ),
     "repeated person": Case(repeat_somebody, "SourceError", "repeats another row's"),
     "malformed row": Case(spoil("extra"), "SourceError", "another number of fields"),
