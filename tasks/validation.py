@@ -49,21 +49,22 @@ def validate(desk: Desk, deidentified: Opened[Deidentified]) -> Opened[Reached]:
 def order_sensitive(frame: pd.DataFrame, policy: Policy, promised: TableOutlet) -> pd.DataFrame:
     """Put sensitive columns into the order of their declared labels, where they have some.
 
-    A missing value of text is the word that it leaves as, which may be a value too.
+    A missing word is the word that it leaves as, which may be a value too.
     """
     labels = {
         column: public_labels(policy.treated[column].treatment, policy.column_type(column))
         for column in promised.sensitive
     }
-    known = {
-        column: order_labels(frame[column], found) for column, found in labels.items() if found
+    words = {
+        column: frame[column].astype(object).where(frame[column].notna(), MISSING)
+        for column, declared in labels.items()
+        if declared or frame[column].dtype in ("object", "str")
     }
-    spelt = {
-        column: frame[column].fillna(MISSING)
-        for column in promised.sensitive
-        if frame[column].dtype in ("object", "str") and column not in known
+    ordered = {
+        column: order_labels(values, declared) if (declared := labels[column]) else values
+        for column, values in words.items()
     }
-    return frame.assign(**known, **spelt)
+    return frame.assign(**ordered)
 
 
 @step("Check the table", gives=Checked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,12 +18,14 @@ from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Generalized
+from tasks import validation
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import (
     count_classes,
     declare_hierarchy,
     generalize,
     generalize_table,
+    order_sensitive,
     pin_values,
 )
 from tasks.consent.permission import filter_consent
@@ -231,3 +235,15 @@ def test_the_step_notes_cost_and_people(home: Home, folder: Folder) -> None:
     classes = tables["privacy.partner.classes"]
     assert isinstance(classes, list)
     assert [row["size"] for row in classes if isinstance(row, dict)][:2] == ["3-5", "6-11"]
+
+
+@pytest.mark.parametrize("order", [order_sensitive, validation.order_sensitive])
+def test_a_missing_value_is_the_word_that_it_leaves_as(
+    order: Callable[[pd.DataFrame, Policy, TableOutlet], pd.DataFrame],
+) -> None:
+    """Else a class of both would seem to have two values, and show one."""
+    sensitive = "sick: keep}\n    sensitive: {sick: [{kind: distinct-l-diversity, l: 2}]}"
+    declared = policy(("sick: generalize}", sensitive))
+    outlet = declared.table_outlets["partner"]
+    frame = pd.DataFrame({"sick": ["missing", None, "no"]}, dtype=object)
+    assert list(order(frame, declared, outlet)["sick"]) == ["missing", "missing", "no"]
