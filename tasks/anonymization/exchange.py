@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.anonymization.boxes import LEFT, Codes, settle
-from tasks.anonymization.lattice import Groups, Lattice, find_groups, join_ranges
+from tasks.anonymization.lattice import Groups, Lattice, find_groups
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.tuples import Classes, Losses, Tuples
+from tasks.anonymization.tuples import Classes, Losses, Tuples, join_ranges
 
 ROUNDS = 2
 MOST_PAIRS = 1 << 18

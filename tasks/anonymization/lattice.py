@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tasks.anonymization.boxes import Codes
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.tuples import Losses, Tuples, combine
+from tasks.anonymization.tuples import Losses, Tuples, combine, join_ranges
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,3 @@ def find_groups(
         return groups
     number = np.repeat(np.arange(len(start)), length)
     return groups.where(requirement.met(member, number, len(start)))
-
-
-def join_ranges(start: Codes, length: Codes) -> Codes:
-    """Put the places of these ranges in a row."""
-    behind = np.cumsum(length)
-    return np.repeat(start - behind + length, length) + np.arange(length.sum())

@@ -44,7 +44,7 @@ def find_common(frame: pd.DataFrame, outlet: TableOutlet) -> dict[str, Common]:
 
 def choose_labels(values: pd.Series, rule: Rare) -> tuple[str, ...]:
     """Give the labels of enough people, without those that join the other label to fill it."""
-    sizes = _spell(values).value_counts().to_dict()
+    sizes = spell_labels(values).value_counts().to_dict()
     other, stays = sizes.pop(rule.label, 0), []
     # Rarest first, so that the other label is full before a common one is looked at.
     for people, label in sorted((people, str(label)) for label, people in sizes.items()):
@@ -59,7 +59,7 @@ def merge_rare(frame: pd.DataFrame, common: Mapping[str, Common]) -> pd.DataFram
     """Put the other label for all that does not stay."""
     merged = frame.copy()
     for column, found in common.items():
-        labels = _spell(frame[column])
+        labels = spell_labels(frame[column])
         labels = labels.where(labels.isin(found.stays), found.label)
         merged[column] = labels.mask(labels == MISSING, None)
     return merged
@@ -72,7 +72,7 @@ def have_company(merged: pd.DataFrame, common: Mapping[str, Common]) -> NDArray[
     """
     enough = np.ones(len(merged), dtype=bool)
     for column, found in common.items():
-        labels = _spell(merged[column])
+        labels = spell_labels(merged[column])
         enough &= labels.map(labels.value_counts()).to_numpy() >= found.at_least
     return enough
 
@@ -91,7 +91,7 @@ class Company:
         """Number the labels of some distinct rows, whose labels are merged."""
         import pandas as pd
 
-        labels = {column: pd.factorize(_spell(rows[column]))[0] for column in common}
+        labels = {column: pd.factorize(spell_labels(rows[column]))[0] for column in common}
         return cls(tuple((labels[column], found.at_least) for column, found in common.items()))
 
     def allows(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -104,7 +104,7 @@ class Company:
 
 def widen(values: pd.Series, found: Common) -> Hierarchy:
     """Give the hierarchy by which the loss of a merged column is measured: of the data's labels."""
-    labels = set(_spell(values))
+    labels = set(spell_labels(values))
     if labels - {found.label} - set(found.stays):
         # As a leaf of its own it would be a part of itself.
         labels.discard(found.label)
@@ -112,7 +112,7 @@ def widen(values: pd.Series, found: Common) -> Hierarchy:
     return Hierarchy(str(values.name), tuple(rows), derived=True)
 
 
-def _spell(values: pd.Series) -> pd.Series:
+def spell_labels(values: pd.Series) -> pd.Series:
     """Spell values as labels, missing ones included."""
     import pandas as pd
 

@@ -22,6 +22,7 @@ from expectations.privacy_models import PrivacyModel, compares_with_the_table
 from tasks.anonymization.distributions import Codes, Shares, Tally, holds
 from tasks.anonymization.hierarchies import label_of
 from tasks.anonymization.loss import PEOPLE
+from tasks.anonymization.tuples import join_ranges
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ class Sensitive:
         """Count the values of each group, none of them empty."""
         start = self.start[members]
         length = self.start[members + 1] - start
-        behind = np.cumsum(length)
-        entry = np.repeat(start - behind + length, length) + np.arange(length.sum())
+        entry = join_ranges(start, length)
         width = len(self.share)
         key = np.repeat(group, length) * width + self.value[entry]
         if groups * width <= 8 * len(key) + 1024:

@@ -158,3 +158,9 @@ def find_corners(tuples: Tuples) -> Codes:
             )
         ]
     )
+
+
+def join_ranges(start: Codes, length: Codes) -> Codes:
+    """Put the places of these ranges in a row."""
+    behind = np.cumsum(length)
+    return np.repeat(start - behind + length, length) + np.arange(length.sum())

@@ -20,10 +20,10 @@ from expectations.errors import Refusal, UsageError
 from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.treatments import YES_NO
-from expectations.vocabulary import MISSING
 from ledgers.evidence import JSON
 from ledgers.stages import Recorded, Validated
 from tasks.anonymization.generalize import declare_hierarchy, generalize_table, pin_values
+from tasks.anonymization.rare import spell_labels
 from tasks.anonymization.utility import (
     Detail,
     compare_column,
@@ -100,7 +100,10 @@ def compare_columns(
     """Line up each linkable column's values with its released labels."""
     found = {}
     for name in asked[1].linkable:
-        before, after = spell(frame[name]), spell(released[name])
+        before, after = (
+            spell_labels(frame[name]).astype(str),
+            spell_labels(released[name]).astype(str),
+        )
         hierarchy = declare_hierarchy(*asked, name) or pin_values(name, frame[name])
         cover = find_cover(hierarchy, before.unique(), members.get(name, {}))
         found[name] = compare_column(before, after, cover)
@@ -119,10 +122,10 @@ def predict_target(
         return None
     predictors = [detail for name, detail in columns.items() if name != target]
     train, test = ~released[TEST].to_numpy(bool), frame[TEST].to_numpy(bool)
-    known = (spell(table[target]) for table in (released, frame))
+    known = (spell_labels(table[target]).astype(str) for table in (released, frame))
     learned, tested = (labels.isin(YES_NO).to_numpy() for labels in known)
     y_learned, y_tested = (
-        (spell(table[target]) == YES_NO[1]).to_numpy()[rows]
+        (spell_labels(table[target]).astype(str) == YES_NO[1]).to_numpy()[rows]
         for table, rows in ((released, learned & train), (frame, tested & test))
     )
     if not predictors or min(_rarer(y_learned), _rarer(y_tested)) < FEWEST:
@@ -157,15 +160,6 @@ def _encode(
         for detail in columns
     ]
     return np.concatenate(parts, axis=1)
-
-
-def spell(values: pd.Series) -> pd.Series[str]:
-    """Spell values as hierarchies do, a missing one as a label of its own."""
-    from tasks.anonymization.hierarchies import label_of
-
-    labels = {value: label_of(value) for value in values.dropna().unique()}
-    spelt: pd.Series[str] = values.astype(object).map(labels).fillna(MISSING).astype(str)
-    return spelt
 
 
 @step("Weigh detail against k", gives=Recorded)
