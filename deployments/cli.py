@@ -19,6 +19,7 @@ from deployments.terminal import JsonOption, PolicyArgument, answer, say
 from expectations.errors import ServiceError, TutelaError
 
 if TYPE_CHECKING:
+    from deployments.launch import Outcome
     from ledgers.home import Home
     from ledgers.keys import Keys
 
@@ -100,9 +101,41 @@ def run(
     file, _ = checked_request(policy, source)
     home, keys = opened_home()
     try:
-        outcome = launch(home, keys, file, source, tables_only=tables_only)
+        outcome = launch(home, keys, file, source, "tables" if tables_only else "all")
     except KeyboardInterrupt:
         raise ServiceError("stopped; nothing was handed over") from None
+    tell_outcome(outcome, as_json=as_json)
+
+
+@app.command(epilog="Example: tutela advise diabetes --epsilon 2")
+def advise(
+    policy: PolicyArgument,
+    source: SourceOption = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            "--epsilon",
+            metavar="E",
+            help="What it may cost its people; needed where the policy has a budget.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find features that the model could do without, or read more coarsely; writes a patch."""
+    from deployments.launch import launch
+    from deployments.request import checked_advice
+
+    file = checked_advice(policy, source, epsilon)
+    home, keys = opened_home()
+    try:
+        outcome = launch(home, keys, file, source, "advice", epsilon)
+    except KeyboardInterrupt:
+        raise ServiceError("stopped; what was reserved of the budget stays charged") from None
+    tell_outcome(outcome, as_json=as_json)
+
+
+def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    """Say what a run came to, and end as it ended."""
     answer(outcome.as_json, outcome.screen, as_json=as_json)
     if outcome.error is not None:
         raise outcome.error

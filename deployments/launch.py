@@ -23,6 +23,7 @@ from deployments.prefect_server import (
 from deployments.progress import Progress
 from deployments.screen import describe_run
 from expectations.errors import ServiceError, TutelaError
+from expectations.policy import Part
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON
 from ledgers.home import Home
@@ -41,8 +42,13 @@ class Outcome:
     error: TutelaError | None
 
 
-def launch(
-    home: Home, keys: Keys, file: PolicyFile, source: str | None, *, tables_only: bool
+def launch(  # noqa: PLR0913, PLR0917  # what is asked for, and where
+    home: Home,
+    keys: Keys,
+    file: PolicyFile,
+    source: str | None,
+    part: Part,
+    epsilon: float | None = None,
 ) -> Outcome:
     """Run a checked policy in this process under this home's Prefect server."""
     from deployments.request import location_given
@@ -51,13 +57,14 @@ def launch(
     set_environment(home)
     os.environ["TUTELA_HOME"] = str(home.root)
     with Progress() as progress, served(home, progress.tell):
+        from flows.advice import advise_on_columns
         from flows.training import release_tables, train_and_release
 
         wait_for_server(home, progress=progress.tell)
         located = location_given(source) if source else None
-        name = request(Request(str(file.path), located, progress.step))
-        flow = release_tables if tables_only else train_and_release
-        error = run_flow(lambda: flow(name))
+        name = request(Request(str(file.path), located, progress.step, epsilon))
+        flows = {"all": train_and_release, "tables": release_tables, "advice": advise_on_columns}
+        error = run_flow(lambda: flows[part](name))
     run_id = progress.run_id
     if run_id is None:
         assert error is not None

@@ -123,9 +123,34 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
     return file, there
 
 
+def checked_advice(policy: str, source: str | None, epsilon: float | None) -> PolicyFile:
+    """Read a policy as `checked_request` does, and say what advice on it may cost.
+
+    Raises `UsageError` where there is no model to advise on, or where the ε given is out of place.
+    """
+    file, _ = checked_request(policy, source)
+    if file.policy.training is None:
+        raise UsageError(f"{file.policy.name} trains no model: there is nothing to advise on")
+    if not file.policy.private:
+        if epsilon is not None:
+            raise UsageError(
+                f"--epsilon: {file.policy.name} trains no private model, and is tried on its own "
+                "people: take the option out"
+            )
+        return file
+    assert file.policy.budget is not None, "coherence asks for it"
+    ceiling = file.policy.budget.lifetime_epsilon
+    if epsilon is None or not 0 < epsilon <= ceiling:
+        raise UsageError(
+            "--epsilon: say what the advice may cost the policy's people, above 0 and up to the "
+            f"lifetime ceiling of {ceiling:g}; it is charged for good, as a training is"
+        )
+    return file
+
+
 def check_own_model(policy: Policy) -> None:
     """Try to build a model that is named by a dotted path; `UsageError` when there is none."""
+    from tasks.training.declared import declare_encoding, declare_model
     from tasks.training.models import build_estimator
-    from tasks.training.train import declare_encoding, declare_model
 
     build_estimator(declare_model(policy), declare_encoding(policy))

@@ -91,6 +91,10 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     yield from check_lines(summary)
     if summary.quality:
         yield from wrap(quality_line(summary.quality), hanging="         ")
+    if summary.advice:
+        from deployments.advice_screen import advice_lines
+
+        yield from advice_lines(summary.advice, home.reports / f"{summary.run_id}.patch")
     yield ""
     yield f"Report   {home.reports / (summary.run_id + '.html')}"
     for served in summary.outlets:

@@ -21,6 +21,8 @@ from expectations.expressions import ColumnType, ExpressionError, parse
 from expectations.legal_basis import ConsentColumn, ConsentLedger
 from expectations.outlet_coherence import (
     audits_compare_declared_groups,
+    budgets_hold_what_is_promised,
+    crosses_combine_labelled_features,
     features_have_public_values,
     models_have_what_they_need,
     private_promises_are_kept,
@@ -222,6 +224,8 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     features_have_public_values,
     audits_compare_declared_groups,
     private_promises_are_kept,
+    budgets_hold_what_is_promised,
+    crosses_combine_labelled_features,
     training_input_is_there,
     rules_can_fail,
     rules_fit_their_columns,

@@ -5,6 +5,7 @@ One plain function per rule, as in `coherence`, which asks them all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final, assert_never
 
@@ -12,11 +13,13 @@ from expectations.errors import Problem
 from expectations.expressions import ColumnType
 from expectations.outlets import TableOutlet
 from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.training import PRIVATE_KINDS
 from expectations.treatments import Clip, Drop, public_labels
 from expectations.vocabulary import Use
 
-PRIVATE: Final = "private-logistic-regression"
 RECORD_WISE: Final = "record-wise"
+MOST_CROSSED: Final = 2000
+"""Features that one cross may make; each costs a private model noise."""
 
 
 def models_have_what_they_need(policy: Policy) -> Iterator[Problem]:
@@ -84,14 +87,14 @@ def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
     promises = {
         name: outlet.promise for name, outlet in policy.model_outlets.items() if outlet.promise
     }
-    private = policy.training.model == PRIVATE
+    private = policy.private
     for name in promises:
         if not private:
             yield Problem(
                 f"outlets.{name}.promise",
                 f"differential privacy is promised, but `{policy.training.model}` is trained "
                 "without it, so the claim would be false",
-                f"train `{PRIVATE}`, or take the promise out",
+                f"train one of {', '.join(PRIVATE_KINDS)}, or take the promise out",
             )
     if private and not promises:
         yield Problem(
@@ -103,6 +106,48 @@ def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
         yield Problem(
             "outlets", "model outlets promise different ε or δ of one model", "promise the same"
         )
+
+
+def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
+    """What is promised under differential privacy is counted against a lifetime ceiling."""
+    promises = {n: o.promise for n, o in policy.model_outlets.items() if o.promise}
+    if policy.budget is None:
+        if promises:
+            yield Problem(
+                "budget",
+                "is missing, but a private model costs its people privacy, which never renews",
+                "add `budget: {lifetime_epsilon: …, delta: …}`, the most that you will ever spend",
+            )
+        return
+    for name, promise in promises.items():
+        if promise.epsilon > policy.budget.lifetime_epsilon:
+            yield Problem(
+                f"outlets.{name}.promise.epsilon",
+                f"is above the lifetime ceiling of {policy.budget.lifetime_epsilon:g}, so that no "
+                "run could ever pass",
+                "lower it, or raise budget.lifetime_epsilon",
+            )
+
+
+def crosses_combine_labelled_features(policy: Policy) -> Iterator[Problem]:
+    """A cross is of features with declared labels, each named once, and not of too many."""
+    features = policy.used_as(Use.FEATURE)
+    for n, cross in enumerate(policy.training.crosses if policy.training else ()):
+        labels = {
+            name: public_labels(policy.treated[name].treatment, policy.column_type(name))
+            for name in cross
+            if name in features
+        }
+        unfit = [name for name in cross if not labels.get(name)]
+        path = f"training.crosses.{n}"
+        if unfit or len(set(cross)) < len(cross):
+            named = f"{', '.join(unfit)} is no feature with declared labels"
+            what = named if unfit else "a column stands twice"
+            yield Problem(path, what, "cross features that are binned or have declared words")
+            continue
+        size = math.prod(len(found or ()) + 1 for found in labels.values())
+        if size > MOST_CROSSED:
+            yield Problem(path, f"makes {size:,} features", f"stay under {MOST_CROSSED:,}")
 
 
 def training_input_is_there(policy: Policy) -> Iterator[Problem]:
@@ -119,7 +164,7 @@ def training_input_is_there(policy: Policy) -> Iterator[Problem]:
             f"use record-wise or one of {', '.join(policy.table_outlets) or '(there is none)'}",
         )  # fmt: skip
         return
-    if policy.training.model == PRIVATE or any(o.promise for o in policy.model_outlets.values()):
+    if policy.private or any(o.promise for o in policy.model_outlets.values()):
         yield Problem(
             "training.input",
             f"the rows of `{name}` were made coarser by looking at everybody (local recoding), so "

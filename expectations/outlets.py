@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from expectations.declaration import Declaration, Term
+from expectations.privacy_loss import SANE_EPSILON
 from expectations.privacy_models import PrivacyModel, describe_model
 
 
@@ -20,7 +21,7 @@ class DifferentialPrivacy(Declaration):
     """The model is (ε, δ)-differentially private per person (Dwork and Roth 2014, def. 2.4)."""
 
     kind: Literal["differential-privacy"]
-    epsilon: float = Field(gt=0, le=20)
+    epsilon: float = Field(gt=0, le=SANE_EPSILON)
     delta: float = Field(gt=0, lt=0.001)
 
 

@@ -7,7 +7,7 @@ Neither knows the source: `tasks/sources` compares the two.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -17,13 +17,15 @@ from expectations.legal_basis import Basis, LegalBasis
 from expectations.locations import Location
 from expectations.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.population import Population
-from expectations.training import Attacks, Training
+from expectations.training import Attacks, Budget, Training
 from expectations.treatments import Drop, Redact, Treatment
 from expectations.vocabulary import Category, Identifiability, Purpose, Use
 
 NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"
 COLUMN = r"^[a-z][a-z0-9_]{0,62}$"
 ColumnName = Annotated[str, Field(pattern=COLUMN)]
+Part: TypeAlias = Literal["all", "tables", "advice"]
+"""Which part of a policy a run carries out."""
 OutletName = Annotated[str, Field(pattern=NAME)]
 
 
@@ -124,6 +126,7 @@ class Policy(Declaration):
     outlets: Mapping[OutletName, Outlet] = Field(min_length=1)
     expectations: tuple[Rule, ...] = ()
     training: Training | None = None
+    budget: Budget | None = None
     attacks: Attacks | None = None
     retention_days: int = Field(ge=1)
 
@@ -147,6 +150,11 @@ class Policy(Declaration):
     def target(self) -> str | None:
         """The column that a model predicts, where the policy has one."""
         return next(iter(self.used_as(Use.TARGET)), None)
+
+    @property
+    def private(self) -> bool:
+        """Whether a model is trained under differential privacy, and so costs a budget."""
+        return self.training is not None and self.training.private
 
     @property
     def model_outlets(self) -> dict[str, ModelOutlet]:
@@ -174,24 +182,43 @@ class Policy(Declaration):
     def _read_by(self, expressions: Iterable[str]) -> frozenset[str]:
         return frozenset(name for text in expressions for name in parse(text, self.types).columns)
 
+    def for_part(self, part: Part) -> Policy:
+        """Give what a part of the policy's work needs: all, its tables, or advice on its model."""
+        match part:
+            case "all":
+                return self
+            case "tables":
+                return self.for_tables()
+            case "advice":
+                return self.for_advice()
+
     def for_tables(self) -> Policy:
         """Give the part of the policy that its table outlets need: fewer columns, no model."""
-        population = self.population.for_tables()
         released = {column for outlet in self.table_outlets.values() for column in outlet.columns}
-        wanted = released.union(*population.reads.values())
+        without = dict.fromkeys(("training", "budget", "attacks"))
+        part = {**without, "outlets": self.table_outlets}
+        return self._reduce(released, self.population.for_tables(), part)
+
+    def for_advice(self) -> Policy:
+        """Give what its model learns from, and nothing of whom is compared or of tables."""
+        learned = {*self.used_as(Use.FEATURE), *self.used_as(Use.TARGET)}
+        part = {"outlets": self.model_outlets}
+        return self._reduce(learned, self.population.for_advice(), part)
+
+    def _reduce(
+        self, columns: set[str], population: Population, part: Mapping[str, object]
+    ) -> Policy:
+        """Keep what some columns and the choice of people need, and the rules about them."""
+        wanted = columns.union(*population.reads.values())
         chosen = self.model_copy(update={"population": population})
         needed = wanted.union(*chosen.read_for(wanted).values())
         kept = {
             "columns": {n: c for n, c in self.columns.items() if n in needed},
             "derived": {n: c for n, c in self.derived.items() if n in needed},
-            "outlets": self.table_outlets,
-            "population": population,
-            "training": None,
-            "attacks": None,
         }
-        part = self.model_copy(update=kept)
-        rules = tuple(rule for rule in self.expectations if rule.column in part.leaving)
-        return part.model_copy(update={"expectations": rules})
+        reduced = chosen.model_copy(update={**kept, **part})
+        rules = tuple(rule for rule in self.expectations if rule.column in reduced.leaving)
+        return reduced.model_copy(update={"expectations": rules})
 
     @property
     def types(self) -> dict[str, ColumnType]:

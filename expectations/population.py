@@ -126,3 +126,8 @@ class Population(Declaration):
         """Give what table outlets need: nobody is split off, and only who is taken is looked at."""
         without = ("split_by", "excluded_people")
         return self.model_copy(update=dict.fromkeys(without))
+
+    def for_advice(self) -> Population:
+        """Give what advice on a model needs: nobody is compared with whom is meant."""
+        without = ("reference", "excluded_people", "weighting")
+        return self.model_copy(update=dict.fromkeys(without))

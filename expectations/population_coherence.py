@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from expectations.errors import Problem
-from expectations.outlet_coherence import PRIVATE, RECORD_WISE
+from expectations.outlet_coherence import RECORD_WISE
 from expectations.policy import Policy
 from expectations.treatments import public_labels
 from expectations.vocabulary import MISSING, Article6, Identifiability, Use
@@ -76,7 +76,7 @@ def weights_serve_a_model(policy: Policy) -> Iterator[Problem]:
         yield Problem(path, "no model is trained with the weights", "take the weighting out")
         return
     promised = any(outlet.promise for outlet in policy.model_outlets.values())
-    if promised or training.model == PRIVATE:
+    if promised or training.private:
         yield Problem(
             path,
             "weights by raking depend on everybody, so one person changes other people's, and the "

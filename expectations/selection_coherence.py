@@ -11,7 +11,6 @@ from typing import Final
 
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
-from expectations.outlet_coherence import PRIVATE
 from expectations.policy import Policy
 from expectations.treatments import YES_NO, Redact, public_labels
 from expectations.vocabulary import Identifiability
@@ -116,8 +115,7 @@ def quotas_stay_before_no_private_model(policy: Policy) -> Iterator[Problem]:
     A share does not, and a smallest number decides about the run and about no person.
     """
     promised = any(outlet.promise for outlet in policy.model_outlets.values())
-    private = policy.training is not None and policy.training.model == PRIVATE
-    if not (promised or private):
+    if not (promised or policy.private):
         return
     strata = policy.population.strata
     caps = {

@@ -1,15 +1,19 @@
-"""How a policy's model is trained, and which attacks it must withstand before it leaves."""
+"""How a policy's model is trained, what it may cost, and which attacks it must withstand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
 from expectations.declaration import Declaration
+from expectations.privacy_loss import SANE_EPSILON
 
-ModelKind = Literal["logistic-regression", "gradient-boosting", "private-logistic-regression"]
+PrivateKind = Literal["private-logistic-regression", "private-boosting", "private-network"]
+ModelKind = Literal["logistic-regression", "gradient-boosting"] | PrivateKind
+PRIVATE_KINDS: Final[tuple[PrivateKind, ...]] = get_args(PrivateKind)
+WhenInconclusive = Literal["refuse", "report"]
 
 
 class Training(Declaration):
@@ -20,6 +24,28 @@ class Training(Declaration):
     parameters: Mapping[str, int | float | str | bool] = Field(default_factory=dict)
     input: Annotated[str, Field(min_length=1)] = "record-wise"
     """`record-wise`: the de-identified rows; or a table outlet's name, to train on its rows."""
+    crosses: tuple[Annotated[tuple[str, ...], Field(min_length=2, max_length=3)], ...] = ()
+    """Labelled features whose combinations the model reads too, two or three at a time."""
+
+    @property
+    def private(self) -> bool:
+        """Whether the model is trained under differential privacy."""
+        return self.model in PRIVATE_KINDS
+
+
+class Budget(Declaration):
+    """The most that models may cost one person, over all policies and for good.
+
+    Held for each person that a run uses, before any column is read: privacy loss never renews.
+    """
+
+    lifetime_epsilon: float = Field(gt=0, le=SANE_EPSILON)
+    """The ceiling of the ε of all that a person was used for, together."""
+    delta: float = Field(gt=0, lt=0.001)
+    """The δ at which that ε is taken; also below one in the number of people."""
+    composition: Literal["fixed", "adaptive"] = "adaptive"
+    """`fixed` if no run's parameters ever depend on what an earlier run showed: composed exactly.
+    Else `adaptive`: bounded by a Rényi filter, which lets fewer runs pass."""
 
 
 class MembershipCheck(Declaration):
@@ -29,10 +55,36 @@ class MembershipCheck(Declaration):
     """The highest AUC allowed at the upper end of its 95 % interval."""
     references: int = Field(default=8, ge=8, le=64, multiple_of=2)
     """How many reference models the attack trains; half of them see each person."""
-    when_inconclusive: Literal["refuse", "report"] = "refuse"
+    when_inconclusive: WhenInconclusive = "refuse"
+
+
+class AuditCheck(Declaration):
+    """Canaries in a twin of a private model's training must not show more than its ε allows."""
+
+    when_inconclusive: WhenInconclusive = "report"
+
+
+class MemorizationCheck(Declaration):
+    """The model must not know its own people's rows better than it knows other people's."""
+
+    gap_at_most: float = Field(default=0.1, gt=0, lt=1)
+    """The largest gap allowed at the upper end of its 95 % interval."""
+    when_inconclusive: WhenInconclusive = "report"
+
+
+class AttributeCheck(Declaration):
+    """A feature must not be guessed better of who was trained on than of others."""
+
+    advantage_at_most: float = Field(default=0.1, gt=0, lt=1)
+    """The largest difference of the shares guessed right, at the upper end of its interval."""
+    when_inconclusive: WhenInconclusive = "report"
 
 
 class Attacks(Declaration):
-    """The attacks that a model must withstand before it leaves."""
+    """The attacks that a model must withstand before it leaves; all are carried out."""
 
     membership: MembershipCheck
+    audit: AuditCheck = AuditCheck()
+    """Of a private model's ε; there is nothing to audit in another."""
+    memorization: MemorizationCheck = MemorizationCheck()
+    attribute_inference: AttributeCheck = AttributeCheck()

@@ -11,12 +11,21 @@ from prefect import flow
 from pydantic import Field
 
 from expectations.policy import NAME
-from ledgers.stages import Approved, Checked, DatasetRef, Releasable, Trainable, Validated
+from ledgers.stages import (
+    Approved,
+    Checked,
+    DatasetRef,
+    Permitted,
+    Releasable,
+    Trainable,
+    Validated,
+)
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.approval import approve, confirm_consent
 from tasks.attack.attack import attack
 from tasks.attack.table import attack_table
+from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
 from tasks.ingestion import collect, read_roster
@@ -55,7 +64,7 @@ def train_and_release(policy: PolicyName) -> None:
 )
 def release_tables(policy: PolicyName) -> None:
     """Make the policy's tables and hand over those that passed; a model's ε is spent by hand."""
-    with open_run(policy, tables_only=True) as run:
+    with open_run(policy, part="tables") as run:
         serve(run)
 
 
@@ -64,7 +73,7 @@ def serve(run: Run) -> None:
     approved: list[DatasetRef[Approved]] = []
     with run.judged():
         roster = read_roster()
-        permitted = filter_consent(roster)
+        permitted = charge(run, filter_consent(roster))
         collected = collect(permitted)
         if run.policy.population.excluded_people:
             count_absent(roster, collected)
@@ -83,6 +92,11 @@ def serve(run: Run) -> None:
         approved.append(confirm_consent(selected))
     report(record(*approved))
     conclude(run)
+
+
+def charge(run: Run, permitted: DatasetRef[Permitted]) -> DatasetRef[Permitted]:
+    """Reserve what a private model will cost its people, before any of their columns is read."""
+    return reserve_budget(permitted) if run.policy.private else permitted
 
 
 def make_table(rows: DatasetRef[Validated], name: str) -> DatasetRef[Checked]:

@@ -1,4 +1,4 @@
-"""Signed heads of the consent ledger, in a file of the home outside of the database.
+"""Signed heads of a ledger that is a chain, in a file of the home outside of the database.
 
 Each line names a number, the link that stands there and the numbers erased just now, and the line
 before by its signature (Ed25519, RFC 8032). So a table that was rewritten, or cut short, meets a
@@ -27,7 +27,8 @@ from ledgers.private_files import disk_failure, locked, sync_folder
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-NAME: Final = "consent-heads.jsonl"
+CONSENT: Final = "consent-heads"
+NAME: Final = f"{CONSENT}.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,16 @@ class SignedHead:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The file of signed heads of one home."""
+    """The file of signed heads of one ledger of a home; `name` is also that of its key."""
 
     home: Home
     keys: Keys
+    name: str = CONSENT
 
     @property
     def path(self) -> Path:
         """Where the file lies."""
-        return self.home.root / NAME
+        return self.home.root / f"{self.name}.jsonl"
 
     def last(self) -> SignedHead | None:
         """Give the last head, checked; None before the first. Refusal if it was not signed here."""
@@ -154,7 +156,8 @@ class Heads:
     def _key(self) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        return Ed25519PrivateKey.from_private_bytes(self.keys.derive("consent-heads"))
+        return Ed25519PrivateKey.from_private_bytes(self.keys.derive(self.name))
 
     def _refuse(self, what: str) -> NoReturn:
-        raise Refusal("consent ledger", f"{self.path}: {what}; compare it with a backup")
+        ledger = f"{self.name.partition('-')[0]} ledger"
+        raise Refusal(ledger, f"{self.path}: {what}; compare it with a backup")

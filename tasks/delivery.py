@@ -13,13 +13,14 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
 from expectations.outlets import ModelOutlet
+from expectations.policy import Part
 from expectations.policy_file import PolicyFile, parse_policy
 from expectations.vocabulary import Verdict
 from ledgers.consent import ConsentLedger
@@ -33,7 +34,9 @@ from ledgers.stages import Approved, Recorded
 from ledgers.vault import Vault
 from tasks.airlock import run_inside
 from tasks.approval import PEOPLE, USED, refuse_withdrawn
-from tasks.recording import attach, links_body, record_run
+from tasks.model_card import write_cards
+from tasks.recorded_place import links_body
+from tasks.recording import attach, attach_to_model, record_run
 from tasks.reporting import render_report
 from tasks.run import Desk, Run
 from tasks.step import Opened, step
@@ -130,14 +133,20 @@ def take_back(run: DecidedRun) -> None:
 
 
 def write_report(run: DecidedRun) -> Path:
-    """Write the run's report into the home, and beside it in MLflow where it is recorded."""
+    """Write the report, and the card of each model that left, into the home and into MLflow."""
     summary = run.summary()
     page = render_report(summary)
     path = run.home.reports / f"{run.record.run_id}.html"
     write_private(path, page.encode())
+    cards = write_cards(run.home.reports, summary)
+    if summary.advice and summary.advice.patch:
+        write_private(path.with_suffix(".patch"), summary.advice.patch.encode())
     if run.mlflow_run is not None:
         evidence = json.dumps(to_evidence_json(summary), indent=2, sort_keys=True)
         attach(run.home, run.mlflow_run, {"report.html": page, "evidence.json": evidence})
+        for outlet, texts in cards.items():
+            attach(run.home, run.mlflow_run, {f"{outlet}/{name}": texts[name] for name in texts})
+            attach_to_model(run.home, run.mlflow_run, outlet, texts)
     return path
 
 
@@ -205,8 +214,7 @@ def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecor
         policy = policy.model_copy(
             update={"source": type(policy.source).model_validate_json(json.dumps(people))}
         )
-    if facts["tables_only"]:
-        policy = policy.for_tables()
+    policy = policy.for_part(cast("Part", facts["part"]))
     hierarchies = str(facts.get("policy_hierarchies", ""))
     file = PolicyFile(policy, text, folder / f"{record.policy}.yaml", hierarchies)
     return DecidedRun(home, keys, ledger, record, file)

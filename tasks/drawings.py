@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tasks.published import Audit, ClassSize, OutletSummary, Quality, TradePoint
+    from tasks.published import Advice, Audit, ClassSize, OutletSummary, Quality, TradePoint
     from tasks.published_people import ComparedColumn, Figure, LabelShares, Representation
 
 BREAK: Final = 62.0
@@ -90,12 +90,6 @@ def scale_auc(quality: Quality | None, audits: Sequence[Audit]) -> Axis:
     return Axis(0.0 if min(found, default=1.0) < 0.5 else 0.5, 1.0)
 
 
-def scale_rates(audits: Sequence[Audit]) -> Axis:
-    """From 0 to the next tenth above the largest selection rate."""
-    rates = [group.selection_rate or 0 for audit in audits for group in audit.groups]
-    return Axis(0.0, min(int(max(rates, default=1.0) * 10 + 1) / 10, 1.0))
-
-
 def scale_ratios(found: Representation) -> Axis:
     """From as far below 1 as above it, so that every ratio up to 2 has its place, and not nearer.
 
@@ -111,18 +105,21 @@ def scale_ratios(found: Representation) -> Axis:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One k on a curve, placed in percent from the left and from the top; `text` says its value."""
+    """One point of a curve, placed in percent from the left and from the top.
+
+    `text` says its value, `under` what it is the value at.
+    """
 
     x: float
     y: float
-    k: int
+    under: str
     text: str
     asked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One figure at ever larger k. What k cannot be reached is not drawn."""
+    """One figure as something else grows; what has no value there is not drawn."""
 
     title: str
     caption: str
@@ -139,8 +136,9 @@ def draw_tradeoff(points: Sequence[TradePoint], asked: int | None) -> tuple[Curv
     detail = [None if p.granularity is None else p.granularity for p in points]
     whole = next((value for value in detail if value), 1.0)
     kept = [None if value is None else value / whole for value in detail]
+    under = ["as is" if p.k == 1 else str(p.k) for p in points]
     return tuple(
-        Curve(title, caption, _mark(points, values, asked, form))
+        Curve(title, caption, _mark(under, values, str(asked), form))
         for title, caption, values, form in (
             ("Detail kept", "of the rows as they are", kept, "{:.0%}"),
             ("Error of counts", "median, relative", [p.query_error for p in points], "{:.1%}"),
@@ -150,21 +148,39 @@ def draw_tradeoff(points: Sequence[TradePoint], asked: int | None) -> tuple[Curv
     )
 
 
+def draw_advice(advice: Advice, asked: float | None) -> tuple[Curve, ...]:
+    """Draw the AUC against how many columns are read, and against ε; `asked` is the policy's ε."""
+    path = [(len(advice.path) + 1, advice.auc), *((one.columns, one.auc) for one in advice.path)]
+    columns, by_columns = [str(n) for n, _ in path], [auc for _, auc in path]
+    epsilons = [f"{point.epsilon:g}" for point in advice.epsilons]
+    chosen = "" if asked is None else f"{asked:g}"
+    return (
+        Curve(
+            "AUC by columns", "the least needed dropped first",
+            _mark(columns, by_columns, columns[0], "{:.2f}"),
+        ),
+        Curve(
+            "AUC by ε", "of a private model",
+            _mark(epsilons, [point.auc for point in advice.epsilons], chosen, "{:.2f}"),
+        ),
+    )  # fmt: skip
+
+
 def _mark(
-    points: Sequence[TradePoint], values: Sequence[float | None], asked: int | None, form: str
+    under: Sequence[str], values: Sequence[float | None], asked: str, form: str
 ) -> tuple[Mark, ...]:
     """Place values between the least and the largest; a flat curve stands in the middle."""
     found = [value for value in values if value is not None]
     low, high = min(found), max(found)
     return tuple(
         Mark(
-            round(8 + 84 * place / max(len(points) - 1, 1), 2),
+            round(8 + 84 * place / max(len(under) - 1, 1), 2),
             round(84 - 56 * (value - low) / (high - low), 2) if high > low else 56.0,
-            point.k,
+            label,
             form.format(value).replace("%", " %"),
-            point.k == asked,
+            label == asked,
         )
-        for place, (point, value) in enumerate(zip(points, values, strict=True))
+        for place, (label, value) in enumerate(zip(under, values, strict=True))
         if value is not None
     )
 

@@ -31,20 +31,101 @@ class Quality(Part):
 
 @dataclass(frozen=True, slots=True)
 class GroupQuality(Part):
-    """One group of an audit; `auc` is None where the group is too small to have one."""
+    """One group of an audit; figures by outcome are None where one outcome is too rare in it."""
 
     group: str
     auc: float | None
     selection_rate: float | None
     people: str = ""
+    auc_low: float | None = None
+    auc_high: float | None = None
+    true_positive_rate: float | None = None
+    false_positive_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Part):
+    """The largest difference between two shown groups; see `tasks/training/fairness.py`."""
+
+    name: str
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
 class Audit(Part):
-    """The model's quality for each group of one column."""
+    """The model's quality for each group of one column, and how far apart the groups are."""
 
     column: str
     groups: tuple[GroupQuality, ...]
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Training(Part):
+    """How the model was trained; what was not noted, as in a run that stopped before, is empty."""
+
+    kind: str
+    """The policy's word: a built-in kind, or a dotted path."""
+    input: str
+    crosses: tuple[tuple[str, ...], ...]
+    """Features whose combinations the model reads too."""
+    parameters: dict[str, str]
+    """All of them, those that the policy does not name included."""
+    mechanisms: tuple[dict[str, str | float], ...]
+    """What noise was drawn, as `expectations` describe it; of a model without noise, nothing."""
+    lifetime_epsilon: float | None
+    """What the policy lets all models together cost one person."""
+    lifetime_delta: float | None
+    composition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial(Part):
+    """One feature dropped or made coarser: AUC lost by it, with its 95 % interval."""
+
+    column: str
+    change: Literal["drop", "coarsen"]
+    mean: float
+    low: float
+    high: float
+    verdict: Literal["not needed", "needed", "cannot tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped(Part):
+    """The AUC with so many columns, once `dropped` has gone too."""
+
+    columns: int
+    dropped: str
+    auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class AtEpsilon(Part):
+    """The AUC of a private model at one ε: mean, least and largest of a few draws."""
+
+    epsilon: float
+    auc: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Advice(Part):
+    """What the model could do without; `epsilon` is what the twin it was tried on has cost.
+
+    None where the training people themselves were tried on; see `tasks/advice/`.
+    """
+
+    epsilon: float | None
+    auc: float
+    trials: tuple[Trial, ...]
+    path: tuple[Dropped, ...]
+    epsilons: tuple[AtEpsilon, ...]
+    patch: str
+    by_hand: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +273,8 @@ class Summary(Part):
     outlets: tuple[OutletSummary, ...]
     checks: tuple[Check, ...]
     measures: dict[str, float | None]
+    training: Training | None
+    """None where the policy trains nothing."""
     quality: Quality | None
     audits: tuple[Audit, ...]
     representation: Representation | None
@@ -205,6 +288,8 @@ class Summary(Part):
     consent_snapshot: str | None
     history: ConsentHistory | None
     code: str | None
+    advice: Advice | None
+    """None where none was asked for."""
     links: tuple[Link, ...]
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     """The version of this form."""

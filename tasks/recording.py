@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
@@ -21,10 +22,11 @@ from expectations.policy import Policy
 from expectations.policy_file import PolicyFile
 from expectations.treatments import public_labels
 from expectations.vocabulary import Use, Verdict
-from ledgers.evidence import JSON, Entry, RunRecord
+from ledgers.evidence import Entry, RunRecord
 from ledgers.home import Home
 from ledgers.settings import without_login
 from tasks.projection import metrics, promises, run_tags
+from tasks.recorded_place import Recorded, find_page, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,25 +36,8 @@ if TYPE_CHECKING:
 RUN_TAG: Final = "tutela.run"
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show training runs, not traces."""
-OWN_PAGES: Final = "http://127.0.0.1:5000"
-"""Where `tutela mlflow` opens the home's own store."""
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Where MLflow shows a run, and the versions of the models that it registered."""
-
-    run_id: str
-    experiment_id: str
-    url: str | None
-    models: Mapping[str, str]
-
-
-def tracking_uri(home: Home) -> str:
-    """Give the address of MLflow's store: the settings' own, or the home's."""
-    return home.settings.mlflow_tracking_uri or f"sqlite:///{home.mlflow}/mlflow.db"
 
 
 def record_run(
@@ -73,6 +58,25 @@ def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
         client = _client(home)
         for name, text in files.items():
             client.log_text(mlflow_run, text, name)
+
+
+def attach_to_model(home: Home, mlflow_run: str, outlet: str, files: Mapping[str, str]) -> None:
+    """Put texts into the folder of a run's model; ServiceError when MLflow is away."""
+    with _answering(home):
+        client = _client(home)
+        experiment = client.get_run(mlflow_run).info.experiment_id
+        of_run = f"source_run_id = '{mlflow_run}'"
+        for model in client.search_logged_models([experiment], of_run):
+            for name, text in files.items() if model.name == outlet else ():
+                _put(client, model.model_id, name, lambda place, text=text: place.write_text(text))
+
+
+def _put(client: MlflowClient, model: str, name: str, write: Callable[[Path], object]) -> None:
+    """Write a file into a model's folder."""
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / name
+        write(place)
+        client.log_model_artifact(model, str(place))
 
 
 @contextmanager
@@ -118,7 +122,9 @@ def _record(
         _withdraw(client, run)
     status = "FAILED" if decision.name == Verdict.FAILED else "FINISHED"
     client.set_terminated(run.info.run_id, status)
-    return Recorded(run.info.run_id, run.info.experiment_id, _page(home, run), versions)
+    info = run.info
+    page = find_page(home, info.experiment_id, info.run_id)
+    return Recorded(info.run_id, info.experiment_id, page, versions)
 
 
 def _client(home: Home) -> MlflowClient:
@@ -228,7 +234,17 @@ def _save(home: Home, run: Run, policy: Policy, outlet: str, content: bytes) -> 
             pyfunc_predict_fn="predict_proba",
             registered_model_name=f"{policy.name}.{outlet}",
         )
+    _forget_place(_client(home), logged.model_id, outlet)
     return str(logged.registered_model_version)
+
+
+def _forget_place(client: MlflowClient, model: str, name: str) -> None:
+    """Describe a model anew, by its name where MLflow wrote the path that it has here."""
+    from mlflow.models import Model
+
+    described = Model.load(f"models:/{model}")
+    described.artifact_path = name
+    _put(client, model, "MLmodel", described.save)
 
 
 def _withdraw(client: MlflowClient, run: Run) -> None:
@@ -241,7 +257,10 @@ def _withdraw(client: MlflowClient, run: Run) -> None:
 
 
 def declare_signature(policy: Policy) -> ModelSignature:
-    """Declare the model's inputs from the policy: treated columns, words or numbers."""
+    """Declare the model's inputs from the policy: treated columns, words or numbers.
+
+    Every column is required, for the model reads them all; a value may be missing in any.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
@@ -249,7 +268,7 @@ def declare_signature(policy: Policy) -> ModelSignature:
     for name in policy.used_as(Use.FEATURE):
         labels = public_labels(policy.treated[name].treatment, policy.column_type(name))
         kind = DataType.double if labels is None else DataType.string
-        columns.append(ColSpec(kind, name, required=False))
+        columns.append(ColSpec(kind, name))
     outputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.double, answer) for answer in ("no", "yes")
     ]
@@ -261,21 +280,3 @@ def requirements() -> list[str]:
     from importlib.metadata import version
 
     return [f"{package}=={version(package)}" for package in ("tutela", "scikit-learn", "skops")]
-
-
-def _page(home: Home, run: Run) -> str | None:
-    """Give the address of the run's page; the home's own store is opened by `tutela mlflow`."""
-    uri = without_login(home.settings.mlflow_tracking_uri or OWN_PAGES)
-    if not uri.startswith("http"):
-        return None
-    return f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-
-
-def links_body(found: Recorded) -> dict[str, JSON]:
-    """Give what the evidence ledger keeps of a recorded run."""
-    return {
-        "run_id": found.run_id,
-        "experiment_id": found.experiment_id,
-        "url": found.url,
-        "model_version": next(iter(found.models.values()), None),
-    }

@@ -8,10 +8,8 @@ escaped by the template engine, also where it comes from a policy. Drawings are 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,7 +22,6 @@ from tasks.drawings import (
     draw_tradeoff,
     list_risks,
     scale_auc,
-    scale_rates,
     scale_ratios,
     trim_sizes,
 )
@@ -36,6 +33,14 @@ from tasks.missing_people import (
     say_missing,
     say_weighting,
     split_hidden,
+)
+from tasks.model_words import (
+    name_card,
+    percent,
+    say_article,
+    say_difference,
+    say_moment,
+    say_term,
 )
 from tasks.published import OutletSummary, Summary
 from tasks.published_people import Figure
@@ -64,7 +69,7 @@ class Tile:
 
 def render_report(summary: Summary) -> str:
     """Write the report as one self-contained HTML file."""
-    page = _environment().get_template(TEMPLATE)
+    page = environment().get_template(TEMPLATE)
     return page.render(
         s=summary,
         headline=say_headline(summary),
@@ -77,7 +82,6 @@ def render_report(summary: Summary) -> str:
         curves={o.name: draw_tradeoff(o.tradeoff, o.k) for o in summary.outlets},
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
-        rate_axis=scale_rates(summary.audits),
         **_find_missing(summary),
     )
 
@@ -228,7 +232,8 @@ def list_uses(summary: Summary) -> Iterator[Figure]:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Give the one engine of the pages: text is escaped, and a name that is not there fails."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(
@@ -239,29 +244,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(
-        words=_words, article=_article, moment=_moment, percent=_percent, signed=_sign
+        words=say_term,
+        article=say_article,
+        moment=say_moment,
+        percent=percent,
+        signed=_sign,
+        apart=say_difference,
+        card_of=name_card,
     )
     return found
-
-
-def _words(term: str) -> str:
-    """Read a DPV term as words: `dpv-pd:EthnicOrigin` is `Ethnic origin`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", term.rpartition(":")[2]).capitalize()
-
-
-def _article(term: str) -> str:
-    """Read a lawful basis as lawyers do: `eu-gdpr:A6-1-a` is `Art. 6(1)(a)`."""
-    return re.sub(r"^eu-gdpr:A(\d+)-(\d+)-([a-z])$", r"Art. \1(\2)(\3)", term)
-
-
-def _moment(stamp: str) -> str:
-    """Give a UTC moment to the minute."""
-    moment = datetime.fromisoformat(stamp)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
 
 
 def _sign(difference: float) -> str:

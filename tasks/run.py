@@ -20,7 +20,7 @@ from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
 from expectations.locations import Location
-from expectations.policy import Policy
+from expectations.policy import Part, Policy
 from expectations.policy_file import PolicyFile, read_policy
 from expectations.vocabulary import Verdict
 from ledgers.home import Home
@@ -85,6 +85,8 @@ class Run:
     vault: RunVault = field(repr=False)
     disclosure: Disclosure = field(repr=False)
     observe: Observer = field(repr=False)
+    epsilon: float | None = None
+    """What advice may cost the people it is drawn from; asked for beside the policy."""
     outcome: list[TutelaError | None] = field(default_factory=list, repr=False)
 
     @property
@@ -122,11 +124,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: a policy, other data if any, and who is told of progress."""
+    """What is asked for: a policy, other data if any, who is told of progress, the ε of advice."""
 
     policy: str
     source: Location | None = None
     observe: Observer = lambda _title, _what, _seconds: None
+    epsilon: float | None = None
 
 
 _requested: Final[dict[str, Request]] = {}
@@ -162,7 +165,7 @@ def current_run() -> Run:
 
 
 @contextlib.contextmanager
-def open_run(policy: str, *, tables_only: bool = False) -> Iterator[Run]:
+def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     """Open a run of the policy requested under a name; its vault ends with it.
 
     Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record.
@@ -173,8 +176,7 @@ def open_run(policy: str, *, tables_only: bool = False) -> Iterator[Run]:
     from ledgers.vault import Vault
 
     file, asked = read_request(policy)
-    if tables_only:
-        file = replace(file, policy=file.policy.for_tables())
+    file = replace(file, policy=file.policy.for_part(part))
     home = Home.open()
     keys = Keys.open(home)
     now = datetime.now(UTC)
@@ -182,8 +184,10 @@ def open_run(policy: str, *, tables_only: bool = False) -> Iterator[Run]:
     ledger = EvidenceLedger(open_database(home), keys)
     disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
     with Vault(home.vault, keys).begin(run_id) as vault:
-        ledger.begin(run_id, file.policy.name, run_facts(file, asked, tables_only=tables_only))
-        run = Run(run_id, file, now, home, keys, ledger, vault, disclosure, asked.observe)
+        ledger.begin(run_id, file.policy.name, run_facts(file, asked, part))
+        run = Run(
+            run_id, file, now, home, keys, ledger, vault, disclosure, asked.observe, asked.epsilon
+        )
         if flow_run := prefect_flow_run():
             ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
         _current.append(run)
@@ -194,7 +198,7 @@ def open_run(policy: str, *, tables_only: bool = False) -> Iterator[Run]:
             _current.remove(run)
 
 
-def run_facts(file: PolicyFile, asked: Request, *, tables_only: bool) -> dict[str, JSON]:
+def run_facts(file: PolicyFile, asked: Request, part: Part) -> dict[str, JSON]:
     """Gather what is known of a run before it reads anything."""
     return {
         "policy_text": file.text,
@@ -203,7 +207,7 @@ def run_facts(file: PolicyFile, asked: Request, *, tables_only: bool) -> dict[st
         "policy_folder": str(file.folder),
         "source": asked.source.model_dump(mode="json") if asked.source else None,
         "code": code_version(),
-        "tables_only": tables_only,
+        "part": part,
     }
 
 

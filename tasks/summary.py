@@ -9,7 +9,6 @@ that stopped early did not find out is absent, not zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Final, cast
 
 from expectations.checks import Check
@@ -20,17 +19,16 @@ from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.settings import without_login
 from tasks.findings import Found, adapt, read, read_text
+from tasks.model_facts import read_audits, read_quality, read_training
 from tasks.published import (
-    Audit,
+    Advice,
     ClassSize,
     ColumnFate,
     DataSet,
     GroupLoss,
-    GroupQuality,
     Link,
     OutletSummary,
     PlanUsed,
-    Quality,
     Release,
     State,
     Summary,
@@ -86,11 +84,13 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         outlets=tuple(
             _sum_up_outlet(name, outlet, found, passed=verdict == "passed")
             for name, outlet in policy.outlets.items()
+            if record.facts.get("part") != "advice"
         ),
         checks=found.checks(),
         measures=found.measures(),
-        quality=_read_quality(found),
-        audits=_read_audits(found),
+        training=read_training(found, policy),
+        quality=read_quality(found),
+        audits=read_audits(found),
         representation=read_representation(found, policy),
         inclusion=read_inclusion(found),
         fates=tuple(_tell_fate(policy, name) for name in policy.treated),
@@ -103,6 +103,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         consent_snapshot=read_text(found.bodies("snapshot").get("consent")),
         history=_read_history(found),
         code=read_text(record.facts.get("code")),
+        advice=read(Advice, told) if (told := found.body("advice", "columns")) else None,
         links=tuple(_list_links(found)),
     )
 
@@ -216,21 +217,6 @@ def _read_history(found: Found) -> ConsentHistory | None:
     """Give which history of consent was decided on, without the exact number of its events."""
     noted = found.body("snapshot", "history")
     return read(ConsentHistory, noted) if noted else None
-
-
-def _read_quality(found: Found) -> Quality | None:
-    measures = found.measures("utility.")
-    if measures.get("auc") is None:
-        return None
-    names = [form.name for form in fields(Quality)]
-    return read(Quality, {name: measures.get(name) for name in names})
-
-
-def _read_audits(found: Found) -> tuple[Audit, ...]:
-    return tuple(
-        Audit(column, read(tuple[GroupQuality, ...], body))
-        for column, body in found.tables("utility.groups.").items()
-    )
 
 
 def _tell_fate(policy: Policy, name: str) -> ColumnFate:

@@ -95,6 +95,7 @@ outlets:
 expectations:
   - {rule: share-between, column: sick, value: "yes", low: 0.1, high: 0.9}
 training: {model: logistic-regression}
+budget: {lifetime_epsilon: 10, delta: 1e-5}
 attacks:
   membership: {auc_at_most: 0.95, when_inconclusive: report}
 retention_days: 30

@@ -429,7 +429,7 @@ def launch_as_command(policy: Path) -> None:
 
     file, _ = checked_request(str(policy), None)
     home = Home.open()
-    outcome = launch(home, Keys.open(home), file, None, tables_only=False)
+    outcome = launch(home, Keys.open(home), file, None, "all")
     print(outcome.screen)  # noqa: T201 - what the command line prints
     if outcome.error is not None:
         raise outcome.error

@@ -48,6 +48,7 @@ outlets:
   partner: {kind: table, recipient: Partner, k: 10, max_suppressed: 0.1,
     columns: {age: generalize, ill: generalize}}
 training: {model: private-logistic-regression}
+budget: {lifetime_epsilon: 10, delta: 1e-5}
 attacks: {membership: {}}
 retention_days: 30
 """

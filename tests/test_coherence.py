@@ -37,8 +37,16 @@ CLIP_AGE = (
     "{kind: bin, edges: [35, 50, 65], labels: [18-34, 35-49, 50-64, 65+]}",
     "{kind: clip, low: 18, high: 90}",
 )
+
+
+def crossing(columns: str) -> tuple[str, str]:
+    """Let the model read a cross."""
+    return "{model: logistic-regression}", f"{{model: logistic-regression, crosses: [{columns}]}}"
+
+
 NO_MODEL = ("  clinic:\n    kind: model\n    recipient: Clinic\n", "")
 NO_TRAINING = ("training: {model: logistic-regression}\n", "")
+NO_BUDGET = ("budget: {lifetime_epsilon: 10, delta: 1e-5}\n", "")
 NO_ATTACKS = ("attacks:\n  membership: {auc_at_most: 0.95, when_inconclusive: report}\n", "")
 ON_TABLE = ("{model: logistic-regression}", "{model: logistic-regression, input: partner}")
 SICK = "sick: generalize}"
@@ -306,6 +314,38 @@ CASES = [
         [PRIVATE],
         "training.model: a private model needs ε and δ, and no outlet promises them",
         id="private-without-a-promise",
+    ),
+    pytest.param(
+        [PRIVATE, PROMISE, NO_BUDGET],
+        "budget: is missing, but a private model costs its people privacy, which never renews; add",
+        id="private-without-a-ceiling",
+    ),
+    pytest.param(
+        [PRIVATE, PROMISE, ("lifetime_epsilon: 10", "lifetime_epsilon: 0.5")],
+        "outlets.clinic.promise.epsilon: is above the lifetime ceiling of 0.5, so that no run",
+        id="promise-above-the-ceiling",
+    ),
+    pytest.param(
+        [crossing("[age, sugar]")],
+        "training.crosses.0: sugar is no feature with declared labels; cross features that are",
+        id="cross-of-what-is-no-feature",
+    ),
+    pytest.param(
+        [crossing("[age, age]")],
+        "training.crosses.0: a column stands twice; cross features that are binned",
+        id="cross-of-a-column-with-itself",
+    ),
+    pytest.param(
+        [
+            crossing("[age, sex]"),
+            (
+                "labels: [18-34, 35-49, 50-64, 65+]",
+                f"labels: [{', '.join(f'a{n}' for n in range(800))}]",
+            ),
+            ("edges: [35, 50, 65]", f"edges: [{', '.join(map(str, range(799)))}]"),
+        ],
+        "training.crosses.0: makes 2,403 features; stay under 2,000",
+        id="cross-that-is-too-large",
     ),
     pytest.param(
         [

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers import consent_tables, database, evidence, key_ledger, releases
+from ledgers import budget_tables, consent_tables, database, evidence, key_ledger, releases
 from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
@@ -182,7 +182,7 @@ def test_sqlite_is_set_up_for_safety(ledger: EvidenceLedger) -> None:
 def test_the_migrations_make_the_tables_that_the_code_uses(ledger: EvidenceLedger) -> None:
     """The newest step is the one the program expects, and no column differs."""
     folder = Path(database.__file__).parent / "migrations"
-    ledgers = (evidence, consent_tables, key_ledger, releases)
+    ledgers = (evidence, consent_tables, key_ledger, releases, budget_tables)
     tables = [ledger.METADATA for ledger in ledgers]
     assert ScriptDirectory(str(folder)).get_current_head() == database.SCHEMA
     with ledger.engine.connect() as connection:

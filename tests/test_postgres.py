@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import budget_charges
 import psycopg
 import pyarrow as pa
 import pytest
@@ -29,6 +30,8 @@ from consent_events import (
 )
 
 from expectations.errors import Refusal, ServiceError
+from expectations.privacy_loss import compose
+from ledgers.budget import BudgetLedger, Ceiling
 from ledgers.consent import ConsentLedger
 from ledgers.database import create_database, open_database
 from ledgers.evidence import EvidenceLedger
@@ -253,3 +256,52 @@ def test_a_plan_is_frozen_and_a_release_recorded_once(ledger: ConsentLedger) -> 
         with refused, engine.begin() as connection:
             connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  # of two words above
     engine.dispose()
+
+
+def test_people_are_charged_and_the_ledger_kept(ledger: ConsentLedger) -> None:
+    """Composed over policies, settled, and refused where somebody would exceed."""
+    budget = BudgetLedger(open_database(ledger.home), ledger.keys)
+    ones, ceiling = budget_charges.ONE, Ceiling(2, budget_charges.DELTA, "fixed")
+    for run, people in (("r1", range(3000)), ("r2", range(1, 3000)), ("r3", [1, 2])):
+        budget.reserve(budget_charges.charge(run, people), ceiling)
+    budget.commit("r1")
+    for person, runs in ((0, 1), (1, 3), (2999, 2), (3000, 0)):
+        balance = budget.remaining(budget_charges.records(person), ceiling)
+        assert balance.before == compose(ones * runs, ceiling.delta)
+    with pytest.raises(Refusal, match="privacy budget"):
+        budget.reserve(budget_charges.charge("r4", [2, 9]), ceiling)
+    budget.abort("r3")
+    assert budget.reserve(budget_charges.charge("r4", [2, 9]), ceiling).runs_left == 0
+    assert [one.state for one in budget.history()] == [
+        "committed", "reserved", "aborted", "reserved",
+    ]  # fmt: skip
+    assert budget.verify().seq == 6
+    for table in ("budget_events", "budget_people"):
+        for action in ("DELETE FROM", "TRUNCATE"):
+            refused = pytest.raises(sa.exc.DBAPIError, match="append-only")
+            with refused, budget.engine.begin() as connection:
+                connection.exec_driver_sql(f"{action} {table}")
+    edit(ledger, "DELETE FROM budget_events WHERE seq = 6")
+    with pytest.raises(Refusal, match="were signed and are gone"):
+        budget.verify()
+    budget.engine.dispose()
+
+
+def test_of_two_runs_that_race_for_the_last_of_it_one_gets_it(ledger: ConsentLedger) -> None:
+    """An advisory lock lets one of them look and charge before the other looks."""
+    budget = BudgetLedger(open_database(ledger.home), ledger.keys)
+    script = (
+        "from expectations.errors import Refusal\n"
+        "for n in range(20):\n"
+        "    try:\n"
+        "        ledger.reserve(charge(f'{sys.argv[2]}-{n}', [n]), Ceiling(1.2, DELTA, 'fixed'))\n"
+        "        print(n, flush=True)\n"
+        "    except Refusal:\n"
+        "        pass"
+    )
+    racers = [budget_charges.start_script(budget, script, name) for name in "ab"]
+    got = [number for racer in racers for number in racer.communicate()[0].split()]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert sorted(map(int, got)) == list(range(20))
+    assert budget.verify().seq == 20
+    budget.engine.dispose()

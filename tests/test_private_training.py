@@ -19,7 +19,6 @@ from tasks.training.models import (
     ModelDeclaration,
     build_estimator,
     evaluate,
-    evaluate_groups,
 )
 from tasks.training.private import PrivateLogisticRegression, calibrate_noise, clip_gradients
 
@@ -208,16 +207,3 @@ def test_quality_is_not_given_for_people_of_one_class() -> None:
     pipeline.fit(people, target)
     with pytest.raises(Refusal, match="one class"):
         evaluate(pipeline, people[target == 1], target[target == 1])
-
-
-def test_a_group_under_the_minimum_size_is_not_shown() -> None:
-    """Of groups of 57, 3 and nobody's, the small one is left out."""
-    people, target = make_people(60)
-    pipeline = build_estimator(ModelDeclaration("logistic-regression"), ENCODING)
-    groups = pd.Series(["a"] * 3 + ["b"] * 30 + [None] * 27)
-    shown = evaluate_groups(pipeline.fit(people, target), people, target, groups)
-    assert [group.group for group in shown] == ["b", "missing"]
-    assert [group.auc for group in shown] == [1.0, 1.0]
-    of_one_kind = evaluate_groups(pipeline, people, target, people["age"])
-    assert [group.auc for group in of_one_kind] == [None, None]
-    assert shown[0].selection_rate == 0.5

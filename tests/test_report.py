@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recorded_runs import (
     GATHERED,
     PASSED,
+    RUN,
     MakeRun,
     Recorded,
     compared_run,
@@ -140,10 +141,21 @@ def test_nothing_is_loaded_from_anywhere(run: MakeRun) -> None:
 
 
 def test_only_web_addresses_of_the_record_are_linked() -> None:
-    """The one address that leads out is MLflow's, and nobody is told where it was followed."""
+    """The one address that leads out is MLflow's, and nobody is told where it was followed.
+
+    The model's card stands beside the report.
+    """
     outer = [a for a in read(passed_run()).all("a") if not str(a["href"]).startswith("#")]
 
-    assert outer == [{"href": "http://localhost:5000/#/runs/m1", "rel": "noreferrer noopener"}]
+    assert outer == [
+        {"href": f"{RUN}-ward-card.html"},
+        {"href": "http://localhost:5000/#/runs/m1", "rel": "noreferrer noopener"},
+    ]
+
+
+def test_only_a_model_that_left_has_its_card_linked() -> None:
+    """A refused run's report leads to none."""
+    assert not any("card" in str(a["href"]) for a in read(refused_run()).all("a"))
 
 
 def drawn(page: Page) -> list[str]:
@@ -474,8 +486,8 @@ TEXT: Sequence[str] = (
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_colours_have_enough_contrast(theme: int) -> None:
     """Text has 4.5 to 1 on what it stands on, drawings 3 to 1 (WCAG 2.2 AA)."""
-    template = Path(reporting.__file__).with_name("report.html.j2").read_text("utf-8")
-    block = re.findall(r":root \{(.*?)\}", template, re.DOTALL)[theme]
+    styles = Path(reporting.__file__).with_name("page.css").read_text("utf-8")
+    block = re.findall(r":root \{(.*?)\}", styles, re.DOTALL)[theme]
     colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]+)", block))
 
     def contrast(pair: str) -> float:

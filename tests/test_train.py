@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from conftest import Folder, Runner, opened, small_policy
 
-from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, VaultError
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
@@ -22,12 +21,10 @@ from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
 from tasks.run import Run
-from tasks.training.models import GroupQuality
 from tasks.training.train import (
     Rows,
     declare_encoding,
     declare_model,
-    describe_groups,
     fit_model,
     load_model,
     rounded,
@@ -145,32 +142,15 @@ def test_figures_are_rounded_so_that_they_tell_no_count() -> None:
     assert rounded(given) == told
 
 
-def test_groups_are_published_by_the_disclosure_rule() -> None:
-    """People without a group are counted, too."""
-    frame = pd.DataFrame(
-        {"g": ["a"] * 30 + [None] * 20 + ["b"] * 3, RECORD: np.arange(53, dtype=np.uint64)}
-    )
-    groups = [GroupQuality(name, None, 1 / 3) for name in ("a", "missing", "b")]
-    rule = Disclosure(b"k")
-    told = [row for row in describe_groups(frame, groups, "g", rule) if isinstance(row, dict)]
-    assert [row["selection_rate"] for row in told] == [0.33] * 3
-    figures = [str(row["people"]) for row in told]
-    assert figures[2] == "fewer than 10"
-    assert abs(int(figures[0]) - 30) <= 3
-    assert abs(int(figures[1]) - 20) <= 3
-
-
 def evidence(run: Run, kind: str) -> dict[str, JSON]:
     """Give what a run noted of one kind."""
     return {e.name: e.body for e in run.ledger.entries(run.id) if e.kind == kind}
 
 
 def test_the_step_measures_and_audits(home: Home, folder: Folder) -> None:
-    """Groups under the threshold are not shown, however small a cohort the policy allows."""
+    """Every figure is rounded; without a promise there is no ε."""
     assert home.vault.is_dir()
-    for number, person in enumerate(folder.people):
-        person["sex"] = "m" if number % 20 == 0 else "f"
-    with opened(folder.write(("smallest: 10", "smallest: 20"))) as run:
+    with opened(folder.write(("test_share: 0.4", "test_share: 0.6"))) as run:
         rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
         model = train(rows)
         attack(model, rows)
@@ -178,7 +158,7 @@ def test_the_step_measures_and_audits(home: Home, folder: Folder) -> None:
         measures, tables = evidence(run, "measure"), evidence(run, "table")
     groups = tables["utility.groups.sex"]
     assert isinstance(groups, list)
-    assert [row["group"] for row in groups if isinstance(row, dict)] == ["f"]
+    assert [row["group"] for row in groups if isinstance(row, dict)] == ["f", "m"]
     figures = [value for name, value in measures.items() if name.startswith(("utility", "privacy"))]
     assert figures == [round(value, 3) for value in figures if isinstance(value, float)]
     assert "privacy.epsilon" not in measures

@@ -28,7 +28,8 @@ from tasks.attack.membership import MembershipAttack, Weights, attack_membership
 from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.representation.raking import WEIGHT
-from tasks.training.models import WEIGHT_ARGUMENT, evaluate, evaluate_groups
+from tasks.training.fairness import compare_groups, score
+from tasks.training.models import WEIGHT_ARGUMENT, evaluate
 from tasks.training.train import Rows, fit_model, load_model, split_rows, train
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "representation.py"
@@ -93,12 +94,14 @@ def test_weighted_quality_is_that_of_as_many_equal_people() -> None:
         assert getattr(found, name) != pytest.approx(
             getattr(evaluate(model, *testing[:2]), name), abs=1e-4
         )
-    groups = evaluate_groups(model, *testing[:2], testing.features["sex"], 10, testing.weights)
-    same = evaluate_groups(model, *plain[:2], plain.features["sex"], 10)
+    weighted, sex = score(model, *testing), testing.features["sex"]
+    groups = compare_groups(weighted, sex, 10).groups
+    same = compare_groups(score(model, *plain[:2]), plain.features["sex"], 10).groups
     assert [group.group for group in groups] == ["f", "m"]
     for one, other in zip(groups, same, strict=True):
-        assert (one.auc, one.selection_rate) == pytest.approx((other.auc, other.selection_rate))
-    assert evaluate_groups(model, *testing[:2], testing.features["sex"], 40, testing.weights) == ()
+        for name in ("auc", "selection_rate", "true_positive_rate", "false_positive_rate"):
+            assert getattr(one, name) == getattr(other, name), name
+    assert compare_groups(weighted, sex, 40).groups == ()
 
 
 def test_weights_that_differ_make_the_interval_wider() -> None:
@@ -203,11 +206,11 @@ def test_the_step_trains_measures_and_attacks_with_weights(
     assert measures["utility.auc"] == round(evaluate(wanted, *testing).auc, 3)
     assert measures["utility.auc_unweighted"] == round(evaluate(wanted, *testing[:2]).auc, 3)
     assert measures["utility.auc"] != measures["utility.auc_unweighted"]
-    groups = evaluate_groups(wanted, *testing[:2], testing.features["sex"], 10, testing.weights)
+    groups = compare_groups(score(wanted, *testing), testing.features["sex"], 10).groups
     told = tables["utility.groups.sex"]
     assert isinstance(told, list)
     assert [row["selection_rate"] for row in told if isinstance(row, dict)] == [
-        round(group.selection_rate, 2) for group in groups
+        group.selection_rate for group in groups
     ]
 
 

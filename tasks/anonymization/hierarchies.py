@@ -104,7 +104,7 @@ class Hierarchy:
         while width < len(leaves):
             for start in range(0, len(leaves), width):
                 merged = leaves[start : start + width]
-                label = _span(merged[0], merged[-1])
+                label = span(merged[0], merged[-1])
                 for row in rows[start : start + width]:
                     row.append(label)
             width *= 2
@@ -262,7 +262,7 @@ def read_all(
     return found
 
 
-def _span(first: str, last: str) -> str:
+def span(first: str, last: str) -> str:
     """Name the merge of two neighbours, or of one that has no partner left."""
     if first == last:
         return first

@@ -1,9 +1,7 @@
-"""Builds the model that a policy declares, and measures how good it is.
+"""Builds the model that is declared: a kind that comes with the project, or one's own.
 
-A model is a pipeline of `DeclaredEncoder` and one classifier, so nothing in it but the classifier
-has seen data. Quality is measured on people the model was not trained on; whether that is so is
-the caller's to see to. The figures are measures of the model, not counts of people; differential
-privacy of a model does not cover them.
+A model is a pipeline of `DeclaredColumns`, `DeclaredEncoder` and one classifier, so nothing in it
+but the classifier has seen data.
 """
 
 from __future__ import annotations
@@ -11,23 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from math import sqrt
 from typing import TYPE_CHECKING, Final
 
-from expectations.errors import Refusal, UsageError
+from expectations.errors import UsageError
+from expectations.training import PRIVATE_KINDS
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
     from sklearn.base import ClassifierMixin
     from sklearn.pipeline import Pipeline
 
     from tasks.training.encoding import DeclaredEncoder, Style
 
     Parameters = Mapping[str, object]
-    Weights = NDArray[np.float64]
 
+ORDINAL: Final = frozenset({"gradient-boosting", "private-boosting"})
+"""Kinds that read a label by its position."""
 WEIGHT_ARGUMENT: Final = "classifier__sample_weight"
 """How a pipeline's `fit` is handed the weights of its rows."""
 
@@ -36,7 +32,7 @@ WEIGHT_ARGUMENT: Final = "classifier__sample_weight"
 class ModelDeclaration:
     """What a policy says about its model: a kind, or the dotted path of a scikit-learn classifier.
 
-    `epsilon` and `delta` belong to "private-logistic-regression" and to no other kind.
+    `epsilon` and `delta` belong to the private kinds and to no other.
     """
 
     kind: str
@@ -54,56 +50,38 @@ class Encoding:
     ordered: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """AUC with its 95 % interval (Hanley & McNeil 1982), accuracy at 0.5, Brier score, base rate.
-
-    The interval speaks of other test people, not of other training people or another noise draw.
-    Of weighted people it is made with the effective size of each class (Kish 1965).
-    """
-
-    auc: float
-    auc_low: float
-    auc_high: float
-    accuracy: float
-    brier: float
-    base_rate: float
-
-
-@dataclass(frozen=True, slots=True)
-class GroupQuality:
-    """One group's AUC (None where one class is under the minimum size) and selection rate.
-
-    The selection rate is the share of the group that the model calls positive at 0.5.
-    """
-
-    group: str
-    auc: float | None
-    selection_rate: float
-
-
 def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeline:
-    """Build the unfitted pipeline (encoder, classifier) that the declaration describes.
+    """Build the unfitted pipeline (columns, encoder, classifier) that the declaration describes.
 
     Raises UsageError for an unknown kind, a wrong parameter, or an epsilon that nothing keeps.
     """
     from sklearn.pipeline import Pipeline
 
-    if declaration.kind != "private-logistic-regression" and (
-        declaration.epsilon is not None or declaration.delta is not None
-    ):
+    from tasks.training.served_model import DeclaredColumns
+
+    private = declaration.kind in PRIVATE_KINDS
+    given = declaration.epsilon is not None, declaration.delta is not None
+    if given != (private, private):
         raise UsageError(
-            f"model '{declaration.kind}': epsilon and delta are given, but this kind is not "
-            "differentially private; use private-logistic-regression, or take them out"
+            f"model '{declaration.kind}': "
+            + (
+                "give both epsilon and delta"
+                if private
+                else "epsilon and delta are given, but this kind is not differentially private; "
+                f"use one of {', '.join(PRIVATE_KINDS)}, or take them out"
+            )
         )
     try:
-        style, classifier = _build_classifier(declaration)
+        style: Style = "ordinal" if declaration.kind in ORDINAL else "one-hot"
+        encoder = _build_encoder(encoding, style)
+        classifier = _build_classifier(declaration, encoder)
     except TypeError:
         raise UsageError(
             f"model '{declaration.kind}': it does not take the parameters "
             f"{sorted(declaration.parameters)}; see its documentation for those it takes"
         ) from None
-    return Pipeline([("encoder", _build_encoder(encoding, style)), ("classifier", classifier)])
+    gate = DeclaredColumns([*encoder.categories, *encoder.ranges])
+    return Pipeline([("columns", gate), ("encoder", encoder), ("classifier", classifier)])
 
 
 def _build_encoder(encoding: Encoding, style: Style) -> DeclaredEncoder:
@@ -118,40 +96,42 @@ def _build_encoder(encoding: Encoding, style: Style) -> DeclaredEncoder:
     )
 
 
-def _build_classifier(declaration: ModelDeclaration) -> tuple[Style, ClassifierMixin]:
+def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
+    parameters = declaration.parameters
     match declaration.kind:
         case "logistic-regression":
-            return "one-hot", _build_logistic_regression(declaration.parameters)
+            from sklearn.linear_model import LogisticRegression
+
+            return LogisticRegression(**{"max_iter": 1000, **parameters})
         case "gradient-boosting":
-            return "ordinal", _build_gradient_boosting(declaration.parameters)
-        case "private-logistic-regression":
-            return "one-hot", _build_private_logistic_regression(declaration)
+            from sklearn.ensemble import HistGradientBoostingClassifier
+
+            return HistGradientBoostingClassifier(**parameters)
+        case kind if kind in PRIVATE_KINDS:
+            return _build_private(declaration, encoder)
         case path:
-            return "one-hot", _build_from_path(path, declaration.parameters)
+            return _build_from_path(path, parameters)
 
 
-def _build_logistic_regression(parameters: Parameters) -> ClassifierMixin:
-    from sklearn.linear_model import LogisticRegression
+def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
+    """Build a private classifier, with what the encoder knows in public of its rows."""
+    promised = {"epsilon": declaration.epsilon, "delta": declaration.delta}
+    given: Parameters = {**promised, **declaration.parameters}
+    if declaration.kind == "private-logistic-regression":
+        from tasks.training.private_logistic import PrivateLogisticRegression
 
-    return LogisticRegression(**{"max_iter": 1000, **parameters})
+        return PrivateLogisticRegression(
+            **{"row_bound": encoder.row_bound, **given}  # type: ignore[arg-type]  # checked there
+        )
+    if declaration.kind == "private-boosting":
+        from tasks.training.private_boosting import PrivateBoosting
 
+        return PrivateBoosting(
+            **{"features": encoder.declared_bins, **given}  # type: ignore[arg-type]  # checked there
+        )
+    from tasks.training.private_network import PrivateNetwork
 
-def _build_gradient_boosting(parameters: Parameters) -> ClassifierMixin:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(**parameters)
-
-
-def _build_private_logistic_regression(declaration: ModelDeclaration) -> ClassifierMixin:
-    from tasks.training.private import PrivateLogisticRegression
-
-    if declaration.epsilon is None or declaration.delta is None:
-        raise UsageError(f"model '{declaration.kind}': give both epsilon and delta")
-    return PrivateLogisticRegression(
-        epsilon=declaration.epsilon,
-        delta=declaration.delta,
-        **declaration.parameters,  # type: ignore[arg-type]  # checked by the classifier itself
-    )
+    return PrivateNetwork(**given)  # type: ignore[arg-type]  # checked there
 
 
 def _build_from_path(path: str, parameters: Parameters) -> ClassifierMixin:
@@ -166,7 +146,7 @@ def _build_from_path(path: str, parameters: Parameters) -> ClassifierMixin:
     if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
         raise UsageError(
             f"model '{path}': not a known kind nor the dotted path of a scikit-learn estimator; "
-            "known kinds: logistic-regression, gradient-boosting, private-logistic-regression"
+            f"known kinds: logistic-regression, gradient-boosting, {', '.join(PRIVATE_KINDS)}"
         )
     estimator = found(**parameters)
     if not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
@@ -184,91 +164,3 @@ def refuse_weights_that_go_nowhere(pipeline: Pipeline) -> None:
             f"model '{type(classifier).__name__}': its `fit` takes no `sample_weight`, so that "
             "population.weighting would change nothing; train another model, or do not weight"
         )
-
-
-def evaluate(
-    pipeline: Pipeline,
-    X: pd.DataFrame,  # noqa: N803  # sklearn's
-    y: pd.Series,
-    weights: Weights | None = None,
-) -> Quality:
-    """Measure a fitted binary pipeline on people it was not trained on.
-
-    `y` holds the pipeline's own classes, the positive one last in `classes_`. With `weights` every
-    figure is of the people as they are weighted. Raises Refusal when the people are all of one
-    class, for which no AUC exists.
-    """
-    import numpy as np
-    from sklearn.metrics import roc_auc_score
-
-    scores = pipeline.predict_proba(X)[:, 1]
-    positive = (y == pipeline.classes_[1]).to_numpy()
-    if positive.all() or not positive.any():
-        raise Refusal("evaluation", "the test people are all of one class; use a larger test share")
-    held = np.ones(len(positive)) if weights is None else weights
-    auc = float(roc_auc_score(positive, scores, sample_weight=weights))
-    sizes = effective_size(held[positive]), effective_size(held[~positive])
-    margin = 1.96 * _estimate_auc_error(auc, *sizes)
-    return Quality(
-        auc=auc,
-        auc_low=max(auc - margin, 0.0),
-        auc_high=min(auc + margin, 1.0),
-        accuracy=float(np.average((scores > 0.5) == positive, weights=held)),
-        brier=float(np.average((scores - positive) ** 2, weights=held)),
-        base_rate=float(np.average(positive, weights=held)),
-    )
-
-
-def effective_size(weights: Weights) -> float:
-    """Give the number of equally weighted people who would tell as much (Kish 1965)."""
-    return float(weights.sum() ** 2 / (weights**2).sum())
-
-
-def evaluate_groups(  # noqa: PLR0913, PLR0917  # each is one column of the people
-    pipeline: Pipeline,
-    X: pd.DataFrame,  # noqa: N803  # sklearn's
-    y: pd.Series,
-    groups: pd.Series,
-    minimum: int = 10,
-    weights: Weights | None = None,
-) -> tuple[GroupQuality, ...]:
-    """Measure each group of at least `minimum` people; smaller groups are not shown.
-
-    `groups` is aligned with `X` by position; people without a group form the group "missing".
-    A shown group that is the rest of a hidden one still says something about the hidden one.
-    With `weights` the figures are of the people as they are weighted; who is shown is not.
-    """
-    import pandas as pd
-
-    table = pd.DataFrame(
-        {
-            "score": pipeline.predict_proba(X)[:, 1],
-            "positive": (y == pipeline.classes_[1]).to_numpy(),
-            "weight": 1.0 if weights is None else weights,
-            "group": groups.astype(object).where(groups.notna(), "missing").to_numpy(),
-        }
-    )
-    return tuple(
-        _measure_group(str(name), people, minimum)
-        for name, people in table.groupby("group")
-        if len(people) >= minimum
-    )
-
-
-def _measure_group(name: str, people: pd.DataFrame, minimum: int) -> GroupQuality:
-    """Measure one group from its scores, labels and weights."""
-    import numpy as np
-    from sklearn.metrics import roc_auc_score
-
-    positive, weight = people["positive"].to_numpy(), people["weight"].to_numpy()
-    auc = None
-    if min(positive.sum(), (~positive).sum()) >= minimum:
-        auc = float(roc_auc_score(positive, people["score"], sample_weight=weight))
-    return GroupQuality(name, auc, float(np.average(people["score"] > 0.5, weights=weight)))
-
-
-def _estimate_auc_error(auc: float, positives: float, negatives: float) -> float:
-    """Give the standard error of an AUC (Hanley & McNeil 1982, equation 1)."""
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
-    return sqrt(variance / (positives * negatives))

@@ -8,7 +8,7 @@ people as they are weighted, and `auc_unweighted` of them as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,35 +17,32 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.checks import Check, refuse_failed
-from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal
 from expectations.outlets import DifferentialPrivacy
 from expectations.policy import Policy
-from expectations.treatments import YES_NO, Clip, has_order, public_labels
-from expectations.vocabulary import MISSING, CheckVerdict, Use
+from expectations.treatments import YES_NO
+from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
-from tasks.anonymization.generalize import declare_hierarchy
-from tasks.ingestion import RECORD
+from tasks.budget import commit
 from tasks.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.run import Desk
 from tasks.step import Opened, step
+from tasks.training.declared import declare_encoding, declare_model
+from tasks.training.fairness import audit, score
 from tasks.training.models import (
     WEIGHT_ARGUMENT,
-    Encoding,
-    GroupQuality,
-    ModelDeclaration,
     build_estimator,
-    evaluate,
-    evaluate_groups,
     refuse_weights_that_go_nowhere,
 )
+from tasks.training.quality import evaluate
+from tasks.training.training_facts import describe_training
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-SHARES: Final = frozenset({"accuracy", "base_rate", "selection_rate"})
+SHARES: Final = frozenset({"accuracy", "base_rate"})
 """Figures that are shares of people."""
 
 
@@ -55,51 +52,6 @@ class Rows(NamedTuple):
     features: pd.DataFrame
     labels: pd.Series[str]
     weights: NDArray[np.float64] | None = None
-
-
-def declare_encoding(policy: Policy) -> Encoding:
-    """Gather what the policy says in public of its features: labels, their order, and ranges."""
-    categories: dict[str, Sequence[str]] = {}
-    ranges: dict[str, tuple[float, float]] = {}
-    ordered: list[str] = []
-    for name in policy.used_as(Use.FEATURE):
-        treatment = policy.treated[name].treatment
-        labels = public_labels(treatment, policy.column_type(name))
-        if recoded := recoded_labels(policy, name):
-            categories[name] = recoded
-        elif labels is not None:
-            categories[name] = labels
-            ordered += [name] * has_order(treatment)
-        elif isinstance(treatment, Clip):
-            ranges[name] = (treatment.low, treatment.high)
-    return Encoding(categories, ranges, ordered)
-
-
-def recoded_labels(policy: Policy, column: str) -> Sequence[str] | None:
-    """Give every label that recoding can leave in a column of the table that is trained on.
-
-    Merged labels stand beside those that they span, so they have no order. None for a column that
-    is not recoded.
-    """
-    assert policy.training is not None
-    outlet = policy.table_outlets.get(policy.training.input)
-    if outlet is None or column not in outlet.linkable:
-        return None
-    hierarchy = declare_hierarchy(policy, outlet, column)
-    assert hierarchy is not None, "coherence lets no model learn from pinned values"
-    return list(dict.fromkeys(label for level in hierarchy.labels for label in level))
-
-
-def declare_model(policy: Policy) -> ModelDeclaration:
-    """Give the model that the policy names, with the ε and δ that its outlet promises."""
-    assert policy.training is not None
-    promised = [outlet.promise for outlet in policy.model_outlets.values() if outlet.promise]
-    if not promised:
-        return ModelDeclaration(policy.training.model, policy.training.parameters)
-    parameters = {**policy.training.parameters, "classes": list(YES_NO)}
-    return ModelDeclaration(
-        policy.training.model, parameters, promised[0].epsilon, promised[0].delta
-    )
 
 
 def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
@@ -117,10 +69,33 @@ def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
     return train_rows, test_rows
 
 
-def fit_model(rows: Rows, policy: Policy) -> Pipeline:
-    """Train the policy's model; Refusal when the training people are all of one class."""
+def refuse_unfit_rows(rows: Rows, policy: Policy) -> None:
+    """Raise one `Refusal` that says all that keeps a model from being learned of these rows.
+
+    No column is named that has one value: that would tell it of everybody.
+    """
+    features = len(build_estimator(declare_model(policy), declare_encoding(policy))[1]
+                   .get_feature_names_out())  # fmt: skip
+    constant = int((rows.features.nunique(dropna=False) < 2).sum())
+    faults = []
     if rows.labels.nunique() < 2:
-        raise Refusal("training", "the training people are all of one class; widen the population")
+        faults.append("the training people are all of one class; widen the population")
+    if len(rows.labels) < features:
+        faults.append(
+            f"the model reads {features:,} features, which are more than there are people to train "
+            "on; take features or crosses out, make them coarser, or widen the population"
+        )
+    if constant:
+        faults.append(
+            f"{constant} of {rows.features.shape[1]} features are the same for everybody and teach "
+            "nothing; see them in the source, and take them out of the policy"
+        )
+    if faults:
+        raise Refusal("training", "\n".join(faults))
+
+
+def fit_model(rows: Rows, policy: Policy) -> Pipeline:
+    """Train the policy's model on rows that are fit for it."""
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
     if rows.weights is None:
         return pipeline.fit(rows.features, rows.labels)
@@ -154,19 +129,6 @@ def rounded(figures: Mapping[str, float | str | None]) -> dict[str, JSON]:
     }
 
 
-def describe_groups(
-    frame: pd.DataFrame, groups: Sequence[GroupQuality], column: str, disclosure: Disclosure
-) -> list[JSON]:
-    """Give the model's quality by group, each with its published number of test people."""
-    values = frame[column].astype(object).where(frame[column].notna(), MISSING)
-    rows: list[JSON] = []
-    for quality in groups:
-        people = frame.loc[values == quality.group, RECORD].to_numpy(np.uint64)
-        count = Count(len(people), int(people.sum(dtype=np.uint64)))
-        rows.append(rounded(asdict(quality)) | {"people": str(disclosure.publish(count))})
-    return rows
-
-
 @step("Train the model", gives=Trained)
 def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     """Train on the training people, measure on the test people, overall and by group."""
@@ -178,7 +140,11 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
         )
     frame = data.frame()
     training, testing = split_rows(frame, policy)
+    refuse_unfit_rows(training, policy)
+    if policy.private:
+        commit(desk)
     pipeline = fit_model(training, policy)
+    desk.note("training", "model", describe_training(pipeline[-1]))
     quality = asdict(evaluate(pipeline, *testing))
     if testing.weights is not None:
         quality["auc_unweighted"] = evaluate(pipeline, *testing[:2]).auc
@@ -186,7 +152,7 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
         desk.note("measure", f"utility.{name}", value)
     if declared.epsilon is not None:
         account(desk, float(pipeline[-1].epsilon_spent_), declared.delta)
-    audit(desk, pipeline, testing, frame.loc[testing.features.index])
+    audit(desk, score(pipeline, *testing), frame.loc[testing.features.index])
     return save_model(pipeline)
 
 
@@ -216,16 +182,3 @@ def judge_privacy(epsilon: float, promise: DifferentialPrivacy, outlet: str) -> 
         remedy="promise the ε that is spent, or report this as a fault",
         outlet=outlet,
     )
-
-
-def audit(desk: Desk, pipeline: Pipeline, testing: Rows, tested: pd.DataFrame) -> None:
-    """Note the model's quality for each group of the columns that are there to be audited by.
-
-    A group under the disclosure threshold is not shown.
-    """
-    disclosure = desk.run.disclosure
-    smallest = max(disclosure.threshold, desk.policy.population.smallest // 20)
-    for column in desk.policy.used_as(Use.AUDIT):
-        groups = evaluate_groups(pipeline, *testing[:2], tested[column], smallest, testing.weights)
-        body = describe_groups(tested, groups, column, disclosure)
-        desk.note("table", f"utility.groups.{column}", body)

@@ -1,0 +1,89 @@
+"""The commands `tutela budget …`: what models have cost their people, and how far it will go.
+
+No command here reads a source: who would be read by the next run is not known, so that figures are
+of the people who were charged by the policy's earlier runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployments.terminal import JsonOption, PolicyArgument, tell
+
+if TYPE_CHECKING:
+    from expectations.policy import Policy
+    from ledgers.budget import BudgetLedger
+
+budget_app = typer.Typer(
+    help="What private models have cost each person for good, and how many more runs fit.",
+    no_args_is_help=True,
+)
+
+
+@budget_app.command(epilog="Example: tutela budget show diabetes")
+def show(policy: PolicyArgument, as_json: JsonOption = False) -> None:
+    """Tell the lifetime ε so far, the ceiling, what one more run costs, and how many fit."""
+    from deployments import budget_screen
+
+    tell(budget_screen.show(opened_budget(), read_private(policy)), as_json=as_json)
+
+
+@budget_app.command(epilog="Example: tutela budget plan diabetes --epsilon 0.5")
+def plan(
+    policy: PolicyArgument,
+    epsilon: Annotated[
+        float | None,
+        typer.Option("--epsilon", metavar="E", help="Promise this much a run; else several."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how many more runs fit, at the policy's ε and at others, and until when if weekly."""
+    from deployments import budget_screen
+
+    found = budget_screen.plan(opened_budget(), read_private(policy), epsilon)
+    tell(found, as_json=as_json)
+
+
+@budget_app.command(epilog="Example: tutela budget history diabetes")
+def history(
+    policy: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[POLICY]", help="A policy's file, or the name of an example; else all."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what was charged, when, by which run, what became of it, and what months cost."""
+    from deployments import budget_screen
+    from expectations.policy_file import read_policy
+
+    name = None if policy is None else read_policy(policy).policy.name
+    tell(budget_screen.history(opened_budget(), name), as_json=as_json)
+
+
+def read_private(policy: str) -> Policy:
+    """Read a policy that trains a private model; UsageError for another."""
+    from expectations.errors import UsageError
+    from expectations.policy_file import read_policy
+
+    found = read_policy(policy).policy
+    if not found.private:
+        raise UsageError(
+            f"{found.name} trains no model under differential privacy, so that it is charged for "
+            "nothing: see tutela budget history"
+        )
+    return found
+
+
+def opened_budget() -> BudgetLedger:
+    """Open the home's budget ledger."""
+    from ledgers.budget import BudgetLedger
+    from ledgers.database import open_database
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+    home = Home.open()
+    return BudgetLedger(open_database(home), Keys.open(home))

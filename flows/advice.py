@@ -1,0 +1,36 @@
+"""The flow of `tutela advise`: which columns a policy's model could do without."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.training import PolicyName
+from tasks.advice.weigh import reserve_advice, weigh_columns
+from tasks.anonymization.deidentify import deidentify
+from tasks.consent.permission import filter_consent
+from tasks.delivery import conclude, record, report
+from tasks.ingestion import collect, read_roster
+from tasks.population import select_population
+from tasks.run import open_run
+from tasks.validation import validate
+
+
+@flow(
+    name="advise on columns",
+    description="What a model could do without, measured on made-up people where privacy counts.",
+    flow_run_name="{policy}",
+    persist_result=False,
+    validate_parameters=False,
+    log_prints=False,
+)
+def advise_on_columns(policy: PolicyName) -> None:
+    """Try the policy's features dropped and coarser; nothing leaves but the advice."""
+    with open_run(policy, part="advice") as run:
+        with run.judged():
+            permitted = filter_consent(read_roster())
+            if run.policy.private:
+                permitted = reserve_advice(permitted)
+            rows = validate(deidentify(select_population(collect(permitted))))
+            weigh_columns(rows)
+        report(record())
+        conclude(run)

@@ -1,0 +1,275 @@
+"""The budget ledger: what each person's privacy was charged for, by whichever policy, for ever.
+
+Privacy loss never renews, so what counts is the lifetime ε of a person over all policies of the
+home, and a policy sets its ceiling. A run reserves before a column is read, for exactly the people
+it may read, and commits before it draws the first noise; it aborts if it ends before that. What is
+reserved and never settled, because the process died, stays charged. A charge is the mechanisms
+themselves, so that any number of them is composed and not added. Everybody's history counts; the
+worst one decides.
+
+Rows are appended, never changed: chained, and their end signed, as in the consent ledger. What
+does not show: newest entries cut off together with the lines of `budget-heads.jsonl` that name
+them. A person under two identifiers is two people here, and what other homes spend is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import sqlalchemy as sa
+
+from expectations.errors import Refusal, UsageError
+from expectations.privacy_loss import Mechanism
+from ledgers.budget_accounts import (
+    Balance,
+    History,
+    count_runs,
+    dearest,
+    find_histories,
+    find_worst,
+    sum_charges,
+)
+from ledgers.budget_people import (
+    Records,
+    check_sets,
+    find_members,
+    read_set,
+    sort_people,
+    store_set,
+)
+from ledgers.budget_tables import (
+    HEADS,
+    Book,
+    Ceiling,
+    Composition,
+    Event,
+    What,
+    append_event,
+    lock,
+    read_book,
+)
+from ledgers.consent_heads import Head, Heads
+from ledgers.database import snapshot, transaction
+from ledgers.keys import Keys
+
+__all__ = ["Balance", "BudgetLedger", "Ceiling", "Charge", "Charged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a run is about to draw, and of whom: record keys, `at` in UTC and ISO 8601."""
+
+    run_id: str
+    policy: str
+    purpose: str
+    at: str
+    mechanisms: tuple[Mechanism, ...]
+    composition: Composition
+    people: Records = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """A charge on record, and its state; `reserved` is also what a killed run leaves."""
+
+    run_id: str
+    policy: str
+    purpose: str
+    at: str
+    mechanisms: tuple[Mechanism, ...]
+    composition: Composition
+    ceiling: Ceiling
+    state: What
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLedger:
+    """The budget ledger in an opened database, with its signed heads in the home.
+
+    Each method that writes is one transaction under one lock. Each raises ServiceError if the
+    database fails, and Refusal if the ledger is not as it was written.
+    """
+
+    engine: sa.Engine
+    keys: Keys
+
+    def reserve(self, charge: Charge, ceiling: Ceiling) -> Balance:
+        """Charge everybody of `charge`, or nobody: Refusal if it would exceed somebody's ceiling.
+
+        Raises UsageError for a run that was charged before, for nothing or for nobody.
+        """
+        people, run = sort_people(charge.people), _history(charge)
+        if not (len(people) and run.times):
+            raise UsageError("a charge needs somebody, and a mechanism that is drawn")
+        with transaction(self.engine) as connection:
+            book = self._turn(connection)
+            if book.charge(charge.run_id):
+                raise UsageError(f"run {charge.run_id} was charged before: start a new run")
+            worst = self._worst(connection, book, people)
+            balance = _weigh(worst, run, ceiling)
+            if balance.after > ceiling.epsilon:
+                raise Refusal("privacy budget", say_exceeded(balance))
+            near = next((e.people for e in book.events[::-1] if e.policy == charge.policy), None)
+            digest = store_set(connection, self.keys, people, near)
+            event = _event(charge, ceiling, digest)
+            book = append_event(connection, self.keys, book, event)
+        self._heads.sign(book.head)
+        after = [history.plus(run) for history in worst]
+        return replace(balance, runs_left=count_runs(after, run, ceiling))
+
+    def commit(self, run_id: str) -> None:
+        """Note that a charged run begins to draw; UsageError unless its charge is just reserved.
+
+        So one charge pays for one training.
+        """
+        self._settle(run_id, "committed")
+
+    def abort(self, run_id: str) -> None:
+        """Give a charge back; UsageError once the run was committed, since it may have released."""
+        self._settle(run_id, "aborted")
+
+    def state(self, run_id: str) -> What | None:
+        """Tell what became of the charge of a run; None if it was never charged."""
+        charge = self._read().charge(run_id)
+        return charge[1] if charge else None
+
+    def would_exceed(
+        self, people: Records, mechanisms: Iterable[Mechanism], ceiling: Ceiling
+    ) -> bool:
+        """Tell whether a run of these mechanisms would be refused for these people, as of now."""
+        worst = self._read_worst(people)
+        return dearest([h.plus(History.of(mechanisms)) for h in worst], ceiling) > ceiling.epsilon
+
+    def remaining(
+        self, people: Records, ceiling: Ceiling, mechanisms: Iterable[Mechanism] = ()
+    ) -> Balance:
+        """Give the lifetime ε of the worst of some people, and after a run of `mechanisms`."""
+        worst, run = self._read_worst(people), History.of(mechanisms)
+        balance = _weigh(worst, run, ceiling)
+        left = count_runs(worst, run, ceiling) if run.times else None
+        return replace(balance, runs_left=left)
+
+    def plan(self, people: Records, mechanisms: Iterable[Mechanism], ceiling: Ceiling) -> int:
+        """Give how many runs of these mechanisms may follow for these people."""
+        return count_runs(self._read_worst(people), History.of(mechanisms), ceiling)
+
+    def people(self, policy: str) -> Records:
+        """Give the sorted record keys of everybody whom a standing charge of a policy was for."""
+        book, everybody = self._read(), np.zeros(0, np.uint64)
+        with snapshot(self.engine) as connection:
+            for digest in {e.people for e in book.standing() if e.policy == policy}:
+                everybody = np.union1d(everybody, read_set(connection, self.keys, digest))
+        return everybody
+
+    def history(self, policy: str | None = None) -> list[Charged]:
+        """Give the charges of a policy, or of all, oldest first, aborted ones among them."""
+        book = self._read()
+        last = {event.run_id: event.what for event in book.events}
+        return [
+            Charged(
+                e.run_id, e.policy, e.purpose, e.at, e.mechanisms, e.composition, e.ceiling,
+                last[e.run_id],
+            )
+            for e in book.events
+            if e.what == "reserved" and policy in {None, e.policy}
+        ]  # fmt: skip
+
+    def head(self) -> Head:
+        """Give the end of the chain, checked."""
+        return self._read().head
+
+    def verify(self) -> Head:
+        """Check every link, signed head and set of people; Refusal names the first fault."""
+        heads = self._heads.read()
+        with snapshot(self.engine) as connection:
+            book = read_book(connection, self.keys, heads)
+            check_sets(connection, self.keys, {event.people for event in book.events})
+        return book.head
+
+    def _settle(self, run_id: str, what: What) -> None:
+        with transaction(self.engine) as connection:
+            book = self._turn(connection)
+            charge = book.charge(run_id)
+            if charge is None or charge[1] != "reserved":
+                state = charge[1] if charge else "not charged"
+                raise UsageError(
+                    f"the charge of run {run_id} cannot be {what}: it is {state}; a run is charged "
+                    "once, before its training, and trains once"
+                )
+            book = append_event(
+                connection, self.keys, book, replace(charge[0], what=what, at=_now())
+            )
+        self._heads.sign(book.head)
+
+    @property
+    def _heads(self) -> Heads:
+        return Heads(self.keys.home, self.keys, HEADS)
+
+    def _turn(self, connection: sa.Connection) -> Book:
+        """Wait for the ledger's lock and read it; sign the beginning of an empty one."""
+        lock(connection)
+        last = self._heads.last()
+        book = read_book(connection, self.keys, [last] if last else [])
+        if last is None:
+            self._heads.sign(book.head)
+        return book
+
+    def _read(self) -> Book:
+        last = self._heads.last()
+        with snapshot(self.engine) as connection:
+            return read_book(connection, self.keys, [last] if last else [])
+
+    def _read_worst(self, people: Records) -> list[History]:
+        last = self._heads.last()
+        with snapshot(self.engine) as connection:
+            book = read_book(connection, self.keys, [last] if last else [])
+            return self._worst(connection, book, sort_people(people))
+
+    def _worst(self, connection: sa.Connection, book: Book, people: Records) -> list[History]:
+        """Give the histories of sorted people among which the dearest one is; nobody has none."""
+        if not len(people):
+            return [History()]
+        spent = sum_charges(
+            (event.people, event.mechanisms, event.composition == "adaptive")
+            for event in book.standing()
+        )
+        members = find_members(connection, self.keys, people, spent.keys())
+        charges = ((spent[digest], there) for digest, there in members)
+        return find_worst(find_histories(len(people), charges))
+
+
+def say_exceeded(balance: Balance) -> str:
+    """Say why a run is refused, and what can be done."""
+    ceiling = balance.ceiling
+    return (
+        f"of the people to be used, the one who was used most has a lifetime ε of "
+        f"{balance.before:.3f} over all policies so far; this run would make the highest "
+        f"{balance.after:.3f} at δ = {ceiling.delta:g}, where the policy allows "
+        f"{ceiling.epsilon:g}. To wait does not help, since privacy loss never renews, and nobody "
+        "is left out silently: promise a smaller ε, or raise budget.lifetime_epsilon, which is a "
+        "decision of the controller to be documented"
+    )
+
+
+def _weigh(worst: Sequence[History], run: History, ceiling: Ceiling) -> Balance:
+    after = dearest([history.plus(run) for history in worst], ceiling)
+    return Balance(dearest(worst, ceiling), after, ceiling, None)
+
+
+def _history(charge: Charge) -> History:
+    return History.of(charge.mechanisms, adaptive=charge.composition == "adaptive")
+
+
+def _event(charge: Charge, ceiling: Ceiling, digest: str) -> Event:
+    return Event(
+        0, charge.at, "reserved", charge.run_id, charge.policy, charge.purpose,
+        charge.composition, charge.mechanisms, replace(ceiling, composition=charge.composition),
+        digest,
+    )  # fmt: skip
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

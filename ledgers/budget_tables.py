@@ -1,0 +1,194 @@
+"""What the budget ledger keeps: a chain of events, and sealed sets of people.
+
+Each event carries an HMAC over itself and the one before, so that one that was edited, removed or
+put in between shows; the newest ones cut off show by the signed heads (`ledgers.consent_heads`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NoReturn, TypeAlias
+
+import sqlalchemy as sa
+
+from expectations.errors import Refusal
+from expectations.privacy_loss import Mechanism, from_json, to_json
+from ledgers.consent_heads import Head, SignedHead
+from ledgers.evidence import EVIDENCE
+from ledgers.keys import Keys
+
+What: TypeAlias = Literal["reserved", "committed", "aborted"]
+Composition: TypeAlias = Literal["fixed", "adaptive"]
+
+HEADS: Final = "budget-heads"
+NOTE: Final = "budget"
+"""The kind of evidence by which a run names the head that its charge became."""
+METADATA = sa.MetaData()
+EVENTS = sa.Table(
+    "budget_events",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("what", sa.String(16), nullable=False),
+    sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("composition", sa.String(16), nullable=False),
+    sa.Column("mechanisms", sa.Text, nullable=False),
+    sa.Column("ceiling", sa.Text, nullable=False),
+    sa.Column("people", sa.String(64), nullable=False),
+    sa.Column("chain", sa.String(64), nullable=False),
+    sa.UniqueConstraint("run_id", "what"),
+)
+PEOPLE = sa.Table(
+    "budget_people",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("base", sa.String(64), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that a policy lets anybody's lifetime cost: ε at δ, and how costs are composed."""
+
+    epsilon: float
+    delta: float
+    composition: Composition
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry: what became of the charge of a run; `at` is UTC in ISO 8601.
+
+    `people` is the keyed digest of the set of people who were charged.
+    """
+
+    seq: int
+    at: str
+    what: What
+    run_id: str
+    policy: str
+    purpose: str
+    composition: Composition
+    mechanisms: tuple[Mechanism, ...]
+    ceiling: Ceiling
+    people: str
+
+    def row(self) -> dict[str, str | int]:
+        """Give it as the table holds it, without its link."""
+        ceiling = {"epsilon": self.ceiling.epsilon, "delta": self.ceiling.delta}
+        return {
+            "seq": self.seq,
+            "at": self.at,
+            "what": self.what,
+            "run_id": self.run_id,
+            "policy": self.policy,
+            "purpose": self.purpose,
+            "composition": self.composition,
+            "mechanisms": json.dumps([to_json(one) for one in self.mechanisms], sort_keys=True),
+            "ceiling": json.dumps(ceiling, sort_keys=True),
+            "people": self.people,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All events, oldest first, and the link of each; what was read is as it was written."""
+
+    events: tuple[Event, ...]
+    links: tuple[str, ...]
+
+    @property
+    def head(self) -> Head:
+        """The end of the chain; number 0 of an empty one."""
+        if not self.events:
+            return Head(0, "", "")
+        return Head(len(self.links), self.links[-1], self.events[-1].at)
+
+    def charge(self, run_id: str) -> tuple[Event, What] | None:
+        """Give the charge of a run, and what has become of it; None if it was never charged."""
+        own = [event for event in self.events if event.run_id == run_id]
+        return (own[0], own[-1].what) if own else None
+
+    def standing(self) -> list[Event]:
+        """Give the charges that were not aborted, those without a commit among them."""
+        aborted = {event.run_id for event in self.events if event.what == "aborted"}
+        return [e for e in self.events if e.what == "reserved" and e.run_id not in aborted]
+
+
+def lock(connection: sa.Connection) -> None:
+    """Wait for one's turn to write; SQLite took its lock when the transaction began."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(7846105)"))
+
+
+def read_book(connection: sa.Connection, keys: Keys, heads: Sequence[SignedHead]) -> Book:
+    """Read and check everything; Refusal where the chain is broken, or a head is not met.
+
+    `heads` are those to be met; they have to be read before the transaction of `connection`
+    begins to see, lest it be older than they are.
+    """
+    events: list[Event] = []
+    links = [""]
+    for row in connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq)).mappings():
+        plain = {name: row[name] for name in row if name != "chain"}
+        links.append(_link(keys, links[-1], plain))
+        if row["seq"] != len(links) - 1 or not hmac.compare_digest(links[-1], row["chain"]):
+            refuse(f"entry {len(links) - 1} or one before it was changed or taken out")
+        events.append(_read_event(plain))
+    _check_heads(connection, links, heads)
+    return Book(tuple(events), tuple(links[1:]))
+
+
+def append_event(connection: sa.Connection, keys: Keys, book: Book, event: Event) -> Book:
+    """Write `event` as the next of a book, whatever its number says."""
+    placed = replace(event, seq=len(book.events) + 1)
+    link = _link(keys, book.head.link, placed.row())
+    connection.execute(sa.insert(EVENTS), {**placed.row(), "chain": link})
+    return Book((*book.events, placed), (*book.links, link))
+
+
+def refuse(what: str) -> NoReturn:
+    """Refuse to go on with a ledger that is not as it was written."""
+    raise Refusal(
+        "budget ledger",
+        f"{what}; until it is restored from a backup nobody knows what people have spent, so "
+        "that no private model can be trained",
+    )
+
+
+def _check_heads(
+    connection: sa.Connection, links: Sequence[str], heads: Sequence[SignedHead]
+) -> None:
+    for head in heads:
+        if head.seq >= len(links):
+            refuse(f"entries {len(links)} to {head.seq} were signed and are gone")
+        if links[head.seq] != head.link:
+            refuse(f"entry {head.seq} is another one than was signed")
+    if heads:
+        return
+    if len(links) > 1:
+        refuse(f"{HEADS}.jsonl is missing from the home, so that nobody knows the last entry")
+    noted = sa.select(EVIDENCE.c.run_id).where(EVIDENCE.c.kind == NOTE).limit(1)
+    if connection.execute(noted).first():
+        refuse("it is empty and without its signed heads, though a run was charged")
+
+
+def _read_event(row: dict[str, str]) -> Event:
+    composition: Composition = "adaptive" if row["composition"] == "adaptive" else "fixed"
+    ceiling = Ceiling(**json.loads(row["ceiling"]), composition=composition)
+    mechanisms = tuple(from_json(one) for one in json.loads(row["mechanisms"]))
+    read = {"composition": composition, "ceiling": ceiling, "mechanisms": mechanisms}
+    return Event(**{**row, **read})  # type: ignore[arg-type]  # written by `Event.row`
+
+
+def _link(keys: Keys, before: str, row: dict[str, str | int]) -> str:
+    names = [column.name for column in EVENTS.c if column.name != "chain"]
+    message = json.dumps([before, *(row[name] for name in names)]).encode()
+    return hmac.new(keys.derive("budget-chain"), message, hashlib.sha256).hexdigest()

@@ -1,0 +1,150 @@
+"""The steps of `tutela advise`: what it costs, what was tried, and what it comes to.
+
+Where the policy counts privacy loss, the trials are made on a twin whose ε is charged to the
+budget; what follows from it costs nothing more. Elsewhere they are made on folds of the training
+people themselves, and the figures are protected by nothing but that they are few and rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from expectations.errors import Refusal, UsageError
+from expectations.policy import Policy
+from expectations.privacy_loss import Mechanism
+from expectations.treatments import YES_NO
+from ledgers.stages import Permitted, Reached, Recorded, Validated
+from tasks.advice.advice import FOLDS, Advice, Loss, People, advise
+from tasks.advice.codes import Codebook, encode_target
+from tasks.advice.patch import write_patch
+from tasks.advice.twin import draw_people, measure_twin, plan_noise
+from tasks.budget import commit, reserve
+from tasks.run import Desk
+from tasks.step import Opened, step
+from tasks.training.declared import declare_encoding, declare_model
+from tasks.training.models import ModelDeclaration, build_estimator
+from tasks.training.train import Rows, split_rows
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
+
+REDRAWN: Final = 6
+"""How many twins are drawn: one as it was released, the others with as much noise again."""
+EPSILONS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+DRAWS: Final = 3
+HELD_OUT: Final = 4
+"""One row in so many judges the models at each ε."""
+SEED: Final = 20261126
+"""Of folds and twins, neither of which protects anybody; the noise in a twin has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtEpsilon:
+    """A private model's AUC at one ε: the mean, least and largest of a few draws of its noise."""
+
+    epsilon: float
+    auc: float
+    low: float
+    high: float
+
+
+def plan_advice(desk: Desk) -> tuple[Mechanism, ...]:
+    """Say what the advice will draw, from the policy and the ε that was asked for alone."""
+    policy, epsilon = desk.policy, desk.run.epsilon
+    assert policy.budget is not None
+    if epsilon is None:
+        raise UsageError("advise: say what it may cost the people of this policy: --epsilon 1")
+    return plan_noise(len(Codebook.of(policy).labels), epsilon, policy.budget.delta)
+
+
+def measure_epsilons(people: People, book: Codebook, policy: Policy) -> Iterator[AtEpsilon]:
+    """Train a private model on three rows of four at each ε, and judge it on the others."""
+    codes, target = people
+    frame, labels = book.decode(codes), np.array(YES_NO, dtype=object)[target]
+    held = np.arange(len(target)) % HELD_OUT == 0
+    encoding = declare_encoding(policy)
+    from sklearn.metrics import roc_auc_score
+
+    for epsilon in EPSILONS:
+        found = []
+        for _ in range(DRAWS):
+            pipeline = build_estimator(declare_private(policy, epsilon), encoding)
+            pipeline.fit(frame[~held], labels[~held])
+            scores = pipeline.predict_proba(frame[held])[:, 1]
+            found.append(float(roc_auc_score(target[held], scores)))
+        yield AtEpsilon(epsilon, float(np.mean(found)), min(found), max(found))
+
+
+def declare_private(policy: Policy, epsilon: float) -> ModelDeclaration:
+    """Give the policy's own private model at another ε, or the usual one where it has none."""
+    declared = declare_model(policy)
+    if declared.epsilon is not None:
+        return replace(declared, epsilon=epsilon)
+    kind = "private-logistic-regression"
+    return ModelDeclaration(kind, {"classes": list(YES_NO)}, epsilon, 1e-5)
+
+
+def see_people(desk: Desk, rows: Rows, book: Codebook) -> list[People]:
+    """Give the people on whom variants are tried: a twin drawn several times, or themselves."""
+    codes, target = book.encode(rows.features), encode_target(rows.labels)
+    draw = np.random.default_rng(SEED)
+    if not desk.policy.private:
+        order = draw.permutation(len(target))
+        return [(codes[order], target[order])]
+    commit(desk)
+    twin = measure_twin(codes, target, book, plan_advice(desk))
+    return [draw_people(twin if not n else twin.again(draw), draw) for n in range(REDRAWN)]
+
+
+def note_advice(desk: Desk, found: Advice, curve: list[AtEpsilon]) -> None:
+    """Note for the report what was tried and the patch that it comes to."""
+    patch = write_patch(desk.run.file, found.drop, found.coarsen)
+    trials: list[JSON] = [
+        {"column": trial.column, "change": trial.change, **_tell(trial.loss)}
+        for trial in found.trials
+    ]
+    path: list[JSON] = [
+        {"columns": one.columns, "dropped": one.dropped, "auc": round(one.auc, 3)}
+        for one in found.path
+    ]
+    epsilons: list[JSON] = [
+        {name: round(value, 3) for name, value in asdict(point).items()} for point in curve
+    ]
+    body: dict[str, JSON] = {
+        "epsilon": desk.run.epsilon,
+        "auc": round(found.auc, 3),
+        "trials": trials,
+        "path": path,
+        "epsilons": epsilons,
+        "patch": patch.text,
+        "by_hand": list(patch.by_hand),
+    }
+    desk.note("advice", "columns", body)
+
+
+def _tell(loss: Loss) -> dict[str, JSON]:
+    figures: dict[str, JSON] = {name: round(value, 3) + 0.0 for name, value in asdict(loss).items()}
+    return {**figures, "verdict": loss.verdict}
+
+
+@step("Reserve the budget of the advice", gives=Permitted)
+def reserve_advice(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
+    """Charge what the twin will cost its people, before any of their columns is read."""
+    reserve(desk, permitted, plan_advice(desk))
+    return permitted
+
+
+@step("Weigh the columns", gives=Recorded)
+def weigh_columns(desk: Desk, validated: Opened[Validated]) -> None:
+    """Try what the model could do without, and note it with the patch it comes to."""
+    rows, _ = split_rows(validated.frame(), desk.policy)
+    if rows.labels.value_counts().min() < FOLDS or rows.labels.nunique() < 2:
+        raise Refusal("advice", "too few training people of one class; widen the population")
+    book = Codebook.of(desk.policy)
+    worlds = see_people(desk, rows, book)
+    found = advise(worlds, book)
+    note_advice(desk, found, list(measure_epsilons(worlds[0], book, desk.policy)))

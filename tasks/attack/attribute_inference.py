@@ -1,0 +1,113 @@
+"""Attribute inference: whether a model helps to guess a feature of who it was trained on.
+
+The attacker knows a person's label and all features but one, asks the model with every label that
+this one could have, and guesses the label under which the person's own label fits best, weighted
+by how common it is (Fredrikson et al. 2014, "Privacy in Pharmacogenetics", section 3.2). That
+works wherever a feature and a label have to do with each other, on everybody of the population:
+imputation, which the model need not have for it. So what is judged is the advantage: how much
+more often the guess is right of members than of people whom the model never saw (Yeom et al. 2018,
+definition 5). Zhao et al. (2021, "On the (In)Feasibility of Attribute Inference Attacks") find it
+small wherever membership is hidden.
+
+The attacker here sees probabilities and knows the true shares of the labels. One who knows less
+than all other features, or combines many models, is not simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from expectations.checks import Check
+from expectations.errors import UsageError
+from tasks.attack.contrast import (
+    Contrast,
+    contrast_means,
+    describe_power,
+    find_critical,
+    judge_together,
+    place_labels,
+)
+from tasks.attack.memorization import draw
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from tasks.attack.contrast import People, Predictor
+
+MOST_LABELS: Final = 100
+"""Labels of one feature; a feature of more is a number, of which this attack knows nothing."""
+TOLD: Final = 5
+"""Features that are told with their figures, those with the largest advantages."""
+
+
+def attack_attributes(
+    model: Predictor, members: People, others: People, features: Sequence[str]
+) -> tuple[Contrast, ...]:
+    """Give the advantage for each feature, in shares of people, with intervals that hold together.
+
+    `features` names those that have labels. Both sides are (features, labels), with the features
+    as `predict_proba` takes them. Who has no value is not guessed.
+    """
+    import pandas as pd
+
+    critical, sides = find_critical(len(features)), (draw(members), draw(others))
+    found = []
+    for feature in features:
+        shares = pd.concat([side[0][feature] for side in sides]).value_counts(normalize=True)
+        if len(shares) > MOST_LABELS:
+            raise UsageError(
+                f"attribute inference: {feature} has {len(shares)} values, more than "
+                f"{MOST_LABELS}: name features that have labels"
+            )
+        inside, outside = (guess(model, side, feature, shares[shares > 0]) for side in sides)
+        found.append(contrast_means(feature, inside, outside, critical))
+    return tuple(found)
+
+
+def guess(model: Predictor, people: People, feature: str, shares: pd.Series) -> NDArray[np.float64]:
+    """Guess one feature of each person who has it, beside guessing the commonest label for all.
+
+    Gives 1 where the attack alone is right, -1 where the commonest label alone is, else 0. The
+    commonest label is as often right of members as of others, so taking it off costs no advantage
+    and takes off most of the chance in who the members are.
+    """
+    import pandas as pd
+
+    there = people[0][feature].isin(shares.index).to_numpy()
+    X, y = people[0][there], people[1][there]  # noqa: N806  # sklearn's
+    own, fits = np.arange(len(y)), np.zeros((len(y), len(shares)))
+    column = place_labels(model, y)
+    for place, (label, share) in enumerate(shares.items()):
+        asked = X.assign(**{feature: repeat(label, X[feature])})
+        fits[:, place] = share * model.predict_proba(asked)[own, column] if len(y) else 0.0
+    true = shares.index.get_indexer(pd.Index(X[feature]))
+    right = fits.argmax(axis=1) == true
+    return np.asarray(right.astype(float) - (int(shares.to_numpy().argmax()) == true))
+
+
+def repeat(label: object, column: pd.Series) -> pd.Series:
+    """Give a column of one label, of the type of another column."""
+    import pandas as pd
+
+    return pd.Series([label] * len(column), index=column.index).astype(column.dtype)
+
+
+def judge_attributes(found: Sequence[Contrast], limit: float, outlet: str) -> Check:
+    """Compare the advantages with the largest that the policy allows, in (0, 1)."""
+    widest = sorted(found, key=lambda one: one.gap, reverse=True)
+    rest = len(widest) - TOLD
+    names = "; ".join(map(str, widest[:TOLD])) + (f"; less for {rest} others" if rest > 0 else "")
+    return Check(
+        name="attribute inference",
+        asked=f"features are guessed right of at most {limit:g} more of the members than of "
+        "others, at the upper ends of intervals that hold together at 95 % (Bonferroni)",
+        measured=names or "no feature has labels to guess",
+        verdict=judge_together(found, limit),
+        power=describe_power(found),
+        remedy="train a private or simpler model, or make the feature coarser",
+        outlet=outlet,
+    )

@@ -1,0 +1,149 @@
+"""Members against people whom a model never saw: a difference, its interval, what it could show.
+
+What a model knows of everybody of a kind it has learned, and that is what it is for; only what it
+knows better of its members than of other people of the same kind is a leak. Members and others
+must therefore come from one population, by a random split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, isinf, sqrt
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from expectations.errors import UsageError
+from expectations.vocabulary import CheckVerdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    People = tuple[pd.DataFrame, pd.Series]
+
+FEWEST: Final = 30
+"""People on either side under which nothing is told: an interval would not hold."""
+POWER: Final = 0.8416
+"""The normal quantile of a power of 80 %."""
+
+
+class Predictor(Protocol):
+    """What these attacks ask of a model: its answers, and the labels that they are about."""
+
+    @property
+    def classes_(self) -> NDArray[np.generic]:
+        """The labels, in the order of the columns of `predict_proba`."""
+        ...
+
+    def predict_proba(self, X: pd.DataFrame, /) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
+        """Give each person's probability of each label, shape (people, labels)."""
+        ...
+
+
+def read_confidence(model: Predictor, people: People) -> NDArray[np.float64]:
+    """Give the model's probability of each person's own label; 0 for one it does not know."""
+    probabilities = model.predict_proba(people[0])
+    return np.asarray(probabilities[np.arange(len(people[1])), place_labels(model, people[1])])
+
+
+def place_labels(model: Predictor, labels: pd.Series) -> NDArray[np.int64]:
+    """Give the column of `predict_proba` that each label has; UsageError for an unknown label."""
+    import pandas as pd
+
+    place = pd.Index(model.classes_).get_indexer(pd.Index(labels))
+    if (place < 0).any():
+        raise UsageError(
+            f"attack: {int((place < 0).sum())} people have labels that the model does not know; "
+            "attack it with the labels that it was trained on"
+        )
+    return np.asarray(place, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """How much more of something members have than others, on average, in its own unit.
+
+    `error` is the standard error, infinite with too few people on either side; `critical` the
+    normal quantile of the interval, raised where several contrasts are judged together.
+    """
+
+    name: str
+    gap: float
+    error: float
+    critical: float = 1.96
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval."""
+        return self.gap - self.critical * self.error
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval."""
+        return self.gap + self.critical * self.error
+
+    @property
+    def detectable(self) -> float:
+        """The smallest gap that would be told from none in four of five such attacks."""
+        return (self.critical + POWER) * self.error
+
+    def verdict(self, limit: float) -> CheckVerdict:
+        """Judge against the largest gap allowed.
+
+        Refused with the whole interval beyond, however few people showed it. Passed only with the
+        whole of it within, and where a gap of the limit's size would have been seen.
+        """
+        if self.low > limit:
+            return CheckVerdict.REFUSED
+        seen = self.detectable <= limit and self.high <= limit
+        return CheckVerdict.PASSED if seen else CheckVerdict.INCONCLUSIVE
+
+    def __str__(self) -> str:
+        """Word the gap to two digits, so that no count of people follows from it."""
+        if isinf(self.error):
+            return f"{self.name}: too few people"
+        # Added zero: no gap is no loss.
+        gap, low, high = (round(x, 2) + 0.0 for x in (self.gap, self.low, self.high))
+        return f"{self.name} {gap:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def contrast_means(
+    name: str,
+    members: NDArray[np.float64],
+    others: NDArray[np.float64],
+    critical: float = 1.96,
+) -> Contrast:
+    """Compare the means of one figure per person, by Welch (1947).
+
+    The error is at least what one person more or fewer would make of figures from 0 to 1.
+    """
+    fewest = min(len(members), len(others))
+    if fewest < FEWEST:
+        return Contrast(name, 0.0, inf, critical)
+    variance = members.var(ddof=1) / len(members) + others.var(ddof=1) / len(others)
+    error = max(sqrt(variance), 1 / fewest)
+    return Contrast(name, float(members.mean() - others.mean()), error, critical)
+
+
+def find_critical(contrasts: int) -> float:
+    """Give the quantile of so many intervals that hold together at 95 % (Bonferroni)."""
+    return NormalDist().inv_cdf(1 - 0.025 / max(contrasts, 1))
+
+
+def judge_together(contrasts: Iterable[Contrast], limit: float) -> CheckVerdict:
+    """Judge several contrasts: one refused refuses all, and all must pass; none is inconclusive."""
+    verdicts = {contrast.verdict(limit) for contrast in contrasts}
+    if CheckVerdict.REFUSED in verdicts:
+        return CheckVerdict.REFUSED
+    return CheckVerdict.PASSED if verdicts == {CheckVerdict.PASSED} else CheckVerdict.INCONCLUSIVE
+
+
+def describe_power(contrasts: Sequence[Contrast]) -> str:
+    """Say which gap would have been found in each of some contrasts, the weakest last."""
+    weakest = max((contrast.detectable for contrast in contrasts), default=inf)
+    if isinf(weakest):
+        return f"none in some of these, with fewer than {FEWEST} people on a side"
+    return f"in each of these a gap of {weakest:.2f} or more would be found with 80 % power"

@@ -1,0 +1,102 @@
+"""Membership inference within groups: a model can keep most people's secret and not a group's.
+
+Every group of an audit column is attacked by itself, its members against its own non-members, with
+intervals that hold together over all groups of all columns. A group with fewer people on either
+side than the smallest cohort is not attacked, nor named: its figures would be about single people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tasks.attack.separation import Separation, separate
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+Verdict = Literal["passed", "refused", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSeparation:
+    """How well an attack told one group's members from its non-members."""
+
+    column: str
+    group: str
+    separation: Separation
+
+    def verdict(self, limit: float) -> Verdict:
+        """Judge against the largest AUC that is allowed.
+
+        Refused where the group leaks for certain (the interval is over chance) and perhaps more
+        than the limit; without power, or where neither is certain, inconclusive. Less strict than
+        for everybody, as many small groups would each have their bad luck.
+        """
+        found = self.separation
+        if found.high > limit and found.low > 0.5:
+            return "refused"
+        if found.high <= limit and found.detectable <= limit:
+            return "passed"
+        return "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Every group that was attacked, by column and label, and how many were too small for it."""
+
+    attacked: tuple[GroupSeparation, ...] = ()
+    too_small: int = 0
+
+    @property
+    def worst(self) -> GroupSeparation | None:
+        """The group that may leak most, among those that leak for certain if there are any."""
+        return max(self.attacked, key=_order_by_leak, default=None)
+
+    def verdict(self, limit: float) -> Verdict:
+        """Refused if any group is; passed if all are, of at least one; else inconclusive."""
+        verdicts = {group.verdict(limit) for group in self.attacked}
+        if "refused" in verdicts:
+            return "refused"
+        return "passed" if verdicts == {"passed"} else "inconclusive"
+
+
+def _order_by_leak(group: GroupSeparation) -> tuple[bool, float]:
+    """Order so that a group that is refused at any limit stands over all that are not."""
+    return group.separation.low > 0.5, group.separation.high
+
+
+def separate_groups(
+    scores: NDArray[np.float64], member: NDArray[np.bool_], columns: pd.DataFrame, smallest: int
+) -> Groups:
+    """Attack each group with at least `smallest` people (2 or more) on either side.
+
+    `scores`, `member` and the rows of `columns` are aligned by position. People without a label
+    form the group "missing".
+    """
+    groups = list(_find_groups(columns))
+    large = [
+        (column, label, people)
+        for column, label, people in groups
+        if min((people & member).sum(), (people & ~member).sum()) >= max(smallest, 2)
+    ]
+    attacked = tuple(
+        GroupSeparation(
+            column,
+            label,
+            separate(scores[people & member], scores[people & ~member], len(large)),
+        )
+        for column, label, people in large
+    )
+    return Groups(attacked, len(groups) - len(large))
+
+
+def _find_groups(columns: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Give each column's labels in their order, with who has them."""
+    for column in columns:
+        values = columns[column].astype(object).where(columns[column].notna(), "missing")
+        for label in sorted(values.unique(), key=str):
+            yield str(column), str(label), (values == label).to_numpy()

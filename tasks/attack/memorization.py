@@ -1,0 +1,184 @@
+"""Memorization: whether a model knows its own people's rows better than other people's.
+
+Three contrasts of members with people it never saw, each over the model's probability of a
+person's own label ("confidence"):
+
+- for each label, the confidence itself: the gap between training and test (Yeom et al. 2018,
+  "Privacy Risk in Machine Learning", section 3);
+- how much of it goes when one feature of the person is replaced by somebody else's: a model that
+  holds rows knows a member better than the member's near duplicates, while a smooth or a rough
+  one loses as much on others as on members;
+- the confidence in the quarter of the people with the rarest values, of whom a model that cannot
+  generalize holds rows the longest (Feldman 2020, "Does Learning Require Memorization?").
+
+An attacker needs the label and the features, and no model of their own, so this sees less than
+membership inference does, but says where. Averages over people: a model that holds the rows of
+one in a hundred, and no others, passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import hypot
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from expectations.checks import Check
+from tasks.attack.contrast import (
+    Contrast,
+    contrast_means,
+    describe_power,
+    find_critical,
+    judge_together,
+    read_confidence,
+)
+from tasks.attack.separation import estimate_auc
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from tasks.attack.contrast import People, Predictor
+
+    Figures = NDArray[np.float64]
+
+MOST: Final = 5_000
+"""People on either side who are looked at; more would add little power and take long."""
+RAREST: Final = 0.25
+"""The part of all people who count as isolated."""
+BINS: Final = 10
+"""Into how many equal parts a number is put, to say how rare it is."""
+SEED: Final = 20250711
+"""Fixed, so that an auditor draws the same neighbours. It seeds no noise that protects anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memorization:
+    """The contrasts that are judged, and others that readers know, which are told."""
+
+    judged: tuple[Contrast, ...]
+    told: tuple[Contrast, ...]
+
+
+def attack_memorization(model: Predictor, members: People, others: People) -> Memorization:
+    """Attack a fitted model, given the people it was trained on and people it never saw.
+
+    Both are (features, labels), with the features as `predict_proba` takes them.
+    """
+    import pandas as pd
+
+    members, others = draw(members), draw(others)
+    pool, inside = pd.concat([members[0], others[0]]), len(members[0])
+    known = read_confidence(model, members), read_confidence(model, others)
+    lost = find_lost(model, members, pool, known[0]), find_lost(model, others, pool, known[1])
+    rare = find_isolated(pool)
+    critical = find_critical(len(model.classes_) + 2)
+    judged = (
+        *contrast_labels(known, (members[1], others[1]), critical),
+        contrast_means("beside near duplicates", lost[0], lost[1], critical),
+        contrast_means("rare people", known[0][rare[:inside]], known[1][rare[inside:]], critical),
+    )
+    return Memorization(judged, tuple(contrast_usual(model, members, others, known)))
+
+
+def draw(people: People) -> People:
+    """Draw at most so many people as are looked at."""
+    if len(people[0]) <= MOST:
+        return people
+    chosen = np.random.default_rng(SEED).choice(len(people[0]), MOST, replace=False)
+    return people[0].iloc[chosen], people[1].iloc[chosen]
+
+
+def contrast_labels(
+    known: tuple[Figures, Figures], labels: tuple[pd.Series, pd.Series], critical: float
+) -> Iterator[Contrast]:
+    """Contrast the people of each label; so a model that holds only a rare label's rows shows."""
+    for label in sorted(labels[0].unique()):
+        inside, outside = ((one == label).to_numpy() for one in labels)
+        yield contrast_means(f"label {label}", known[0][inside], known[1][outside], critical)
+
+
+def find_lost(model: Predictor, people: People, pool: pd.DataFrame, known: Figures) -> Figures:
+    """Give how much confidence in each person goes with one feature, on average over features.
+
+    A feature is replaced by that of somebody drawn from all people; who has the same value
+    counts for nothing in it.
+    """
+    generator = np.random.default_rng(SEED)
+    lost, changed = np.zeros(len(known)), np.zeros(len(known))
+    for column in pool.columns:
+        other = pool[column].iloc[generator.integers(0, len(pool), len(known))]
+        copies = people[0].assign(**{str(column): other.set_axis(people[0].index)})
+        differs = ~same_values(people[0][column], copies[column])
+        lost += np.where(differs, known - read_confidence(model, (copies, people[1])), 0.0)
+        changed += differs
+    return lost / np.maximum(changed, 1)
+
+
+def same_values(left: pd.Series, right: pd.Series) -> NDArray[np.bool_]:
+    """Tell where two columns agree, missing values with each other too."""
+    left, right = left.astype(object), right.astype(object)
+    return np.asarray((left == right) | (left.isna() & right.isna()), dtype=bool)
+
+
+def find_isolated(pool: pd.DataFrame) -> NDArray[np.bool_]:
+    """Mark the people whose values, column by column, are the rarest: at most that part of all."""
+    surprise = np.zeros(len(pool))
+    for column in pool.columns:
+        values = bin_numbers(pool[column])
+        share = values.groupby(values, dropna=False).transform("size") / len(values)
+        surprise -= np.log(share.to_numpy(dtype=float))
+    return np.asarray(surprise > np.quantile(surprise, 1 - RAREST), dtype=bool)
+
+
+def bin_numbers(column: pd.Series) -> pd.Series:
+    """Give a column as words; numbers by the tenth of the people that they fall into."""
+    import pandas as pd
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    column = column.reset_index(drop=True)
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        column = pd.Series(pd.qcut(column, BINS, labels=False, duplicates="drop"))
+    return column.astype(object).where(column.notna(), "missing").astype(str)
+
+
+def contrast_usual(
+    model: Predictor, members: People, others: People, known: tuple[Figures, Figures]
+) -> Iterator[Contrast]:
+    """Contrast accuracy, log loss (others' less members', in nats) and, of two labels, AUC."""
+    sides = members, others
+    right = [
+        (model.classes_[model.predict_proba(X).argmax(axis=1)] == y).to_numpy(float)
+        for X, y in sides
+    ]
+    loss = [-np.log(np.maximum(one, 1e-6)) for one in known]
+    yield contrast_means("accuracy", right[0], right[1])
+    yield contrast_means("log loss", -loss[0], -loss[1])
+    if len(model.classes_) == 2:
+        (inside, error), (outside, its_error) = (measure_auc(model, *side) for side in sides)
+        yield Contrast("AUC", inside - outside, hypot(error, its_error))
+
+
+def measure_auc(model: Predictor, X: pd.DataFrame, y: pd.Series) -> tuple[float, float]:  # noqa: N803  # sklearn's
+    """Give the AUC and its standard error; half and infinite with fewer than two of a label."""
+    scores, positive = model.predict_proba(X)[:, 1], (y == model.classes_[1]).to_numpy()
+    if min(positive.sum(), (~positive).sum()) < 2:
+        return 0.5, np.inf
+    return estimate_auc(scores[positive], scores[~positive])
+
+
+def judge_memorization(found: Memorization, limit: float, outlet: str) -> Check:
+    """Compare the contrasts with the largest gap that the policy allows, in (0, 1)."""
+    return Check(
+        name="memorization",
+        asked=f"the model is at most {limit:g} surer of its own people than of others, at the "
+        f"upper ends of intervals that hold together at 95 %",
+        measured=f"surer by: {'; '.join(map(str, found.judged))}. Also: "
+        f"{'; '.join(map(str, found.told))}",
+        verdict=judge_together(found.judged, limit),
+        power=describe_power(found.judged),
+        remedy="train a private or simpler model, on fewer features or more people",
+        outlet=outlet,
+    )

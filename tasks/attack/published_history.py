@@ -1,0 +1,206 @@
+"""What a policy's runs published one after the other, attacked as one: MLflow's own history.
+
+Two questions, each against chance: are exact counts recovered from the figures of several runs
+(`tasks.attack.count_reconstruction`), and does a figure tell that one person more or fewer is in
+it? The exact counts are read from under the seal of the evidence ledger to score the answers.
+Neither refuses a run: what was published before cannot be taken back, and what this one adds is
+one more figure of each.
+
+Looked at are counts of people and the people of each label that was compared. What weights,
+measures, tables and models tell of the same people is not brought in, nor are runs of other
+policies; an attacker who has them knows more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from math import hypot, inf, sqrt
+from typing import Final
+
+import numpy as np
+
+from expectations.checks import Check
+from expectations.vocabulary import CheckVerdict
+from ledgers.evidence import Entry
+from ledgers.stages import Recorded
+from tasks.attack.contrast import FEWEST, Contrast, describe_power, find_critical
+from tasks.attack.count_reconstruction import (
+    History,
+    PublishedFigure,
+    Sums,
+    believe,
+    reconstruct,
+)
+from tasks.attack.risk import NORMAL, Rate
+from tasks.findings import Found
+from tasks.run import Desk
+from tasks.step import step
+
+FEWEST_RUNS: Final = 5
+FEWEST_COUNTS: Final = 8
+"""Runs, and different counts, under which nothing is concluded."""
+MOST_RUNS: Final = 60
+"""The newest runs that are looked at."""
+WORTH: Final = 0.25
+"""The gain over chance at which an attack counts as worth while; it passes when it has less."""
+COMPARED: Final = "representation."
+
+
+def recover_counts(history: History, sums: Sums) -> tuple[Contrast, ...]:
+    """Give how much more often than by chance counts are recovered exactly, in shares of them.
+
+    By the figures alone, and knowing who came and left. Every count is scored by name, over the
+    runs in which its figure is a new one, since figures of the same people say nothing new; the
+    spread over names gives the interval.
+    """
+    critical = find_critical(2)
+    return tuple(
+        _beat_chance(name, _score(history, sums, knows_changes=known), critical)
+        for name, known in (("by the figures alone", False), ("knowing who came and left", True))
+    )
+
+
+def _score(history: History, sums: Sums, *, knows_changes: bool) -> dict[str, list[float]]:
+    """Give for each name the guesses that were right (1 or 0), less their chance."""
+    found: dict[str, list[float]] = {}
+    last: dict[str, PublishedFigure] = {}
+    beliefs = reconstruct(history, sums, knows_changes=knows_changes)
+    for run, believed in zip(history, beliefs, strict=True):
+        for name, figure in run.items():
+            if figure.exact is None or last.get(name) == figure:
+                continue
+            last[name] = figure
+            right = believed[name].guess == figure.exact
+            found.setdefault(name, []).append(right - believe(figure).chance)
+    return found
+
+
+def _beat_chance(name: str, scores: Mapping[str, Sequence[float]], critical: float) -> Contrast:
+    """Average over names; the error is at least that of guessing each name once."""
+    if len(scores) < FEWEST_COUNTS:
+        return Contrast(name, 0.0, inf, critical)
+    means = np.array([np.mean(score) for score in scores.values()])
+    chance = 1 / 7
+    least = sqrt(chance * (1 - chance) / sum(len(score) for score in scores.values()))
+    error = max(float(means.std(ddof=1)) / sqrt(len(means)), least)
+    return Contrast(name, float(means.mean()), error, critical)
+
+
+def tell_changes(history: History) -> Contrast:
+    """Give how much more often a figure changes where one person came or left than where none did.
+
+    From each run to the next, in shares of the counts. 0 is what a rule gives that draws alike
+    whether anybody moved or not.
+    """
+    moved: list[float] = []
+    still: list[float] = []
+    for before, after in pairwise(history):
+        for name in before.keys() & after.keys():
+            old, new = before[name], after[name]
+            if old.exact is not None and new.exact is not None:
+                side = {0: still, 1: moved}.get(abs(new.exact - old.exact), [])
+                side.append(float(old.about != new.about))
+    name, one, none = "one person came or left", Rate.of(np.array(moved)), Rate.of(np.array(still))
+    if min(one.tries, none.tries) < FEWEST:
+        return Contrast(name, 0.0, inf)
+    # By Wilson: Welch is too sure of a few figures of which nearly all changed.
+    return Contrast(name, one.share - none.share, hypot(one.error, none.error) / NORMAL)
+
+
+def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
+    """Judge what the published counts of several runs of one policy give away together."""
+    runs = len(history)
+    recovered, told = recover_counts(history, sums), (tell_changes(history),)
+    return (
+        Check(
+            name="reconstructing published counts",
+            asked="exact counts are recovered no more often than by chance, about 1 in 7",
+            measured=f"recovered more often than by chance, as shares of all counts: "
+            f"{'; '.join(map(str, recovered))}, from {runs} runs",
+            verdict=_judge(recovered, runs),
+            power=_describe_power(recovered, runs),
+            remedy="publish fewer counts that add up, or publish counts more rarely than runs",
+        ),
+        Check(
+            name="differencing published counts",
+            asked="whether a figure changes tells nothing of whether one person more or fewer "
+            "is counted in it",
+            measured=f"changes more often than where nobody moved: {told[0]}, from {runs} runs",
+            verdict=_judge(told, runs),
+            power=_describe_power(told, runs),
+            remedy="publish counts again only once ten people or more have come or left, and keep "
+            "MLflow's pages to people who may know who takes part",
+        ),
+    )
+
+
+def _judge(found: Sequence[Contrast], runs: int) -> CheckVerdict:
+    """Warn of whatever is surely above chance; pass only what surely is not worth while."""
+    if runs < FEWEST_RUNS:
+        return CheckVerdict.INCONCLUSIVE
+    if any(one.low > 0 for one in found):
+        return CheckVerdict.WARNED
+    passed = all(one.verdict(WORTH) is CheckVerdict.PASSED for one in found)
+    return CheckVerdict.PASSED if passed else CheckVerdict.INCONCLUSIVE
+
+
+def _describe_power(found: Sequence[Contrast], runs: int) -> str:
+    if runs < FEWEST_RUNS:
+        return f"none under {FEWEST_RUNS} runs of the policy; there are {runs}"
+    return describe_power(found)
+
+
+def read_figures(entries: Sequence[tuple[Entry, object]]) -> dict[str, PublishedFigure]:
+    """Read one run's published counts, with what was opened of each entry's seal."""
+    found: dict[str, PublishedFigure] = {}
+    for entry, opened in entries:
+        match entry.kind, entry.body:
+            case "count", {"about": int() | None as about}:
+                exact = opened if isinstance(opened, int) else None
+                found[entry.name] = PublishedFigure(about, exact)
+    for column, rows in Found([entry for entry, _ in entries]).tables(COMPARED).items():
+        found |= dict(_read_labels(column, rows))
+    return found
+
+
+def _read_labels(column: str, rows: object) -> Iterator[tuple[str, PublishedFigure]]:
+    """Read the people of each label of a compared column, which are told as words."""
+    for row in rows if isinstance(rows, list) else ():
+        match row:
+            case {"label": str(label), "people": str(people)}:
+                digits = people.replace(",", "")
+                about = int(digits) if digits.isdigit() else None
+                yield f"{COMPARED}{column}: {label}", PublishedFigure(about)
+
+
+def find_sums(entries: Sequence[Entry]) -> Sums:
+    """Say which counts of a run add up to which, by the steps that counted them."""
+    counted: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.kind == "count" and entry.name.startswith("people.excluded."):
+            counted.setdefault(entry.step, []).append(entry.name)
+    labels = [
+        [name for name, _ in _read_labels(column, rows)]
+        for column, rows in Found(entries).tables(COMPARED).items()
+    ]
+    return {
+        "people.roster": [["people.permitted", *counted.get("filter_consent", [])]],
+        "people.permitted": [["people.selected", *counted.get("select_population", [])]],
+        "people.selected": [["people.train", "people.test"], *labels],
+    }
+
+
+@step("Attack the published history", gives=Recorded)
+def attack_history(desk: Desk) -> None:
+    """Try to recover exact counts from what this policy's runs published up to now."""
+    ledger, name = desk.run.ledger, desk.policy.name
+    runs = [run.run_id for run in ledger.runs() if run.policy == name][-MOST_RUNS:]
+    entries = [ledger.entries(run) for run in runs]
+    history = [
+        read_figures([(entry, ledger.unseal(entry) if entry.kind == "count" else None)
+                      for entry in run])
+        for run in entries
+    ]  # fmt: skip
+    for check in judge_history([run for run in history if run], find_sums(entries[-1])):
+        desk.check(check)

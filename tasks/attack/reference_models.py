@@ -1,0 +1,157 @@
+"""Trains the reference models that membership attacks compare a model with.
+
+Each is a fresh model of the attacked kind, whole pipeline with its encoding, trained on a random
+half of all people, members and non-members alike; everybody is in exactly half of them. So the
+references treat both sides alike, and whatever tells them apart comes from the attacked model. A
+reference sees half of all people; where the attacked model saw more, it is a little less fitted.
+
+They are trained in threads of this process: people's rows are copied into no other process and no
+file. The models themselves are thrown away; only each person's confidence is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+# Fixed, so that an auditor who repeats the attack draws the same reference halves. It seeds no
+# noise that protects anybody.
+SPLIT_SEED = 20240614
+LEAST_CONFIDENCE = 1e-6
+
+
+class Classifier(Protocol):
+    """What the attack asks of a model: scikit-learn's interface of a classifier."""
+
+    @property
+    def classes_(self) -> NDArray[np.generic]:
+        """The labels, in the order of the columns of `predict_proba`."""
+        ...
+
+    def fit(self, X: pd.DataFrame, y: pd.Series, /, **weights: NDArray[np.float64]) -> object:  # noqa: N803  # sklearn's
+        """Train on people and their labels, and the people's weights where there are any."""
+        ...
+
+    def predict_proba(self, X: pd.DataFrame, /) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
+        """Give each person's probability of each class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Raw features, labels and (if the model was trained with them) weights, row by row.
+
+    `argument` is the name under which `fit` takes the weights.
+    """
+
+    features: pd.DataFrame
+    labels: pd.Series
+    weights: NDArray[np.float64] | None = None
+    argument: str = "sample_weight"
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What the reference models say of each person, and who was in the training of which.
+
+    Both of shape (references, people): the probability of the person's own label, and whether
+    that reference was trained on them.
+    """
+
+    confidence: NDArray[np.float64]
+    inside: NDArray[np.bool_]
+
+
+def train_references(
+    make_model: Callable[[], Classifier],
+    people: People,
+    references: int,
+    threads: int | None = None,
+) -> References:
+    """Train an even number of references, as many at a time as there are `threads`.
+
+    As a default the cores that this process may use; the result is the same for any number. A
+    model's own seed, where it has one and none is set, is set from the reference's number (never
+    for noise: a private model takes no seed).
+    """
+    halves = draw_halves(people.labels, references)
+
+    def train(number: int) -> NDArray[np.float64]:
+        model = make_model()
+        _set_seeds(model, number)
+        _fit(model, people, halves[number])
+        return read_confidence(model, people.features, people.labels)
+
+    # the OpenMP limit holds for the thread that sets it, that of BLAS for the process
+    limit = partial(_limit_threads, "openmp")
+    pool = ThreadPoolExecutor(threads or _count_cores(), initializer=limit)
+    with _limit_threads("blas"), pool:
+        confidence = np.array(list(pool.map(train, range(references))))
+    return References(confidence, np.array(halves))
+
+
+def read_confidence(model: Classifier, X: pd.DataFrame, y: pd.Series) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
+    """Give the model's probability of each person's own label, at least 1e-6."""
+    probabilities = model.predict_proba(X)
+    confidence = np.zeros(len(X))
+    for column, label in enumerate(model.classes_):
+        of_label = (y == label).to_numpy()
+        confidence[of_label] = probabilities[of_label, column]
+    return np.maximum(confidence, LEAST_CONFIDENCE)
+
+
+def draw_halves(labels: pd.Series, references: int) -> list[NDArray[np.bool_]]:
+    """Draw random halves and their complements, balanced in the labels."""
+    generator = np.random.default_rng(SPLIT_SEED)
+    halves: list[NDArray[np.bool_]] = []
+    for _ in range(references // 2):
+        order = generator.permutation(len(labels))
+        position = labels.iloc[order].groupby(labels.iloc[order]).cumcount().to_numpy()
+        half = np.empty(len(labels), dtype=bool)
+        half[order] = position % 2 == 0
+        halves += [half, ~half]
+    return halves
+
+
+def _fit(model: Classifier, people: People, half: NDArray[np.bool_]) -> None:
+    """Train on one half, with its people's weights where the attacked model was."""
+    weights = {} if people.weights is None else {people.argument: people.weights[half]}
+    model.fit(people.features[half], people.labels[half], **weights)
+
+
+def _set_seeds(model: Classifier, number: int) -> None:
+    """Set the seeds that are left open: threads share NumPy's generator in no fixed order."""
+    parameters = model.get_params() if hasattr(model, "get_params") else {}
+    seeds = [
+        name
+        for name, value in parameters.items()
+        if name.split("__")[-1] == "random_state" and value is None
+    ]
+    if seeds:
+        model.set_params(**dict.fromkeys(seeds, SPLIT_SEED + number))  # type: ignore[attr-defined]  # has get_params
+
+
+def _count_cores() -> int:
+    """Count the cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _limit_threads(kind: Literal["blas", "openmp"]) -> AbstractContextManager[object]:
+    """Let each training use one thread: those of small trainings wait longer than they work."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api=kind)
+    return limits

@@ -1,0 +1,155 @@
+"""The step that charges a run's people for its model, and what becomes of the charge afterwards.
+
+Charged is what the estimator declares that it will draw, for everybody who may be read, before a
+column is. People who then turn out not to be eligible, or are kept for testing, are charged too:
+who they are is not known before their columns are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from expectations.checks import Check
+from expectations.errors import Refusal, TutelaError
+from expectations.policy import Policy
+from expectations.privacy_loss import Mechanism
+from expectations.vocabulary import CheckVerdict
+from ledgers.budget import Balance, BudgetLedger, Ceiling, Charge
+from ledgers.budget_tables import NOTE
+from ledgers.stages import Permitted, Reached
+from tasks.ingestion import RECORD
+from tasks.run import Desk, Run
+from tasks.step import Opened, step
+
+CHECK = "privacy budget"
+
+
+def open_budget(run: Run) -> BudgetLedger:
+    """Give the home's budget ledger, in the same database as the evidence."""
+    return BudgetLedger(run.ledger.engine, run.keys)
+
+
+def read_ceiling(policy: Policy) -> Ceiling:
+    """Give what a policy lets anybody's lifetime cost."""
+    budget = policy.budget
+    assert budget is not None, "coherence asks for it where a private model is trained"
+    return Ceiling(budget.lifetime_epsilon, budget.delta, budget.composition)
+
+
+@step("Reserve the privacy budget", gives=Permitted)
+def reserve_budget(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
+    """Charge the permitted people for the policy's private model; Refusal if that is too much."""
+    if desk.policy.private:
+        from tasks.training.declared import declare_loss
+
+        reserve(desk, permitted, declare_loss(desk.policy))
+    return permitted
+
+
+def reserve(desk: Desk, permitted: Opened[Permitted], mechanisms: tuple[Mechanism, ...]) -> None:
+    """Charge the permitted people for `mechanisms`, and note what that leaves them.
+
+    Raises Refusal where δ is not below one in their number, or where somebody would exceed the
+    ceiling; nobody is charged then.
+    """
+    run, policy, ceiling = desk.run, desk.policy, read_ceiling(desk.policy)
+    people = permitted.table([RECORD]).column(RECORD).to_numpy()
+    refuse_large_delta(policy, len(people))
+    charge = Charge(
+        run.id, policy.name, policy.purpose, _now(), mechanisms, ceiling.composition, people
+    )
+    ledger = open_budget(run)
+    try:
+        balance = ledger.reserve(charge, ceiling)
+    except Refusal as refusal:
+        if refusal.check == CHECK:
+            note_balance(desk, ledger.remaining(people, ceiling, mechanisms), charged=False)
+        raise
+    head = ledger.head()
+    desk.note(NOTE, "head", {"seq": head.seq, "link": head.link})
+    note_balance(desk, balance, charged=True)
+
+
+def refuse_large_delta(policy: Policy, people: int) -> None:
+    """Refuse a δ that is not below one in the number of people; does not tell that number.
+
+    With a larger one, to publish one person's data whole would count as private.
+    """
+    promised = {
+        f"outlets.{name}.promise.delta": outlet.promise.delta
+        for name, outlet in policy.model_outlets.items()
+        if outlet.promise
+    }
+    for place, delta in {"budget.delta": read_ceiling(policy).delta, **promised}.items():
+        if delta * people >= 1:
+            raise Refusal(
+                CHECK,
+                f"{place} = {delta:g} is not below one in the number of people who may be read, "
+                "so that to publish one of them whole would be allowed; lower it",
+            )
+
+
+def note_balance(desk: Desk, balance: Balance, *, charged: bool) -> None:
+    """Note the lifetime ε of the person used most, and a check for each outlet that promises."""
+    spent = balance.after if charged else balance.before
+    desk.measure("privacy.lifetime_epsilon", round_up(spent))
+    desk.measure("privacy.lifetime_epsilon_before", round_up(balance.before))
+    desk.measure("privacy.runs_left", balance.runs_left)
+    for check in judge_balance(desk.policy, balance, charged=charged):
+        desk.check(check)
+
+
+def judge_balance(policy: Policy, balance: Balance, *, charged: bool) -> Iterator[Check]:
+    """Say for each outlet that promises differential privacy what the lifetime came to."""
+    ceiling = balance.ceiling
+    left = "no further one fits" if not balance.runs_left else f"{balance.runs_left:,} more fit"
+    for name, outlet in policy.model_outlets.items():
+        if outlet.promise is None:
+            continue
+        yield Check(
+            name=CHECK,
+            asked=f"a lifetime ε of at most {ceiling.epsilon:g} at δ = {ceiling.delta:g} for each "
+            "person, over all policies",
+            measured=f"{balance.after:.3f} with this run for the person used most, "
+            f"{balance.before:.3f} before it"
+            + (f"; of such runs {left}" if charged else "; nobody was charged"),
+            verdict=CheckVerdict.PASSED if charged else CheckVerdict.REFUSED,
+            power="composed from what was declared, not measured: an upper bound that holds if "
+            "each model draws what it declares, for what this home has on record",
+            remedy="promise a smaller ε, or raise budget.lifetime_epsilon, a decision of the "
+            "controller to be documented; to wait does not help, since privacy loss never renews",
+            outlet=name,
+        )
+
+
+def commit(desk: Desk) -> None:
+    """Note that the run begins to draw what it was charged for; call it just before that.
+
+    Raises UsageError unless it was charged, once, and has not begun before.
+    """
+    open_budget(desk.run).commit(desk.run.id)
+
+
+def give_back(run: Run) -> None:
+    """Abort the charge of a run that ended before it drew anything; call it once it is decided.
+
+    Where that fails the charge stands, which errs on the safe side.
+    """
+    if not run.policy.private:
+        return
+    with contextlib.suppress(TutelaError):
+        ledger = open_budget(run)
+        if ledger.state(run.id) == "reserved":
+            ledger.abort(run.id)
+
+
+def round_up(epsilon: float) -> float | None:
+    """Round to four digits, never down; None for an infinite one."""
+    return None if math.isinf(epsilon) else math.ceil(epsilon * 1e4) / 1e4
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

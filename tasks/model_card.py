@@ -1,0 +1,283 @@
+"""A model's card: what it is for, reads, costs, how good it is and for whom, and what it is not.
+
+Made of a `Summary` alone, like the report, and in its design: as one HTML file that loads nothing,
+and in Markdown for where HTML is not shown. After Mitchell et al., "Model Cards for Model
+Reporting" (2019). Only a model that left has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from expectations.checks import Check
+from ledgers.private_files import write_private
+from tasks.artifacts import cell
+from tasks.drawings import scale_auc
+from tasks.model_words import (
+    list_privacy,
+    list_training,
+    name_card,
+    percent,
+    say_article,
+    say_difference,
+    say_moment,
+    say_term,
+)
+from tasks.published import Audit, ColumnFate, OutletSummary, Summary
+from tasks.reporting import Tile, environment, list_caveats
+
+TEMPLATE: Final = "model_card.html.j2"
+UNBOUNDED: Final = (
+    "No differential privacy: nothing bounds what the model may tell of one person but the checks "
+    "below."
+)
+LEARNED_FROM: Final = "to train the model"
+"""How a summary labels the people that it learned from."""
+
+
+def list_cards(summary: Summary) -> Iterator[OutletSummary]:
+    """Give the outlets whose model left, each of which has a card."""
+    return (outlet for outlet in summary.outlets if outlet.kind == "model" and outlet.claim)
+
+
+def write_cards(folder: Path, summary: Summary) -> dict[str, dict[str, str]]:
+    """Write each card into a folder, beside the report; give its texts by outlet and name."""
+    written = {}
+    for outlet in list_cards(summary):
+        texts = {
+            "model_card.html": render_card(summary, outlet),
+            "model_card.md": write_markdown(summary, outlet),
+        }
+        for name, text in texts.items():
+            place = folder / Path(name_card(summary, outlet)).with_suffix(Path(name).suffix)
+            write_private(place, text.encode())
+        written[outlet.name] = texts
+    return written
+
+
+def render_card(summary: Summary, outlet: OutletSummary) -> str:
+    """Write the card of an outlet's model as one self-contained HTML file."""
+    page = environment().get_template(TEMPLATE)
+    return page.render(
+        s=summary,
+        outlet=outlet,
+        tiles=tuple(list_tiles(summary)),
+        people=(*summary.people, *summary.split),
+        features=list_features(summary),
+        unseen=list_unseen(summary),
+        target=find_target(summary),
+        training=tuple(list_training(summary.training)) if summary.training else (),
+        privacy=tuple(list_privacy(summary)),
+        unbounded=UNBOUNDED,
+        auc_axis=scale_auc(summary.quality, summary.audits),
+        limits=list_limits(summary, outlet),
+        calls=say_call(summary, outlet),
+    )
+
+
+def list_tiles(summary: Summary) -> Iterator[Tile]:
+    """Pick the figures that are read at a glance: how good, at what cost, from how many people."""
+    measures, training = summary.measures, summary.training
+    if summary.quality:
+        yield Tile(f"{summary.quality.auc:.2f}", "AUC", "0.5 is chance, 1 is perfect")
+    if (epsilon := measures.get("privacy.epsilon")) is not None:
+        delta = measures.get("privacy.delta") or 0
+        yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of this model, at δ {delta:g}")
+    if (lifetime := measures.get("privacy.lifetime_epsilon")) is not None:
+        most = training.lifetime_epsilon if training else None
+        yield Tile(
+            f"ε {lifetime:.3g}", "lifetime loss", "" if most is None else f"of at most {most:g}"
+        )
+    if (left := measures.get("privacy.runs_left")) is not None:
+        yield Tile(f"{left:,.0f}", "such runs left", "before a lifetime is used up")
+    yield from (
+        Tile(figure.text, "people", figure.label)
+        for figure in summary.split
+        if figure.label == LEARNED_FROM
+    )
+
+
+def list_features(summary: Summary) -> list[ColumnFate]:
+    """Give the columns that the model reads."""
+    return [fate for fate in summary.fates if "feature" in fate.uses]
+
+
+def list_unseen(summary: Summary) -> list[ColumnFate]:
+    """Give the columns that the run read and the model never sees."""
+    return [fate for fate in summary.fates if not {"feature", "target"} & set(fate.uses)]
+
+
+def find_target(summary: Summary) -> ColumnFate | None:
+    """Give the column that the model predicts."""
+    return next((fate for fate in summary.fates if "target" in fate.uses), None)
+
+
+def list_limits(summary: Summary, outlet: OutletSummary) -> list[str]:
+    """Say what the model is not for, and what no claim about it covers."""
+    return [
+        (
+            f"The data was permitted for one purpose, {say_term(summary.purpose).lower()}. Another "
+            "use of the model is not covered by the basis it was learned on."
+        ),
+        f"Its claim does not protect against {outlet.limits[:1].lower()}{outlet.limits[1:]}",
+        *list_caveats(summary),
+    ]
+
+
+def say_call(summary: Summary, outlet: OutletSummary) -> str:
+    """Say how the model is loaded from MLflow."""
+    version = next((li.id for li in summary.links if li.name == "registered model, version"), "1")
+    return f'mlflow.sklearn.load_model("models:/{summary.policy}.{outlet.name}/{version}")'
+
+
+def write_markdown(summary: Summary, outlet: OutletSummary) -> str:
+    """Write the same card in Markdown."""
+    parts = (
+        opening_lines(summary, outlet),
+        data_lines(summary),
+        column_lines(summary),
+        training_lines(summary),
+        quality_lines(summary),
+        check_lines(outlet.checks),
+        closing_lines(summary, outlet),
+    )
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def opening_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
+    """Tell whose model it is, what for, and what is claimed of it."""
+    yield f"# Model card: {plain(summary.title)}"
+    yield f"\n> {plain(outlet.claim or 'Nothing left.')}"
+    if summary.made_up:
+        yield f"\n**Example data:** {plain(summary.made_up)}."
+    yield from pair_lines(
+        "Model",
+        [
+            ("Name", f"`{summary.policy}.{outlet.name}`"),
+            ("For", outlet.recipient),
+            ("Purpose", f"{say_term(summary.purpose)} (`{summary.purpose}`)"),
+            ("Legal basis", ", ".join(map(say_article, summary.legal_basis)) + " GDPR"),
+            ("Controller", f"{summary.controller}, {summary.contact}"),
+            ("Trained", say_moment(summary.started_at)),
+        ],
+    )
+
+
+def data_lines(summary: Summary) -> Iterator[str]:
+    """Tell whose data it learned from, in published counts."""
+    figures = [(figure.label, figure.text) for figure in (*summary.people, *summary.split)]
+    if figures:
+        yield "\n## Data"
+        yield from pair_lines("People", figures)
+        yield "\nCounts of people are published with a small keyed offset; parts need not add up."
+    if summary.representation:
+        yield f"\nCompared with the population meant: {plain(summary.representation.source)}."
+
+
+def column_lines(summary: Summary) -> Iterator[str]:
+    """Tell what the model predicts and reads, and what it never sees."""
+    yield "\n## What it reads"
+    target = find_target(summary)
+    if target:
+        note = f": {target.note}" if target.note else ""
+        yield f"\nIt predicts `{target.name}`{plain(note)}."
+    yield "\n| Column | Category | Treatment |\n|---|---|---|"
+    for fate in list_features(summary):
+        category = say_term(fate.category) + (" (special, Art. 9)" if fate.special else "")
+        yield f"| `{fate.name}` | {category} | {cell(plain(fate.treatment))} |"
+    unseen = ", ".join(f"`{fate.name}`" for fate in list_unseen(summary))
+    if unseen:
+        yield f"\nIt never sees {unseen}, and refuses any column but those it reads."
+
+
+def training_lines(summary: Summary) -> Iterator[str]:
+    """Tell how it was trained, with every parameter, and what it cost the people."""
+    if summary.training is None:
+        return
+    yield "\n## Training"
+    told = [*list_training(summary.training)]
+    told += [(f"`{name}`", value) for name, value in summary.training.parameters.items()]
+    yield from pair_lines("Training", told)
+    privacy = list(list_privacy(summary))
+    yield "\n## Privacy loss"
+    if privacy:
+        yield from pair_lines("Loss", privacy)
+    else:
+        yield f"\n{UNBOUNDED}"
+
+
+def quality_lines(summary: Summary) -> Iterator[str]:
+    """Tell how good it is on people it was not trained on, overall and by group."""
+    found = summary.quality
+    if found is None:
+        return
+    yield "\n## Quality"
+    interval = ""
+    if found.auc_low is not None and found.auc_high is not None:
+        interval = f", 95 % interval {found.auc_low:.3f} to {found.auc_high:.3f}"
+    shares = (("Accuracy at 0.5", found.accuracy), ("Have what it predicts", found.base_rate))
+    brier = [] if found.brier is None else [("Brier score, 0 is best", f"{found.brier:.3f}")]
+    yield from pair_lines(
+        "On people it was not trained on",
+        [
+            ("AUC: 0.5 is chance, 1 is perfect", f"{found.auc:.3f}{interval}"),
+            *((name, percent(share)) for name, share in shares if share is not None),
+            *brier,
+        ],
+    )
+    for audit in summary.audits:
+        yield from group_lines(audit)
+
+
+def group_lines(audit: Audit) -> Iterator[str]:
+    """Tell the figures of each group that may be shown, and how far groups are apart."""
+    yield f"\n### By {audit.column}"
+    yield "\n| Group | People | AUC | Selection | True positives | False positives |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for group in audit.groups:
+        rates = (group.selection_rate, group.true_positive_rate, group.false_positive_rate)
+        told = ["too few" if rate is None else percent(rate) for rate in rates]
+        auc = "too few" if group.auc is None else f"{group.auc:.3f}"
+        yield f"| {cell(plain(group.group))} | {group.people} | {auc} | {' | '.join(told)} |"
+    yield "\nGroups too small to be shown are not, nor others that would give them away."
+    yield from (f"\n{say_difference(difference)}" for difference in audit.differences)
+
+
+def check_lines(checks: Sequence[Check]) -> Iterator[str]:
+    """Tell what was tried against it, with what each attempt could have found."""
+    if not checks:
+        return
+    yield "\n## Checks and attacks"
+    yield "\n| Check | Asked | Measured | Verdict | Could have found |\n|---|---|---|---|---|"
+    for check in checks:
+        words = (check.name, check.asked, check.measured, str(check.verdict), check.power)
+        yield f"| {' | '.join(cell(plain(word)) for word in words)} |"
+
+
+def closing_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
+    """Tell its limits, how it is loaded, and which run made it of which policy."""
+    yield "\n## Limits\n"
+    yield from (f"- {plain(limit)}" for limit in list_limits(summary, outlet))
+    yield f"\n## Use\n\n```python\n{say_call(summary, outlet)}\n```"
+    yield from pair_lines(
+        "Origin",
+        [
+            ("Run", f"`{summary.run_id}`"),
+            ("Policy, SHA-256", f"`{summary.policy_sha256}`"),
+            ("People permitted, keyed digest", f"`{summary.consent_snapshot}`"),
+            ("Code", f"`{summary.code}`"),
+        ],
+    )
+
+
+def pair_lines(title: str, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Draw terms and what stands for them as a table."""
+    yield f"\n| {title} | |\n|---|---|"
+    yield from (f"| {cell(plain(term))} | {cell(plain(text))} |" for term, text in pairs)
+
+
+def plain(text: str) -> str:
+    """Write a word as Markdown shows it: one line, and no tag."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,116 @@
+"""Sums over people that change by exactly one person's part when that person comes or goes.
+
+In floating point they need not: the order of adding depends on who else is there, and rounding
+adds to the sensitivity that noise is scaled to (Mironov 2012; Casacuberta et al. 2022). So rows and
+gradients are cut to whole steps of a grid, few enough that every product and partial sum is a
+whole number under 2^53, which float64 holds exactly in whatever order BLAS adds. What is computed
+of one row alone is made of correctly rounded operations and a table.
+
+A row is `STEPS` long at most. The weights, clip norm and directions are public to these functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STEPS: Final = 2.0**16
+"""The L2 norm of the longest row, in steps; a float32 holds each of its numbers exactly."""
+SHARES: Final = 2.0**20
+"""Steps of a residual of 1."""
+MARGIN: Final = 1 - 1e-9
+"""Shortening goes this far below a bound: farther than the rounding of what it divides by."""
+BLOCK: Final = 2048
+"""Rows at a time: their sums stay under 2^53, and they stay in the processor's cache."""
+FARTHEST, PLACES = 32.0, 1024.0
+"""Log-odds beyond the first are as good as certain; the second are places per unit."""
+
+
+def shorten_rows(rows: NDArray[np.float64], bound: float) -> NDArray[np.float32]:
+    """Append a constant 1, and give rows whose norm is at most `STEPS` for `bound` and the 1.
+
+    A longer row is shortened, its direction kept but for numbers beyond the bound.
+    """
+    made = np.empty((len(rows), rows.shape[1] + 1), dtype=np.float32)
+    whole = np.sqrt(bound**2 + 1)
+    for part in _blocks(len(rows)):
+        cut = np.clip(rows[part], -bound, bound)
+        steps = np.trunc(np.column_stack([cut, np.ones(len(cut))]) * (STEPS / whole))
+        scale = np.minimum(1.0, STEPS / np.sqrt((steps**2).sum(1))) * MARGIN
+        made[part] = np.trunc(steps * scale[:, None])
+    return made
+
+
+def sum_moments(rows: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Sum each row's outer product with itself; a person's is at most `STEPS`² long (L2)."""
+    total = np.zeros((rows.shape[1], rows.shape[1]), dtype=np.int64)
+    for part in _blocks(len(rows)):
+        block = rows[part].astype(np.float64)
+        total += (block.T @ block).astype(np.int64)
+    return total
+
+
+def turn_rows(rows: NDArray[np.float32], directions: NDArray[np.float64]) -> None:
+    """Replace each row by its parts along the columns of `directions`, none of which stretches."""
+    fine = np.trunc(directions * 2.0**36) / 2.0**36
+    for part in _blocks(len(rows)):
+        rows[part] = np.trunc(rows[part].astype(np.float64) @ fine)
+
+
+def sum_gradients(
+    rows: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    clip_norm: float,
+) -> NDArray[np.int64]:
+    """Sum the people's log-loss gradients, each clipped to an L2 norm of `clip_norm` row steps.
+
+    The sum is in steps of 1 / `SHARES`: a person's part is at most `clip_norm * SHARES` long.
+    """
+    total = np.zeros(rows.shape[1], dtype=np.int64)
+    fine = _round_weights(weights)
+    for part in _blocks(len(rows)):
+        block = rows[part].astype(np.float64)
+        residuals = read_logistic(block @ fine) - targets[part]
+        shares = clip_residuals(residuals, (block**2).sum(1), clip_norm)
+        total += (shares @ block).astype(np.int64)
+    return total
+
+
+def clip_residuals(
+    residuals: NDArray[np.float64], squares: NDArray[np.float64], clip_norm: float
+) -> NDArray[np.float64]:
+    """Scale residuals so that times a row of these squared norms they are `clip_norm` at most.
+
+    Cut towards zero to whole `SHARES`, so that rounding only shortens.
+    """
+    longest = np.maximum(np.abs(residuals) * np.sqrt(squares), 1e-300)
+    scale = np.minimum(1.0, clip_norm * MARGIN / longest)
+    return np.asarray(np.trunc(residuals * scale * SHARES))
+
+
+def read_logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Read the logistic function from a table: of one input it is the same wherever that stands."""
+    places = np.rint(np.clip(logits, -FARTHEST, FARTHEST) * PLACES) + FARTHEST * PLACES
+    return _LOGISTIC[places.astype(np.int64)]
+
+
+def _round_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut weights to so few digits that their products with a row add up exactly."""
+    _, exponent = np.frexp(np.linalg.norm(weights))
+    digits = 2.0 ** (35 - float(exponent))
+    return np.asarray(np.trunc(weights * digits) / digits)
+
+
+def _blocks(people: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, people, BLOCK))
+
+
+_LOGISTIC: Final = 0.5 * (
+    1 + np.tanh(np.arange(-FARTHEST * PLACES, FARTHEST * PLACES + 1) / PLACES / 2)
+)

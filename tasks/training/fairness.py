@@ -1,0 +1,264 @@
+"""How a model treats the groups of a column that is there to be audited by, told in public figures.
+
+Measured by `fairlearn` on people the model was not trained on. A group under the minimum size is
+not shown, and no figure of it follows from the others and the whole: with it further ones are left
+out, until those left out are of that size together. Why groups differ is not known here, nor
+whether a difference is just.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from expectations.disclosure import Count, Disclosure
+from expectations.vocabulary import MISSING, Use
+from ledgers.evidence import JSON
+from tasks.ingestion import RECORD
+from tasks.run import Desk
+from tasks.training.quality import effective_size, estimate_auc_error
+from tasks.training.rate_bounds import bound_largest_difference
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+DIFFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
+    "demographic_parity": {"selection_rate": "people"},
+    "equalized_odds": {"true_positive_rate": "positives", "false_positive_rate": "negatives"},
+}
+"""Each difference: the rates of which it is the largest, and whose share each rate is."""
+STEP: Final = 10
+"""Sizes are taken in whole steps of so many people, so that no interval tells an exact one."""
+
+
+class Scored(NamedTuple):
+    """What a model says of people whose outcome is known, row by row.
+
+    `scores` is the probability of the positive class; `weights` is None where all count alike.
+    """
+
+    scores: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    weights: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupQuality:
+    """One group's figures, rounded; those by outcome are None where one outcome is too rare.
+
+    The AUC has its 95 % interval (Hanley & McNeil 1982). Rates are of being called positive at
+    0.5: of all, of those who are positive, and of those who are not.
+    """
+
+    group: str
+    auc: float | None
+    auc_low: float | None
+    auc_high: float | None
+    selection_rate: float
+    true_positive_rate: float | None
+    false_positive_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The largest difference between two shown groups, with its 95 % interval.
+
+    `low` above 0 means that some two groups differ by more than chance, however many there are.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """The groups that may be shown, and how far apart they are."""
+
+    groups: tuple[GroupQuality, ...]
+    differences: tuple[Difference, ...]
+
+
+def score(
+    pipeline: Pipeline,
+    X: pd.DataFrame,  # noqa: N803  # sklearn's
+    y: pd.Series,
+    weights: NDArray[np.float64] | None = None,
+) -> Scored:
+    """Ask a fitted binary pipeline about people; the positive class is its last."""
+    return Scored(pipeline.predict_proba(X)[:, 1], (y == pipeline.classes_[1]).to_numpy(), weights)
+
+
+def audit(desk: Desk, scored: Scored, tested: pd.DataFrame) -> None:
+    """Note the model's figures for each group of the columns that are there to be audited by.
+
+    `tested` holds the same people as `scored`, row by row.
+    """
+    disclosure = desk.run.disclosure
+    smallest = max(disclosure.threshold, desk.policy.population.smallest // 20)
+    for column in desk.policy.used_as(Use.AUDIT):
+        found = compare_groups(scored, tested[column], smallest)
+        body = describe_groups(tested, found.groups, column, disclosure)
+        desk.note("table", f"utility.groups.{column}", body)
+        for difference in found.differences:
+            for name in ("value", "low", "high"):
+                suffix = "" if name == "value" else f"_{name}"
+                measure = f"fairness.{difference.name}{suffix}.{column}"
+                desk.measure(measure, getattr(difference, name))
+
+
+def describe_groups(
+    frame: pd.DataFrame, groups: Sequence[GroupQuality], column: str, disclosure: Disclosure
+) -> list[JSON]:
+    """Give the model's figures by group, each with its published number of test people."""
+    import numpy as np
+
+    values = frame[column].astype(object).where(frame[column].notna(), MISSING)
+    rows: list[JSON] = []
+    for quality in groups:
+        people = frame.loc[values == quality.group, RECORD].to_numpy(np.uint64)
+        count = Count(len(people), int(people.sum(dtype=np.uint64)))
+        rows.append(asdict(quality) | {"people": str(disclosure.publish(count))})
+    return rows
+
+
+def compare_groups(scored: Scored, groups: pd.Series, minimum: int) -> Fairness:
+    """Measure each group that may be shown; people without a group are a group.
+
+    `groups` is aligned with `scored` by position. With weights the figures are of the people as
+    they are weighted; who is shown is not. Figures by outcome are shown of groups with `minimum`
+    people of either outcome, by the same rule.
+    """
+    people = _gather(scored, groups)
+    sizes = people.groupby("group")[["people", "positives", "negatives"]].sum()
+    shown = choose_shown(sizes[["people"]], minimum)
+    ranked = choose_shown(sizes[["positives", "negatives"]], minimum)
+    rates = _measure(people, shown, ("selection_rate",))
+    odds = _measure(
+        people,
+        [name for name in ranked if name in shown],
+        ("auc", "true_positive_rate", "false_positive_rate"),
+    )
+    effective = {str(name): _count_effective(rows) for name, rows in people.groupby("group")}
+    figures = {name: told | odds.get(name, {}) for name, told in rates.items()}
+    found = tuple(_describe(name, told, effective[name]) for name, told in figures.items())
+    return Fairness(found, tuple(_list_differences(figures, effective)))
+
+
+def choose_shown(sizes: pd.DataFrame, minimum: int) -> list[str]:
+    """Name the groups that may be shown, of the numbers of people (groups x kinds of people).
+
+    With groups under the minimum the next larger ones are left out, until those left out have
+    together as many people of each kind: what the others and the whole tell is of them all.
+    """
+    ordered = sizes.loc[sizes.min(axis=1).sort_values(kind="stable").index]
+    hidden = int((ordered.min(axis=1) < minimum).sum())
+    while 0 < hidden < len(ordered) and (ordered.iloc[:hidden].sum() < minimum).any():
+        hidden += 1
+    return sorted(str(name) for name in ordered.index[hidden:])
+
+
+def _gather(scored: Scored, groups: pd.Series) -> pd.DataFrame:
+    """Lay out people row by row with their group, and as which kind of people they count."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "score": scored.scores,
+            "positive": scored.positive.astype(int),
+            "weight": 1.0 if scored.weights is None else scored.weights,
+            "group": groups.astype(object).where(groups.notna(), MISSING).astype(str).to_numpy(),
+            "people": 1,
+            "positives": scored.positive.astype(int),
+            "negatives": 1 - scored.positive.astype(int),
+        }
+    )
+
+
+def _measure(
+    people: pd.DataFrame, shown: Sequence[str], names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Measure some figures of each shown group, by group and name, rounded."""
+    from fairlearn.metrics import (
+        MetricFrame,
+        false_positive_rate,
+        selection_rate,
+        true_positive_rate,
+    )
+    from sklearn.metrics import roc_auc_score
+
+    rates = (selection_rate, true_positive_rate, false_positive_rate)
+    known = {"auc": roc_auc_score} | {rate.__name__: _take_at_half(rate) for rate in rates}
+    some = people[people["group"].isin(shown)]
+    if some.empty:
+        return {}
+    measured = MetricFrame(
+        metrics={name: known[name] for name in names},
+        y_true=some["positive"],
+        y_pred=some["score"],
+        sensitive_features=some["group"],
+        sample_params={name: {"sample_weight": some["weight"]} for name in names},
+    )
+    digits = {name: 3 if name == "auc" else 2 for name in names}
+    return {
+        str(group): {name: round(float(row[name]), digits[name]) for name in names}
+        for group, row in measured.by_group.iterrows()
+    }
+
+
+def _take_at_half(rate: Callable[..., float]) -> Callable[..., float]:
+    """Make a rate of calls one of probabilities."""
+
+    def measure(outcome: pd.Series, scores: pd.Series, sample_weight: pd.Series) -> float:
+        return rate(outcome, (scores > 0.5).astype(int), sample_weight=sample_weight)
+
+    return measure
+
+
+def _count_effective(rows: pd.DataFrame) -> dict[str, float]:
+    """Give the effective number of a group's people of each kind, in whole steps."""
+    kinds = ("people", "positives", "negatives")
+    weights = {kind: rows.loc[rows[kind] == 1, "weight"].to_numpy(float) for kind in kinds}
+    return {
+        kind: max(effective_size(held) // STEP * STEP, 1.0)
+        for kind, held in weights.items()
+        if len(held)
+    }
+
+
+def _describe(group: str, told: Mapping[str, float], sizes: Mapping[str, float]) -> GroupQuality:
+    """Put a group's figures together; without those by outcome where they are not shown."""
+    auc = told.get("auc")
+    low = high = None
+    if auc is not None:
+        margin = 1.96 * estimate_auc_error(auc, sizes["positives"], sizes["negatives"])
+        low, high = round(max(auc - margin, 0.0), 3), round(min(auc + margin, 1.0), 3)
+    return GroupQuality(
+        group,
+        auc,
+        low,
+        high,
+        told["selection_rate"],
+        told.get("true_positive_rate"),
+        told.get("false_positive_rate"),
+    )
+
+
+def _list_differences(
+    figures: Mapping[str, Mapping[str, float]], sizes: Mapping[str, Mapping[str, float]]
+) -> Iterator[Difference]:
+    """Find the largest differences of what is shown of two groups or more."""
+    for name, kinds in DIFFERENCES.items():
+        families = [
+            [(told[rate], sizes[group][kind]) for group, told in figures.items() if rate in told]
+            for rate, kind in kinds.items()
+        ]
+        if all(len(family) > 1 for family in families):
+            value = max(max(family)[0] - min(family)[0] for family in families)
+            low, high = bound_largest_difference(families)
+            yield Difference(name, round(value, 2), round(low, 2), round(high, 2))
