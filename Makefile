@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: demo test postgres lint types silence bench lock clean help
+.PHONY: demo test postgres torch lint types silence bench lock clean help
 
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "tutela needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -20,10 +20,15 @@ demo: $(STAMP) ## train the example's model, release its table, and say what hap
 	@$(BIN)/tutela run diabetes
 
 test: $(STAMP) ## pass all tests that need nothing installed beside
-	@$(BIN)/python -m pytest -q --cov --cov-report=term --ignore tests/test_postgres.py tests
+	@$(BIN)/python -m pytest -q --cov --cov-report=term --ignore tests/test_postgres.py --ignore tests/test_private_network.py tests
 
 postgres: $(STAMP) ## the ledgers on Postgres: starts a server of its own, which must be installed
 	@$(BIN)/python -m pytest -q tests/test_postgres.py
+
+torch: $(STAMP) ## networks under differential privacy: installs torch and opacus beside, then tests them
+	@$(BIN)/python -m pip freeze --exclude-editable 2>/dev/null | grep '==' > .venv/beside.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --constraint .venv/beside.txt --editable '.[torch]'
+	@$(BIN)/python -m pytest -q tests/test_private_network.py
 
 lint: $(STAMP) ## style, and imports that point downward only
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

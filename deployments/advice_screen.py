@@ -18,13 +18,14 @@ def advice_lines(advice: Advice, patch: Path) -> Iterator[str]:
     yield from wrap(f"Advice   {say_whom(advice)}", hanging="         ")
     yield f"         AUC {advice.auc:.3f} with all {len(advice.path) + 1} features"
     width = max(len(trial.column) for trial in advice.trials)
+    yield "         free: at most .005 is lost, at the upper end of the interval"
     yield ""
-    yield f"  {'feature':<{width}}  {'AUC lost if dropped':<32}if halved"
+    yield f"  {'feature':<{width}}  {'AUC lost if dropped':<31}if halved"
     halved = {trial.column: trial for trial in advice.trials if trial.change == "coarsen"}
     for trial in advice.trials:
         if trial.change == "drop":
             coarser = say_loss(halved[trial.column]) if trial.column in halved else ""
-            yield f"  {trial.column:<{width}}  {say_loss(trial):<32}{coarser}".rstrip()
+            yield f"  {trial.column:<{width}}  {say_loss(trial):<31}{coarser}".rstrip()
     yield ""
     yield from patch_lines(advice, patch)
 
@@ -44,9 +45,12 @@ def say_whom(advice: Advice) -> str:
 
 def say_loss(trial: Trial) -> str:
     """Give a loss with its interval and what it comes to."""
-    return f"{trial.mean:+.3f} ({trial.low:+.3f} to {trial.high:+.3f})".replace("-", "−") + (
-        " needed" if trial.verdict == "needed" else " free" * (trial.verdict == "not needed")
+    mean, low, high = (
+        f"{value:+.3f}".replace("-", "−").replace("0.", ".")
+        for value in (trial.mean, trial.low, trial.high)
     )
+    said = {"needed": " needed", "not needed": " free", "cannot tell": ""}
+    return f"{mean} ({low} to {high}){said[trial.verdict]}"
 
 
 def patch_lines(advice: Advice, patch: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command line: `tutela init | check | run | report | consent | keys | incident | …`.
+"""The command line: `tutela init | check | advise | run | report | consent | budget | keys | …`.
 
 Results go to standard output, everything else to standard error. The exit status says how it
 ended: 0 done and true, 1 refused by a check, 2 the input or usage is wrong, 3 something broke.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from deployments.budget import budget_app
 from deployments.consent import consent_app
 from deployments.keys import keys_app
 from deployments.terminal import JsonOption, PolicyArgument, answer, say
@@ -39,6 +40,7 @@ incident_app = typer.Typer(
 )
 app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
+app.add_typer(budget_app, name="budget")
 app.add_typer(incident_app, name="incident")
 
 SourceOption = Annotated[

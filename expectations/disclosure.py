@@ -1,11 +1,15 @@
 """How counts of people leave: one function that every published count goes through.
 
-Counts below a threshold are hidden and the others moved by a small keyed offset that depends only
-on which people are counted, so that the same people give the same figure however often they are
-asked for, and the difference of two figures does not show one person (the cell-key method: Fraser
-and Wooton 2005; Thompson, Broadfoot and Elazar 2013). Published parts need not add up to their
-total. It does not protect against somebody who knows everybody but one in a cell and sees a
-great many different cells that hold that person.
+Counts below a threshold are hidden and the others rounded to tens, up or down by a keyed draw
+(unbiased random rounding, controlled by the count: Hundepool et al. 2012, Statistical Disclosure
+Control, chapter 5). The draw belongs to the number, so that a number has one figure, whoever is
+counted and however often they are asked for: there is nothing to average. Of ten people who come
+or leave one by one, one changes the figure. Published parts need not add up to their total.
+
+It does not protect against everything: a figure that changes when a single known person moved
+tells that they are counted in it, which happens once in ten; ten people who move at once always
+show; who knows the exact counts of many cells learns where their tens are rounded, and then knows
+another cell's count at the moment at which its figure changes.
 """
 
 from __future__ import annotations
@@ -17,20 +21,15 @@ from typing import Final
 
 STEPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """The widths of steps in which shares are told, in thousandths."""
-SPREAD = 3
-"""Offsets are the integers from -SPREAD to SPREAD, each as likely."""
+TEN: Final = 10
+"""Counts are rounded to multiples of it, and so moved by less than it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """An exact number of people and their cell key; its text gives neither away.
-
-    `cell_key` is the sum, modulo 2**64, of the record keys of the people counted: keyed, uniform
-    64-bit numbers, one per person, given with the roster.
-    """
+    """An exact number of people; its text does not give it away."""
 
     exact: int = field(repr=False)
-    cell_key: int = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Published:
 def roughly(number: int, threshold: int = 10) -> str:
     """Word how many rows of people break a rule, for a message: two digits, hidden when few.
 
-    Used where there is no cell key, because what is counted could not be read as people.
+    Used where there is no home's key, because what is counted could not be read as people.
     """
     if number < threshold:
         return f"fewer than {threshold}"
@@ -76,9 +75,17 @@ class Disclosure:
     threshold: int = 10
 
     def publish(self, count: Count) -> Published:
-        """Give what may be published of a count."""
+        """Give what may be published of a count: a multiple of ten, or nothing if it is small.
+
+        A count is rounded up with a chance of its last digit in ten, by a draw of its tens.
+        """
         if count.exact < self.threshold:
             return Published(None, self.threshold)
-        drawn = hmac.digest(self.key, (count.cell_key % 2**64).to_bytes(8, "big"), "sha256")
-        offset = int.from_bytes(drawn[:8], "big") % (2 * SPREAD + 1) - SPREAD
-        return Published(max(self.threshold, count.exact + offset), self.threshold)
+        tens, digit = divmod(count.exact, TEN)
+        tens += digit >= self._find_turn(tens)
+        return Published(max(self.threshold, TEN * tens), self.threshold)
+
+    def _find_turn(self, tens: int) -> int:
+        """Draw the last digit from which on these tens are rounded up, from 1 to 10 (never)."""
+        drawn = hmac.digest(self.key, tens.to_bytes(8, "big"), "sha256")
+        return int.from_bytes(drawn[:8], "big") % TEN + 1

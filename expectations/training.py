@@ -34,9 +34,10 @@ class Training(Declaration):
 
 
 class Budget(Declaration):
-    """The most that models may cost one person, over all policies and for good.
+    """What anybody's lifetime of models, over all policies, may come to by a run of this one.
 
-    Held for each person that a run uses, before any column is read: privacy loss never renews.
+    Held for each person that a run may read, before any column is: privacy loss never renews. A
+    policy with a higher ceiling may still go on.
     """
 
     lifetime_epsilon: float = Field(gt=0, le=SANE_EPSILON)
@@ -53,7 +54,7 @@ class MembershipCheck(Declaration):
 
     auc_at_most: float = Field(default=0.60, gt=0.5, lt=1)
     """The highest AUC allowed at the upper end of its 95 % interval."""
-    references: int = Field(default=8, ge=8, le=64, multiple_of=2)
+    references: int = Field(default=16, ge=8, le=64, multiple_of=2)
     """How many reference models the attack trains; half of them see each person."""
     when_inconclusive: WhenInconclusive = "refuse"
 

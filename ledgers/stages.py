@@ -19,6 +19,7 @@ class Stage(StrEnum):
 
     ROSTER = "roster"
     PERMITTED = "permitted"
+    CHARGED = "charged"
     COLLECTED = "collected"
     SELECTED = "selected"
     DEIDENTIFIED = "deidentified"
@@ -57,6 +58,12 @@ class Permitted(Reached):
     """The people with a legal basis."""
 
     stage = Stage.PERMITTED
+
+
+class Charged(Permitted):
+    """The same people, whose privacy budget was charged for what is to come."""
+
+    stage = Stage.CHARGED
 
 
 class Collected(Reached):
@@ -134,7 +141,7 @@ class Recorded(Reached):
 MARKERS: Final[Mapping[Stage, type[Reached]]] = {
     marker.stage: marker
     for marker in (
-        *(Roster, Permitted, Collected, Selected, Deidentified, Validated),
+        *(Roster, Permitted, Charged, Collected, Selected, Deidentified, Validated),
         *(Compared, Weighted),
         *(Generalized, Checked, Trained, Attacked, Approved, Recorded),
     )

@@ -53,7 +53,7 @@ def refuse_withdrawn(
     covered = np.where(standings.permitted, standings.categories, np.uint32(0))
     gone = used["record"][~still_covered(used, roster.column(RECORD).to_numpy(), covered)]
     if len(gone):
-        count = disclosure.publish(Count(len(gone), int(gone.sum(dtype=np.uint64))))
+        count = disclosure.publish(Count(len(gone)))
         raise Refusal(
             "legal basis",
             f"{count} of the people used lost their legal basis, for some of their data at least, "

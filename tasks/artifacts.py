@@ -33,7 +33,11 @@ def publish_artifacts(summary: Summary) -> None:
     """Put the run's story, who is missing and the checks on its Prefect page; else do nothing."""
     if prefect_flow_run() is None:
         return
-    from prefect.artifacts import create_markdown_artifact, create_table_artifact
+    from prefect.artifacts import (
+        create_markdown_artifact,
+        create_progress_artifact,
+        create_table_artifact,
+    )
 
     create_markdown_artifact(
         "\n".join(story_lines(summary)), key="story", description="What happened in this run"
@@ -44,6 +48,8 @@ def publish_artifacts(summary: Summary) -> None:
             key="missing",
             description="Who is missing because of consent",
         )
+    if (spent := share_spent(summary)) is not None:
+        create_progress_artifact(spent, key="budget", description="\n".join(budget_lines(summary)))
     if summary.checks:
         rows = [
             {
@@ -56,6 +62,28 @@ def publish_artifacts(summary: Summary) -> None:
             for check in summary.checks
         ]
         create_table_artifact(rows, key="checks", description="Every promise, as measured")
+
+
+def share_spent(summary: Summary) -> float | None:
+    """Give how much of the lifetime ceiling the person used most has spent, in percent."""
+    spent = summary.measures.get("privacy.lifetime_epsilon")
+    training = summary.training
+    if spent is None or training is None or training.lifetime_epsilon is None:
+        return None
+    return round(min(100 * spent / training.lifetime_epsilon, 100), 1)
+
+
+def budget_lines(summary: Summary) -> Iterator[str]:
+    """Tell what of the privacy budget is spent."""
+    spent, left = (summary.measures.get(f"privacy.{n}") for n in ("lifetime_epsilon", "runs_left"))
+    training = summary.training
+    assert training is not None
+    yield (
+        f"Lifetime ε of the person used most, over all policies: {spent:.2f} of at most "
+        f"{training.lifetime_epsilon:g} at δ = {training.lifetime_delta:g}"
+    )
+    if left is not None:
+        yield f"Such runs that still fit: {left:,.0f}"
 
 
 def story_lines(summary: Summary) -> Iterator[str]:

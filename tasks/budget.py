@@ -19,7 +19,7 @@ from expectations.privacy_loss import Mechanism
 from expectations.vocabulary import CheckVerdict
 from ledgers.budget import Balance, BudgetLedger, Ceiling, Charge
 from ledgers.budget_tables import NOTE
-from ledgers.stages import Permitted, Reached
+from ledgers.stages import Charged, Permitted, Reached
 from tasks.ingestion import RECORD
 from tasks.run import Desk, Run
 from tasks.step import Opened, step
@@ -39,7 +39,7 @@ def read_ceiling(policy: Policy) -> Ceiling:
     return Ceiling(budget.lifetime_epsilon, budget.delta, budget.composition)
 
 
-@step("Reserve the privacy budget", gives=Permitted)
+@step("Reserve the privacy budget", gives=Charged)
 def reserve_budget(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
     """Charge the permitted people for the policy's private model; Refusal if that is too much."""
     if desk.policy.private:

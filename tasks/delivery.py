@@ -214,7 +214,7 @@ def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecor
         policy = policy.model_copy(
             update={"source": type(policy.source).model_validate_json(json.dumps(people))}
         )
-    policy = policy.for_part(cast("Part", facts["part"]))
+    policy = policy.for_part(cast("Part", facts.get("part", "all")))
     hierarchies = str(facts.get("policy_hierarchies", ""))
     file = PolicyFile(policy, text, folder / f"{record.policy}.yaml", hierarchies)
     return DecidedRun(home, keys, ledger, record, file)

@@ -148,12 +148,11 @@ def draw_tradeoff(points: Sequence[TradePoint], asked: int | None) -> tuple[Curv
     )
 
 
-def draw_advice(advice: Advice, asked: float | None) -> tuple[Curve, ...]:
-    """Draw the AUC against how many columns are read, and against ε; `asked` is the policy's ε."""
+def draw_advice(advice: Advice) -> tuple[Curve, ...]:
+    """Draw the AUC against how many columns are read, and against ε."""
     path = [(len(advice.path) + 1, advice.auc), *((one.columns, one.auc) for one in advice.path)]
     columns, by_columns = [str(n) for n, _ in path], [auc for _, auc in path]
     epsilons = [f"{point.epsilon:g}" for point in advice.epsilons]
-    chosen = "" if asked is None else f"{asked:g}"
     return (
         Curve(
             "AUC by columns", "the least needed dropped first",
@@ -161,7 +160,7 @@ def draw_advice(advice: Advice, asked: float | None) -> tuple[Curve, ...]:
         ),
         Curve(
             "AUC by ε", "of a private model",
-            _mark(epsilons, [point.auc for point in advice.epsilons], chosen, "{:.2f}"),
+            _mark(epsilons, [point.auc for point in advice.epsilons], "", "{:.2f}"),
         ),
     )  # fmt: skip
 

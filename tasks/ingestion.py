@@ -90,12 +90,6 @@ def make_roster(people: pa.ChunkedArray, key: bytes, column: str) -> pa.Table:
     return pa.table({PERSON: spell(people), **numbers, **token})
 
 
-def count_people(table: pa.Table) -> Count:
-    """Count the people of a table that holds their record keys."""
-    keys = table.column(RECORD).to_numpy()
-    return Count(table.num_rows, int(np.sum(keys, dtype=np.uint64)))
-
-
 def basis_columns(basis: Basis) -> dict[str, tuple[str, str]]:
     """Name what a basis asks of everybody beside the identifier, by its name on the roster.
 
@@ -257,7 +251,7 @@ def read_roster(desk: Desk) -> pa.Table:
     roster = read_people(desk.run.file, desk.key("person"))
     desk.measure("columns.there", len(there))
     desk.measure("columns.named", len(desk.policy.columns))
-    desk.count("people.roster", count_people(roster))
+    desk.count("people.roster", Count(roster.num_rows))
     return roster
 
 
@@ -267,7 +261,7 @@ def count_blanked(desk: Desk, people: pa.Table) -> None:
     if isinstance(basis, ConsentLedger) and basis.on_partial == "blank":
         for place, category in enumerate(policy_categories(desk.policy)):
             blanked = people.filter(pa.array(~covers(people, 1 << place)))
-            desk.count(f"people.blanked.{category}", count_people(blanked))
+            desk.count(f"people.blanked.{category}", Count(blanked.num_rows))
 
 
 @step("Collect the named columns", gives=Collected)

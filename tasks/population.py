@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +22,7 @@ from expectations.expressions import parse
 from expectations.policy import Policy
 from ledgers.stages import Collected, Selected
 from tasks.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
-from tasks.ingestion import RECORD, SAMPLE, count_people, coverage, covers
+from tasks.ingestion import RECORD, SAMPLE, coverage, covers
 from tasks.run import Desk
 from tasks.step import Opened, step
 from tasks.strata import Groups, find_small_groups, group_people
@@ -72,15 +73,15 @@ def derive_columns(table: pa.Table, policy: Policy, today: date) -> pa.Table:
 def keep_eligible(table: pa.Table, policy: Policy, today: date) -> tuple[pa.Table, Count]:
     """Keep whom the policy is about, and count the rest; unknown means not eligible."""
     if policy.population.eligible == "true":
-        return table, Count(0, 0)
+        return table, Count(0)
     found = evaluate(table, {NOT_ELIGIBLE: policy.population.eligible}, policy, today)
     eligible = pc.fill_null(found[NOT_ELIGIBLE], fill_value=False)
-    return table.filter(eligible), count_where(table, pc.invert(eligible).to_numpy())
+    return table.filter(eligible), count_marked(~eligible.to_numpy())
 
 
-def count_where(table: pa.Table, marked: Marks) -> Count:
+def count_marked(marked: Marks) -> Count:
     """Count the people who are marked."""
-    return count_people(table.select([RECORD]).filter(pa.array(marked)))
+    return Count(int(np.count_nonzero(marked)))
 
 
 def take_people(
@@ -91,10 +92,10 @@ def take_people(
     draws = table.column(SAMPLE).to_numpy()
     taken = sampled = draw_sample(draws, groups, people)
     if people.sample < 1 or (strata and strata.sample):
-        left_out[NOT_SAMPLED] = count_where(table, ~sampled)
+        left_out[NOT_SAMPLED] = count_marked(~sampled)
     if people.at_most is not None or (strata and strata.at_most is not None):
         taken = keep_under_caps(draws, groups, people, sampled)
-        left_out[OVER_CAP] = count_where(table, sampled & ~taken)
+        left_out[OVER_CAP] = count_marked(sampled & ~taken)
     return taken, left_out
 
 
@@ -116,8 +117,8 @@ def count_sides(desk: Desk, selected: pa.Table) -> None:
     """Count the people to train with and to test with, where something is trained."""
     if desk.policy.training is not None:
         test = selected.column(TEST).to_numpy()
-        desk.count("people.train", count_where(selected, ~test))
-        desk.count("people.test", count_where(selected, test))
+        desk.count("people.train", count_marked(~test))
+        desk.count("people.test", count_marked(test))
 
 
 @step("Select the population", gives=Selected)
@@ -134,11 +135,11 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
         reason: desk.count(f"people.excluded.{reason}", count)
         for reason, count in {NOT_ELIGIBLE: rest, **left_out}.items()
     }
-    people = desk.count("people.selected", count_people(selected))
+    people = desk.count("people.selected", Count(selected.num_rows))
     count_sides(desk, selected)
     problems = list(find_small(people, shown, selected.num_rows, policy))
     if groups is not None:
-        sizes = groups.sum_up(table.column(RECORD).to_numpy(), taken)
+        sizes = groups.sum_up(taken)
         problems += find_small_groups(groups, sizes, policy, desk.run.disclosure)
     if problems:
         raise Refusal("smallest cohort", "\n".join(problems))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,14 +68,14 @@ def attach_to_model(home: Home, mlflow_run: str, outlet: str, files: Mapping[str
         of_run = f"source_run_id = '{mlflow_run}'"
         for model in client.search_logged_models([experiment], of_run):
             for name, text in files.items() if model.name == outlet else ():
-                _put(client, model.model_id, name, lambda place, text=text: place.write_text(text))
+                _put(client, model.model_id, name, text)
 
 
-def _put(client: MlflowClient, model: str, name: str, write: Callable[[Path], object]) -> None:
+def _put(client: MlflowClient, model: str, name: str, text: str) -> None:
     """Write a file into a model's folder."""
     with TemporaryDirectory() as folder:
         place = Path(folder) / name
-        write(place)
+        place.write_text(text, encoding="utf-8")
         client.log_model_artifact(model, str(place))
 
 
@@ -244,7 +244,7 @@ def _forget_place(client: MlflowClient, model: str, name: str) -> None:
 
     described = Model.load(f"models:/{model}")
     described.artifact_path = name
-    _put(client, model, "MLmodel", described.save)
+    _put(client, model, "MLmodel", described.to_yaml())
 
 
 def _withdraw(client: MlflowClient, run: Run) -> None:

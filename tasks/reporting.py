@@ -18,6 +18,7 @@ from expectations.vocabulary import CheckVerdict
 from tasks.drawings import (
     Axis,
     arrange,
+    draw_advice,
     draw_funnel,
     draw_tradeoff,
     list_risks,
@@ -79,6 +80,7 @@ def render_report(summary: Summary) -> str:
         columns=draw_funnel(summary.columns),
         uses=tuple(list_uses(summary)),
         histograms={outlet.name: trim_sizes(outlet.classes) for outlet in summary.outlets},
+        advice_curves=draw_advice(summary.advice) if summary.advice else (),
         curves={o.name: draw_tradeoff(o.tradeoff, o.k) for o in summary.outlets},
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
@@ -249,10 +251,16 @@ def environment() -> Environment:
         moment=say_moment,
         percent=percent,
         signed=_sign,
+        figure=_write_figure,
         apart=say_difference,
         card_of=name_card,
     )
     return found
+
+
+def _write_figure(value: float) -> str:
+    """Write a figure with its sign and three digits; of none, `0`."""
+    return f"{value:+.3f}".replace("-", "−") if round(value, 3) else "0"
 
 
 def _sign(difference: float) -> str:

@@ -120,6 +120,10 @@ class Run:
             body["check"] = error.check
         self.ledger.append(self.id, "run", "decision", verdict, body)
         self.outcome.append(error)
+        if error is not None:
+            from tasks.budget import give_back
+
+            give_back(self)
 
 
 @dataclass(frozen=True)

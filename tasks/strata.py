@@ -45,13 +45,10 @@ class Groups:
         labels = zip(self.by, self.values[place], strict=True)
         return ", ".join(f"{name} {'missing' if v is None else v}" for name, v in labels)
 
-    def sum_up(self, records: NDArray[np.uint64], among: NDArray[np.bool_]) -> list[Count]:
+    def sum_up(self, among: NDArray[np.bool_]) -> list[Count]:
         """Count the people of each group among some of them."""
-        places = self.places[among]
-        sizes = np.bincount(places, minlength=len(self.values))
-        keys = np.zeros(len(self.values), dtype=np.uint64)
-        np.add.at(keys, places, records[among])
-        return [Count(size, key) for size, key in zip(sizes.tolist(), keys.tolist(), strict=True)]
+        sizes = np.bincount(self.places[among], minlength=len(self.values))
+        return [Count(size) for size in sizes.tolist()]
 
 
 def group_people(table: pa.Table, policy: Policy) -> Groups | None:

@@ -25,6 +25,7 @@ BOOK = Codebook(
     {"strong": ("a", "b", "c", "d"), "copy": ("a", "b", "c", "d"), "useless": ("x", "y")},
     {},
     frozenset({"strong", "copy"}),
+    frozenset({"strong", "copy"}),
 )
 
 
@@ -34,6 +35,12 @@ def people(rows: int = 20_000, seed: int = 1) -> tuple[Codes, Codes]:
     strong = draw.integers(0, 4, rows)
     target = (draw.random(rows) < 0.1 + 0.25 * strong).astype(np.int64)
     return np.column_stack([strong, strong, draw.integers(0, 2, rows)]), target
+
+
+def without_copy() -> Codebook:
+    """Give the labels without those of the column that says the same."""
+    labels = {name: words for name, words in BOOK.labels.items() if name != "copy"}
+    return Codebook(labels, {}, BOOK.ordered, BOOK.binned)
 
 
 def test_of_two_columns_that_say_the_same_one_is_dropped_and_not_both() -> None:
@@ -48,7 +55,7 @@ def test_of_two_columns_that_say_the_same_one_is_dropped_and_not_both() -> None:
 def test_a_column_that_the_target_follows_is_needed() -> None:
     """Without its copy the strong column cannot go, nor be halved."""
     codes, target = people()
-    book = Codebook({"strong": BOOK.labels["strong"]} | {"useless": ("x", "y")}, {}, BOOK.ordered)
+    book = without_copy()
     found = advise([(codes[:, [0, 2]], target)], book)
     told = {(t.column, t.change): t.loss.verdict for t in found.trials}
     assert told["strong", "drop"] == "needed"
@@ -79,7 +86,7 @@ def test_the_noise_of_a_twin_widens_the_interval() -> None:
 def test_a_dear_twin_gives_the_advice_of_the_people_themselves(seed: int) -> None:
     """At an ε that hides little, the same columns are needed."""
     codes, target = people(20_000, seed)
-    book = Codebook({"strong": BOOK.labels["strong"]} | {"useless": ("x", "y")}, {}, BOOK.ordered)
+    book = without_copy()
     made = measure_twin(codes[:, [0, 2]], target, book, plan_noise(2, 10.0, 1e-5))
     draw = np.random.default_rng(seed)
     found = advise([draw_people(made.again(draw), draw) for _ in range(4)], book)

@@ -54,14 +54,14 @@ def test_the_guess_is_the_label_that_fits_best_by_what_is_common() -> None:
         classes_ = np.array(["no", "yes"])
 
         def predict_proba(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803  # sklearn's
-            """Give 0.2 for x and 0.9 for z."""
-            yes = X["f"].map({"x": 0.2, "z": 0.9}).to_numpy(float)
+            """Give 0.2 for x, 0.9 for z and 0.95 for w."""
+            yes = X["f"].map({"x": 0.2, "z": 0.9, "w": 0.95}).to_numpy(float)
             return np.column_stack([1 - yes, yes])
 
     X = pd.DataFrame({"f": ["x", "z", "x", "z", None]})  # noqa: N806  # sklearn's
     y = pd.Series(["yes", "yes", "no", "no", "yes"])
-    shares = pd.Series({"x": 0.6, "z": 0.4})
-    # yes: 0.6 * 0.2 < 0.4 * 0.9, so z is guessed; no: 0.6 * 0.8 > 0.4 * 0.1, so x is.
+    shares = pd.Series({"x": 0.5, "z": 0.4, "w": 0.1})
+    # yes: z, as 0.4 * 0.9 is more than 0.5 * 0.2, and than 0.1 * 0.95 though w fits better; no: x.
     assert guess(Table(), (X, y), "f", shares).tolist() == [-1, 1, 0, 0]
 
 

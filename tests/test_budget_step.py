@@ -17,7 +17,7 @@ from ledgers.home import Home
 from ledgers.stages import DatasetRef, Permitted
 from tasks.budget import commit, give_back, open_budget, read_ceiling, reserve_budget
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import RECORD, read_roster
+from tasks.ingestion import RECORD, collect, read_roster
 from tasks.run import Desk, Run
 from tasks.step import open_at
 
@@ -79,6 +79,17 @@ def test_the_permitted_people_are_charged_and_nobody_else(folder: Folder) -> Non
         expected = np.sort(people.column(RECORD).to_numpy())
         assert ledger.people("small").tolist() == expected.tolist()
         assert len(expected) == 58
+
+
+def test_the_people_go_on_as_charged(folder: Folder) -> None:
+    """The same people at a further stage; their columns can be collected then."""
+    with opened(folder.write(*PRIVATE, within(10))) as run:
+        permitted = permit()
+        charged = reserve_budget(permitted)
+        assert run.vault.stage_of(charged) == "charged"
+        assert charged.digest == permitted.digest
+        assert collect(charged).schema
+        assert open_budget(run).state(run.id) == "reserved"
 
 
 def test_what_is_left_is_on_record(folder: Folder) -> None:

@@ -1,6 +1,7 @@
 """The encoder turns rows into numbers from the declaration alone, row by row, within a bound."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,19 @@ from tasks.training.encoding import DeclaredEncoder, Style
 
 SEX = ["female", "male"]
 AGE = ["20-39", "40-59", "60+"]
+MANY = {name: [str(label) for label in range(100)] for name in ("sex", "age")}
 
 
-def make_encoder(style: Style = "one-hot") -> DeclaredEncoder:
+def make_encoder(
+    style: Style = "one-hot", crosses: Sequence[Sequence[str]] = ()
+) -> DeclaredEncoder:
     """Declare a plain, an ordered and a numeric column."""
     return DeclaredEncoder(
-        categories={"sex": SEX, "age": AGE}, ranges={"bmi": (15, 55)}, ordered=["age"], style=style
+        categories={"sex": SEX, "age": AGE},
+        ranges={"bmi": (15, 55)},
+        ordered=["age"],
+        style=style,
+        crosses=crosses,
     )
 
 
@@ -41,21 +49,57 @@ people = st.lists(
 
 
 def test_a_label_becomes_its_own_indicator_and_a_rank_when_ordered() -> None:
-    """Sex takes three indicators, age a rank on [-1, 1] and an indicator, BMI its place."""
-    encoded = make_encoder().fit_transform(make_frame(("male", "60+", 25.0)))
-    assert encoded.tolist() == [[0, 1, 0, 1, 0, 0.25, 0]]
+    """Sex takes three indicators, age rank, distance and an indicator, BMI its place."""
+    encoded = make_encoder().fit_transform(
+        make_frame(("male", "60+", 25.0), ("female", "40-59", 15.0))
+    )
+    assert encoded.tolist() == [
+        [0, 1, 0, 0.95, 0.3, 0, 0.25, 0],
+        [1, 0, 0, 0.0, -0.15, 0, 0.0, 0],
+    ]
+
+
+def test_an_order_of_two_labels_has_no_middle() -> None:
+    """Its two ranks tell all there is."""
+    encoder = DeclaredEncoder({"sex": SEX}, {}, ["sex"])
+    frame = make_frame(("male", "60+", 25.0), (None, "60+", 25.0))
+    assert encoder.transform(frame).tolist() == [[0.95, 0], [0, 1]]
+
+
+def test_a_cross_is_one_indicator_per_combination_missing_ones_too() -> None:
+    """Each combination of labels, or of none, raises the indicator that is named after it."""
+    encoder = DeclaredEncoder({"sex": SEX, "age": AGE}, {}, crosses=[["sex", "age"]])
+    encoded = encoder.transform(make_frame(("male", "20-39", 1), ("female", None, 1)))[:, 7:]
+    names = encoder.get_feature_names_out()[7:]
+    raised = [names[row.astype(bool)].tolist() for row in encoded]
+    assert raised == [["sex × age=male × 20-39"], ["sex × age=female × missing"]]
+    assert encoded.shape == (2, (len(SEX) + 1) * (len(AGE) + 1))
+
+
+def test_trees_get_no_crosses_and_are_told_the_public_bins_of_each_feature() -> None:
+    """One declaration per feature: a number of labels, or edges from the bottom to the top."""
+    encoder = DeclaredEncoder({"sex": SEX}, {"bmi": (15, 55)}, (), "ordinal", [["sex", "sex"]])
+    encoded = encoder.transform(make_frame(("male", "60+", 55.0)))
+    assert encoded.tolist() == [[1, 1]]
+    labels, edges = encoder.declared_bins
+    assert labels == len(SEX)
+    assert isinstance(edges, tuple)
+    assert (edges[0], edges[-1]) == (0, 1)
+    assert list(edges) == sorted(set(edges))
 
 
 def test_missing_is_a_declared_category_of_its_own() -> None:
     """A missing value raises its indicator and stands in the middle of ranks and numbers."""
     encoded = make_encoder().fit_transform(make_frame((None, None, None)))
-    assert encoded.tolist() == [[0, 0, 1, 0, 1, 0.5, 1]]
+    assert encoded.tolist() == [[0, 0, 1, 0, 0, 1, 0.5, 1]]
 
 
 def test_ordinal_style_gives_positions_and_nan_for_missing() -> None:
-    """Boosted trees get the label's position and NaN where there is no label."""
-    encoded = make_encoder("ordinal").transform(make_frame(("male", None, 15.0)))
-    np.testing.assert_array_equal(encoded, [[1, np.nan, 0, 0]])
+    """Boosted trees get the label's position, and NaN where there is no label or number."""
+    encoded = make_encoder("ordinal").transform(
+        make_frame(("male", None, 15.0), (None, "60+", None))
+    )
+    np.testing.assert_array_equal(encoded, [[1, np.nan, 0], [np.nan, 2, np.nan]])
 
 
 @pytest.mark.parametrize("style", ["one-hot", "ordinal"])
@@ -68,7 +112,7 @@ def test_features_are_named_from_the_declaration(style: Style) -> None:
 def test_a_number_outside_its_public_range_is_clipped() -> None:
     """Nobody's extreme value is seen in the encoding."""
     encoded = make_encoder().transform(make_frame(("male", "60+", 9999.0), ("male", "60+", -1.0)))
-    assert encoded[:, 5].tolist() == [1.0, 0.0]
+    assert encoded[:, 6].tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("style", ["one-hot", "ordinal"])
@@ -102,15 +146,15 @@ def test_one_person_changes_only_their_own_row(
 @given(rows=people)
 def test_no_row_is_longer_than_the_public_bound(rows: list[tuple[object, ...]]) -> None:
     """The L2 norm of every possible row is at most `row_bound`."""
-    encoder = make_encoder()
+    encoder = make_encoder(crosses=[["age", "sex"]])
     encoded = encoder.fit_transform(make_frame(*rows))  # type: ignore[arg-type]  # drawn tuples
     assert np.linalg.norm(encoded, axis=1).max() <= encoder.row_bound + 1e-12
 
 
 def test_the_public_bound_is_reached_and_absent_where_rows_hold_nan() -> None:
     """The bound is the least one that holds; the ordinal style has none."""
-    encoder = make_encoder()
-    longest = encoder.transform(make_frame(("male", "60+", None)))
+    encoder = make_encoder(crosses=[["age", "sex"]])
+    longest = encoder.transform(make_frame(("male", None, None)))
     assert np.linalg.norm(longest) == pytest.approx(encoder.row_bound)
     assert make_encoder("ordinal").row_bound == math.inf
 
@@ -145,6 +189,12 @@ def test_a_missing_column_is_refused_at_fit() -> None:
         pytest.param(DeclaredEncoder({"sex": ["f", "f"]}, {}), id="label-twice"),
         pytest.param(DeclaredEncoder({"sex": []}, {}), id="no-label"),
         pytest.param(DeclaredEncoder({}, {"bmi": (3, 3)}), id="empty-range"),
+        pytest.param(
+            DeclaredEncoder({"sex": SEX}, {}, crosses=[["sex", "bmi"]]), id="cross-of-none"
+        ),
+        pytest.param(DeclaredEncoder({"sex": SEX}, {}, crosses=[["sex"]]), id="cross-of-one"),
+        pytest.param(DeclaredEncoder({"sex": SEX}, {}, crosses=[["sex"] * 2]), id="cross-itself"),
+        pytest.param(DeclaredEncoder(MANY, {}, crosses=[[*MANY]]), id="cross-too-wide"),
         pytest.param(DeclaredEncoder({"bmi": SEX}, {"bmi": (1, 3)}), id="declared-twice"),
     ],
 )

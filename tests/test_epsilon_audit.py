@@ -13,15 +13,10 @@ from scipy.stats import binom, norm
 from sklearn.linear_model import LogisticRegression
 
 from expectations.errors import UsageError
-from expectations.privacy_loss import (
-    Bounded,
-    Gaussian,
-    Laplace,
-    Mechanism,
-    SampledGaussian,
-    compose,
-)
+from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
+from expectations.privacy_loss import compose
 from expectations.vocabulary import CheckVerdict
+from tasks.attack import epsilon_audit
 from tasks.attack.audit_bounds import (
     Game,
     convert_separation,
@@ -34,28 +29,36 @@ from tasks.attack.audit_bounds import (
 )
 from tasks.attack.canaries import Canaries, give_columns, give_labels, guess_right, repeats_itself
 from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
+from tasks.training import private_logistic
+from tasks.training.private_logistic import PrivateLogisticRegression
 
 DELTA = 1e-5
 TABLE = (0.5, 1.0, 3.0, 8.0)
 Rows = NDArray[np.float64]
 
 
+@pytest.fixture(autouse=True)
+def fewer_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half as many as an audit of a real trainer, of which less of the noise is seen."""
+    monkeypatch.setattr(epsilon_audit, "CANARIES", 1000)
+
+
 @dataclass
 class Trainer:
-    """One noisy sum of rows clipped to norm 1, as weights: the plainest private linear model."""
+    """Twice the sum of rows of norm 1, clipped to 1/2, and noise: the plainest linear model."""
 
     noise: float
-    clip: float = 1.0
+    clip: float = 0.5
     seed: int | None = None
     classes: Sequence[int] = (0, 1)
     weights: Rows = field(init=False)
 
     def fit(self, X: Rows, y: NDArray[np.generic]) -> Trainer:  # noqa: N803  # sklearn's
-        """Sum the positive people's rows and add noise."""
+        """Sum the positive rows and add noise of `noise` times what one can move."""
         norms = np.linalg.norm(X, axis=1, keepdims=True)
         clipped = X * np.minimum(1, self.clip / np.maximum(norms, 1e-9))
         noise = np.random.default_rng(self.seed).normal(0, self.noise, X.shape[1])
-        self.weights = clipped[y == 1].sum(0) + noise
+        self.weights = 2 * clipped[y == 1].sum(0) + noise
         return self
 
     def predict_proba(self, X: Rows) -> Rows:  # noqa: N803  # sklearn's
@@ -72,7 +75,7 @@ class NotPrivate(LogisticRegression):  # type: ignore[misc]  # sklearn is untype
 
 def audit(trainer: Trainer, claimed: float, count: int = 250) -> EpsilonAudit:
     """Audit the plain trainer against noise of `claimed`."""
-    few = give_columns(count, count + 50)
+    few = Canaries(np.eye(count), np.zeros((count + 50, count)))
     return audit_epsilon(
         lambda: Trainer(trainer.noise, trainer.clip, trainer.seed),
         [Gaussian(claimed)],
@@ -127,7 +130,7 @@ def test_an_honest_trainer_that_uses_all_of_its_claim_is_refused_in_one_of_a_hun
 @pytest.mark.parametrize("epsilon", TABLE)
 def test_gradients_that_are_twice_as_long_are_refused(epsilon: float) -> None:
     """A clip norm that is not kept shows as a claim that is not."""
-    trainer = Trainer(find_noise(epsilon), clip=2.0)
+    trainer = Trainer(find_noise(epsilon), clip=1.0)
     assert verdict(audit(trainer, find_noise(epsilon)), epsilon) is CheckVerdict.REFUSED
 
 
@@ -138,6 +141,28 @@ def test_no_noise_is_refused(epsilon: float) -> None:
     assert verdict(found, epsilon) is CheckVerdict.REFUSED
     assert found.refuted
     assert found.repeats
+
+
+def test_half_the_noise_of_the_private_regression_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a claim of 8, through whitening, momentum and the mean of the later steps."""
+    generator = np.random.default_rng()
+
+    def add_half(sums: NDArray[np.int64], deviation: float) -> Rows:
+        return sums + generator.normal(0, deviation / 2, sums.shape)
+
+    monkeypatch.setattr(private_logistic, "add_noise_to_sums", add_half)
+    monkeypatch.setattr(epsilon_audit, "CANARIES", 500)
+    found = audit_epsilon(
+        lambda: PrivateLogisticRegression(epsilon=8.0, row_bound=4.0),
+        PrivateLogisticRegression(epsilon=8.0).mechanisms(),
+        DELTA,
+        canaries=give_columns(),
+        additive=True,
+    )
+    assert found.claimed_epsilon == pytest.approx(8.0, rel=1e-3)
+    assert verdict(found, 8.0) is CheckVerdict.REFUSED
 
 
 def test_noise_that_repeats_is_refused_although_its_scale_is_right() -> None:
@@ -151,11 +176,14 @@ def test_noise_that_repeats_is_refused_although_its_scale_is_right() -> None:
 
 def test_a_classifier_without_privacy_is_refused() -> None:
     """The library's own regression repeats itself."""
-    assert repeats_itself(NotPrivate, give_columns(20, 50))
+    assert repeats_itself(NotPrivate, give_columns(8, 60))
 
 
-def test_an_audit_of_few_canaries_is_inconclusive_and_says_what_it_could_see() -> None:
+def test_an_audit_of_few_canaries_is_inconclusive_and_says_what_it_could_see(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With 5 canaries nothing is found, and nothing is called passed."""
+    monkeypatch.setattr(epsilon_audit, "CANARIES", 5)
     found = audit(Trainer(find_noise(1.0)), find_noise(1.0), 5)
     check = judge_audit(found, 1.0)
     if check.verdict is not CheckVerdict.REFUSED:  # by chance, one in a hundred

@@ -33,7 +33,7 @@ MEMBERS = {column: {label: (label,) for label in labels} for column, labels in S
 
 def group(name: str, people: int, loss: float, spread: float = 0.1) -> GroupLoss:
     """Give a group as if it had been measured."""
-    return GroupLoss(name, Count(people, people), loss, spread)
+    return GroupLoss(name, Count(people), loss, spread)
 
 
 def judge(*groups: GroupLoss, allowed: float = 2, frozen: bool = False) -> tuple[CheckVerdict, str]:

@@ -109,3 +109,11 @@ def test_lira_matches_scipys_normal_densities() -> None:
         sides.append(norm.logpdf(seen, [one.mean() for one in own], spread))
     wanted = sides[0] - sides[1]
     np.testing.assert_allclose(score_people(confidence, references)["LiRA"], wanted)
+
+
+def test_rmia_asks_whether_a_person_is_surer_than_under_the_references() -> None:
+    """Not whether they are sure: some are easy for any model, whoever it has seen."""
+    usual = np.tile([0.2, 0.9], (8, 1))
+    references = References(usual, np.array(draw_halves(pd.Series([0, 0]), 8)))
+    hard, easy = score_people(np.array([0.4, 0.9]), references)["RMIA"]
+    assert hard == pytest.approx(2 * easy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expectations.disclosure import SPREAD, Count, Disclosure
+from expectations.disclosure import TEN, Count, Disclosure
 from expectations.vocabulary import CheckVerdict
 from ledgers.evidence import JSON, Entry
 from tasks.attack.count_reconstruction import PublishedFigure, Sums, believe, reconstruct
@@ -22,41 +23,50 @@ from tasks.attack.published_history import (
 )
 
 Runs = list[dict[str, PublishedFigure]]
-Rule = Callable[[Count, int], int | None]
+Rule = Callable[[int, int, int], int | None]
+"""Publishes an exact count, given the sum of its people's record keys and the run's number."""
 NAMES = [f"part {n}" for n in range(40)]
 SUMS: Sums = {"all": [NAMES]}
 
 
-def cell_keyed(count: Count, run: int) -> int | None:
-    """Publish as tutela does: the offset depends on who is counted."""
+def rounded(exact: int, people: int, run: int) -> int | None:
+    """Publish as tutela does: in tens, rounded where the number says."""
+    del people, run
+    return Disclosure(b"k" * 32).publish(Count(exact)).about
+
+
+def moved(exact: int, people: int, run: int) -> int | None:
+    """Publish by the rule that stood before: an offset up to 3 that depends on who is counted."""
     del run
-    return Disclosure(b"k" * 32).publish(count).about
+    return max(10, exact + draw(b"k", people))
 
 
-def drawn_anew(count: Count, run: int) -> int | None:
-    """Publish with another offset in every run, as a rule without cell keys would."""
-    return Disclosure(b"in run %d" % run).publish(count).about
+def drawn_anew(exact: int, people: int, run: int) -> int | None:
+    """Publish with another offset in every run."""
+    return max(10, exact + draw(b"in run %d" % run, people))
 
 
-def unmoved(count: Count, run: int) -> int | None:
+def unmoved(exact: int, people: int, run: int) -> int | None:
     """Publish the exact count."""
-    del run
-    return count.exact
+    del people, run
+    return exact
+
+
+def draw(key: bytes, number: int) -> int:
+    """Draw an offset from -3 to 3."""
+    return hmac.digest(key, b"%d" % number, "sha256")[0] % 7 - 3
 
 
 def publish_runs(runs: int, rule: Rule, leaving: int = 1, people: int = 8000) -> Runs:
     """Count people by the parts they are in, run by run, some of them leaving after each."""
     generator = np.random.default_rng(5)
-    records = generator.integers(0, 2**62, people).astype(np.uint64)
+    records = generator.integers(0, 2**40, people)
     part, there = generator.integers(0, len(NAMES), people), np.ones(people, dtype=bool)
     found: Runs = []
     for run in range(runs):
         marks = {name: there & (part == n) for n, name in enumerate(NAMES)} | {"all": there}
-        counts = {
-            name: Count(int(mark.sum()), int(records[mark].sum(dtype=np.uint64)))
-            for name, mark in marks.items()
-        }
-        found.append({n: PublishedFigure(rule(c, run), c.exact) for n, c in counts.items()})
+        counts = {name: (int(mark.sum()), int(records[mark].sum())) for name, mark in marks.items()}
+        found.append({n: PublishedFigure(rule(*c, run), c[0]) for n, c in counts.items()})
         there = there.copy()
         there[generator.choice(np.flatnonzero(there), leaving, replace=False)] = False
     return found
@@ -75,40 +85,53 @@ def test_exact_counts_are_recovered_and_warned_of() -> None:
 
 
 def test_offsets_drawn_anew_average_out() -> None:
-    """Twenty figures of nearly the same people give most of their numbers away."""
+    """Thirty figures of the same people give most of their numbers away."""
     recovered, _ = recover_counts(publish_runs(30, drawn_anew, leaving=0), SUMS)
     assert recovered.low > 0.2
 
 
 def test_the_same_people_asked_again_give_nothing_away() -> None:
-    """With cell keys thirty runs say what one does: no better than chance, and power to see it."""
-    history = publish_runs(30, cell_keyed, leaving=0)
-    recovered, _ = recover_counts(history, {})
-    assert recovered.low < 0 < recovered.high
-    assert abs(recovered.gap) < 0.15
+    """Thirty runs say what one does: no better than chance, and power to see it."""
+    history = publish_runs(30, rounded, leaving=0)
+    for recovered in recover_counts(history, {}):
+        assert recovered.low < 0 < recovered.high
+        assert abs(recovered.gap) < 0.15
 
 
-def test_who_knows_who_left_recovers_counts_that_change_often() -> None:
-    """Each known change is another offset around the same number: twenty of them pin it down."""
-    history = publish_runs(25, cell_keyed, leaving=100)
-    alone, knowing = recover_counts(history, {})
-    assert knowing.low > 0.5
+def test_one_leaver_a_run_is_not_told_from_rounded_counts() -> None:
+    """Neither who left nor how many there are, and the attack could have found it."""
+    history = publish_runs(60, rounded)
+    assert verdicts(history) == [CheckVerdict.PASSED, CheckVerdict.PASSED]
+    assert CheckVerdict.WARNED not in verdicts(history[:12])
+    assert tell_changes(history).gap == pytest.approx(0, abs=0.12)
+
+
+def test_who_knows_who_left_narrows_counts_that_change_much() -> None:
+    """Each place where a figure changes is known by its distance from the others."""
+    alone, knowing = recover_counts(publish_runs(25, rounded, leaving=200), {})
+    assert knowing.low > 0
     assert knowing.gap > alone.gap
+
+
+def test_who_knows_who_left_recovers_counts_moved_by_offsets() -> None:
+    """Each known change is another offset around the same number: twenty of them pin it down."""
+    history = publish_runs(25, moved, leaving=100)
+    _, knowing = recover_counts(history, {})
+    assert knowing.low > 0.5
     assert verdicts(history)[0] is CheckVerdict.WARNED
 
 
-def test_a_figure_that_changes_tells_that_somebody_in_it_left() -> None:
+def test_an_offset_of_the_people_counted_tells_that_somebody_left() -> None:
     """Six times in seven, where figures of the same people stay as they are."""
-    told = tell_changes(publish_runs(60, cell_keyed))
-    assert told.gap == pytest.approx(6 / 7, abs=0.12)
-    assert verdicts(publish_runs(60, cell_keyed))[1] is CheckVerdict.WARNED
+    history = publish_runs(20, moved)
+    assert tell_changes(history).gap == pytest.approx(6 / 7 - 1 / 10, abs=0.15)
+    assert verdicts(history)[1] is CheckVerdict.WARNED
 
 
 def test_a_rule_that_redraws_all_figures_does_not_tell_who_left() -> None:
     """Every figure changes as often whether or not somebody left."""
     history = publish_runs(60, drawn_anew)
-    told = tell_changes(history)
-    assert told.low < 0 < told.high
+    assert tell_changes(history).low < 0
     assert verdicts(history)[1] is CheckVerdict.PASSED
 
 
@@ -120,40 +143,75 @@ def test_few_runs_are_inconclusive() -> None:
 
 def test_few_counts_are_inconclusive() -> None:
     """Three names say nothing of a share of names."""
-    history = [{n: run[n] for n in NAMES[:3]} for run in publish_runs(8, cell_keyed)]
+    history = [{n: run[n] for n in NAMES[:3]} for run in publish_runs(8, rounded)]
     assert verdicts(history)[0] is CheckVerdict.INCONCLUSIVE
 
 
 def test_a_hidden_part_is_found_from_its_total() -> None:
-    """About 100 less about 97 leaves 3, by far the likeliest of ten hidden numbers."""
-    run = {"all": PublishedFigure(100), "most": PublishedFigure(97), "few": PublishedFigure(None)}
+    """About 100 less about 90 leaves more rather than fewer, of ten hidden numbers."""
+    run = {"all": PublishedFigure(100), "most": PublishedFigure(90), "few": PublishedFigure(None)}
     (found,) = reconstruct([run], {"all": [["most", "few"]]})
-    assert found["few"].guess == 3
-    assert found["few"].weights[9] < found["few"].weights[3] / 5
+    assert found["few"].guess == 9
+    assert found["few"].weights[9] > 1.5 * found["few"].weights[1]
 
 
 def test_two_figures_that_add_up_narrow_each_other() -> None:
-    """23 and 23 make 55 in one way only: each part is 3 more, and the total 3 less."""
-    run = {"all": PublishedFigure(55), "a": PublishedFigure(23), "b": PublishedFigure(23)}
+    """20 and 20 make 50 by likely deviations of all three: found by trying all numbers."""
+    run = {"all": PublishedFigure(50), "a": PublishedFigure(20), "b": PublishedFigure(20)}
     (found,) = reconstruct([run], {"all": [["a", "b"]]})
-    assert (found["all"].guess, found["a"].guess, found["b"].guess) == (52, 26, 26)
+    ways = {
+        a: sum((10 - abs(a - 20)) * (10 - abs(b - 20)) * max(10 - abs(a + b - 50), 0)
+               for b in range(11, 30))
+        for a in range(11, 30)
+    }  # fmt: skip
+    assert found["a"].guess == max(ways, key=lambda number: ways[number])
+    assert found["a"].chance == pytest.approx(max(ways.values()) / sum(ways.values()), abs=0.01)
+    assert found["a"].chance > 0.1
+
+
+def test_known_changes_locate_a_count_between_two_turns() -> None:
+    """At 19 tens the turn is at most at 1, at 18 never: 191 is the one number that fits."""
+    figures = [(200, 0), (190, -1), (190, -11), (180, -12)]
+    history = [{"n": PublishedFigure(about, 191 + change)} for about, change in figures]
+    found = reconstruct(history, {}, knows_changes=True)
+    # By trying every number and all turns: what is left lies between 191 and 200.
+    fits = [n for n in range(191, 201) if found[0]["n"].weights[n - found[0]["n"].start] > 0]
+    turns = range(1, 11)
+
+    def show(number: int, turn: dict[int, int]) -> int:
+        tens, digit = divmod(number, 10)
+        return 10 * (tens + (digit >= turn[tens]))
+
+    assert fits == [
+        n
+        for n in range(191, 201)
+        if any(
+            all(show(n + change, {17: low, 18: mid, 19: high, 20: 10}) == about
+                for about, change in figures)
+            for low in turns
+            for mid in turns
+            for high in turns
+        )
+    ]  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 60), st.integers(2, 20), st.integers(0, 2**63))
-def test_the_exact_count_is_always_held_possible(exact: int, threshold: int, key: int) -> None:
-    """By enumeration of the offsets; and its chance is that of the best guess."""
-    about = Disclosure(b"x", threshold).publish(Count(exact, key)).about
+@given(st.integers(0, 60), st.integers(2, 20))
+def test_the_exact_count_is_always_held_possible(exact: int, threshold: int) -> None:
+    """By enumeration of the places where tens are rounded; its chance is that of the best guess."""
+    about = Disclosure(b"x", threshold).publish(Count(exact)).about
     belief = believe(PublishedFigure(about, None, threshold))
     place = exact - belief.start
     assert belief.weights[place] > 0
     ways = {
-        n: sum(max(threshold, n + offset) == about for offset in range(-SPREAD, SPREAD + 1))
-        for n in range(threshold, exact + 7)
+        n: sum(
+            max(threshold, n - n % TEN + (TEN if n % TEN >= turn else 0)) == about
+            for turn in range(1, TEN + 1)
+        )
+        for n in range(threshold, exact + 30)
     }
     if about is not None:
-        total = sum(ways.values())
-        assert belief.weights[place] == pytest.approx(ways[exact] / total)
+        assert belief.weights[place] == pytest.approx(ways[exact] / sum(ways.values()))
 
 
 def entry(kind: str, name: str, body: JSON, step: str = "") -> Entry:
@@ -190,5 +248,5 @@ def test_evidence_is_read_into_figures_and_their_sums() -> None:
 def test_nothing_exact_is_said() -> None:
     """Neither in what is measured nor where a figure is printed."""
     assert "4711" not in repr(PublishedFigure(4700, 4711))
-    for check in judge_history(publish_runs(12, cell_keyed), SUMS):
+    for check in judge_history(publish_runs(12, rounded), SUMS):
         assert "8,000" not in check.measured + check.power

@@ -133,28 +133,26 @@ def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> No
         assert (found > limit).mean() == pytest.approx(0.8, abs=0.03)
 
 
-def test_a_label_is_counted_with_its_peoples_keys() -> None:
-    """As published counts ask for; nobody's label is lost, a missing one has a name."""
+def test_everybody_is_counted_under_a_label() -> None:
+    """Nobody's label is lost, a missing one has a name."""
     frame = people(sex=["f", "m", None, "f"])
     counts = count_labels(frame, "sex")
     assert {label: count.exact for label, count in counts.items()} == {"f": 2, "m": 1, "missing": 1}
-    keys = frame.loc[[0, 3], RECORD].to_numpy(np.uint64)
-    assert counts["f"].cell_key == int(keys.sum(dtype=np.uint64))
     weights = np.array([1.0, 2.0, 3.0, 4.0])
     assert add_up_labels(frame["sex"], weights) == {"f": 5.0, "m": 2.0, "missing": 3.0}
 
 
 def tell(counts: dict[str, int], margin: Margin = HALVES) -> list[LabelFigures]:
-    """Tell counts of people, whose keys are made up, under the disclosure rule."""
-    keyed = {label: Count(number, 7 * number) for label, number in counts.items()}
-    return tell_column(compare_column("sex", counts, margin), margin, keyed, RULE)
+    """Tell counts of people under the disclosure rule."""
+    exact = {label: Count(number) for label, number in counts.items()}
+    return tell_column(compare_column("sex", counts, margin), margin, exact, RULE)
 
 
 @given(st.integers(10, 4000), st.integers(10, 4000))
 def test_what_is_told_follows_from_published_counts(women: int, men: int) -> None:
     """No share is the exact one: the figures are those of the numbers that anybody may see."""
     rows = tell({"f": women, "m": men})
-    total = RULE.publish(Count(women + men, 7 * (women + men))).about
+    total = RULE.publish(Count(women + men)).about
     assert total is not None
     for row in rows:
         shown = int(row.people.replace(",", ""))
@@ -629,8 +627,8 @@ def test_the_absent_are_counted_and_nothing_else_is_known_of_them(
 
 def test_of_few_absent_people_no_rate_is_told() -> None:
     """Whichever side is under the threshold; who has no value stands below the labels."""
-    included = {"f": Count(100, 1), "m": Count(5, 2), "missing": Count(30, 3)}
-    absent = {"f": Count(9, 4), "m": Count(40, 5), "missing": Count(20, 6)}
+    included = {"f": Count(100), "m": Count(5), "missing": Count(30)}
+    absent = {"f": Count(9), "m": Count(40), "missing": Count(20)}
     rows = inclusion.tell_inclusion(HALVES, included, absent, RULE)
     assert [(row.label, row.rate is None) for row in rows] == [
         ("f", True), ("m", True), ("missing", False),

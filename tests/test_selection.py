@@ -218,7 +218,7 @@ def told(asked: Policy, table: pa.Table) -> str:
     groups = group_people(table, asked)
     assert groups is not None
     marks, _ = take_people(table, groups, asked)
-    sizes = groups.sum_up(table[RECORD].to_numpy(), marks)
+    sizes = groups.sum_up(marks)
     return "\n".join(find_small_groups(groups, sizes, asked, Disclosure(b"d")))
 
 

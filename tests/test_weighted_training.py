@@ -29,7 +29,8 @@ from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.training.fairness import compare_groups, score
-from tasks.training.models import WEIGHT_ARGUMENT, evaluate
+from tasks.training.models import WEIGHT_ARGUMENT
+from tasks.training.quality import evaluate
 from tasks.training.train import Rows, fit_model, load_model, split_rows, train
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "representation.py"

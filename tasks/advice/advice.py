@@ -78,7 +78,7 @@ class Advice:
 
 
 def advise(worlds: Sequence[People], book: Codebook) -> Advice:
-    """Try every feature dropped, every ordered one coarser, and ever fewer of them.
+    """Try every feature dropped, every binned one coarser, and ever fewer of them.
 
     `worlds` are codes and targets of the same people: once, or drawn again for each noise.
     """
@@ -88,7 +88,7 @@ def advise(worlds: Sequence[People], book: Codebook) -> Advice:
     def lose(detail: Detail) -> Loss:
         return find_loss([b.score(everything) - b.score(detail) for b in benches])
 
-    coarse = [n for n, labels in book.labels.items() if n in book.ordered and len(labels) >= FEWEST]
+    coarse = [n for n, labels in book.labels.items() if n in book.binned and len(labels) >= FEWEST]
     trials = [Trial(name, "drop", lose({**everything, name: "none"})) for name in book.labels]
     trials += [Trial(name, "coarsen", lose({**everything, name: "half"})) for name in coarse]
     path = tuple(drop_one_by_one(everything, lose, benches))
@@ -153,7 +153,6 @@ class Bench:
     whole: NDArray[np.float64]
     parts: tuple[NDArray[np.float64], ...]
     places: Mapping[str, slice]
-    ordered: frozenset[str]
 
     @classmethod
     def of(cls, people: People, book: Codebook) -> Bench:
@@ -173,7 +172,7 @@ class Bench:
         fold[order] = np.arange(len(target)) % FOLDS
         both = np.column_stack([rows, target])
         parts = tuple(both[fold == n].T @ both[fold == n] for n in range(FOLDS))
-        return cls(rows, target, fold, np.sum(parts, axis=0), parts, places, book.ordered)
+        return cls(rows, target, fold, np.sum(parts, axis=0), parts, places)
 
     def score(self, detail: Detail) -> NDArray[np.float64]:
         """Give the AUC on each fold of a model that learned from the others."""

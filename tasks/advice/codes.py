@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.policy import Policy
-from expectations.treatments import YES_NO, Clip, has_order, public_labels
+from expectations.treatments import YES_NO, Bin, Clip, has_order, public_labels
 from expectations.vocabulary import Use
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ STEPS: Final = 10
 
 @dataclass(frozen=True)
 class Codebook:
-    """The labels of each feature, and which of them are in order."""
+    """The labels of each feature, which are in order, and which are a policy's own intervals."""
 
     labels: Mapping[str, tuple[str, ...]]
     ranges: Mapping[str, tuple[float, float]]
     ordered: frozenset[str]
+    binned: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, policy: Policy) -> Codebook:
@@ -48,7 +49,8 @@ class Codebook:
             elif found := public_labels(treatment, policy.column_type(name)):
                 labels[name] = found
                 ordered |= {name} if has_order(treatment) else set()
-        return cls(labels, ranges, frozenset(ordered))
+        binned = {n for n in labels if isinstance(policy.treated[n].treatment, Bin)}
+        return cls(labels, ranges, frozenset(ordered), frozenset(binned))
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:

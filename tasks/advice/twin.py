@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from expectations.privacy_loss import Gaussian, Mechanism, calibrate
 from tasks.advice.codes import Codebook, Codes
-from tasks.training.private import add_noise
+from tasks.training.noise_samplers import add_noise
 
 Table = NDArray[np.float64]
 MOST_ROWS: Final = 50_000

@@ -17,7 +17,7 @@ from expectations.errors import Refusal, UsageError
 from expectations.policy import Policy
 from expectations.privacy_loss import Mechanism
 from expectations.treatments import YES_NO
-from ledgers.stages import Permitted, Reached, Recorded, Validated
+from ledgers.stages import Charged, Permitted, Reached, Recorded, Validated
 from tasks.advice.advice import FOLDS, Advice, Loss, People, advise
 from tasks.advice.codes import Codebook, encode_target
 from tasks.advice.patch import write_patch
@@ -131,7 +131,7 @@ def _tell(loss: Loss) -> dict[str, JSON]:
     return {**figures, "verdict": loss.verdict}
 
 
-@step("Reserve the budget of the advice", gives=Permitted)
+@step("Reserve the budget of the advice", gives=Charged)
 def reserve_advice(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
     """Charge what the twin will cost its people, before any of their columns is read."""
     reserve(desk, permitted, plan_advice(desk))

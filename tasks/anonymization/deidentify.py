@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.checks import Check, refuse_failed
-from expectations.disclosure import Published
+from expectations.disclosure import Count, Published
 from expectations.errors import SourceError
 from expectations.policy import Policy
 from expectations.treatments import (
@@ -46,7 +46,7 @@ from tasks.anonymization.labels import Undeclared, label_values, name_words
 from tasks.anonymization.noise import add_noise
 from tasks.anonymization.token_counts import judge_tokens, undone_by_counting
 from tasks.anonymization.tokens import encrypt_identifiers, tokenize
-from tasks.ingestion import RECORD, count_people
+from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.run import Desk
 from tasks.step import Opened, step
@@ -212,7 +212,7 @@ def check_tokens(desk: Desk, table: pa.Table) -> Iterator[Check]:
         if isinstance(column.treatment, Token):
             tokens = table.column(name)
             told = undone_by_counting(tokens)
-            people = count_people(table.filter(told))
+            people = Count(int(np.count_nonzero(told)))
             published = desk.count(f"people.tokens_undone.{name}", people)
             yield judge_tokens(name, len(tokens) - tokens.null_count, bool(told.any()), published)
 
@@ -221,7 +221,7 @@ def check_texts(desk: Desk, table: pa.Table, standing: NDArray[np.bool_]) -> Ite
     """Judge reduced texts, where there is an identifier to search for: else nothing could fail."""
     treatments = [column.treatment for column in desk.policy.treated.values()]
     if any(isinstance(treatment, Redact) and treatment.known for treatment in treatments):
-        people = count_people(table.filter(standing))
+        people = Count(int(np.count_nonzero(standing)))
         left = desk.count("people.texts_with_identifiers", people)
         yield judge_texts(bool(standing.any()), left)
 

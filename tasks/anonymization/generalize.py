@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -134,16 +133,15 @@ def name_groups(policy: Policy, outlet: TableOutlet, there: Collection[str]) -> 
 
 def count_classes(frame: pd.DataFrame, columns: list[str], k: int) -> list[tuple[str, int, Count]]:
     """Give, for ever larger sizes, how many classes have it and how many people they hold."""
-    sizes = frame.groupby(columns, dropna=False, observed=True)[RECORD].agg(["size", "sum"])
+    sizes = frame.groupby(columns, dropna=False, observed=True).size()
     # At least two sizes wide, lest the number of classes tell exactly how many people they hold.
     step = max(2, math.ceil(k / 5))
     edges = sorted({k, *range(k, 2 * k - step + 1, step), *(k * 2**n for n in range(1, 6))})
     rows = []
     for low, high in zip(edges, [*edges[1:], None], strict=True):
-        within = sizes[(sizes["size"] >= low) & ((sizes["size"] < high) if high else True)]
+        within = sizes[(sizes >= low) & ((sizes < high) if high else True)]
         label = f"{low}-{high - 1}" if high else f"{low}+"
-        key = int(within["sum"].to_numpy(np.uint64).sum(dtype=np.uint64))
-        rows.append((label, len(within), Count(int(within["size"].sum()), key)))
+        rows.append((label, len(within), Count(int(within.sum()))))
     return rows
 
 
@@ -155,7 +153,7 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     groups, own = name_groups(policy, table, there), [RECORD, TEST, *table.columns]
     read = dict.fromkeys([*own, *groups, *(c for c in outgoing.columns() if c in there)])
     frame = order_sensitive(validated.frame(list(read)), policy, table)
-    frozen = outgoing.freeze(count_records(frame), lambda: fit_table(frame, policy, table))
+    frozen = outgoing.freeze(Count(len(frame)), lambda: fit_table(frame, policy, table))
     plan = TablePlan.from_bytes(frozen.content)
     secret = desk.key(f"held back:{policy.name}:{outlet}")
     choice = choose_rows(frame, table, plan, outgoing.remember(frozen), secret)
@@ -213,17 +211,11 @@ def note_group_losses(
     refuse_failed(checks)
 
 
-def count_records(frame: pd.DataFrame) -> Count:
-    """Count the people of some rows."""
-    keys = frame[RECORD].to_numpy(np.uint64)
-    return Count(len(keys), int(keys.sum(dtype=np.uint64)))
-
-
 def note_people(desk: Desk, outlet: str, before: pd.DataFrame, after: pd.DataFrame) -> None:
     """Note how many people the table holds, how many it leaves out, and its class sizes."""
     out = before.loc[before.index.difference(after.index)]
-    desk.count(f"people.{outlet}.released", count_records(after))
-    desk.count(f"people.{outlet}.suppressed", count_records(out))
+    desk.count(f"people.{outlet}.released", Count(len(after)))
+    desk.count(f"people.{outlet}.suppressed", Count(len(out)))
     declared = desk.policy.table_outlets[outlet]
     classes = count_classes(after, list(declared.linkable), declared.k)
     told = [(size, n, desk.run.disclosure.publish(people)) for size, n, people in classes]

@@ -22,7 +22,6 @@ from expectations.disclosure import Count, bound_share
 from expectations.vocabulary import MISSING, CheckVerdict
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.plan import mark_leaves
-from tasks.ingestion import RECORD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,11 +80,8 @@ def compare_groups(frame: pd.DataFrame, column: str, lost: NDArray[np.float64]) 
     groups = frame[column].astype(object).where(frame[column].notna(), MISSING).astype(str)
     found = []
     for name, places in sorted(groups.groupby(groups).indices.items()):
-        keys = frame[RECORD].to_numpy(np.uint64)[places]
-        count = Count(len(places), int(keys.sum(dtype=np.uint64)))
-        found.append(
-            GroupLoss(str(name), count, float(lost[places].mean()), float(lost[places].std()))
-        )
+        mean, spread = float(lost[places].mean()), float(lost[places].std())
+        found.append(GroupLoss(str(name), Count(len(places)), mean, spread))
     return found
 
 

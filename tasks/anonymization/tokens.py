@@ -36,7 +36,7 @@ telling."""
 class PersonKeys(NamedTuple):
     """Uniform numbers per person, parts of one keyed digest, of which none tells another.
 
-    `record` adds up to cell keys (see `expectations.disclosure`); `draw` decides splits and
+    `record` names the person in a run and the budget; `draw` decides splits and
     `sample` samples, so that nobody without the key can tell who is in; `token`, 16 bytes in two
     numbers, stands for the person in the consent ledger.
     """

@@ -1,38 +1,46 @@
-"""The attacks that a model must withstand before it leaves, carried out on the run's own people."""
+"""The attacks that a model must withstand before it leaves, carried out on the run's own people.
+
+The audit of ε needs no people: twins of the policy's classifier are trained on made-up rows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from math import isinf
+from typing import TYPE_CHECKING
 
 from expectations.checks import Check, refuse_failed
-from expectations.training import MembershipCheck
-from expectations.vocabulary import CheckVerdict
+from expectations.policy import Policy
+from expectations.training import Attacks
+from expectations.vocabulary import CheckVerdict, Use
 from ledgers.stages import Attacked, Reached, Trainable, Trained
-from tasks.attack.membership import MembershipAttack, Weights, attack_membership
+from tasks.attack.attribute_inference import attack_attributes, judge_attributes
+from tasks.attack.canaries import give_columns, give_labels
+from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
+from tasks.attack.membership import Audited, Weights, attack_membership
+from tasks.attack.membership_judgement import judge_groups, judge_membership
+from tasks.attack.memorization import attack_memorization, judge_memorization
 from tasks.run import Desk
 from tasks.step import Opened, step
+from tasks.training.declared import declare_encoding
 from tasks.training.models import WEIGHT_ARGUMENT
 from tasks.training.train import Rows, load_model, split_rows
 
-
-def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:
-    """Compare an attack's success with what the policy allows."""
-    return Check(
-        name="membership inference",
-        asked=f"AUC at most {asked.auc_at_most:.2f} at the upper end of its 95 % interval",
-        measured=f"AUC {found.auc:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}",
-        verdict=CheckVerdict(found.verdict(asked.auc_at_most)),
-        power=f"{found.references} reference models; {describe_power(found.detectable)}",
-        remedy="train a private or simpler model, on fewer features or more people",
-        outlet=outlet,
-    )
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.base import BaseEstimator
+    from sklearn.pipeline import Pipeline
 
 
-def describe_power(detectable: float) -> str:
-    """Say which AUC the attack would have found."""
-    if isinf(detectable):
-        return "with so few people, no AUC would have been detected with 80 % power"
-    return f"an AUC of {detectable:.3f} or more would have been detected with 80 % power"
+@dataclass(frozen=True)
+class Aim:
+    """What is attacked: the model as it is served, its own people, and others."""
+
+    pipeline: Pipeline
+    members: Rows
+    others: Rows
+    audited: Audited | None
 
 
 def share_weights(members: Rows, others: Rows) -> Weights | None:
@@ -42,32 +50,108 @@ def share_weights(members: Rows, others: Rows) -> Weights | None:
     return Weights(members.weights, others.weights, WEIGHT_ARGUMENT)
 
 
-@step("Attack the model", gives=Attacked)
-def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opened[Reached]:
-    """Try to tell who was trained on; a model that tells too much goes no further."""
+def take_aim(pipeline: Pipeline, frame: pd.DataFrame, policy: Policy, threshold: int) -> Aim:
+    """Split people into those who were trained on and others, with the groups they belong to."""
+    members, others = split_rows(frame, policy)
+    audit = list(policy.used_as(Use.AUDIT))
+    smallest = max(threshold, policy.population.smallest // 20)
+    audited = Audited(
+        frame.loc[members.features.index, audit], frame.loc[others.features.index, audit], smallest
+    )
+    return Aim(pipeline, members, others, audited if audit else None)
+
+
+def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
+    """Try to tell who was trained on, of everybody and within groups."""
     from sklearn.base import clone
 
-    policy = desk.policy
-    assert policy.attacks is not None
-    asked = policy.attacks.membership
-    pipeline = load_model(model.content())
-    members, others = split_rows(data.frame(), policy)
     found = attack_membership(
-        pipeline,
-        lambda: clone(pipeline),
-        (members.features, members.labels),
-        (others.features, others.labels),
-        asked.references,
-        weights=share_weights(members, others),
+        aim.pipeline,
+        lambda: clone(aim.pipeline),
+        aim.members[:2],
+        aim.others[:2],
+        asked.membership.references,
+        weights=share_weights(aim.members, aim.others),
+        audited=aim.audited,
     )
     for name in ("auc", "low", "high", "detectable"):
         suffix = "" if name == "auc" else f"_{name}"
         value = getattr(found, name)
         # Not with all its digits: they would tell how many people were compared.
         desk.measure(f"privacy.membership_auc{suffix}", None if isinf(value) else round(value, 3))
-    checks = [judge_membership(found, asked, outlet) for outlet in policy.model_outlets]
+    for outlet in desk.policy.model_outlets:
+        yield judge_membership(found, asked.membership, outlet)
+        if (groups := judge_groups(found, asked.membership, outlet)) is not None:
+            yield groups
+
+
+def try_others(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
+    """Try what the model knows better of its own people than of others: rows, and features."""
+    people = aim.members[:2], aim.others[:2]
+    held = attack_memorization(aim.pipeline, *people)
+    features = list(declare_encoding(desk.policy).categories)
+    guessed = attack_attributes(aim.pipeline, *people, features)
+    for outlet in desk.policy.model_outlets:
+        yield judge_memorization(held, asked.memorization.gap_at_most, outlet)
+        yield judge_attributes(guessed, asked.attribute_inference.advantage_at_most, outlet)
+
+
+def try_epsilon(desk: Desk, aim: Aim) -> Iterator[Check]:
+    """Try whether the trainer draws the noise that the model's ε rests on."""
+    assert desk.policy.training is not None
+    found = audit_classifier(aim.pipeline[-1], desk.policy.training.model)
+    desk.measure("privacy.audit_epsilon", round(found.lower_epsilon, 3))
+    for name, outlet in desk.policy.model_outlets.items():
+        if outlet.promise is not None:
+            yield judge_audit(found, outlet.promise.epsilon, name)
+
+
+def audit_classifier(classifier: BaseEstimator, kind: str) -> EpsilonAudit:
+    """Audit twins of a private classifier, declared for the made-up rows that its kind reads."""
+    from sklearn.base import clone
+
+    canaries, declared = give_columns(), dict[str, object]()
+    if kind == "private-boosting":
+        canaries = give_labels()
+        declared = {"features": [int(canaries.rows.max()) + 1]}
+    elif kind == "private-logistic-regression":
+        declared = {"row_bound": float(canaries.rows.max())}
+    twin = clone(classifier).set_params(**declared)
+    # A network's weights are not independent, which leaves the audit of it little power.
+    additive = kind != "private-network"
+    return audit_epsilon(
+        lambda: clone(twin), twin.mechanisms(), twin.delta, canaries=canaries, additive=additive
+    )
+
+
+def find_intolerable(checks: list[Check], asked: Attacks) -> Iterator[Check]:
+    """Give the checks that end a run, inconclusive ones where the policy does not tolerate them.
+
+    Many groups are too small to be attacked; what is inconclusive of them is only reported.
+    """
+    tolerant = {
+        "membership inference": asked.membership.when_inconclusive,
+        "audit of ε": asked.audit.when_inconclusive,
+        "memorization": asked.memorization.when_inconclusive,
+        "attribute inference": asked.attribute_inference.when_inconclusive,
+    }
+    for check in checks:
+        tolerated = tolerant.get(check.name, "report") == "report"
+        if not (tolerated and check.verdict is CheckVerdict.INCONCLUSIVE):
+            yield check
+
+
+@step("Attack the model", gives=Attacked)
+def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opened[Reached]:
+    """Try to learn of its people from the model; one that tells too much goes no further."""
+    policy, asked = desk.policy, desk.policy.attacks
+    assert asked is not None
+    pipeline = load_model(model.content())
+    aim = take_aim(pipeline, data.frame(), policy, desk.run.disclosure.threshold)
+    checks = [*try_membership(desk, aim, asked), *try_others(desk, aim, asked)]
+    if policy.private:
+        checks += try_epsilon(desk, aim)
     for check in checks:
         desk.check(check)
-    tolerated = asked.when_inconclusive == "report"
-    refuse_failed(c for c in checks if not (tolerated and c.verdict is CheckVerdict.INCONCLUSIVE))
+    refuse_failed(find_intolerable(checks, asked))
     return model

@@ -19,7 +19,8 @@ from math import exp, inf, log, sqrt
 from statistics import NormalDist
 from typing import Final, TypeAlias
 
-from expectations.privacy_loss import Bounded, Gaussian, Mechanism, compose
+from expectations.mechanisms import Bounded, Gaussian, Mechanism
+from expectations.privacy_loss import compose
 
 Curve: TypeAlias = Callable[[float], float]
 """From an outcome's probability with a person, the least that it can have without them."""

@@ -49,13 +49,17 @@ class Canaries:
     others: NDArray[np.float64]
 
 
-def give_columns(count: int = 250, people: int = 6000, length: float = 4.0) -> Canaries:
-    """Give each canary a column of its own, zero for everybody else; for models with weights.
+def give_columns(count: int = 16, people: int = 20_000, length: float = 4.0) -> Canaries:
+    """Give each canary a column of its own among others with the same; for models with weights.
 
-    `length` is long enough that the gradient is clipped (at norms up to about 3), and short
-    enough that the weight which a canary leaves does not yet explain it.
+    A quarter of the others have one of the columns: so none stands out, where a trainer makes its
+    directions equally long, and none explains a canary. `length` is long enough that the gradient
+    is clipped. Few columns: a trainer may spend noise on how each goes with each.
     """
-    return Canaries(length * np.eye(count), np.zeros((people, count)))
+    rows = length * np.eye(count)
+    others = np.zeros((people, count))
+    others[: people // 4] = rows[np.arange(people // 4) % count]
+    return Canaries(rows, others)
 
 
 def give_labels(count: int = 250, people: int = 250_000) -> Canaries:
@@ -84,7 +88,10 @@ def play(
 
 
 def guess_right(scores: NDArray[np.float64], included: NDArray[np.bool_]) -> int:
-    """Count the canaries whose coin is guessed right: in, where the score is above the mean."""
+    """Count the canaries whose coin is guessed right: in, where the score is above the mean.
+
+    Both of any shape; the mean is over all, and looks at no coin.
+    """
     return int(((scores > scores.mean()) == included).sum())
 
 

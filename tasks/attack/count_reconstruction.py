@@ -1,16 +1,20 @@
 """From the published counts of several runs back to the exact ones, and to what a person changed.
 
-The attacker has what MLflow shows of a policy's runs: counts that were moved by an offset which
-depends on who is counted, or hidden below a threshold (`expectations.disclosure`). They know that
-rule, not its key, and two things more:
+The attacker has what MLflow shows of a policy's runs: counts that were rounded to tens, or hidden
+below a threshold (`expectations.disclosure`). They know that rule, not its key, and two things
+more:
 
-- between two runs few people come and go; where a figure is the same the people are, too;
+- between two runs few people come and go, at much the same pace;
 - some counts are the sum of others.
 
 Beliefs about every exact count are carried along the runs (forward and backward, Rabiner 1989),
 then through the sums; the likeliest number is the guess. A second attacker also knows by how many
-each count changed, as one does who knows who came and left. Exact counts are used for scoring, and
-by that second attacker for the changes alone.
+each count changed, as one does who knows who came and left: then each place where a figure changed
+tells where its tens were rounded. Each count is looked at by itself there; an attacker who brings
+counts of the same tens together knows more. Exact counts are used for scoring, and by that second
+attacker for the changes alone.
+
+Figures that are no tens were published by the rule that stood before: moved by up to 3.
 """
 
 from __future__ import annotations
@@ -23,15 +27,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from expectations.disclosure import SPREAD
+from expectations.disclosure import TEN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Weights = NDArray[np.float64]
+    Numbers = NDArray[np.int64]
 
 LEFTOVER: Final = 1e-6
 """What is believed of the unlikely, so that a wrong belief never leaves nothing at all."""
+MOVED: Final = 3
+"""By how many a figure was moved at most, either way, before counts were rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +86,13 @@ def believe(figure: PublishedFigure) -> Belief:
     """Say what one figure tells by itself, every exact count being as likely beforehand."""
     if figure.about is None:
         return Belief(0, _normalized(np.ones(figure.threshold)))
-    start = max(figure.threshold, figure.about - SPREAD)
-    exact = np.arange(start, figure.about + SPREAD + 1)[:, None]
-    shown = np.maximum(figure.threshold, exact + np.arange(-SPREAD, SPREAD + 1))
+    if figure.about % TEN and figure.about != figure.threshold:
+        start = max(figure.threshold, figure.about - MOVED)
+        return Belief(start, _normalized(np.ones(figure.about + MOVED + 1 - start)))
+    start = max(figure.threshold, figure.about - TEN + 1)
+    tens, digits = np.divmod(np.arange(start, figure.about + TEN)[:, None], TEN)
+    turns = np.arange(1, TEN + 1)
+    shown = np.maximum(figure.threshold, TEN * (tens + (digits >= turns)))
     return Belief(start, _normalized((shown == figure.about).sum(axis=1)))
 
 
@@ -93,55 +104,78 @@ def reconstruct(
     for name in dict.fromkeys(name for run in history for name in run):
         there = [place for place, run in enumerate(history) if name in run]
         figures = [history[place][name] for place in there]
-        for place, belief in zip(there, _smooth(figures, known=knows_changes), strict=True):
+        known = knows_changes and all(figure.exact is not None for figure in figures)
+        beliefs = _locate(figures) if known else _smooth(figures)
+        for place, belief in zip(there, beliefs, strict=True):
             found[place][name] = belief
     return [_add_up(run, sums) for run in found]
 
 
-def _smooth(figures: Sequence[PublishedFigure], *, known: bool) -> list[Belief]:
+def _locate(figures: Sequence[PublishedFigure]) -> list[Belief]:
+    """Say what all figures of one count tell of each, to who knows its changes.
+
+    Every number is tried as the first: how likely is it that its tens, and those that the others
+    then have, are rounded where the figures say?
+    """
+    exact = np.array([figure.exact for figure in figures], dtype=np.int64)
+    changes = exact - exact[0]
+    alone = [believe(figure) for figure in figures]
+    numbers = alone[0].start + np.arange(len(alone[0].weights))
+    weights = np.array([_fit(number + changes, figures, alone) for number in numbers])
+    if not weights.any():
+        return alone
+    return [Belief(alone[0].start + change, _normalized(weights)) for change in changes.tolist()]
+
+
+def _fit(numbers: Numbers, figures: Sequence[PublishedFigure], beliefs: Sequence[Belief]) -> float:
+    """Give how likely it is that these numbers have these figures, tens by tens."""
+    turns: dict[int, tuple[int, int]] = {}
+    likely = 1.0
+    for number, figure, one in zip(numbers.tolist(), figures, beliefs, strict=True):
+        if not 0 <= number - one.start < len(one.weights):
+            return 0.0
+        if figure.about is not None and not figure.about % TEN:
+            tens, digit = divmod(number, TEN)
+            low, high = turns.get(tens, (1, TEN))
+            up = figure.about > TEN * tens
+            turns[tens] = (low, min(high, digit)) if up else (max(low, digit + 1), high)
+    for low, high in turns.values():
+        likely *= max(high - low + 1, 0) / TEN
+    return likely
+
+
+def _smooth(figures: Sequence[PublishedFigure]) -> list[Belief]:
     """Carry beliefs about one count along the runs, forward and backward."""
     alone = [believe(figure) for figure in figures]
-    pace = _find_pace(figures)
-    kernels = [
-        _kernel((alone[n], alone[n + 1]), (figures[n], figures[n + 1]), pace, known=known)
-        for n in range(len(alone) - 1)
+    # A figure that stands is no news: the same tens are rounded at the same place.
+    news = [alone[0].weights] + [
+        (one.weights > 0).astype(float) if before.about == after.about else one.weights
+        for one, (before, after) in zip(alone[1:], pairwise(figures), strict=True)
     ]
-    ahead, behind = [np.ones(len(alone[0].weights))], [np.ones(len(alone[-1].weights))]
-    for one, kernel in zip(alone, kernels, strict=False):
-        ahead.append(_normalized((ahead[-1] * one.weights) @ kernel))
-    for one, kernel in zip(alone[:0:-1], kernels[::-1], strict=True):
-        behind.append(_normalized(kernel @ (behind[-1] * one.weights)))
+    pace = _find_pace(figures)
+    kernels = [_kernel(pair, pace) for pair in pairwise(alone)]
+    ahead, behind = [np.ones(len(news[0]))], [np.ones(len(news[-1]))]
+    for one, kernel in zip(news, kernels, strict=False):
+        ahead.append(_normalized((ahead[-1] * one) @ kernel))
+    for one, kernel in zip(news[:0:-1], kernels[::-1], strict=True):
+        behind.append(_normalized(kernel @ (behind[-1] * one)))
     return [
-        Belief(one.start, _normalized(one.weights * before * after))
-        for one, before, after in zip(alone, ahead, behind[::-1], strict=True)
+        Belief(one.start, _normalized(weights * before * after))
+        for one, weights, before, after in zip(alone, news, ahead, behind[::-1], strict=True)
     ]
 
 
 def _find_pace(figures: Sequence[PublishedFigure]) -> float:
-    """Give by how much a count changes on average, from one run where it did to the next."""
+    """Give by how much a count changes on average from one run to the next."""
     shown = [figure.about for figure in figures if figure.about is not None]
-    steps = sum(before != after for before, after in pairwise(shown))
-    return (shown[-1] - shown[0]) / steps if steps else 0.0
+    return (shown[-1] - shown[0]) / (len(shown) - 1) if len(shown) > 1 else 0.0
 
 
-def _kernel(
-    beliefs: tuple[Belief, Belief],
-    figures: tuple[PublishedFigure, PublishedFigure],
-    pace: float,
-    *,
-    known: bool,
-) -> Weights:
-    """How likely each number follows on each: no change, a known one, or one near the pace."""
-    before, after = figures
+def _kernel(beliefs: tuple[Belief, Belief], pace: float) -> Weights:
+    """How likely each number follows on each: one near the pace, or none at all."""
     first, second = (one.start + np.arange(len(one.weights)) for one in beliefs)
     change = second - first[:, None]
-    if known and before.exact is not None and after.exact is not None:
-        likely = np.where(change == after.exact - before.exact, 1.0, LEFTOVER)
-    elif before.about == after.about:
-        likely = np.where(change == 0, 1.0, LEFTOVER)
-    else:
-        likely = 0.3 ** np.abs(change - pace) + 0.001
-    return np.asarray(likely, dtype=np.float64)
+    return np.asarray(0.3 ** np.abs(change - pace) + 0.001, dtype=np.float64)
 
 
 def _add_up(run: Mapping[str, Belief], sums: Sums) -> dict[str, Belief]:

@@ -7,26 +7,26 @@ gradient or no noise make it easier. A canary is a group of equal rows, as large
 guessed well at any ε: a group of g people is protected g times less (Dong, Roth and Su 2022,
 theorem 2.14), so the claim about one person says exactly how well.
 
-What a finding needs: fair coins; for additive models also that the noise in different weights is
-independent (true of vector noise in linear models and in scores of bins; not of networks, for
-which the weaker bound is used that needs nothing). Read as a number, the lower bound on ε is that
-of the Gaussian mechanism which the guesses refute. What it does not see: noise that is wrong on
-rows unlike the canaries, noise that repeats in part, what the trainer leaks beside the model, and
-an adversary who recognises the audit. Passed says that half the noise would have been seen.
+What a finding needs: fair coins; for additive models also that the noise of different canaries is
+independent (as of vector noise in linear models and scores of bins; not of networks, for which
+the weaker bound is used that needs nothing, and sees little). Read as a number, the lower bound
+on ε is that of the Gaussian mechanism which the guesses refute. What it does not see: noise that
+is wrong on rows unlike the canaries, noise that repeats in part, what the trainer leaks beside
+the model, and a trainer that recognises the audit. Passed says that half the noise would show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from statistics import NormalDist
 
 import numpy as np
 
 from expectations.checks import Check
 from expectations.errors import UsageError
-from expectations.privacy_loss import Mechanism
+from expectations.mechanisms import Mechanism
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.audit_bounds import (
     Curve,
@@ -41,7 +41,8 @@ from tasks.attack.canaries import Canaries, MakeModel, guess_right, play, repeat
 FALSE_ALARM = 0.01
 POWER = 0.8
 HALF = 0.5
-TRAININGS = 4
+CANARIES = 2000
+"""At least so many, over as many trainings as it takes."""
 GROUP_SEPARATION = 2.0
 """Deviations by which a group in and out may differ under the claim: guessed right in 84 %."""
 
@@ -90,8 +91,9 @@ def audit_epsilon(
     claimed = claim_epsilon(claimed_mechanisms, delta)
     group = _choose_group(claimed, delta) if additive else 1
     curve = describe_claim(claimed_mechanisms, delta, group)
-    game = Game(TRAININGS * len(canaries.rows), additive, FALSE_ALARM)
-    right = sum(_guess(make_model, canaries, group) for _ in range(TRAININGS))
+    trainings = ceil(CANARIES / len(canaries.rows))
+    game = Game(trainings * len(canaries.rows), additive, FALSE_ALARM)
+    right = _guess(make_model, canaries, group, trainings)
     detectable = _detect(game, curve, right)
     single = separate_epsilon(claimed, delta)
     return EpsilonAudit(
@@ -128,17 +130,18 @@ def _choose_group(epsilon: float, delta: float) -> int:
     return max(1, round(GROUP_SEPARATION / separate_epsilon(epsilon, delta)))
 
 
-def _guess(make_model: MakeModel, canaries: Canaries, group: int) -> int:
-    # Fresh coins for each training: a canary in both would be protected less than the claim.
-    included = np.random.default_rng().random(len(canaries.rows)) < HALF
-    return guess_right(play(make_model(), canaries, included, group), included)
+def _guess(make_model: MakeModel, canaries: Canaries, group: int, trainings: int) -> int:
+    # Fresh coins for each training: a canary in two would be protected less than the claim.
+    included = np.random.default_rng().random((trainings, len(canaries.rows))) < HALF
+    scores = [play(make_model(), canaries, coins, group) for coins in included]
+    return guess_right(np.array(scores), included)
 
 
 def _detect(game: Game, curve: Curve, right: int) -> float:
     """Give the share of this trainer's noise at which `curve` would be refuted with 80 % power.
 
-    From how far apart the canaries were found (lower end of the 95 % interval; no more than the
-    claim allows), in deviations, which grow as the noise falls.
+    From how far apart the canaries were found (lower end of the 95 % interval), in
+    deviations, which grow as the noise falls.
     """
     from scipy.stats import beta
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 RATES: Final = (0.1, 0.01, 0.001)
 """False-positive rates at which the share of members found is reported, where it can be."""
 FOR_GROUPS: Final = "RMIA"
-"""The attack on groups, chosen beforehand: the strongest by AUC on every model measured."""
+"""The attack on groups, chosen beforehand: the strongest on most models that were measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,12 @@ class GroupSeparation:
     def verdict(self, limit: float) -> Verdict:
         """Judge against the largest AUC that is allowed.
 
-        Refused where the group leaks for certain (the interval is over chance) and perhaps more
-        than the limit; without power, or where neither is certain, inconclusive. Less strict than
-        for everybody, as many small groups would each have their bad luck.
+        Refused where the group leaks more than the limit for certain (the whole interval is over
+        it); without power, or where neither is certain, inconclusive. Less strict than for
+        everybody, as many small groups would each have their bad luck.
         """
         found = self.separation
-        if found.high > limit and found.low > 0.5:
+        if found.low > limit:
             return "refused"
         if found.high <= limit and found.detectable <= limit:
             return "passed"

@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from expectations.checks import Check
+from expectations.disclosure import TEN
 from expectations.vocabulary import CheckVerdict
 from ledgers.evidence import Entry
 from ledgers.stages import Recorded
@@ -37,6 +38,8 @@ from tasks.findings import Found
 from tasks.run import Desk
 from tasks.step import step
 
+ALLOWED: Final = 1 / TEN
+"""How often one person changes a figure by the rule: once in ten."""
 FEWEST_RUNS: Final = 5
 FEWEST_COUNTS: Final = 8
 """Runs, and different counts, under which nothing is concluded."""
@@ -81,17 +84,17 @@ def _beat_chance(name: str, scores: Mapping[str, Sequence[float]], critical: flo
     if len(scores) < FEWEST_COUNTS:
         return Contrast(name, 0.0, inf, critical)
     means = np.array([np.mean(score) for score in scores.values()])
-    chance = 1 / 7
-    least = sqrt(chance * (1 - chance) / sum(len(score) for score in scores.values()))
+    least = sqrt(ALLOWED * (1 - ALLOWED) / sum(len(score) for score in scores.values()))
     error = max(float(means.std(ddof=1)) / sqrt(len(means)), least)
     return Contrast(name, float(means.mean()), error, critical)
 
 
 def tell_changes(history: History) -> Contrast:
-    """Give how much more often a figure changes where one person came or left than where none did.
+    """Give how much more often than the rule allows a figure tells that one person came or left.
 
-    From each run to the next, in shares of the counts. 0 is what a rule gives that draws alike
-    whether anybody moved or not.
+    From each run to the next, in shares of the counts: how often figures change where one person
+    moved, less how often where nobody did, less one in ten. 0 is what the rule gives, and -0.1
+    one that draws alike whether anybody moved or not.
     """
     moved: list[float] = []
     still: list[float] = []
@@ -105,7 +108,8 @@ def tell_changes(history: History) -> Contrast:
     if min(one.tries, none.tries) < FEWEST:
         return Contrast(name, 0.0, inf)
     # By Wilson: Welch is too sure of a few figures of which nearly all changed.
-    return Contrast(name, one.share - none.share, hypot(one.error, none.error) / NORMAL)
+    error = hypot(one.error, none.error) / NORMAL
+    return Contrast(name, one.share - none.share - ALLOWED, error)
 
 
 def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
@@ -115,7 +119,7 @@ def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
     return (
         Check(
             name="reconstructing published counts",
-            asked="exact counts are recovered no more often than by chance, about 1 in 7",
+            asked="exact counts are recovered no more often than by chance, about 1 in 10",
             measured=f"recovered more often than by chance, as shares of all counts: "
             f"{'; '.join(map(str, recovered))}, from {runs} runs",
             verdict=_judge(recovered, runs),
@@ -124,9 +128,9 @@ def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
         ),
         Check(
             name="differencing published counts",
-            asked="whether a figure changes tells nothing of whether one person more or fewer "
-            "is counted in it",
-            measured=f"changes more often than where nobody moved: {told[0]}, from {runs} runs",
+            asked="where one person came or left, a figure changes in no more than 1 case of 10",
+            measured=f"changes more often than in 1 case of 10, beyond changes where nobody "
+            f"moved: {told[0]}, from {runs} runs",
             verdict=_judge(told, runs),
             power=_describe_power(told, runs),
             remedy="publish counts again only once ten people or more have come or left, and keep "

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.consent_terms import Terms
-from expectations.disclosure import Disclosure, Published
-from tasks.consent.snapshot import count_tokens, write_moment
+from expectations.disclosure import Count, Disclosure, Published
+from tasks.consent.snapshot import write_moment
 from tasks.ingestion import TOKEN
 
 EVERYTHING: Final = "every purpose"
@@ -76,7 +76,7 @@ def name_purposes(terms: Terms) -> tuple[str, ...]:
 def publish(events: pa.Table, disclosure: Disclosure) -> tuple[Published, Published]:
     """Publish how many people some events are about, and how many events there are."""
     people = events.select(list(TOKEN)).group_by(list(TOKEN)).aggregate([])
-    return disclosure.publish(count_tokens(people)), disclosure.publish(count_tokens(events))
+    return disclosure.publish(Count(people.num_rows)), disclosure.publish(Count(events.num_rows))
 
 
 def find_months(events: pa.Table, few: int) -> tuple[str, str]:

@@ -51,14 +51,12 @@ def rare_reasons(policy: Policy) -> Iterator[Standing]:
         yield Standing.NEEDS_GUARDIAN
 
 
-def count_standings(records: NDArray[np.uint64], standing: NDArray[np.int8]) -> dict[str, Count]:
+def count_standings(standing: NDArray[np.int8]) -> dict[str, Count]:
     """Count the people of each standing, by its label."""
     found: dict[str, Count] = {}
     for one in Standing:
-        keys = records[standing == one]
-        before = found.get(one.label, Count(0, 0))
-        key = before.cell_key + int(keys.sum(dtype=np.uint64))
-        found[one.label] = Count(before.exact + len(keys), key % 2**64)
+        before = found.get(one.label, Count(0))
+        found[one.label] = Count(before.exact + int((standing == one).sum()))
     return found
 
 
@@ -90,7 +88,7 @@ def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     ledger.verify()
     import_events(run.file, ledger, run.keys, run.now)
     standings = decide(run.file, people, ledger, datetime.now(UTC))
-    counts = count_standings(people.column(RECORD).to_numpy(), standings.standing)
+    counts = count_standings(standings.standing)
     shown = {
         name: desk.count(f"people.excluded.{name}", counts[name]) for name in reasons(desk.policy)
     }

@@ -87,30 +87,22 @@ def take_snapshot(  # noqa: PLR0913, PLR0917 - two moments, and where to find wh
     }
     return Snapshot(
         describe_history(moment, head, found, keys.derive("digest")),
-        disclosure.publish(count_tokens(found)),
+        disclosure.publish(Count(found.num_rows)),
         {
             label: published
-            for label, published in publish_groups(found, by_label, disclosure).items()
+            for label, published in publish_groups(by_label, disclosure).items()
             if published.about is not None or label == PERMITTED
         },
-        publish_groups(permitted, by_category, disclosure),
+        publish_groups(by_category, disclosure),
     )
 
 
-def publish_groups(
-    people: pa.Table, groups: dict[str, np.ndarray], disclosure: Disclosure
-) -> dict[str, Published]:
+def publish_groups(groups: dict[str, np.ndarray], disclosure: Disclosure) -> dict[str, Published]:
     """Publish how many people each group has."""
     return {
-        name: disclosure.publish(count_tokens(people.filter(pa.array(group))))
+        name: disclosure.publish(Count(int(np.count_nonzero(group))))
         for name, group in groups.items()
     }
-
-
-def count_tokens(people: pa.Table) -> Count:
-    """Count people by their tokens, where no record key is at hand."""
-    keys = people.column(TOKEN[0]).to_numpy().astype(np.uint64)
-    return Count(people.num_rows, int(keys.sum(dtype=np.uint64)))
 
 
 def describe_history(moment: Moment, head: Head, everybody: pa.Table, key: bytes) -> History:

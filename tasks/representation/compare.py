@@ -18,7 +18,6 @@ from expectations.disclosure import Count, Disclosure
 from expectations.population import Population, Reference
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Compared, Reached, Validated, Weighted
-from tasks.ingestion import RECORD
 from tasks.representation.comparison import ColumnShares, add_up_labels, compare_column, in_steps
 from tasks.representation.figures import LabelFigures, count_labels, tell_column
 from tasks.representation.raking import WEIGHT, Raked, effective_share, rake
@@ -106,7 +105,7 @@ def compare(desk: Desk, validated: Opened[Validated]) -> Opened[Reached]:
     """Hold people's shares against published margins; the data goes on as it is, or not at all."""
     population = desk.policy.population
     reference = refer(population)
-    frame = validated.frame([RECORD, *reference.margins])
+    frame = validated.frame(list(reference.margins))
     found = Comparison.of(frame, population)
     told = found.tell(reference, desk.run.disclosure)
     note_comparison(desk, found, told)

@@ -12,20 +12,17 @@ from dataclasses import asdict, dataclass, replace
 from math import isinf
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.measures import standardized_difference
 from expectations.population import Margin
 from expectations.vocabulary import MISSING
 from ledgers.evidence import JSON
-from tasks.ingestion import RECORD
 from tasks.representation.comparison import ColumnShares, LabelShare, in_steps, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NOBODY = Count(0, 0)
+NOBODY = Count(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +52,18 @@ class LabelFigures:
 
 
 def count_labels(frame: pd.DataFrame, column: str) -> dict[str, Count]:
-    """Count the people of each label by their record keys; without a value it is `missing`."""
+    """Count the people of each label; without a value it is `missing`."""
     import pandas as pd
 
-    keys = frame.groupby(column, observed=True, dropna=False)[RECORD].agg(["size", "sum"])
-    names = [MISSING if pd.isna(label) else str(label) for label in keys.index]
-    sums = keys["sum"].to_numpy(np.uint64)
+    sizes = frame.groupby(column, observed=True, dropna=False).size()
     return {
-        name: Count(int(size), int(key))
-        for name, size, key in zip(names, keys["size"], sums, strict=True)
+        MISSING if pd.isna(label) else str(label): Count(int(size)) for label, size in sizes.items()
     }
 
 
 def add_counts(counts: Iterable[Count]) -> Count:
     """Give the count of all the people who were counted apart."""
-    several = list(counts)
-    return Count(sum(c.exact for c in several), sum(c.cell_key for c in several) % 2**64)
+    return Count(sum(count.exact for count in counts))
 
 
 def tell_column(

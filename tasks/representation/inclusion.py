@@ -36,7 +36,6 @@ from tasks.ingestion import (
     SAMPLE,
     attach_keys,
     collect_columns,
-    count_people,
     people_source,
 )
 from tasks.population import derive_columns, keep_eligible
@@ -118,9 +117,8 @@ def count_eligible(
                 f"source: {name}: {error}; declare them under the column's treatment (values, "
                 "rename), or correct the source"
             ) from None
-        frame = pa.table({RECORD: derived.column(RECORD), name: treated}).to_pandas()
-        counts[name] = count_labels(frame, name)
-    return count_people(eligible), counts
+        counts[name] = count_labels(pa.table({name: treated}).to_pandas(), name)
+    return Count(eligible.num_rows), counts
 
 
 @step("Count who is absent", gives=Collected)

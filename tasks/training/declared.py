@@ -27,7 +27,8 @@ def declare_encoding(policy: Policy) -> Encoding:
             ordered += [name] * has_order(treatment)
         elif isinstance(treatment, Clip):
             ranges[name] = (treatment.low, treatment.high)
-    return Encoding(categories, ranges, ordered)
+    assert policy.training is not None
+    return Encoding(categories, ranges, ordered, policy.training.crosses)
 
 
 def recoded_labels(policy: Policy, column: str) -> Sequence[str] | None:

@@ -8,8 +8,9 @@ private trainer may follow. The encoder does not know the target, nor what a col
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf, sqrt
-from typing import TYPE_CHECKING, Literal, Self
+from itertools import product
+from math import inf, prod, sqrt
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -21,21 +22,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Style = Literal["one-hot", "ordinal"]
+STRAIGHT: Final = 0.95
+CURVE: Final = 0.3
+"""What a rank, and its distance from the middle, are multiplied with: the first is surer to tell
+something. Their squares add up to less than 1, so that an ordered column is bounded as others are.
+"""
+NUMBER_BINS: Final = 32
+MOST_CELLS: Final = 10_000
+"""The most combinations of one cross: more would hardly hold a person each."""
 
 
 class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Encode declared columns, and only those, into float64 of shape (people, features).
 
     `categories` gives each labelled column its labels in order, `ranges` each numeric column its
-    public (low, high), `ordered` the labelled columns whose order has a meaning. Columns that are
-    not declared are not read.
+    public (low, high), `ordered` the labelled columns whose order has a meaning, `crosses` the
+    labelled columns to be read together, two or more at a time. Columns that are not declared are
+    not read.
 
     - style "one-hot": a labelled column is one indicator per label; an ordered one is its rank on
-      [-1, 1] (one feature instead of one per label: under differential privacy each feature costs
-      noise). Missing is an indicator of its own, with the rank at the middle, 0.
-    - style "ordinal": the label's position, 0, 1, ...; missing is NaN (for boosted trees).
+      [-1, 1] and, of three labels or more, how far that is from the middle (two features instead
+      of one per label: few people under differential privacy tell no more). Missing is an
+      indicator of its own, with zeros besides. A cross is one indicator per combination of
+      labels, missing as one more label.
+    - style "ordinal": the label's position, 0, 1, ...; missing is NaN (for boosted trees, which
+      find combinations themselves: crosses are left out).
     - a numeric column is clipped to its range and scaled to [0, 1] in both styles; missing is an
-      indicator of its own, with the number at the middle, 0.5.
+      indicator of its own with the number at the middle, 0.5 (alone, NaN, in style "ordinal").
     """
 
     def __init__(
@@ -44,21 +57,31 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         ranges: Mapping[str, tuple[float, float]],
         ordered: Sequence[str] = (),
         style: Style = "one-hot",
+        crosses: Sequence[Sequence[str]] = (),
     ) -> None:
         self.categories = categories
         self.ranges = ranges
         self.ordered = ordered
         self.style = style
+        self.crosses = crosses
 
     @property
     def row_bound(self) -> float:
         """Largest L2 norm that an encoded row of any person can have; infinite where NaN occurs.
 
-        A labelled column contributes at most 1, a numeric one at most 1 + 0.5² (missing).
+        A labelled column or a cross contributes at most 1, a numeric one at most 1 + 0.5²
+        (missing).
         """
         if self.style == "ordinal":
             return inf
-        return sqrt(len(self.categories) + 1.25 * len(self.ranges))
+        return sqrt(len(self.categories) + len(self.crosses) + 1.25 * len(self.ranges))
+
+    @property
+    def declared_bins(self) -> list[int | tuple[float, ...]]:
+        """What each feature of style "ordinal" can be: its number of labels, or edges of bins."""
+        labelled: list[int | tuple[float, ...]] = [len(each) for each in self.categories.values()]
+        edges = tuple(place / NUMBER_BINS for place in range(NUMBER_BINS + 1))
+        return labelled + [edges] * len(self.ranges)
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803  # sklearn's
         """Check the declaration and that the columns are there; learn nothing.
@@ -77,20 +100,26 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self._check_columns(X)
         blocks = [self._encode_labels(X[column], column) for column in self.categories]
         blocks += [self._encode_number(X[column], column) for column in self.ranges]
+        if self.style == "one-hot":
+            blocks += [self._encode_cross(X, cross) for cross in self.crosses]
         return np.hstack(blocks)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002  # sklearn's
         """Name the features, from the declaration alone: `column`, `column=label`, ..."""
+        if self.style == "ordinal":
+            return np.array([*self.categories, *self.ranges], dtype=object)
         names: list[str] = []
         for column, labels in self.categories.items():
-            if self.style == "ordinal":
-                names.append(column)
-            elif column in self.ordered:
-                names += [column, f"{column} missing"]
+            if column in self.ordered:
+                names += [column, f"{column} from the middle"][: 1 + (len(labels) > 2)]
             else:
-                names += [*(f"{column}={label}" for label in labels), f"{column} missing"]
+                names += [f"{column}={label}" for label in labels]
+            names.append(f"{column} missing")
         for column in self.ranges:
             names += [column, f"{column} missing"]
+        for cross in self.crosses:
+            parts = [[*self.categories[column], "missing"] for column in cross]
+            names += [f"{' × '.join(cross)}={' × '.join(labels)}" for labels in product(*parts)]
         return np.array(names, dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -104,11 +133,16 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         for column, labels in self.categories.items():
             if not labels or len(set(labels)) < len(labels):
                 faults.append(column)
+        for cross in self.crosses:
+            absent = [column for column in cross if column not in self.categories]
+            twice = len(cross) < 2 or len(set(cross)) < len(cross)
+            faults += absent or [" × ".join(cross)] * (twice or self._size(cross) > MOST_CELLS)
         if faults or not (self.categories or self.ranges):
             raise UsageError(
                 f"encoding: cannot encode {sorted(set(faults)) or 'no columns at all'}: give each "
-                "feature either distinct labels or a (low, high) with low < high, and name only "
-                "labelled columns as ordered"
+                "feature either distinct labels or a (low, high) with low < high, name only "
+                "labelled columns as ordered, and cross two or more different ones, of at most "
+                f"{MOST_CELLS} combinations"
             )
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
@@ -121,19 +155,41 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             )
 
     def _encode_labels(self, values: pd.Series, column: str) -> NDArray[np.float64]:
-        import pandas as pd
-
         labels = list(self.categories[column])
-        missing = values.isna().to_numpy()
-        codes = pd.Index(labels, dtype=object).get_indexer(pd.Index(values.astype(object)))
-        _refuse_values(column, int(((codes < 0) & ~missing).sum()), "one of its declared labels")
+        codes = self._read_codes(values, column)
+        missing = codes < 0
         if self.style == "ordinal":
             return np.where(missing, np.nan, codes)[:, None]
-        if column in self.ordered:
-            # a single label has nothing to rank: it stands at -1
-            rank = 2 * codes / max(len(labels) - 1, 1) - 1
-            return np.column_stack([np.where(missing, 0.0, rank), missing])
-        return np.column_stack([codes[:, None] == np.arange(len(labels)), missing]).astype(float)
+        if column not in self.ordered:
+            return np.column_stack([codes[:, None] == np.arange(len(labels)), missing]).astype(
+                float
+            )
+        # a single label has nothing to rank: it stands at -1
+        rank = 2 * codes / max(len(labels) - 1, 1) - 1
+        curve = [CURVE * (3 * rank**2 - 1) / 2] if len(labels) > 2 else []
+        shapes = [np.where(missing, 0.0, shape) for shape in (STRAIGHT * rank, *curve)]
+        return np.column_stack([*shapes, missing])
+
+    def _encode_cross(self, frame: pd.DataFrame, cross: Sequence[str]) -> NDArray[np.float64]:
+        """Give an indicator of each combination, in the order of `product`, missing labels last."""
+        cell = np.zeros(len(frame), dtype=np.int64)
+        for column in cross:
+            codes, size = self._read_codes(frame[column], column), len(self.categories[column])
+            cell = cell * (size + 1) + np.where(codes < 0, size, codes)
+        return np.asarray(cell[:, None] == np.arange(self._size(cross)), dtype=float)
+
+    def _size(self, cross: Sequence[str]) -> int:
+        return prod(len(self.categories[column]) + 1 for column in cross)
+
+    def _read_codes(self, values: pd.Series, column: str) -> NDArray[np.int64]:
+        """Give each label's position, and -1 where it is missing."""
+        import pandas as pd
+
+        labels = pd.Index(list(self.categories[column]), dtype=object)
+        codes = labels.get_indexer(pd.Index(values.astype(object)))
+        undeclared = (codes < 0) & ~values.isna().to_numpy()
+        _refuse_values(column, int(undeclared.sum()), "one of its declared labels")
+        return np.asarray(codes, dtype=np.int64)
 
     def _encode_number(self, values: pd.Series, column: str) -> NDArray[np.float64]:
         import pandas as pd
@@ -143,6 +199,8 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         missing = values.isna().to_numpy()
         _refuse_values(column, int((np.isnan(numbers) & ~missing).sum()), "a number")
         scaled = (np.clip(numbers, low, high) - low) / (high - low)
+        if self.style == "ordinal":
+            return np.where(missing, np.nan, scaled)[:, None]
         return np.column_stack([np.where(missing, 0.5, scaled), missing])
 
 

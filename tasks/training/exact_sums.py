@@ -73,7 +73,7 @@ def sum_gradients(
     The sum is in steps of 1 / `SHARES`: a person's part is at most `clip_norm * SHARES` long.
     """
     total = np.zeros(rows.shape[1], dtype=np.int64)
-    fine = _round_weights(weights)
+    fine = round_weights(weights)
     for part in _blocks(len(rows)):
         block = rows[part].astype(np.float64)
         residuals = read_logistic(block @ fine) - targets[part]
@@ -100,7 +100,7 @@ def read_logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return _LOGISTIC[places.astype(np.int64)]
 
 
-def _round_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def round_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cut weights to so few digits that their products with a row add up exactly."""
     _, exponent = np.frexp(np.linalg.norm(weights))
     digits = 2.0 ** (35 - float(exponent))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from expectations.disclosure import Count, Disclosure
 from expectations.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
-from tasks.ingestion import RECORD
 from tasks.run import Desk
 from tasks.training.quality import effective_size, estimate_auc_error
 from tasks.training.rate_bounds import bound_largest_difference
@@ -116,13 +115,10 @@ def describe_groups(
     frame: pd.DataFrame, groups: Sequence[GroupQuality], column: str, disclosure: Disclosure
 ) -> list[JSON]:
     """Give the model's figures by group, each with its published number of test people."""
-    import numpy as np
-
     values = frame[column].astype(object).where(frame[column].notna(), MISSING)
     rows: list[JSON] = []
     for quality in groups:
-        people = frame.loc[values == quality.group, RECORD].to_numpy(np.uint64)
-        count = Count(len(people), int(people.sum(dtype=np.uint64)))
+        count = Count(int((values == quality.group).sum()))
         rows.append(asdict(quality) | {"people": str(disclosure.publish(count))})
     return rows
 

@@ -48,6 +48,7 @@ class Encoding:
     categories: Mapping[str, Sequence[str]]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ordered: Sequence[str] = ()
+    crosses: Sequence[Sequence[str]] = ()
 
 
 def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeline:
@@ -92,6 +93,7 @@ def _build_encoder(encoding: Encoding, style: Style) -> DeclaredEncoder:
         categories={column: list(labels) for column, labels in encoding.categories.items()},
         ranges={column: (low, high) for column, (low, high) in encoding.ranges.items()},
         ordered=list(encoding.ordered),
+        crosses=[list(cross) for cross in encoding.crosses],
         style=style,
     )
 

@@ -14,12 +14,12 @@ Not by the library `interpret`, whose 0.7.8 does not keep what is promised here;
 - half of δ goes to bins, even where they are public; labels that are missing are refused;
 - its normal noise, of the processor's RDRAND, is added to floating-point sums that are on no grid.
 
-Theorem: each release is a Gaussian mechanism whose noise is `noise_multiplier_` (for the counts
-more, see `mechanisms`) times its L2 sensitivity: a person is in one bin of each of d features, with
-a residual of at most `CLIPS`'s bound, so that is √d times the bound. Sums are whole numbers of a
-grid, the noise is OpenDP's discrete Gaussian (Canonne, Kamath & Steinke 2020) on that grid, of
-more than 10^4 steps, where it differs from the continuous one by less than `compose` rounds up. It
-comes from the operating system's randomness, has no seed and is never kept.
+Theorem: each release is a Gaussian mechanism whose noise is a multiplier (`mechanisms`) times its
+L2 sensitivity: a person is in one bin of each of d features, which is √d for the counts and √d
+times `RESIDUAL_BOUND` for the residuals. Sums are whole numbers of a grid and exact; the noise is
+OpenDP's discrete Gaussian (Canonne, Kamath & Steinke 2020) on that grid, of more than 10^4 steps,
+where it differs from the continuous one by less than `compose` rounds up. It comes from the
+operating system's randomness, has no seed and is never kept.
 
 Neighbours: two data sets that differ by adding or removing one row; a person must have one row.
 The number of people is secret; it is known only by the noisy counts. Not covered: error messages
@@ -40,6 +40,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import SANE_EPSILON, Gaussian, calibrate, compose
+from tasks.training.noise_samplers import add_noise_to_sums
 from tasks.training.public_bins import (
     BinnedRows,
     Declaration,
@@ -56,11 +57,11 @@ if TYPE_CHECKING:
 
 GRID: Final = 2.0**20
 COUNT_SHARE: Final = 0.05
-RESIDUAL_BOUND: Final = 0.35
-LEARNING_RATE: Final = 2.4
+RESIDUAL_BOUND: Final = 0.5
+LEARNING_RATE: Final = 1.2
 MOMENTUM: Final = 0.9
-SHRINKAGE: Final = 22.0
-SMOOTHING: Final = 22.0
+SHRINKAGE: Final = 40.0
+SMOOTHING: Final = 30.0
 AVERAGED_SHARE: Final = 0.5
 EDGES: Final = tuple(step / 20 for step in range(21))
 
@@ -111,7 +112,7 @@ class PrivateBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         check_classification_targets(labels)
         positive = self._encode_target(labels)
         declared = self._declare(rows.shape[1])
-        training = Training(bin_rows(rows, declared), positive, bound_residuals(self.epsilon))
+        training = Training(bin_rows(rows, declared), positive)
         self.intercept_, self.shapes_ = boost(training, counts, rounds, declared)
         self.noise_multiplier_ = rounds.noise_multiplier
         self.epsilon_spent_ = compose((counts, rounds), self.delta)
@@ -171,11 +172,10 @@ class PrivateBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The people by their bins, which are positive, and how large a residual may be."""
+    """The people by their bins, and who of them is positive (1 or 0)."""
 
     people: BinnedRows
     positive: Floats
-    bound: float
 
     @property
     def terms(self) -> int:
@@ -192,8 +192,8 @@ class Training:
     def sum_residuals(self, scores: Floats, start: float, multiplier: float) -> Floats:
         """Release the sum of the residuals in each bin, at these scores of the bins."""
         gaps = self.positive - _sigmoid(start + self.people.score(scores))
-        exact = self.people.sum_by_bin(shorten_residuals(gaps, self.bound))
-        return add_noise(exact, multiplier * self.bound * math.sqrt(self.terms))
+        exact = self.people.sum_by_bin(shorten_residuals(gaps))
+        return add_noise(exact, multiplier * RESIDUAL_BOUND * math.sqrt(self.terms))
 
 
 def boost(
@@ -202,7 +202,7 @@ def boost(
     """Give the intercept and, for each feature, the scores of its bins, from releases alone."""
     people, positive = training.count_people(counts.noise_multiplier)
     start = _start(people, positive, training.terms)
-    noise = rounds.noise_multiplier * training.bound * math.sqrt(training.terms / rounds.count)
+    noise = rounds.noise_multiplier * RESIDUAL_BOUND * math.sqrt(training.terms / rounds.count)
     smoother = make_smoother(np.split(people, training.people.ends), features, noise)
     scores, step, path = np.zeros_like(people), np.zeros_like(people), []
     for _ in range(rounds.count):
@@ -214,14 +214,10 @@ def boost(
     return _centre(start, *(np.split(whole, training.people.ends) for whole in (mean, people)))
 
 
-def shorten_residuals(gaps: Floats, bound: float) -> Floats:
-    """Give each residual shortened to `bound`, towards zero on the grid: none is longer."""
-    return np.asarray(np.trunc(np.clip(gaps, -bound, bound) * GRID) / GRID)
-
-
-def bound_residuals(epsilon: float) -> float:
-    """Give the largest residual: the less is spent, the more a shorter one saves in noise."""
-    return min(1.0, RESIDUAL_BOUND * math.sqrt(epsilon))
+def shorten_residuals(gaps: Floats) -> Floats:
+    """Give each residual shortened to `RESIDUAL_BOUND`, towards zero on the grid."""
+    short = np.clip(gaps, -RESIDUAL_BOUND, RESIDUAL_BOUND)
+    return np.asarray(np.trunc(short * GRID) / GRID)
 
 
 def make_smoother(
@@ -245,14 +241,8 @@ def make_smoother(
 
 
 def add_noise(exact: Floats, deviation: float) -> Floats:
-    """Add discrete Gaussian noise on the grid to values on the grid, by OpenDP's sampler."""
-    import opendp.prelude as dp
-
-    # OpenDP's name for measurements whose proof is published but not yet formally vetted
-    dp.enable_features("contrib")
-    domain = dp.vector_domain(dp.atom_domain(T="i64"))
-    mechanism = dp.m.make_gaussian(domain, dp.l2_distance(T="f64"), scale=deviation * GRID)
-    return np.array(mechanism((exact * GRID).astype(np.int64).tolist())) / GRID
+    """Add discrete Gaussian noise of `deviation` to values on the grid."""
+    return add_noise_to_sums((exact * GRID).astype(np.int64), deviation * GRID) / GRID
 
 
 def _start(people: Floats, positive: Floats, terms: int) -> float:

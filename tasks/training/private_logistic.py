@@ -17,9 +17,9 @@ The number of rows is secret. Replacing one person's row by another is covered a
 `classes`, a number that is none), run time, and whatever else is published beside the model. The
 declared `classes`, the number of features and all parameters are public.
 
-How the budget is parted, and the constants of the descent, were chosen on folds of a public
-training set (UCI Adult); tuning them on the data to be protected would cost privacy that no
-accountant here sees.
+How the budget is parted, and the constants of the descent, were chosen on public data: folds of
+UCI Adult's training part, and splits of NHANES. Tuning them on the data to be protected would cost
+privacy that no accountant here sees.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ RIDGE: Final = 0.1
 """Of the largest moment that noise alone would show: what whitening leaves as it is."""
 CLIP: Final = 1.2
 """Clip norm, as a multiple of the root of how many directions stand out of the noise."""
-STEP_LENGTH: Final = 8.0
+TRAVEL: Final = 4.0
+"""All steps together are this, over the root of the noise that they bring: less noise, farther."""
+LONGEST_STEP: Final = 8.0
+"""Farther, steps could overshoot where the people differ most."""
 MOMENTUM: Final = 0.5
 AVERAGED_SHARE: Final = 0.5
 
@@ -95,7 +98,7 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         delta: float = 1e-5,
         classes: Sequence[Hashable] = (0, 1),
         row_bound: float | None = None,
-        steps: int = 20,
+        steps: int = 40,
     ) -> None:
         self.epsilon = epsilon
         self.delta = delta
@@ -117,10 +120,12 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         Raises UsageError for parameters without a guarantee, Refusal for undeclared labels,
         ValueError (scikit-learn's) for rows that are not finite numbers.
         """
+        from sklearn.utils.multiclass import check_classification_targets
         from sklearn.utils.validation import validate_data
 
         self._check_parameters()
         given, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
         targets = self._encode_target(labels)
         self.noise_multiplier_ = self._calibrate()
         self.epsilon_spent_ = compose(self.mechanisms(), self.delta)
@@ -147,7 +152,8 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:  # noqa: N803  # sklearn's
         """Give the likelier class of each row."""
-        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(int)])
+        positive = self.decision_function(X) > 0
+        return np.asarray(self.classes_[positive.astype(int)])
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that there are two classes."""
@@ -163,7 +169,8 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         bounded = self.row_bound is None or 0 < self.row_bound < np.inf
         if self.steps < 1 or not bounded or len(self.classes) != 2 or len(set(self.classes)) != 2:
             raise UsageError(
-                "private training: give steps >= 1, a finite row_bound > 0 and two different classes"
+                "private training: give steps >= 1, a finite row_bound > 0 and two different "
+                "classes"
             )
 
     def _calibrate(self) -> float:
@@ -186,8 +193,8 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         """Release the count, the moments and the gradients of rows of `bound`; give weights."""
         multipliers = split_budget(self.noise_multiplier_, self.steps)
         steps = np.array([len(rows) * COUNT_STEPS], dtype=np.int64)
-        people = max(add_noise_to_sums(steps, multipliers.count * COUNT_STEPS)[0] / COUNT_STEPS, 1)
-        whitening = whiten(sum_moments(rows), multipliers.moments, people, bound)
+        people = max(add_noise_to_sums(steps, multipliers.people * COUNT_STEPS)[0] / COUNT_STEPS, 1)
+        whitening = whiten(sum_moments(rows), multipliers.moments, people)
         turn_rows(rows, whitening.directions)
         self.clip_norm_ = CLIP * sqrt(whitening.clear)
         weights = self._descend(rows, targets, people, multipliers.gradients, whitening.unit)
@@ -206,6 +213,8 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         `unit` is how many row steps are a whitened row's 1.
         """
         clip_norm = self.clip_norm_ * unit
+        noise = multiplier / sqrt(self.steps) * self.clip_norm_ / people
+        length = min(TRAVEL / sqrt(noise) / self.steps, LONGEST_STEP)
         weights = np.zeros(rows.shape[1])
         velocity = np.zeros_like(weights)
         path = []
@@ -213,13 +222,13 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
             exact = sum_gradients(rows, targets, weights / unit, clip_norm)
             noisy = add_noise_to_sums(exact, multiplier * clip_norm * SHARES)
             velocity = MOMENTUM * velocity + noisy / (SHARES * unit * people)
-            weights = weights - STEP_LENGTH * velocity
+            weights = weights - length * velocity
             path.append(weights)
         skipped = int(self.steps * (1 - AVERAGED_SHARE))
         return np.asarray(np.mean(path[skipped:], axis=0)) / unit
 
 
-def whiten(moments: NDArray[np.int64], multiplier: float, people: float, bound: float) -> Whitening:
+def whiten(moments: NDArray[np.int64], multiplier: float, people: float) -> Whitening:
     """Release second moments of rows of at most `STEPS`, and give directions made of them alone.
 
     Of the symmetric matrix one triangle is released; a person moves it by at most `STEPS`² (L2).
@@ -242,7 +251,7 @@ def whiten(moments: NDArray[np.int64], multiplier: float, people: float, bound: 
 class Multipliers(NamedTuple):
     """Noise of each kind of release, as a multiple of its L2 sensitivity."""
 
-    count: float
+    people: float
     moments: float
     gradients: float
 
@@ -262,7 +271,7 @@ def _plan(steps: int) -> Callable[[float], tuple[Mechanism, ...]]:
     """Give what a multiplier draws in `steps`; the same function each time, for `calibrate`."""
 
     def describe(multiplier: float) -> tuple[Mechanism, ...]:
-        count, moments, gradients = split_budget(multiplier, steps)
-        return Gaussian(count), Gaussian(moments), Gaussian(gradients, steps)
+        people, moments, gradients = split_budget(multiplier, steps)
+        return Gaussian(people), Gaussian(moments), Gaussian(gradients, steps)
 
     return describe

@@ -15,10 +15,10 @@ Randomness: Opacus' own noise and sampling come from a Mersenne twister, and its
 `torchcsprng`, which no current Python has. Here the noise is OpenDP's exact discrete Gaussian and
 the samples are drawn from the operating system's generator; neither has a seed, nor is kept.
 
-Rounding: gradients are summed in float64 and OpenDP rounds the sum to a grid of 2^-40 before it
-adds noise, which its proof covers. That the sum itself is rounded (about 1e-16 of it per person,
-by torch in an order that may depend on who is there) is covered by no proof here: for 100,000
-people it is some 1e-11 of one person's part.
+Rounding: gradients are summed in float64 and rounded to a grid, on which the noise is exact.
+Clipping leaves a margin for what rounding can add, which is proved for up to 60,000 people in a
+step (`private_descent.MARGIN`); for more, errors of the usual size stay far within it, but there
+is no proof. Infinite gradients cannot occur: numbers in rows are clipped at 10,000.
 
 Defaults were chosen by folds of UCI Adult's training part, which is public; choosing them on the
 data to be protected would cost privacy that no accountant here sees.
