@@ -132,7 +132,7 @@ def advise(
     try:
         outcome = launch(home, keys, file, source, "advice", epsilon)
     except KeyboardInterrupt:
-        raise ServiceError("stopped; what was reserved of the budget stays charged") from None
+        raise ServiceError("stopped; what the advice had begun to draw stays charged") from None
     tell_outcome(outcome, as_json=as_json)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Sources: TypeAlias = Sequence[tuple[str, Imported]]
 
-MOVED: Final = "Counts are moved by up to 3, or hidden; parts need not add up."
+ROUNDED: Final = "Counts are rounded to tens, or hidden; parts need not add up."
 
 
 def name_location(location: Location) -> str:
@@ -95,7 +95,7 @@ def describe_snapshot(policy: Policy, snapshot: Snapshot) -> Iterator[str]:
             f"The policy rests on `{policy.basis.kind}`: those permitted are barred by nothing in "
             "the ledger, and its basis decides."
         )
-    yield MOVED
+    yield ROUNDED
     yield from wrap(
         "From the ledger alone: no source was read. So it is before eligibility, no age was asked "
         "for, and who never said anything is not in it."
@@ -143,7 +143,7 @@ def describe_census(census: Census) -> Iterator[str]:
             f"  {row.events!s:>{number}} events"
         )
     yield ""
-    yield MOVED
+    yield ROUNDED
     yield "What too few people said is not shown."
 
 

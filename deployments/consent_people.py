@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from ledgers.consent_events import to_micros
 from ledgers.consent_heads import Head, Heads
 from ledgers.consent_tables import find_link
 from ledgers.database import snapshot
+from ledgers.digests import digest_in_run
 from ledgers.evidence import EvidenceLedger
 from tasks.consent.census import take_census
 from tasks.consent.decision import Moment
@@ -86,7 +88,8 @@ def reproduce(
 def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
     """Reproduce the decision that a run was made on, and say whether it comes to the same.
 
-    The run's own policy is used, as its record holds it; the given one says which is meant.
+    The run's own policy is used, as its record holds it; the given one says which is meant. The
+    digest is told as the run shows it.
     """
     file, record = read_policy(policy), EvidenceLedger(ledger.engine, ledger.keys)
     run_id = record.find(prefix)
@@ -99,7 +102,9 @@ def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
     rules = decided_run(ledger.home, ledger.keys, record, run).file.policy
     head = Head(noted.events, noted.link, run.started_at)
     found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), noted.moment, head)
-    same = found.history.digest == noted.digest
+    shown = digest_in_run(run_id, found.history.digest)
+    found = replace(found, history=replace(found.history, digest=shown))
+    same = shown == noted.digest
     changed = file.sha256 != run.facts["policy_sha256"]
     said = SAME if same else DIFFERENT
     body = snapshot_json(rules, found) | {"run": run_id, "same_digest": same}

@@ -83,7 +83,7 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
         yield ""
         people = figure_lines("People", (*summary.people, *summary.split))
         yield from beside(people, left_out_lines(summary.excluded))
-        yield "Counts of people are moved by up to 3, or hidden; parts need not add up."
+        yield "Counts of people are rounded to tens, or hidden; parts need not add up."
         yield from wrap(say_blanked(summary.blanked), hanging="         ")
     yield from missing_lines(summary)
     for outlet in summary.outlets:
@@ -95,6 +95,11 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
         from deployments.advice_screen import advice_lines
 
         yield from advice_lines(summary.advice, home.reports / f"{summary.run_id}.patch")
+    yield from place_lines(summary, home)
+
+
+def place_lines(summary: Summary, home: Home) -> Iterator[str]:
+    """Say where to read on."""
     yield ""
     yield f"Report   {home.reports / (summary.run_id + '.html')}"
     for served in summary.outlets:

@@ -55,13 +55,21 @@ def roughly(number: int, threshold: int = 10) -> str:
     return f"about {round(number / step) * step:,}"
 
 
+def find_step(people: float, threshold: int = 10) -> int:
+    """Give the width of steps, in thousandths, in which shares of so many people are told.
+
+    It stands for `threshold` people or more. There are a few widths: one made for the number of
+    people would tell it.
+    """
+    return next((size for size in STEPS if size * people >= 1e3 * threshold), STEPS[-1])
+
+
 def bound_share(share: float, people: int, threshold: int = 10) -> float:
     """Give a bound that a share of people does not exceed, in steps of `threshold` people or more.
 
     The exact share would be an exact count of people, and a share of zero tells that of nobody.
-    Steps are of a few sizes, in thousandths: one made for the number of people would tell it.
     """
-    step = next((size for size in STEPS if size * people >= 1e3 * threshold), STEPS[-1])
+    step = find_step(people, threshold)
     # Rounded, so that a share of whole steps is not pushed over by the last bit of a float.
     steps = max(1, math.ceil(round(1e3 * share, 9) / step))
     return min(1000, steps * step) / 1e3

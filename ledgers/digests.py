@@ -23,6 +23,15 @@ def digest_bytes(key: bytes, data: bytes) -> str:
     return hmac.new(key, b"bytes\0" + data, hashlib.sha256).hexdigest()
 
 
+def digest_in_run(run_id: str, digest: str) -> str:
+    """Give what a run shows of a lasting digest: equal within the run, and never across runs.
+
+    Two runs whose digests were equal would tell that nobody came or left. Who holds the lasting
+    digest can derive this one and compare; 64 hex digits.
+    """
+    return hashlib.sha256(f"{run_id}\0{digest}".encode()).hexdigest()
+
+
 def digest_table(key: bytes, table: pa.Table) -> str:
     """Give the digest of `table` in 64 hex digits; VaultError for a nested column."""
     code = hmac.new(key, b"table\0", hashlib.sha256)

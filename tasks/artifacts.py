@@ -103,7 +103,7 @@ def story_lines(summary: Summary) -> Iterator[str]:
             f"{summary.history.known_at}: snapshot `{summary.history.digest}`, made again by "
             f"`tutela consent snapshot {summary.policy} --run {summary.run_id}`"
         )
-    yield "\nCounts of people are published with a small keyed offset; parts need not add up."
+    yield "\nCounts of people are rounded to tens or hidden; parts need not add up."
     for outlet in summary.outlets:
         yield f"\n**{outlet.recipient}** ({outlet.name}): {outlet.claim or 'nothing left.'}"
     for link in summary.links:

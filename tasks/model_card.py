@@ -171,7 +171,7 @@ def data_lines(summary: Summary) -> Iterator[str]:
     if figures:
         yield "\n## Data"
         yield from pair_lines("People", figures)
-        yield "\nCounts of people are published with a small keyed offset; parts need not add up."
+        yield "\nCounts of people are rounded to tens or hidden; parts need not add up."
     if summary.representation:
         yield f"\nCompared with the population meant: {plain(summary.representation.source)}."
 
@@ -266,7 +266,7 @@ def closing_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
         [
             ("Run", f"`{summary.run_id}`"),
             ("Policy, SHA-256", f"`{summary.policy_sha256}`"),
-            ("People permitted, keyed digest", f"`{summary.consent_snapshot}`"),
+            ("People permitted, digest of this run", f"`{summary.consent_snapshot}`"),
             ("Code", f"`{summary.code}`"),
         ],
     )

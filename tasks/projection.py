@@ -76,7 +76,7 @@ def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterat
                 yield f"> Warning, {entry.name}: {measured}\n"
             case "prefect", {"url": str(url)}:
                 yield f"[The run's steps in Prefect]({url})\n"
-    yield "Counts of people are published with a small keyed offset; parts need not add up."
+    yield "Counts of people are rounded to tens or hidden; parts need not add up."
     yield "The whole story is in the artifact `report.html`, the evidence in `evidence.json`."
 
 

@@ -23,6 +23,7 @@ from expectations.locations import Location
 from expectations.policy import Part, Policy
 from expectations.policy_file import PolicyFile, read_policy
 from expectations.vocabulary import Verdict
+from ledgers.digests import digest_in_run
 from ledgers.home import Home
 from ledgers.settings import without_login
 
@@ -52,6 +53,10 @@ class Desk:
     def key(self, label: str) -> bytes:
         """Derive a lasting key of the home; 32 bytes."""
         return self.run.keys.derive(label)
+
+    def show_digest(self, lasting: str) -> str:
+        """Give what the run shows of a lasting digest, which itself is noted under seal only."""
+        return digest_in_run(self.run.id, lasting)
 
     def note(self, kind: str, name: str, body: JSON, sealed: JSON = None) -> None:
         """Write one piece of evidence through to the ledger; never a person's value."""

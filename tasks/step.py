@@ -171,8 +171,9 @@ class Step(Generic[G]):
         desk, name = Desk(run, self.__name__), ".".join((self.__name__, *names(data)))
         desk.note("duration", name, round(seconds, 3))
         if reached is not None:
-            body = {"stage": str(self.gives.stage), "digest": reached.digest}
-            desk.note("dataset", name, {**body, "columns": list(reached.schema)})
+            shown = desk.show_digest(reached.digest)
+            body = {"stage": str(self.gives.stage), "digest": shown, "columns": [*reached.schema]}
+            desk.note("dataset", name, body, reached.digest)
         run.observe(title, "finished", seconds)
         return reached
 

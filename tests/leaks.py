@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 if TYPE_CHECKING:
+    from deployments.launch import Outcome as LaunchOutcome
     from ledgers.evidence import EvidenceLedger
 
 HERE: Final = Path(__file__).parent
@@ -264,12 +265,16 @@ class Case:
     raises: type[BaseException] | None = ValueError
     """What it raises once it has said all; None where it only talks."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    advised: bool = False
+    """Whether advice is asked for, and no model or table made."""
 
 
 PRIVATE: Final = both(
     put("training", {"model": "private-logistic-regression", "parameters": {"steps": 5}}),
     put("outlets.ward.promise", {"kind": "differential-privacy", "epsilon": 5, "delta": 1e-5}),
+    put("budget", {"lifetime_epsilon": 6, "delta": 1e-5}),
 )
+EXHAUSTED: Final = both(PRIVATE, put("budget", {"lifetime_epsilon": 4, "delta": 1e-5}))
 BROKEN_STEPS: Final = {
     "read_roster": "tasks.ingestion.make_roster",
     "filter_consent": "tasks.consent.permission.decide",
@@ -294,6 +299,16 @@ CASES: Final[dict[str, Case]] = {
     "passed, private": Case(PRIVATE),
     "speaking": Case(breaks="tasks.validation.check_values", raises=None),
     "weighted": Case(put("population.weighting", {})),
+    "advised": Case(advised=True),
+    "advised, private": Case(PRIVATE, advised=True),
+    "refused, budget": Case(EXHAUSTED, "Refusal", "privacy budget"),
+    "broken, reserve_budget": Case(
+        PRIVATE, "StepFailed", "step 'reserve_budget' failed", "tasks.budget.refuse_large_delta"
+    ),
+    "broken, weigh_columns": Case(
+        error="StepFailed", words="step 'weigh_columns' failed",
+        breaks="tasks.advice.weigh.see_people", advised=True,
+    ),
     "refused, legal basis": Case(put("purpose", "dpv:Marketing"), "Refusal", "legal basis"),
     "refused, cohort": Case(put("population.smallest", 5000), "Refusal", "smallest cohort"),
     "refused, value rule": Case(
@@ -412,7 +427,7 @@ def run_case(name: str, policy: Path, launch: Callable[[Path], object]) -> Outco
         if name == "without airlock":
             stack.enter_context(mock.patch("tasks.step.run_inside", lambda _step, work, _: work()))
         try:
-            launch(policy)
+            (advise_as_command if case.advised else launch)(policy)
         except BaseException as error:  # noqa: BLE001 - Ctrl-C is among what is tried
             ended = error
     runs = EvidenceLedger(open_database(home), Keys.open(home)).runs()
@@ -429,8 +444,25 @@ def launch_as_command(policy: Path) -> None:
 
     file, _ = checked_request(str(policy), None)
     home = Home.open()
-    outcome = launch(home, Keys.open(home), file, None, "all")
-    print(outcome.screen)  # noqa: T201 - what the command line prints
+    tell(launch(home, Keys.open(home), file, None, "all"))
+
+
+def advise_as_command(policy: Path) -> None:
+    """Do what `tutela advise` does."""
+    from deployments.launch import launch
+    from deployments.request import checked_advice
+    from expectations.policy_file import read_policy
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+    epsilon = 2.0 if read_policy(str(policy)).policy.private else None
+    file, home = checked_advice(str(policy), None, epsilon), Home.open()
+    tell(launch(home, Keys.open(home), file, None, "advice", epsilon))
+
+
+def tell(outcome: LaunchOutcome) -> None:
+    """Print what the command line prints, and end as it ends."""
+    print(outcome.screen)  # noqa: T201 - that is what is tried
     if outcome.error is not None:
         raise outcome.error
 

@@ -11,6 +11,7 @@ from tasks.attack.separation import (
     estimate_auc,
     find_detectable_auc,
     find_detectable_share,
+    separate,
 )
 
 
@@ -66,6 +67,18 @@ def test_a_share_of_the_detectable_size_is_found_four_times_in_five_or_more() ->
     ]
     assert share < 0.25
     assert np.mean(found) > 0.72
+
+
+@pytest.mark.parametrize(("members", "others"), [(157, 83), (150, 89), (159, 80)])
+def test_what_is_detectable_does_not_tell_how_many_people_were_compared(
+    members: int, others: int
+) -> None:
+    """It is that of whole tens of people, the fewer ones: power is not overstated."""
+    scores = np.random.default_rng(6).normal(size=400)
+    inside, outside = scores[:members], scores[-others:]
+    assert separate(inside, outside).detectable == find_detectable_auc(150, 80)
+    share = count_found(inside, outside, 0.1)
+    assert share.detectable == find_detectable_share(150, 80, 0.1)
 
 
 def test_no_share_is_detectable_among_a_handful() -> None:

@@ -20,6 +20,7 @@ from expectations.policy_file import PolicyFile, parse_policy
 from expectations.vocabulary import Category
 from ledgers.consent import ConsentLedger
 from ledgers.database import open_database
+from ledgers.digests import digest_in_run
 from ledgers.home import Home
 from ledgers.keys import Keys
 from tasks.approval import USED, still_covered
@@ -296,6 +297,23 @@ def test_everybody_is_counted_once(standings: list[Standing]) -> None:
     found = count_standings(np.array(standings, np.int8))
     assert sum(count.exact for count in found.values()) == len(standings)
     assert found["permitted"] == Count(sum(one.permits for one in standings))
+
+
+def test_two_runs_of_the_same_people_show_no_digest_in_common(home: Home, folder: Folder) -> None:
+    """Equal ones would tell that nobody came or left; the lasting ones, under seal, are equal."""
+    assert home.root.is_dir()
+    shown, lasting = [], []
+    for _ in range(2):
+        with opened(folder.write()) as run:
+            filter_consent(read_roster())
+            noted = [e for e in run.ledger.entries(run.id) if e.kind in {"dataset", "snapshot"}]
+        bodies = [e.body["digest"] if isinstance(e.body, dict) else e.body for e in noted]
+        shown.append(bodies)
+        lasting.append([run.ledger.unseal(e) for e in noted])
+        assert bodies == [digest_in_run(run.id, str(digest)) for digest in lasting[-1]]
+    assert not set(map(str, shown[0])) & set(map(str, shown[1]))
+    assert lasting[0] == lasting[1]
+    assert len(lasting[0]) == 4
 
 
 def test_a_digest_names_a_set_of_people_whatever_their_order() -> None:

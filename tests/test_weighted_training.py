@@ -75,6 +75,16 @@ def sides() -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
     return split_rows(people(), policy()), split_rows(repeated(people()), policy())
 
 
+class Told:
+    """A model that says the score that it is given."""
+
+    classes_ = ("no", "yes")
+
+    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
+        """Give both probabilities."""
+        return np.column_stack([1 - frame["score"], frame["score"]])
+
+
 def test_weighted_people_train_like_as_many_equal_ones() -> None:
     """A weight of 3 is three people."""
     (weighted, _), (plain, _) = sides()
@@ -116,6 +126,17 @@ def test_weights_that_differ_make_the_interval_wider() -> None:
     odd = np.where(np.arange(count) % 2, 0.1, 1.9)
     uneven = evaluate(model, *testing[:2], odd)
     assert uneven.auc_high - uneven.auc_low > 1.2 * (plain.auc_high - plain.auc_low)
+
+
+@pytest.mark.parametrize("positives", [42, 48])
+def test_an_interval_does_not_tell_how_many_people_have_the_outcome(positives: int) -> None:
+    """It is as wide as that of whole tens, by the definition of Hanley and McNeil."""
+    features = pd.DataFrame({"score": [0.3, 0.6] * 70})[: positives + 85]
+    labels = pd.Series(["yes"] * positives + ["no"] * 85)
+    found = evaluate(Told(), features, labels)
+    auc, alike, both = found.auc, found.auc / (2 - found.auc), 2 * found.auc**2 / (1 + found.auc)
+    variance = auc * (1 - auc) + 39 * (alike - auc**2) + 79 * (both - auc**2)
+    assert found.auc - found.auc_low == pytest.approx(1.96 * (variance / (40 * 80)) ** 0.5)
 
 
 def test_a_model_that_takes_no_weights_is_refused() -> None:

@@ -65,15 +65,18 @@ def describe_power(detectable: float) -> str:
     """Say which AUC the attack would have found."""
     if isinf(detectable):
         return "with so few people, no AUC would have been detected with 80 % power"
-    return f"an AUC of {detectable:.3f} or more would have been detected with 80 % power"
+    return f"an AUC of {detectable:.2f} or more would have been detected with 80 % power"
 
 
 def describe_found(attack: str, found: TruePositives) -> str:
-    """Say which share of members an attack finds at a false-positive rate."""
-    least = "none" if isinf(found.detectable) else f"{found.detectable:.1%} or more"
+    """Say which share of members an attack finds at a false-positive rate.
+
+    To two digits: with more, it would count those who are found.
+    """
+    least = "none" if isinf(found.detectable) else f"{found.detectable:.0%} or more"
     return (
-        f"{attack} finds {found.found:.1%} of the members at {found.rate:.1%} false positives "
-        f"({found.low:.1%} to {found.high:.1%}; detectable: {least})"
+        f"{attack} finds {found.found:.0%} of the members at {found.rate:.1%} false positives "
+        f"({found.low:.0%} to {found.high:.0%}; detectable: {least})"
     )
 
 
@@ -101,4 +104,4 @@ def describe_group_power(found: MembershipAttack, limit: float) -> str:
 
 
 def _word(detectable: float) -> str:
-    return "none" if isinf(detectable) else f"{detectable:.3f}"
+    return "none" if isinf(detectable) else f"{detectable:.2f}"

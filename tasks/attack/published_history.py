@@ -4,7 +4,8 @@ Two questions, each against chance: are exact counts recovered from the figures 
 (`tasks.attack.count_reconstruction`), and does a figure tell that one person more or fewer is in
 it? The exact counts are read from under the seal of the evidence ledger to score the answers.
 Neither refuses a run: what was published before cannot be taken back, and what this one adds is
-one more figure of each.
+one more figure of each. The rule itself lets one person change a figure once in ten, and that is
+not warned of.
 
 Looked at are counts of people and the people of each label that was compared. What weights,
 measures, tables and models tell of the same people is not brought in, nor are runs of other
@@ -46,7 +47,11 @@ FEWEST_COUNTS: Final = 8
 MOST_RUNS: Final = 60
 """The newest runs that are looked at."""
 WORTH: Final = 0.25
-"""The gain over chance at which an attack counts as worth while; it passes when it has less."""
+"""The gain over chance at which an attack counts as worth while; it passes when it has less.
+
+Rounded counts give some away to who knows who came and left in a great many runs, see
+`tasks.attack.count_reconstruction`; what was gained is told, and is not warned of below this.
+"""
 COMPARED: Final = "representation."
 
 
@@ -119,10 +124,11 @@ def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
     return (
         Check(
             name="reconstructing published counts",
-            asked="exact counts are recovered no more often than by chance, about 1 in 10",
+            asked=f"exact counts are recovered in at most {100 * WORTH:.0f} cases of 100 more than "
+            "by chance, which is about 10",
             measured=f"recovered more often than by chance, as shares of all counts: "
             f"{'; '.join(map(str, recovered))}, from {runs} runs",
-            verdict=_judge(recovered, runs),
+            verdict=_judge(recovered, WORTH, runs),
             power=_describe_power(recovered, runs),
             remedy="publish fewer counts that add up, or publish counts more rarely than runs",
         ),
@@ -131,7 +137,7 @@ def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
             asked="where one person came or left, a figure changes in no more than 1 case of 10",
             measured=f"changes more often than in 1 case of 10, beyond changes where nobody "
             f"moved: {told[0]}, from {runs} runs",
-            verdict=_judge(told, runs),
+            verdict=_judge(told, 0.0, runs),
             power=_describe_power(told, runs),
             remedy="publish counts again only once ten people or more have come or left, and keep "
             "MLflow's pages to people who may know who takes part",
@@ -139,11 +145,11 @@ def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
     )
 
 
-def _judge(found: Sequence[Contrast], runs: int) -> CheckVerdict:
-    """Warn of whatever is surely above chance; pass only what surely is not worth while."""
+def _judge(found: Sequence[Contrast], allowed: float, runs: int) -> CheckVerdict:
+    """Warn of whatever is surely more than allowed; pass only what surely is not worth while."""
     if runs < FEWEST_RUNS:
         return CheckVerdict.INCONCLUSIVE
-    if any(one.low > 0 for one in found):
+    if any(one.low > allowed for one in found):
         return CheckVerdict.WARNED
     passed = all(one.verdict(WORTH) is CheckVerdict.PASSED for one in found)
     return CheckVerdict.PASSED if passed else CheckVerdict.INCONCLUSIVE

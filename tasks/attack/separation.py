@@ -54,8 +54,13 @@ def separate(
         auc=auc,
         low=max(auc - margin, 0.0),
         high=min(auc + margin, 1.0),
-        detectable=find_detectable_auc(len(positives), len(negatives), comparisons),
+        detectable=find_detectable_auc(in_tens(positives), in_tens(negatives), comparisons),
     )
+
+
+def in_tens(people: NDArray[np.float64]) -> int:
+    """Count people down to tens, so that what would be found does not tell how many they are."""
+    return max(len(people) // 10 * 10, 2)
 
 
 def estimate_auc(
@@ -115,7 +120,7 @@ def count_found(
         found=float((positives > ordered[int(rate * len(ordered))]).mean()),
         low=float(beta.ppf(tail, surely, m - surely + 1)) if surely else 0.0,
         high=float(beta.ppf(1 - tail, at_most + 1, m - at_most)) if at_most < m else 1.0,
-        detectable=find_detectable_share(m, len(ordered), rate, comparisons),
+        detectable=find_detectable_share(in_tens(positives), in_tens(ordered), rate, comparisons),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -75,9 +76,11 @@ def keep_permitted(roster: pa.Table, standings: Standings) -> pa.Table:
 def note_snapshot(desk: Desk, kept: pa.Table, standings: Standings) -> None:
     """Note who is permitted, as a digest, and which history of consent that was decided on."""
     key = desk.key("digest")
-    desk.note("snapshot", "consent", digest_people(kept.column(RECORD).to_numpy(), key))
+    people = digest_people(kept.column(RECORD).to_numpy(), key)
+    desk.note("snapshot", "consent", desk.show_digest(people), people)
     history = describe_history(standings.moment, standings.head, standings.everybody, key)
-    desk.note("snapshot", "history", history_body(history))
+    shown = replace(history, digest=desk.show_digest(history.digest))
+    desk.note("snapshot", "history", history_body(shown), history.digest)
 
 
 @step("Keep whom the legal basis covers", gives=Permitted)

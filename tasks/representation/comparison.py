@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
+from expectations.disclosure import find_step
 from expectations.measures import standardized_difference
 from expectations.population import Margin
 from expectations.vocabulary import MISSING
@@ -111,9 +112,10 @@ def detectable_difference(people: float) -> float:
 
 
 def in_steps(share: float, people: float, threshold: int) -> float:
-    """Round a share of people to steps that stand for `threshold` of them each.
+    """Round a share of people to steps that stand for `threshold` of them or more.
 
-    With all its digits it would be an exact count.
+    With all its digits it would be an exact count, and in steps made for the number of people it
+    would tell that number.
     """
-    step = threshold / max(people, 1)
-    return round(round(share / step) * step, 4) + 0.0
+    step = find_step(people, threshold)
+    return round(1e3 * share / step) * step / 1e3

@@ -56,9 +56,8 @@ def count_labels(frame: pd.DataFrame, column: str) -> dict[str, Count]:
     import pandas as pd
 
     sizes = frame.groupby(column, observed=True, dropna=False).size()
-    return {
-        MISSING if pd.isna(label) else str(label): Count(int(size)) for label, size in sizes.items()
-    }
+    names = [MISSING if pd.isna(label) else str(label) for label in sizes.index]
+    return {name: Count(int(size)) for name, size in zip(names, sizes, strict=True)}
 
 
 def add_counts(counts: Iterable[Count]) -> Count:

@@ -16,7 +16,7 @@ from expectations.disclosure import Count, Disclosure
 from expectations.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
 from tasks.run import Desk
-from tasks.training.quality import effective_size, estimate_auc_error
+from tasks.training.quality import effective_size, estimate_auc_error, in_tens
 from tasks.training.rate_bounds import bound_largest_difference
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ DIFFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "equalized_odds": {"true_positive_rate": "positives", "false_positive_rate": "negatives"},
 }
 """Each difference: the rates of which it is the largest, and whose share each rate is."""
-STEP: Final = 10
-"""Sizes are taken in whole steps of so many people, so that no interval tells an exact one."""
 
 
 class Scored(NamedTuple):
@@ -217,14 +215,13 @@ def _take_at_half(rate: Callable[..., float]) -> Callable[..., float]:
 
 
 def _count_effective(rows: pd.DataFrame) -> dict[str, float]:
-    """Give the effective number of a group's people of each kind, in whole steps."""
+    """Give the effective number of a group's people of each kind, in whole tens.
+
+    So that no interval tells an exact one.
+    """
     kinds = ("people", "positives", "negatives")
     weights = {kind: rows.loc[rows[kind] == 1, "weight"].to_numpy(float) for kind in kinds}
-    return {
-        kind: max(effective_size(held) // STEP * STEP, 1.0)
-        for kind, held in weights.items()
-        if len(held)
-    }
+    return {kind: in_tens(effective_size(held)) for kind, held in weights.items() if len(held)}
 
 
 def _describe(group: str, told: Mapping[str, float], sizes: Mapping[str, float]) -> GroupQuality:

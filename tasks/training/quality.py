@@ -26,7 +26,8 @@ class Quality:
     """AUC with its 95 % interval (Hanley & McNeil 1982), accuracy at 0.5, Brier score, base rate.
 
     The interval speaks of other test people, not of other training people or another noise draw.
-    Of weighted people it is made with the effective size of each class (Kish 1965).
+    It is made with the effective size of each class (Kish 1965) in whole tens, so that its ends do
+    not tell how many people have the outcome.
     """
 
     auc: float
@@ -58,7 +59,7 @@ def evaluate(
         raise Refusal("evaluation", "the test people are all of one class; use a larger test share")
     held = np.ones(len(positive)) if weights is None else weights
     auc = float(roc_auc_score(positive, scores, sample_weight=weights))
-    sizes = effective_size(held[positive]), effective_size(held[~positive])
+    sizes = (in_tens(effective_size(held[side])) for side in (positive, ~positive))
     margin = 1.96 * estimate_auc_error(auc, *sizes)
     return Quality(
         auc=auc,
@@ -73,6 +74,11 @@ def evaluate(
 def effective_size(weights: Weights) -> float:
     """Give the number of equally weighted people who would tell as much (Kish 1965)."""
     return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def in_tens(size: float) -> float:
+    """Round a number of people down to tens, but not to nobody."""
+    return max(size // 10 * 10, 1.0)
 
 
 def estimate_auc_error(auc: float, positives: float, negatives: float) -> float:
