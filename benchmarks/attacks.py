@@ -40,7 +40,7 @@ from audits import audit_trainers
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from expectations.training import Attacks
+from expectations.training import AttributeCheck, MemorizationCheck
 from tasks.attack.attribute_inference import attack_attributes
 from tasks.attack.contrast import Contrast, judge_together
 from tasks.attack.membership import Audited, MembershipAttack, attack_membership
@@ -51,10 +51,9 @@ Row = dict[str, float | str]
 
 LIMIT = 0.60
 PEOPLE, MANY, REFERENCES, SMALLEST = 2000, 15_000, 16, 20
-LIMITS = Attacks()
 KNOWN = {
-    "memorization": LIMITS.memorization.gap_at_most,
-    "attribute inference": LIMITS.attribute_inference.advantage_at_most,
+    "memorization": MemorizationCheck().gap_at_most,
+    "attribute inference": AttributeCheck().advantage_at_most,
 }
 RANGES = {
     "age": (17.0, 90.0), "fnlwgt": (0.0, 1e6), "education-num": (1.0, 16.0),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DELTA: Final = 1e-5
 EPOCHS, BATCHES = 12, 10
-LOGISTIC, PERCEPTRON = (0, 4.0), (32, 2.0)
+LOGISTIC, PERCEPTRON = (0, 8.0), (8, 4.0)
 """Hidden units and learning rate of Opacus' two models."""
 EBM: Final = {
     "bin_budget_frac": 0.05, "learning_rate": 0.2, "max_rounds": 60, "max_leaves": 64,

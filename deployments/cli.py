@@ -132,7 +132,9 @@ def advise(
     try:
         outcome = launch(home, keys, file, source, "advice", epsilon)
     except KeyboardInterrupt:
-        raise ServiceError("stopped; what the advice had begun to draw stays charged") from None
+        raise ServiceError(
+            "stopped; its charge is given back, unless it had begun to draw"
+        ) from None
     tell_outcome(outcome, as_json=as_json)
 
 

@@ -25,11 +25,11 @@ from expectations.errors import Refusal, UsageError
 from expectations.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy_file import read_policy
 from ledgers.consent_events import to_micros
-from ledgers.consent_heads import Head, Heads
 from ledgers.consent_tables import find_link
 from ledgers.database import snapshot
 from ledgers.digests import digest_in_run
 from ledgers.evidence import EvidenceLedger
+from ledgers.signed_heads import Head, Heads
 from tasks.consent.census import take_census
 from tasks.consent.decision import Moment
 from tasks.consent.events import Setting, import_source

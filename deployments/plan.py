@@ -110,10 +110,25 @@ def check_lines(policy: Policy, _there: int) -> Iterator[str]:
     yield f"Checked: {len(policy.expectations)} rules about values"
     if policy.training and policy.attacks:
         limit = policy.attacks.membership.auc_at_most
+        audit = ", and an audit of its ε" if policy.private else ""
         yield from wrap(
-            f"         a {policy.training.model} model, attacked by membership inference; its AUC "
-            f"may reach {limit:.2f}", hanging="         ",
-        )  # fmt: skip
+            f"         a {policy.training.model} model, by attacks: membership inference (its AUC "
+            f"may reach {limit:.2f}), memorization, attribute inference{audit}",
+            hanging="         ",
+        )
+    if policy.private:
+        yield from wrap(describe_budget(policy), hanging="         ")
+
+
+def describe_budget(policy: Policy) -> str:
+    """Say what a run is held against, and where one learns how many fit."""
+    budget = policy.budget
+    assert budget is not None, "coherence asks for it"
+    return (
+        f"Budget:  a run is refused where it would bring anybody's lifetime ε above "
+        f"{budget.lifetime_epsilon:g} (δ = {budget.delta:g}, composition {budget.composition}); how "
+        f"many runs fit: {command()} budget plan {policy.name}"
+    )
 
 
 def told_lines(policy: Policy, _there: int) -> Iterator[str]:

@@ -13,11 +13,13 @@ from expectations.errors import Problem
 from expectations.expressions import ColumnType
 from expectations.outlets import TableOutlet
 from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
-from expectations.training import PRIVATE_KINDS
+from expectations.training import PRIVATE_KINDS, Training
 from expectations.treatments import Clip, Drop, public_labels
 from expectations.vocabulary import Use
 
 RECORD_WISE: Final = "record-wise"
+SETTLED: Final = ("epsilon", "delta", "classes", "features", "edges", "row_bound")
+"""Parameters of private models that are no policy's to give."""
 MOST_CROSSED: Final = 2000
 """Features that one cross may make; each costs a private model noise."""
 
@@ -88,6 +90,8 @@ def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
         name: outlet.promise for name, outlet in policy.model_outlets.items() if outlet.promise
     }
     private = policy.private
+    if private:
+        yield from promises_are_not_overruled(policy.training)
     for name in promises:
         if not private:
             yield Problem(
@@ -106,6 +110,17 @@ def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
         yield Problem(
             "outlets", "model outlets promise different ε or δ of one model", "promise the same"
         )
+
+
+def promises_are_not_overruled(training: Training) -> Iterator[Problem]:
+    """A private model's parameters leave alone what the promise and the encoding settle."""
+    for name in SETTLED:
+        if name in training.parameters:
+            yield Problem(
+                f"training.parameters.{name}",
+                "is settled elsewhere in the policy, and a private model is promised by that",
+                "take it out: ε and δ are the outlet's promise, the rest follows from the columns",
+            )
 
 
 def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from expectations.errors import UsageError
@@ -23,31 +23,11 @@ from expectations.mechanisms import (
     Laplace,
     Mechanism,
     SampledGaussian,
-    from_json,
-    repeat,
     tally,
-    to_json,
 )
 
 if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
-
-__all__ = [
-    "SANE_EPSILON",
-    "Bounded",
-    "Gaussian",
-    "Laplace",
-    "Mechanism",
-    "RenyiFilter",
-    "SampledGaussian",
-    "calibrate",
-    "compose",
-    "from_json",
-    "measure_renyi",
-    "repeat",
-    "tally",
-    "to_json",
-]
 
 SANE_EPSILON: Final = 20
 """The largest ε that may be promised: e^20 is a factor of 485 million, which protects nobody."""
@@ -69,7 +49,7 @@ def compose(mechanisms: Iterable[Mechanism], delta: float) -> float:
     return _compose(_ordered(mechanisms), delta, _STEP)
 
 
-@cache
+@lru_cache(maxsize=64)
 def calibrate(
     make: Callable[[float], tuple[Mechanism, ...]], epsilon: float, delta: float
 ) -> float:
@@ -152,7 +132,8 @@ class RenyiFilter:
     chosen for the ceiling alone: the order at which most zero-concentrated privacy fits under
     (`epsilon`, `delta`). Half of `delta` is for the mechanisms' own δ and half for turning the
     divergence into ε; this too is fixed beforehand, since to trade one for the other as results
-    come in is not covered by the theorem (Whitehouse et al. 2023 hold both apart likewise).
+    come in is not covered by the theorem (Whitehouse et al. 2023 hold both apart likewise). Nor is
+    a ceiling that is raised after a look: it has another order, which then was not fixed.
     """
 
     epsilon: float

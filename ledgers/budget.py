@@ -8,8 +8,9 @@ themselves, so that any number of them is composed and not added. Everybody's hi
 worst one decides.
 
 Rows are appended, never changed: chained, and their end signed, as in the consent ledger. What
-does not show: newest entries cut off together with the lines of `budget-heads.jsonl` that name
-them. A person under two identifiers is two people here, and what other homes spend is not known.
+does not show at once: newest entries cut off together with the lines of `budget-heads.jsonl` that
+name them; `verify` also meets the heads that runs have on record, and so misses only those whose
+runs are gone too. A person under two identifiers is two people here, and what other homes spend is not known.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 import sqlalchemy as sa
 
 from expectations.errors import Refusal, UsageError
-from expectations.privacy_loss import Mechanism
+from expectations.mechanisms import Mechanism
 from ledgers.budget_accounts import (
     Balance,
     History,
@@ -48,12 +50,20 @@ from ledgers.budget_tables import (
     Event,
     What,
     append_event,
+    check_noted,
     lock,
     read_book,
 )
-from ledgers.consent_heads import Head, Heads
 from ledgers.database import snapshot, transaction
 from ledgers.keys import Keys
+from ledgers.signed_heads import Head, Heads
+
+OVER: Final = "over all private models and advice of this home"
+NO_RENEWAL: Final = "To wait does not help, since privacy loss never renews"
+REMEDY: Final = (
+    "promise a smaller ε, or raise budget.lifetime_epsilon, a decision of the controller to be "
+    "documented; where it follows from what models showed, no theorem covers the higher ceiling"
+)
 
 __all__ = ["Balance", "BudgetLedger", "Ceiling", "Charge", "Charged"]
 
@@ -182,10 +192,11 @@ class BudgetLedger:
         return self._read().head
 
     def verify(self) -> Head:
-        """Check every link, signed head and set of people; Refusal names the first fault."""
+        """Check every link, set of people, signed and noted head; Refusal names the first fault."""
         heads = self._heads.read()
         with snapshot(self.engine) as connection:
             book = read_book(connection, self.keys, heads)
+            check_noted(connection, book)
             check_sets(connection, self.keys, {event.people for event in book.events})
         return book.head
 
@@ -243,20 +254,20 @@ class BudgetLedger:
 
 def say_exceeded(balance: Balance) -> str:
     """Say why a run is refused, and what can be done."""
-    ceiling = balance.ceiling
+    ceiling, filtered = balance.ceiling, balance.filtered
+    spent = "stands before this run at" if filtered else "has before this run a lifetime ε of"
     return (
-        f"of the people to be used, the one who was used most has a lifetime ε of "
-        f"{balance.before:.3f} over all policies so far; this run would make the highest "
-        f"{balance.after:.3f} at δ = {ceiling.delta:g}, where the policy allows "
-        f"{ceiling.epsilon:g}. To wait does not help, since privacy loss never renews, and nobody "
-        "is left out silently: promise a smaller ε, or raise budget.lifetime_epsilon, which is a "
-        "decision of the controller to be documented"
+        f"of the people to be used, the one who was used most {spent} {balance.before:.3f} "
+        f"{OVER}; this run would make the highest {balance.after:.3f} at δ = {ceiling.delta:g}, "
+        f"{'held against the filter, ' if filtered else ''}where the policy allows "
+        f"{ceiling.epsilon:g}. {NO_RENEWAL}, and nobody is left out silently: {REMEDY}"
     )
 
 
 def _weigh(worst: Sequence[History], run: History, ceiling: Ceiling) -> Balance:
-    after = dearest([history.plus(run) for history in worst], ceiling)
-    return Balance(dearest(worst, ceiling), after, ceiling, None)
+    after = [history.plus(run) for history in worst]
+    filtered = any(history.is_filtered(ceiling) for history in after)
+    return Balance(dearest(worst, ceiling), dearest(after, ceiling), ceiling, None, filtered)
 
 
 def _history(charge: Charge) -> History:

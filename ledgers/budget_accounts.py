@@ -14,7 +14,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.privacy_loss import Mechanism, RenyiFilter, compose, repeat, tally
+from expectations.mechanisms import Mechanism, repeat, tally
+from expectations.privacy_loss import RenyiFilter, compose
 from ledgers.budget_tables import Ceiling
 
 MOST_RUNS: Final = 5200
@@ -41,10 +42,14 @@ class History:
         adaptive = self.adaptive or (other.adaptive and runs > 0)
         return History(frozenset(times.items()), adaptive)
 
+    def is_filtered(self, ceiling: Ceiling) -> bool:
+        """Tell whether only a filter bounds it, which guarantees the ceiling and no less."""
+        return self.adaptive or ceiling.composition == "adaptive"
+
     def cost(self, ceiling: Ceiling) -> float:
         """Give the ε at the ceiling's δ; by the filter of the ceiling if anything is adaptive."""
         mechanisms = repeat(self.times)
-        if self.adaptive or ceiling.composition == "adaptive":
+        if self.is_filtered(ceiling):
             return RenyiFilter(ceiling.epsilon, ceiling.delta).spent(mechanisms)
         return compose(mechanisms, ceiling.delta)
 
@@ -54,12 +59,15 @@ class Balance:
     """The lifetime ε of the worst of some people, before and after a run, and what is left.
 
     `runs_left` is how many such runs may follow, up to `MOST_RUNS`; None if no run was meant.
+    Where `filtered`, somebody's choices were adaptive with the run: `after` then says how far the
+    filter is used and is no bound by itself; what is guaranteed is the ceiling.
     """
 
     before: float
     after: float
     ceiling: Ceiling
     runs_left: int | None
+    filtered: bool
 
 
 def find_histories(

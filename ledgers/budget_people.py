@@ -2,7 +2,7 @@
 
 A set is named by a keyed digest of its sorted numbers, and stored in full or as the difference to
 a full one, whichever is shorter: weekly runs of the same policy use nearly the same people. What
-is sealed is filled up to whole pages of 4 KiB, so that its length tells no count.
+is sealed is filled up to whole pages of 4 KiB, so that its length tells no exact count.
 
 The numbers are pseudonyms: whoever holds the home's keys and knows an identifier can tell whether
 that person was charged. They stay as long as the home, since what was spent never renews.

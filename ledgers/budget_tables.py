@@ -1,7 +1,7 @@
 """What the budget ledger keeps: a chain of events, and sealed sets of people.
 
 Each event carries an HMAC over itself and the one before, so that one that was edited, removed or
-put in between shows; the newest ones cut off show by the signed heads (`ledgers.consent_heads`).
+put in between shows; the newest ones cut off show by the signed heads (`ledgers.signed_heads`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Final, Literal, NoReturn, TypeAlias
 import sqlalchemy as sa
 
 from expectations.errors import Refusal
-from expectations.privacy_loss import Mechanism, from_json, to_json
-from ledgers.consent_heads import Head, SignedHead
+from expectations.mechanisms import Mechanism, from_json, to_json
 from ledgers.evidence import EVIDENCE
 from ledgers.keys import Keys
+from ledgers.signed_heads import Head, SignedHead
 
 What: TypeAlias = Literal["reserved", "committed", "aborted"]
 Composition: TypeAlias = Literal["fixed", "adaptive"]
@@ -144,6 +144,18 @@ def read_book(connection: sa.Connection, keys: Keys, heads: Sequence[SignedHead]
         events.append(_read_event(plain))
     _check_heads(connection, links, heads)
     return Book(tuple(events), tuple(links[1:]))
+
+
+def check_noted(connection: sa.Connection, book: Book) -> None:
+    """Meet every head that a run's record names: Refusal for the first that is not in the book.
+
+    So the newest entries show that were cut off together with the signed heads that name them.
+    """
+    noted = sa.select(EVIDENCE.c.run_id, EVIDENCE.c.body).where(EVIDENCE.c.kind == NOTE)
+    for run_id, body in connection.execute(noted.order_by(EVIDENCE.c.run_id)):
+        head = json.loads(body)
+        if book.links[head["seq"] - 1 : head["seq"]] != (head["link"],):
+            refuse(f"run {run_id} names entry {head['seq']}, which is gone or another one")
 
 
 def append_event(connection: sa.Connection, keys: Keys, book: Book, event: Event) -> Book:

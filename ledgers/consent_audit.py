@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from expectations.errors import Refusal
 from ledgers.consent_chain import DIGEST, DIGEST_BYTES, RECORD, Codes, Tip, digest_texts
-from ledgers.consent_heads import NAME, SignedHead
+from ledgers.signed_heads import NAME, SignedHead
 from ledgers.consent_tables import (
     BLOCKS,
     ERASURES,

@@ -12,7 +12,7 @@ from typing import Final
 import pyarrow as pa
 
 from expectations.consent_terms import Terms
-from ledgers.consent_heads import Head
+from ledgers.signed_heads import Head
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BATCH: Final = pa.schema(

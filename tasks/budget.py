@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from expectations.checks import Check
+from expectations.disclosure import TEN, Count, Disclosure
 from expectations.errors import Refusal, TutelaError
+from expectations.mechanisms import Mechanism
 from expectations.policy import Policy
-from expectations.privacy_loss import Mechanism
 from expectations.vocabulary import CheckVerdict
-from ledgers.budget import Balance, BudgetLedger, Ceiling, Charge
-from ledgers.budget_tables import NOTE
+from ledgers.budget import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceiling, Charge
+from ledgers.budget_accounts import MOST_RUNS
+from ledgers.budget_tables import NOTE, Composition
 from ledgers.stages import Charged, Permitted, Reached
 from tasks.ingestion import RECORD
 from tasks.run import Desk, Run
@@ -45,22 +47,27 @@ def reserve_budget(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
     if desk.policy.private:
         from tasks.training.declared import declare_loss
 
-        reserve(desk, permitted, declare_loss(desk.policy))
+        ceiling = read_ceiling(desk.policy)
+        reserve(desk, permitted, declare_loss(desk.policy), ceiling.composition)
     return permitted
 
 
-def reserve(desk: Desk, permitted: Opened[Permitted], mechanisms: tuple[Mechanism, ...]) -> None:
+def reserve(
+    desk: Desk,
+    permitted: Opened[Permitted],
+    mechanisms: tuple[Mechanism, ...],
+    composition: Composition,
+) -> None:
     """Charge the permitted people for `mechanisms`, and note what that leaves them.
 
-    Raises Refusal where δ is not below one in their number, or where somebody would exceed the
-    ceiling; nobody is charged then.
+    `composition` is `adaptive` where a look at what these show may change anything that is drawn
+    afterwards. Raises Refusal where δ is not below one in the number of people, or where somebody
+    would exceed the ceiling; nobody is charged then.
     """
     run, policy, ceiling = desk.run, desk.policy, read_ceiling(desk.policy)
     people = permitted.table([RECORD]).column(RECORD).to_numpy()
-    refuse_large_delta(policy, len(people))
-    charge = Charge(
-        run.id, policy.name, policy.purpose, _now(), mechanisms, ceiling.composition, people
-    )
+    refuse_large_delta(policy, bound_people(run.disclosure, len(people)))
+    charge = Charge(run.id, policy.name, policy.purpose, _now(), mechanisms, composition, people)
     ledger = open_budget(run)
     try:
         balance = ledger.reserve(charge, ceiling)
@@ -73,10 +80,17 @@ def reserve(desk: Desk, permitted: Opened[Permitted], mechanisms: tuple[Mechanis
     note_balance(desk, balance, charged=True)
 
 
-def refuse_large_delta(policy: Policy, people: int) -> None:
-    """Refuse a δ that is not below one in the number of people; does not tell that number.
+def bound_people(disclosure: Disclosure, people: int) -> int:
+    """Give a number above that of the people, which tells no more than their published count."""
+    about = disclosure.publish(Count(people)).about
+    return disclosure.threshold if about is None else about + TEN
 
-    With a larger one, to publish one person's data whole would count as private.
+
+def refuse_large_delta(policy: Policy, people: int) -> None:
+    """Refuse a δ that is not below one in a number that the people do not exceed.
+
+    With a larger one, to publish one person's data whole would count as private. Who tries one δ
+    after the other finds that number, which is why it is not the exact one (`bound_people`).
     """
     promised = {
         f"outlets.{name}.promise.delta": outlet.promise.delta
@@ -105,24 +119,45 @@ def note_balance(desk: Desk, balance: Balance, *, charged: bool) -> None:
 def judge_balance(policy: Policy, balance: Balance, *, charged: bool) -> Iterator[Check]:
     """Say for each outlet that promises differential privacy what the lifetime came to."""
     ceiling = balance.ceiling
-    left = "no further one fits" if not balance.runs_left else f"{balance.runs_left:,} more fit"
     for name, outlet in policy.model_outlets.items():
         if outlet.promise is None:
             continue
         yield Check(
             name=CHECK,
             asked=f"a lifetime ε of at most {ceiling.epsilon:g} at δ = {ceiling.delta:g} for each "
-            "person, over all policies",
-            measured=f"{balance.after:.3f} with this run for the person used most, "
-            f"{balance.before:.3f} before it"
-            + (f"; of such runs {left}" if charged else "; nobody was charged"),
+            f"person, {OVER}",
+            measured=say_balance(balance)
+            + (f"; {say_left(balance.runs_left or 0)}" if charged else "; nobody was charged"),
             verdict=CheckVerdict.PASSED if charged else CheckVerdict.REFUSED,
             power="composed from what was declared, not measured: an upper bound that holds if "
             "each model draws what it declares, for what this home has on record",
-            remedy="promise a smaller ε, or raise budget.lifetime_epsilon, a decision of the "
-            "controller to be documented; to wait does not help, since privacy loss never renews",
+            remedy=f"{REMEDY}. {NO_RENEWAL}",
             outlet=name,
         )
+
+
+def say_balance(balance: Balance) -> str:
+    """Say where the person used most stands with a run, and what that guarantees."""
+    after, before = f"{balance.after:.3f}", f"{balance.before:.3f} before it"
+    if not balance.filtered:
+        return f"{after} with this run for the person used most, {before}"
+    most = f"{balance.ceiling.epsilon:g}"
+    return (
+        f"held against the filter: {after} of {most} with this run for the person used most, "
+        f"{before}; only {most} is guaranteed"
+    )
+
+
+def say_left(runs: int) -> str:
+    """Say how many more runs fit, and no more than were tried."""
+    if not runs:
+        return "no further such run fits"
+    return f"{say_runs(runs)} more such run{'s fit' if runs > 1 else ' fits'}"
+
+
+def say_runs(runs: int) -> str:
+    """Give a number of runs; from `MOST_RUNS` on they were not counted."""
+    return f"at least {runs:,}" if runs >= MOST_RUNS else f"{runs:,}"
 
 
 def commit(desk: Desk) -> None:

@@ -182,14 +182,25 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
             if (number := sum(check.verdict is verdict for check in summary.checks))
         )
         yield Tile(f"{_count_passed(summary)} of {len(summary.checks)}", "checks passed", others)
-    if (epsilon := summary.measures.get("privacy.epsilon")) is not None:
-        delta = summary.measures.get("privacy.delta")
-        yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of the model, at δ {delta or 0:g}")
+    yield from list_losses(summary)
     for outlet in summary.outlets:
         if (k := outlet.measures.get("k")) is not None:
             yield Tile(f"k {k:.0f}", "smallest class", f"of the table for {outlet.recipient}")
     if summary.quality:
         yield Tile(f"{summary.quality.auc:.2f}", "model's AUC", "0.5 is chance, 1 is perfect")
+
+
+def list_losses(summary: Summary) -> Iterator[Tile]:
+    """Pick the ε of the model and the lifetime ε, on one tile."""
+    measures, training = summary.measures, summary.training
+    epsilon, life = measures.get("privacy.epsilon"), measures.get("privacy.lifetime_epsilon")
+    ceiling = training.lifetime_epsilon if training else None
+    lived = "" if life is None else f"lifetime {life:.3g} of at most {ceiling or 0:g}"
+    if epsilon is not None:
+        delta = measures.get("privacy.delta") or 0
+        yield Tile(f"ε {epsilon:.3g}", "privacy loss", lived or f"of the model, at δ {delta:g}")
+    elif life is not None:
+        yield Tile(f"ε {life:.3g}", "lifetime loss", f"of at most {ceiling or 0:g}")
 
 
 def list_caveats(summary: Summary) -> Iterator[str]:
@@ -210,8 +221,18 @@ def list_caveats(summary: Summary) -> Iterator[str]:
         )
     if "privacy.membership_auc" in summary.measures:
         yield (
-            "The membership attack knows the method of training and people of the same kind. An "
+            "The attacks on the model know the method of training and people of the same kind. An "
             "attacker who knows more, or has planted rows, was not simulated."
+        )
+    if "privacy.audit_epsilon" in summary.measures:
+        yield (
+            "The audit of ε trains twins on made-up rows: it sees noise that is too small there, "
+            "not a trainer that behaves otherwise on other rows."
+        )
+    if "privacy.lifetime_epsilon" in summary.measures:
+        yield (
+            "The lifetime ε is of private models and advice of this home. Tables, models without "
+            "a promise, and what other homes did with the same people are not in it."
         )
     if any(fate.treatment.startswith("free text") and fate.outlets for fate in summary.fates):
         yield "Free text was reduced, not made anonymous: what no detector points at stays in it."

@@ -69,7 +69,7 @@ ROOMS = {
     "cryptography": {
         "ledgers/keys.py",
         "ledgers/incidents.py",
-        "ledgers/consent_heads.py",
+        "ledgers/signed_heads.py",
         "tasks/anonymization/tokens.py",
     },
     "duckdb": {"tasks/consent/standing.py", "tasks/anonymization/parquet.py"},

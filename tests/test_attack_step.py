@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from conftest import Folder, opened, small_policy
@@ -47,7 +49,7 @@ def private(kind: str) -> tuple[tuple[str, str], ...]:
 
 def found(name: str, verdict: CheckVerdict) -> Check:
     """Give a check of an attack."""
-    return Check(name, "asked", "measured", verdict, remedy="do")
+    return Check(name, "asked", "measured", verdict, power="much", remedy="do")
 
 
 def asked(**when: str) -> Attacks:
@@ -96,25 +98,21 @@ def test_the_twins_of_each_kind_are_declared_for_the_canaries(
         pytest.importorskip("opacus")
     policy = parse_policy(small_policy(*private(kind)))
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
-    seen: list[tuple[object, ...]] = []
-
-    def listen(make_model, mechanisms, delta, *, canaries: Canaries, additive: bool) -> str:  # type: ignore[no-untyped-def]  # takes what is given
-        seen.append((make_model(), mechanisms, delta, canaries, additive))
-        return "audited"
-
-    monkeypatch.setattr(room, "audit_epsilon", listen)
-    assert audit_classifier(pipeline[-1], kind) == "audited"  # type: ignore[comparison-overlap]  # what `listen` gives
-    ((twin, mechanisms, delta, canaries, independent),) = seen
+    audited = mock.Mock()
+    monkeypatch.setattr(room, "audit_epsilon", audited)
+    assert audit_classifier(pipeline[-1], kind) is audited.return_value
+    (make_model, mechanisms, delta), given = audited.call_args
+    twin, canaries = make_model(), given["canaries"]
     own = pipeline[-1].get_params()
-    changed = {name for name, value in twin.get_params().items() if own[name] != value}  # type: ignore[attr-defined]  # an estimator
+    changed = {name for name, value in twin.get_params().items() if own[name] != value}
     assert changed <= {"features", "row_bound"}
-    assert (mechanisms, delta, independent) == (twin.mechanisms(), 1e-5, additive)  # type: ignore[attr-defined]  # a private one
-    assert twin.epsilon == 8  # type: ignore[attr-defined]  # a private one
+    assert (mechanisms, delta, given["additive"]) == (twin.mechanisms(), 1e-5, additive)
+    assert twin.epsilon == 8
     assert isinstance(canaries, Canaries)
     if kind == "private-boosting":
-        assert twin.features == [int(canaries.rows.max()) + 1]  # type: ignore[attr-defined]  # declared
+        assert twin.features == [int(canaries.rows.max()) + 1]
     if kind == "private-logistic-regression":
-        assert twin.row_bound >= np.linalg.norm(canaries.rows, axis=1).max()  # type: ignore[attr-defined]  # declared
+        assert twin.row_bound >= np.linalg.norm(canaries.rows, axis=1).max()
 
 
 def test_the_audit_of_a_whole_pipelines_classifier_finds_missing_noise(
@@ -158,7 +156,7 @@ def audit_of_made_up_twins(*, refuted: bool) -> EpsilonAudit:
         12.0,
         refuted,
         False,
-        "canaries",  # noqa: FBT003
+        "canaries",
     )
 
 

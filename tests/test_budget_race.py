@@ -35,7 +35,7 @@ ledger.reserve(charge("killed", [1]), FIXED)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 KILLED_BEFORE_SIGNING = """
-from ledgers.consent_heads import Heads
+from ledgers.signed_heads import Heads
 signs = Heads.sign
 Heads.sign = lambda self, head: (
     os.kill(os.getpid(), signal.SIGKILL) if head.seq else signs(self, head)

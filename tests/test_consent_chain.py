@@ -22,10 +22,10 @@ from consent_events import (
 )
 
 from expectations.errors import Refusal, ServiceError
-from ledgers import consent_audit, consent_heads, consent_tables
+from ledgers import consent_audit, consent_tables, signed_heads
 from ledgers.consent import ConsentLedger
 from ledgers.consent_chain import Codes
-from ledgers.consent_heads import Heads
+from ledgers.signed_heads import Heads
 from ledgers.keys import Keys
 
 ERASED = 14
@@ -244,7 +244,7 @@ def test_an_older_database_that_went_another_way_is_refused(
     ledger: ConsentLedger,
 ) -> None:
     """A backup put back, and events appended before anybody looked, do not meet the heads."""
-    heads = ledger.home.root / consent_heads.NAME
+    heads = ledger.home.root / signed_heads.NAME
     ledger.engine.dispose()
     backup = (ledger.home.ledger.read_bytes(), heads.read_bytes())
     ledger.append(batch([event(50)]), "csv")
@@ -476,7 +476,7 @@ def test_a_disk_that_takes_no_head_is_said(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ledgers.consent_heads.os.fsync", refuse)
+    monkeypatch.setattr("ledgers.signed_heads.os.fsync", refuse)
     with pytest.raises(ServiceError, match="is full: free space; what was recorded stays"):
         ledger.append(batch([event(50)]), "csv")
     monkeypatch.undo()

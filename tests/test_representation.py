@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -268,7 +269,7 @@ def test_without_a_margin_kept_back_weighted_people_are_not_said_to_be_alike() -
     [
         pytest.param(1000, {}, "sex m (fewer than 10 people, where the reference has 50 %)",
                      id="nobody"),
-        pytest.param(850, {"largest": 3}, "sex m (150 people", id="too-few-for-the-bound"),
+        pytest.param(843, {"largest": 3}, "sex m (160 people", id="too-few-for-the-bound"),
         pytest.param(850, {"smallest_effective_share": 0.9}, "effective sample size 51",
                      id="too-small-an-effective-sample"),
     ],
@@ -283,7 +284,7 @@ def test_weights_that_do_not_do_what_is_asked_refuse_whatever_the_policy_warns_o
     assert (check.name, check.verdict) == ("weights", "refused")
     assert said in check.measured
     assert len(rest) == ("effective" in said)
-    assert "150" not in check.measured
+    assert not {"150", "157"} & set(re.findall("[0-9]+", check.measured))
 
 
 def test_a_warning_is_no_refusal_and_no_pass() -> None:

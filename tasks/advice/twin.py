@@ -13,25 +13,32 @@ three together, none that rises and falls. Of few people it is mostly noise, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.privacy_loss import Gaussian, Mechanism, calibrate
+from expectations.mechanisms import Gaussian, Mechanism
+from expectations.privacy_loss import calibrate
 from tasks.advice.codes import Codebook, Codes
-from tasks.training.noise_samplers import add_noise
+from tasks.training.exact_sums import MARGIN, sum_moments
+from tasks.training.noise_samplers import add_noise_to_sums
 
 Table = NDArray[np.float64]
+Sums = NDArray[np.int64]
 MOST_ROWS: Final = 50_000
 """More rows than this tell a model of a few features no more."""
 LONGEST: Final = 1.3
 """The square of a row of scores may be this much of what it is on average; longer ones shrink."""
 STRONGEST: Final = 0.95
+COUNT_STEPS: Final = 2**20
+"""Grid steps of one person in a table."""
 GRID: Final = 2.0**12
+"""Grid steps of a score of 1; of a product of two scores, as many squared."""
 
 
 def plan_noise(features: int, epsilon: float, delta: float) -> tuple[Mechanism, ...]:
@@ -39,11 +46,14 @@ def plan_noise(features: int, epsilon: float, delta: float) -> tuple[Mechanism, 
 
     Half of it goes to the tables of each feature with the target, half to the one matrix.
     """
-
-    def describe(noise: float) -> tuple[Mechanism, ...]:
-        return Gaussian(noise * sqrt(features), features), Gaussian(noise)
-
+    describe = _describe(features)
     return describe(calibrate(describe, epsilon, delta))
+
+
+@cache
+def _describe(features: int) -> Callable[[float], tuple[Mechanism, ...]]:
+    """Give what noise makes all draws of; the same function each time, for `calibrate`."""
+    return lambda noise: (Gaussian(noise * sqrt(features), features), Gaussian(noise))
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ def measure_twin(
     )
     columns = [place[column] for place, column in zip(order, codes.T, strict=True)]
     tables = [
-        _release(_count(column, target, size), counting.noise_multiplier)
+        _release(_count(column, target, size), counting.noise_multiplier, COUNT_STEPS)
         for column, size in zip(columns, book.sizes, strict=True)
     ]
     columns, order, tables = _by_target(columns, order, tables, book)
@@ -113,7 +123,7 @@ def measure_twin(
     deviation = multiplying.noise_multiplier * longest
     alone = Twin(tuple(tables), order, np.eye(len(columns) + 1), (counting.noise_multiplier, 0))
     exact = _multiply(np.column_stack([*columns, target]), alone.shares, longest)
-    noisy = _mirror(_release(exact, deviation))
+    noisy = _mirror(_release(exact, deviation, GRID**2))
     return Twin(alone.tables, order, noisy, (counting.noise_multiplier, deviation))
 
 
@@ -173,24 +183,32 @@ def _spread(share: Table) -> float:
     return float((share * _score(share) ** 2).sum())
 
 
-def _multiply(columns: Codes, shares: Sequence[Table], longest: float) -> Table:
-    """Sum the products of people's scores, of unit variance, in rows no longer than allowed."""
+def _multiply(columns: Codes, shares: Sequence[Table], longest: float) -> Sums:
+    """Sum the products of people's scores, of unit variance, in rows no longer than allowed.
+
+    In steps of 1 / `GRID`²: a person's part is at most `longest` times as many long (L2).
+    """
     scores = [_score(share) / sqrt(_spread(share)) for share in shares]
     rows = np.column_stack([one[column] for one, column in zip(scores, columns.T, strict=True)])
+    return sum_moments(_shorten(rows, longest))
+
+
+def _shorten(rows: Table, longest: float) -> NDArray[np.float32]:
+    """Give rows in whole steps, whose squares are at most `longest`: on a grid sums are exact."""
     squares = (rows**2).sum(1)
-    rows *= np.sqrt(np.minimum(1.0, longest / np.maximum(squares, 1e-12)))[:, None]
-    # On a grid sums are exact, so that rounding adds nothing to what one person can change.
-    rows = np.trunc(rows * GRID) / GRID
-    return np.asarray(rows.T @ rows)
+    scale = np.sqrt(np.minimum(1.0, longest / np.maximum(squares, 1e-12))) * MARGIN
+    return np.asarray(np.trunc(rows * scale[:, None] * GRID), dtype=np.float32)
 
 
-def _count(column: Codes, target: Codes, size: int) -> Table:
+def _count(column: Codes, target: Codes, size: int) -> Sums:
+    """Count the people of each label and target, in `COUNT_STEPS`."""
     flat = np.bincount(2 * column + target, minlength=2 * size)
-    return flat.reshape(size, 2).astype(np.float64)
+    return flat.reshape(size, 2).astype(np.int64) * COUNT_STEPS
 
 
-def _release(table: Table, noise: float) -> Table:
-    return add_noise(table.ravel(), noise).reshape(table.shape)
+def _release(sums: Sums, deviation: float, steps: float) -> Table:
+    """Add noise of `deviation` to sums in so many `steps` of a 1."""
+    return add_noise_to_sums(sums, deviation * steps) / steps
 
 
 def _mirror(table: Table) -> Table:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from expectations.errors import Refusal, UsageError
+from expectations.mechanisms import Mechanism
 from expectations.policy import Policy
-from expectations.privacy_loss import Mechanism
 from expectations.treatments import YES_NO
 from ledgers.stages import Charged, Permitted, Reached, Recorded, Validated
 from tasks.advice.advice import FOLDS, Advice, Loss, People, advise
@@ -95,7 +95,6 @@ def see_people(desk: Desk, rows: Rows, book: Codebook) -> list[People]:
     if not desk.policy.private:
         order = draw.permutation(len(target))
         return [(codes[order], target[order])]
-    commit(desk)
     twin = measure_twin(codes, target, book, plan_advice(desk))
     return [draw_people(twin if not n else twin.again(draw), draw) for n in range(REDRAWN)]
 
@@ -133,14 +132,24 @@ def _tell(loss: Loss) -> dict[str, JSON]:
 
 @step("Reserve the budget of the advice", gives=Charged)
 def reserve_advice(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
-    """Charge what the twin will cost its people, before any of their columns is read."""
-    reserve(desk, permitted, plan_advice(desk))
+    """Charge what the twin will cost its people, before any of their columns is read.
+
+    As an adaptive choice, whatever the policy says of its runs: advice is there to be followed,
+    and so are its figures at each ε.
+    """
+    reserve(desk, permitted, plan_advice(desk), "adaptive")
     return permitted
 
 
 @step("Weigh the columns", gives=Recorded)
 def weigh_columns(desk: Desk, validated: Opened[Validated]) -> None:
-    """Try what the model could do without, and note it with the patch it comes to."""
+    """Try what the model could do without, and note it with the patch it comes to.
+
+    Refuses too few people by their exact number, which no ε covers; so the charge is committed
+    before, and whoever tries again pays again.
+    """
+    if desk.policy.private:
+        commit(desk)
     rows, _ = split_rows(validated.frame(), desk.policy)
     if rows.labels.value_counts().min() < FOLDS or rows.labels.nunique() < 2:
         raise Refusal("advice", "too few training people of one class; widen the population")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from expectations.mechanisms import Mechanism
 from expectations.policy import Policy
-from expectations.privacy_loss import Mechanism
 from expectations.treatments import YES_NO, Clip, has_order, public_labels
 from expectations.vocabulary import Use
 from tasks.anonymization.generalize import declare_hierarchy

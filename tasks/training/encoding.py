@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from expectations.disclosure import roughly
 from expectations.errors import Refusal, UsageError
 
 if TYPE_CHECKING:
@@ -205,10 +206,10 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
 
 def _refuse_values(column: str, count: int, expected: str) -> None:
-    """Refuse with the number of values at fault; the values stay unsaid."""
+    """Refuse with about how many values are at fault; the values stay unsaid."""
     if count:
         raise Refusal(
             "encoding",
-            f"column '{column}': {count} values are not {expected}; declare them in the policy's "
-            "treatment of the column, or correct them at the source",
+            f"column '{column}': {roughly(count)} values are not {expected}; declare them in the "
+            "policy's treatment of the column, or correct them at the source",
         )

@@ -116,20 +116,23 @@ def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -
 
 
 def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
-    """Build a private classifier, with what the encoder knows in public of its rows."""
+    """Build a private classifier, with what the encoder knows in public of its rows.
+
+    What is promised, and what the encoder knows, stands whatever the parameters say.
+    """
     promised = {"epsilon": declaration.epsilon, "delta": declaration.delta}
-    given: Parameters = {**promised, **declaration.parameters}
+    given: Parameters = {**declaration.parameters, **promised}
     if declaration.kind == "private-logistic-regression":
         from tasks.training.private_logistic import PrivateLogisticRegression
 
         return PrivateLogisticRegression(
-            **{"row_bound": encoder.row_bound, **given}  # type: ignore[arg-type]  # checked there
+            **{**given, "row_bound": encoder.row_bound}  # type: ignore[arg-type]  # checked there
         )
     if declaration.kind == "private-boosting":
         from tasks.training.private_boosting import PrivateBoosting
 
         return PrivateBoosting(
-            **{"features": encoder.declared_bins, **given}  # type: ignore[arg-type]  # checked there
+            **{**given, "features": encoder.declared_bins}  # type: ignore[arg-type]  # checked there
         )
     from tasks.training.private_network import PrivateNetwork
 

@@ -17,9 +17,10 @@ Not by the library `interpret`, whose 0.7.8 does not keep what is promised here;
 Theorem: each release is a Gaussian mechanism whose noise is a multiplier (`mechanisms`) times its
 L2 sensitivity: a person is in one bin of each of d features, which is √d for the counts and √d
 times `RESIDUAL_BOUND` for the residuals. Sums are whole numbers of a grid and exact; the noise is
-OpenDP's discrete Gaussian (Canonne, Kamath & Steinke 2020) on that grid, of more than 10^4 steps,
-where it differs from the continuous one by less than `compose` rounds up. It comes from the
-operating system's randomness, has no seed and is never kept.
+OpenDP's discrete Gaussian (Canonne, Kamath & Steinke 2020) on that grid (`noise_samplers` says how
+little it differs from the continuous one). It comes from the
+operating system's randomness, has no seed and is never kept. Of a person's scores a residual is
+read off a table, so that it does not depend on where in an array the person stands.
 
 Neighbours: two data sets that differ by adding or removing one row; a person must have one row.
 The number of people is secret; it is known only by the noisy counts. Not covered: error messages
@@ -36,11 +37,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
-from expectations.errors import Refusal, UsageError
-from expectations.privacy_loss import SANE_EPSILON, Gaussian, calibrate, compose
+from expectations.errors import UsageError
+from expectations.mechanisms import Gaussian
+from expectations.privacy_loss import calibrate, compose
+from tasks.training.exact_sums import read_logistic
 from tasks.training.noise_samplers import add_noise_to_sums
+from tasks.training.private_classifier import PrivateClassifier
 from tasks.training.public_bins import (
     BinnedRows,
     Declaration,
@@ -51,7 +54,7 @@ from tasks.training.public_bins import (
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from scipy.sparse import csr_array
     from sklearn.utils import Tags
 
@@ -66,7 +69,7 @@ AVERAGED_SHARE: Final = 0.5
 EDGES: Final = tuple(step / 20 for step in range(21))
 
 
-class PrivateBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class PrivateBoosting(PrivateClassifier):
     """Binary additive classifier, (epsilon, delta)-differentially private per row (see the module).
 
     `classes` are the two declared labels, the positive one last. `features` declares each feature
@@ -110,7 +113,7 @@ class PrivateBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         counts, rounds = self.mechanisms()
         rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
         check_classification_targets(labels)
-        positive = self._encode_target(labels)
+        positive = self.encode_target(labels).astype(np.float64)
         declared = self._declare(rows.shape[1])
         training = Training(bin_rows(rows, declared), positive)
         self.intercept_, self.shapes_ = boost(training, counts, rounds, declared)
@@ -128,21 +131,10 @@ class PrivateBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         people = bin_rows(rows, self._declare(rows.shape[1]))
         return self.intercept_ + people.score(np.concatenate(self.shapes_))
 
-    def predict_proba(self, X: ArrayLike) -> Floats:  # noqa: N803  # sklearn's
-        """Give the probabilities of both classes, of shape (people, 2)."""
-        positive = _sigmoid(self.decision_function(X))
-        return np.column_stack([1 - positive, positive])
-
-    def predict(self, X: ArrayLike) -> NDArray[np.generic]:  # noqa: N803  # sklearn's
-        """Give the likelier class of each row."""
-        likelier = (self.decision_function(X) > 0).astype(int)
-        return np.asarray(self.classes_[likelier])
-
     def __sklearn_tags__(self) -> Tags:
-        """Say that there are two classes, that NaN is understood and that noise is never alike."""
+        """Say besides that NaN is understood and that noise is never alike."""
         tags = super().__sklearn_tags__()
         tags.non_deterministic = True
-        tags.classifier_tags.multi_class = False
         tags.input_tags.allow_nan = True
         return tags
 
@@ -150,24 +142,10 @@ class PrivateBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return [self.edges] * width if self.features is None else self.features
 
     def _check_parameters(self) -> None:
-        if not (0 < self.epsilon <= SANE_EPSILON and 0 < self.delta < 1):
-            raise UsageError(
-                f"private training: give 0 < epsilon <= {SANE_EPSILON:g} and 0 < delta < 1"
-            )
-        if self.rounds < 1 or len(set(self.classes)) != 2 or len(self.classes) != 2:
-            raise UsageError("private training: give rounds >= 1 and two different classes")
+        self.check_promise()
+        if self.rounds < 1:
+            raise UsageError("private training: give rounds >= 1")
         check_declaration([self.edges] if self.features is None else self.features)
-
-    def _encode_target(self, labels: NDArray[np.generic]) -> Floats:
-        negative, positive = (labels == label for label in self.classes)
-        undeclared = int((~(negative | positive)).sum())
-        if undeclared:
-            raise Refusal(
-                "private training",
-                f"{undeclared} labels are not among the two declared classes; declare the "
-                "target's classes, which must not be read from the data",
-            )
-        return np.asarray(positive, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +169,7 @@ class Training:
 
     def sum_residuals(self, scores: Floats, start: float, multiplier: float) -> Floats:
         """Release the sum of the residuals in each bin, at these scores of the bins."""
-        gaps = self.positive - _sigmoid(start + self.people.score(scores))
+        gaps = self.positive - read_logistic(start + self.people.score(scores))
         exact = self.people.sum_by_bin(shorten_residuals(gaps))
         return add_noise(exact, multiplier * RESIDUAL_BOUND * math.sqrt(self.terms))
 
@@ -270,8 +248,3 @@ def _describe(rounds: int) -> Callable[[float], tuple[Gaussian, Gaussian]]:
     # of the counts so that they take COUNT_SHARE of the whole (of 1 / multiplier^2)
     factor = math.sqrt((1 - COUNT_SHARE) / COUNT_SHARE / rounds)
     return lambda noise: (Gaussian(noise * factor), Gaussian(noise, rounds))
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    # the logistic function as a hyperbolic tangent, which never overflows
-    return np.asarray(0.5 * (1 + np.tanh(logits / 2)))

@@ -32,12 +32,15 @@ ROW_BOUND: Final = 1e4
 """Numbers beyond it are clipped, so that nobody's gradient overflows."""
 GRID: Final = 2.0**-32
 """The sum of gradients is rounded to whole steps of it before noise is added."""
+LARGEST: Final = 2.0**30
+"""Sums beyond it would not fit on the grid in 64 bits."""
 MARGIN: Final = 1 - 1e-6
 """Clipping falls short of the bound by more than rounding can add to what one person changes.
 
 Rounding to the grid adds at most √(weights) · 2^-32 (1e-8 for 2,000), and summing n people's
 vectors in float64, in any order, at most n² · 2^-53 to either sum (Higham 2002, equation 4.4):
-within the margin while at most 60,000 people are in a step and the bound is not under 0.1.
+within the margin while at most 60,000 people are in a step and the bound is not under 0.1. No proof
+of privacy: it supposes that each vector is the same whoever else is in the batch.
 """
 
 
@@ -95,8 +98,14 @@ def draw_sample(people: int, probability: float) -> NDArray[np.int64]:
 def add_noise(values: Matrix, deviation: float) -> Matrix:
     """Add Gaussian noise of `deviation` to each value, rounded to whole steps of the grid before.
 
-    Raises UsageError for a deviation under a millionth, which the grid is too coarse for.
+    Raises UsageError for a deviation under 2^-18, which the grid is too coarse for, and for values
+    that are not finite or too large for it.
     """
+    if not (np.abs(values) < LARGEST).all():
+        raise UsageError(
+            "private training: the sums of gradients are not finite or too large; lower "
+            "learning_rate or clip_norm"
+        )
     steps = np.rint(values / GRID).astype(np.int64)
     return add_noise_to_sums(steps, deviation / GRID) * GRID
 

@@ -30,11 +30,10 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
-from expectations.errors import Refusal, UsageError
+from expectations.errors import UsageError
 from expectations.mechanisms import Gaussian, Mechanism
-from expectations.privacy_loss import SANE_EPSILON, calibrate, compose
+from expectations.privacy_loss import calibrate, compose
 from tasks.training.exact_sums import (
     SHARES,
     STEPS,
@@ -44,11 +43,11 @@ from tasks.training.exact_sums import (
     turn_rows,
 )
 from tasks.training.noise_samplers import add_noise_to_sums
+from tasks.training.private_classifier import PrivateClassifier
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
-    from sklearn.utils import Tags
 
 COUNT_SHARE: Final = 0.01
 """Of the budget (as the square of 1 / noise), for the number of people."""
@@ -80,7 +79,7 @@ class Whitening(NamedTuple):
     clear: float
 
 
-class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class PrivateLogisticRegression(PrivateClassifier):
     """Binary classifier, (epsilon, delta)-differentially private per row (see the module).
 
     `classes` are the two declared labels, the positive one last; `row_bound` the public bound of a
@@ -126,7 +125,7 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         self._check_parameters()
         given, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
-        targets = self._encode_target(labels)
+        targets = self.encode_target(labels)
         self.noise_multiplier_ = self._calibrate()
         self.epsilon_spent_ = compose(self.mechanisms(), self.delta)
         self.adjacency_ = "add or remove one row"
@@ -145,47 +144,14 @@ class PrivateLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         rows = validate_data(self, X, reset=False, dtype=np.float64)
         return np.asarray(rows @ self.coef_[0] + self.intercept_[0])
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
-        """Give the probabilities of both classes, of shape (people, 2)."""
-        positive = 0.5 * (1 + np.tanh(self.decision_function(X) / 2))
-        return np.column_stack([1 - positive, positive])
-
-    def predict(self, X: ArrayLike) -> NDArray[np.generic]:  # noqa: N803  # sklearn's
-        """Give the likelier class of each row."""
-        positive = self.decision_function(X) > 0
-        return np.asarray(self.classes_[positive.astype(int)])
-
-    def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that there are two classes."""
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
-
     def _check_parameters(self) -> None:
-        if not (0 < self.epsilon <= SANE_EPSILON and 0 < self.delta < 1):
-            raise UsageError(
-                f"private training: give 0 < epsilon <= {SANE_EPSILON:g} and 0 < delta < 1"
-            )
+        self.check_promise()
         bounded = self.row_bound is None or 0 < self.row_bound < np.inf
-        if self.steps < 1 or not bounded or len(self.classes) != 2 or len(set(self.classes)) != 2:
-            raise UsageError(
-                "private training: give steps >= 1, a finite row_bound > 0 and two different "
-                "classes"
-            )
+        if self.steps < 1 or not bounded:
+            raise UsageError("private training: give steps >= 1 and a finite row_bound > 0")
 
     def _calibrate(self) -> float:
         return calibrate(_plan(self.steps), self.epsilon, self.delta)
-
-    def _encode_target(self, labels: NDArray[np.generic]) -> NDArray[np.bool_]:
-        negative, positive = (labels == label for label in self.classes)
-        undeclared = int((~(negative | positive)).sum())
-        if undeclared:
-            raise Refusal(
-                "private training",
-                f"{undeclared} labels are not among the two declared classes; declare the "
-                "target's classes, which must not be read from the data",
-            )
-        return np.asarray(positive, dtype=bool)
 
     def _learn(
         self, rows: NDArray[np.float32], targets: NDArray[np.bool_], bound: float

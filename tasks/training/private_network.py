@@ -16,9 +16,12 @@ Randomness: Opacus' own noise and sampling come from a Mersenne twister, and its
 the samples are drawn from the operating system's generator; neither has a seed, nor is kept.
 
 Rounding: gradients are summed in float64 and rounded to a grid, on which the noise is exact.
-Clipping leaves a margin for what rounding can add, which is proved for up to 60,000 people in a
-step (`private_descent.MARGIN`); for more, errors of the usual size stay far within it, but there
-is no proof. Infinite gradients cannot occur: numbers in rows are clipped at 10,000.
+Clipping leaves a margin for what summing and rounding can add (`private_descent.MARGIN`). That one
+person's coming or going changes a sum by no more than the noise is scaled to is not proved: it
+supposes that everybody else's gradient is the same in every batch. It is but for its last bits,
+since the order in which a matrix product adds depends on the batch, and where a unit stands at its
+kink, to within those bits, the gradient takes the other side. `private_logistic` and
+`private_boosting` suppose nothing of the kind. Sums that are not finite end the training.
 
 Defaults were chosen by folds of UCI Adult's training part, which is public; choosing them on the
 data to be protected would cost privacy that no accountant here sees.
@@ -26,22 +29,16 @@ data to be protected would cost privacy that no accountant here sees.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from expectations.errors import Refusal, UsageError
-from expectations.privacy_loss import (
-    SANE_EPSILON,
-    Gaussian,
-    Mechanism,
-    SampledGaussian,
-    calibrate,
-    compose,
-)
+from expectations.mechanisms import Gaussian, Mechanism, SampledGaussian
+from expectations.privacy_loss import calibrate, compose
+from tasks.training.private_classifier import PrivateClassifier
 from tasks.training.private_descent import ROW_BOUND, Descent, add_noise, descend, require_torch
 
 if TYPE_CHECKING:
@@ -55,9 +52,11 @@ FIRST_DEVIATION: Final = 0.3
 """Of the first weights: rows of a dozen indicators then give units of about one."""
 COUNT_NOISE: Final = 10.0
 """How much noisier the number of people is than a sum of gradients: it may be rough, and cheap."""
+FASTEST: Final = 1e3
+"""The largest learning rate: steps beyond it only throw weights about, out to infinite ones."""
 
 
-class PrivateNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class PrivateNetwork(PrivateClassifier):
     """Binary classifier, (epsilon, delta)-differentially private per row (see the module).
 
     `classes` are the two declared labels, the positive one last; `hidden_sizes` the units of each
@@ -90,7 +89,7 @@ class PrivateNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def mechanisms(self) -> tuple[Mechanism, ...]:
         """Give what a `fit` draws, known from the parameters alone; UsageError for bad ones."""
         self._check_parameters()
-        return _describe(self._calibrate(), self.sampling_rate, self.steps)
+        return _describe(self.sampling_rate, self.steps)(self._calibrate())
 
     def fit(self, X: ArrayLike, y: ArrayLike | pd.Series) -> Self:  # noqa: N803  # sklearn's
         """Train on `X` of shape (people, features), one row per person, and labels `y`.
@@ -105,7 +104,7 @@ class PrivateNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         require_torch()
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
-        targets = self._encode_target(labels)
+        targets = self.encode_target(labels).astype(np.float64)
         self.noise_multiplier_ = self._calibrate()
         count = np.array([float(len(rows))])
         people = max(add_noise(count, COUNT_NOISE * self.noise_multiplier_)[0], 1.0)
@@ -129,40 +128,26 @@ class PrivateNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             units = np.maximum(_apply(layer, units), 0)
         return np.asarray((_apply(last, units) + _apply(linear, rows))[:, 0])
 
-    def predict_proba(self, X: ArrayLike) -> Matrix:  # noqa: N803  # sklearn's
-        """Give the probabilities of both classes, of shape (people, 2)."""
-        # the logistic function as a hyperbolic tangent, which never overflows
-        positive = 0.5 * (1 + np.tanh(self.decision_function(X) / 2))
-        return np.column_stack([1 - positive, positive])
-
-    def predict(self, X: ArrayLike) -> NDArray[np.generic]:  # noqa: N803  # sklearn's
-        """Give the likelier class of each row."""
-        positive = self.decision_function(X) > 0
-        return np.asarray(self.classes_[positive.astype(int)])
-
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that it knows two classes, and never gives the same model twice."""
+        """Say besides that it never gives the same model twice."""
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
         tags.non_deterministic = True
         return tags
 
     def _check_parameters(self) -> None:
-        if not (0 < self.epsilon <= SANE_EPSILON and 0 < self.delta < 1):
+        self.check_promise()
+        if not 0 < self.sampling_rate <= 1 or self.steps < 1:
+            raise UsageError("private training: give 0 < sampling_rate <= 1 and steps >= 1")
+        if not (0 < self.clip_norm < np.inf and 0 < self.learning_rate <= FASTEST):
             raise UsageError(
-                f"private network: give 0 < epsilon <= {SANE_EPSILON:g} and 0 < delta < 1"
+                "private training: give a finite clip_norm above 0 and 0 < learning_rate <= "
+                f"{FASTEST:g}"
             )
-        if not 0 < self.sampling_rate <= 1 or self.steps < 1 or len(set(self.classes)) != 2:
-            raise UsageError(
-                "private network: give 0 < sampling_rate <= 1, steps >= 1 and two different classes"
-            )
-        if not (0 < self.clip_norm < np.inf and 0 < self.learning_rate < np.inf):
-            raise UsageError("private network: give a clip_norm and a learning_rate above 0")
         if not self.hidden_sizes or min(self.hidden_sizes) < 1:
-            raise UsageError("private network: give a hidden layer, and each at least one unit")
+            raise UsageError("private training: give a hidden layer, and each at least one unit")
 
     def _calibrate(self) -> float:
-        return _calibrate(self.epsilon, self.delta, self.sampling_rate, self.steps)
+        return calibrate(_describe(self.sampling_rate, self.steps), self.epsilon, self.delta)
 
     def _plan(self, people: float) -> Descent:
         """Give the descent; a step expects `sampling_rate` times the noisy number of `people`."""
@@ -183,17 +168,6 @@ class PrivateNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 "the number of people",
             )
 
-    def _encode_target(self, labels: NDArray[np.generic]) -> Matrix:
-        negative, positive = (labels == label for label in self.classes)
-        undeclared = int((~(negative | positive)).sum())
-        if undeclared:
-            raise Refusal(
-                "private training",
-                f"{undeclared} labels are not among the two declared classes; declare the "
-                "target's classes, which must not be read from the data",
-            )
-        return np.asarray(positive, dtype=np.float64)
-
 
 def draw_start(features: int, hidden_sizes: Sequence[int]) -> list[Matrix]:
     """Draw the first weights: each hidden layer's, the output's and the linear path's.
@@ -212,12 +186,12 @@ def draw_start(features: int, hidden_sizes: Sequence[int]) -> list[Matrix]:
 
 
 @cache
-def _calibrate(epsilon: float, delta: float, probability: float, steps: int) -> float:
-    return calibrate(lambda noise: _describe(noise, probability, steps), epsilon, delta)
-
-
-def _describe(noise: float, probability: float, steps: int) -> tuple[Mechanism, ...]:
-    return SampledGaussian(noise, probability, steps), Gaussian(COUNT_NOISE * noise)
+def _describe(probability: float, steps: int) -> Callable[[float], tuple[Mechanism, ...]]:
+    """Give what noise makes all draws of; the same function each time, for `calibrate`."""
+    return lambda noise: (
+        SampledGaussian(noise, probability, steps),
+        Gaussian(COUNT_NOISE * noise),
+    )
 
 
 def _apply(layer: Matrix, units: Matrix) -> Matrix:

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from expectations.disclosure import roughly
 from expectations.errors import Refusal, UsageError
 
 Declaration: TypeAlias = int | Sequence[float]
@@ -75,8 +76,9 @@ def _place_column(values: Floats, feature: Declaration, place: int) -> NDArray[n
     if outside:
         raise Refusal(
             "private training",
-            f"{outside} values of the feature at position {place} are outside its public labels "
-            "or bounds; clip them, or correct the declaration, which must not be read from data",
+            f"{roughly(outside)} values of the feature at position {place} are outside its public "
+            "labels or bounds; clip them, or correct the declaration, which must not be read from "
+            "data",
         )
     return np.where(missing, count_bins(feature) - 1, bins).astype(np.intp)
 

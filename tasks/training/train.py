@@ -4,11 +4,14 @@ The encoding is declared by the policy; the trainer sees no test person. Where t
 is decided by the flow; a private model refuses rows that are not record-wise, whatever the policy
 says, by what the vault knows of their stage. Of weighted people every figure of quality is of the
 people as they are weighted, and `auc_unweighted` of them as they are.
+
+A private model's charge stands from before its rows are judged fit: to refuse them tells something
+of them, and so does how a run ends. No refusal, here or before training, is under ε.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,6 +23,7 @@ from expectations.checks import Check, refuse_failed
 from expectations.errors import Refusal
 from expectations.outlets import DifferentialPrivacy
 from expectations.policy import Policy
+from expectations.privacy_loss import compose
 from expectations.treatments import YES_NO
 from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON
@@ -40,7 +44,10 @@ from tasks.training.quality import evaluate
 from tasks.training.training_facts import describe_training
 
 if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
     from sklearn.pipeline import Pipeline
+
+    from expectations.mechanisms import Mechanism
 
 SHARES: Final = frozenset({"accuracy", "base_rate"})
 """Figures that are shares of people."""
@@ -72,7 +79,8 @@ def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
 def refuse_unfit_rows(rows: Rows, policy: Policy) -> None:
     """Raise one `Refusal` that says all that keeps a model from being learned of these rows.
 
-    No column is named that has one value: that would tell it of everybody.
+    No column is named that has one value: that would tell it of everybody. Decided by the exact
+    rows, so that of a private model too the refusal is not covered by its ε.
     """
     features = len(build_estimator(declare_model(policy), declare_encoding(policy))[1]
                    .get_feature_names_out())  # fmt: skip
@@ -104,11 +112,28 @@ def fit_model(rows: Rows, policy: Policy) -> Pipeline:
 
 
 def save_model(pipeline: Pipeline) -> bytes:
-    """Write a fitted pipeline by skops, which holds no code."""
+    """Write a fitted pipeline by skops, which holds no code, and no counts that it need not hold.
+
+    Counts are taken out of the pipeline that is given. Those of other trees (`tree_` of
+    scikit-learn's decision trees and forests) cannot be: such a model tells how many people were in
+    each of its leaves.
+    """
     import skops.io
 
+    forget_counts(pipeline[-1])
     content: bytes = skops.io.dumps(pipeline)
     return content
+
+
+def forget_counts(classifier: ClassifierMixin) -> None:
+    """Zero what boosted trees keep of each node but never predict with: its people and its gain.
+
+    The root's count is the exact number of people who were trained on.
+    """
+    for trees in getattr(classifier, "_predictors", ()):
+        for tree in trees:
+            for kept in {"count", "gain"} & set(tree.nodes.dtype.names):
+                tree.nodes[kept] = 0
 
 
 def load_model(content: bytes) -> Pipeline:
@@ -140,9 +165,9 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
         )
     frame = data.frame()
     training, testing = split_rows(frame, policy)
-    refuse_unfit_rows(training, policy)
     if policy.private:
         commit(desk)
+    refuse_unfit_rows(training, policy)
     pipeline = fit_model(training, policy)
     desk.note("training", "model", describe_training(pipeline[-1]))
     quality = asdict(evaluate(pipeline, *testing))
@@ -151,27 +176,30 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     for name, value in rounded(quality).items():
         desk.note("measure", f"utility.{name}", value)
     if declared.epsilon is not None:
-        account(desk, float(pipeline[-1].epsilon_spent_), declared.delta)
+        account(desk, pipeline[-1].mechanisms())
     audit(desk, score(pipeline, *testing), frame.loc[testing.features.index])
     return save_model(pipeline)
 
 
-def account(desk: Desk, epsilon: float, delta: float | None) -> None:
-    """Note the ε that the accountant computed, and hold it against what each outlet promises."""
-    desk.measure("privacy.epsilon", epsilon)
-    desk.measure("privacy.delta", delta)
-    checks = [
-        judge_privacy(epsilon, outlet.promise, name)
-        for name, outlet in desk.policy.model_outlets.items()
-        if outlet.promise
-    ]
+def account(desk: Desk, drawn: Sequence[Mechanism]) -> None:
+    """Note the ε that what was drawn comes to, and hold it against what each outlet promises.
+
+    At the δ of the promise, whatever δ the model was trained with; coherence lets all be the same.
+    """
+    checks = []
+    for name, outlet in desk.policy.model_outlets.items():
+        if outlet.promise:
+            desk.measure("privacy.epsilon", compose(drawn, outlet.promise.delta))
+            desk.measure("privacy.delta", outlet.promise.delta)
+            checks.append(judge_privacy(drawn, outlet.promise, name))
     for check in checks:
         desk.check(check)
     refuse_failed(checks)
 
 
-def judge_privacy(epsilon: float, promise: DifferentialPrivacy, outlet: str) -> Check:
-    """Compare the ε that was computed with the one promised."""
+def judge_privacy(drawn: Sequence[Mechanism], promise: DifferentialPrivacy, outlet: str) -> Check:
+    """Compare the ε of what was drawn, at the promised δ, with the one promised."""
+    epsilon = compose(drawn, promise.delta)
     kept = epsilon <= promise.epsilon
     return Check(
         name="differential privacy",
