@@ -21,16 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from expectations.privacy_loss import (
-    Bounded,
-    Gaussian,
-    Laplace,
-    Mechanism,
-    RenyiFilter,
-    SampledGaussian,
-    calibrate,
-    compose,
-)
+from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
+from expectations.privacy_loss import RenyiFilter, calibrate, compose
 from ledgers.budget import BudgetLedger, Ceiling, Charge
 from ledgers.database import open_database
 from ledgers.home import Home

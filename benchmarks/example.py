@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -70,8 +71,7 @@ def split_often(features: pd.DataFrame, labels: pd.Series) -> Iterator[Split]:
 
 def read_consenting() -> pd.DataFrame:
     """Give de-identified rows of everybody who may be read, by a run of the policy's steps."""
-    with TemporaryDirectory() as folder:
-        os.environ["TUTELA_HOME"] = folder
+    with TemporaryDirectory() as folder, patch.dict(os.environ, TUTELA_HOME=folder):
         Home.create(Path(folder))
         with open_run(POLICY) as run:
             permitted = filter_consent(read_roster())

@@ -57,11 +57,11 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what was charged, when, by which run, what became of it, and what months cost."""
-    from deployments import budget_screen
+    from deployments.budget_history import tell_history
     from expectations.policy_file import read_policy
 
     name = None if policy is None else read_policy(policy).policy.name
-    tell(budget_screen.history(opened_budget(), name), as_json=as_json)
+    tell(tell_history(opened_budget(), name), as_json=as_json)
 
 
 def read_private(policy: str) -> Policy:

@@ -1,28 +1,22 @@
-"""What `tutela budget` answers: the lifetime ε of a policy's people, its history and its future."""
+"""What `tutela budget show` and `plan` answer: where a policy's people stand, and its future."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
 from deployments.screen import wrap
 from deployments.terminal import Answer
 from expectations.errors import UsageError
-from expectations.privacy_loss import (
-    SANE_EPSILON,
-    Bounded,
-    Gaussian,
-    Laplace,
-    Mechanism,
-    SampledGaussian,
-)
+from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian, tally
+from expectations.privacy_loss import SANE_EPSILON
 
 if TYPE_CHECKING:
     from expectations.policy import Policy
-    from ledgers.budget import BudgetLedger, Charged
+    from ledgers.budget import Balance, BudgetLedger
     from ledgers.evidence import JSON
 
 PLANNED: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -34,12 +28,12 @@ EARLIER: Final = (
     "Of everybody whom this policy's earlier runs were charged for, the one used most; no person's "
     "data was read. The next run is held against exactly the people it may read."
 )
-NEVER: Final = "Privacy loss never renews: months are told for planning, and begin at nothing."
+STATES: Final = {"reserved": "unsettled", "committed": "committed", "aborted": "given back"}
 
 
 def show(ledger: BudgetLedger, policy: Policy) -> Answer:
     """Tell where a policy's people stand, and what one more run would cost them."""
-    from tasks.budget import read_ceiling
+    from tasks.budget import read_ceiling, round_up
     from tasks.training.declared import declare_loss
 
     ceiling, mechanisms = read_ceiling(policy), declare_loss(policy)
@@ -49,25 +43,43 @@ def show(ledger: BudgetLedger, policy: Policy) -> Answer:
     states = Counter(str(one.state) for one in charged)
     found: dict[str, JSON] = {
         "policy": policy.name,
-        "lifetime_epsilon": finite(balance.before),
+        "lifetime_epsilon": round_up(balance.before),
         "ceiling": ceiling.epsilon,
         "delta": ceiling.delta,
         "composition": ceiling.composition,
-        "after_one_more": finite(balance.after),
+        "after_one_more": round_up(balance.after),
+        "filtered": balance.filtered,
         "runs_left": balance.runs_left,
         "runs": cast("JSON", dict(states)),
         "draws": [describe(one) for one in mechanisms],
     }
-    rows = {
-        "lifetime ε so far": f"{balance.before:.3f}",
-        "after one more run": f"{balance.after:.3f}",
-        "ceiling": f"{ceiling.epsilon:g} at δ = {ceiling.delta:g}, {ceiling.composition} choices",
-        "such runs left": say_runs(balance.runs_left or 0),
-        "charged so far": ", ".join(f"{n} {word}" for word, n in states.items()) or "no run",
-        "one run draws": ", ".join(map(describe, mechanisms)),
-    }
-    lines = [line for name, value in rows.items() for line in row_lines(name, value)]
+    lines = [
+        line
+        for name, value in show_rows(balance, states, mechanisms)
+        for line in row_lines(name, value)
+    ]
     return Answer(found, [policy.name, *lines], [note(EARLIER if len(people) else NO_PEOPLE)])
+
+
+def show_rows(
+    balance: Balance, states: Mapping[str, int], mechanisms: Sequence[Mechanism]
+) -> Iterator[tuple[str, str]]:
+    """Give what `show` tells, as names and values."""
+    from tasks.budget import say_runs
+
+    most, delta = f"{balance.ceiling.epsilon:g}", f"δ = {balance.ceiling.delta:g}"
+    if balance.filtered:
+        yield "so far", f"{balance.before:.3f} of {most}, held against the filter"
+        yield "after one more run", f"{balance.after:.3f} of {most}"
+        yield "guaranteed", f"{most} at {delta}, no less: choices are adaptive"
+    else:
+        yield "lifetime ε so far", f"{balance.before:.3f}"
+        yield "after one more run", f"{balance.after:.3f}"
+        yield "ceiling", f"{most} at {delta}, choices fixed beforehand"
+    yield "such runs left", say_runs(balance.runs_left or 0)
+    told = ", ".join(f"{count} {STATES[word]}" for word, count in states.items())
+    yield "charged so far", told or "no run"
+    yield "one run draws", "; ".join(sum_up(mechanisms))
 
 
 def plan(ledger: BudgetLedger, policy: Policy, epsilon: float | None) -> Answer:
@@ -114,113 +126,69 @@ def at_epsilon(policy: Policy, epsilon: float) -> Policy:
 
 def plan_row(epsilon: float, runs: int, today: date, *, own: bool) -> dict[str, JSON]:
     """Give one plan as plain values; `until` is the day of the last of so many weekly runs."""
+    from ledgers.budget_accounts import MOST_RUNS
+
     last = today + timedelta(weeks=max(runs - 1, 0))
-    until = last.isoformat() if 0 < runs < most_runs() else None
+    until = last.isoformat() if 0 < runs < MOST_RUNS else None
     return {"epsilon": epsilon, "runs": runs, "weekly_until": until, "promised": own}
 
 
 def plan_lines(rows: Sequence[Mapping[str, JSON]]) -> Iterator[str]:
     """Give plans as a table."""
-    yield f"{'ε a run':>8}  {'runs left':>10}  if weekly, the last one"
+    from tasks.budget import say_runs
+
+    yield f"{'ε a run':>8}  {'runs left':>14}  if weekly, the last one"
     for row in rows:
         runs = int(cast("int", row["runs"]))
         until = row["weekly_until"] or ("none fits" if not runs else "in a century or later")
         mark = "  (the policy's)" if row["promised"] else ""
-        yield f"{cast('float', row['epsilon']):>8g}  {say_runs(runs):>10}  {until}{mark}"
+        yield f"{cast('float', row['epsilon']):>8g}  {say_runs(runs):>14}  {until}{mark}"
 
 
-def history(ledger: BudgetLedger, policy: str | None) -> Answer:
-    """Tell every charge, and what a person cost who was in all charges of a month."""
-    charged = ledger.history(policy)
-    charges: list[JSON] = [
-        {
-            "run": one.run_id,
-            "at": one.at,
-            "policy": one.policy,
-            "purpose": one.purpose,
-            "state": one.state,
-            "composition": one.composition,
-            "draws": [describe(each) for each in one.mechanisms],
-        }
-        for one in charged
-    ]
-    periods = list(months(charged))
-    lines = [line for one in charged for line in charge_lines(one)]
-    if periods:
-        lines += ["", "Month    ε of who was in all of its charges"]
-        lines += [f"{row['month']}  {row['epsilon']} at δ = {row['delta']:g}" for row in periods]
-    found: dict[str, JSON] = {"charges": charges, "months": [*periods]}
-    empty = "Nobody was charged: no run trained a model under differential privacy."
-    return Answer(found, lines or [empty], [note(NEVER)] if periods else [])
+def sum_up(mechanisms: Sequence[Mechanism]) -> Iterator[str]:
+    """Say in few words what was drawn: each kind once, how often, and at its most telling."""
+    drawn = tally(mechanisms)
+    for kind in dict.fromkeys(map(type, drawn)):
+        same = [one for one in drawn if type(one) is kind]
+        whole = describe(find_loudest(same), several=len(same) > 1)
+        yield times(sum(drawn[one] for one in same)) + whole
 
 
-def months(charged: Sequence[Charged]) -> Iterator[dict[str, JSON]]:
-    """Give what each month's standing charges come to, at the smallest of their δ."""
-    from ledgers.budget_accounts import History, sum_charges
-
-    standing = [one for one in charged if one.state != "aborted"]
-    found: Mapping[str, History] = sum_charges(
-        (one.at[:7], one.mechanisms, one.composition == "adaptive") for one in standing
-    )
-    for month, history in sorted(found.items()):
-        ceilings = [one.ceiling for one in standing if one.at[:7] == month]
-        ceiling = min(ceilings, key=lambda one: one.delta)
-        yield {
-            "month": month,
-            "epsilon": finite(history.cost(ceiling)),
-            "delta": ceiling.delta,
-        }
+def find_loudest(same: Sequence[Mechanism]) -> Mechanism:
+    """Give one mechanism that tells at least as much as each of some of its kind."""
+    values = [asdict(one) for one in same]
+    found = {
+        name: (min if name == "noise_multiplier" else max)(one[name] for one in values)
+        for name in values[0]
+    }
+    return type(same[0])(**found)
 
 
-def charge_lines(one: Charged) -> Iterator[str]:
-    """Give a charge as a line, and what it drew below."""
-    state = "reserved and never settled" if one.state == "reserved" else one.state
-    yield f"{one.at[:16].replace('T', ' ')}  {one.run_id}  {one.policy}  {state}"
-    drawn = ", ".join(map(describe, one.mechanisms))
-    yield from wrap(f"{drawn}; {one.composition} choices", "  ", "  ")
-
-
-def describe(mechanism: Mechanism) -> str:
-    """Say in words what was drawn."""
+def describe(mechanism: Mechanism, *, several: bool = False) -> str:
+    """Say in words what was drawn; where it stands for `several`, that it is the loudest."""
+    more, less = (" or more", " or less") if several else ("", "")
     match mechanism:
         case Gaussian(noise_multiplier=noise, count=count):
-            return f"{times(count)}Gaussian noise of {noise:.4g} sensitivities"
+            return f"{times(count)}Gaussian noise of {noise:.4g} sensitivities{more}"
         case SampledGaussian(noise_multiplier=noise, probability=share, count=count):
             return (
-                f"{times(count)}Gaussian noise of {noise:.4g} sensitivities on a sample of "
-                f"{share:.3g} of the people"
+                f"{times(count)}Gaussian noise of {noise:.4g} sensitivities{more} on a sample of "
+                f"{share:.3g} of the people{less}"
             )
         case Laplace(epsilon=epsilon, count=count):
-            return f"{times(count)}Laplace noise, ε = {epsilon:.4g}"
+            return f"{times(count)}Laplace noise, ε = {epsilon:.4g}{less}"
         case Bounded(epsilon=epsilon, delta=delta):
-            return f"a mechanism of ε = {epsilon:.4g}, δ = {delta:g}"
+            return f"a mechanism of ε = {epsilon:.4g}, δ = {delta:g}{less}"
 
 
 def times(count: int) -> str:
     """Say how often, unless it is once."""
-    return f"{count:,} x " if count > 1 else ""
-
-
-def say_runs(runs: int) -> str:
-    """Say how many runs, and no more than were tried."""
-    return f"over {runs:,}" if runs >= most_runs() else f"{runs:,}"
-
-
-def most_runs() -> int:
-    """Give how far runs are counted."""
-    from ledgers.budget_accounts import MOST_RUNS
-
-    return MOST_RUNS
+    return f"{count:,} times " if count > 1 else ""
 
 
 def row_lines(name: str, value: str) -> list[str]:
     """Give one row of a table of two columns."""
     return list(wrap(f"  {name:<19} {value}", hanging=" " * 22))
-
-
-def finite(epsilon: float) -> float | None:
-    """Round for people to four digits, never down; None for an infinite one."""
-    return None if math.isinf(epsilon) else math.ceil(epsilon * 1e4) / 1e4
 
 
 def note(text: str) -> str:

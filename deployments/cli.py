@@ -133,7 +133,7 @@ def advise(
         outcome = launch(home, keys, file, source, "advice", epsilon)
     except KeyboardInterrupt:
         raise ServiceError(
-            "stopped; its charge is given back, unless it had begun to draw"
+            "stopped; what was charged is given back, unless it had begun to draw"
         ) from None
     tell_outcome(outcome, as_json=as_json)
 

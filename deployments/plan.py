@@ -126,8 +126,8 @@ def describe_budget(policy: Policy) -> str:
     assert budget is not None, "coherence asks for it"
     return (
         f"Budget:  a run is refused where it would bring anybody's lifetime ε above "
-        f"{budget.lifetime_epsilon:g} (δ = {budget.delta:g}, composition {budget.composition}); how "
-        f"many runs fit: {command()} budget plan {policy.name}"
+        f"{budget.lifetime_epsilon:g} (δ = {budget.delta:g}, composition {budget.composition}); "
+        f"how many runs fit: {command()} budget plan {policy.name}"
     )
 
 
@@ -170,6 +170,7 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "columns": columns_json(policy),
         "languages_without_model": [*languages_without_model(policy)],
         "noise_epsilon": spent_on_noise(policy) or None,
+        "budget": policy.budget.model_dump(mode="json") if policy.budget else None,
         "warnings": [f"{each.path}: {each.what}; {each.fix}" for each in find_warnings(policy)],
         "outlets": {
             name: {

@@ -24,6 +24,7 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.approval import approve, confirm_consent
 from tasks.attack.attack import attack
+from tasks.attack.published_history import attack_history
 from tasks.attack.table import attack_table
 from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
@@ -88,6 +89,7 @@ def serve(run: Run) -> None:
             data = tables.get(run.policy.training.input, people)
             model = attack(train(data), data)
             goods |= dict.fromkeys(run.policy.model_outlets, model)
+        attack_history(selected)
         approved = [approve(item, name) for name, item in goods.items()]
         approved.append(confirm_consent(selected))
     report(record(*approved))

@@ -10,7 +10,8 @@ worst one decides.
 Rows are appended, never changed: chained, and their end signed, as in the consent ledger. What
 does not show at once: newest entries cut off together with the lines of `budget-heads.jsonl` that
 name them; `verify` also meets the heads that runs have on record, and so misses only those whose
-runs are gone too. A person under two identifiers is two people here, and what other homes spend is not known.
+runs are gone too. A person under two identifiers is two people here, and what other homes spend is
+not known.
 """
 
 from __future__ import annotations

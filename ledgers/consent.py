@@ -28,13 +28,13 @@ from expectations.errors import Refusal
 from ledgers.consent_audit import check_import, check_tip, verify_ledger
 from ledgers.consent_chain import Codes, Tip
 from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, Recorded, from_micros
-from ledgers.signed_heads import Head, Heads
 from ledgers.consent_tables import EVENTS, TERMS, find_import, find_tip, is_person, lock
 from ledgers.consent_writing import append_batch, erase_events, note_import
 from ledgers.database import overwrite_deleted, snapshot, transaction
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.packed_rows import read_packed
+from ledgers.signed_heads import Head, Heads
 
 __all__ = ["Appended", "Batch", "ConsentLedger", "Head", "Recorded"]
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from expectations.errors import Refusal
 from ledgers.consent_chain import DIGEST, DIGEST_BYTES, RECORD, Codes, Tip, digest_texts
-from ledgers.signed_heads import NAME, SignedHead
 from ledgers.consent_tables import (
     BLOCKS,
     ERASURES,
@@ -30,6 +29,7 @@ from ledgers.consent_tables import (
     find_tip,
 )
 from ledgers.packed_rows import read_packed
+from ledgers.signed_heads import NAME, SignedHead
 
 
 class Fault(NamedTuple):

@@ -79,8 +79,8 @@ def budget_lines(summary: Summary) -> Iterator[str]:
     training = summary.training
     assert training is not None
     yield (
-        f"Lifetime ε of the person used most, over all private models and advice: {spent:.2f} of at most "
-        f"{training.lifetime_epsilon:g} at δ = {training.lifetime_delta:g}"
+        f"Lifetime ε of the person used most, over all private models and advice: {spent:.2f} "
+        f"of at most {training.lifetime_epsilon:g} at δ = {training.lifetime_delta:g}"
     )
     if left is not None:
         yield f"Such runs that still fit: {left:,.0f}"

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
     from prefect import Task
 
+    from ledgers.evidence import JSON
+
 A = TypeVar("A", bound=Reached)
 B = TypeVar("B", bound=Reached)
 C = TypeVar("C", bound=Reached)
@@ -172,7 +174,8 @@ class Step(Generic[G]):
         desk.note("duration", name, round(seconds, 3))
         if reached is not None:
             shown = desk.show_digest(reached.digest)
-            body = {"stage": str(self.gives.stage), "digest": shown, "columns": [*reached.schema]}
+            columns: list[JSON] = [*reached.schema]
+            body: JSON = {"stage": str(self.gives.stage), "digest": shown, "columns": columns}
             desk.note("dataset", name, body, reached.digest)
         run.observe(title, "finished", seconds)
         return reached

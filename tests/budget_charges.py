@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from expectations.privacy_loss import Gaussian, Mechanism
+from expectations.mechanisms import Gaussian, Mechanism
 from ledgers.budget import BudgetLedger, Ceiling, Charge
 from ledgers.budget_people import Records
 from ledgers.budget_tables import Composition

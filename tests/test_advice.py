@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expectations.mechanisms import Gaussian
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
-from expectations.privacy_loss import Gaussian, compose
+from expectations.privacy_loss import calibrate, compose
 from tasks.advice import twin as room
 from tasks.advice.advice import Bench, advise, find_loss, merge_neighbours, rank_auc
 from tasks.advice.codes import Codebook, encode_target
@@ -114,12 +116,26 @@ def test_one_person_changes_one_cell_by_one_and_the_products_by_what_the_noise_i
     whole = room._multiply(rows, shares, longest)
     less = room._multiply(np.delete(rows, who, 0), shares, longest)
     upper = np.triu(whole - less)
-    assert np.linalg.norm(upper) <= longest
+    assert sum(int(step) ** 2 for step in upper.ravel()) <= (longest * room.GRID**2) ** 2
     table = room._count(codes[:, 0], target, 5)
-    assert (
-        np.abs(table - room._count(np.delete(codes[:, 0], who), np.delete(target, who), 5)).sum()
-        == 1
-    )
+    others = room._count(np.delete(codes[:, 0], who), np.delete(target, who), 5)
+    assert np.abs(table - others).sum() == room.COUNT_STEPS
+
+
+def test_no_row_of_scores_is_longer_than_allowed_in_whole_steps() -> None:
+    """Not by a rounding either: the bound lies just under a whole number of steps."""
+    draw = np.random.default_rng(1)
+    for whole in (5734, 6000, 7001, 9999):
+        longest = float(np.nextafter((whole / room.GRID) ** 2, 0))
+        made = room._shorten(draw.uniform(2, 90, (500, 1)), longest)
+        assert max(int(step) for step in made[:, 0]) ** 2 <= Fraction(longest) * 2**24
+
+
+def test_the_noise_of_a_plan_is_sought_once() -> None:
+    """Plans of as many features share it, and leave no more behind."""
+    before = calibrate.cache_info().currsize
+    assert plan_noise(5, 1.23, 1e-5) == plan_noise(5, 1.23, 1e-5)
+    assert calibrate.cache_info().currsize == before + 1
 
 
 def test_the_noise_of_a_twin_is_as_large_as_it_is_charged_for(
@@ -128,18 +144,19 @@ def test_the_noise_of_a_twin_is_as_large_as_it_is_charged_for(
     """Each release is made with the planned multiplier times what one person can change."""
     drawn: list[float] = []
 
-    def spy(values: np.ndarray, deviation: float) -> np.ndarray:
+    def spy(sums: np.ndarray, deviation: float) -> np.ndarray:
         drawn.append(deviation)
-        return values
+        return sums.astype(float)
 
-    monkeypatch.setattr(room, "add_noise", spy)
+    monkeypatch.setattr(room, "add_noise_to_sums", spy)
     codes, target = people(50)
     counting, multiplying = plan_noise(3, 1.0, 1e-5)
     assert isinstance(counting, Gaussian)
     assert isinstance(multiplying, Gaussian)
     measure_twin(codes, target, BOOK, (counting, multiplying))
-    assert drawn[:3] == [counting.noise_multiplier] * 3
-    assert drawn[3] == pytest.approx(multiplying.noise_multiplier * room.LONGEST * 4)
+    assert drawn[:3] == [counting.noise_multiplier * room.COUNT_STEPS] * 3
+    longest = room.LONGEST * 4 * room.GRID**2
+    assert drawn[3] == pytest.approx(multiplying.noise_multiplier * longest)
     assert len(drawn) == counting.count + multiplying.count
 
 

@@ -14,16 +14,9 @@ from conftest import Folder
 from runs import Said, say
 from test_budget_step import PRIVATE, within
 
+from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.policy import Policy
-from expectations.privacy_loss import (
-    Bounded,
-    Gaussian,
-    Laplace,
-    Mechanism,
-    SampledGaussian,
-    calibrate,
-    compose,
-)
+from expectations.privacy_loss import calibrate, compose
 from ledgers.budget import BudgetLedger, Ceiling
 from ledgers.home import Home
 

@@ -25,15 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal, ServiceError, UsageError
-from expectations.privacy_loss import (
-    Bounded,
-    Gaussian,
-    Laplace,
-    Mechanism,
-    RenyiFilter,
-    SampledGaussian,
-    compose,
-)
+from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
+from expectations.privacy_loss import RenyiFilter, compose
 from ledgers.budget import BudgetLedger, Ceiling
 from ledgers.budget_accounts import History, find_histories, find_worst
 from ledgers.budget_people import read_set, store_set

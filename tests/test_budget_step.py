@@ -9,8 +9,9 @@ import pytest
 from conftest import Folder, opened
 
 from expectations.errors import Refusal, UsageError
+from expectations.mechanisms import Bounded, Gaussian, Mechanism
 from expectations.policy import Policy
-from expectations.privacy_loss import Bounded, Gaussian, Mechanism, compose
+from expectations.privacy_loss import compose
 from ledgers.budget import BudgetLedger
 from ledgers.evidence import Entry
 from ledgers.home import Home

@@ -379,6 +379,27 @@ CASES = [
         "outlets.partner.columns.age: k turns each number into a label of its own",
         id="training-on-pinned-numbers",
     ),
+    *(
+        pytest.param(
+            [
+                (
+                    "{model: logistic-regression}",
+                    f"{{model: private-{kind}, parameters: {{{name}: 0.5}}}}",
+                ),
+                PROMISE,
+            ],
+            f"training.parameters.{name}: is settled elsewhere in the policy, and a private model",
+            id=f"{name}-overruled-for-{kind}",
+        )
+        for kind, name in (
+            ("logistic-regression", "epsilon"),
+            ("logistic-regression", "delta"),
+            ("logistic-regression", "classes"),
+            ("logistic-regression", "row_bound"),
+            ("boosting", "features"),
+            ("boosting", "edges"),
+        )
+    ),
     pytest.param(
         [("  partner:\n", "  record-wise:\n")],
         "outlets.record-wise: is the name of the de-identified rows; give the outlet another",

@@ -25,8 +25,8 @@ from expectations.errors import Refusal, ServiceError
 from ledgers import consent_audit, consent_tables, signed_heads
 from ledgers.consent import ConsentLedger
 from ledgers.consent_chain import Codes
-from ledgers.signed_heads import Heads
 from ledgers.keys import Keys
+from ledgers.signed_heads import Heads
 
 ERASED = 14
 """The person whose events are erased in the ledger that is tampered with."""

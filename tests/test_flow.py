@@ -28,6 +28,7 @@ EDGES = {
     ("Select the population", "Attack the table: partner"),
     ("Attack the table: partner", "Approve: partner"),
     ("Attack the model", "Approve: ward"),
+    ("Select the population", "Attack the published history"),
     ("Select the population", "Ask for consent again"),
     ("Approve: partner", "Record in MLflow"),
     ("Approve: ward", "Record in MLflow"),

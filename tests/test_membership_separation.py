@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from tasks.attack.membership_judgement import describe_found, describe_power
 from tasks.attack.separation import (
+    TruePositives,
     count_found,
     estimate_auc,
     find_detectable_auc,
@@ -79,6 +81,15 @@ def test_what_is_detectable_does_not_tell_how_many_people_were_compared(
     assert separate(inside, outside).detectable == find_detectable_auc(150, 80)
     share = count_found(inside, outside, 0.1)
     assert share.detectable == find_detectable_share(150, 80, 0.1)
+
+
+def test_what_is_said_of_shares_and_power_has_two_digits() -> None:
+    """With three, a share of people would be a count of them."""
+    found = TruePositives(rate=0.01, found=0.1234, low=0.0567, high=0.2345, detectable=0.3456)
+    assert describe_found("loss", found) == (
+        "loss finds 12% of the members at 1.0% false positives (6% to 23%; detectable: 35% or more)"
+    )
+    assert "an AUC of 0.54 or more" in describe_power(0.5444)
 
 
 def test_no_share_is_detectable_among_a_handful() -> None:

@@ -293,3 +293,36 @@ def test_the_part_for_tables_keeps_what_its_columns_are_made_of() -> None:
     part = policy.for_tables()
     assert set(part.columns) == {"age", "sex", "sugar", "note", "full_name"}
     assert part.used_as(Use.REDACTION) == ("full_name",)
+
+
+def test_the_part_for_advice_reads_what_the_model_learns_from_alone() -> None:
+    """No column of a table alone, no rule about one, and no outlet but the model's."""
+    policy = parse_policy(
+        small_policy(
+            ("use: [feature, release, audit]", "use: [release, audit]"),
+            (
+                'value: "yes", low: 0.1, high: 0.9}',
+                (
+                    'value: "yes", low: 0.1, high: 0.9}\n'
+                    "  - {rule: missing-at-most, column: sex, share: 0.5}"
+                ),
+            ),
+        )
+    )
+    part = policy.for_part("advice")
+    assert (set(part.columns), set(part.derived)) == ({"age", "sugar"}, {"sick"})
+    assert part.used_as(Use.FEATURE) == ("age",)
+    assert [rule.column for rule in part.expectations] == ["sick"]
+    assert (set(part.outlets), part.training, part.budget) == (
+        {"clinic"},
+        policy.training,
+        policy.budget,
+    )
+
+
+def test_the_part_for_all_is_the_policy_itself() -> None:
+    """And that for tables holds neither training nor budget."""
+    policy = parse_policy(small_policy())
+    assert policy.for_part("all") is policy
+    tables = policy.for_part("tables")
+    assert (tables.training, tables.budget, tables.attacks) == (None, None, None)

@@ -116,6 +116,13 @@ def test_a_residual_is_shortened_to_the_bound_and_lies_on_the_grid(
     np.testing.assert_allclose(short[inside], gaps[inside], atol=1 / GRID)
 
 
+def test_a_residual_is_read_off_a_table() -> None:
+    """Scores closer than its places give the same to the last bit, wherever the person stands."""
+    members = [(1.0, 0.3, math.nan, True)] * 3
+    at_zero, beside = (release(members, np.full(11, score))[1][0] for score in (1e-5, 3e-5))
+    np.testing.assert_array_equal(at_zero, beside)
+
+
 @settings(deadline=None)
 @given(members=people)
 def test_sums_over_joined_features_are_those_of_each_feature_by_itself(
@@ -248,17 +255,17 @@ def test_missing_values_are_a_bin_of_their_own(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_a_value_outside_the_public_bounds_is_refused(row: list[float]) -> None:
-    """In training and in prediction; the refusal says how many, not which."""
+    """In training and in prediction; the refusal says about how many, not which."""
     rows, target = make_people(8)
     model = PrivateBoosting(**SMALL).fit(rows, target)  # type: ignore[arg-type]
     for ask in (lambda table: model.fit(table, target), model.predict):
-        with pytest.raises(Refusal, match="1 values of the feature at position"):
+        with pytest.raises(Refusal, match="fewer than 10 values of the feature at position"):
             ask(np.vstack([rows[1:], row]))
 
 
 def test_an_undeclared_class_is_refused_without_its_value() -> None:
-    """The refusal says how many labels, not which."""
-    with pytest.raises(Refusal, match="1 labels") as refusal:
+    """The refusal says about how many labels, not which."""
+    with pytest.raises(Refusal, match="fewer than 10 labels") as refusal:
         PrivateBoosting().fit([[0.0], [1.0]], [0, 777])
     assert "777" not in str(refusal.value)
 

@@ -23,7 +23,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
-from expectations.privacy_loss import Gaussian, SampledGaussian, compose
+from expectations.mechanisms import Gaussian, SampledGaussian
+from expectations.privacy_loss import calibrate, compose
 from tasks.training import private_descent, private_network
 from tasks.training.private_descent import draw_sample
 from tasks.training.private_network import PrivateNetwork, draw_start
@@ -292,8 +293,8 @@ def test_the_classes_come_from_the_declaration_not_from_the_people() -> None:
 
 
 def test_an_undeclared_class_is_refused_without_its_value() -> None:
-    """The refusal says how many labels, not which."""
-    with pytest.raises(Refusal, match="1 labels") as refusal:
+    """The refusal says about how many labels, not which."""
+    with pytest.raises(Refusal, match="fewer than 10 labels") as refusal:
         PrivateNetwork().fit([[0.0], [1.0]], [0, 777])
     assert "777" not in str(refusal.value)
 
@@ -309,6 +310,21 @@ def test_more_features_than_people_and_constant_features_train() -> None:
     """Whether there are enough people is secret, so that noise answers, and not an error."""
     model = PrivateNetwork(steps=2).fit(np.ones((2, 50)), [0, 1])
     assert np.isfinite(model.predict_proba(np.ones((1, 50)))).all()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2e9])
+def test_sums_that_are_not_finite_or_leave_the_grid_end_the_training(value: float) -> None:
+    """As whole steps they would be any number, which no noise is scaled to."""
+    with pytest.raises(UsageError, match="not finite or too large"):
+        private_descent.add_noise(np.array([0.0, value]), 6.0)
+
+
+def test_the_noise_of_a_plan_is_sought_once() -> None:
+    """Models of the same parameters share it, and leave no more behind."""
+    before = calibrate.cache_info().currsize
+    first, again = (PrivateNetwork(epsilon=1.23, steps=2).mechanisms() for _ in range(2))
+    assert first == again
+    assert calibrate.cache_info().currsize == before + 1
 
 
 def test_a_value_that_is_no_number_is_refused() -> None:
@@ -329,6 +345,7 @@ def test_a_value_that_is_no_number_is_refused() -> None:
         pytest.param({"sampling_rate": 0}, id="nobody-sampled"),
         pytest.param({"sampling_rate": 1.5}, id="more-than-everybody"),
         pytest.param({"learning_rate": 0}, id="no-step-length"),
+        pytest.param({"learning_rate": 1001}, id="steps-that-throw-weights-about"),
         pytest.param({"clip_norm": math.inf}, id="no-bound"),
         pytest.param({"hidden_sizes": (3, 0)}, id="no-units"),
         pytest.param({"hidden_sizes": ()}, id="no-layers"),
@@ -338,9 +355,9 @@ def test_a_value_that_is_no_number_is_refused() -> None:
 def test_parameters_without_a_guarantee_are_refused(parameters: dict[str, float]) -> None:
     """Neither a charge nor a model is made of a promise that cannot be kept."""
     model = PrivateNetwork(**parameters)  # type: ignore[arg-type]  # wrong on purpose
-    with pytest.raises(UsageError, match="private network"):
+    with pytest.raises(UsageError, match="private training"):
         model.mechanisms()
-    with pytest.raises(UsageError, match="private network"):
+    with pytest.raises(UsageError, match="private training"):
         model.fit(ROWS, LABELS)
 
 

@@ -196,21 +196,40 @@ def test_a_person_moves_count_and_moments_by_what_their_noise_is_scaled_to(
         assert 0.4 * STEPS**4 < moved <= STEPS**4
 
 
-@pytest.mark.parametrize("deviation", [3.0, 3e9])
-def test_the_noise_has_the_deviation_it_was_asked_for(deviation: float) -> None:
+def test_the_noise_has_the_deviation_it_was_asked_for() -> None:
     """The variance of 20,000 draws lies within six of its own standard errors (p < 1e-8)."""
-    if deviation < noise_samplers.FINEST:
-        noise = noise_samplers.add_noise(np.zeros(20_000), deviation)
-    else:
-        noise = noise_samplers.add_noise_to_sums(np.zeros(20_000, dtype=np.int64), deviation)
+    deviation = 3e9
+    noise = noise_samplers.add_noise_to_sums(np.zeros(20_000, dtype=np.int64), deviation)
     assert abs(noise.var() / deviation**2 - 1) < 6 * math.sqrt(2 / 20_000)
     assert abs(noise.mean()) < 6 * deviation / math.sqrt(20_000)
 
 
 def test_noise_so_fine_that_its_grid_would_show_is_refused() -> None:
     """Discrete noise of few steps is not the Gaussian that is accounted for."""
-    with pytest.raises(UsageError, match="at least 1024 steps"):
-        noise_samplers.add_noise_to_sums(np.zeros(2, dtype=np.int64), 1000.0)
+    with pytest.raises(UsageError, match="at least 16384 steps"):
+        noise_samplers.add_noise_to_sums(np.zeros(2, dtype=np.int64), 16_383.0)
+
+
+@pytest.mark.parametrize(("epsilon", "mu"), [(0.1, 0.03), (1.0, 0.27), (8.0, 1.5), (20.0, 3.3)])
+def test_at_the_finest_grid_discrete_noise_costs_what_continuous_noise_does(
+    epsilon: float, mu: float
+) -> None:
+    """Delta summed over the steps themselves is the Gaussian's to one part in 10^7."""
+    deviation = noise_samplers.FINEST
+    moved = round(mu * deviation)
+    steps = np.arange(-14 * deviation, 14 * deviation + 1)
+    weights = np.exp(-((steps / deviation) ** 2) / 2)
+    loss = (2 * steps * moved + moved**2) / (2 * deviation**2)
+    above = loss > epsilon
+    delta = (weights[above] * -np.expm1(epsilon - loss[above])).sum() / weights.sum()
+    assert delta == pytest.approx(measure_delta(moved / deviation, epsilon), rel=1e-7)
+
+
+def test_samplers_of_many_deviations_are_not_all_kept() -> None:
+    """Each training has deviations of its own, and a server trains for ever."""
+    for turn in range(20):
+        noise_samplers.add_noise_to_sums(np.zeros(1, dtype=np.int64), 1e6 + turn)
+    assert noise_samplers._discrete_gaussian.cache_info().currsize <= 8
 
 
 def test_the_noise_cannot_be_seeded() -> None:
@@ -230,8 +249,8 @@ def test_the_classes_come_from_the_declaration_not_from_the_people() -> None:
 
 
 def test_an_undeclared_class_is_refused_without_its_value() -> None:
-    """The refusal says how many labels, not which."""
-    with pytest.raises(Refusal, match="1 labels") as refusal:
+    """The refusal says about how many labels, not which."""
+    with pytest.raises(Refusal, match="fewer than 10 labels") as refusal:
         PrivateLogisticRegression().fit([[0.0], [1.0]], [0, 777])
     assert "777" not in str(refusal.value)
 
@@ -319,6 +338,20 @@ def test_a_private_model_learns_and_saves_nothing_but_its_release() -> None:
         "tasks.training.served_model.DeclaredColumns",
         "tasks.training.private_logistic.PrivateLogisticRegression",
     }
+
+
+@pytest.mark.parametrize(
+    "kind", ["private-logistic-regression", "private-boosting", "private-network"]
+)
+def test_no_parameter_overrules_what_is_promised(kind: str) -> None:
+    """Nor what the encoder knows of its rows: the rest of the parameters is free."""
+    given = {"delta": 0.5, "epsilon": 19.0, "row_bound": 1e-3, "features": [1]}
+    taken = {"private-logistic-regression": "row_bound", "private-boosting": "features"}
+    kept = {name: given[name] for name in ("delta", "epsilon", taken.get(kind, "delta"))}
+    found = build_estimator(ModelDeclaration(kind, kept, 1.0, 1e-5), ENCODING)[-1].get_params()
+    assert (found["epsilon"], found["delta"]) == (1.0, 1e-5)
+    assert found.get("row_bound", 2.0) > 1
+    assert found.get("features", [2, 0]) != [1]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from conftest import Folder, Runner, opened, small_policy
 
 from expectations.errors import Refusal, UsageError, VaultError
+from expectations.outlets import DifferentialPrivacy
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
@@ -17,16 +18,18 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import attack, judge_membership
 from tasks.attack.membership import summarize_scores
-from tasks.budget import open_budget, reserve_budget
+from tasks.budget import give_back, open_budget, reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
 from tasks.run import Run
+from tasks.training.private_logistic import PrivateLogisticRegression
 from tasks.training.train import (
     Rows,
     declare_encoding,
     declare_model,
     fit_model,
+    judge_privacy,
     load_model,
     refuse_unfit_rows,
     rounded,
@@ -48,6 +51,9 @@ CLIP = (
     "{kind: bin, edges: [35, 50, 65], labels: [18-34, 35-49, 50-64, 65+]}",
     "{kind: clip, low: 18, high: 90}",
 )
+
+
+BOOSTED = ("{model: logistic-regression}", "{model: gradient-boosting}")
 
 
 def policy(*changes: tuple[str, str]) -> Policy:
@@ -125,6 +131,21 @@ def test_a_saved_model_is_read_back_as_it_was() -> None:
     np.testing.assert_array_equal(
         again.predict_proba(testing.features), model.predict_proba(testing.features)
     )
+
+
+def test_a_saved_model_does_not_tell_how_many_people_it_was_trained_on() -> None:
+    """Of boosted trees no node's people or gain are written, and the predictions are the same."""
+    training, testing = split_rows(people(200), policy(BOOSTED))
+    model = fit_model(training, policy(BOOSTED))
+    before = model.predict_proba(testing.features)
+    assert model[-1]._predictors[0][0].nodes["count"][0] == len(training.labels)
+    again = load_model(save_model(model))
+    np.testing.assert_array_equal(again.predict_proba(testing.features), before)
+    trees = [tree.nodes for (tree,) in again[-1]._predictors]
+    assert max(len(nodes) for nodes in trees) > 1
+    for nodes in trees:
+        assert not nodes["count"].any()
+        assert not nodes["gain"].any()
 
 
 def alike(frame: pd.DataFrame, **values: str) -> Rows:
@@ -222,6 +243,34 @@ def test_a_private_model_refuses_recoded_rows(home: Home, folder: Folder) -> Non
     assert isinstance(spent, float)
     assert 0.9 < spent <= 1
     assert measures["privacy.delta"] == 1e-5
+
+
+def test_a_private_model_that_is_refused_for_its_rows_keeps_its_charge(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal is decided by the exact rows, and so tells something of them."""
+
+    def refuse(*_: object) -> None:
+        raise Refusal("training", "unfit")
+
+    assert home.vault.is_dir()
+    monkeypatch.setattr("tasks.training.train.refuse_unfit_rows", refuse)
+    with opened(folder.write(*PRIVATE)) as run:
+        charged = reserve_budget(filter_consent(read_roster()))
+        rows = validate(deidentify(select_population(collect(charged))))
+        with pytest.raises(Refusal, match="unfit"):
+            train(rows)
+        assert open_budget(run).state(run.id) == "committed"
+        give_back(run)
+        assert open_budget(run).state(run.id) == "committed"
+
+
+def test_epsilon_is_taken_at_the_promised_delta_whatever_the_model_was_trained_with() -> None:
+    """Noise for an ε of 1 at a δ of a half is far from enough at the δ that is promised."""
+    promise = DifferentialPrivacy(kind="differential-privacy", epsilon=1, delta=1e-5)
+    for delta, verdict in ((1e-5, "passed"), (0.5, "refused")):
+        drawn = PrivateLogisticRegression(epsilon=1.0, delta=delta).mechanisms()
+        assert judge_privacy(drawn, promise, "clinic").verdict == verdict
 
 
 def test_a_private_model_that_nobody_was_charged_for_is_not_trained(

@@ -172,7 +172,7 @@ def deidentify(desk: Desk, selected: Opened[Selected]) -> pa.Table:
     table, standing = deidentify_table(selected.table(), desk.policy, purpose_key(desk))
     desk.measure("columns.leaving", len(desk.policy.leaving))
     note_noise(desk)
-    checks = [*check_tokens(desk, table), *check_texts(desk, table, standing)]
+    checks = [*check_tokens(desk, table), *check_texts(desk, standing)]
     for check in checks:
         desk.check(check)
     refuse_failed(checks)
@@ -217,7 +217,7 @@ def check_tokens(desk: Desk, table: pa.Table) -> Iterator[Check]:
             yield judge_tokens(name, len(tokens) - tokens.null_count, bool(told.any()), published)
 
 
-def check_texts(desk: Desk, table: pa.Table, standing: NDArray[np.bool_]) -> Iterator[Check]:
+def check_texts(desk: Desk, standing: NDArray[np.bool_]) -> Iterator[Check]:
     """Judge reduced texts, where there is an identifier to search for: else nothing could fail."""
     treatments = [column.treatment for column in desk.policy.treated.values()]
     if any(isinstance(treatment, Redact) and treatment.known for treatment in treatments):

@@ -78,7 +78,9 @@ def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
         suffix = "" if name == "auc" else f"_{name}"
         value = getattr(found, name)
         # Not with all its digits: they would tell how many people were compared.
-        desk.measure(f"privacy.membership_auc{suffix}", None if isinf(value) else round(value, 3))
+        digits = 2 if name == "detectable" else 3
+        told = None if isinf(value) else round(value, digits)
+        desk.measure(f"privacy.membership_auc{suffix}", told)
     for outlet in desk.policy.model_outlets:
         yield judge_membership(found, asked.membership, outlet)
         if (groups := judge_groups(found, asked.membership, outlet)) is not None:

@@ -44,7 +44,10 @@ class Predictor(Protocol):
 
 
 def read_confidence(model: Predictor, people: People) -> NDArray[np.float64]:
-    """Give the model's probability of each person's own label; 0 for one it does not know."""
+    """Give the model's probability of each person's own label, shape (people,).
+
+    Raises UsageError for a label that the model does not know.
+    """
     probabilities = model.predict_proba(people[0])
     return np.asarray(probabilities[np.arange(len(people[1])), place_labels(model, people[1])])
 
@@ -135,7 +138,12 @@ def find_critical(contrasts: int) -> float:
 
 def judge_together(contrasts: Iterable[Contrast], limit: float) -> CheckVerdict:
     """Judge several contrasts: one refused refuses all, and all must pass; none is inconclusive."""
-    verdicts = {contrast.verdict(limit) for contrast in contrasts}
+    return join_verdicts(contrast.verdict(limit) for contrast in contrasts)
+
+
+def join_verdicts(each: Iterable[CheckVerdict]) -> CheckVerdict:
+    """Give one verdict for several: one refused refuses all, all must pass, of at least one."""
+    verdicts = set(each)
     if CheckVerdict.REFUSED in verdicts:
         return CheckVerdict.REFUSED
     return CheckVerdict.PASSED if verdicts == {CheckVerdict.PASSED} else CheckVerdict.INCONCLUSIVE

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from expectations.errors import Refusal, UsageError
-from tasks.attack.membership_groups import Groups, Verdict, separate_groups
+from expectations.vocabulary import CheckVerdict
+from tasks.attack.contrast import FEWEST, read_confidence
+from tasks.attack.membership_groups import Groups, separate_groups
 from tasks.attack.membership_scores import FEWEST_FOR_LIRA, score_people
-from tasks.attack.reference_models import Classifier, People, read_confidence, train_references
+from tasks.attack.reference_models import LEAST_CONFIDENCE, Classifier, People, train_references
 from tasks.attack.separation import (
     FEWEST_FALSE,
     Separation,
@@ -82,17 +84,22 @@ class MembershipAttack:
         """The smallest AUC that would have been found; the same for each attack."""
         return self.attacks[self.strongest].detectable
 
-    def verdict(self, limit: float) -> Verdict:
+    def verdict(self, limit: float) -> CheckVerdict:
         """Judge the attacks against the largest AUC that is allowed; `limit` in (0.5, 1].
 
-        Power is asked for first: without it a low AUC is luck. Passed only when the whole
-        interval of every attack is at or under the limit.
+        Refused with the whole interval of an attack over it, of 30 people or more on either side:
+        there the normal interval holds, and what is certain needs no power. Else power is asked
+        for first: without it a low AUC is luck. Passed only when the whole interval of every
+        attack is at or under the limit.
         """
         if not 0.5 < limit <= 1:
             raise UsageError(f"membership attack: the limit {limit} is not above 0.5 and up to 1")
+        certain = any(one.low > limit for one in self.attacks.values())
+        if certain and min(self.members, self.nonmembers) >= FEWEST:
+            return CheckVerdict.REFUSED
         if self.detectable > limit:
-            return "inconclusive"
-        return "passed" if self.high <= limit else "refused"
+            return CheckVerdict.INCONCLUSIVE
+        return CheckVerdict.PASSED if self.high <= limit else CheckVerdict.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,9 @@ def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on
 
     _check_sizes(len(members[0]), len(nonmembers[0]), references)
     people = _join(members, nonmembers, weights)
-    confidence = read_confidence(model, people.features, people.labels)
+    confidence = np.maximum(
+        read_confidence(model, (people.features, people.labels)), LEAST_CONFIDENCE
+    )
     scores = score_people(confidence, train_references(make_model, people, references))
     member = np.arange(len(confidence)) < len(members[0])
     groups = Groups()

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from expectations.vocabulary import CheckVerdict
+from tasks.attack.contrast import join_verdicts
 from tasks.attack.separation import Separation, separate
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-
-Verdict = Literal["passed", "refused", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class GroupSeparation:
     group: str
     separation: Separation
 
-    def verdict(self, limit: float) -> Verdict:
+    def verdict(self, limit: float) -> CheckVerdict:
         """Judge against the largest AUC that is allowed.
 
         Refused where the group leaks more than the limit for certain (the whole interval is over
@@ -38,10 +38,10 @@ class GroupSeparation:
         """
         found = self.separation
         if found.low > limit:
-            return "refused"
+            return CheckVerdict.REFUSED
         if found.high <= limit and found.detectable <= limit:
-            return "passed"
-        return "inconclusive"
+            return CheckVerdict.PASSED
+        return CheckVerdict.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,9 @@ class Groups:
         """The group that may leak most, among those that leak for certain if there are any."""
         return max(self.attacked, key=_order_by_leak, default=None)
 
-    def verdict(self, limit: float) -> Verdict:
+    def verdict(self, limit: float) -> CheckVerdict:
         """Refused if any group is; passed if all are, of at least one; else inconclusive."""
-        verdicts = {group.verdict(limit) for group in self.attacked}
-        if "refused" in verdicts:
-            return "refused"
-        return "passed" if verdicts == {"passed"} else "inconclusive"
+        return join_verdicts(group.verdict(limit) for group in self.attacked)
 
 
 def _order_by_leak(group: GroupSeparation) -> tuple[bool, float]:

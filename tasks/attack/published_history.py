@@ -25,7 +25,7 @@ from expectations.checks import Check
 from expectations.disclosure import TEN
 from expectations.vocabulary import CheckVerdict
 from ledgers.evidence import Entry
-from ledgers.stages import Recorded
+from ledgers.stages import Recorded, Selected
 from tasks.attack.contrast import FEWEST, Contrast, describe_power, find_critical
 from tasks.attack.count_reconstruction import (
     History,
@@ -37,7 +37,7 @@ from tasks.attack.count_reconstruction import (
 from tasks.attack.risk import NORMAL, Rate
 from tasks.findings import Found
 from tasks.run import Desk
-from tasks.step import step
+from tasks.step import Opened, step
 
 ALLOWED: Final = 1 / TEN
 """How often one person changes a figure by the rule: once in ten."""
@@ -202,8 +202,11 @@ def find_sums(entries: Sequence[Entry]) -> Sums:
 
 
 @step("Attack the published history", gives=Recorded)
-def attack_history(desk: Desk) -> None:
-    """Try to recover exact counts from what this policy's runs published up to now."""
+def attack_history(desk: Desk, _counted: Opened[Selected]) -> None:
+    """Try to recover exact counts from what this policy's runs published up to now.
+
+    This run's counts among them, so that it comes after its people were counted.
+    """
     ledger, name = desk.run.ledger, desk.policy.name
     runs = [run.run_id for run in ledger.runs() if run.policy == name][-MOST_RUNS:]
     entries = [ledger.entries(run) for run in runs]

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+from tasks.attack.contrast import read_confidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +82,8 @@ def train_references(
 ) -> References:
     """Train an even number of references, as many at a time as there are `threads`.
 
+    Each training uses one thread of OpenMP; who calls this limits BLAS, which is the process's.
+
     As a default the cores that this process may use; the result is the same for any number. A
     model's own seed, where it has one and none is set, is set from the reference's number (never
     for noise: a private model takes no seed).
@@ -91,24 +94,13 @@ def train_references(
         model = make_model()
         _set_seeds(model, number)
         _fit(model, people, halves[number])
-        return read_confidence(model, people.features, people.labels)
+        known = read_confidence(model, (people.features, people.labels))
+        return np.maximum(known, LEAST_CONFIDENCE)
 
-    # the OpenMP limit holds for the thread that sets it, that of BLAS for the process
-    limit = partial(_limit_threads, "openmp")
-    pool = ThreadPoolExecutor(threads or _count_cores(), initializer=limit)
-    with _limit_threads("blas"), pool:
+    # The limit of OpenMP holds for the thread that sets it, so each sets its own.
+    with ThreadPoolExecutor(threads or _count_cores(), initializer=limit_threads) as pool:
         confidence = np.array(list(pool.map(train, range(references))))
     return References(confidence, np.array(halves))
-
-
-def read_confidence(model: Classifier, X: pd.DataFrame, y: pd.Series) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
-    """Give the model's probability of each person's own label, at least 1e-6."""
-    probabilities = model.predict_proba(X)
-    confidence = np.zeros(len(X))
-    for column, label in enumerate(model.classes_):
-        of_label = (y == label).to_numpy()
-        confidence[of_label] = probabilities[of_label, column]
-    return np.maximum(confidence, LEAST_CONFIDENCE)
 
 
 def draw_halves(labels: pd.Series, references: int) -> list[NDArray[np.bool_]]:
@@ -149,9 +141,12 @@ def _count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _limit_threads(kind: Literal["blas", "openmp"]) -> AbstractContextManager[object]:
-    """Let each training use one thread: those of small trainings wait longer than they work."""
+def limit_threads() -> AbstractContextManager[object]:
+    """Let BLAS and OpenMP use one thread: those of small trainings wait longer than they work.
+
+    At once, and as a context until its end; BLAS for the whole process, OpenMP for this thread.
+    """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api=kind)
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
     return limits
