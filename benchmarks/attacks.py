@@ -17,7 +17,7 @@ Memorization and attribute inference: the same models and draws, half as many. `
 of draws in which some interval, widened for their number, lies over no gap; `gap` the mean of the
 widest gap; `refused` and `passed` by the limits that policies have unless they say otherwise.
 
-Audit of ε: trainers that keep their claim and broken ones (`audits.py`), each audited a fifth as
+Audit of ε: trainers that keep their claim and broken ones (`audits.py`), each audited a tenth as
 often as there are draws. `refused` of honest ones are false alarms, 1 % or less by design.
 
 Time: 30,000 people, half of them members, 16 references; seconds of CPU over all threads, and of
@@ -107,7 +107,7 @@ def main() -> None:
     sections: dict[str, list[Row]] = {
         "membership inference": detect_leaks(adult, asked.draws),
         "memorization and attribute inference": detect_knowledge(adult, max(asked.draws // 2, 1)),
-        "audit of ε": audit_trainers(max(asked.draws // 5, 1)),
+        "audit of ε": audit_trainers(max(asked.draws // 10, 1)),
         "time of membership inference": time_attacks(adult),
     }
     print(json.dumps(sections, indent=2) if asked.json else lay_out(sections))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deployments.screen import wrap
 
 if TYPE_CHECKING:
     from tasks.published import Advice, Trial
+
+LONGEST_NAME: Final = 16
+"""Longer names of features would leave no room for two losses beside them."""
 
 
 def advice_lines(advice: Advice, patch: Path) -> Iterator[str]:
@@ -17,17 +20,26 @@ def advice_lines(advice: Advice, patch: Path) -> Iterator[str]:
     yield ""
     yield from wrap(f"Advice   {say_whom(advice)}", hanging="         ")
     yield f"         AUC {advice.auc:.3f} with all {len(advice.path) + 1} features"
-    width = max(len(trial.column) for trial in advice.trials)
     yield "         free: at most .005 is lost, at the upper end of the interval"
     yield ""
+    yield from trial_lines(advice)
+    yield ""
+    yield from patch_lines(advice, patch)
+
+
+def trial_lines(advice: Advice) -> Iterator[str]:
+    """Tell what each feature is worth; a long name has a line of its own."""
+    width = min(max(len(trial.column) for trial in advice.trials), LONGEST_NAME)
     yield f"  {'feature':<{width}}  {'AUC lost if dropped':<31}if halved"
     halved = {trial.column: trial for trial in advice.trials if trial.change == "coarsen"}
     for trial in advice.trials:
         if trial.change == "drop":
             coarser = say_loss(halved[trial.column]) if trial.column in halved else ""
-            yield f"  {trial.column:<{width}}  {say_loss(trial):<31}{coarser}".rstrip()
-    yield ""
-    yield from patch_lines(advice, patch)
+            beside = len(trial.column) <= width
+            if not beside:
+                yield f"  {trial.column}"
+            name = trial.column if beside else ""
+            yield f"  {name:<{width}}  {say_loss(trial):<31}{coarser}".rstrip()
 
 
 def say_whom(advice: Advice) -> str:

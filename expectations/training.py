@@ -36,8 +36,9 @@ class Training(Declaration):
 class Budget(Declaration):
     """What anybody's lifetime of models, over all policies, may come to by a run of this one.
 
-    Held for each person that a run may read, before any column is: privacy loss never renews. A
-    policy with a higher ceiling may still go on.
+    Held for each person that a run may read, before any column is: privacy loss never renews. It
+    binds this policy alone: another one with a higher ceiling may go on over the same people, so
+    that what protects them is the highest ceiling among the policies that use them.
     """
 
     lifetime_epsilon: float = Field(gt=0, le=SANE_EPSILON)
@@ -46,7 +47,7 @@ class Budget(Declaration):
     """The δ at which that ε is taken; also below one in the number of people."""
     composition: Literal["fixed", "adaptive"] = "adaptive"
     """`fixed` if no run's parameters ever depend on what an earlier run showed: composed exactly.
-    Else `adaptive`: bounded by a Rényi filter, which lets fewer runs pass."""
+    Else `adaptive`: bounded by a Rényi filter, which lets fewer runs pass. Advice always is."""
 
 
 class MembershipCheck(Declaration):

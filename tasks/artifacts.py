@@ -18,6 +18,7 @@ from tasks.missing_people import (
     say_weighting,
     split_hidden,
 )
+from tasks.model_words import say_lifetime, say_runs_left
 from tasks.representation.verdicts import percent
 from tasks.run import prefect_flow_run
 
@@ -75,15 +76,10 @@ def share_spent(summary: Summary) -> float | None:
 
 def budget_lines(summary: Summary) -> Iterator[str]:
     """Tell what of the privacy budget is spent."""
-    spent, left = (summary.measures.get(f"privacy.{n}") for n in ("lifetime_epsilon", "runs_left"))
-    training = summary.training
-    assert training is not None
     yield (
-        f"Lifetime ε of the person used most, over all private models and advice: {spent:.2f} "
-        f"of at most {training.lifetime_epsilon:g} at δ = {training.lifetime_delta:g}"
+        "Lifetime ε of the person used most, over all private models and advice of this home: "
+        f"{say_lifetime(summary)}; {say_runs_left(summary)}"
     )
-    if left is not None:
-        yield f"Such runs that still fit: {left:,.0f}"
 
 
 def story_lines(summary: Summary) -> Iterator[str]:

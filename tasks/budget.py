@@ -112,6 +112,7 @@ def note_balance(desk: Desk, balance: Balance, *, charged: bool) -> None:
     desk.measure("privacy.lifetime_epsilon", round_up(spent))
     desk.measure("privacy.lifetime_epsilon_before", round_up(balance.before))
     desk.measure("privacy.runs_left", balance.runs_left)
+    desk.measure("privacy.filtered", float(balance.filtered))
     for check in judge_balance(desk.policy, balance, charged=charged):
         desk.check(check)
 

@@ -23,6 +23,7 @@ from tasks.model_words import (
     say_article,
     say_difference,
     say_moment,
+    say_runs_left,
     say_term,
 )
 from tasks.published import Audit, ColumnFate, OutletSummary, Summary
@@ -87,11 +88,12 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of this model, at δ {delta:g}")
     if (lifetime := measures.get("privacy.lifetime_epsilon")) is not None:
         most = training.lifetime_epsilon if training else None
+        by = "by the filter, " if measures.get("privacy.filtered") else ""
         yield Tile(
-            f"ε {lifetime:.3g}", "lifetime loss", "" if most is None else f"of at most {most:g}"
+            f"ε {lifetime:.3g}",
+            "lifetime loss",
+            "" if most is None else f"{by}of at most {most:g}; {say_runs_left(summary)}",
         )
-    if (left := measures.get("privacy.runs_left")) is not None:
-        yield Tile(f"{left:,.0f}", "such runs left", "before a lifetime is used up")
     yield from (
         Tile(figure.text, "people", figure.label)
         for figure in summary.split

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
+from tasks.budget import say_left
 from tasks.published import Difference, OutletSummary, Summary, Training
 
 APART: Final = {
@@ -78,18 +79,35 @@ def list_privacy(summary: Summary) -> Iterator[tuple[str, str]]:
     lifetime = measures.get("privacy.lifetime_epsilon")
     if lifetime is None:
         return
-    most = (
-        ""
-        if training is None or training.lifetime_epsilon is None
-        else (f", of at most {training.lifetime_epsilon:g} at δ = {training.lifetime_delta:g}")
-    )
-    yield "Lifetime ε, with this model", f"{lifetime:.3g}{most}"
+    delta = training.lifetime_delta if training else None
+    at = "" if delta is None else f" at δ = {delta:g}"
+    yield "Lifetime ε, with this model", f"{say_lifetime(summary)}{at}"
     before = measures.get("privacy.lifetime_epsilon_before")
     if before is not None:
         yield "Lifetime ε before it", f"{before:.3g}"
-    left = measures.get("privacy.runs_left")
-    if left is not None:
-        yield "Such runs left", f"{left:,.0f}"
+    if left := say_runs_left(summary):
+        yield "What is left", left
+
+
+def say_lifetime(summary: Summary) -> str:
+    """Say what the person used most has spent of the ceiling; empty where nothing is counted.
+
+    Where anything was chosen adaptively the figure is the filter's, which guarantees the ceiling.
+    """
+    spent = summary.measures.get("privacy.lifetime_epsilon")
+    ceiling = summary.training.lifetime_epsilon if summary.training else None
+    if spent is None:
+        return ""
+    most = "" if ceiling is None else f" of at most {ceiling:g}"
+    if summary.measures.get("privacy.filtered"):
+        return f"{spent:.3g}{most}, held against the filter: only {ceiling or 0:g} is guaranteed"
+    return f"{spent:.3g}{most}"
+
+
+def say_runs_left(summary: Summary) -> str:
+    """Say how many more such runs fit; empty where that was not asked."""
+    left = summary.measures.get("privacy.runs_left")
+    return "" if left is None else say_left(int(left))
 
 
 def say_term(term: str) -> str:

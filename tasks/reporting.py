@@ -40,7 +40,9 @@ from tasks.model_words import (
     percent,
     say_article,
     say_difference,
+    say_lifetime,
     say_moment,
+    say_runs_left,
     say_term,
 )
 from tasks.published import OutletSummary, Summary
@@ -80,6 +82,8 @@ def render_report(summary: Summary) -> str:
         columns=draw_funnel(summary.columns),
         uses=tuple(list_uses(summary)),
         histograms={outlet.name: trim_sizes(outlet.classes) for outlet in summary.outlets},
+        lifetime=say_lifetime(summary),
+        left=say_runs_left(summary),
         advice_curves=draw_advice(summary.advice) if summary.advice else (),
         curves={o.name: draw_tradeoff(o.tradeoff, o.k) for o in summary.outlets},
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
@@ -195,12 +199,13 @@ def list_losses(summary: Summary) -> Iterator[Tile]:
     measures, training = summary.measures, summary.training
     epsilon, life = measures.get("privacy.epsilon"), measures.get("privacy.lifetime_epsilon")
     ceiling = training.lifetime_epsilon if training else None
-    lived = "" if life is None else f"lifetime {life:.3g} of at most {ceiling or 0:g}"
+    by = "by the filter, " if measures.get("privacy.filtered") else ""
+    lived = "" if life is None else f"lifetime {life:.3g}, {by}of at most {ceiling or 0:g}"
     if epsilon is not None:
         delta = measures.get("privacy.delta") or 0
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", lived or f"of the model, at δ {delta:g}")
     elif life is not None:
-        yield Tile(f"ε {life:.3g}", "lifetime loss", f"of at most {ceiling or 0:g}")
+        yield Tile(f"ε {life:.3g}", "lifetime loss", f"{by}of at most {ceiling or 0:g}")
 
 
 def list_caveats(summary: Summary) -> Iterator[str]:

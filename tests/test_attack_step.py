@@ -108,9 +108,10 @@ def test_the_twins_of_each_kind_are_declared_for_the_canaries(
     assert changed <= {"features", "row_bound"}
     assert (mechanisms, delta, given["additive"]) == (twin.mechanisms(), 1e-5, additive)
     assert twin.epsilon == 8
+    assert (given["efficiency"] > 0) is additive  # of a network's canaries nothing is known
     assert isinstance(canaries, Canaries)
     if kind == "private-boosting":
-        assert twin.features == [int(canaries.rows.max()) + 1]
+        assert twin.features == [int(canaries.rows.max()) + 1] * 4
     if kind == "private-logistic-regression":
         assert twin.row_bound >= np.linalg.norm(canaries.rows, axis=1).max()
 

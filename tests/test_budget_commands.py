@@ -9,15 +9,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from budget_charges import charge, open_ledger
+from budget_charges import charge, edit, open_ledger
 from conftest import Folder
 from runs import Said, say
 from test_budget_step import PRIVATE, within
 
+from deployments.budget_screen import sum_up
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.policy import Policy
 from expectations.privacy_loss import calibrate, compose
 from ledgers.budget import BudgetLedger, Ceiling
+from ledgers.budget_tables import NOTE, Composition
+from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
 
 CEILING = Ceiling(3, 1e-5, "fixed")
@@ -92,10 +95,38 @@ def test_show_tells_what_was_spent_and_what_is_left(ledger: BudgetLedger, policy
     for part in (
         f"lifetime ε so far {before:.3f}", f"after one more run {after:.3f}",
         "ceiling 3 at δ = 1e-05", f"such runs left {found['runs_left']}",
-        "charged so far 1 reserved", "one run draws Gaussian noise of 3.731 sensitivities",
+        "charged so far 1 unsettled", "one run draws Gaussian noise of 3.731 sensitivities",
     ):  # fmt: skip
         assert part in text
     assert "no person's data was read" in plain(said.err)
+
+
+def test_show_says_that_only_the_ceiling_is_guaranteed_once_choices_were_adaptive(
+    ledger: BudgetLedger, policy: str
+) -> None:
+    """The figure below it is no bound then, and is not called a lifetime ε."""
+    ledger.reserve(charge("r1", [1], draws(0.2), composition="adaptive"), CEILING)
+    found = json.loads(budget("show", policy, "--json").out)
+    assert found["filtered"] is True
+    said = plain(budget("show", policy).out)
+    assert "of 3, held against the filter" in said
+    assert "guaranteed 3 at δ = 1e-05, no less: choices are adaptive" in said
+    assert "lifetime ε" not in said
+
+
+def test_what_many_releases_draw_is_one_line() -> None:
+    """Of each kind how often, and at its most telling; noise that is all the same is told so."""
+    drawn = (Gaussian(37.3), Gaussian(8.34), Gaussian(26.5, 40), Laplace(0.1), Laplace(0.1))
+    assert list(sum_up(drawn)) == [
+        "42 times Gaussian noise of 8.34 sensitivities or more", "2 times Laplace noise, ε = 0.1",
+    ]  # fmt: skip
+    sampled = (SampledGaussian(1.2, 0.01, 300), SampledGaussian(2.0, 0.02))
+    assert list(sum_up(sampled)) == [
+        (
+            "301 times Gaussian noise of 1.2 sensitivities or more on a sample of 0.02 of the "
+            "people or less"
+        )
+    ]
 
 
 def test_show_says_where_nobody_was_charged_yet(ledger: BudgetLedger, policy: str) -> None:
@@ -143,21 +174,66 @@ def test_history_tells_every_charge_and_what_months_cost(ledger: BudgetLedger, p
     ledger.commit("r1")
     ledger.abort("r2")
     said = budget("history")
-    assert "2026-01-05 10:00  r1  small  committed" in said.out
-    assert "r2  small  aborted" in said.out
-    assert "r3  other  reserved and never settled" in said.out
-    for part in (
-        "2 x Gaussian noise of 9 sensitivities", "on a sample of 0.1 of the people",
-        "Laplace noise, ε = 0.1", "a mechanism of ε = 0.2, δ = 1e-09; fixed choices",
-    ):  # fmt: skip
-        assert part in plain(said.out)
+    alone = f"{compose(drawn, 1e-5):.3f}"
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[1:4] == [
+        ["2026-01-05", "r1", "small", "committed", alone],
+        ["2026-01-12", "r2", "small", "given", "back", "1.000"],
+        ["2026-02-01", "r3", "other", "unsettled", "0.500"],
+    ]
     assert "never renews" in said.err
+    assert "unsettled: under way" in said.err
     found = json.loads(budget("history", "--json").out)
+    assert found["charges"][0]["draws"] == [
+        "2 times Gaussian noise of 9 sensitivities",
+        "Gaussian noise of 4 sensitivities on a sample of 0.1 of the people",
+        "Laplace noise, ε = 0.1", "a mechanism of ε = 0.2, δ = 1e-09",
+    ]  # fmt: skip
     months = {row["month"]: row["epsilon"] for row in found["months"]}
     assert months["2026-01"] == pytest.approx(compose(drawn, 1e-5), abs=1e-4)
     assert months["2026-02"] == pytest.approx(0.5, abs=1e-3)
     own = json.loads(budget("history", policy, "--json").out)
     assert [one["run"] for one in own["charges"]] == ["r1", "r2"]
+
+
+def test_history_is_one_line_a_run_that_says_what_it_was_for(
+    ledger: BudgetLedger, policy: str
+) -> None:
+    """Within the screen also where names are long, and two runs began in the same second."""
+    evidence = EvidenceLedger(ledger.engine, ledger.keys)
+    runs = [f"2026010{day}T100001-aaaaaaa{n}" for day, n in ((5, 1), (6, 2), (6, 3))]
+    parts, long = ("all", "advice", "all"), "a-policy-of-a-name-that-is-very-long"
+    for run, part, name in zip(runs, parts, ("small", "small", long), strict=True):
+        evidence.begin(run, name, {"part": part})
+        how: Composition = "adaptive" if part == "advice" else "fixed"
+        ledger.reserve(charge(run, [1], draws(0.1), name, how), CEILING)
+    said = budget("history")
+    lines = said.out.splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert re.search(r"20260105T100001 +small +training +unsettled +0\.100$", lines[1])
+    assert re.search(rf"{runs[1]} +small +advice +unsettled +0\.100 \*$", lines[2])
+    assert re.search(rf"{runs[2]} +a-policy…  training", lines[3])
+    assert "* an adaptive choice" in plain(said.err)
+    assert all(row["for"] for row in json.loads(budget("history", "--json").out)["charges"])
+    assert plain(budget("history", policy).out).count("20260105T100001 ") == 1
+
+
+def test_history_misses_a_charge_that_a_run_has_on_record(
+    ledger: BudgetLedger, policy: str
+) -> None:
+    """Though the signed heads that named it were cut off with it."""
+    heads = ledger.keys.home.root / "budget-heads.jsonl"
+    ledger.reserve(charge("r1", [1], draws(1)), CEILING)
+    before = heads.read_bytes()
+    ledger.reserve(charge("r2", [1], draws(1)), CEILING)
+    evidence = EvidenceLedger(ledger.engine, ledger.keys)
+    evidence.begin("r2", "small", {})
+    head = ledger.head()
+    evidence.append("r2", "reserve_budget", NOTE, "head", {"seq": head.seq, "link": head.link})
+    assert budget("history", policy).out
+    edit(ledger, "DELETE FROM budget_events WHERE seq = 2")
+    heads.write_bytes(before)
+    assert "run r2 names entry 2, which is gone" in plain(budget("history", status=1).err)
 
 
 def test_a_new_home_has_no_history(ledger: BudgetLedger) -> None:

@@ -113,6 +113,21 @@ def test_adaptive_choices_are_held_by_the_filter(ledger: BudgetLedger) -> None:
     assert ledger.remaining(records(1), FIXED).before == compose(ONE, DELTA)
 
 
+def test_only_the_ceiling_is_guaranteed_of_who_was_used_adaptively(ledger: BudgetLedger) -> None:
+    """It is said of the balance, and where a run is refused; of others not."""
+    low = Ceiling(3.2, DELTA, "fixed")
+    assert not ledger.reserve(charge("r1", [1, 2]), low).filtered
+    assert ledger.reserve(
+        charge("r2", [2], (Gaussian(40.0),), composition="adaptive"), low
+    ).filtered
+    assert ledger.remaining(records(1, 2), low).filtered
+    assert not ledger.remaining(records(1), low).filtered
+    with pytest.raises(Refusal, match=r"held against the filter, where the policy allows 3\.2"):
+        ledger.reserve(charge("r3", [2], ONE * 9), low)
+    with pytest.raises(Refusal, match=r"a lifetime ε of 1\.000 over all private models and advice"):
+        ledger.reserve(charge("r4", [1], ONE * 9), low)
+
+
 def test_an_aborted_charge_is_given_back_and_a_committed_one_is_not(ledger: BudgetLedger) -> None:
     """One that is neither stays: what was released is not known."""
     for run in ("a", "b", "c"):
@@ -215,7 +230,7 @@ def sizes(ledger: BudgetLedger) -> list[int]:
 def test_a_set_is_stored_once_and_what_differs_little_as_its_difference(
     ledger: BudgetLedger,
 ) -> None:
-    """Sealed, in whole pages, so that its length tells no count of people."""
+    """Sealed, in whole pages, so that its length tells no exact count of people."""
     people = range(5000)
     ledger.reserve(charge("r1", people), FIXED)
     ledger.reserve(charge("r2", reversed(people)), FIXED)

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import Folder, opened
 
+from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal, UsageError
 from expectations.mechanisms import Bounded, Gaussian, Mechanism
 from expectations.policy import Policy
-from expectations.privacy_loss import compose
-from ledgers.budget import BudgetLedger
+from expectations.privacy_loss import RenyiFilter, compose
+from ledgers.budget import Balance, BudgetLedger, Ceiling
+from ledgers.budget_accounts import MOST_RUNS
 from ledgers.evidence import Entry
 from ledgers.home import Home
 from ledgers.stages import DatasetRef, Permitted
-from tasks.budget import commit, give_back, open_budget, read_ceiling, reserve_budget
+from tasks.advice.weigh import reserve_advice, weigh_columns
+from tasks.budget import (
+    bound_people,
+    commit,
+    give_back,
+    judge_balance,
+    open_budget,
+    read_ceiling,
+    reserve_budget,
+)
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
-from tasks.run import Desk, Run
+from tasks.run import Desk, Request, Run, open_run, request
 from tasks.step import open_at
+from tasks.training.train import Rows
 
 PROMISE = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"
 PRIVATE = (
@@ -216,3 +230,68 @@ def test_a_broken_ledger_refuses_a_private_run(folder: Folder, tmp_path: Path) -
         with pytest.raises(Refusal, match=r"budget ledger: .* is missing"):
             reserve(run)
         assert "privacy budget" not in noted(run, "check")
+
+
+def advise(path: Path) -> Run:
+    """Charge for the advice of ε = 1 on a policy, in a run that is then open."""
+    with open_run(request(Request(str(path), epsilon=1)), part="advice") as run:
+        desk, people = Desk(run, "reserve_advice"), open_at(run.vault, permit(), Permitted)
+        reserve_advice.function(desk, people)  # type: ignore[attr-defined]
+        return run
+
+
+def test_after_advice_the_filter_holds_also_in_a_policy_of_fixed_choices(folder: Folder) -> None:
+    """Its figures are there to be acted on: what follows was not fixed beforehand."""
+    path = folder.write(*PRIVATE, within(6))
+    run = advise(path)
+    (one,) = open_budget(run).history()
+    assert one.composition == "adaptive"
+    with opened(path) as later:
+        reserve(later)
+        spent = RenyiFilter(6, 1e-5).spent([*one.mechanisms, *DRAWN])
+        measured = noted(later, "measure")["privacy.lifetime_epsilon"].body
+        assert measured == pytest.approx(spent, abs=1e-4)
+        check = noted(later, "check")["privacy budget"].body
+        assert isinstance(check, dict)
+        assert f"held against the filter: {spent:.3f} of 6" in str(check["measured"])
+        assert "only 6 is guaranteed" in str(check["measured"])
+
+
+def test_advice_that_is_refused_for_few_people_stays_charged(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal tells an exact number of them, and could be asked for again and again."""
+    few = Rows(pd.DataFrame({"age": ["18-49"]}), pd.Series(["yes"]))
+    monkeypatch.setattr("tasks.advice.weigh.split_rows", lambda *_: (few, few))
+    run = advise(folder.write(*PRIVATE, within(6)))
+    rows = SimpleNamespace(frame=pd.DataFrame)
+    with pytest.raises(Refusal, match="too few training people"):
+        weigh_columns.function(Desk(run, "weigh_columns"), rows)  # type: ignore[attr-defined]
+    give_back(run)
+    assert open_budget(run).state(run.id) == "committed"
+
+
+def test_the_bound_on_delta_tells_no_more_than_the_published_count() -> None:
+    """Whoever tries one δ after the other finds where it is; it is above all the people."""
+    rule, bounds = Disclosure(b"k"), dict[int | None, set[int]]()
+    for people in range(1, 1500):
+        bound = bound_people(rule, people)
+        assert people < bound <= people + 20
+        bounds.setdefault(rule.publish(Count(people)).about, set()).add(bound)
+    assert {len(found) for found in bounds.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (0, "no further such run fits"), (1, "1 more such run fits"),
+        (2, "2 more such runs fit"), (MOST_RUNS, f"at least {MOST_RUNS:,} more such runs fit"),
+    ],
+)  # fmt: skip
+def test_no_more_runs_are_promised_than_were_tried(folder: Folder, runs: int, said: str) -> None:
+    """Counting ends somewhere."""
+    with opened(folder.write(*PRIVATE, within(6))) as run:
+        balance = Balance(0.0, 0.1, Ceiling(6, 1e-5, "fixed"), runs, filtered=False)
+        (check,) = judge_balance(run.policy, balance, charged=True)
+        assert check.measured.endswith(f"; {said}")
+        assert "over all private models and advice of this home" in check.asked

@@ -16,7 +16,9 @@ from expectations.errors import UsageError
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.privacy_loss import compose
 from expectations.vocabulary import CheckVerdict
+from tasks.attack import attack as room
 from tasks.attack import epsilon_audit
+from tasks.attack.attack import EFFICIENCY, MEASURED, audit_classifier
 from tasks.attack.audit_bounds import (
     Game,
     convert_separation,
@@ -29,7 +31,8 @@ from tasks.attack.audit_bounds import (
 )
 from tasks.attack.canaries import Canaries, give_columns, give_labels, guess_right, repeats_itself
 from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
-from tasks.training import private_logistic
+from tasks.training import private_boosting, private_logistic
+from tasks.training.private_boosting import PrivateBoosting
 from tasks.training.private_logistic import PrivateLogisticRegression
 
 DELTA = 1e-5
@@ -73,8 +76,10 @@ class NotPrivate(LogisticRegression):  # type: ignore[misc]  # sklearn is untype
     classes = (0, 1)
 
 
-def audit(trainer: Trainer, claimed: float, count: int = 250) -> EpsilonAudit:
-    """Audit the plain trainer against noise of `claimed`."""
+def audit(
+    trainer: Trainer, claimed: float, count: int = 250, efficiency: float = 0.9
+) -> EpsilonAudit:
+    """Audit the plain trainer against noise of `claimed`; its canaries lie apart as far as can."""
     few = Canaries(np.eye(count), np.zeros((count + 50, count)))
     return audit_epsilon(
         lambda: Trainer(trainer.noise, trainer.clip, trainer.seed),
@@ -82,6 +87,7 @@ def audit(trainer: Trainer, claimed: float, count: int = 250) -> EpsilonAudit:
         DELTA,
         canaries=few,
         additive=True,
+        efficiency=efficiency,
     )
 
 
@@ -160,6 +166,7 @@ def test_half_the_noise_of_the_private_regression_is_refused(
         DELTA,
         canaries=give_columns(),
         additive=True,
+        efficiency=EFFICIENCY["private-logistic-regression"],
     )
     assert found.claimed_epsilon == pytest.approx(8.0, rel=1e-3)
     assert verdict(found, 8.0) is CheckVerdict.REFUSED
@@ -201,7 +208,14 @@ def test_an_audit_that_cannot_be_played_is_refused_as_usage() -> None:
     """More canaries than other people give no game."""
     one = Canaries(np.eye(1), np.zeros((5, 1)))
     with pytest.raises(UsageError, match="audit of ε"):
-        audit_epsilon(lambda: Trainer(1.0), [Gaussian(1.0)], DELTA, canaries=one, additive=True)
+        audit_epsilon(
+            lambda: Trainer(1.0),
+            [Gaussian(1.0)],
+            DELTA,
+            canaries=one,
+            additive=True,
+            efficiency=1.0,
+        )
 
 
 def test_without_independence_the_bound_is_weaker_and_the_verdict_inconclusive() -> None:
@@ -212,15 +226,78 @@ def test_without_independence_the_bound_is_weaker_and_the_verdict_inconclusive()
         DELTA,
         canaries=give_columns(100, 150),
         additive=False,
+        efficiency=0.0,
     )
     assert verdict(found, 1.0) is CheckVerdict.INCONCLUSIVE
     assert found.group == 1
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_half_the_noise_that_hides_behind_inefficient_canaries_is_not_passed(share: float) -> None:
+    """Nor is honest noise: of canaries that tell half of what they could, nothing is known.
+
+    With the guesses alone, half the noise would look as honest noise does and be passed.
+    """
+    noise = find_noise(1.0)
+    found = audit(Trainer(share * noise, clip=0.25), noise, efficiency=0.5)
+    assert verdict(found, 1.0) is CheckVerdict.INCONCLUSIVE
+
+
+def test_canaries_that_are_less_efficient_than_is_supposed_lower_the_power() -> None:
+    """Parameters that hide them show in the guesses, however good they are elsewhere."""
+    found = audit(Trainer(find_noise(1.0), clip=0.2), find_noise(1.0))
+    assert found.detectable_noise < 0.5
+    assert verdict(found, 1.0) is CheckVerdict.INCONCLUSIVE
+
+
+def test_noise_for_one_feature_where_a_person_is_in_four_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The twin has four, so noise without the root of their number is half of what it takes."""
+    monkeypatch.setattr(private_boosting.Training, "terms", 1)
+    found = audit_classifier(PrivateBoosting(epsilon=8.0), "private-boosting")
+    assert verdict(found, 8.0) is CheckVerdict.REFUSED
+    assert found.refuted
+
+
+@pytest.mark.parametrize("kind", EFFICIENCY)
+def test_honest_canaries_are_as_efficient_as_is_supposed(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within chance, at the lowest ε for which a least efficiency is stated, where it is least.
+
+    And so an honest trainer passes with power to see half the noise.
+    """
+    monkeypatch.setattr(epsilon_audit, "CANARIES", 2000)
+    epsilon = MEASURED[0]
+    make = {"private-boosting": PrivateBoosting}.get(kind, PrivateLogisticRegression)
+    found = audit_classifier(make(epsilon=epsilon), kind)
+    most = norm.ppf(found.right / found.canaries)
+    claimed = separate_epsilon(epsilon, DELTA) * found.group / 2
+    assert most / claimed > EFFICIENCY[kind] - 0.1
+    assert found.detectable_noise >= 0.5
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 12.0])
+def test_where_no_efficiency_was_measured_nothing_passes(
+    epsilon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the range of ε the canaries may tell less; a finding is still one."""
+    seen = []
+    monkeypatch.setattr(room, "audit_epsilon", lambda *_, **named: seen.append(named["efficiency"]))
+    audit_classifier(PrivateLogisticRegression(epsilon=epsilon), "private-logistic-regression")
+    assert seen == [0.0]
+    blind = audit(Trainer(find_noise(1.0)), find_noise(1.0), efficiency=0.0)
+    assert blind.detectable_noise == 0
+    assert verdict(blind, 1.0) is not CheckVerdict.PASSED
+
+
 def test_labels_of_ones_own_are_spread_over_the_other_people() -> None:
-    """Each canary's label is also that of as many others."""
+    """Each canary's label is also that of as many others, in every column."""
     canaries = give_labels(5, 50)
     assert canaries.rows[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert (canaries.others == canaries.others[:, :1]).all()
+    assert canaries.others.shape == (50, 4)
     assert np.bincount(canaries.others[:, 0].astype(int)).tolist() == [10] * 5
 
 

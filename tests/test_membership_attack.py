@@ -99,6 +99,22 @@ def test_the_verdict_asks_for_power_first(
     assert make_attack(auc, high, detectable).verdict(0.6) == verdict
 
 
+@pytest.mark.parametrize(
+    ("people", "verdict"),
+    [pytest.param(60, "refused", id="certain"), pytest.param(20, "inconclusive", id="too-few")],
+)
+def test_a_leak_that_is_certain_is_refused_without_power(people: int, verdict: str) -> None:
+    """A policy that tolerates the inconclusive must not let it go; few people make no interval."""
+    leak = Separation(0.88, 0.82, 0.94, 0.65)
+    assert MembershipAttack({"one": leak}, people, people, 8).verdict(0.6) == verdict
+
+
+def test_a_leak_is_certain_by_any_attack() -> None:
+    """Not by that alone whose interval reaches highest."""
+    wide, sure = Separation(0.7, 0.45, 0.95, 0.65), Separation(0.8, 0.7, 0.9, 0.65)
+    assert MembershipAttack({"a": wide, "b": sure}, 60, 60, 8).verdict(0.6) == "refused"
+
+
 def test_a_limit_at_chance_is_refused_as_usage() -> None:
     """No model could be shown to keep an AUC of 0.5."""
     with pytest.raises(UsageError, match="limit"):
@@ -144,7 +160,7 @@ def test_too_few_references_leave_lira_out_and_say_so() -> None:
     """Eight references are four on each side of a person."""
     found = attack(LogisticRegression(), 40, 40, references=8)
     assert set(found.attacks) == {"loss", "RMIA"}
-    assert "LiRA: needs 16 references" in found.unreported
+    assert "LiRA (needs 16 references)" in found.unreported
 
 
 def test_several_attacks_widen_each_interval_and_cost_power() -> None:
@@ -175,7 +191,7 @@ def test_a_false_positive_rate_is_reported_only_where_people_support_it(
     found = summarize_attacks({"a": score, "LiRA": score}, np.arange(len(score)) < 50, 16)
     assert [one.rate for _, one in found.found_at] == rates
     assert len(found.unreported) == 3 - len(rates)
-    assert all("to be expected; needs" in reason for reason in found.unreported)
+    assert all("false positives (needs" in reason for reason in found.unreported)
 
 
 @settings(max_examples=25, deadline=None)
@@ -211,10 +227,11 @@ def test_the_check_names_the_attack_its_power_and_what_it_left_out() -> None:
     found = attack(LogisticRegression(), 800, 800, references=16)
     check = judge_membership(found, MembershipCheck(), "clinic")
     assert check.verdict == "passed"
-    assert "the strongest of 3 attacks" in check.measured
-    assert "of the members at 10.0% false positives" in check.measured
-    assert "16 reference models; an AUC of" in check.power
-    assert "not reported: members found at a false-positive rate of 0.1%" in check.power
+    assert f"; {found.strongest})" in check.measured
+    assert "% of the members at 10 % false positives" in check.measured
+    assert "80 % power, 16 references; not tried: " in check.power
+    assert "0.1 % false positives (needs 10,000 others)" in check.power
+    assert max(map(len, (check.asked, check.measured, check.power))) <= 170
 
 
 def mark_few(seed: int) -> tuple[pd.DataFrame, pd.Series]:

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tasks.attack.membership_scores import score_people
 from tasks.attack.reference_models import (
+    LEAST_CONFIDENCE,
     Classifier,
     People,
     References,
@@ -56,6 +57,15 @@ def test_the_number_of_threads_changes_nothing(model: type[Classifier]) -> None:
     np.testing.assert_array_equal(alone.confidence, together.confidence)
     np.testing.assert_array_equal(alone.inside, together.inside)
     assert (alone.confidence[0] != alone.confidence[1]).any()
+
+
+def test_a_label_that_only_one_person_has_is_no_confidence_where_no_reference_saw_it() -> None:
+    """Half of the references know nothing of it, and are trained all the same."""
+    people = draw_people()
+    labels = people.labels.astype(object).where(people.labels.index > 0, "rare")
+    found = train_references(LogisticRegression, People(people.features, labels.astype(str)), 8)
+    assert (found.confidence[~found.inside[:, 0], 0] == LEAST_CONFIDENCE).all()
+    assert (found.confidence[found.inside[:, 0], 0] > LEAST_CONFIDENCE).all()
 
 
 class Noisy(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped

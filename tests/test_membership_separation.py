@@ -86,9 +86,7 @@ def test_what_is_detectable_does_not_tell_how_many_people_were_compared(
 def test_what_is_said_of_shares_and_power_has_two_digits() -> None:
     """With three, a share of people would be a count of them."""
     found = TruePositives(rate=0.01, found=0.1234, low=0.0567, high=0.2345, detectable=0.3456)
-    assert describe_found("loss", found) == (
-        "loss finds 12% of the members at 1.0% false positives (6% to 23%; detectable: 35% or more)"
-    )
+    assert describe_found(found) == "finds 12 % of the members at 1 % false positives"
     assert "an AUC of 0.54 or more" in describe_power(0.5444)
 
 

@@ -102,6 +102,14 @@ def test_a_contrast_passes_only_with_power(gap: float, error: float, verdict: Ch
     assert Contrast("x", gap, error).verdict(0.1) is verdict
 
 
+def test_the_sentence_is_short_and_names_the_widest_contrast_alone() -> None:
+    """The others are noted as measures; a terminal has one line for a check."""
+    judged = tuple(Contrast(f"label {name}", gap, 0.01) for name, gap in (("no", 0), ("yes", 0.05)))
+    check = judge_memorization(Memorization(judged, ()), 0.1, "clinics")
+    assert check.measured == "surer of its own people by +0.05 (label yes; at most +0.07)"
+    assert max(map(len, (check.asked, check.measured, check.power))) <= 160
+
+
 def test_one_contrast_refused_refuses_all() -> None:
     """And one that is inconclusive lets none of them pass."""
     fine, open_, bad = (Contrast("x", *of) for of in ((0, 0.01), (0.09, 0.01), (0.5, 0.01)))

@@ -43,7 +43,10 @@ EXCEPTIONS = {
     "check_fit2d_1feature": UNDECLARED,
     "check_fit_idempotent": "the noise is fresh in every fit",
 }
-BY_CHANCE = {"check_classifiers_one_label": "of 10 people of one class, noise may show the other"}
+BY_CHANCE = {
+    "check_classifiers_one_label": "of 10 people of one class, noise may show the other",
+    "check_supervised_y_2d": "it wants the same answers of two fits, and their noise may differ",
+}
 WIDE = tuple(math.sinh(step * 0.4) for step in range(-20, 21))
 """Edges fine around 0 and as wide as what scikit-learn's checks make up."""
 

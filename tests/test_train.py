@@ -16,18 +16,18 @@ from ledgers.home import Home
 from ledgers.stages import Reached, Trained
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
-from tasks.attack.attack import attack, judge_membership
+from tasks.attack.attack import attack
 from tasks.attack.membership import summarize_scores
+from tasks.attack.membership_judgement import judge_membership
 from tasks.budget import give_back, open_budget, reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
 from tasks.run import Run
+from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.private_logistic import PrivateLogisticRegression
 from tasks.training.train import (
     Rows,
-    declare_encoding,
-    declare_model,
     fit_model,
     judge_privacy,
     load_model,
@@ -191,7 +191,7 @@ def test_people_who_differ_in_everything_are_fit() -> None:
     """Missing values are values here: a feature that some have told is not constant."""
     frame = people()
     refuse_unfit_rows(split_rows(frame, policy())[0], policy())
-    frame["sex"] = np.where(frame.index % 5, None, "f")
+    frame["sex"] = ["f" if number % 5 == 0 else None for number in range(len(frame))]
     refuse_unfit_rows(split_rows(frame, policy())[0], policy())
 
 
@@ -312,7 +312,7 @@ def test_a_model_is_trained_on_a_tables_rows_and_handed_over(
     [
         pytest.param(400, 0.6, "passed", "an AUC of 0.55 or more", id="power"),
         pytest.param(20, 0.6, "inconclusive", "an AUC of 0.73 or more", id="little-power"),
-        pytest.param(2, 0.6, "inconclusive", "no AUC would have been detected", id="no-power"),
+        pytest.param(2, 0.6, "inconclusive", "no AUC would be found", id="no-power"),
     ],
 )
 def test_an_attack_says_what_it_could_have_found(

@@ -27,8 +27,10 @@ from tasks.attack.contrast import (
     contrast_means,
     describe_power,
     find_critical,
+    find_widest,
     judge_together,
     place_labels,
+    sign,
 )
 from tasks.attack.memorization import draw
 
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 
 MOST_LABELS: Final = 100
 """Labels of one feature; a feature of more is a number, of which this attack knows nothing."""
-TOLD: Final = 5
-"""Features that are told with their figures, those with the largest advantages."""
 
 
 def attack_attributes(
@@ -98,14 +98,15 @@ def repeat(label: object, column: pd.Series) -> pd.Series:
 
 def judge_attributes(found: Sequence[Contrast], limit: float, outlet: str) -> Check:
     """Compare the advantages with the largest that the policy allows, in (0, 1)."""
-    widest = sorted(found, key=lambda one: one.gap, reverse=True)
-    rest = len(widest) - TOLD
-    names = "; ".join(map(str, widest[:TOLD])) + (f"; less for {rest} others" if rest > 0 else "")
+    widest = find_widest(found, limit)
+    measured = "too few people" if found else "no feature has labels to guess"
+    if widest is not None:
+        gap, high = sign(widest.gap), sign(widest.high)
+        measured = f"guessed right of {gap} more ({widest.name}; at most {high})"
     return Check(
         name="attribute inference",
-        asked=f"features are guessed right of at most {limit:g} more of the members than of "
-        "others, at the upper ends of intervals that hold together at 95 % (Bonferroni)",
-        measured=names or "no feature has labels to guess",
+        asked=f"a feature guessed right of at most {limit:g} more of its own people than of others",
+        measured=measured,
         verdict=judge_together(found, limit),
         power=describe_power(found),
         remedy="train a private or simpler model, or make the feature coarser",

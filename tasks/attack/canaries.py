@@ -49,7 +49,7 @@ class Canaries:
     others: NDArray[np.float64]
 
 
-def give_columns(count: int = 16, people: int = 20_000, length: float = 4.0) -> Canaries:
+def give_columns(count: int = 16, people: int = 6_000, length: float = 4.0) -> Canaries:
     """Give each canary a column of its own among others with the same; for models with weights.
 
     A quarter of the others have one of the columns: so none stands out, where a trainer makes its
@@ -62,13 +62,15 @@ def give_columns(count: int = 16, people: int = 20_000, length: float = 4.0) -> 
     return Canaries(rows, others)
 
 
-def give_labels(count: int = 250, people: int = 250_000) -> Canaries:
-    """Give each canary a label of its own in the one column, among others with the same.
+def give_labels(count: int = 250, people: int = 50_000, columns: int = 4) -> Canaries:
+    """Give each canary a label of its own, the same in all columns, among others with the same.
 
-    For models with a score for each bin: the others keep it from explaining the canary. The twin
-    must be declared with one feature of `count` labels, given as 0, 1, ...
+    For models with a score for each bin: the others keep it from explaining the canary. In several
+    columns, as a person is in a bin of each: noise that is meant for one alone is too little by
+    the root of their number. The twin must be declared with as many features of `count` labels,
+    given as 0, 1, ...
     """
-    return Canaries(_in_a_column(np.arange(count)), _in_a_column(np.arange(people) % count))
+    return Canaries(_repeat(np.arange(count), columns), _repeat(np.arange(people) % count, columns))
 
 
 def play(
@@ -106,5 +108,5 @@ def repeats_itself(make_model: MakeModel, canaries: Canaries) -> bool:
     return bool(np.allclose(first, second, rtol=1e-9, atol=1e-9))
 
 
-def _in_a_column(labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    return labels.astype(np.float64)[:, None]
+def _repeat(labels: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
+    return np.tile(labels.astype(np.float64)[:, None], columns)

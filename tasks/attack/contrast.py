@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isinf, sqrt
+from math import ceil, inf, isinf, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -44,25 +44,28 @@ class Predictor(Protocol):
 
 
 def read_confidence(model: Predictor, people: People) -> NDArray[np.float64]:
-    """Give the model's probability of each person's own label, shape (people,).
+    """Give the model's probability of each person's own label; 0 for one it does not know."""
+    probabilities, place = model.predict_proba(people[0]), find_labels(model, people[1])
+    return np.where(place < 0, 0.0, probabilities[np.arange(len(place)), place])
 
-    Raises UsageError for a label that the model does not know.
-    """
-    probabilities = model.predict_proba(people[0])
-    return np.asarray(probabilities[np.arange(len(people[1])), place_labels(model, people[1])])
+
+def find_labels(model: Predictor, labels: pd.Series) -> NDArray[np.int64]:
+    """Give the column of `predict_proba` that each label has; -1 for one it does not know."""
+    import pandas as pd
+
+    place = pd.Index(model.classes_).get_indexer(pd.Index(labels))
+    return np.asarray(place, dtype=np.int64)
 
 
 def place_labels(model: Predictor, labels: pd.Series) -> NDArray[np.int64]:
     """Give the column of `predict_proba` that each label has; UsageError for an unknown label."""
-    import pandas as pd
-
-    place = pd.Index(model.classes_).get_indexer(pd.Index(labels))
+    place = find_labels(model, labels)
     if (place < 0).any():
         raise UsageError(
             f"attack: {int((place < 0).sum())} people have labels that the model does not know; "
             "attack it with the labels that it was trained on"
         )
-    return np.asarray(place, dtype=np.int64)
+    return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +111,8 @@ class Contrast:
         """Word the gap to two digits, so that no count of people follows from it."""
         if isinf(self.error):
             return f"{self.name}: too few people"
-        # Added zero: no gap is no loss.
-        gap, low, high = (round(x, 2) + 0.0 for x in (self.gap, self.low, self.high))
-        return f"{self.name} {gap:+.2f} ({low:+.2f} to {high:+.2f})"
+        gap, low, high = map(sign, (self.gap, self.low, self.high))
+        return f"{self.name} {gap} ({low} to {high})"
 
 
 def contrast_means(
@@ -149,9 +151,20 @@ def join_verdicts(each: Iterable[CheckVerdict]) -> CheckVerdict:
     return CheckVerdict.PASSED if verdicts == {CheckVerdict.PASSED} else CheckVerdict.INCONCLUSIVE
 
 
+def sign(value: float) -> str:
+    """Write a gap with its sign, to two digits; no gap is no loss."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def find_widest(contrasts: Iterable[Contrast], limit: float) -> Contrast | None:
+    """Give the contrast that reaches highest, of those refused if any; None with too few people."""
+    told = [contrast for contrast in contrasts if not isinf(contrast.error)]
+    return max(told, key=lambda one: (one.low > limit, one.high), default=None)
+
+
 def describe_power(contrasts: Sequence[Contrast]) -> str:
-    """Say which gap would have been found in each of some contrasts, the weakest last."""
+    """Say which gap would have been found in whichever of some contrasts, rounded up."""
     weakest = max((contrast.detectable for contrast in contrasts), default=inf)
     if isinf(weakest):
-        return f"none in some of these, with fewer than {FEWEST} people on a side"
-    return f"in each of these a gap of {weakest:.2f} or more would be found with 80 % power"
+        return f"with fewer than {FEWEST} people on a side, no gap would be found in some of these"
+    return f"a gap of {ceil(100 * weakest) / 100:.2f} or more would be found with 80 % power"

@@ -8,18 +8,25 @@ guessed well at any ε: a group of g people is protected g times less (Dong, Rot
 theorem 2.14), so the claim about one person says exactly how well.
 
 What a finding needs: fair coins; for additive models also that the noise of different canaries is
-independent (as of vector noise in linear models and scores of bins; not of networks, for which
-the weaker bound is used that needs nothing, and sees little). Read as a number, the lower bound
+independent (as of the scores of bins; in a regression only nearly, as whitening and clipping mix
+its columns; not of networks, for which the weaker bound is used that needs nothing, and sees
+little). Read as a number, the lower bound
 on ε is that of the Gaussian mechanism which the guesses refute. What it does not see: noise that
 is wrong on rows unlike the canaries, noise that repeats in part, what the trainer leaks beside
-the model, and a trainer that recognises the audit. Passed says that half the noise would show.
+the model, and a trainer that recognises the audit.
+
+Passed says that half the noise would show in canaries as efficient as an honest trainer's. A
+canary's efficiency is how far in and out lie apart in a model, as a share of what the claim allows
+at most. It cannot be read from the audited twin, whose canaries may lie apart by lack of noise as
+well: it is a least one, measured beforehand on honest trainers. If these canaries are less
+efficient than that and the noise is less by the same share, nothing shows, and it is passed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil, floor, inf
 from statistics import NormalDist
 
 import numpy as np
@@ -34,6 +41,7 @@ from tasks.attack.audit_bounds import (
     claim_epsilon,
     convert_separation,
     describe_claim,
+    guess_best,
     separate_epsilon,
 )
 from tasks.attack.canaries import Canaries, MakeModel, guess_right, play, repeats_itself
@@ -72,19 +80,20 @@ class EpsilonAudit:
     false_alarm: float = FALSE_ALARM
 
 
-def audit_epsilon(
+def audit_epsilon(  # noqa: PLR0913  # the trainer, its claim, and the game
     make_model: MakeModel,
     claimed_mechanisms: Sequence[Mechanism],
     delta: float,
     *,
     canaries: Canaries,
     additive: bool,
+    efficiency: float,
 ) -> EpsilonAudit:
     """Train twins on canaries among other people, and compare guesses with the claim.
 
     `make_model` gives a fresh, unfitted clone of the policy's classifier (for `give_labels`, with
     its declaration changed to that). `additive`: each canary has weights of its own, whose noise
-    is independent.
+    is independent. `efficiency` in [0, 1] is the least of an honest trainer; 0 where it is unknown.
     """
     if not 2 <= len(canaries.rows) < len(canaries.others) or not 0 < delta < 1:
         raise UsageError("audit of ε: give 2 canaries, more others than those, and 0 < delta < 1")
@@ -94,7 +103,7 @@ def audit_epsilon(
     trainings = ceil(CANARIES / len(canaries.rows))
     game = Game(trainings * len(canaries.rows), additive, FALSE_ALARM)
     right = _guess(make_model, canaries, group, trainings)
-    detectable = _detect(game, curve, right)
+    detectable = _detect(game, curve, right, efficiency)
     single = separate_epsilon(claimed, delta)
     return EpsilonAudit(
         claimed_epsilon=claimed,
@@ -137,23 +146,26 @@ def _guess(make_model: MakeModel, canaries: Canaries, group: int, trainings: int
     return guess_right(np.array(scores), included)
 
 
-def _detect(game: Game, curve: Curve, right: int) -> float:
-    """Give the share of this trainer's noise at which `curve` would be refuted with 80 % power.
+def _detect(game: Game, curve: Curve, right: int, efficiency: float) -> float:
+    """Give the share of the claimed noise at which `curve` would be refuted with 80 % power.
 
-    From how far apart the canaries were found (lower end of the 95 % interval), in
-    deviations, which grow as the noise falls.
+    From how far apart canaries of so little efficiency lie under the claim, in deviations, which
+    grow as the noise falls; or how far these lie at most (upper end of the 95 % interval), if less.
     """
     from scipy.stats import beta
 
     critical = game.find_critical(curve)
     if critical is None:
         return 0.0
-    found = float(beta.ppf(0.05, right, game.canaries - right + 1)) if right else 0.0
+    most = (
+        float(beta.ppf(0.975, right + 1, game.canaries - right)) if right < game.canaries else 1.0
+    )
     needed = float(beta.ppf(POWER, critical, game.canaries - critical + 1))
-    if found <= HALF:
-        return 0.0
-    normal = NormalDist()
-    return min(1.0, normal.inv_cdf(found) / normal.inv_cdf(needed))
+    apart = NormalDist().inv_cdf
+    seen = efficiency * apart(guess_best(curve))
+    if most < 1:
+        seen = min(seen, apart(most))
+    return min(1.0, max(seen, 0.0) / apart(needed))
 
 
 def _decide(found: EpsilonAudit, asked: float) -> CheckVerdict:
@@ -168,16 +180,15 @@ def _describe(found: EpsilonAudit) -> str:
     if found.repeats:
         return "two trainings on the same rows gave the same model: its noise is no secret"
     return (
-        f"ε is at least {found.lower_epsilon:.3g}, where the trainer claims "
-        f"{found.claimed_epsilon:.3g} ({found.right} of {found.canaries} canaries guessed right)"
+        f"ε is at least {found.lower_epsilon:.3g}, claimed {found.claimed_epsilon:.3g} "
+        f"({found.right:,} of {found.canaries:,} canaries guessed right)"
     )
 
 
 def _describe_power(found: EpsilonAudit) -> str:
     if not found.detectable_noise:
-        return f"by {found.method}, no lack of noise would surely have been detected"
+        return f"no lack of noise would surely be found ({found.method})"
     return (
-        f"by {found.method}: noise of {found.detectable_noise:.2f} times the claimed or less "
-        f"(ε of {found.detectable_epsilon:.3g} or more) would have been detected with 80 % power; "
-        f"an honest trainer is refused in at most {found.false_alarm:.0%}"
+        f"{floor(100 * found.detectable_noise) / 100:.2f} times the claimed noise or less would be "
+        f"found with 80 % power; honest noise is refused in {100 * found.false_alarm:g} % at most"
     )

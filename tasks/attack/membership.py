@@ -48,7 +48,7 @@ class MembershipAttack:
     """How well each attack told members from non-members, by the attack's name.
 
     `found_at` holds the best attack's share of members found at each false-positive rate that the
-    non-members support; `unreported` says what could not be reported, and why.
+    non-members support; `unreported` says what could not be tried, and why.
     """
 
     attacks: Mapping[str, Separation]
@@ -195,13 +195,12 @@ def _find_most(
 def _explain_gaps(scores: Mapping[str, object], nonmembers: int) -> list[str]:
     """Say which attack and which rates are not reported, and why."""
     reasons = [
-        f"members found at a false-positive rate of {rate:.1%}: fewer than {FEWEST_FALSE} false "
-        f"positives to be expected; needs {FEWEST_FALSE / rate:,.0f} non-members"
+        f"{100 * rate:g} % false positives (needs {FEWEST_FALSE / rate:,.0f} others)"
         for rate in RATES
         if not supports(rate, nonmembers)
     ]
     if "LiRA" not in scores:
-        reasons.append(f"LiRA: needs {2 * FEWEST_FOR_LIRA} references")
+        reasons.append(f"LiRA (needs {2 * FEWEST_FOR_LIRA} references)")
     return reasons
 
 

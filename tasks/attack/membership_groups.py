@@ -51,19 +51,17 @@ class Groups:
     attacked: tuple[GroupSeparation, ...] = ()
     too_small: int = 0
 
-    @property
-    def worst(self) -> GroupSeparation | None:
-        """The group that may leak most, among those that leak for certain if there are any."""
-        return max(self.attacked, key=_order_by_leak, default=None)
+    def find_worst(self, limit: float) -> GroupSeparation | None:
+        """Give the group that may leak most, of those that are refused if there are any."""
+        return max(
+            self.attacked,
+            key=lambda one: (one.separation.low > limit, one.separation.high),
+            default=None,
+        )
 
     def verdict(self, limit: float) -> CheckVerdict:
         """Refused if any group is; passed if all are, of at least one; else inconclusive."""
         return join_verdicts(group.verdict(limit) for group in self.attacked)
-
-
-def _order_by_leak(group: GroupSeparation) -> tuple[bool, float]:
-    """Order so that a group that is refused at any limit stands over all that are not."""
-    return group.separation.low > 0.5, group.separation.high
 
 
 def separate_groups(

@@ -82,7 +82,7 @@ def train_references(
 ) -> References:
     """Train an even number of references, as many at a time as there are `threads`.
 
-    Each training uses one thread of OpenMP; who calls this limits BLAS, which is the process's.
+    Each training uses one thread (`limit_threads`: of BLAS so does the process from then on).
 
     As a default the cores that this process may use; the result is the same for any number. A
     model's own seed, where it has one and none is set, is set from the reference's number (never
@@ -97,7 +97,7 @@ def train_references(
         known = read_confidence(model, (people.features, people.labels))
         return np.maximum(known, LEAST_CONFIDENCE)
 
-    # The limit of OpenMP holds for the thread that sets it, so each sets its own.
+    # The limit of OpenMP holds for the thread that sets it only, so each sets its own.
     with ThreadPoolExecutor(threads or _count_cores(), initializer=limit_threads) as pool:
         confidence = np.array(list(pool.map(train, range(references))))
     return References(confidence, np.array(halves))
