@@ -59,6 +59,18 @@ OUTCOMES: Final = {
 """What else a check, or several, may have come to in a run that goes on."""
 NAMED: Final = 3
 """The most checks that the headline names for each."""
+CAVEATS: Final = {
+    "privacy.epsilon": "ε covers the released model alone, not the verdicts, measures and counts "
+    "on this page. The counts are under the disclosure rule; verdicts and measures stand as found.",
+    "privacy.membership_auc": "The attacks on the model know the method of training and people of "
+    "the same kind. An attacker who knows more, or has planted rows, was not simulated.",
+    "privacy.audit_epsilon": "The audit of ε trains twins on made-up rows: it sees noise that is "
+    "too small there, not a trainer that behaves otherwise on other rows.",
+    "privacy.lifetime_epsilon": "The lifetime ε is of private models and advice of this home. "
+    "Tables, models without a promise, and what other homes did with the same people are not in "
+    "it.",
+}
+"""What to know where something was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,30 +226,11 @@ def list_caveats(summary: Summary) -> Iterator[str]:
         "Nothing here is anonymous in law while the source or the keys exist: whoever holds them "
         "may trace a person."
     )
-    if "privacy.epsilon" in summary.measures:
-        yield (
-            "ε covers the released model alone, not the verdicts, measures and counts on this "
-            "page. The counts are under the disclosure rule; verdicts and measures stand as found."
-        )
+    yield from (said for name, said in CAVEATS.items() if name in summary.measures)
     if summary.representation:
         yield (
             "That people are like the population meant in what was compared says nothing of what "
             "was not."
-        )
-    if "privacy.membership_auc" in summary.measures:
-        yield (
-            "The attacks on the model know the method of training and people of the same kind. An "
-            "attacker who knows more, or has planted rows, was not simulated."
-        )
-    if "privacy.audit_epsilon" in summary.measures:
-        yield (
-            "The audit of ε trains twins on made-up rows: it sees noise that is too small there, "
-            "not a trainer that behaves otherwise on other rows."
-        )
-    if "privacy.lifetime_epsilon" in summary.measures:
-        yield (
-            "The lifetime ε is of private models and advice of this home. Tables, models without "
-            "a promise, and what other homes did with the same people are not in it."
         )
     if any(fate.treatment.startswith("free text") and fate.outlets for fate in summary.fates):
         yield "Free text was reduced, not made anonymous: what no detector points at stays in it."

@@ -148,10 +148,10 @@ def test_advice_that_the_lifetime_does_not_hold_is_refused_before_a_column_is_re
     assert not second.patch.exists()
 
 
-def test_advice_that_ends_before_the_twin_is_drawn_costs_nothing(
+def test_advice_that_is_refused_by_what_its_people_are_stays_charged(
     home: Home, folder: Folder
 ) -> None:
-    """Too few people of a class are refused, and the charge is given back."""
+    """Too few people of a class are refused, which already tells something of them."""
     for person in folder.people:
         person["sugar"] = "5.0"
     value_rule = '  - {rule: share-between, column: sick, value: "yes", low: 0.1, high: 0.9}'
@@ -159,7 +159,7 @@ def test_advice_that_ends_before_the_twin_is_drawn_costs_nothing(
     advised = advise(home, policy, "--epsilon", "2")
     assert advised.said.status == 1, advised.said.err
     assert "too few training people of one class" in advised.said.err
-    assert states(advised.place) == ["aborted"]
+    assert states(advised.place) == ["committed"]
 
 
 @pytest.mark.parametrize("epsilon", [None, 0.0, -1.0, 10.1, float("nan"), float("inf")])

@@ -94,8 +94,6 @@ def test_the_twins_of_each_kind_are_declared_for_the_canaries(
     kind: str, monkeypatch: pytest.MonkeyPatch, *, additive: bool
 ) -> None:
     """The policy's own classifier, with its parameters and its noise, over made-up rows."""
-    if kind == "private-network":
-        pytest.importorskip("opacus")
     policy = parse_policy(small_policy(*private(kind)))
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
     audited = mock.Mock()

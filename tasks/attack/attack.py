@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 EFFICIENCY: Final = {"private-logistic-regression": 0.60, "private-boosting": 0.60}
 """The least efficiency of the audit's canaries in twins of each kind, with default parameters.
 
-Measured on honest trainers at ε = 0.5, 1, 3 and 8.
+Measured on honest trainers at ε = 0.5, 1, 3 and 8: 0.61 to 0.83 and 0.64 to 0.77, least at 0.5, of
+2,000 to 3,000 canaries each (standard error 0.03).
 """
 MEASURED: Final = (0.5, 8.0)
 """The range of ε for which that was measured; beyond it nothing is known, so nothing passes."""
