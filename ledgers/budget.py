@@ -1,11 +1,11 @@
 """The budget ledger: what each person's privacy was charged for, by whichever policy, for ever.
 
-Privacy loss never renews, so what counts is the lifetime ε of a person over all policies of the
-home, and a policy sets its ceiling. A run reserves before a column is read, for exactly the people
-it may read, and commits before it draws the first noise; it aborts if it ends before that. What is
-reserved and never settled, because the process died, stays charged. A charge is the mechanisms
-themselves, so that any number of them is composed and not added. Everybody's history counts; the
-worst one decides.
+Privacy loss never renews, so what counts is the lifetime ε of a person over all private models of
+the home, and a policy sets its ceiling. A run reserves before a column is read, for exactly the
+people it may read, and commits before it draws the first noise; it aborts if it ends before that.
+What is reserved and never settled, because the process died, stays charged. A charge is the
+mechanisms themselves, so that any number of them is composed and not added. Everybody's history
+counts; the worst one decides.
 
 Rows are appended, never changed: chained, and their end signed, as in the consent ledger. What
 does not show at once: newest entries cut off together with the lines of `budget-heads.jsonl` that
@@ -155,10 +155,15 @@ class BudgetLedger:
         return dearest([h.plus(History.of(mechanisms)) for h in worst], ceiling) > ceiling.epsilon
 
     def remaining(
-        self, people: Records, ceiling: Ceiling, mechanisms: Iterable[Mechanism] = ()
+        self,
+        people: Records,
+        ceiling: Ceiling,
+        mechanisms: Iterable[Mechanism] = (),
+        composition: Composition = "fixed",
     ) -> Balance:
         """Give the lifetime ε of the worst of some people, and after a run of `mechanisms`."""
-        worst, run = self._read_worst(people), History.of(mechanisms)
+        worst = self._read_worst(people)
+        run = History.of(mechanisms, adaptive=composition == "adaptive")
         balance = _weigh(worst, run, ceiling)
         left = count_runs(worst, run, ceiling) if run.times else None
         return replace(balance, runs_left=left)

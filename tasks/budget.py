@@ -73,7 +73,8 @@ def reserve(
         balance = ledger.reserve(charge, ceiling)
     except Refusal as refusal:
         if refusal.check == CHECK:
-            note_balance(desk, ledger.remaining(people, ceiling, mechanisms), charged=False)
+            left = ledger.remaining(people, ceiling, mechanisms, composition)
+            note_balance(desk, left, charged=False)
         raise
     head = ledger.head()
     desk.note(NOTE, "head", {"seq": head.seq, "link": head.link})
@@ -180,6 +181,19 @@ def give_back(run: Run) -> None:
         ledger = open_budget(run)
         if ledger.state(run.id) == "reserved":
             ledger.abort(run.id)
+            note_given_back(Desk(run, "reserve_budget"))
+
+
+def note_given_back(desk: Desk) -> None:
+    """Put on record that the person used most stands where they stood before the run."""
+    noted = {
+        entry.name: entry.body
+        for entry in desk.run.ledger.entries(desk.run.id)
+        if entry.kind == "measure"
+    }
+    before = noted["privacy.lifetime_epsilon_before"]
+    desk.note("measure", "privacy.lifetime_epsilon", before)
+    desk.note(NOTE, "given back", {"lifetime_epsilon": before})
 
 
 def round_up(epsilon: float) -> float | None:

@@ -13,14 +13,13 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
 from expectations.outlets import ModelOutlet
-from expectations.policy import Part
 from expectations.policy_file import PolicyFile, parse_policy
 from expectations.vocabulary import Verdict
 from ledgers.consent import ConsentLedger
@@ -38,7 +37,7 @@ from tasks.model_card import write_cards
 from tasks.recorded_place import links_body
 from tasks.recording import attach, attach_to_model, record_run
 from tasks.reporting import render_report
-from tasks.run import Desk, Run
+from tasks.run import Desk, Run, read_part
 from tasks.step import Opened, step
 from tasks.summary import Summary, summarize, to_evidence_json
 
@@ -214,7 +213,7 @@ def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecor
         policy = policy.model_copy(
             update={"source": type(policy.source).model_validate_json(json.dumps(people))}
         )
-    policy = policy.for_part(cast("Part", facts.get("part", "all")))
+    policy = policy.for_part(read_part(facts))
     hierarchies = str(facts.get("policy_hierarchies", ""))
     file = PolicyFile(policy, text, folder / f"{record.policy}.yaml", hierarchies)
     return DecidedRun(home, keys, ledger, record, file)

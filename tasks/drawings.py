@@ -149,20 +149,18 @@ def draw_tradeoff(points: Sequence[TradePoint], asked: int | None) -> tuple[Curv
 
 
 def draw_advice(advice: Advice) -> tuple[Curve, ...]:
-    """Draw the AUC against how many columns are read, and against ε."""
+    """Draw the AUC against how many columns are read, and against ε where it was measured."""
     path = [(len(advice.path) + 1, advice.auc), *((one.columns, one.auc) for one in advice.path)]
     columns, by_columns = [str(n) for n, _ in path], [auc for _, auc in path]
     epsilons = [f"{point.epsilon:g}" for point in advice.epsilons]
-    return (
-        Curve(
-            "AUC by columns", "the least needed dropped first",
-            _mark(columns, by_columns, columns[0], "{:.2f}"),
-        ),
-        Curve(
-            "AUC by ε", "of a private model",
-            _mark(epsilons, [point.auc for point in advice.epsilons], "", "{:.2f}"),
-        ),
-    )  # fmt: skip
+    return tuple(
+        Curve(title, caption, _mark(under, values, asked, "{:.2f}"))
+        for title, caption, under, values, asked in (
+            ("AUC by columns", "the least needed dropped first", columns, by_columns, columns[0]),
+            ("AUC by ε", "of a private model", epsilons, [p.auc for p in advice.epsilons], ""),
+        )
+        if values
+    )
 
 
 def _mark(

@@ -84,7 +84,7 @@ def list_privacy(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "Lifetime ε, with this model", f"{say_lifetime(summary)}{at}"
     before = measures.get("privacy.lifetime_epsilon_before")
     if before is not None:
-        yield "Lifetime ε before it", f"{before:.3g}"
+        yield "Lifetime ε before it", f"{before:.3f}"
     if left := say_runs_left(summary):
         yield "What is left", left
 
@@ -100,8 +100,8 @@ def say_lifetime(summary: Summary) -> str:
         return ""
     most = "" if ceiling is None else f" of at most {ceiling:g}"
     if summary.measures.get("privacy.filtered"):
-        return f"{spent:.3g}{most}, held against the filter: only {ceiling or 0:g} is guaranteed"
-    return f"{spent:.3g}{most}"
+        return f"{spent:.3f}{most}, held against the filter: only {ceiling or 0:g} is guaranteed"
+    return f"{spent:.3f}{most}"
 
 
 def say_runs_left(summary: Summary) -> str:

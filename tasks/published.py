@@ -17,7 +17,7 @@ State: TypeAlias = Literal["passed", "refused", "failed", "pending", "unfinished
 
 @dataclass(frozen=True, slots=True)
 class Quality(Part):
-    """How good the model is on the test people; see `tasks/training/models.py`."""
+    """How good the model is on the test people; see `tasks/training/quality.py`."""
 
     auc: float
     auc_low: float | None

@@ -211,8 +211,8 @@ def list_losses(summary: Summary) -> Iterator[Tile]:
     measures, training = summary.measures, summary.training
     epsilon, life = measures.get("privacy.epsilon"), measures.get("privacy.lifetime_epsilon")
     ceiling = training.lifetime_epsilon if training else None
-    by = "by the filter, " if measures.get("privacy.filtered") else ""
-    lived = "" if life is None else f"lifetime {life:.3g}, {by}of at most {ceiling or 0:g}"
+    by = "by the filter " if measures.get("privacy.filtered") else ""
+    lived = "" if life is None else f"lifetime {life:.3g} {by}of at most {ceiling or 0:g}"
     if epsilon is not None:
         delta = measures.get("privacy.delta") or 0
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", lived or f"of the model, at δ {delta:g}")

@@ -10,11 +10,11 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
@@ -218,6 +218,11 @@ def run_facts(file: PolicyFile, asked: Request, part: Part) -> dict[str, JSON]:
         "code": code_version(),
         "part": part,
     }
+
+
+def read_part(facts: Mapping[str, JSON]) -> Part:
+    """Read which part of its policy a run carried out; older records tell of tables alone."""
+    return cast("Part", facts.get("part") or ("tables" if facts.get("tables_only") else "all"))
 
 
 def prefect_flow_run() -> dict[str, JSON] | None:

@@ -20,6 +20,7 @@ from ledgers.budget_accounts import MOST_RUNS
 from ledgers.evidence import Entry
 from ledgers.home import Home
 from ledgers.stages import DatasetRef, Permitted
+from tasks import budget as room
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.budget import (
     bound_people,
@@ -295,3 +296,22 @@ def test_no_more_runs_are_promised_than_were_tried(folder: Folder, runs: int, sa
         (check,) = judge_balance(run.policy, balance, charged=True)
         assert check.measured.endswith(f"; {said}")
         assert "over all private models and advice of this home" in check.asked
+
+
+def test_a_charge_that_is_given_back_is_not_told_as_spent(folder: Folder) -> None:
+    """What the run has on record in the end is what the person used most had before it."""
+    with opened(folder.write(*PRIVATE, within(10))) as run:
+        reserve(run)
+        give_back(run)
+        told = [e.body for e in run.ledger.entries(run.id) if e.name == "privacy.lifetime_epsilon"]
+        assert told == [pytest.approx(1.0, abs=1e-2), 0.0]
+        assert "given back" in noted(run, "budget")
+
+
+def test_what_is_refused_under_the_filter_is_told_by_the_filter(folder: Folder) -> None:
+    """An adaptive charge that would exceed is weighed as it would be charged."""
+    with opened(folder.write(*PRIVATE, within(1.2))) as run:
+        desk, people = Desk(run, "reserve_budget"), open_at(run.vault, permit(), Permitted)
+        with pytest.raises(Refusal, match="filter"):
+            room.reserve(desk, people, DRAWN, "adaptive")
+        assert noted(run, "measure")["privacy.filtered"].body == 1.0

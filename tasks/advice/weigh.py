@@ -62,10 +62,15 @@ def plan_advice(desk: Desk) -> tuple[Mechanism, ...]:
 
 
 def measure_epsilons(people: People, book: Codebook, policy: Policy) -> Iterator[AtEpsilon]:
-    """Train a private model on three rows of four at each ε, and judge it on the others."""
+    """Train a private model on three rows of four at each ε, and judge it on the others.
+
+    Gives nothing where either part lacks a class, as in a twin that noise left with few people.
+    """
     codes, target = people
     frame, labels = book.decode(codes), np.array(YES_NO, dtype=object)[target]
     held = np.arange(len(target)) % HELD_OUT == 0
+    if any(len(np.unique(target[part])) < 2 for part in (held, ~held)):
+        return
     encoding = declare_encoding(policy)
     from sklearn.metrics import roc_auc_score
 

@@ -17,7 +17,7 @@ from expectations.policy import Policy
 from expectations.training import Attacks
 from expectations.vocabulary import CheckVerdict, Use
 from ledgers.stages import Attacked, Reached, Trainable, Trained
-from tasks.attack.attribute_inference import attack_attributes, judge_attributes
+from tasks.attack.attribute_inference import MOST_LABELS, attack_attributes, judge_attributes
 from tasks.attack.canaries import give_columns, give_labels
 from tasks.attack.contrast import Contrast
 from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
@@ -44,6 +44,8 @@ Measured on honest trainers at ε = 0.5, 1, 3 and 8: 0.61 to 0.83 and 0.64 to 0.
 """
 MEASURED: Final = (0.5, 8.0)
 """The range of ε for which that was measured; beyond it nothing is known, so nothing passes."""
+DECLARED: Final = frozenset({"epsilon", "delta", "classes", "row_bound", "features"})
+"""What a classifier is told of its promise and its rows; all else says how it trains."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,15 @@ def try_others(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
     """Try what the model knows better of its own people than of others: rows, and features."""
     people = aim.members[:2], aim.others[:2]
     held = attack_memorization(aim.pipeline, *people)
-    features = list(declare_encoding(desk.policy).categories)
+    labels = declare_encoding(desk.policy).categories
+    features = [name for name, known in labels.items() if len(known) <= MOST_LABELS]
     guessed = attack_attributes(aim.pipeline, *people, features)
+    untried, allowed = len(labels) - len(features), asked.attribute_inference.advantage_at_most
     note_contrasts(desk, "privacy.memorization", (*held.judged, *held.told))
     note_contrasts(desk, "privacy.attribute", guessed)
     for outlet in desk.policy.model_outlets:
         yield judge_memorization(held, asked.memorization.gap_at_most, outlet)
-        yield judge_attributes(guessed, asked.attribute_inference.advantage_at_most, outlet)
+        yield judge_attributes(guessed, allowed, outlet, untried)
 
 
 def note_contrasts(desk: Desk, measure: str, contrasts: Iterable[Contrast]) -> None:
@@ -156,15 +160,25 @@ def audit_classifier(classifier: BaseEstimator, kind: str) -> EpsilonAudit:
     twin = clone(classifier).set_params(**declared)
     # A network's weights are not independent, which leaves the audit of it little power.
     additive = kind != "private-network"
-    known = MEASURED[0] <= twin.epsilon <= MEASURED[1]
+    known = EFFICIENCY.get(kind, 0.0) if trains_as_measured(twin) else 0.0
     return audit_epsilon(
         lambda: clone(twin),
         twin.mechanisms(),
         twin.delta,
         canaries=canaries,
         additive=additive,
-        efficiency=EFFICIENCY.get(kind, 0.0) if known else 0.0,
+        efficiency=known,
     )
+
+
+def trains_as_measured(twin: BaseEstimator) -> bool:
+    """Say whether what was measured of a kind holds: it trains by default, at an ε of the range.
+
+    With other steps its canaries may tell less, and half the noise would look as honest noise.
+    """
+    usual = type(twin)().get_params()
+    changed = {name for name, value in twin.get_params().items() if value != usual[name]}
+    return changed <= DECLARED and bool(MEASURED[0] <= twin.epsilon <= MEASURED[1])
 
 
 def find_intolerable(checks: list[Check], asked: Attacks) -> Iterator[Check]:

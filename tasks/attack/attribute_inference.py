@@ -73,17 +73,19 @@ def guess(model: Predictor, people: People, feature: str, shares: pd.Series) -> 
 
     Gives 1 where the attack alone is right, -1 where the commonest label alone is, else 0. The
     commonest label is as often right of members as of others, so taking it off costs no advantage
-    and takes off most of the chance in who the members are.
+    and takes off most of the chance in who the members are. Empty where nobody has the feature.
     """
     import pandas as pd
 
     there = people[0][feature].isin(shares.index).to_numpy()
     X, y = people[0][there], people[1][there]  # noqa: N806  # sklearn's
+    if y.empty:
+        return np.zeros(0)
     own, fits = np.arange(len(y)), np.zeros((len(y), len(shares)))
     column = place_labels(model, y)
     for place, (label, share) in enumerate(shares.items()):
         asked = X.assign(**{feature: repeat(label, X[feature])})
-        fits[:, place] = share * model.predict_proba(asked)[own, column] if len(y) else 0.0
+        fits[:, place] = share * model.predict_proba(asked)[own, column]
     true = shares.index.get_indexer(pd.Index(X[feature]))
     right = fits.argmax(axis=1) == true
     return np.asarray(right.astype(float) - (int(shares.to_numpy().argmax()) == true))
@@ -96,8 +98,14 @@ def repeat(label: object, column: pd.Series) -> pd.Series:
     return pd.Series([label] * len(column), index=column.index).astype(column.dtype)
 
 
-def judge_attributes(found: Sequence[Contrast], limit: float, outlet: str) -> Check:
-    """Compare the advantages with the largest that the policy allows, in (0, 1)."""
+def judge_attributes(
+    found: Sequence[Contrast], limit: float, outlet: str, untried: int = 0
+) -> Check:
+    """Compare the advantages with the largest that the policy allows, in (0, 1).
+
+    `untried` are features of too many labels, which the check names as such.
+    """
+    too_many = f"; not tried: {untried} features of over {MOST_LABELS} labels" if untried else ""
     widest = find_widest(found, limit)
     measured = "too few people" if found else "no feature has labels to guess"
     if widest is not None:
@@ -108,7 +116,7 @@ def judge_attributes(found: Sequence[Contrast], limit: float, outlet: str) -> Ch
         asked=f"a feature guessed right of at most {limit:g} more of its own people than of others",
         measured=measured,
         verdict=judge_together(found, limit),
-        power=describe_power(found),
+        power=describe_power(found) + too_many,
         remedy="train a private or simpler model, or make the feature coarser",
         outlet=outlet,
     )

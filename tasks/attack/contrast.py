@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from expectations.disclosure import roughly
 from expectations.errors import UsageError
 from expectations.vocabulary import CheckVerdict
 
@@ -62,7 +63,7 @@ def place_labels(model: Predictor, labels: pd.Series) -> NDArray[np.int64]:
     place = find_labels(model, labels)
     if (place < 0).any():
         raise UsageError(
-            f"attack: {int((place < 0).sum())} people have labels that the model does not know; "
+            f"attack: {roughly(int((place < 0).sum()))} people have labels that the model does not know; "
             "attack it with the labels that it was trained on"
         )
     return place

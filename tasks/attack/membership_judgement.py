@@ -70,11 +70,11 @@ def describe_found(found: TruePositives) -> str:
 
 
 def describe_group(worst: GroupSeparation) -> str:
-    """Name the worst group and its figures."""
+    """Name the worst group and its figures, to two digits: of few people more would count them."""
     found = worst.separation
     return (
-        f"worst: {worst.column} {worst.group}, AUC {found.auc:.3f} "
-        f"({found.low:.3f} to {found.high:.3f})"
+        f"worst: {worst.column} {worst.group}, AUC {found.auc:.2f} "
+        f"({found.low:.2f} to {found.high:.2f})"
     )
 
 

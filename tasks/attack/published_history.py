@@ -161,27 +161,33 @@ def _describe_power(found: Sequence[Contrast], runs: int) -> str:
     return describe_power(found)
 
 
-def read_figures(entries: Sequence[tuple[Entry, object]]) -> dict[str, PublishedFigure]:
-    """Read one run's published counts, with what was opened of each entry's seal."""
+def read_figures(
+    entries: Sequence[tuple[Entry, object]], threshold: int
+) -> dict[str, PublishedFigure]:
+    """Read one run's published counts, with what was opened of each entry's seal.
+
+    Counts under `threshold` were hidden.
+    """
     found: dict[str, PublishedFigure] = {}
     for entry, opened in entries:
         match entry.kind, entry.body:
             case "count", {"about": int() | None as about}:
                 exact = opened if isinstance(opened, int) else None
-                found[entry.name] = PublishedFigure(about, exact)
+                found[entry.name] = PublishedFigure(about, exact, threshold)
     for column, rows in Found([entry for entry, _ in entries]).tables(COMPARED).items():
-        found |= dict(_read_labels(column, rows))
+        for name, shown in _read_labels(column, rows):
+            found[name] = PublishedFigure(shown, None, threshold)
     return found
 
 
-def _read_labels(column: str, rows: object) -> Iterator[tuple[str, PublishedFigure]]:
+def _read_labels(column: str, rows: object) -> Iterator[tuple[str, int | None]]:
     """Read the people of each label of a compared column, which are told as words."""
     for row in rows if isinstance(rows, list) else ():
         match row:
             case {"label": str(label), "people": str(people)}:
                 digits = people.replace(",", "")
                 about = int(digits) if digits.isdigit() else None
-                yield f"{COMPARED}{column}: {label}", PublishedFigure(about)
+                yield f"{COMPARED}{column}: {label}", about
 
 
 def find_sums(entries: Sequence[Entry]) -> Sums:
@@ -211,9 +217,11 @@ def attack_history(desk: Desk, _counted: Opened[Selected]) -> None:
     runs = [run.run_id for run in ledger.runs() if run.policy == name][-MOST_RUNS:]
     entries = [ledger.entries(run) for run in runs]
     history = [
-        read_figures([(entry, ledger.unseal(entry) if entry.kind == "count" else None)
-                      for entry in run])
+        read_figures(
+            [(one, ledger.unseal(one) if one.kind == "count" else None) for one in run],
+            desk.run.disclosure.threshold,
+        )
         for run in entries
-    ]  # fmt: skip
+    ]
     for check in judge_history([run for run in history if run], find_sums(entries[-1])):
         desk.check(check)

@@ -178,8 +178,8 @@ def draw_start(features: int, hidden_sizes: Sequence[int]) -> list[Matrix]:
     generator = np.random.default_rng()
     sizes = [features, *hidden_sizes]
     layers = []
-    for inputs, outputs in zip(sizes, [*hidden_sizes, 1], strict=True):
-        deviation = FIRST_DEVIATION if inputs is features else inputs**-0.5
+    for place, (inputs, outputs) in enumerate(zip(sizes, [*hidden_sizes, 1], strict=True)):
+        deviation = inputs**-0.5 if place else FIRST_DEVIATION
         layers.append(generator.normal(scale=deviation, size=(inputs + 1, outputs)))
         layers[-1][-1] = 0
     return [*layers, np.zeros((features + 1, 1))]
