@@ -118,8 +118,7 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
             pass
         case _:
             assert_never(file.policy.basis)
-    if file.policy.training and "." in file.policy.training.model:
-        check_own_model(file.policy)
+    check_model(file.policy)
     return file, there
 
 
@@ -148,9 +147,20 @@ def checked_advice(policy: str, source: str | None, epsilon: float | None) -> Po
     return file
 
 
-def check_own_model(policy: Policy) -> None:
-    """Try to build a model that is named by a dotted path; `UsageError` when there is none."""
-    from tasks.training.declared import declare_encoding, declare_model
+def check_model(policy: Policy) -> None:
+    """Try to build the model, and plan its noise; `UsageError` where that could not be trained.
+
+    Only of one's own, or with parameters, or a network, which wants torch: all others can be, and
+    building takes seconds.
+    """
+    training = policy.training
+    network = training is not None and training.model == "private-network"
+    if training is None or not (network or "." in training.model or training.parameters):
+        return
+    from tasks.training.declared import declare_encoding, declare_loss, declare_model
     from tasks.training.models import build_estimator
 
-    build_estimator(declare_model(policy), declare_encoding(policy))
+    if policy.private:
+        declare_loss(policy)
+    else:
+        build_estimator(declare_model(policy), declare_encoding(policy))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from typing import Final, TypeAlias, assert_never
 
 from expectations.errors import UsageError
@@ -23,7 +24,7 @@ class Gaussian:
 
     def __post_init__(self) -> None:
         """Refuse what draws no noise."""
-        _check(self.noise_multiplier > 0, self.count >= 1)
+        _check(self.noise_multiplier > 0, is_count(self.count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SampledGaussian:
 
     def __post_init__(self) -> None:
         """Refuse what draws no noise, or no sample."""
-        _check(self.noise_multiplier > 0, 0 < self.probability <= 1, self.count >= 1)
+        _check(self.noise_multiplier > 0, 0 < self.probability <= 1, is_count(self.count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Laplace:
 
     def __post_init__(self) -> None:
         """Refuse what draws no noise."""
-        _check(0 < self.epsilon < math.inf, self.count >= 1)
+        _check(0 < self.epsilon < math.inf, is_count(self.count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,21 @@ class Bounded:
         _check(0 <= self.epsilon < math.inf, 0 <= self.delta < 1)
 
 
+def is_count(number: object) -> bool:
+    """Say whether a number, which a policy may have given, is a whole one of 1 or more."""
+    return isinstance(number, Integral) and not isinstance(number, bool) and int(number) >= 1
+
+
+def is_measure(number: object) -> bool:
+    """Say whether a number, which a policy may have given, is a finite one above 0."""
+    return isinstance(number, int | float) and number is not True and 0 < number < math.inf
+
+
 def _check(*holds: bool) -> None:
     if not all(holds):
         raise UsageError(
-            "a mechanism's noise, ε, count and sampling must be positive numbers, its δ and its "
-            "probability at most 1: correct what the estimator declares"
+            "a mechanism's noise, ε, count and sampling must be positive numbers, its count a "
+            "whole one, its δ and probability at most 1: correct what the estimator declares"
         )
 
 

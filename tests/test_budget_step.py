@@ -310,7 +310,7 @@ def test_a_charge_that_is_given_back_is_not_told_as_spent(folder: Folder) -> Non
 
 def test_what_is_refused_under_the_filter_is_told_by_the_filter(folder: Folder) -> None:
     """An adaptive charge that would exceed is weighed as it would be charged."""
-    with opened(folder.write(*PRIVATE, within(1.2))) as run:
+    with opened(folder.write(*PRIVATE, within(1.05))) as run:
         desk, people = Desk(run, "reserve_budget"), open_at(run.vault, permit(), Permitted)
         with pytest.raises(Refusal, match="filter"):
             room.reserve(desk, people, DRAWN, "adaptive")

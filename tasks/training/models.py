@@ -118,7 +118,8 @@ def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -
 def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
     """Build a private classifier, with what the encoder knows in public of its rows.
 
-    What is promised, and what the encoder knows, stands whatever the parameters say.
+    What is promised, and what the encoder knows, stands whatever the parameters say. A network
+    that could not be trained here is none: it would be charged, and then fail.
     """
     promised = {"epsilon": declaration.epsilon, "delta": declaration.delta}
     given: Parameters = {**declaration.parameters, **promised}
@@ -134,8 +135,10 @@ def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> C
         return PrivateBoosting(
             **{**given, "features": encoder.declared_bins}  # type: ignore[arg-type]  # checked there
         )
+    from tasks.training.private_descent import require_torch
     from tasks.training.private_network import PrivateNetwork
 
+    require_torch()
     return PrivateNetwork(**given)  # type: ignore[arg-type]  # checked there
 
 

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from expectations.errors import UsageError
-from expectations.mechanisms import Gaussian
+from expectations.mechanisms import Gaussian, is_count
 from expectations.privacy_loss import calibrate, compose
 from tasks.training.exact_sums import read_logistic
 from tasks.training.noise_samplers import add_noise_to_sums
@@ -143,8 +143,8 @@ class PrivateBoosting(PrivateClassifier):
 
     def _check_parameters(self) -> None:
         self.check_promise()
-        if self.rounds < 1:
-            raise UsageError("private training: give rounds >= 1")
+        if not is_count(self.rounds):
+            raise UsageError("private training: give rounds as a whole number >= 1")
         check_declaration([self.edges] if self.features is None else self.features)
 
 

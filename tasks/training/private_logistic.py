@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import numpy as np
 
 from expectations.errors import UsageError
-from expectations.mechanisms import Gaussian, Mechanism
+from expectations.mechanisms import Gaussian, Mechanism, is_count, is_measure
 from expectations.privacy_loss import calibrate, compose
 from tasks.training.exact_sums import (
     SHARES,
@@ -146,9 +146,11 @@ class PrivateLogisticRegression(PrivateClassifier):
 
     def _check_parameters(self) -> None:
         self.check_promise()
-        bounded = self.row_bound is None or 0 < self.row_bound < np.inf
-        if self.steps < 1 or not bounded:
-            raise UsageError("private training: give steps >= 1 and a finite row_bound > 0")
+        bounded = self.row_bound is None or is_measure(self.row_bound)
+        if not (is_count(self.steps) and bounded):
+            raise UsageError(
+                "private training: give steps as a whole number >= 1, and a finite row_bound > 0"
+            )
 
     def _calibrate(self) -> float:
         return calibrate(_plan(self.steps), self.epsilon, self.delta)

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from expectations.errors import Refusal, UsageError
-from expectations.mechanisms import Gaussian, Mechanism, SampledGaussian
+from expectations.mechanisms import Gaussian, Mechanism, SampledGaussian, is_count, is_measure
 from expectations.privacy_loss import calibrate, compose
 from tasks.training.private_classifier import PrivateClassifier
 from tasks.training.private_descent import ROW_BOUND, Descent, add_noise, descend, require_torch
@@ -136,15 +136,22 @@ class PrivateNetwork(PrivateClassifier):
 
     def _check_parameters(self) -> None:
         self.check_promise()
-        if not 0 < self.sampling_rate <= 1 or self.steps < 1:
-            raise UsageError("private training: give 0 < sampling_rate <= 1 and steps >= 1")
-        if not (0 < self.clip_norm < np.inf and 0 < self.learning_rate <= FASTEST):
+        sampled = is_measure(self.sampling_rate) and self.sampling_rate <= 1
+        if not (sampled and is_count(self.steps)):
+            raise UsageError(
+                "private training: give 0 < sampling_rate <= 1 and steps as a whole number >= 1"
+            )
+        slow = is_measure(self.learning_rate) and self.learning_rate <= FASTEST
+        if not (is_measure(self.clip_norm) and slow):
             raise UsageError(
                 "private training: give a finite clip_norm above 0 and 0 < learning_rate <= "
                 f"{FASTEST:g}"
             )
-        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
-            raise UsageError("private training: give a hidden layer, and each at least one unit")
+        sizes = self.hidden_sizes
+        if not (isinstance(sizes, Sequence) and sizes and all(map(is_count, sizes))):
+            raise UsageError(
+                "private training: give hidden_sizes as a list of layers, each of one unit or more"
+            )
 
     def _calibrate(self) -> float:
         return calibrate(_describe(self.sampling_rate, self.steps), self.epsilon, self.delta)
