@@ -18,6 +18,9 @@ from tasks.advice.advice import Bench, advise, find_loss, merge_neighbours, rank
 from tasks.advice.codes import Codebook, encode_target
 from tasks.advice.patch import write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
+from tasks.advice.weigh import measure_epsilons
+from tasks.drawings import draw_advice
+from tasks.published import Advice, AtEpsilon, Dropped
 from tests.conftest import small_policy
 
 if TYPE_CHECKING:
@@ -261,3 +264,60 @@ def test_a_patch_applies_and_gives_a_policy_that_could_run(tmp_path: object) -> 
     assert done.returncode == 0, done.stderr
     policy = parse_policy((tmp_path / "diabetes.yaml").read_text(encoding="utf-8"))
     assert "pulse" not in policy.columns
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param([], id="nobody"),
+        pytest.param([1, 0, 1], id="one-class-is-held-out"),
+        pytest.param([0, 1, 1, 1, 1, 1], id="one-class-is-left-to-train-on"),
+        pytest.param([0] * 12, id="one-class-altogether"),
+    ],
+)
+def test_a_twin_without_both_classes_gives_no_curve(target: list[int]) -> None:
+    """Nothing could be trained on it, or judged by it; the rest of the advice stands."""
+    policy = make_file().policy
+    book = Codebook.of(policy)
+    codes = np.zeros((len(target), len(book.labels)), dtype=np.int64)
+    assert list(measure_epsilons((codes, np.array(target, dtype=np.int64)), book, policy)) == []
+
+
+def test_a_twin_of_both_classes_gives_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few they are, as long as both are on either side."""
+    monkeypatch.setattr("tasks.advice.weigh.EPSILONS", (8.0,))
+    policy = make_file().policy
+    book = Codebook.of(policy)
+    target = np.array([0, 0, 1, 1, 1, 0, 1, 0])
+    codes = np.zeros((8, len(book.labels)), dtype=np.int64)
+    (point,) = measure_epsilons((codes, target), book, policy)
+    assert point.low <= point.auc <= point.high
+
+
+def advised(*epsilons: AtEpsilon) -> Advice:
+    """Give advice on three columns, of which one was dropped for nothing and one for some."""
+    path = (Dropped(2, "useless", 0.8), Dropped(1, "strong", 0.7))
+    return Advice(1.0, 0.8, (), path, epsilons, "", ())
+
+
+def test_the_auc_is_drawn_as_columns_go_and_at_each_epsilon() -> None:
+    """The largest stands highest; the first mark is of all columns, and is the one asked for."""
+    curve = AtEpsilon(0.5, 0.6, 0.5, 0.7), AtEpsilon(8.0, 0.8, 0.8, 0.8)
+    columns, epsilons = draw_advice(advised(*curve))
+    assert [(m.under, m.text, m.asked) for m in columns.marks] == [
+        ("3", "0.80", True),
+        ("2", "0.80", False),
+        ("1", "0.70", False),
+    ]
+    assert columns.marks[0].y == columns.marks[1].y < columns.marks[2].y
+    assert [(m.under, m.text, m.asked) for m in epsilons.marks] == [
+        ("0.5", "0.60", False),
+        ("8", "0.80", False),
+    ]
+    assert epsilons.marks[0].x < epsilons.marks[1].x
+    assert epsilons.marks[0].y > epsilons.marks[1].y
+
+
+def test_without_a_curve_by_epsilon_none_is_drawn() -> None:
+    """The one by columns stands alone."""
+    assert [curve.title for curve in draw_advice(advised())] == ["AUC by columns"]

@@ -25,6 +25,7 @@ from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
+from tasks.training import private_descent
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.models import build_estimator
 from tasks.training.train import train
@@ -95,6 +96,7 @@ def test_the_twins_of_each_kind_are_declared_for_the_canaries(
 ) -> None:
     """The policy's own classifier, with its parameters and its noise, over made-up rows."""
     policy = parse_policy(small_policy(*private(kind)))
+    monkeypatch.setattr(private_descent, "require_torch", lambda: None)  # nothing is trained here
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
     audited = mock.Mock()
     monkeypatch.setattr(room, "audit_epsilon", audited)
@@ -194,3 +196,26 @@ def test_without_a_private_model_there_is_no_epsilon_to_audit(home: Home, folder
     names = {name for name, _ in checks}
     assert set(NAMES.values()) - names == {"audit of ε"}
     assert "privacy.audit_epsilon" not in measures
+
+
+def test_a_feature_of_too_many_labels_is_left_out_and_named(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends no run that has been trained, and does not count as tried."""
+    assert home.vault.is_dir()
+    monkeypatch.setattr(room, "MOST_LABELS", 2)
+    with opened(folder.write(("test_share: 0.4", "test_share: 0.6"))) as run:
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        monkeypatch.setattr("tasks.attack.attribute_inference.MOST_LABELS", 2)
+        attack(train(rows), rows)
+        (check,) = (
+            e.body for e in run.ledger.entries(run.id)
+            if e.name == "attribute inference" and isinstance(e.body, dict)
+        )  # fmt: skip
+        many = {
+            name
+            for name, labels in declare_encoding(run.policy).categories.items()
+            if len(labels) > 2
+        }
+    assert many
+    assert f"not tried: {len(many)} features of over 2 labels" in str(check["power"])

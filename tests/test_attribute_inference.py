@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from expectations.errors import UsageError
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.attribute_inference import attack_attributes, guess, judge_attributes
-from tasks.attack.contrast import Contrast
+from tasks.attack.contrast import Contrast, place_labels
 
 
 def attack(model: object, members: People, others: People, *features: str) -> list[Contrast]:
@@ -105,6 +105,42 @@ def test_too_few_people_are_inconclusive(inside: int, outside: int) -> None:
 def test_without_labelled_features_nothing_was_tried() -> None:
     """So nothing passed."""
     assert judge_attributes([], 0.1, "clinics").verdict is CheckVerdict.INCONCLUSIVE
+
+
+def test_a_feature_that_nobody_has_is_inconclusive() -> None:
+    """There is nothing to guess, of members or of others; the other features are judged."""
+    members, others = draw_people(1500, 1), draw_people(600, 2)
+    empty = pd.Series([None], dtype=object)
+    sides = [(rows.assign(w=empty), labels) for rows, labels in (members, others)]
+
+    class Unaware(Holding):
+        """Reads all but the feature that nobody has."""
+
+        def predict_proba(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803  # sklearn's
+            """Answer by the other columns."""
+            return super().predict_proba(X[["a", "b", "c", "d"]])
+
+    model = Unaware(members, lambda rows: rows["a"] > -9)
+    nobody, held = attack(model, sides[0], sides[1], "w", "d")
+    assert judge_attributes([nobody], 0.1, "clinics").verdict is CheckVerdict.INCONCLUSIVE
+    assert held.low > 0.5
+
+
+def test_features_of_too_many_labels_are_named_as_not_tried() -> None:
+    """What was not tried is not counted as passed."""
+    check = judge_attributes([Contrast("d", 0.0, 0.01)], 0.1, "clinics", untried=2)
+    assert check.power.endswith("; not tried: 2 features of over 100 labels")
+    assert "not tried" not in judge_attributes([Contrast("d", 0.0, 0.01)], 0.1, "clinics").power
+
+
+def test_people_whose_labels_the_model_does_not_know_are_told_roughly() -> None:
+    """In the message they are counted to two digits, or hidden where they are few."""
+    members = draw_people(1500, 1)
+    model = LogisticRegression().fit(*members)
+    for strangers, told in ((3, "fewer than 10 people"), (1234, "about 1,200 people")):
+        labels = pd.Series(["other"] * strangers)
+        with pytest.raises(UsageError, match=f"attack: {told}"):
+            place_labels(model, labels)
 
 
 def test_a_number_is_refused_as_a_feature_with_labels() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -254,6 +255,45 @@ def test_every_problem_of_a_policy_is_told_at_once(folder: Folder) -> None:
     assert said.status == 2
     assert said.err.count(f"{policy}:") == 3
     assert "did you mean `retention_days`?" in said.err
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        ("private-logistic-regression", "{steps: forty}", "steps as a whole number"),
+        ("private-logistic-regression", "{steps: true}", "steps as a whole number"),
+        ("private-boosting", "{rounds: 2.5}", "rounds as a whole number"),
+        ("private-boosting", "{turns: 3}", "it does not take the parameters ['classes', 'turns']"),
+        ("private-network", "{}", "pip install 'tutela[torch]'"),
+        ("private-network", "{hidden_sizes: 6}", "pip install 'tutela[torch]'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run", "advise"])
+def test_a_private_model_that_could_not_be_trained_is_told_before_a_run(
+    command: str, slip: tuple[str, str, str], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run would have charged its people, and then failed."""
+    model, parameters, told = slip
+    monkeypatch.setitem(sys.modules, "opacus", None)
+    promise = "\n    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"
+    policy = folder.write(
+        ("{model: logistic-regression}", f"{{model: {model}, parameters: {parameters}}}"),
+        ("recipient: Clinic", f"recipient: Clinic{promise}"),
+    )
+    words = ["--epsilon", "1"] if command == "advise" else []
+    said = say(command, str(policy), *words, TUTELA_HOME=str(policy.parent / "none"))
+    assert (said.status, told in said.err) == (2, True), said.err
+    assert "Traceback" not in said.err
+
+
+def test_the_usual_model_is_not_built_to_be_checked(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be trained anywhere, and building it would take seconds."""
+    monkeypatch.setattr("tasks.training.models.build_estimator", None)
+    monkeypatch.setattr("tasks.training.declared.build_estimator", None)
+    assert say("check", str(folder.write())).status == 0
+    assert say("check", "diabetes").status == 0
 
 
 def test_without_a_home_the_way_to_one_is_told(tmp_path: Path) -> None:

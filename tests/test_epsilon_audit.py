@@ -292,6 +292,43 @@ def test_where_no_efficiency_was_measured_nothing_passes(
     assert verdict(blind, 1.0) is not CheckVerdict.PASSED
 
 
+@pytest.mark.parametrize(
+    ("model", "kind", "known"),
+    [
+        (
+            PrivateLogisticRegression(1.0, 1e-6, ("n", "y"), 9.0),
+            "private-logistic-regression",
+            True,
+        ),
+        (PrivateBoosting(1.0, 1e-6, ("n", "y"), [3]), "private-boosting", True),
+        (PrivateLogisticRegression(1.0, steps=2), "private-logistic-regression", False),
+        (PrivateBoosting(1.0, rounds=2), "private-boosting", False),
+    ],
+)
+def test_efficiency_is_known_of_the_usual_training_alone(
+    model: PrivateBoosting, kind: str, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    """Whatever is promised, and of whatever rows; what was not measured counts for nothing."""
+    seen = []
+    monkeypatch.setattr(room, "audit_epsilon", lambda *_, **named: seen.append(named["efficiency"]))
+    audit_classifier(model, kind)
+    assert seen == [EFFICIENCY[kind] if known else 0.0]
+
+
+def test_half_the_noise_over_two_steps_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps tell less of the canaries, so that half the noise looks like the whole of it."""
+    generator = np.random.default_rng()
+
+    def add_half(sums: NDArray[np.int64], deviation: float) -> Rows:
+        return sums + generator.normal(0, deviation / 2, sums.shape)
+
+    monkeypatch.setattr(private_logistic, "add_noise_to_sums", add_half)
+    monkeypatch.setattr(epsilon_audit, "CANARIES", 2000)
+    model = PrivateLogisticRegression(epsilon=1.0, steps=2)
+    found = audit_classifier(model, "private-logistic-regression")
+    assert verdict(found, 1.0) is not CheckVerdict.PASSED
+
+
 def test_labels_of_ones_own_are_spread_over_the_other_people() -> None:
     """Each canary's label is also that of as many others, in every column."""
     canaries = give_labels(5, 50)

@@ -82,6 +82,14 @@ def lasting_snapshot(run: RunOnRecord) -> object:
     return run.place.ledger.unseal(entry)
 
 
+TOLERATED = (
+    *("linking", "singling", "inferring", "homogen"),  # attacks on a table only tell
+    *("reconstructing", "differencing"),  # the history of a first run
+    *("membership inference within groups", "attribute inference", "memorization", "audit of ε"),
+)
+"""Checks that may lack power on the examples' few people, where their policies tolerate it."""
+
+
 def test_every_example_passes_and_leaves_nothing_half_done(run: RunOnRecord) -> None:
     """Verdict and decision are passed, every check held, vault and outbox are empty."""
     assert (run.record.verdict, run.decision["verdict"]) == ("passed", "passed")
@@ -90,9 +98,7 @@ def test_every_example_passes_and_leaves_nothing_half_done(run: RunOnRecord) -> 
     stopping = [check for check in checks if check["verdict"] == "refused"]
     assert not stopping
     tried = [c["name"] for c in checks if c["verdict"] == "inconclusive"]
-    # of a table's attacks, and of groups that are too small to be attacked
-    allowed = ("linking", "singling", "inferring", "homogen", "membership inference within groups")
-    assert all(name.startswith(allowed) for name in tried)
+    assert [name for name in tried if not str(name).startswith(TOLERATED)] == []
     assert run.place.waiting == []
 
 

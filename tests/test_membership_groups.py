@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tasks.attack.membership_groups import Groups, GroupSeparation, separate_groups
+from tasks.attack.membership_judgement import describe_group
 from tasks.attack.separation import Separation
 
 
@@ -78,3 +79,9 @@ def test_the_worst_group_decides(groups: list[tuple[float, float]], verdict: str
         worst = found.find_worst(0.6)
         assert worst is not None
         assert worst.verdict(0.6) == "refused"
+
+
+def test_a_group_is_told_to_two_digits() -> None:
+    """A third one would tell how many of a few people were compared."""
+    words = describe_group(GroupSeparation("c", "g", Separation(0.5437, 0.4872, 0.6014, 0.7)))
+    assert words == "worst: c g, AUC 0.54 (0.49 to 0.60)"

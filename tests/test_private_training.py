@@ -285,6 +285,10 @@ def test_constant_features_and_fewer_people_than_features_train(shape: tuple[int
         pytest.param({"delta": 0}, id="no-delta"),
         pytest.param({"delta": 1}, id="all-of-delta"),
         pytest.param({"steps": 0}, id="no-steps"),
+        pytest.param({"steps": 2.5}, id="half-a-step"),
+        pytest.param({"steps": True}, id="steps-of-yes"),
+        pytest.param({"steps": "forty"}, id="steps-in-words"),
+        pytest.param({"row_bound": "far"}, id="bound-in-words"),
         pytest.param({"row_bound": math.inf}, id="no-bound"),
         pytest.param({"row_bound": 0}, id="bound-of-nothing"),
         pytest.param({"classes": (1, 1)}, id="one-class"),
@@ -343,8 +347,11 @@ def test_a_private_model_learns_and_saves_nothing_but_its_release() -> None:
 @pytest.mark.parametrize(
     "kind", ["private-logistic-regression", "private-boosting", "private-network"]
 )
-def test_no_parameter_overrules_what_is_promised(kind: str) -> None:
+def test_no_parameter_overrules_what_is_promised(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor what the encoder knows of its rows: the rest of the parameters is free."""
+    monkeypatch.setattr("tasks.training.private_descent.require_torch", lambda: None)
     given = {"delta": 0.5, "epsilon": 19.0, "row_bound": 1e-3, "features": [1]}
     taken = {"private-logistic-regression": "row_bound", "private-boosting": "features"}
     kept = {name: given[name] for name in ("delta", "epsilon", taken.get(kind, "delta"))}

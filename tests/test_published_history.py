@@ -231,12 +231,12 @@ def test_evidence_is_read_into_figures_and_their_sums() -> None:
         entry("table", "representation.sex", told),
         entry("measure", "utility.auc", 0.8),
     ]
-    found = read_figures(list(zip(entries, (22, 0, None, None), strict=True)))
+    found = read_figures(list(zip(entries, (22, 0, None, None), strict=True)), 20)
     assert found == {
-        "people.excluded.refused": PublishedFigure(20, 22),
-        "people.excluded.old": PublishedFigure(None, 0),
-        "representation.sex: Female": PublishedFigure(1665),
-        "representation.sex: Male": PublishedFigure(None),
+        "people.excluded.refused": PublishedFigure(20, 22, 20),
+        "people.excluded.old": PublishedFigure(None, 0, 20),
+        "representation.sex: Female": PublishedFigure(1665, None, 20),
+        "representation.sex: Male": PublishedFigure(None, None, 20),
     }
     sums = find_sums(entries)
     assert sums["people.roster"] == [["people.permitted", "people.excluded.refused"]]

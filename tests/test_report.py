@@ -32,7 +32,7 @@ from recorded_runs import (
 from ledgers.evidence import JSON
 from tasks import reporting
 from tasks.drawings import draw_funnel, scale_auc, trim_sizes
-from tasks.published import ClassSize
+from tasks.published import Advice, AtEpsilon, ClassSize, Dropped
 from tasks.published_people import Figure
 from tasks.reporting import render_report
 from tasks.summary import summarize
@@ -495,3 +495,12 @@ def test_colours_have_enough_contrast(theme: int) -> None:
 
     assert [pair for pair in TEXT if contrast(pair) < 4.5] == []
     assert [n for n in ("", "-2", "-3") if contrast(f"accent{n} card") < 3] == []
+
+
+@pytest.mark.parametrize("epsilons", [(), (AtEpsilon(1.0, 0.7, 0.6, 0.8),)])
+def test_advice_is_captioned_by_what_is_drawn(epsilons: tuple[AtEpsilon, ...]) -> None:
+    """One curve is not told as the left of two."""
+    found = Advice(1.0, 0.8, (), (Dropped(1, "age", 0.7),), epsilons, "", ())
+    text = Page(render_report(replace(summarize(*passed_run()), advice=found))).text
+    assert ("Left, the AUC" in text) == ("Right, that" in text) == bool(epsilons)
+    assert ("The AUC as columns are dropped" in text) != bool(epsilons)

@@ -63,8 +63,8 @@ def place_labels(model: Predictor, labels: pd.Series) -> NDArray[np.int64]:
     place = find_labels(model, labels)
     if (place < 0).any():
         raise UsageError(
-            f"attack: {roughly(int((place < 0).sum()))} people have labels that the model does not know; "
-            "attack it with the labels that it was trained on"
+            f"attack: {roughly(int((place < 0).sum()))} people have labels that the model does not "
+            "know; attack it with the labels that it was trained on"
         )
     return place
 
