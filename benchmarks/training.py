@@ -73,7 +73,10 @@ LARGE: Final = (1_000_000, 100)
 def main() -> None:
     """Run every case and print it."""
     parser = argparse.ArgumentParser(description="Private training: quality against ε, and time.")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR",
+        help="holds adult/uci_train.csv and adult/uci_test.csv (archive.ics.uci.edu, data set 2)",
+    )  # fmt: skip
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--large", action="store_true", help=argparse.SUPPRESS)

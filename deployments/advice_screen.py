@@ -51,7 +51,8 @@ def say_whom(advice: Advice) -> str:
         )
     return (
         f"tried on a made-up twin of the training people, which cost each ε = {advice.epsilon:g}, "
-        "charged to the budget; what follows from it costs nothing more"
+        "charged to the budget for good; all later runs of these people are held by the filter, "
+        "since they may depend on this. What follows from the twin costs nothing more"
     )
 
 

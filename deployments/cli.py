@@ -118,7 +118,7 @@ def advise(
         typer.Option(
             "--epsilon",
             metavar="E",
-            help="What it may cost its people; needed where the policy has a budget.",
+            help="What it may cost its people; needed where a private model is trained.",
         ),
     ] = None,
     as_json: JsonOption = False,

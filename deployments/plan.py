@@ -127,7 +127,7 @@ def describe_budget(policy: Policy) -> str:
     return (
         f"Budget:  a run is refused where it would bring anybody's lifetime ε above "
         f"{budget.lifetime_epsilon:g} (δ = {budget.delta:g}, composition {budget.composition}); "
-        f"how many runs fit: {command()} budget plan {policy.name}"
+        "how many runs fit is told by budget plan"
     )
 
 

@@ -69,10 +69,13 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     """Tell a run line by line."""
+    from tasks.model_words import say_kept_charge
+
     yield f"{summary.policy}: {summary.title}"
     yield from wrap(say_verdict(summary))
     if summary.reason:
         yield from wrap(summary.reason, "  ")
+    yield from wrap(say_kept_charge(summary))
     if summary.made_up:
         yield from wrap(f"Example data: {summary.made_up}.")
     if summary.columns:
@@ -110,6 +113,8 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
 
 def say_verdict(summary: Summary) -> str:
     """Say how a run ended; of one that passed, which checks did not."""
+    if summary.advice and summary.verdict == "passed":
+        return "Advice: nothing was trained for anybody, and nothing left."
     counted = {word: sum(check.verdict == word for check in summary.checks) for word in OTHERS}
     others = ", ".join(f"{n} {word}" for word, n in counted.items() if n)
     if summary.verdict != "passed" or not others:

@@ -11,9 +11,11 @@ from typing import Final, assert_never
 
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
-from expectations.outlets import TableOutlet
+from expectations.mechanisms import Gaussian, Mechanism
+from expectations.outlets import DifferentialPrivacy, TableOutlet
 from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
-from expectations.training import PRIVATE_KINDS, Training
+from expectations.privacy_loss import RenyiFilter, calibrate, compose
+from expectations.training import PRIVATE_KINDS, Budget, Training
 from expectations.treatments import Clip, Drop, public_labels
 from expectations.vocabulary import Use
 
@@ -135,13 +137,27 @@ def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
             )
         return
     for name, promise in promises.items():
-        if promise.epsilon > policy.budget.lifetime_epsilon:
+        cost, ceiling = cost_alone(promise, policy.budget), policy.budget.lifetime_epsilon
+        if cost > ceiling:
             yield Problem(
                 f"outlets.{name}.promise.epsilon",
-                f"is above the lifetime ceiling of {policy.budget.lifetime_epsilon:g}, so that no "
-                "run could ever pass",
+                f"is too much for the lifetime ceiling of {ceiling:g}: one run alone comes to "
+                f"{cost:.3f} at δ = {policy.budget.delta:g}, so that no run could ever pass",
                 "lower it, or raise budget.lifetime_epsilon",
             )
+
+
+def cost_alone(promise: DifferentialPrivacy, budget: Budget) -> float:
+    """Give what one Gaussian mechanism that costs the promise comes to as the budget counts."""
+    drawn = _gaussian(calibrate(_gaussian, promise.epsilon, promise.delta))
+    if budget.composition == "adaptive":
+        return RenyiFilter(budget.lifetime_epsilon, budget.delta).spent(drawn)
+    # To three digits: noise that costs a promise exactly does not exceed a ceiling of the same.
+    return round(compose(drawn, budget.delta), 3)
+
+
+def _gaussian(noise: float) -> tuple[Mechanism, ...]:
+    return (Gaussian(noise),)
 
 
 def crosses_combine_labelled_features(policy: Policy) -> Iterator[Problem]:

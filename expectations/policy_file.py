@@ -28,6 +28,7 @@ from expectations.treatments import Level
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+BOUNDS: Final = {"lt": "below", "le": "at most", "gt": "above", "ge": "at least"}
 PACKAGED: Final = Path(__file__).parent / "policies"
 
 
@@ -169,6 +170,9 @@ def say(
             return "has a form that is not allowed", f"it must match {context.get('pattern')}"
         case "string_type":
             return "is not text", "put it in quotes if it is meant as text"
+        case "less_than" | "less_than_equal" | "greater_than" | "greater_than_equal":
+            key, bound = next(iter(context.items()))
+            return f"is not {BOUNDS[key]} {bound}", f"give a number {BOUNDS[key]} {bound}"
         case "value_error":
             what, _, fix = message.removeprefix("Value error, ").partition("; ")
             return what, fix

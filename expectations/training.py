@@ -11,7 +11,13 @@ from expectations.declaration import Declaration
 from expectations.privacy_loss import SANE_EPSILON
 
 PrivateKind = Literal["private-logistic-regression", "private-boosting", "private-network"]
-ModelKind = Literal["logistic-regression", "gradient-boosting"] | PrivateKind
+ModelKind = Literal[
+    "logistic-regression",
+    "gradient-boosting",
+    "private-logistic-regression",
+    "private-boosting",
+    "private-network",
+]
 PRIVATE_KINDS: Final[tuple[PrivateKind, ...]] = get_args(PrivateKind)
 WhenInconclusive = Literal["refuse", "report"]
 

@@ -104,6 +104,20 @@ def say_lifetime(summary: Summary) -> str:
     return f"{spent:.3f}{most}"
 
 
+def say_kept_charge(summary: Summary) -> str:
+    """Say that a run which handed nothing over is charged all the same; empty where it is not."""
+    now, before = (
+        summary.measures.get(f"privacy.lifetime_epsilon{when}") for when in ("", "_before")
+    )
+    ended = summary.verdict in {"refused", "failed"}
+    if not ended or now is None or before is None or now <= before:
+        return ""
+    return (
+        "Its charge to the privacy budget stays, because its training had begun, although nothing "
+        "left; a rerun is charged again."
+    )
+
+
 def say_runs_left(summary: Summary) -> str:
     """Say how many more such runs fit; empty where that was not asked."""
     left = summary.measures.get("privacy.runs_left")

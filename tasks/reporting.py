@@ -40,6 +40,7 @@ from tasks.model_words import (
     percent,
     say_article,
     say_difference,
+    say_kept_charge,
     say_lifetime,
     say_moment,
     say_runs_left,
@@ -95,6 +96,7 @@ def render_report(summary: Summary) -> str:
         uses=tuple(list_uses(summary)),
         histograms={outlet.name: trim_sizes(outlet.classes) for outlet in summary.outlets},
         lifetime=say_lifetime(summary),
+        kept_charge=say_kept_charge(summary),
         left=say_runs_left(summary),
         advice_curves=draw_advice(summary.advice) if summary.advice else (),
         curves={o.name: draw_tradeoff(o.tradeoff, o.k) for o in summary.outlets},
@@ -143,7 +145,7 @@ def say_headline(summary: Summary) -> str:
         case "refused":
             return f"{left} The run did not meet what the policy asks for."
         case "failed":
-            return f"{left} Something broke before the run could finish; a rerun is safe."
+            return f"{left} Something broke before the run could finish; a rerun loses no data."
         case "pending":
             return (
                 f"{_say_checks(summary)} {left} What is to be released waits under seal until it "
@@ -217,7 +219,11 @@ def list_losses(summary: Summary) -> Iterator[Tile]:
         delta = measures.get("privacy.delta") or 0
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", lived or f"of the model, at δ {delta:g}")
     elif life is not None:
-        yield Tile(f"ε {life:.3g}", "lifetime loss", f"{by}of at most {ceiling or 0:g}")
+        if measures.get("privacy.filtered"):
+            held = f"{life:.3g} of {ceiling or 0:g}"
+            yield Tile(held, "of the filter", f"guaranteed: at most {ceiling or 0:g}")
+        else:
+            yield Tile(f"ε {life:.3g}", "lifetime loss", f"of at most {ceiling or 0:g}")
 
 
 def list_caveats(summary: Summary) -> Iterator[str]:

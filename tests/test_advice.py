@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from conftest import small_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,6 @@ from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.advice.weigh import measure_epsilons
 from tasks.drawings import draw_advice
 from tasks.published import Advice, AtEpsilon, Dropped
-from tests.conftest import small_policy
 
 if TYPE_CHECKING:
     from tasks.advice.codes import Codes

@@ -322,7 +322,7 @@ CASES = [
     ),
     pytest.param(
         [PRIVATE, PROMISE, ("lifetime_epsilon: 10", "lifetime_epsilon: 0.5")],
-        "outlets.clinic.promise.epsilon: is above the lifetime ceiling of 0.5, so that no run",
+        "outlets.clinic.promise.epsilon: is too much for the lifetime ceiling of 0.5: one run alone",
         id="promise-above-the-ceiling",
     ),
     pytest.param(

@@ -14,6 +14,7 @@ from tasks.population import TEST
 from tasks.training.declared import declare_encoding, declare_loss, declare_model
 from tasks.training.encoding import DeclaredEncoder
 from tasks.training.models import build_estimator
+from tasks.training.private_network import draw_start
 from tasks.training.quality import evaluate
 from tasks.training.train import fit_model, load_model, save_model, split_rows
 
@@ -122,3 +123,11 @@ def _encoder(asked: Policy) -> DeclaredEncoder:
     found = build_estimator(declare_model(asked), declare_encoding(asked))[1]
     assert isinstance(found, DeclaredEncoder)
     return found
+
+
+def test_a_layer_as_wide_as_the_features_is_drawn_as_a_later_one() -> None:
+    """The first weights are smaller than those of layers behind; width alone tells no layer."""
+    first, second, last, linear = draw_start(100, (100, 100))
+    assert first[:-1].std() == pytest.approx(0.3, rel=0.1)
+    assert second[:-1].std() == pytest.approx(0.1, rel=0.1)
+    assert (last.shape, linear.shape) == ((101, 1), (101, 1))

@@ -259,6 +259,9 @@ def test_noise_that_cannot_be_found_is_said() -> None:
         lambda: Gaussian(0.0),
         lambda: Gaussian(math.nan),
         lambda: Gaussian(1.0, 0),
+        lambda: Gaussian(1.0, 2.5),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: SampledGaussian(1.0, 0.5, True),
+        lambda: Laplace(1.0, "2"),  # type: ignore[arg-type]  # wrong on purpose
         lambda: SampledGaussian(1.0, 1.5),
         lambda: SampledGaussian(1.0, 0.0),
         lambda: Laplace(-1.0),

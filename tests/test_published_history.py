@@ -7,20 +7,27 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from conftest import Folder, opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.disclosure import TEN, Count, Disclosure
 from expectations.vocabulary import CheckVerdict
 from ledgers.evidence import JSON, Entry
+from ledgers.home import Home
+from tasks.attack import published_history
 from tasks.attack.count_reconstruction import PublishedFigure, Sums, believe, reconstruct
 from tasks.attack.published_history import (
+    attack_history,
     find_sums,
     judge_history,
     read_figures,
     recover_counts,
     tell_changes,
 )
+from tasks.consent.permission import filter_consent
+from tasks.ingestion import collect, read_roster
+from tasks.population import select_population
 
 Runs = list[dict[str, PublishedFigure]]
 Rule = Callable[[int, int, int], int | None]
@@ -250,3 +257,21 @@ def test_nothing_exact_is_said() -> None:
     assert "4711" not in repr(PublishedFigure(4700, 4711))
     for check in judge_history(publish_runs(12, rounded), SUMS):
         assert "8,000" not in check.measured + check.power
+
+
+def test_a_home_that_hides_more_is_attacked_by_its_own_threshold(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hidden count may be anything under it, not under ten only."""
+    (home.root / "settings.toml").write_text("disclosure_threshold = 15\n")
+    seen: list[PublishedFigure] = []
+
+    def judge(history: Sequence[dict[str, PublishedFigure]], _sums: Sums) -> tuple[()]:
+        seen.extend(figure for run in history for figure in run.values())
+        return ()
+
+    monkeypatch.setattr(published_history, "judge_history", judge)
+    with opened(folder.write()):
+        attack_history(select_population(collect(filter_consent(read_roster()))))
+    assert seen
+    assert {figure.threshold for figure in seen} == {15}
