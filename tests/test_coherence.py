@@ -322,7 +322,7 @@ CASES = [
     ),
     pytest.param(
         [PRIVATE, PROMISE, ("lifetime_epsilon: 10", "lifetime_epsilon: 0.5")],
-        "outlets.clinic.promise.epsilon: is too much for the lifetime ceiling of 0.5: one run alone",
+        "outlets.clinic.promise.epsilon: is too much for the lifetime ceiling of 0.5",
         id="promise-above-the-ceiling",
     ),
     pytest.param(
