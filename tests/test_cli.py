@@ -264,8 +264,8 @@ def test_every_problem_of_a_policy_is_told_at_once(folder: Folder) -> None:
         ("private-logistic-regression", "{steps: true}", "steps as a whole number"),
         ("private-boosting", "{rounds: 2.5}", "rounds as a whole number"),
         ("private-boosting", "{turns: 3}", "it does not take the parameters ['classes', 'turns']"),
-        ("private-network", "{}", "pip install 'tutela[torch]'"),
-        ("private-network", "{hidden_sizes: 6}", "pip install 'tutela[torch]'"),
+        ("private-network", "{}", "pip install -e '.[torch]'"),
+        ("private-network", "{hidden_sizes: 6}", "pip install -e '.[torch]'"),
     ],
 )
 @pytest.mark.parametrize("command", ["check", "run", "advise"])

@@ -79,7 +79,8 @@ def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeli
     except TypeError:
         raise UsageError(
             f"model '{declaration.kind}': it does not take the parameters "
-            f"{sorted(declaration.parameters)}; see its documentation for those it takes"
+            f"{sorted(declaration.parameters.keys() - {'classes'})}; see docs/training.md, or the "
+            "documentation of your own estimator, for those it takes"
         ) from None
     gate = DeclaredColumns([*encoder.categories, *encoder.ranges])
     return Pipeline([("columns", gate), ("encoder", encoder), ("classifier", classifier)])

@@ -61,7 +61,8 @@ def require_torch() -> None:
         import opacus  # noqa: F401  # only whether it is there
     except ImportError:
         raise UsageError(
-            "private network: torch and opacus are not installed: pip install 'tutela[torch]'"
+            "private network: torch and opacus are not installed: in tutela's checkout, "
+            "pip install -e '.[torch]'"
         ) from None
 
 
