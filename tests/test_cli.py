@@ -263,7 +263,7 @@ def test_every_problem_of_a_policy_is_told_at_once(folder: Folder) -> None:
         ("private-logistic-regression", "{steps: forty}", "steps as a whole number"),
         ("private-logistic-regression", "{steps: true}", "steps as a whole number"),
         ("private-boosting", "{rounds: 2.5}", "rounds as a whole number"),
-        ("private-boosting", "{turns: 3}", "it does not take the parameters ['classes', 'turns']"),
+        ("private-boosting", "{turns: 3}", "it does not take the parameters ['turns']"),
         ("private-network", "{}", "pip install -e '.[torch]'"),
         ("private-network", "{hidden_sizes: 6}", "pip install -e '.[torch]'"),
     ],
