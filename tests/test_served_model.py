@@ -101,6 +101,7 @@ def model_folder(run: RunOnRecord, folder: Path) -> Path:
     (version,) = run.models
     model = str(version.source).removeprefix("models:/")
     uri = tracking_uri(run.place.home)
+    mlflow.set_tracking_uri(uri)  # what another test's run has set would be asked else
     return Path(
         mlflow.artifacts.download_artifacts(
             artifact_uri=f"models:/{model}", dst_path=str(folder), tracking_uri=uri

@@ -67,9 +67,9 @@ def test_the_curve_is_drawn_without_what_is_not_there() -> None:
     points = [TradePoint(1, 0.8, 0.0, None), TradePoint(5, 0.4, 0.1, None)]
     curves = draw_tradeoff([*points, TradePoint(50, None, None, None)], 5)
     assert [curve.title for curve in curves] == ["Detail kept", "Error of counts"]
-    assert [(m.k, m.text, m.asked) for m in curves[0].marks] == [
-        (1, "100 %", False),
-        (5, "50 %", True),
+    assert [(m.under, m.text, m.asked) for m in curves[0].marks] == [
+        ("as is", "100 %", False),
+        ("5", "50 %", True),
     ]
     assert curves[0].marks[0].y < curves[0].marks[1].y
     assert len(curves[0].lines) == 1

@@ -221,8 +221,9 @@ def test_the_step_measures_and_audits(home: Home, folder: Folder) -> None:
     groups = tables["utility.groups.sex"]
     assert isinstance(groups, list)
     assert [row["group"] for row in groups if isinstance(row, dict)] == ["f", "m"]
-    figures = [value for name, value in measures.items() if name.startswith(("utility", "privacy"))]
-    assert figures == [round(value, 3) for value in figures if isinstance(value, float)]
+    noted = [value for name, value in measures.items() if name.startswith(("utility", "privacy"))]
+    figures = [value for value in noted if isinstance(value, float)]
+    assert figures == [round(value, 3) for value in figures]
     assert "privacy.epsilon" not in measures
 
 
@@ -333,7 +334,7 @@ def test_an_attack_without_power_refuses_unless_it_may_be_reported(
 ) -> None:
     """Its power is noted as absent when nothing would have been found."""
     assert home.vault.is_dir()
-    strict = ("{auc_at_most: 0.95, when_inconclusive: report}", "{auc_at_most: 0.51}")
+    strict = ("{auc_at_most: 0.99, when_inconclusive: report}", "{auc_at_most: 0.51}")
     with opened(folder.write(strict)):
         rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
         with pytest.raises(Refusal, match="membership inference: inconclusive"):

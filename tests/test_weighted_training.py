@@ -205,10 +205,10 @@ def test_the_step_trains_measures_and_attacks_with_weights(
     assert home.vault.is_dir()
     given: list[Weights | None] = []
 
-    def watch(*parts: Any, weights: Weights | None) -> MembershipAttack:
+    def watch(*parts: Any, weights: Weights | None, **others: Any) -> MembershipAttack:
         """Note the weights that the attack is handed."""
         given.append(weights)
-        return attack_membership(*parts, weights=weights)
+        return attack_membership(*parts, weights=weights, **others)
 
     monkeypatch.setattr(room, "attack_membership", watch)
     with opened(folder.write()) as run:
@@ -248,10 +248,11 @@ def test_without_weights_there_is_one_auc(home: Home, folder: Folder) -> None:
 
 
 def test_a_private_model_refuses_weighted_rows_and_takes_compared_ones(
-    home: Home, folder: Folder
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By their stage in the vault: a comparison changes no row, weights depend on all."""
     assert home.vault.is_dir()
+    monkeypatch.setattr("tasks.training.train.commit", lambda _desk: None)  # nobody is charged
     table = pa.Table.from_pandas(people(), preserve_index=False)
     with opened(folder.write(*PRIVATE)) as run:
         with pytest.raises(Refusal, match="cannot be trained on recoded or weighted rows"):
