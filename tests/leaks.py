@@ -274,8 +274,6 @@ PRIVATE: Final = both(
     put("outlets.ward.promise", {"kind": "differential-privacy", "epsilon": 5, "delta": 1e-5}),
     put("budget", {"lifetime_epsilon": 6, "delta": 1e-5}),
 )
-EXHAUSTED: Final = both(PRIVATE, put("budget", {"lifetime_epsilon": 5, "delta": 1e-9}))
-"""At so small a δ the promised ε comes to more than the ceiling."""
 BROKEN_STEPS: Final = {
     "read_roster": "tasks.ingestion.make_roster",
     "filter_consent": "tasks.consent.permission.decide",
@@ -302,7 +300,6 @@ CASES: Final[dict[str, Case]] = {
     "weighted": Case(put("population.weighting", {})),
     "advised": Case(advised=True),
     "advised, private": Case(PRIVATE, advised=True),
-    "refused, budget": Case(EXHAUSTED, "Refusal", "privacy budget"),
     "broken, reserve_budget": Case(
         PRIVATE, "StepFailed", "step 'reserve_budget' failed", "tasks.budget.refuse_large_delta"
     ),
