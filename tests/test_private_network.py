@@ -281,7 +281,7 @@ def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "opacus", None)
     model = PrivateNetwork()
     assert model.mechanisms()
-    with pytest.raises(UsageError, match=r"pip install 'tutela\[torch\]'"):
+    with pytest.raises(UsageError, match=r"pip install -e '\.\[torch\]'"):
         model.fit(ROWS, LABELS)
 
 
