@@ -1,15 +1,20 @@
 """What all commands share at the terminal: how a result is printed, and options of one meaning.
 
-Results go to standard output, everything else to standard error.
+Results go to standard output, everything else to standard error. Screens are written plain; a
+terminal is shown verdicts in colour as they are printed, a pipe never.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TextIO, TypeAlias
 
 import typer
 
@@ -22,6 +27,27 @@ PolicyArgument = Annotated[
     str, typer.Argument(metavar="POLICY", help="A policy's file, or the name of an example.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
+
+WIDTH: Final = 80
+"""How wide any screen may be."""
+GAP: Final = "  "
+NARROWEST: Final = 8
+"""Columns of words are not folded below this width as long as another can give way."""
+Colour: TypeAlias = Literal["green", "red", "yellow", "bold"]
+CODES: Final[Mapping[Colour, str]] = {"green": "32", "red": "31", "yellow": "33", "bold": "1"}
+MEANT: Final[Mapping[str, Colour]] = {
+    "passed": "green",
+    "stronger": "green",
+    "refused": "red",
+    "failed": "red",
+    "weaker": "red",
+    "warned": "yellow",
+    "warning": "yellow",
+    "inconclusive": "yellow",
+    "pending": "yellow",
+}
+"""Which words of a screen are coloured, where they stand alone: in a column, or before a colon."""
+_ALONE: Final = re.compile(rf"(?im)(^ *|  )({'|'.join(MEANT)})(?=:|  |$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +78,68 @@ def confirm(question: str) -> bool:
 
 def answer(found: object, text: str, *, as_json: bool) -> None:
     """Print a result: for people, or as one JSON object."""
-    typer.echo(json.dumps(found, indent=2) if as_json else text)
+    shown = json.dumps(found, indent=2) if as_json else colour_words(text)
+    typer.echo(shown, color=has_colour(sys.stdout))
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether a stream is shown in colour: a terminal is, unless NO_COLOR says no.
+
+    FORCE_COLOR says yes for a pipe too (no-color.org, force-color.org); NO_COLOR goes first.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: Colour) -> str:
+    """Colour a text where standard output is shown in colour; else give it as it stands."""
+    return f"\033[{CODES[colour]}m{text}\033[0m" if has_colour(sys.stdout) else text
+
+
+def colour_words(text: str) -> str:
+    """Colour the words of a screen that say how something ended."""
+    return _ALONE.sub(lambda it: it[1] + paint(it[2], MEANT[it[2].lower()]), text)
+
+
+def lay_out(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()
+) -> list[str]:
+    """Give a table as lines of at most 80 characters, its columns aligned.
+
+    A cell too long for its column is folded inside it; the widest columns give way first, and
+    `numbers` last: the indices of columns that stand to the right.
+    """
+    table = [header, *rows] if any(header) else list(rows)
+    widths = column_widths(table, numbers)
+    return [line for row in table for line in row_lines(row, widths, numbers)]
+
+
+def column_widths(table: Sequence[Sequence[str]], numbers: Collection[int]) -> list[int]:
+    """Give each column the width of its longest cell, and take from the widest what is over."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
+        words = [n for n, width in enumerate(widths) if n not in numbers and width > NARROWEST]
+        widest = max(words or range(len(widths)), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def row_lines(row: Sequence[str], widths: Sequence[int], numbers: Collection[int]) -> Sequence[str]:
+    """Give one row as lines, each cell folded to its column's width."""
+    cells = [
+        textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    return [
+        GAP.join(
+            f"{part:>{width}}" if n in numbers else f"{part:<{width}}"
+            for n, (part, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in zip_longest(*cells, fillvalue="")
+    ]
 
 
 def say(sentence: str) -> None:

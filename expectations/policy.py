@@ -54,6 +54,9 @@ class Column(Declaration):
     category: Category
     use: tuple[Use, ...] = Field(min_length=1)
     treatment: Treatment
+    from_data: bool = False
+    """Whether the treatment's labels and bounds were taken from the people's own data, as `draft`
+    does. Before a private model somebody must decide that they are public, and take this out."""
     note: str | None = None
 
 

@@ -92,7 +92,7 @@ class Round(Declaration):
 
 
 class Categories(Declaration):
-    """One of declared words; a value that is not declared stops the run, with a count."""
+    """One of declared words; another value stops the run, with a count, or becomes `other`."""
 
     kind: Literal["categories"]
     values: tuple[str, ...] = Field(min_length=2)
@@ -100,6 +100,8 @@ class Categories(Declaration):
     rename: Mapping[str, str] = Field(default_factory=dict)
     """The source's word for a declared one, where they differ."""
     ordered: bool = False
+    other: Term | None = None
+    """The label of every value that is not declared, which then stops nothing."""
 
     @model_validator(mode="after")
     def _words_are_declared_once(self) -> Self:
@@ -107,6 +109,8 @@ class Categories(Declaration):
             raise ValueError("a value stands twice; name each once")
         if set(self.rename.values()) - set(self.values):
             raise ValueError("rename leads to a word that values lacks; declare it there")
+        if self.ordered and self.other and self.other not in self.values:
+            raise ValueError("other has no place in the order; name it among values, where it is")
         return self
 
 
@@ -228,8 +232,8 @@ def describe(treatment: Treatment) -> str:
             return f"rounded to multiples of {to:g}"
         case Noise(epsilon=epsilon):
             return f"Laplace noise added, ε = {epsilon:g}"
-        case Categories(values=values):
-            return f"one of {len(values)} declared words"
+        case Categories(values=values, other=other):
+            return f"one of {len(values)} declared words{f', or `{other}`' if other else ''}"
         case DateParts(precision=precision):
             return f"reduced to the {precision}"
         case Shift(days=days):
@@ -274,8 +278,8 @@ def public_labels(treatment: Treatment, column_type: ColumnType) -> tuple[str, .
     match treatment:
         case Bin(labels=labels):
             return labels
-        case Categories(values=values):
-            return values
+        case Categories(values=values, other=other):
+            return values if other is None else tuple(dict.fromkeys((*values, other)))
         case Level(rows=rows, level=level) if rows:
             return tuple(dict.fromkeys(row[level] for row in rows))
         case Keep() if column_type is ColumnType.BOOLEAN:

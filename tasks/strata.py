@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.disclosure import Count, Disclosure
+from expectations.expressions import ColumnType
 from expectations.policy import Policy
 from expectations.selection_coherence import known_labels
-from expectations.treatments import YES_NO, Bin, Categories, Treatment
+from expectations.treatments import YES_NO, Bin, Categories, Treatment, public_labels
 
 SHOWN: Final = 20
 """The most small groups that an error lists."""
@@ -91,8 +92,9 @@ def code_values(
     words = encoded.dictionary.to_pylist()
     labels = tuple(words)
     if isinstance(treatment, Categories):
-        labels = treatment.values
-        words = [treatment.rename.get(word, word) for word in words]
+        labels = public_labels(treatment, ColumnType.TEXT) or ()
+        named = {word: word for word in treatment.values} | {**treatment.rename}
+        words = [named.get(word, treatment.other) for word in words]
     place = {label: n for n, label in enumerate(labels)}
     of_words = np.array([*(place.get(word, len(labels)) for word in words), len(labels)])
     return of_words[encoded.indices.fill_null(len(words)).to_numpy()], labels

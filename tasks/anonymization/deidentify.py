@@ -79,8 +79,9 @@ def treat(values: pa.ChunkedArray, treatment: Treatment, key: bytes) -> pa.Array
             return pc.multiply(pc.round(pc.divide(values.cast(pa.float64()), to)), to)
         case Noise(low=low, high=high, epsilon=epsilon):
             return add_noise(values, low, high, epsilon)
-        case Categories(values=words, rename=rename):
-            return name_words(values, {word: word for word in words} | {**rename}, words)
+        case Categories(values=words, rename=rename, other=other):
+            named = {word: word for word in words} | {**rename}
+            return name_words(values, named, words, other)
         case Level():
             return label_values(values, treatment)
         case DateParts(precision=precision):

@@ -27,14 +27,21 @@ class Undeclared(ValueError):
     """A column holds values that its treatment does not know; the text is their count."""
 
 
-def name_words(values: pa.ChunkedArray, named: Mapping[str, str], words: Sequence[str]) -> pa.Array:
-    """Give each value's word, as `named` says; `Undeclared` when a value has none."""
+def name_words(
+    values: pa.ChunkedArray,
+    named: Mapping[str, str],
+    words: Sequence[str],
+    other: str | None = None,
+) -> pa.Array:
+    """Give each value's word, as `named` says, else `other`; `Undeclared` where that is None."""
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
     encoded = pc.dictionary_encode(values).combine_chunks()
-    place = {word: n for n, word in enumerate(words)}
+    if other is not None and other not in words:
+        words = (*words, other)
+    place: dict[str | None, int] = {word: n for n, word in enumerate(words)}
     spelled = [label_of(value) for value in encoded.dictionary.to_pylist()]
-    codes = pa.array([place.get(named[s]) if s in named else None for s in spelled], pa.int32())
+    codes = pa.array([place.get(named.get(each, other)) for each in spelled], pa.int32())
     indices = codes.take(encoded.indices)
     refuse_undeclared(indices.null_count - encoded.indices.null_count)
     return pa.DictionaryArray.from_arrays(indices, pa.array(words))
