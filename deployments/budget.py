@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployments.completion import policies
 from deployments.terminal import JsonOption, PolicyArgument, tell
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 budget_app = typer.Typer(
     help="What private models have cost each person for good, and how many more runs fit.",
+    epilog="Example: tutela budget show diabetes",
     no_args_is_help=True,
 )
 
@@ -51,7 +53,9 @@ def history(
     policy: Annotated[
         str | None,
         typer.Argument(
-            metavar="[POLICY]", help="A policy's file, or the name of an example; else all."
+            metavar="[POLICY]",
+            help="A policy's file, or the name of an example; else all.",
+            autocompletion=policies,
         ),
     ] = None,
     as_json: JsonOption = False,

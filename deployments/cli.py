@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from deployments.budget import budget_app
+from deployments.completion import policies, run_ids
 from deployments.consent import consent_app
+from deployments.draft import draft
+from deployments.explain import explain
 from deployments.keys import keys_app
-from deployments.terminal import JsonOption, PolicyArgument, answer, say
-from expectations.errors import ServiceError, TutelaError
+from deployments.rehearse import rehearse
+from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
+from expectations.errors import Refusal, ServiceError, TutelaError
+from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
     from deployments.launch import Outcome
@@ -33,15 +38,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: tutela run diabetes",
 )
 incident_app = typer.Typer(
     help="Errors whose text may quote people's data, sealed to the operator.",
+    epilog="Example: tutela incident show 5f2c9a",
     no_args_is_help=True,
 )
 app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
 app.add_typer(budget_app, name="budget")
 app.add_typer(incident_app, name="incident")
+app.command(epilog="Example: tutela rehearse diabetes")(rehearse)
+
 
 SourceOption = Annotated[
     str | None,
@@ -51,6 +60,11 @@ SourceOption = Annotated[
         help="Read the people from here: a .csv, .tsv or .parquet file, or URL#table.",
     ),
 ]
+
+
+@app.callback()
+def root(_version: VersionOption = False) -> None:
+    """Hold the options of `tutela` itself; what it is for stands in the app's help."""
 
 
 @app.command(epilog="Example: tutela init")
@@ -77,13 +91,35 @@ def init(
     )
 
 
+app.command(epilog="Example: tutela draft people.csv --purpose dpv:ServiceOptimisation")(draft)
+
+
 @app.command(epilog="Example: tutela check diabetes")
-def check(policy: PolicyArgument, source: SourceOption = None, as_json: JsonOption = False) -> None:
+def check(
+    policy: PolicyArgument,
+    source: SourceOption = None,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            metavar="OLD",
+            help="Say instead what changed since this older policy, and what got weaker.",
+            autocompletion=policies,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say, without reading a person's data, what a policy would read, do and promise."""
     from deployments.plan import describe_plan, plan_json
     from deployments.request import checked_request
 
     file, there = checked_request(policy, source)
+    if diff is not None:
+        from deployments.diff_screen import describe_changes
+        from expectations.policy_file import read_policy
+
+        tell(describe_changes(read_policy(diff), file), as_json=as_json)
+        return
     answer(plan_json(file, there), describe_plan(file, there, source), as_json=as_json)
 
 
@@ -148,7 +184,10 @@ def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
 @app.command(epilog="Example: tutela report 20261124")
 def report(
     run_id: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="A run's id or how it begins.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="A run's id or how it begins.", autocompletion=run_ids
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,6 +197,9 @@ def report(
     home, keys = opened_home()
     found, text = describe_run(home, keys, run_id) if run_id else list_runs(home, keys)
     answer(found, text, as_json=as_json)
+
+
+app.command(epilog='Example: tutela explain "k-anonymity"')(explain)
 
 
 @incident_app.command("show", epilog="Example: tutela incident show 5f2c9a")
@@ -235,6 +277,8 @@ def fail(error: TutelaError) -> NoReturn:
         typer.echo(json.dumps(found | {"exit_status": error.exit_status}), err=True)
     else:
         say(f"tutela: {error}")
+        if isinstance(error, Refusal):
+            say(say_how_to_explain(error.check))
     sys.exit(error.exit_status)
 
 

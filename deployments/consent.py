@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployments.completion import policies
 from deployments.terminal import JsonOption, PolicyArgument, confirm, tell
 from expectations.errors import UsageError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 consent_app = typer.Typer(
     help="What each person consented to, and whose data may be read, as of any moment.",
+    epilog="Example: tutela consent stats",
     no_args_is_help=True,
 )
 
@@ -32,7 +34,12 @@ PersonArgument = Annotated[
 ]
 PolicyOption = Annotated[
     str | None,
-    typer.Option("--policy", metavar="POLICY", help="A policy's file, or an example's name."),
+    typer.Option(
+        "--policy",
+        metavar="POLICY",
+        help="A policy's file, or an example's name.",
+        autocompletion=policies,
+    ),
 ]
 PurposeOption = Annotated[
     str | None,

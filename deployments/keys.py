@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 keys_app = typer.Typer(
     help="The keys of tokens and moved dates: one for each purpose, in versions.",
+    epilog="Example: tutela keys list",
     no_args_is_help=True,
 )
 

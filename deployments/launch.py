@@ -1,4 +1,4 @@
-"""Launching a run from the command line: the server, the flow, progress, and what came of it.
+"""Launching a run: the server, the flow, progress, and what came of it.
 
 The flow is given a policy's name and nothing else, since Prefect stores what it is given; paths and
 sources wait in this process (`tasks.run.request`).
@@ -32,6 +32,8 @@ from ledgers.keys import Keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from expectations.locations import InMemory
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -39,6 +41,14 @@ class Outcome:
 
     screen: str
     as_json: JSON
+    error: TutelaError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that is on record, and what ended it, if anything."""
+
+    run_id: str
     error: TutelaError | None
 
 
@@ -50,27 +60,55 @@ def launch(  # noqa: PLR0913, PLR0917  # what is asked for, and where
     part: Part,
     epsilon: float | None = None,
 ) -> Outcome:
-    """Run a checked policy in this process under this home's Prefect server."""
+    """Run a checked policy in this process, and give what there is to say of it."""
+    with Progress() as progress:
+        ended = carry_out(home, file, source, part, epsilon, progress)
+    found, screen = describe_run(home, keys, ended.run_id)
+    return Outcome(screen, found, ended.error)
+
+
+def carry_out(  # noqa: PLR0913, PLR0917  # what is asked for, where, and who is told meanwhile
+    home: Home,
+    file: PolicyFile,
+    source: str | InMemory | None,
+    part: Part,
+    epsilon: float | None,
+    progress: Progress,
+) -> Ended:
+    """Run a checked policy in this process under this home's Prefect server.
+
+    Raises what ended it before anything was on record.
+    """
     from deployments.request import location_given
     from tasks.run import Request, request
 
     set_environment(home)
-    os.environ["TUTELA_HOME"] = str(home.root)
-    with Progress() as progress, served(home, progress.tell):
+    with at_home(home), served(home, progress.tell):
         from flows.advice import advise_on_columns
         from flows.training import release_tables, train_and_release
 
         wait_for_server(home, progress=progress.tell)
-        located = location_given(source) if source else None
-        name = request(Request(str(file.path), located, progress.step, epsilon))
+        located = location_given(source) if isinstance(source, str) else source
+        name = request(Request(str(file.path), located, progress.step, epsilon, file))
         flows = {"all": train_and_release, "tables": release_tables, "advice": advise_on_columns}
         error = run_flow(lambda: flows[part](name))
-    run_id = progress.run_id
-    if run_id is None:
+    if progress.run_id is None:
         assert error is not None
         raise error
-    found, screen = describe_run(home, keys, run_id)
-    return Outcome(screen, found, error)
+    return Ended(progress.run_id, error)
+
+
+@contextmanager
+def at_home(home: Home) -> Iterator[None]:
+    """Let flows find this home meanwhile, and what was named before afterwards."""
+    before = os.environ.get("TUTELA_HOME")
+    os.environ["TUTELA_HOME"] = str(home.root)
+    try:
+        yield
+    finally:
+        del os.environ["TUTELA_HOME"]
+        if before is not None:
+            os.environ["TUTELA_HOME"] = before
 
 
 def run_flow(flow: Callable[[], None]) -> TutelaError | None:

@@ -12,6 +12,7 @@ from expectations.outlets import ModelOutlet, claim, limits
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile
 from expectations.table_coherence import find_warnings
+from expectations.treatment_coherence import taken_from_data
 from expectations.treatments import Drop, Noise, Redact, describe, tell_what_remains
 
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
     for name, column in policy.treated.items():
         special = " (special category)" if column.category.special else ""
         yield f"  {name:<{width}}  {describe(column.treatment)}{special}"
+    if own := [f"{code} ({path})" for path, code in policy.own_code.items()]:
+        yield from wrap(f"Own code, which tutela cannot vouch for: {', '.join(own)}.")
+    if marked := taken_from_data(policy):
+        yield from wrap(
+            "Labels and bounds that stand as they were taken from the data (from_data); a private "
+            f"model needs public ones: {', '.join(marked)}."
+        )
 
 
 def remains_lines(policy: Policy, _there: int) -> Iterator[str]:
@@ -138,7 +146,7 @@ def told_lines(policy: Policy, _there: int) -> Iterator[str]:
             yield ""
         yield from wrap(f"{outlet.recipient} ({name}) may be told, if every check passes:")
         yield from wrap(claim(outlet), "  ")
-        yield from wrap(f"Not covered: {limits(outlet)}", "  ")
+        yield from wrap(f"Not covered: {limits(outlet, policy.own_functions.values())}", "  ")
 
 
 def warning_lines(policy: Policy, _there: int) -> Iterator[str]:
@@ -168,6 +176,8 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "read_of_everybody": list(read_of_everybody(policy)),
         "columns_there": len(there),
         "columns": columns_json(policy),
+        "from_data": [*taken_from_data(policy)],
+        "own_code": {**policy.own_code},
         "languages_without_model": [*languages_without_model(policy)],
         "noise_epsilon": spent_on_noise(policy) or None,
         "budget": policy.budget.model_dump(mode="json") if policy.budget else None,
@@ -177,7 +187,7 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
                 "kind": "model" if isinstance(outlet, ModelOutlet) else "table",
                 "recipient": outlet.recipient,
                 "claim": claim(outlet),
-                "limits": limits(outlet),
+                "limits": limits(outlet, policy.own_functions.values()),
             }
             for name, outlet in policy.outlets.items()
         },

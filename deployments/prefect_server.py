@@ -57,6 +57,7 @@ DEFAULTS: Final = {
     # A run that MLflow does not take is pending, and served later: there is no need to wait long.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 KILLED: Final = "the process of this run was killed"
 SAME: Final = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false"}

@@ -1,4 +1,4 @@
-"""Live progress of a run on standard error: one line per step, with its seconds."""
+"""Live progress of a run, by default on standard error: one line per step, with its seconds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ class Progress:
     """Tells a person what is happening; plain lines when nobody watches.
 
     It keeps a copy of the terminal's file descriptor, because inside a step the process's own
-    standard error leads nowhere.
+    standard error leads nowhere. `out` is a stream to write to instead, as a notebook's is.
     """
 
-    def __init__(self) -> None:
-        self._out: TextIO = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._own = out is None
+        self._out = out or os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
         self._live = self._out.isatty()
         self.run_id: str | None = None
 
@@ -29,7 +30,8 @@ class Progress:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._out.close()
+        if self._own:
+            self._out.close()
 
     def tell(self, sentence: str) -> None:
         """Say something that takes a while."""

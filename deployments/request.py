@@ -5,7 +5,7 @@ Only headers are read here: what is wrong now is no run, and nothing is recorded
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
@@ -18,11 +18,12 @@ from expectations.legal_basis import (
     OptOutList,
     OtherBasis,
 )
-from expectations.locations import CsvFile, JsonLines, Location
+from expectations.locations import CsvFile, InMemory, JsonLines, Location
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate, read_policy
 from tasks.consent.event_fields import missing_fields
 from tasks.ingestion import missing_columns, people_source
+from tasks.own_code import NO_CODE, OwnCode
 from tasks.sources import location_of, open_source
 
 
@@ -35,11 +36,11 @@ def location_given(text: str) -> Location:
     return located.model_copy(update={"path": str(Path(path).absolute())})
 
 
-def with_source(file: PolicyFile, source: str | None) -> PolicyFile:
+def with_source(file: PolicyFile, source: str | InMemory | None) -> PolicyFile:
     """Point a policy at other people."""
     if source is None:
         return file
-    location = location_given(source)
+    location = location_given(source) if isinstance(source, str) else source
     if isinstance(location, JsonLines):
         raise UsageError(
             "--source: JSON lines are read whole, and so every column of everybody; give a .csv or "
@@ -96,7 +97,9 @@ def missing_event_fields(file: PolicyFile) -> Iterator[Problem]:
             yield from missing_fields(source, f"basis.events.{number}", there)
 
 
-def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[str, ...]]:
+def checked_request(
+    policy: str, source: str | InMemory | None
+) -> tuple[PolicyFile, tuple[str, ...]]:
     """Read a policy and hold it against its sources' headers; give it with the columns there.
 
     Raises `PolicyError` for what does not fit, `SourceError` for a source that is not there.
@@ -118,8 +121,17 @@ def checked_request(policy: str, source: str | None) -> tuple[PolicyFile, tuple[
             pass
         case _:
             assert_never(file.policy.basis)
-    check_model(file.policy)
+    check_model(file.policy, checked_code(file))
     return file, there
+
+
+def checked_code(file: PolicyFile) -> Mapping[str, OwnCode]:
+    """Load a policy's own code and try it on made-up rows; `PolicyError` where it does not do."""
+    if not file.policy.own_code:
+        return NO_CODE
+    from tasks.record_wise import load_checked_code
+
+    return load_checked_code(file)
 
 
 def checked_advice(policy: str, source: str | None, epsilon: float | None) -> PolicyFile:
@@ -147,7 +159,7 @@ def checked_advice(policy: str, source: str | None, epsilon: float | None) -> Po
     return file
 
 
-def check_model(policy: Policy) -> None:
+def check_model(policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) -> None:
     """Try to build the model, and plan its noise; `UsageError` where that could not be trained.
 
     Only of one's own, or with parameters, or a network, which wants torch: all others can be, and
@@ -163,4 +175,4 @@ def check_model(policy: Policy) -> None:
     if policy.private:
         declare_loss(policy)
     else:
-        build_estimator(declare_model(policy), declare_encoding(policy))
+        build_estimator(declare_model(policy, own), declare_encoding(policy))

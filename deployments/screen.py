@@ -12,6 +12,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from expectations.explanations import say_how_to_explain
+
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
     from ledgers.home import Home
@@ -69,12 +71,16 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     """Tell a run line by line."""
+    from deployments.ways_screen import is_covered, ways_lines
     from tasks.model_words import say_kept_charge
 
     yield f"{summary.policy}: {summary.title}"
     yield from wrap(say_verdict(summary))
-    if summary.reason:
+    if summary.reason and not is_covered(summary):
         yield from wrap(summary.reason, "  ")
+    yield from ways_lines(summary)
+    if summary.stopped_by:
+        yield f"To read on: {say_how_to_explain(summary.stopped_by)}"
     yield from wrap(say_kept_charge(summary))
     if summary.made_up:
         yield from wrap(f"Example data: {summary.made_up}.")

@@ -13,20 +13,42 @@ import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TextIO, TypeAlias
 
 import typer
 
+from deployments.completion import policies
 from expectations.errors import TutelaError
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
 
 PolicyArgument = Annotated[
-    str, typer.Argument(metavar="POLICY", help="A policy's file, or the name of an example.")
+    str,
+    typer.Argument(
+        metavar="POLICY",
+        help="A policy's file, or the name of an example.",
+        autocompletion=policies,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and exit, where that is asked."""
+    if asked:
+        typer.echo(f"tutela {version('tutela')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+    ),
+]
 
 WIDTH: Final = 80
 """How wide any screen may be."""
@@ -41,6 +63,7 @@ MEANT: Final[Mapping[str, Colour]] = {
     "refused": "red",
     "failed": "red",
     "weaker": "red",
+    "changed": "yellow",
     "warned": "yellow",
     "warning": "yellow",
     "inconclusive": "yellow",
@@ -105,22 +128,27 @@ def colour_words(text: str) -> str:
 
 
 def lay_out(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Collection[int] = (),
+    indent: int = 0,
 ) -> list[str]:
     """Give a table as lines of at most 80 characters, its columns aligned.
 
     A cell too long for its column is folded inside it; the widest columns give way first, and
-    `numbers` last: the indices of columns that stand to the right.
+    `numbers` last: the indices of columns that stand to the right. A header of empty names is left
+    out. All is moved to the right by `indent`.
     """
     table = [header, *rows] if any(header) else list(rows)
-    widths = column_widths(table, numbers)
-    return [line for row in table for line in row_lines(row, widths, numbers)]
+    widths = column_widths(table, numbers, WIDTH - indent)
+    return [" " * indent + line for row in table for line in row_lines(row, widths, numbers)]
 
 
-def column_widths(table: Sequence[Sequence[str]], numbers: Collection[int]) -> list[int]:
+def column_widths(table: Sequence[Sequence[str]], numbers: Collection[int], most: int) -> list[int]:
     """Give each column the width of its longest cell, and take from the widest what is over."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
+    while sum(widths) + len(GAP) * (len(widths) - 1) > most:
         words = [n for n, width in enumerate(widths) if n not in numbers and width > NARROWEST]
         widest = max(words or range(len(widths)), key=widths.__getitem__)
         widths[widest] -= 1

@@ -1,8 +1,8 @@
-"""Writes what is made from the code: the reference in `policy.md`, and the two JSON schemas.
+"""Writes what is made from the code: references in `policy.md`, `treatments.md`, and JSON schemas.
 
 Every sentence of the reference stands in the code: docstrings of models and fields, the closed
 lists of words, and the rules by which `tutela check` refuses. What stands above the mark in
-`policy.md` is written by hand and kept. Tests compare; after a change of the grammar, or of what
+a page is written by hand and kept. Tests compare; after a change of the grammar, or of what
 `evidence.json` holds, run `python docs/make_reference.py`.
 """  # noqa: INP001  # documents are no package
 
@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from expectations import expressions, legal_basis, vocabulary
 from expectations.coherence import RULES
+from expectations.explanations import RULES_OF_CHECK, read_explanations, rule_sentences
 from expectations.expressions import ColumnType
+from expectations.outlets import Coarsened
 from expectations.policy import Policy
 from expectations.policy_file import policy_schema
-from expectations.treatments import FITS
+from expectations.treatments import FITS, Treatment, tell_what_remains
 from tasks.summary import evidence_schema
 
 Schema = Mapping[str, Any]
 PAGE: Final = Path(__file__).with_name("policy.md")
+TREATMENTS: Final = PAGE.with_name("treatments.md")
+REFUSALS: Final = PAGE.with_name("refusals.md")
 ROOT: Final = PAGE.parent.parent
 SCHEMAS: Final = {
     ROOT / "expectations" / "policy.schema.json": policy_schema,
@@ -54,10 +58,15 @@ BOUNDS: Final = {
 
 def make_page(written: str) -> str:
     """Give the whole page: what was written by hand up to the mark, and the reference after it."""
+    return renew(written, reference_lines)
+
+
+def renew(written: str, lines: Callable[[], Iterator[str]]) -> str:
+    """Give a page with what stands below its mark made anew."""
     by_hand, mark, _ = written.partition(MARK)
     if not mark:
-        raise SystemExit(f"{PAGE.name} lacks its mark: put `{MARK}` where the reference begins")
-    return "\n".join([f"{by_hand}{MARK}\n", *reference_lines(), ""])
+        raise SystemExit(f"a page lacks its mark: put `{MARK}` where the reference begins")
+    return "\n".join([f"{by_hand}{MARK}\n", *lines(), ""])
 
 
 def reference_lines() -> Iterator[str]:
@@ -78,6 +87,51 @@ def reference_lines() -> Iterator[str]:
     yield "Refused by `tutela check`, before anything is read, is a policy of which one of these"
     yield "does not hold:\n"
     yield from (f"- {(inspect.getdoc(rule) or '').partition(chr(10) * 2)[0]}" for rule in RULES)
+
+
+def treatment_lines() -> Iterator[str]:
+    """Say of each treatment what it does, to which columns, and what it leaves possible."""
+    yield "## Treatments of a column\n"
+    for form in get_args(get_args(Treatment)[0]):
+        kind = form.model_fields["kind"].annotation.__args__[0]
+        yield f"### {kind}\n\n{said_of(form)}\n"
+        yield f"- **For columns of type** {', '.join(t for t in ColumnType if t in FITS[kind])}."
+        yield f"- **What somebody who sees it can still do**: {tell_what_remains(form.model_construct(kind=kind))}."
+        yield f"- **Written as** in [the reference](policy.md#{form.__name__.lower()}).\n"
+    yield "## Treatments in a table outlet\n"
+    for form in get_args(get_args(Coarsened)[0]):
+        kind = form.model_fields["kind"].annotation.__args__[0]
+        yield f"### {kind}\n\n{said_of(form)}\n"
+        yield f"- **Written as** in [the reference](policy.md#{form.__name__.lower()}).\n"
+
+
+def refusal_lines() -> Iterator[str]:
+    """Describe every check and refusal, as `tutela explain` does."""
+    known, group = read_explanations(), ""
+    for one in known.values():
+        if one.group != group:
+            group = one.group
+            yield f"## {group.capitalize()}\n"
+        yield f"### {one.name}\n"
+        if one.printed and one.group != RULES_OF_CHECK:
+            yield f"Printed as {', '.join(f'`{form}`' for form in one.printed)}.\n"
+        yield f"{one.means}\n"
+        yield f"- **Why it matters**: {one.matters}"
+        yield f"- **How it is measured**: {one.measured}"
+        yield f"- **What it cannot tell**: {one.blind}"
+        yield f"- **What usually helps**: {one.helps}"
+        yield f"- **Source**: {one.source}\n"
+    yield "### The other rules of check\n"
+    for name, sentence in rule_sentences().items():
+        if name not in known:
+            yield f"- *{name}*: {sentence}"
+
+
+def said_of(form: type) -> str:
+    """Give the docstring of a form as paragraphs."""
+    return "\n\n".join(
+        " ".join(part.split()) for part in (inspect.getdoc(form) or "").split("\n\n")
+    )
 
 
 def in_order(schema: Schema, forms: Mapping[str, Schema]) -> list[str]:
@@ -180,5 +234,11 @@ def bounds_of(value: Schema) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(make_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    TREATMENTS.write_text(
+        renew(TREATMENTS.read_text(encoding="utf-8"), treatment_lines), encoding="utf-8"
+    )
+    REFUSALS.write_text(
+        renew(REFUSALS.read_text(encoding="utf-8"), refusal_lines), encoding="utf-8"
+    )
     for schema_file, make_schema in SCHEMAS.items():
         schema_file.write_text(json.dumps(make_schema(), indent=2) + "\n", encoding="utf-8")

@@ -37,15 +37,41 @@ from expectations.vocabulary import Article6, Article9, Identifiability, Use
 
 def find_problems(policy: Policy) -> list[Problem]:
     """Give everything that does not fit together; an empty list means that the policy can run."""
-    broken = list(expressions_parse(policy))
+    broken = [*derived_columns_say_how(policy), *expressions_parse(policy)]
     if broken:
         return broken
     return [problem for rule in RULES for problem in rule(policy)]
 
 
+def derived_columns_say_how(policy: Policy) -> Iterator[Problem]:
+    """A derived column has an expression, or else a function with what it reads and its type."""
+    for name, derived in policy.derived.items():
+        path, given = f"derived.{name}", (*derived.reads, derived.type)
+        match derived.expression, derived.function:
+            case None, None:
+                fix = "add `expression:`, or `function:` with `reads:` and `type:`"
+                yield Problem(path, "says neither by expression nor by function what it is", fix)
+            case str(), str():
+                yield Problem(path, "has an expression and a function", "keep one of them")
+            case str(), None if given != (None,):
+                fix = "take `reads` and `type` out: the expression itself says both"
+                yield Problem(path, "has an expression, beside what only a function needs", fix)
+            case None, str() if not derived.reads or derived.type is None:
+                fix = "add `reads: [column, …]` and `type:`, what it gives for each row"
+                yield Problem(path, "has a function that does not say what it reads or gives", fix)
+        for column in dict.fromkeys(derived.reads):
+            if column not in policy.columns:
+                fix = "name it under columns; a function reads no derived column"
+                yield Problem(f"{path}.reads", f"`{column}` is not a column here", fix)
+
+
 def expressions_parse(policy: Policy) -> Iterator[Problem]:
     """Eligibility and derived columns are well-formed expressions over the named columns."""
-    texts = {f"derived.{name}.expression": d.expression for name, d in policy.derived.items()}
+    texts = {
+        f"derived.{name}.expression": derived.expression
+        for name, derived in policy.derived.items()
+        if derived.expression is not None
+    }
     for path, text in {"population.eligible": policy.population.eligible, **texts}.items():
         try:
             parsed = parse(text, policy.types)

@@ -15,7 +15,12 @@ T = TypeVar("T", bound="TutelaError")
 
 
 class TutelaError(Exception):
-    """Something that tutela itself found and can name; `exit_status` is the command's answer."""
+    """Something that tutela itself found and can name; `exit_status` is the command's answer.
+
+    >>> import tutela
+    >>> issubclass(tutela.Refusal, tutela.TutelaError), tutela.Refusal.exit_status
+    (True, 1)
+    """
 
     exit_status: ClassVar[int] = 3
 
@@ -32,20 +37,41 @@ def _made_again(kind: type[T], text: tuple[str, ...], parts: dict[str, object]) 
 
 
 class UsageError(TutelaError):
-    """The command or its arguments are wrong."""
+    """The command or its arguments are wrong.
+
+    >>> import tutela
+    >>> tutela.check("diabetes", [1, 2, 3])
+    Traceback (most recent call last):
+        ...
+    expectations.errors.UsageError: data is a list: give a pandas DataFrame, the path of a .csv ...
+    """
 
     exit_status = 2
 
 
 class HomeError(TutelaError):
-    """There is no usable home: none was made, or its settings, keys or rights are not safe."""
+    """There is no usable home: none was made, or its settings, keys or rights are not safe.
+
+    >>> import os, tutela
+    >>> os.environ["TUTELA_HOME"] = "/nowhere/.tutela"
+    >>> tutela.run("diabetes")
+    Traceback (most recent call last):
+        ...
+    expectations.errors.HomeError: there is no home at /nowhere/.tutela: make one, once, ...
+    """
 
     exit_status = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a policy: where it stands, what it is, and how to mend it."""
+    """One thing wrong with a policy: where it stands, what it is, and how to mend it.
+
+    >>> import tutela
+    >>> (problem,) = tutela.check("diabetis")
+    >>> problem.path, problem.what
+    ('policy', 'there is no such file, and no policy of that name comes with tutela')
+    """
 
     path: str
     what: str
@@ -59,7 +85,15 @@ class Problem:
 
 
 class PolicyError(TutelaError):
-    """A policy that cannot be run as written; carries every problem found, in file order."""
+    """A policy that cannot be run as written; carries every problem found, in file order.
+
+    >>> import pandas as pd, tutela
+    >>> try:
+    ...     tutela.consent_standings("diabetis", pd.DataFrame(), pd.DataFrame())
+    ... except tutela.PolicyError as error:
+    ...     print(len(error.problems), error.problems[0].path)
+    1 policy
+    """
 
     exit_status = 2
 
@@ -70,13 +104,28 @@ class PolicyError(TutelaError):
 
 
 class SourceError(TutelaError):
-    """A source (of people or of consent) that is missing, unreadable, or breaks its own rules."""
+    """A source (of people or of consent) that is missing, unreadable, or breaks its own rules.
+
+    >>> import tutela
+    >>> tutela.check("diabetes", "no-such-people.csv")
+    Traceback (most recent call last):
+        ...
+    expectations.errors.SourceError: ...: there is no file ...; check the path
+    """
 
     exit_status = 2
 
 
 class Refusal(TutelaError):
-    """A check said no: `check` names it, the message says what was reached and what was asked."""
+    """A check said no: `check` names it, the message says what was reached and what was asked.
+
+    >>> import pandas as pd, tutela
+    >>> try:
+    ...     tutela.k_anonymize(pd.DataFrame({"age": [31, 34]}), ["age"], 5)
+    ... except tutela.Refusal as refusal:
+    ...     print(refusal.check)
+    k-anonymity
+    """
 
     exit_status = 1
 
@@ -86,7 +135,12 @@ class Refusal(TutelaError):
 
 
 class ServiceError(TutelaError):
-    """A server, a disk or a library broke; nothing was decided and a rerun is safe."""
+    """A server, a disk or a library broke; nothing was decided and a rerun is safe.
+
+    >>> import tutela
+    >>> tutela.ServiceError.exit_status
+    3
+    """
 
     exit_status = 3
 

@@ -25,6 +25,13 @@ class ExpectTableToBeKAnonymous(BatchExpectation):
     Samarati and Sweeney 1998; missing is a value like any other. `observed_value` is the k that
     is reached (0 without rows), `classes` the number of combinations. A single class of k - 1 rows
     is found.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39", "30-39", "40-49", "40-49"]})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectTableToBeKAnonymous(columns=["age"], k=3)
+    >>> batch.validate(asked, result_format="BASIC").success
+    False
     """
 
     columns: list[str] = pydantic.Field(min_items=1)
@@ -54,6 +61,15 @@ class ExpectColumnValueShareToBeBetween(BatchExpectation):
 
     Both bounds are included. `matching_count` of `element_count` rows hold the value; a table
     without rows does not meet it.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"ill": ["yes", "no", "no", "no"]})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnValueShareToBeBetween(
+    ...     column="ill", value="yes", min_value=0.1, max_value=0.5
+    ... )
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
     """
 
     column: str

@@ -77,6 +77,13 @@ class SqlQuery(Database):
     """One SELECT in the database's own SQL, each column of which has a name."""
 
 
+class InMemory(Declaration):
+    """A table that one process holds, named by what was drawn for it; no policy can name one."""
+
+    kind: Literal["in-memory"]
+    name: Term
+
+
 Location = Annotated[
     ExampleData | CsvFile | JsonLines | ParquetFiles | SqlTable | SqlQuery,
     Field(discriminator="kind"),

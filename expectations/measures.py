@@ -62,6 +62,12 @@ def measure(
     """Take every measure in one pass over the table, for several sensitive columns at once.
 
     `weights` says how many rows of the table each row of the frame stands for; one if not given.
+
+    >>> import pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30+", "30+", "40+", "40+"], "ill": ["flu", "cold"] * 2})
+    >>> found = tutela.measure(rows, ["age"], ["ill"])
+    >>> found.k, found.prosecutor.largest, found.sensitive["ill"].distinct_l
+    (2, 0.5, 2)
     """
     classes = classify(frame, columns, weights)
     size, rows = classes.size, classes.rows
@@ -101,12 +107,22 @@ def class_sizes(frame: pd.DataFrame, columns: Sequence[str]) -> Integers:
 
 
 def k_anonymity(frame: pd.DataFrame, columns: Sequence[str]) -> int:
-    """Give the size of the smallest class (Samarati and Sweeney 1998); 0 without rows."""
+    """Give the size of the smallest class (Samarati and Sweeney 1998); 0 without rows.
+
+    >>> import pandas as pd, tutela
+    >>> tutela.k_anonymity(pd.DataFrame({"age": [30, 30, 40], "sex": ["f", "f", "m"]}), ["age", "sex"])
+    1
+    """
     return int(class_sizes(frame, columns).min(initial=len(frame)))
 
 
 def uniqueness(frame: pd.DataFrame, columns: Sequence[str]) -> float:
-    """Give the share of rows, 0 to 1, that are alone in their class; 1 without rows."""
+    """Give the share of rows, 0 to 1, that are alone in their class; 1 without rows.
+
+    >>> import pandas as pd, tutela
+    >>> tutela.uniqueness(pd.DataFrame({"age": [30, 30, 40, 50]}), ["age"])
+    0.5
+    """
     return measure(frame, columns).uniqueness
 
 

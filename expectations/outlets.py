@@ -7,7 +7,7 @@ it does not protect against; no output is called anonymous.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -111,8 +111,18 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
             )
 
 
-def limits(outlet: ModelOutlet | TableOutlet) -> str:
-    """Say what the claim does not protect against."""
+def trust_in(functions: Collection[str]) -> str:
+    """Say what a claim per person takes on trust of functions that are not tutela's own."""
+    if not functions:
+        return ""
+    return (
+        f" ε holds if {', '.join(dict.fromkeys(functions))} keep nothing between two rows: each is "
+        "called with one row at a time, and was tried on made-up rows, which is no proof."
+    )
+
+
+def limits(outlet: ModelOutlet | TableOutlet, own: Collection[str] = ()) -> str:
+    """Say what the claim does not protect against; `own` are functions that are not tutela's."""
     match outlet:
         case ModelOutlet(promise=None):
             return (
@@ -122,7 +132,7 @@ def limits(outlet: ModelOutlet | TableOutlet) -> str:
         case ModelOutlet():
             return (
                 "What the model says about groups of people, whether or not they took part; the "
-                "verdicts, metrics and counts of this run, which ε does not cover."
+                "verdicts, metrics and counts of this run, which ε does not cover." + trust_in(own)
             )
         case TableOutlet(not_linkable=exempt, sensitive=sensitive, output=output):
             text = (

@@ -7,7 +7,7 @@ Neither knows the source: `tasks/sources` compares the two.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from expectations.legal_basis import Basis, LegalBasis
 from expectations.locations import Location
 from expectations.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.population import Population
-from expectations.training import Attacks, Budget, Training
+from expectations.training import Attacks, Budget, ModelKind, OwnReference, Training
 from expectations.treatments import Drop, Redact, Treatment
 from expectations.vocabulary import Category, Identifiability, Purpose, Use
 
@@ -61,14 +61,25 @@ class Column(Declaration):
 
 
 class DerivedColumn(Declaration):
-    """A column computed from others of the same row."""
+    """A column computed from others of the same row: by an expression, or one's own function."""
 
-    expression: Term
+    expression: Term | None = None
+    function: OwnReference | None = None
+    """Instead of an expression: `file.py:name` in the policy's folder, or `module.name`."""
+    reads: tuple[ColumnName, ...] = ()
+    """The columns that the function is given, as a pandas DataFrame."""
+    type: ColumnType | None = None
+    """What the function gives for each row; an expression tells its own type."""
     identifiability: Identifiability
     category: Category
     use: tuple[Use, ...] = Field(min_length=1)
     treatment: Treatment
     note: str | None = None
+
+    @property
+    def formula(self) -> str:
+        """How it is computed, as people read it."""
+        return self.expression or f"{self.function}({', '.join(self.reads)})"
 
 
 class ValuesBetween(Declaration):
@@ -160,6 +171,19 @@ class Policy(Declaration):
         return self.training is not None and self.training.private
 
     @property
+    def own_functions(self) -> dict[str, str]:
+        """Name by derived column the functions of one's own that the policy calls."""
+        return {name: d.function for name, d in self.derived.items() if d.function is not None}
+
+    @property
+    def own_code(self) -> dict[str, str]:
+        """Name by its path in the policy everything that is not of tutela: functions, the model."""
+        found = {f"derived.{name}.function": own for name, own in self.own_functions.items()}
+        if self.training is not None and self.training.model not in get_args(ModelKind):
+            found["training.model"] = self.training.model
+        return found
+
+    @property
     def model_outlets(self) -> dict[str, ModelOutlet]:
         """The outlets through which a model leaves."""
         return {n: o for n, o in self.outlets.items() if isinstance(o, ModelOutlet)}
@@ -171,11 +195,13 @@ class Policy(Declaration):
 
     def read_for(self, columns: Collection[str]) -> dict[Use, frozenset[str]]:
         """Name what is read to choose and compare people, and to derive and redact columns."""
-        derived = [d.expression for name, d in self.derived.items() if name in columns]
+        derived = [d for name, d in self.derived.items() if name in columns]
         treatments = [c.treatment for name, c in self.treated.items() if name in columns]
         return {
             Use.ELIGIBILITY: self._read_by([self.population.eligible]),
-            Use.DERIVATION: self._read_by(derived),
+            Use.DERIVATION: self._read_by(d.expression for d in derived if d.expression).union(
+                *(d.reads for d in derived)
+            ),
             Use.REDACTION: frozenset(
                 known for t in treatments if isinstance(t, Redact) for known in t.known
             ),
@@ -229,10 +255,14 @@ class Policy(Declaration):
         return {name: column.type for name, column in self.columns.items()}
 
     def column_type(self, name: str) -> ColumnType:
-        """Give a column's declared type; for a derived column, the type of its expression."""
+        """Give a column's declared type; of a derived one, that of its expression or function."""
         if name in self.columns:
             return self.columns[name].type
-        return parse(self.derived[name].expression, self.types).type
+        derived = self.derived[name]
+        if derived.type is not None:
+            return derived.type
+        assert derived.expression is not None, "coherence asks for one or the other"
+        return parse(derived.expression, self.types).type
 
     def source_name(self, name: str) -> str:
         """Give the source's own name of a column."""

@@ -58,6 +58,13 @@ class ExpectTableReidentificationRiskToBeAtMost(_ShareOfRows):
 
     The largest of any row for a "prosecutor", who knows that a person is in the table; the average
     of all rows for a "marketer", who links them all.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectTableReidentificationRiskToBeAtMost(columns=["age"], at_most=0.3)
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
     """
 
     attacker: Literal["prosecutor", "marketer"] = "prosecutor"
@@ -70,7 +77,15 @@ class ExpectTableReidentificationRiskToBeAtMost(_ShareOfRows):
 
 
 class ExpectTableUniqueRowsShareToBeAtMost(_ShareOfRows):
-    """The share of rows that are alone in their class is at most a bound."""
+    """The share of rows that are alone in their class is at most a bound.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39", "30-39", "40-49"]})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectTableUniqueRowsShareToBeAtMost(columns=["age"], at_most=0.1)
+    >>> batch.validate(asked, result_format="BASIC").success
+    False
+    """
 
     def share(self, size: Integers) -> float:
         """Give the share of rows that are alone."""

@@ -73,7 +73,15 @@ class _SensitiveColumn(BatchExpectation, ABC):
 
 
 class ExpectColumnToBeLDiverse(_SensitiveColumn):
-    """Every class has at least l different values; one of them may still be nearly certain."""
+    """Every class has at least l different values; one of them may still be nearly certain.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnToBeLDiverse(column="illness", columns=["age"], l=2)
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
+    """
 
     l: int = pydantic.Field(ge=2)  # noqa: E741  # the field's own name
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "l")
@@ -84,7 +92,15 @@ class ExpectColumnToBeLDiverse(_SensitiveColumn):
 
 
 class ExpectColumnToBeEntropyLDiverse(_SensitiveColumn):
-    """The entropy of every class's values is at least log l."""
+    """The entropy of every class's values is at least log l.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnToBeEntropyLDiverse(column="illness", columns=["age"], l=1.5)
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
+    """
 
     l: float = pydantic.Field(gt=1)  # noqa: E741  # the field's own name
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "l")
@@ -95,7 +111,15 @@ class ExpectColumnToBeEntropyLDiverse(_SensitiveColumn):
 
 
 class ExpectColumnToBeRecursivelyLDiverse(_SensitiveColumn):
-    """In every class r1 < c (r_l + ... + r_m), the counts r sorted downward; c is observed."""
+    """In every class r1 < c (r_l + ... + r_m), the counts r sorted downward; c is observed.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnToBeRecursivelyLDiverse(column="illness", columns=["age"], c=2, l=2)
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
+    """
 
     c: float = pydantic.Field(gt=0)
     l: int = pydantic.Field(ge=2)  # noqa: E741  # the field's own name
@@ -110,6 +134,13 @@ class ExpectColumnToBeTClose(_SensitiveColumn):
     """The values of every class are at most t, 0 to 1, away from the table's.
 
     `distance` is "equal", or "ordered" for numbers, dates and ordered categories.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu"] * 3 + ["cold"] * 5})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnToBeTClose(column="illness", columns=["age"], t=0.2)
+    >>> batch.validate(asked, result_format="BASIC").success
+    False
     """
 
     t: float = pydantic.Field(gt=0, le=1)
@@ -125,6 +156,13 @@ class ExpectColumnToBeBetaLike(_SensitiveColumn):
     """No value is more than 1 + beta times as frequent in a class as in the table.
 
     `enhanced` takes the smaller of beta and -ln of the value's share in the table.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu"] * 3 + ["cold"] * 5})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnToBeBetaLike(column="illness", columns=["age"], beta=0.5)
+    >>> batch.validate(asked, result_format="BASIC").success
+    False
     """
 
     beta: float = pydantic.Field(gt=0)
@@ -137,7 +175,15 @@ class ExpectColumnToBeBetaLike(_SensitiveColumn):
 
 
 class ExpectColumnToBeDeltaDisclosurePrivate(_SensitiveColumn):
-    """Every value of the table occurs in every class, with |ln of the ratio of shares| < delta."""
+    """Every value of the table occurs in every class, with |ln of the ratio of shares| < delta.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnToBeDeltaDisclosurePrivate(column="illness", columns=["age"], delta=0.5)
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
+    """
 
     delta: float = pydantic.Field(gt=0)
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "delta")
@@ -148,7 +194,17 @@ class ExpectColumnToBeDeltaDisclosurePrivate(_SensitiveColumn):
 
 
 class ExpectColumnValuesToBeAtMostAlphaOfClass(_SensitiveColumn):
-    """No value makes up more than the share alpha of a class; with k, (α, k)-anonymity."""
+    """No value makes up more than the share alpha of a class; with k, (α, k)-anonymity.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnValuesToBeAtMostAlphaOfClass(
+    ...     column="illness", columns=["age"], alpha=0.6
+    ... )
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
+    """
 
     alpha: float = pydantic.Field(gt=0, lt=1)
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "alpha")

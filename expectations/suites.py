@@ -177,11 +177,19 @@ def numbered(result: ExpectationValidationResult) -> tuple[int, Words]:
 
 def tell_share(found: int, total: int, threshold: int) -> str:
     """Tell a share as the range of equal width that holds it and spans `threshold` rows."""
+    ends = find_range(found, total, threshold)
+    if ends is None:
+        return "an undisclosed share"
+    low, high = map(percent, ends)
+    if ends[0] == 0:
+        return f"under {high}"
+    return f"at least {low}" if ends[1] == 1 else f"{low} to {high}"
+
+
+def find_range(found: int, total: int, threshold: int) -> tuple[float, float] | None:
+    """Give the ends, 0 to 1, of the range in which a share is told; None where it is not told."""
     ranges = next((n for n in RANGES if n * threshold <= total), None)
     if ranges is None:
-        return "an undisclosed share"
+        return None
     at = min(found * ranges // total, ranges - 1)
-    low, high = percent(at / ranges), percent((at + 1) / ranges)
-    if at == 0:
-        return f"under {high}"
-    return f"at least {low}" if at == ranges - 1 else f"{low} to {high}"
+    return at / ranges, (at + 1) / ranges

@@ -26,6 +26,15 @@ class ExpectColumnNotToBeReversedBy(BatchExpectation):
     public shares of the values, as published elsewhere; at least one of them. What is tried, and
     what is not, stands in `expectations/token_reversal.py`. `observed_value` is the larger share
     that an attack turned back. One row is found, if `max_share` is 0.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"token": ["a1"] * 50 + ["b2"] * 30 + ["c3"] * 20})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnNotToBeReversedBy(
+    ...     column="token", frequencies=[0.5, 0.3, 0.2], max_share=0.1
+    ... )
+    >>> batch.validate(asked, result_format="BASIC").success
+    False
     """
 
     column: str = pydantic.Field(min_length=1)

@@ -20,13 +20,17 @@ ModelKind = Literal[
 ]
 PRIVATE_KINDS: Final[tuple[PrivateKind, ...]] = get_args(PrivateKind)
 WhenInconclusive = Literal["refuse", "report"]
+OwnReference = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*[.:][A-Za-z_][A-Za-z0-9_]*$")
+]
+"""A function or class of one's own: `file.py:Name`, from the policy's folder, or `module.Name`."""
 
 
 class Training(Declaration):
     """Which model is trained, on the columns whose use is `feature`."""
 
-    model: ModelKind | Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-zA-Z_]+)+$")]
-    """A built-in model, or the dotted path of a scikit-learn estimator."""
+    model: ModelKind | OwnReference
+    """A built-in model, or a scikit-learn classifier of one's own (see own-code.md)."""
     parameters: Mapping[str, int | float | str | bool] = Field(default_factory=dict)
     input: Annotated[str, Field(min_length=1)] = "record-wise"
     """`record-wise`: the de-identified rows; or a table outlet's name, to train on its rows."""

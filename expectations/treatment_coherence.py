@@ -13,6 +13,7 @@ from expectations.errors import Problem
 from expectations.expressions import ColumnType
 from expectations.policy import Policy
 from expectations.treatments import Level, Noise, Shift
+from expectations.vocabulary import Use
 
 BUILT_IN: Final[Mapping[str, tuple[frozenset[ColumnType], int]]] = {
     "dates": (frozenset({ColumnType.DATE}), 4),
@@ -61,8 +62,39 @@ def dates_move_together(policy: Policy) -> Iterator[Problem]:
             days = days or column.treatment.days
 
 
+def taken_from_data(policy: Policy) -> tuple[str, ...]:
+    """Name the columns whose labels and bounds nobody has yet confirmed as public.
+
+    A derived column is among them where it reads one that is.
+    """
+    marked = {name for name, column in policy.columns.items() if column.from_data}
+    read = {name: policy.read_for([name])[Use.DERIVATION] for name in policy.derived}
+    return tuple(n for n in policy.treated if n in marked or marked & read.get(n, frozenset()))
+
+
+def claims_rest_on_public_values(policy: Policy) -> Iterator[Problem]:
+    """Labels and bounds taken from the data are confirmed before a claim of privacy needs them.
+
+    What differential privacy hides is a person's value, given labels and bounds that are known
+    without it: those that the data themselves named tell of who is in them.
+    """
+    private = {*policy.used_as(Use.FEATURE), *policy.used_as(Use.TARGET)} if policy.private else ()
+    for name in taken_from_data(policy):
+        noisy = isinstance(policy.treated[name].treatment, Noise)
+        if name in private or noisy:
+            part = ".from_data" if name in policy.columns else ""
+            yield Problem(
+                f"{policy.path_of(name)}{part}",
+                "its labels and bounds were taken from the data, and the claim of differential "
+                f"privacy {'of its noise' if noisy else 'of the model'} holds for public ones only",
+                "look at them, change what is not known without these people's data, and take "
+                "`from_data` out" + ("" if part else " of the columns that it reads"),
+            )
+
+
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     built_in_levels_fit_their_columns,
     noise_has_room,
     dates_move_together,
+    claims_rest_on_public_values,
 )

@@ -25,6 +25,8 @@ from ledgers.stages import Charged, Permitted, Reached
 from tasks.ingestion import RECORD
 from tasks.run import Desk, Run
 from tasks.step import Opened, step
+from tasks.ways.budget_ways import find_budget_ways, find_delta_ways
+from tasks.ways.teaching import teaching
 
 CHECK = "privacy budget"
 
@@ -48,7 +50,10 @@ def reserve_budget(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
         from tasks.training.declared import declare_loss
 
         ceiling = read_ceiling(desk.policy)
-        reserve(desk, permitted, declare_loss(desk.policy), ceiling.composition)
+        people = permitted.table([RECORD]).column(RECORD).to_numpy()
+        ledger = open_budget(desk.run)
+        with teaching(desk, lambda _: find_budget_ways(desk.policy, ledger, people, ceiling)):
+            reserve(desk, permitted, declare_loss(desk.policy), ceiling.composition)
     return permitted
 
 
@@ -66,7 +71,9 @@ def reserve(
     """
     run, policy, ceiling = desk.run, desk.policy, read_ceiling(desk.policy)
     people = permitted.table([RECORD]).column(RECORD).to_numpy()
-    refuse_large_delta(policy, bound_people(run.disclosure, len(people)))
+    bound = bound_people(run.disclosure, len(people))
+    with teaching(desk, lambda refusal: find_delta_ways(refusal, bound)):
+        refuse_large_delta(policy, bound)
     charge = Charge(run.id, policy.name, policy.purpose, _now(), mechanisms, composition, people)
     ledger = open_budget(run)
     try:

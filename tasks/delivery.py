@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
+from expectations.locations import InMemory, Location
 from expectations.outlets import ModelOutlet
 from expectations.policy_file import PolicyFile, parse_policy
 from expectations.vocabulary import Verdict
@@ -34,6 +36,7 @@ from ledgers.vault import Vault
 from tasks.airlock import run_inside
 from tasks.approval import PEOPLE, USED, refuse_withdrawn
 from tasks.model_card import write_cards
+from tasks.own_code import remember_sources
 from tasks.recorded_place import links_body
 from tasks.recording import attach, attach_to_model, record_run
 from tasks.reporting import render_report
@@ -111,10 +114,8 @@ def hand_over(run: DecidedRun) -> None:
     models = {name: goods[name] for name in goods if isinstance(outlets[name], ModelOutlet)}
     recorded = record_run(run.home, run.record, run.file, run.entries, models)
     for name in goods.keys() - models.keys():
-        body: dict[str, JSON] = {
-            "file": f"{run.record.run_id}/{name}.csv",
-            "sha256": hashlib.sha256(goods[name]).hexdigest(),
-        }
+        digest = hashlib.sha256(goods[name]).hexdigest()
+        body: dict[str, JSON] = {"file": f"{run.record.run_id}/{name}.csv", "sha256": digest}
         # Noted first, so that a table that somebody saw is never one that the ledger forgets.
         run.note("record", "release", name, body)
         place = run.home.releases / run.record.run_id
@@ -209,10 +210,10 @@ def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecor
     text, folder = str(facts["policy_text"]), Path(str(facts.get("policy_folder", "")))
     policy = parse_policy(text, f"{record.policy}.yaml", folder)
     if facts["source"] is not None:
-        people = policy.source.model_dump(mode="json") | {"location": facts["source"]}
-        policy = policy.model_copy(
-            update={"source": type(policy.source).model_validate_json(json.dumps(people))}
-        )
+        place = TypeAdapter(Location | InMemory).validate_json(json.dumps(facts["source"]))
+        people = policy.source.model_copy(update={"location": place})
+        policy = policy.model_copy(update={"source": people})
+    remember_sources(facts.get("own_code"), folder)
     policy = policy.for_part(read_part(facts))
     hierarchies = str(facts.get("policy_hierarchies", ""))
     file = PolicyFile(policy, text, folder / f"{record.policy}.yaml", hierarchies)

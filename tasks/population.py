@@ -23,9 +23,13 @@ from expectations.policy import Policy
 from ledgers.stages import Collected, Selected
 from tasks.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
 from tasks.ingestion import RECORD, SAMPLE, coverage, covers
+from tasks.own_code import NO_CODE, OwnCode
+from tasks.own_columns import own_columns, tell_tried
 from tasks.run import Desk
 from tasks.step import Opened, step
 from tasks.strata import Groups, find_small_groups, group_people
+from tasks.ways.rule_ways import find_cohort_ways
+from tasks.ways.teaching import list_left_out, teaching
 
 __all__ = ["TEST", "derive_columns", "keep_eligible", "select_population", "take_people"]
 
@@ -62,11 +66,17 @@ def evaluate(
     }
 
 
-def derive_columns(table: pa.Table, policy: Policy, today: date) -> pa.Table:
-    """Add the policy's derived columns."""
-    texts = {name: column.expression for name, column in policy.derived.items()}
-    for name, values in evaluate(table, texts, policy, today).items() if texts else ():
-        table = table.append_column(name, values)
+def derive_columns(
+    table: pa.Table, policy: Policy, today: date, own: Mapping[str, OwnCode] = NO_CODE
+) -> pa.Table:
+    """Add the policy's derived columns; `own` is the code of its functions, loaded before."""
+    texts = {n: d.expression for n, d in policy.derived.items() if d.expression is not None}
+    made = evaluate(table, texts, policy, today) if texts else {}
+    for column in own_columns(policy, own):
+        whole = covers(table, coverage(policy, column.reads))
+        made[column.name] = pc.if_else(whole, column.derive(table), None)
+    for name in policy.derived:
+        table = table.append_column(name, made[name])
     return table
 
 
@@ -126,7 +136,9 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     """Keep the eligible, derive columns, sample and cap, split, and refuse what is too small."""
     policy, today = desk.policy, desk.run.now.date()
     eligible, rest = keep_eligible(collected.table(), policy, today)
-    table = derive_columns(eligible, policy, today)
+    table = derive_columns(eligible, policy, today, desk.run.own)
+    if policy.own_functions:
+        desk.check(tell_tried(policy.own_functions.values()))
     groups = group_people(table, policy)
     taken, left_out = take_people(table, groups, policy)
     selected = table if taken.all() else table.filter(pa.array(taken))
@@ -142,5 +154,6 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
         sizes = groups.sum_up(taken)
         problems += find_small_groups(groups, sizes, policy, desk.run.disclosure)
     if problems:
-        raise Refusal("smallest cohort", "\n".join(problems))
+        with teaching(desk, lambda _: find_cohort_ways(people, list_left_out(desk), policy)):
+            raise Refusal("smallest cohort", "\n".join(problems))
     return selected

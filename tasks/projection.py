@@ -5,11 +5,11 @@ Pure: it knows the policy and the evidence, and no MLflow. Counts are the publis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from expectations.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet
 from expectations.policy import Policy
-from ledgers.evidence import Entry, RunRecord
+from ledgers.evidence import JSON, Entry, RunRecord
 
 
 def run_tags(
@@ -23,6 +23,8 @@ def run_tags(
     yield "tutela.controller", policy.controller.name
     yield "tutela.policy_sha256", str(record.facts["policy_sha256"])
     yield "tutela.code", str(record.facts["code"])
+    if isinstance(own := record.facts.get("own_code"), dict) and own:
+        yield "tutela.own_code", "\n".join(tell_own_code(own))
     yield "tutela.retention_days", str(policy.retention_days)
     checks = [e.body["verdict"] for e in entries if e.kind == "check" and isinstance(e.body, dict)]
     warned = f", {checks.count('warned')} warned" if "warned" in checks else ""
@@ -42,6 +44,13 @@ def run_tags(
                     yield "tutela.prefect_url", str(rest["url"])
             case "decision", {"reason": str(reason)} if reason:
                 yield "tutela.reason", reason[:4000]
+
+
+def tell_own_code(own: Mapping[str, JSON]) -> Iterator[str]:
+    """Name own code and its digest, as the run's record holds it."""
+    for reference, kept in own.items():
+        if isinstance(kept, dict):
+            yield f"{reference} SHA-256 {kept['sha256']}"
 
 
 def promises(policy: Policy) -> Iterator[tuple[str, float | str]]:

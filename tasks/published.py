@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from expectations.checks import Check
 from tasks.published_people import ConsentHistory, Figure, Inclusion, Part, Representation
+from tasks.published_ways import WaysOut
 
 State: TypeAlias = Literal["passed", "refused", "failed", "pending", "unfinished"]
 
@@ -291,5 +292,7 @@ class Summary(Part):
     advice: Advice | None
     """None where none was asked for."""
     links: tuple[Link, ...]
-    version: Literal[4] = 4
+    ways: tuple[WaysOut, ...]
+    """Ways out of a refusal, where some were found."""
+    version: Literal[5] = 5
     """The version of this form."""

@@ -25,6 +25,7 @@ from expectations.vocabulary import Use, Verdict
 from ledgers.evidence import Entry, RunRecord
 from ledgers.home import Home
 from ledgers.settings import without_login
+from tasks.own_packing import requirements, written_sources
 from tasks.projection import metrics, promises, run_tags
 from tasks.recorded_place import Recorded, find_page, tracking_uri
 
@@ -71,6 +72,20 @@ def attach_to_model(home: Home, mlflow_run: str, outlet: str, files: Mapping[str
                 _put(client, model.model_id, name, text)
 
 
+def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
+    """Give the skops file that a run registered under a name; ServiceError when MLflow is away."""
+    from mlflow.artifacts import download_artifacts
+
+    with _answering(home, "give the model", ""), TemporaryDirectory() as folder:
+        found = _client(home).search_model_versions(f"run_id = '{mlflow_run}'")
+        version = next((one.version for one in found if one.name == name), None)
+        if version is None:
+            raise ServiceError(f"MLflow has no model {name} of this run any more")
+        address = f"models:/{name}/{version}"
+        place = download_artifacts(address, dst_path=folder, tracking_uri=tracking_uri(home))
+        return (Path(place) / "model.skops").read_bytes()
+
+
 def _put(client: MlflowClient, model: str, name: str, text: str) -> None:
     """Write a file into a model's folder."""
     with TemporaryDirectory() as folder:
@@ -80,8 +95,12 @@ def _put(client: MlflowClient, model: str, name: str, text: str) -> None:
 
 
 @contextmanager
-def _answering(home: Home) -> Iterator[None]:
-    """Say of whatever MLflow, its server or its disk raise that MLflow did not take the run."""
+def _answering(
+    home: Home,
+    asked: str = "take the run",
+    then: str = ": the next tutela command completes the run",
+) -> Iterator[None]:
+    """Say of whatever MLflow, its server or its disk raise that MLflow did not do as asked."""
     import sqlalchemy as sa
     from mlflow.exceptions import MlflowException
 
@@ -90,8 +109,8 @@ def _answering(home: Home) -> Iterator[None]:
     except (MlflowException, OSError, sa.exc.SQLAlchemyError) as error:
         where = without_login(home.settings.mlflow_tracking_uri or str(home.mlflow))
         raise ServiceError(
-            f"MLflow at {where} did not take the run ({type(error).__name__}); start it or correct "
-            "MLFLOW_TRACKING_URI: the next tutela command completes the run"
+            f"MLflow at {where} did not {asked} ({type(error).__name__}); start it or correct "
+            f"MLFLOW_TRACKING_URI{then}"
         ) from None
 
 
@@ -223,14 +242,16 @@ def _save(home: Home, run: Run, policy: Policy, outlet: str, content: bytes) -> 
 
     mlflow.set_tracking_uri(tracking_uri(home))
     mlflow.set_experiment(experiment_id=run.info.experiment_id)
-    with mlflow.start_run(run_id=run.info.run_id):
+    types = skops.io.get_untrusted_types(data=content)
+    with mlflow.start_run(run_id=run.info.run_id), written_sources(types) as code:
         logged = mlflow.sklearn.log_model(
             load_model(content),
             name=outlet,
             serialization_format="skops",
-            skops_trusted_types=skops.io.get_untrusted_types(data=content),
+            skops_trusted_types=types,
+            code_paths=code,
             signature=declare_signature(policy),
-            pip_requirements=requirements(),
+            pip_requirements=requirements(types),
             pyfunc_predict_fn="predict_proba",
             registered_model_name=f"{policy.name}.{outlet}",
         )
@@ -273,10 +294,3 @@ def declare_signature(policy: Policy) -> ModelSignature:
         ColSpec(DataType.double, answer) for answer in ("no", "yes")
     ]
     return ModelSignature(inputs=Schema(columns), outputs=Schema(outputs))
-
-
-def requirements() -> list[str]:
-    """Name what loading the model needs."""
-    from importlib.metadata import version
-
-    return [f"{package}=={version(package)}" for package in ("tutela", "scikit-learn", "skops")]

@@ -26,6 +26,7 @@ from tasks.drawings import (
     scale_ratios,
     trim_sizes,
 )
+from tasks.drawn_ways import draw_ways
 from tasks.gaps import Gap, list_gaps, list_mended, list_unmended
 from tasks.missing_people import (
     EXPLAINED,
@@ -102,6 +103,7 @@ def render_report(summary: Summary) -> str:
         curves={o.name: draw_tradeoff(o.tradeoff, o.k) for o in summary.outlets},
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
+        ways_of={(found.check, found.outlet): draw_ways(found) for found in summary.ways},
         **_find_missing(summary),
     )
 

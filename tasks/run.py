@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Final, cast
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
-from expectations.locations import Location
+from expectations.locations import InMemory, Location
 from expectations.policy import Part, Policy
 from expectations.policy_file import PolicyFile, read_policy
 from expectations.vocabulary import Verdict
 from ledgers.digests import digest_in_run
 from ledgers.home import Home
 from ledgers.settings import without_login
+from tasks.own_code import NO_CODE, OwnCode
 
 if TYPE_CHECKING:
     from ledgers.consent import ConsentLedger
@@ -92,6 +93,8 @@ class Run:
     observe: Observer = field(repr=False)
     epsilon: float | None = None
     """What advice may cost the people it is drawn from; asked for beside the policy."""
+    own: Mapping[str, OwnCode] = field(default_factory=dict, repr=False)
+    """The policy's own code by reference, loaded and tried before anybody was read."""
     outcome: list[TutelaError | None] = field(default_factory=list, repr=False)
 
     @property
@@ -136,9 +139,11 @@ class Request:
     """What is asked for: a policy, other data if any, who is told of progress, the ε of advice."""
 
     policy: str
-    source: Location | None = None
+    source: Location | InMemory | None = None
     observe: Observer = lambda _title, _what, _seconds: None
     epsilon: float | None = None
+    file: PolicyFile | None = None
+    """The policy as it was read and checked; without it, it is read from `policy` again."""
 
 
 _requested: Final[dict[str, Request]] = {}
@@ -151,7 +156,7 @@ def request(asked: Request) -> str:
     Prefect stores a flow's parameters before it validates them, so a flow takes a policy's name
     and nothing else; paths and sources wait here.
     """
-    name = read_policy(asked.policy).policy.name
+    name = (asked.file or read_policy(asked.policy)).policy.name
     _requested[name] = asked
     return name
 
@@ -159,7 +164,7 @@ def request(asked: Request) -> str:
 def read_request(policy: str) -> tuple[PolicyFile, Request]:
     """Read the policy that was requested under a name, its source replaced where asked."""
     asked = _requested.pop(policy, Request(policy))
-    file = read_policy(asked.policy)
+    file = asked.file or read_policy(asked.policy)
     if asked.source is None:
         return file, asked
     people = file.policy.source.model_copy(update={"location": asked.source})
@@ -183,9 +188,11 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     from ledgers.evidence import EvidenceLedger
     from ledgers.keys import Keys
     from ledgers.vault import Vault
+    from tasks.record_wise import load_checked_code
 
     file, asked = read_request(policy)
     file = replace(file, policy=file.policy.for_part(part))
+    own = load_checked_code(file) if file.policy.own_code else NO_CODE
     home = Home.open()
     keys = Keys.open(home)
     now = datetime.now(UTC)
@@ -193,10 +200,9 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     ledger = EvidenceLedger(open_database(home), keys)
     disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
     with Vault(home.vault, keys).begin(run_id) as vault:
-        ledger.begin(run_id, file.policy.name, run_facts(file, asked, part))
-        run = Run(
-            run_id, file, now, home, keys, ledger, vault, disclosure, asked.observe, asked.epsilon
-        )
+        ledger.begin(run_id, file.policy.name, run_facts(file, asked, part, own))
+        place = (run_id, file, now, home, keys, ledger, vault, disclosure)
+        run = Run(*place, asked.observe, asked.epsilon, own)
         if flow_run := prefect_flow_run():
             ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
         _current.append(run)
@@ -207,7 +213,9 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
             _current.remove(run)
 
 
-def run_facts(file: PolicyFile, asked: Request, part: Part) -> dict[str, JSON]:
+def run_facts(
+    file: PolicyFile, asked: Request, part: Part, own: Mapping[str, OwnCode] = NO_CODE
+) -> dict[str, JSON]:
     """Gather what is known of a run before it reads anything."""
     return {
         "policy_text": file.text,
@@ -215,7 +223,8 @@ def run_facts(file: PolicyFile, asked: Request, part: Part) -> dict[str, JSON]:
         "policy_hierarchies": file.hierarchies,
         "policy_folder": str(file.folder),
         "source": asked.source.model_dump(mode="json") if asked.source else None,
-        "code": code_version(),
+        "code": "; ".join([code_version(), *map(str, own.values())]),
+        "own_code": {reference: code.record() for reference, code in own.items()},
         "part": part,
     }
 

@@ -35,6 +35,7 @@ from tasks.published import (
     TradePoint,
 )
 from tasks.published_people import ConsentHistory, Figure
+from tasks.published_ways import WaysOut
 from tasks.skew import read_inclusion, read_representation
 
 __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
@@ -82,7 +83,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         blanked=_list_by_size(found, "people.blanked."),
         split=found.figures(SPLIT),
         outlets=tuple(
-            _sum_up_outlet(name, outlet, found, passed=verdict == "passed")
+            _sum_up_outlet(name, outlet, found, policy, passed=verdict == "passed")
             for name, outlet in policy.outlets.items()
             if record.facts.get("part") != "advice"
         ),
@@ -105,6 +106,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         code=read_text(record.facts.get("code")),
         advice=read(Advice, told) if (told := found.body("advice", "columns")) else None,
         links=tuple(_list_links(found)),
+        ways=tuple(read(WaysOut, body) for body in found.bodies("ways").values()),
     )
 
 
@@ -168,7 +170,9 @@ def _list_by_size(found: Found, prefix: str) -> tuple[Figure, ...]:
     return tuple(sorted(figures, key=lambda figure: figure.about or 0, reverse=True))
 
 
-def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> OutletSummary:
+def _sum_up_outlet(
+    name: str, outlet: Outlet, found: Found, policy: Policy, *, passed: bool
+) -> OutletSummary:
     measures = found.measures(f"privacy.{name}.") | found.measures(f"utility.{name}.")
     losses = found.measures(f"utility.{name}.loss.")
     checks = tuple(check for check in found.checks() if check.outlet == name)
@@ -181,7 +185,7 @@ def _sum_up_outlet(name: str, outlet: Outlet, found: Found, *, passed: bool) -> 
         kind=outlet.kind,
         recipient=outlet.recipient,
         claim=_claim(outlet, checks) if passed or release or registered else None,
-        limits=limits(outlet),
+        limits=limits(outlet, policy.own_functions.values()),
         checks=checks,
         released=found.figure(f"people.{name}.released", "in the table"),
         suppressed=found.figure(f"people.{name}.suppressed", "left out to reach k"),
@@ -226,7 +230,7 @@ def _tell_fate(policy: Policy, name: str) -> ColumnFate:
     return ColumnFate(
         name=name,
         source=policy.source_name(name) if read else None,
-        expression=None if isinstance(column, Column) else column.expression,
+        expression=None if isinstance(column, Column) else column.formula,
         category=str(column.category),
         special=column.category.special,
         identifiability=str(column.identifiability),

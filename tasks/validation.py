@@ -21,6 +21,8 @@ from expectations.vocabulary import MISSING
 from ledgers.stages import Checked, Deidentified, Generalized, Reached, Validated
 from tasks.run import Desk
 from tasks.step import Opened, step
+from tasks.ways.rule_ways import find_judged_ways, find_rule_ways
+from tasks.ways.teaching import teaching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +44,9 @@ def validate(desk: Desk, deidentified: Opened[Deidentified]) -> Opened[Reached]:
     checks = check_values(frame, rules, desk.run.disclosure.threshold)
     for check in checks:
         desk.check(check)
-    refuse_failed(checks)
+    threshold = desk.run.disclosure.threshold
+    with teaching(desk, lambda _: find_rule_ways(frame, rules, checks, threshold)):
+        refuse_failed(checks)
     return deidentified
 
 
@@ -83,5 +87,6 @@ def check_table(desk: Desk, table: Opened[Generalized], outlet: str) -> Opened[R
         desk.check(each.check)
     for name, value in risks.items():
         desk.measure(f"privacy.{outlet}.risk.{name}", value)
-    refuse_failed(each.check for each in judged)
+    with teaching(desk, lambda refusal: find_judged_ways(refusal, judged, promised, outlet)):
+        refuse_failed(each.check for each in judged)
     return table

@@ -51,7 +51,7 @@ class Place:
     def tell(self, *words: str, **environment: str) -> Said:
         """Run `tutela` with the given words in this home; Prefect is left out."""
         with mock.patch.dict(os.environ):
-            if words[0] not in {"run", "advise"}:
+            if words[0] not in {"run", "advise", "rehearse"}:
                 return say(*words, TUTELA_HOME=str(self.home.root), **environment)
             set_environment(self.home)
             with _without_prefect():

@@ -21,7 +21,7 @@ from tasks.run import Desk
 from tasks.step import Opened, Step
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("deployments", "flows", "tasks", "ledgers", "expectations")
+PACKAGES = ("tutela", "deployments", "flows", "tasks", "ledgers", "expectations")
 FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
 VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "base", "misc", "shared"}
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 30
@@ -61,6 +61,7 @@ ROOMS = {
     "typer": {
         "deployments/budget.py",
         "deployments/cli.py",
+        "deployments/draft.py",
         "deployments/terminal.py",
         "deployments/consent",
         "deployments/keys",

@@ -22,6 +22,7 @@ from expectations.locations import CsvFile, JsonLines
 from expectations.plain_yaml import Plain, read_yaml
 from expectations.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy
+from expectations.treatments import FITS
 from expectations.vocabulary import ConsentStatus, Use
 from ledgers.home import Home
 from ledgers.keys import Keys
@@ -31,10 +32,11 @@ from tasks.consent.events import Setting
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(
     path
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("flows/*.md"))
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("flows/*.md"))
     if path.stat().st_size
 )
 GUIDE = ROOT / "docs" / "policy.md"
+TREATMENTS = ROOT / "docs" / "treatments.md"
 CONSENT = ROOT / "docs" / "consent.md"
 REPORT = ROOT / "docs" / "report.md"
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -172,6 +174,17 @@ def test_parts_fit_into_the_policy_of_the_guide(page: Path) -> None:
     assert names or page != GUIDE
 
 
+@pytest.mark.parametrize("page", ["attacks", "budget", "legal-bases", "outlets"])
+def test_excerpts_are_what_a_policy_may_say(page: str) -> None:
+    """Put into the guide's policy with its model, each excerpt leaves one that has a good form."""
+    (whole,), first = snippets(GUIDE, "yaml"), snippets(GUIDE, "yaml part")[0]
+    policy = put_in(read_part(whole), read_part(first))
+    excerpts = snippets(ROOT / "docs" / f"{page}.md", "yaml excerpt")
+    assert excerpts
+    for excerpt in excerpts:
+        assert parse_policy(json.dumps(put_in(policy, read_part(excerpt))), excerpt)
+
+
 def test_the_events_that_the_guide_shows_can_be_taken_in(tmp_path: Path) -> None:
     """Each file that it shows is read by the mapping above it, all rows in order."""
     keys, now = Keys(Home(tmp_path, Settings()), bytes(32)), datetime(2026, 7, 1, tzinfo=UTC)
@@ -221,6 +234,20 @@ def test_the_reference_is_made_from_the_grammar() -> None:
     """After a change of the grammar the reference is made anew: python docs/make_reference.py."""
     written = GUIDE.read_text("utf-8")
     assert load_reference().make_page(written) == written
+
+
+def test_the_page_of_treatments_is_made_from_the_grammar() -> None:
+    """Each treatment stands there with what it does and what it leaves possible."""
+    written, reference = TREATMENTS.read_text("utf-8"), load_reference()
+    assert reference.renew(written, reference.treatment_lines) == written
+    named = set(re.findall(r"^### ([a-z-]+)$", written, re.MULTILINE))
+    assert named == {*FITS, "generalize", "rare"}
+
+
+def test_every_treatment_is_among_those_to_choose_from() -> None:
+    """Who looks for what to do with a column is led to each treatment of columns."""
+    table = TREATMENTS.read_text("utf-8").partition("## Which to choose")[2].partition("\n## ")[0]
+    assert [kind for kind in FITS if f"`{kind}`" not in table] == []
 
 
 def test_every_example_is_named_in_the_guide() -> None:

@@ -88,6 +88,17 @@ class Asked:
             )
 
 
+class Unreachable(Refusal):
+    """No plan leaves out few enough; `left` bounds the share of people whom none could take in.
+
+    A bound, as the message tells it: an error is kept in more places than a run's evidence.
+    """
+
+    def __init__(self, reason: str, left: float) -> None:
+        self.left = left
+        super().__init__("k-anonymity", reason)
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A plan and how it was fitted, over the distinct tuples of some rows.
@@ -139,7 +150,9 @@ def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     tuples = Tuples(codes, requirement.people, groups, importance)
     classes = find_classes(tuples, requirement, asked)
     if (reached := classes.left(tuples)) > asked.max_suppressed:
-        raise Refusal("k-anonymity", _unreachable(tuples, ordered, asked, reached))
+        people = int(tuples.people.sum())
+        reason = _unreachable(tuples, ordered, asked, reached)
+        raise Unreachable(reason, bound_share(reached, people))
     if asked.output == "sets":
         place, labels = _name_sets(tuples, requirement, classes, ordered)
     else:

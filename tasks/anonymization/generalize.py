@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 
 import pandas as pd
 import pyarrow as pa
@@ -45,6 +46,7 @@ from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.run import Desk
 from tasks.step import Opened, step
+from tasks.ways.teaching import teaching
 
 
 def declare_hierarchy(policy: Policy, outlet: TableOutlet, column: str) -> Hierarchy | None:
@@ -153,19 +155,31 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     groups, own = name_groups(policy, table, there), [RECORD, TEST, *table.columns]
     read = dict.fromkeys([*own, *groups, *(c for c in outgoing.columns() if c in there)])
     frame = order_sensitive(validated.frame(list(read)), policy, table)
-    frozen = outgoing.freeze(Count(len(frame)), lambda: fit_table(frame, policy, table))
-    plan = TablePlan.from_bytes(frozen.content)
-    secret = desk.key(f"held back:{policy.name}:{outlet}")
-    choice = choose_rows(frame, table, plan, outgoing.remember(frozen), secret)
-    refuse_too_few(outgoing, frozen, choice, len(frame))
-    check_crossing(outgoing, choice)
-    released = choice.frame[own]
-    note_measures(desk, outlet, plan.measure(frame, released), len(frame))
-    note_people(desk, outlet, frame, released)
-    lost = measure_losses(frame, released, plan.hierarchies(frame), plan.recoding.members)
-    losses = {column: compare_groups(frame, column, lost) for column in groups}
-    note_group_losses(desk, outlet, losses, frozen=frozen.run_id != desk.run.id)
+    with teach(desk, frame, outlet):
+        frozen = outgoing.freeze(Count(len(frame)), lambda: fit_table(frame, policy, table))
+        plan = TablePlan.from_bytes(frozen.content)
+        secret = desk.key(f"held back:{policy.name}:{outlet}")
+        choice = choose_rows(frame, table, plan, outgoing.remember(frozen), secret)
+        refuse_too_few(outgoing, frozen, choice, len(frame))
+        check_crossing(outgoing, choice)
+        released = choice.frame[own]
+        note_measures(desk, outlet, plan.measure(frame, released), len(frame))
+        note_people(desk, outlet, frame, released)
+        lost = measure_losses(frame, released, plan.hierarchies(frame), plan.recoding.members)
+        losses = {column: compare_groups(frame, column, lost) for column in groups}
+        note_group_losses(desk, outlet, losses, frozen=frozen.run_id != desk.run.id)
     return pa.Table.from_pandas(released, preserve_index=False)
+
+
+def teach(desk: Desk, frame: pd.DataFrame, outlet: str) -> AbstractContextManager[None]:
+    """Leave the ways out of a refusal of the block on record, tried on these people."""
+    # Late: the ways are found by this module's own functions.
+    from tasks.ways.table_ways import find_table_ways
+
+    threshold = desk.run.disclosure.threshold
+    return teaching(
+        desk, lambda refusal: find_table_ways(refusal, frame, desk.policy, outlet, threshold)
+    )
 
 
 def note_measures(desk: Desk, outlet: str, measures: Measures, people: int) -> None:

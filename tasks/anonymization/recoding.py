@@ -64,6 +64,12 @@ def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
 
     k-anonymity hides who a row is among those columns. It does not hide what all k rows of a class
     have in common, and says nothing about columns that are not named.
+
+    >>> import pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": [31, 34, 52, 58], "ill": ["no", "yes", "no", "no"]})
+    >>> found = tutela.k_anonymize(rows, ["age"], 2, output="sets")
+    >>> found.frame["age"].tolist(), tutela.k_anonymity(found.frame, ["age"])
+    (['31~34', '31~34', '52~58', '52~58'], 2)
     """
     if not isinstance(frame, pd.DataFrame):
         raise UsageError("k-anonymity: the table is a pandas DataFrame")

@@ -8,6 +8,7 @@ The audit of ε needs no people: twins of the policy's classifier are trained on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import isinf
 from typing import TYPE_CHECKING, Final
@@ -23,13 +24,14 @@ from tasks.attack.contrast import Contrast
 from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
 from tasks.attack.membership import Audited, MembershipAttack, Weights, attack_membership
 from tasks.attack.membership_judgement import judge_groups, judge_membership
-from tasks.attack.memorization import attack_memorization, judge_memorization
+from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
 from tasks.attack.reference_models import limit_threads
 from tasks.run import Desk
 from tasks.step import Opened, step
 from tasks.training.declared import declare_encoding
 from tasks.training.models import WEIGHT_ARGUMENT
 from tasks.training.train import Rows, load_model, split_rows
+from tasks.ways.teaching import teaching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +58,15 @@ class Aim:
     members: Rows
     others: Rows
     audited: Audited | None
+
+
+@dataclass(frozen=True)
+class Others:
+    """What the attacks beside membership inference found, and how many features they left out."""
+
+    held: Memorization
+    guessed: tuple[Contrast, ...]
+    untried: int
 
 
 def share_weights(members: Rows, others: Rows) -> Weights | None:
@@ -115,17 +126,28 @@ def note_found(desk: Desk, found: MembershipAttack) -> None:
 
 def try_others(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
     """Try what the model knows better of its own people than of others: rows, and features."""
-    people = aim.members[:2], aim.others[:2]
-    held = attack_memorization(aim.pipeline, *people)
-    labels = declare_encoding(desk.policy).categories
-    features = [name for name, known in labels.items() if len(known) <= MOST_LABELS]
-    guessed = attack_attributes(aim.pipeline, *people, features)
-    untried, allowed = len(labels) - len(features), asked.attribute_inference.advantage_at_most
-    note_contrasts(desk, "privacy.memorization", (*held.judged, *held.told))
-    note_contrasts(desk, "privacy.attribute", guessed)
+    tried = contrast_others(aim, desk.policy)
+    note_contrasts(desk, "privacy.memorization", (*tried.held.judged, *tried.held.told))
+    note_contrasts(desk, "privacy.attribute", tried.guessed)
     for outlet in desk.policy.model_outlets:
-        yield judge_memorization(held, asked.memorization.gap_at_most, outlet)
-        yield judge_attributes(guessed, allowed, outlet, untried)
+        yield from judge_others(tried, asked, outlet)
+
+
+def contrast_others(aim: Aim, policy: Policy) -> Others:
+    """Contrast what a model knows of its own people's rows and features with that of others."""
+    people = aim.members[:2], aim.others[:2]
+    labels = declare_encoding(policy).categories
+    features = [name for name, known in labels.items() if len(known) <= MOST_LABELS]
+    held = attack_memorization(aim.pipeline, *people)
+    guessed = attack_attributes(aim.pipeline, *people, features)
+    return Others(held, guessed, len(labels) - len(features))
+
+
+def judge_others(tried: Others, asked: Attacks, outlet: str) -> Iterator[Check]:
+    """Compare them with what the policy allows."""
+    yield judge_memorization(tried.held, asked.memorization.gap_at_most, outlet)
+    allowed = asked.attribute_inference.advantage_at_most
+    yield judge_attributes(tried.guessed, allowed, outlet, tried.untried)
 
 
 def note_contrasts(desk: Desk, measure: str, contrasts: Iterable[Contrast]) -> None:
@@ -209,7 +231,16 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
         checks = [*try_membership(desk, aim, asked), *try_others(desk, aim, asked)]
         if policy.private:
             checks += try_epsilon(desk, aim)
-    for check in checks:
-        desk.check(check)
-    refuse_failed(find_intolerable(checks, asked))
+        for check in checks:
+            desk.check(check)
+        with teach(desk, aim):
+            refuse_failed(find_intolerable(checks, asked))
     return model
+
+
+def teach(desk: Desk, aim: Aim) -> AbstractContextManager[None]:
+    """Leave the ways out of a refusal of the block on record."""
+    # Late: the ways are tried by this module's own functions.
+    from tasks.ways.model_ways import find_model_ways
+
+    return teaching(desk, lambda refusal: find_model_ways(refusal, aim, desk.policy))

@@ -24,6 +24,8 @@ from tasks.consent.standing import Standings, decide
 from tasks.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE
 from tasks.run import Desk
 from tasks.step import Opened, step
+from tasks.ways.rule_ways import find_consent_ways
+from tasks.ways.teaching import teaching
 
 
 def reasons(policy: Policy) -> tuple[str, ...]:
@@ -100,9 +102,10 @@ def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     note_snapshot(desk, kept, standings)
     if kept.num_rows == 0:
         most = max(shown, key=lambda name: counts[name].exact)
-        raise Refusal(
-            "legal basis",
-            f"nobody is left for {desk.policy.purpose}; most were left out because: {most} "
-            f"({shown[most]} people); check the purpose, and what people were asked",
-        )
+        with teaching(desk, lambda _: find_consent_ways(shown, desk.policy.purpose)):
+            raise Refusal(
+                "legal basis",
+                f"nobody is left for {desk.policy.purpose}; most were left out because: {most} "
+                f"({shown[most]} people); check the purpose, and what people were asked",
+            )
     return kept

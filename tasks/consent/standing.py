@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ from tasks.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
 
 if TYPE_CHECKING:
+    from expectations.consent_terms import Terms
     from tasks.consent.judgement import Frame
 
     Wrap: TypeAlias = Callable[[pa.Table], Frame]
@@ -39,6 +40,18 @@ READABLE: Final = "categories"
 PLACE: Final = "place"
 NOT_YET: Final = int(np.datetime64("9999-01-01", "us").astype(np.int64))
 """From when somebody consents for themselves of whom it is said that they do not."""
+
+
+class Remembered(Protocol):
+    """Consent events and their terms by number, as a ledger remembers them."""
+
+    def terms(self) -> dict[int, Terms]:
+        """Give all terms by their number."""
+        ...
+
+    def scan(self, *, upto: int | None = None) -> pa.Table:
+        """Give the events, those up to a number if one is given, laid out as `STANDING_EVENTS`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ def every_category(policy: Policy) -> int:
 
 def find_standings(  # noqa: PLR0913 - two moments, and where to find what
     policy: Policy,
-    ledger: consent.ConsentLedger,
+    ledger: Remembered,
     moment: Moment,
     wrap: Wrap,
     *,

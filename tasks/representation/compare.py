@@ -7,7 +7,7 @@ counts; no ε covers it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -18,12 +18,15 @@ from expectations.disclosure import Count, Disclosure
 from expectations.population import Population, Reference
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Compared, Reached, Validated, Weighted
+from tasks.published_ways import WaysOut
 from tasks.representation.comparison import ColumnShares, add_up_labels, compare_column, in_steps
 from tasks.representation.figures import LabelFigures, count_labels, tell_column
 from tasks.representation.raking import WEIGHT, Raked, effective_share, rake
-from tasks.representation.verdicts import judge_people, judge_weighted, judge_weights
+from tasks.representation.verdicts import AS_THEY_ARE, judge_people, judge_weighted, judge_weights
 from tasks.run import Desk
 from tasks.step import Opened, step
+from tasks.ways.rule_ways import find_representation_ways
+from tasks.ways.teaching import teaching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +116,19 @@ def compare(desk: Desk, validated: Opened[Validated]) -> Opened[Reached]:
     for check in checks:
         desk.check(check)
     # Weights that no margin was kept back to judge by are reported, and not refused.
-    refuse_failed(check for check in checks if check.verdict is not CheckVerdict.INCONCLUSIVE)
+    with teaching(desk, lambda _: teach_gaps(checks, told, population)):
+        refuse_failed(check for check in checks if check.verdict is not CheckVerdict.INCONCLUSIVE)
     return validated
+
+
+def teach_gaps(
+    checks: Iterable[Check], told: Mapping[str, list[LabelFigures]], population: Population
+) -> Iterator[WaysOut]:
+    """Find the ways out of a gap between the people as they are and those who are meant."""
+    allowed = refer(population).difference_at_most
+    for check in checks:
+        if check.name == AS_THEY_ARE:
+            yield from find_representation_ways(check, told, allowed)
 
 
 def note_comparison(desk: Desk, found: Comparison, told: Mapping[str, list[LabelFigures]]) -> None:

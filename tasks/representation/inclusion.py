@@ -38,6 +38,7 @@ from tasks.ingestion import (
     collect_columns,
     people_source,
 )
+from tasks.own_code import NO_CODE, OwnCode
 from tasks.population import derive_columns, keep_eligible
 from tasks.representation.comparison import wilson_interval
 from tasks.representation.figures import NOBODY, count_labels
@@ -103,11 +104,15 @@ def keep_absent(roster: pa.Table, standings: Standings, policy: Policy) -> pa.Ta
 
 
 def count_eligible(
-    table: pa.Table, policy: Policy, columns: Sequence[str], today: date
+    table: pa.Table,
+    policy: Policy,
+    columns: Sequence[str],
+    today: date,
+    own: Mapping[str, OwnCode] = NO_CODE,
 ) -> tuple[Count, dict[str, dict[str, Count]]]:
     """Count who of some people is eligible, and by column how many of them have each label."""
     eligible, _ = keep_eligible(table, policy, today)
-    derived = derive_columns(eligible, policy, today)
+    derived = derive_columns(eligible, policy, today, own)
     counts = {}
     for name in columns:
         try:
@@ -133,8 +138,8 @@ def count_absent(desk: Desk, roster: Opened[Roster], collected: Opened[Collected
     ledger = run.consent
     people = keep_absent(everybody, decide(run.file, everybody, ledger, run.now), part)
     read = attach_keys(collect_columns(people_source(run.file), part, people), people)
-    away, absent = count_eligible(read, part, excluded.by, today)
-    _, included = count_eligible(collected.table(), policy, excluded.by, today)
+    away, absent = count_eligible(read, part, excluded.by, today, run.own)
+    _, included = count_eligible(collected.table(), policy, excluded.by, today, run.own)
     desk.count("people.absent", away)
     for name in excluded.by:
         margin = reference.margins[name]

@@ -14,6 +14,7 @@ from expectations.errors import UsageError
 from expectations.locations import (
     CsvFile,
     ExampleData,
+    InMemory,
     JsonLines,
     Location,
     ParquetFiles,
@@ -50,7 +51,7 @@ class Source(Protocol):
         ...
 
 
-def open_source(location: Location, folder: Path, part: Part = "people") -> Source:
+def open_source(location: Location | InMemory, folder: Path, part: Part = "people") -> Source:
     """Give the source at a location, whose relative paths start at `folder`; it reads nothing yet.
 
     `part` says which table of an example is meant, and is ignored elsewhere. Raises SourceError
@@ -77,6 +78,10 @@ def open_source(location: Location, folder: Path, part: Part = "people") -> Sour
             from tasks.sources.examples import open_example
 
             return open_example(location.name, part)
+        case InMemory():
+            from tasks.sources.frame import FrameSource
+
+            return FrameSource(location)
     assert_never(location)
 
 

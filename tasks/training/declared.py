@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from expectations.mechanisms import Mechanism
 from expectations.policy import Policy
 from expectations.treatments import YES_NO, Clip, has_order, public_labels
 from expectations.vocabulary import Use
 from tasks.anonymization.generalize import declare_hierarchy
+from tasks.own_code import NO_CODE, OwnCode
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
 
 
@@ -46,16 +47,18 @@ def recoded_labels(policy: Policy, column: str) -> Sequence[str] | None:
     return list(dict.fromkeys(label for level in hierarchy.labels for label in level))
 
 
-def declare_model(policy: Policy) -> ModelDeclaration:
-    """Give the model that the policy names, with the ε and δ that its outlet promises."""
+def declare_model(policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) -> ModelDeclaration:
+    """Give the model that the policy names, with the ε and δ that its outlet promises.
+
+    `own` is the policy's own code, loaded before.
+    """
     assert policy.training is not None
+    model, parameters = policy.training.model, policy.training.parameters
     promised = [outlet.promise for outlet in policy.model_outlets.values() if outlet.promise]
     if not promised:
-        return ModelDeclaration(policy.training.model, policy.training.parameters)
-    parameters = {**policy.training.parameters, "classes": list(YES_NO)}
-    return ModelDeclaration(
-        policy.training.model, parameters, promised[0].epsilon, promised[0].delta
-    )
+        return ModelDeclaration(model, parameters, own=own.get(model))
+    declared = {**parameters, "classes": list(YES_NO)}
+    return ModelDeclaration(model, declared, promised[0].epsilon, promised[0].delta)
 
 
 def declare_loss(policy: Policy) -> tuple[Mechanism, ...]:

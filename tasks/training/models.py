@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
 
 from expectations.errors import UsageError
-from expectations.training import PRIVATE_KINDS
+from expectations.training import PRIVATE_KINDS, ModelKind
+from tasks.own_code import OwnCode, OwnCodeError, load_own
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
@@ -30,7 +31,7 @@ WEIGHT_ARGUMENT: Final = "classifier__sample_weight"
 
 @dataclass(frozen=True, slots=True)
 class ModelDeclaration:
-    """What a policy says about its model: a kind, or the dotted path of a scikit-learn classifier.
+    """What a policy says about its model: a kind, or where a scikit-learn classifier is found.
 
     `epsilon` and `delta` belong to the private kinds and to no other.
     """
@@ -39,6 +40,8 @@ class ModelDeclaration:
     parameters: Parameters = field(default_factory=dict)
     epsilon: float | None = None
     delta: float | None = None
+    own: OwnCode | None = None
+    """The classifier of one's own, where it was loaded before; else what is installed is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -
             return HistGradientBoostingClassifier(**parameters)
         case kind if kind in PRIVATE_KINDS:
             return _build_private(declaration, encoder)
-        case path:
-            return _build_from_path(path, parameters)
+        case _:
+            return _build_own(declaration)
 
 
 def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
@@ -143,21 +146,22 @@ def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> C
     return PrivateNetwork(**given)  # type: ignore[arg-type]  # checked there
 
 
-def _build_from_path(path: str, parameters: Parameters) -> ClassifierMixin:
-    """Import a classifier by its dotted path; the policy's author vouches for the code."""
+def _build_own(declaration: ModelDeclaration) -> ClassifierMixin:
+    """Build a classifier that is not tutela's; the policy's author vouches for the code."""
     from sklearn.base import BaseEstimator, is_classifier
 
-    module, _, name = path.rpartition(".")
+    path = declaration.kind
+    known = f"known kinds: {', '.join(get_args(ModelKind))}"
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
-        found = None
+        found = (declaration.own or load_own(path, Path())).value
+    except OwnCodeError as error:
+        raise UsageError(f"model '{path}': {error.what}; {error.fix}; {known}") from None
     if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
         raise UsageError(
-            f"model '{path}': not a known kind nor the dotted path of a scikit-learn estimator; "
-            f"known kinds: logistic-regression, gradient-boosting, {', '.join(PRIVATE_KINDS)}"
+            f"model '{path}': not a known kind nor a scikit-learn estimator, such as my_models.py:"
+            f"Forest or package.Forest; {known}"
         )
-    estimator = found(**parameters)
+    estimator = found(**declaration.parameters)
     if not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
         raise UsageError(f"model '{path}': give a classifier that has predict_proba")
     return estimator

@@ -77,6 +77,13 @@ class PrivateBoosting(PrivateClassifier):
     every feature where `features` is None. NaN is a bin of its own. `rounds` are the releases of
     residuals. After `fit`, `intercept_` and `shapes_` (scores in log-odds: an array per feature,
     an entry per bin, missing last; mean 0 over the noisy counts) are the whole model.
+
+    >>> import numpy as np, tutela
+    >>> rows = np.random.default_rng(0).uniform(size=(2000, 2))
+    >>> answers = (rows[:, 0] > 0.5).astype(int)
+    >>> model = tutela.PrivateBoosting(epsilon=1.0, delta=1e-6).fit(rows, answers)
+    >>> model.predict_proba(rows).shape, bool(model.epsilon_spent_ <= 1.0)
+    ((2000, 2), True)
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # one for each public fact

@@ -89,6 +89,13 @@ class PrivateLogisticRegression(PrivateClassifier):
 
     Learned: `coef_`, `intercept_`, `classes_`; recorded: `adjacency_`, `clip_norm_` (of a gradient
     by a whitened row), `epsilon_spent_`, `noise_multiplier_` (of all releases as if one).
+
+    >>> import numpy as np, tutela
+    >>> rows = np.random.default_rng(0).uniform(size=(2000, 2))
+    >>> answers = (rows[:, 0] > 0.5).astype(int)
+    >>> model = tutela.PrivateLogisticRegression(epsilon=1.0, delta=1e-6).fit(rows, answers)
+    >>> model.predict_proba(rows).shape, bool(model.epsilon_spent_ <= 1.0)
+    ((2000, 2), True)
     """
 
     def __init__(

@@ -64,6 +64,13 @@ class PrivateNetwork(PrivateClassifier):
     probability of being in a step; `learning_rate` the step length per person expected in it;
     `clip_norm` the largest L2 norm of a person's gradient. Expects rows whose norm is a few units,
     as `DeclaredEncoder` gives. After `fit` it is numpy arrays only: predicting needs no torch.
+
+    Training wants the extra `torch`; the promise is known without it.
+
+    >>> import tutela
+    >>> drawn = tutela.PrivateNetwork(epsilon=1.0, delta=1e-6, steps=50).mechanisms()
+    >>> drawn[-1].noise_multiplier > 0.5
+    True
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # each a public parameter of the training

@@ -29,6 +29,7 @@ from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
 from tasks.budget import commit
+from tasks.own_code import NO_CODE, OwnCode
 from tasks.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.run import Desk
@@ -76,13 +77,13 @@ def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
     return train_rows, test_rows
 
 
-def refuse_unfit_rows(rows: Rows, policy: Policy) -> None:
+def refuse_unfit_rows(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) -> None:
     """Raise one `Refusal` that says all that keeps a model from being learned of these rows.
 
     No column is named that has one value: that would tell it of everybody. Decided by the exact
     rows, so that of a private model too the refusal is not covered by its ε.
     """
-    features = len(build_estimator(declare_model(policy), declare_encoding(policy))[1]
+    features = len(build_estimator(declare_model(policy, own), declare_encoding(policy))[1]
                    .get_feature_names_out())  # fmt: skip
     constant = int((rows.features.nunique(dropna=False) < 2).sum())
     faults = []
@@ -102,9 +103,9 @@ def refuse_unfit_rows(rows: Rows, policy: Policy) -> None:
         raise Refusal("training", "\n".join(faults))
 
 
-def fit_model(rows: Rows, policy: Policy) -> Pipeline:
-    """Train the policy's model on rows that are fit for it."""
-    pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
+def fit_model(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) -> Pipeline:
+    """Train the policy's model on rows that are fit for it; `own` is its code, loaded before."""
+    pipeline = build_estimator(declare_model(policy, own), declare_encoding(policy))
     if rows.weights is None:
         return pipeline.fit(rows.features, rows.labels)
     refuse_weights_that_go_nowhere(pipeline)
@@ -167,8 +168,8 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     training, testing = split_rows(frame, policy)
     if policy.private:
         commit(desk)
-    refuse_unfit_rows(training, policy)
-    pipeline = fit_model(training, policy)
+    refuse_unfit_rows(training, policy, desk.run.own)
+    pipeline = fit_model(training, policy, desk.run.own)
     desk.note("training", "model", describe_training(pipeline[-1]))
     quality = asdict(evaluate(pipeline, *testing))
     if testing.weights is not None:

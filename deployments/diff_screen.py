@@ -1,0 +1,58 @@
+"""What `tutela check --diff` says: what the change of a policy means, by group, on 80 columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final, cast
+
+from deployments.screen import wrap
+from deployments.terminal import Answer, lay_out
+from expectations.policy_changes import GROUPS, Change, compare_policies
+
+if TYPE_CHECKING:
+    from expectations.policy_file import PolicyFile
+    from ledgers.evidence import JSON
+
+SHOWN: Final = {"changed": "changed: look"}
+"""How a direction is written where its own word says too little."""
+
+
+def describe_changes(old: PolicyFile, new: PolicyFile) -> Answer:
+    """Say what becomes different by a policy in an older one's place, and which way it points."""
+    changes = compare_policies(old.policy, new.policy)
+    found = {
+        "policy": new.policy.name,
+        "old": str(old.path),
+        "weaker": sum(change.direction == "weaker" for change in changes),
+        "changes": [asdict(change) | {"group": change.group} for change in changes],
+    }
+    lines = [f"{new.policy.name}: what changed since {old.path.name}"]
+    for group in GROUPS:
+        lines += group_lines(group, [change for change in changes if change.group == group])
+    lines += ["", *wrap(say_sum(changes))]
+    return Answer(cast("dict[str, JSON]", found), lines)
+
+
+def group_lines(group: str, changes: list[Change]) -> list[str]:
+    """Tell the changes of one group, what is weaker first."""
+    if not changes:
+        return []
+    order = ("weaker", "changed", "stronger", "other")
+    told = sorted(changes, key=lambda change: order.index(change.direction))
+    width = max(map(len, ["stronger", *SHOWN.values()]))
+    rows = [(f"{SHOWN.get(c.direction, c.direction):<{width}}", c.words) for c in told]
+    return ["", group.capitalize(), *lay_out(("", ""), rows, indent=2)]
+
+
+def say_sum(changes: list[Change]) -> str:
+    """Say how many changes there are, and how many of them point which way."""
+    if not changes:
+        return "No change: both say the same."
+    counted = Counter(change.direction for change in changes)
+    total = f"{len(changes)} change{'s' if len(changes) > 1 else ''}"
+    return (
+        f"{total}: {counted['weaker']} weaker for the people in the data, {counted['stronger']} "
+        f"stronger, {counted['changed']} to be looked at, {counted['other']} of words only. "
+        "Nothing was read of a person."
+    )

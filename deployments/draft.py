@@ -1,0 +1,120 @@
+"""The command `tutela draft`: a policy for a table, written from the table and a few answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployments.terminal import JsonOption, say, tell
+from expectations.errors import ServiceError, TutelaError, UsageError
+
+if TYPE_CHECKING:
+    from expectations.locations import Location
+    from tasks.drafting.deciding import Answers, Decided
+    from tasks.drafting.examination import Examined
+
+BasisOption = Annotated[
+    list[str],
+    typer.Option(
+        "--legal-basis",
+        metavar="WORD",
+        help="A word of Art. 6 GDPR, such as eu-gdpr:A6-1-a; give one of Art. 9 too where health, "
+        "origin or another special category is to be read.",
+    ),
+]
+
+
+def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table gives
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A .csv, .tsv or .parquet file of people, or URL#table."
+        ),
+    ],
+    purpose: Annotated[
+        str, typer.Option("--purpose", metavar="WORD", help="Such as dpv:ServiceOptimisation.")
+    ] = "",
+    legal_basis: BasisOption = [],  # noqa: B006  # typer reads it and nobody writes to it
+    controller: Annotated[
+        str, typer.Option("--controller", metavar="NAME", help="Who answers for the data.")
+    ] = "",
+    contact: Annotated[
+        str, typer.Option("--contact", metavar="ADDRESS", help="Where people reach them.")
+    ] = "",
+    recipient: Annotated[
+        str, typer.Option("--recipient", metavar="NAME", help="Who is to receive the result.")
+    ] = "",
+    assessment: Annotated[
+        str,
+        typer.Option(
+            "--assessment", metavar="REF", help="The assessment that other bases than consent need."
+        ),
+    ] = "",
+    safeguards: Annotated[
+        str,
+        typer.Option(
+            "--safeguards", metavar="REF", help="The safeguards that Art. 9(2)(h), (i), (j) need."
+        ),
+    ] = "",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FILE", help="Write here; else beside the data.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Read a table of people, and write a policy for it in which all doubtful is denied."""
+    from deployments.draft_place import free_place, name_policy, open_data, seen_from, write_new
+    from deployments.draft_questions import Given, complete
+    from deployments.draft_screen import tell_draft
+    from expectations.policy_file import parse_policy
+    from tasks.drafting.examination import examine
+    from tasks.drafting.writing import Draft, write_policy
+
+    location, source = open_data(data)
+    place = free_place(location, to)
+    given = Given(
+        purpose, tuple(legal_basis), controller, contact, recipient, assessment, safeguards
+    )
+    answers = complete(given)
+    say(f"Reading every row of {data} ...")
+    with unquoted():
+        decided = decide_all(examine(source), answers, location)
+        named = seen_from(location, place.parent)
+        made = Draft(name_policy(place.stem), named, answers, decided)
+        text = write_policy(made)
+        parse_policy(text, str(place), place.parent)
+    write_new(place, text)
+    tell(tell_draft(made, place, text), as_json=as_json)
+
+
+@contextmanager
+def unquoted() -> Iterator[None]:
+    """Name the kind of an unforeseen error and no more: its text may quote a person.
+
+    There may be no home yet, so that it is sealed nowhere.
+    """
+    try:
+        yield
+    except TutelaError:
+        raise
+    except Exception as error:  # noqa: BLE001  # what it quotes is not known here
+        raise ServiceError(
+            f"drafting broke on {type(error).__name__}; its text may quote people's data and is "
+            "not shown; nothing was written. Write the policy by hand (docs/policy.md), and report "
+            "this with a table of made-up people that breaks alike"
+        ) from None
+
+
+def decide_all(examined: Examined, answers: Answers, location: Location) -> Decided:
+    """Decide of every column; `UsageError` where nobody is named, or nothing can be proposed."""
+    from deployments.draft_advice import explain_nameless, explain_nothing
+    from tasks.drafting.deciding import Fate, decide, person_column
+
+    if person_column(examined) is None:
+        raise UsageError(explain_nameless(examined, location))
+    decided = decide(examined, answers.legal_basis)
+    if not decided.of(Fate.PROPOSED):
+        raise UsageError(explain_nothing(decided))
+    return decided

@@ -1,0 +1,95 @@
+"""What to do where no policy can be drafted: the table names nobody, or nothing is sure enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from deployments.draft_place import shorten
+from deployments.screen import wrap
+from deployments.terminal import lay_out
+from expectations.locations import CsvFile, Location, ParquetFiles
+from expectations.vocabulary import Identifiability
+from tasks.drafting.deciding import Decided, Fate
+from tasks.drafting.examination import Examined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+UNNAMED: Final = (
+    "no column names each person: none is complete and different in every row",
+    (
+        "A run tells people apart by such a column: it finds their consent by it, keeps some of "
+        "them for testing, and counts what models cost each. If each row is one person, number "
+        "the rows with the line below, keep the new file, and draft from that. If a person has "
+        "several rows, make one row of them first: numbered rows would count as different people, "
+        "and every promise would be about rows."
+    ),
+)
+NAMELESS: Final = (
+    "the column that could name each person has no name itself",
+    (
+        "A table looks so that was saved with its row numbers. Give the column a name with the "
+        "line below, and draft from the new file:"
+    ),
+)
+
+
+def explain_nameless(examined: Examined, location: Location) -> str:
+    """Say why each person must be named, and give the line that adds a number to each row."""
+    nameless = any(not found.profile.name.strip() and found.person for found in examined.columns)
+    first, why = NAMELESS if nameless else UNNAMED
+    near = [f.profile.name for f in examined.columns
+            if f.identifiability is Identifiability.IDENTIFIER and not f.person]  # fmt: skip
+    if near and not nameless:
+        first += f" ({', '.join(near[:3])}: values repeat, or some rows lack one)"
+    return "\n".join([*wrap(first), *wrap(why), *command_lines(location, nameless=nameless)])
+
+
+def command_lines(location: Location, *, nameless: bool) -> Iterator[str]:
+    """Give a command that can be copied: it writes a file beside the data."""
+    match location:
+        case CsvFile(path=full, separator=separator):
+            path = shorten(Path(full))
+            given = f", sep={separator!r}" if separator != "," else ""
+            out = with_person(path)
+            read = f"pd.read_csv({path!r}{given}, dtype=str, keep_default_na=False)"
+            write = f"t.to_csv({out!r}{given}, index=False)"
+        case ParquetFiles(path=full):
+            path = shorten(Path(full))
+            out = with_person(path)
+            read, write = f"pd.read_parquet({path!r})", f"t.to_parquet({out!r})"
+        case _:
+            table = getattr(location, "table", "people")
+            yield f"  CREATE TABLE {table}_with_person AS"
+            yield "    SELECT row_number() OVER () AS person, t.* FROM"
+            yield f"    {table} AS t"
+            return
+    change = (
+        "t.columns = [c if not c.startswith('Unnamed') and c else 'person' for c in t.columns]"
+        if nameless
+        else "t.insert(0, 'person', range(1, len(t) + 1))"
+    )
+    yield f'  python -c "import pandas as pd; t = {read}; {change}; {write}"'
+
+
+def with_person(path: str) -> str:
+    """Name the new file beside the old one."""
+    old = Path(path)
+    return str(old.with_name(f"{old.stem.replace('*', 'all')}-with-person{old.suffix}"))
+
+
+def explain_nothing(decided: Decided) -> str:
+    """Say of each column why it is not proposed, and what would help."""
+    rows = [
+        (f"  {column.found.profile.name or '(no name)'}", column.why)
+        for column in decided.of(Fate.OPEN, Fate.DENIED)
+    ]
+    help_ = (
+        "Columns whose names say what they hold are told more surely (age, district, income): "
+        "rename them. Data of special categories need a second --legal-basis, a word of Art. 9. Or "
+        "write the policy by hand: docs/policy.md."
+    )
+    first = "nothing is sure enough to be proposed, so that no policy was written:"
+    return "\n".join([first, *lay_out((), rows), *wrap(help_)])

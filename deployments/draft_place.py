@@ -1,0 +1,101 @@
+"""Where a draft's data are, as the policy will name them, and where the policy goes.
+
+A policy reads relative paths from its own folder, so that data below it move with it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from expectations.errors import ServiceError, UsageError
+from expectations.locations import CsvFile, JsonLines, Location, ParquetFiles, SqlTable
+
+if TYPE_CHECKING:
+    from tasks.sources import Source
+
+SEPARATORS: Final = (";", "\t", "|")
+_SQLITE: Final = re.compile(r"sqlite:///(?!/)(?=.)")
+
+
+def open_data(data: str) -> tuple[Location, Source]:
+    """Open what the command names; of a file whose header is one column, by its own separator."""
+    from tasks.sources import location_of, open_source
+
+    location = location_of(data)
+    if isinstance(location, JsonLines):
+        raise UsageError(
+            f"{data}: JSON lines are read whole, and so no policy reads people from them; give a "
+            ".csv or .parquet file, or a database's table"
+        )
+    if path := getattr(location, "path", ""):
+        location = location.model_copy(update={"path": str(Path(path).absolute())})
+    source = open_source(location, Path.cwd())
+    header = source.columns()
+    if isinstance(location, CsvFile) and len(header) == 1:
+        for separator in SEPARATORS:
+            if separator in header[0]:
+                location = location.model_copy(update={"separator": separator})
+                return location, open_source(location, Path.cwd())
+    return location, source
+
+
+def free_place(location: Location, to: str) -> Path:
+    """Give the file to write, beside the data or where `--to` says; `UsageError` if it is there."""
+    place = Path(to).absolute() if to else beside(location)
+    if place.exists():
+        raise UsageError(
+            f"{place} is there already and is left as it is; write to another file with --to FILE"
+        )
+    if not place.parent.is_dir():
+        raise UsageError(f"{place.parent} is no folder; make it first")
+    return place
+
+
+def beside(location: Location) -> Path:
+    """Give the file beside the data that is named as they are."""
+    match location:
+        case CsvFile(path=path) | ParquetFiles(path=path):
+            folder = next(p for p in Path(path).parents if "*" not in str(p))
+            return folder / f"{Path(path).stem.replace('*', '') or 'people'}.yaml"
+        case SqlTable(table=table):
+            return Path.cwd() / f"{name_policy(table)}.yaml"
+        case _:
+            return Path.cwd() / "draft.yaml"
+
+
+def name_policy(stem: str) -> str:
+    """Give a policy's name after a file's or table's: small letters, digits and `-`."""
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40].strip("-")
+    name = name if name[:1].isalpha() else f"table-{name}".strip("-")[:40].strip("-")
+    return name if len(name) > 2 else f"{name}-table"
+
+
+def seen_from(location: Location, folder: Path) -> Location:
+    """Give the location as a policy in `folder` names it: by a relative path where it is below."""
+    if isinstance(location, SqlTable):
+        if folder == Path.cwd():
+            return location
+        url = _SQLITE.sub(f"sqlite:///{Path.cwd()}/", location.url)
+        return location.model_copy(update={"url": url})
+    path = Path(getattr(location, "path", ""))
+    if path.is_relative_to(folder):
+        return location.model_copy(update={"path": path.relative_to(folder).as_posix()})
+    return location
+
+
+def write_new(place: Path, text: str) -> None:
+    """Write a file that is not there; never over one that came meanwhile."""
+    try:
+        with place.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{place} was made by somebody else meanwhile; nothing written") from None
+    except OSError as error:
+        raise ServiceError(f"{place} cannot be written ({error.strerror}); use --to FILE") from None
+
+
+def shorten(place: Path) -> str:
+    """Give a path as one types it from here."""
+    return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)

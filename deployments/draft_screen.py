@@ -1,0 +1,107 @@
+"""What `tutela draft` answers: what it proposes and denies, why, and what to do next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from deployments.draft_place import shorten
+from deployments.screen import command, wrap
+from deployments.terminal import Answer, lay_out
+from expectations.disclosure import roughly
+from expectations.treatments import describe
+from tasks.drafting.deciding import Decided, Decision, Fate
+from tasks.drafting.writing_columns import DECIDE
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
+    from tasks.drafting.writing import Draft
+
+READ: Final = "Every row was read to write it; of the data nothing was kept but what the file says."
+SHOWN: Final = 12
+"""Rows of a table on the screen; the file and --json have all."""
+
+
+def tell_draft(draft: Draft, place: Path, text: str) -> Answer:
+    """Say what was drafted: for people in words, and as plain values."""
+    shown = shorten(place)
+    lines = [line for part in screen_parts(draft.decided, shown, text) for line in (*part, "")]
+    return Answer(as_json(draft.decided, shown, text), lines[:-1])
+
+
+def screen_parts(decided: Decided, shown: str, text: str) -> Iterator[list[str]]:
+    """Give the screen part by part."""
+    many, outlet = len(decided.columns), outlet_words(decided)
+    yield [
+        *wrap(f"{shown}: {outlet}, for {roughly(decided.examined.rows)} people. It passes check."),
+        *wrap(READ),
+    ]
+    for fate, said in SAID.items():
+        found = decided.of(fate)
+        if found:
+            yield [f"{len(found)} of {many} columns {said}", *column_rows(found)]
+    yield [
+        *wrap(f"{count_open(text)} places are marked DECIDE: read the file, and settle each."),
+        f"Next: {command()} check {shlex.quote(shown)}",
+    ]
+
+
+SAID: Final = {
+    Fate.PERSON: "names each person",
+    Fate.ANSWER: "says who consented",
+    Fate.PROPOSED: "are proposed",
+    Fate.OPEN: "wait for your decision, and are not read",
+    Fate.DENIED: "are never read",
+}
+
+
+def outlet_words(decided: Decided) -> str:
+    """Say what the draft lets out."""
+    return f"a model that predicts {decided.target}" if decided.target else "a k-anonymous table"
+
+
+def column_rows(columns: list[Decision]) -> list[str]:
+    """Lay out some columns, each with what becomes of it or why it is not read."""
+    rows = [(f"  {c.found.profile.name or '(no name)'}", reason(c)) for c in columns[:SHOWN]]
+    if len(columns) > SHOWN:
+        rows.append((f"  and {len(columns) - SHOWN} more", "see the file"))
+    return lay_out((), rows)
+
+
+def reason(column: Decision) -> str:
+    """Say what becomes of a column, or why it is not read."""
+    if column.fate is Fate.PROPOSED and column.treatment is not None:
+        return describe(column.treatment)
+    return column.why
+
+
+def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
+    """Give the answer as plain values."""
+    counted = Counter(str(column.fate) for column in decided.columns)
+    return {
+        "policy": shown,
+        "people": roughly(decided.examined.rows),
+        "outlet": "model" if decided.target else "table",
+        "target": decided.target,
+        "counts": dict(counted),
+        "columns": {
+            column.found.profile.name: {
+                "name": column.name,
+                "decision": str(column.fate),
+                "why": reason(column),
+                "seen": list(column.found.seen),
+            }
+            for column in decided.columns
+        },
+        "decisions": count_open(text),
+        "next": f"{command()} check {shlex.quote(shown)}",
+    }
+
+
+def count_open(text: str) -> int:
+    """Count the places at which a person must decide."""
+    return len(re.findall(rf"(?m)^ *# {DECIDE}\b", text))

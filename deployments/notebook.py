@@ -1,0 +1,190 @@
+"""Running a policy from Python, in a script or a notebook: the same flow, home and airlock.
+
+A frame is handed over inside this process and nowhere else (`tasks.sources.frame`). What a run
+came to is read from the ledger afterwards, as the command line does. Prefect and MLflow are loaded
+by the first run, not by the import.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
+
+from expectations.errors import HomeError, PolicyError, Problem, Refusal, ServiceError, UsageError
+from expectations.locations import InMemory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+    from deployments.progress import Progress
+    from expectations.policy import Part
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+    from tasks.published import OutletSummary, Summary
+
+Data: TypeAlias = "pd.DataFrame | str | Path | None"
+"""Rows in memory, a file (or `URL#table`), or None for the policy's own source."""
+
+OURS: Final = ("sklearn.", "tasks.training.", "numpy.", "scipy.")
+"""Modules whose types a released model may be made of, beside the estimator its policy names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run that is on record: what may be published of it, and the home it is in."""
+
+    summary: Summary
+    home: Home = field(repr=False)
+
+
+def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
+    """Run a policy in this process; a refused run is on record and comes back like any other.
+
+    Raises `HomeError`, `PolicyError`, `SourceError` and `UsageError` for what is wrong before
+    anything is read of a person, and whatever else ended a run that no check refused.
+    """
+    from deployments.launch import carry_out
+    from deployments.progress import Progress
+    from deployments.request import checked_request
+
+    home, keys = open_home()
+    with given(data) as source, Progress(choose_stream(show=progress)) as shown:
+        file, _ = checked_request(policy, source)
+        finish_others(home, keys, shown)
+        ended = carry_out(home, file, source, part, None, shown)
+    if ended.error is not None and not isinstance(ended.error, Refusal):
+        ended.error.add_note(f"the run is on record: tutela report {ended.run_id}")
+        raise ended.error
+    return Ran(read_summary(home, keys, ended.run_id), home)
+
+
+def find_problems(policy: str, data: Data) -> tuple[Problem, ...]:
+    """Give what is wrong with a policy, or with a policy for these data; headers alone are read."""
+    from deployments.request import checked_request
+
+    try:
+        with given(data) as source:
+            checked_request(policy, source)
+    except PolicyError as error:
+        return error.problems
+    return ()
+
+
+def make_home(passphrase: str | None) -> Path:
+    """Make a home where `home_path` says, as `tutela init` does, and give its folder."""
+    from deployments.prefect_server import prepare, set_environment
+    from ledgers.home import Home, home_path
+
+    home = Home.create(home_path(), passphrase)
+    set_environment(home)
+    prepare(home)
+    return home.root
+
+
+def open_home() -> tuple[Home, Keys]:
+    """Open the home and its keys; HomeError, in words for Python, where there is none."""
+    from ledgers.home import Home, home_path
+    from ledgers.keys import Keys
+
+    root = home_path()
+    if not root.exists():
+        raise HomeError(
+            f"there is no home at {root}: make one, once, with tutela.init(); or name the one you "
+            'have: os.environ["TUTELA_HOME"] = "/path/to/.tutela"'
+        )
+    home = Home.open()
+    return home, Keys.open(home)
+
+
+@contextmanager
+def given(data: Data) -> Iterator[str | InMemory | None]:
+    """Give data as a request names them; a frame is held meanwhile. UsageError for others."""
+    if data is None or isinstance(data, (str, Path)):
+        yield None if data is None else str(data)
+        return
+    import pandas as pd
+
+    from tasks.sources.frame import held
+
+    if not isinstance(data, pd.DataFrame):
+        raise UsageError(
+            f"data is a {type(data).__name__}: give a pandas DataFrame, the path of a .csv or "
+            ".parquet file, or nothing for the policy's own source"
+        )
+    with held(data) as location:
+        yield location
+
+
+def choose_stream(*, show: bool) -> TextIO | None:
+    """Say where progress goes: a notebook's cell, else standard error (None)."""
+    if not show:
+        return StringIO()
+    return None if sys.stderr is sys.__stderr__ else sys.stdout
+
+
+def finish_others(home: Home, keys: Keys, shown: Progress) -> None:
+    """Finish what earlier processes left, and say so."""
+    from deployments.cli import has_leftovers
+    from deployments.launch import finish_leftovers
+
+    if has_leftovers(home, keys):
+        for sentence in finish_leftovers(home, keys):
+            shown.tell(sentence)
+
+
+def read_summary(home: Home, keys: Keys, run_id: str) -> Summary:
+    """Read what may be published of a run from the verified ledger."""
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+    from tasks.delivery import decided_run
+
+    ledger = EvidenceLedger(open_database(home), keys)
+    ledger.verify(run_id)
+    record = next(record for record in ledger.runs() if record.run_id == run_id)
+    return decided_run(home, keys, ledger, record).summary()
+
+
+def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:
+    """Read a released table as its recipient's file has it, every value as text; else None."""
+    import pandas as pd
+
+    if outlet.release is None:
+        return None
+    path = ran.home.releases / outlet.release.file
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise ServiceError(f"{path} cannot be read ({error.strerror}); was it moved?") from None
+
+
+def read_model(ran: Ran, outlet: OutletSummary) -> Pipeline | None:
+    """Load the model that a run registered for an outlet; None where none left.
+
+    A model's file can name any type to be made. Only scikit-learn's, NumPy's and our own are, and
+    the estimator that the policy names; UsageError for a file that wants others.
+    """
+    import skops.io
+
+    from tasks.recording import fetch_model
+
+    mlflow_run = next((link.id for link in ran.summary.links if link.name == "MLflow run"), None)
+    if outlet.claim is None or mlflow_run is None:
+        return None
+    content = fetch_model(ran.home, mlflow_run, f"{ran.summary.policy}.{outlet.name}")
+    asked = skops.io.get_untrusted_types(data=content)
+    named = ran.summary.training.kind if ran.summary.training else ""
+    others = [name for name in asked if not name.startswith(OURS) and name != named]
+    if others:
+        raise UsageError(
+            f"the model {outlet.name} is made of {len(others)} types that neither scikit-learn nor "
+            f"tutela has: {', '.join(others)}; look at their code, then load it from MLflow "
+            "yourself, with skops"
+        )
+    loaded: Pipeline = skops.io.loads(content, trusted=asked)
+    return loaded

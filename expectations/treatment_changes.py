@@ -1,0 +1,127 @@
+"""Whether a column's treatment became weaker or stronger: what two treatments keep of a value.
+
+A treatment is stronger where all that it tells follows from what the other told, or where it is the
+same with a larger step, shift or noise. Where neither can be said, a person has to look.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from expectations.change_meanings import Direction
+from expectations.treatments import (
+    Bin,
+    Categories,
+    Clip,
+    DateParts,
+    Level,
+    Mask,
+    Noise,
+    Redact,
+    Round,
+    Shift,
+    Token,
+    Treatment,
+)
+
+KEPT: Final = {
+    "drop": 0,
+    "bin": 1,
+    "round": 1,
+    "date-parts": 1,
+    "hierarchy": 1,
+    "clip": 2,
+    "keep": 3,
+}
+"""How much a kind keeps: nothing, labels or steps, numbers between bounds, everything."""
+COMPARED: Final = {
+    "mask": {"show_last"},
+    "token": {"reversible"},
+    "bin": {"edges", "labels"},
+    "clip": {"low", "high"},
+    "round": {"to"},
+    "noise": {"epsilon"},
+    "shift": {"days"},
+    "categories": {"values"},
+    "redact": {"known"},
+    "hierarchy": {"level"},
+    "date-parts": {"precision"},
+}
+"""Which parameters of a kind can be compared, as long as the others are the same."""
+PARTS_OF_A_DATE: Final = ("year", "quarter", "month")
+
+
+def compare_treatments(old: Treatment, new: Treatment) -> Direction:
+    """Say which way another treatment of the same column points."""
+    if old.kind != new.kind:
+        if isinstance(old, Bin) and isinstance(new, Clip):
+            return "weaker" if _tells(new, old) else "changed"
+        if isinstance(old, Clip) and isinstance(new, Bin):
+            return "stronger" if _tells(old, new) else "changed"
+        return _by_amount(KEPT.get(old.kind, 1), KEPT.get(new.kind, 1))
+    differing = {
+        name for name in type(old).model_fields if getattr(old, name) != getattr(new, name)
+    }
+    if not differing <= COMPARED.get(old.kind, frozenset()):
+        return "changed"
+    return _compare_alike(old, new)
+
+
+def _compare_alike(old: Treatment, new: Treatment) -> Direction:
+    """Compare treatments of one kind that differ in nothing but what is compared."""
+    match old, new:
+        case Mask(), Mask():
+            return _by_amount(old.show_last, new.show_last)
+        case Token(), Token():
+            return _by_amount(old.reversible, new.reversible)
+        case Bin(), Bin():
+            return _by_set(old.edges, new.edges)
+        case Clip(), Clip():
+            return _by_bounds(old, new)
+        case Round(), Round():
+            return _by_step(old.to, new.to)
+        case Noise(), Noise():
+            return _by_amount(old.epsilon, new.epsilon)
+        case Shift(), Shift():
+            return _by_amount(-old.days, -new.days)
+        case Categories(), Categories():
+            return _by_set(old.values, new.values)
+        case Redact(), Redact():
+            return _by_set(new.known, old.known)
+        case Level(), Level():
+            return _by_amount(-old.level, -new.level)
+        case DateParts(), DateParts():
+            return _by_amount(*(PARTS_OF_A_DATE.index(part.precision) for part in (old, new)))
+        case _:
+            return "changed"
+
+
+def _by_amount(old: float, new: float) -> Direction:
+    """Weaker where more is kept."""
+    return "changed" if old == new else "weaker" if new > old else "stronger"
+
+
+def _by_set(old: tuple[object, ...], new: tuple[object, ...]) -> Direction:
+    """Weaker where all that was told apart still is, and more."""
+    before, after = set(old), set(new)
+    return "weaker" if before < after else "stronger" if after < before else "changed"
+
+
+def _by_bounds(old: Clip, new: Clip) -> Direction:
+    """Weaker where the bounds are wider: exact values farther out stay."""
+    if new.low <= old.low and old.high <= new.high:
+        return "weaker"
+    return "stronger" if old.low <= new.low and new.high <= old.high else "changed"
+
+
+def _tells(clip: Clip, binned: Bin) -> bool:
+    """Whether a clipped number says in which interval the number lies."""
+    return clip.low < binned.edges[0] and binned.edges[-1] <= clip.high
+
+
+def _by_step(old: float, new: float) -> Direction:
+    """Weaker for a smaller step; unless one is a multiple of the other, they can't be compared."""
+    larger, smaller = max(old, new), min(old, new)
+    if (larger / smaller) % 1:
+        return "changed"
+    return "weaker" if new < old else "stronger"

@@ -1,0 +1,134 @@
+"""The whole table: every column judged, and which of them together single people out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import pyarrow as pa
+
+from expectations.errors import SourceError
+from expectations.expressions import ColumnType
+from expectations.vocabulary import Identifiability
+from tasks.drafting.context import see_context
+from tasks.drafting.names import read_name
+from tasks.drafting.profile import LEAST, Profile, count_people, count_values
+from tasks.drafting.reading import SAMPLE, read_samples, wants_reading
+from tasks.drafting.signs import Found, judge, sample_texts
+from tasks.drafting.singling_out import Codes, find_joint, first_of_each, number_values
+from tasks.sources import Source
+
+CELLS: Final = 8_000_000
+"""Values held at a time, but for one column at the least."""
+FIRST: Final = 4
+"""Columns read before the number of rows is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A whole table."""
+
+    rows: int
+    columns: tuple[Found, ...]
+    joint: tuple[tuple[str, ...], float]
+    """The quasi-identifiers together, and the share of rows whose combination of them is shared by
+    fewer than 5 people, or rows where no key tells people apart."""
+
+
+def examine(source: Source) -> Examined:
+    """Say what a table looks like.
+
+    It reads every row of every column, some columns at a time. Those that may single people out are
+    read once more, together; all are, where a key with several rows a person tells how many people
+    hold a value. A key whose name does not say so is taken for none, and rows are counted. Raises
+    what `source` raises, and SourceError for a table without rows.
+    """
+    found = list(_judge_each(source))
+    rows = found[0].profile.rows if found else 0
+    if not rows:
+        raise SourceError("the table has no rows, so nothing can be said of it; name another")
+    key = _repeated_key(found)
+    if key is not None:
+        found = list(_count_by_people(source, found, key))
+    found, joint = _single_out(source, list(see_context(found)), key)
+    return Examined(rows, tuple(found), joint)
+
+
+def _judge_each(source: Source) -> Iterator[Found]:
+    """Judge all columns, those of many texts with what is read in a sample."""
+    found, samples = [], {}
+    for name, column in _each_column(source):
+        values = count_values(name, column)
+        found.append(judge(values))
+        if wants_reading(found[-1]):
+            samples[name] = sample_texts(values, SAMPLE)
+    return read_samples(found, samples)
+
+
+def _each_column(source: Source) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Read all columns, as many at a time as fit."""
+    names, start, width = source.columns(), 0, FIRST
+    while start < len(names):
+        table = source.read(names[start : start + width])
+        yield from zip(table.column_names, table.columns, strict=True)
+        start, width = start + width, max(1, CELLS // max(1, len(table)))
+
+
+def _repeated_key(found: Sequence[Found]) -> str | None:
+    """Give the column that names people who have several rows; of several the coarsest."""
+    keys = [
+        each.profile for each in found
+        if any(sign.person for sign in read_name(each.profile.name))
+        and each.profile.type in (ColumnType.INTEGER, ColumnType.TEXT)
+        and LEAST <= each.profile.distinct < each.profile.rows * (1 - each.profile.missing)
+    ]  # fmt: skip
+    return min(keys, key=lambda profile: profile.distinct).name if keys else None
+
+
+def _count_by_people(source: Source, found: Sequence[Found], key: str) -> Iterator[Found]:
+    """Count people where rows were counted, so that one person's rows do not share a value."""
+    width = max(1, CELLS // (2 * found[0].profile.rows))
+    for start in range(0, len(found), width):
+        part = found[start : start + width]
+        table = source.read([key, *(each.profile.name for each in part)])
+        people = number_values(table.column(key))
+        for each in part:
+            yield replace(each, profile=_by_people(each.profile, table, people))
+
+
+def _by_people(profile: Profile, table: pa.Table, people: Codes) -> Profile:
+    if not profile.words and profile.low is None:
+        return profile
+    held = first_of_each(people, table.column(profile.name))
+    return count_people(profile, count_values(profile.name, held))
+
+
+def _single_out(
+    source: Source, found: Sequence[Found], key: str | None
+) -> tuple[list[Found], tuple[tuple[str, ...], float]]:
+    """Find the columns that single people out together, and mark those that no sign had told."""
+    usable = [each for each in found if not each.free_text and each.profile.distinct > 1]
+    known = [e.profile.name for e in usable if e.identifiability is Identifiability.QUASI]
+    others = [each.profile for each in usable if _may_join(each)]
+    others.sort(key=lambda profile: -profile.distinct)
+    names = [*known, *(profile.name for profile in others)]
+    table = source.read([*names, *([key] if key else [])])
+    people = number_values(table.column(key)) if key else None
+    joint = find_joint(table, known, names[len(known) :], people)
+    added = set(joint[0]) - set(known)
+    return [_add(each) if each.profile.name in added else each for each in found], joint
+
+
+def _may_join(found: Found) -> bool:
+    """Tell whether others may know it of a person: no sign said so, but it is no measurement."""
+    return (
+        found.identifiability is Identifiability.NONE
+        and found.profile.type is not ColumnType.NUMBER
+        and not (found.category and found.category.special)
+    )
+
+
+def _add(found: Found) -> Found:
+    seen = "together with other columns it singles out many more rows"
+    return replace(found, identifiability=Identifiability.QUASI, seen=(*found.seen, seen))

@@ -1,0 +1,226 @@
+"""The text of a drafted policy: YAML with comments that a person reads before they run it.
+
+What is decided here is wording and order; which column is read was decided in `deciding`. Each
+place where a person must decide is marked `DECIDE`. Of the data it holds what `Found` holds: no
+value of fewer than ten rows, and no range that was not rounded outward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from expectations.expressions import ColumnType
+from expectations.legal_basis import LegalBasis
+from expectations.locations import Location
+from expectations.vocabulary import Article6
+from tasks.drafting.deciding import Answers, Decided, Fate
+from tasks.drafting.writing_columns import (
+    DECIDE,
+    column_lines,
+    derived_lines,
+    notice_categories,
+)
+from tasks.drafting.writing_outlets import outlet_lines
+from tasks.drafting.writing_yaml import comment, commented_out, entry, scalar
+
+OBJECTED: Final = (Article6.PUBLIC_TASK, Article6.LEGITIMATE_INTERESTS)
+"""The bases against which people may object (Art. 21 GDPR)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """All that a policy's text is made of."""
+
+    name: str
+    location: Location
+    answers: Answers
+    decided: Decided
+
+
+def write_policy(draft: Draft) -> str:
+    """Give the whole text of the drafted policy."""
+    parts = (
+        head_lines(draft),
+        source_lines(draft),
+        population_lines(draft),
+        column_lines(draft.decided),
+        derived_lines(draft.decided),
+        outlet_lines(draft.decided, draft.answers.recipient),
+        retention_lines(),
+    )
+    blocks = ["\n".join(lines) for lines in map(list, parts) if lines]
+    return "\n\n".join(blocks) + "\n"
+
+
+def head_lines(draft: Draft) -> Iterator[str]:
+    """Say what the file is, who answers for it, for what, and by which law."""
+    decided, answers = draft.decided, draft.answers
+    yield from comment(
+        "Drafted by `tutela draft` from the data themselves. Every row was read for it, before any "
+        "legal basis of a single person was looked at; nothing was kept of it but this text, which "
+        "names no value that fewer than 10 people have. What is in doubt is not read: it stands "
+        f"here behind `#`, with what was seen and what there is to decide. Look for {DECIDE}, then "
+        "let whoever answers for the data read the whole."
+    )
+    yield "tutela: 1"
+    yield from entry("name", draft.name)
+    yield from comment(f"{DECIDE}: say in the words of your people what this is for.")
+    yield from entry("title", title(draft))
+    yield from entry("controller", answers.controller.model_dump())
+    yield from entry("purpose", str(answers.purpose))
+    yield "legal_basis:"
+    yield from basis_words(answers.legal_basis)
+    if answers.legal_basis.article_9 is None and any_special(decided):
+        yield from comment(
+            "No condition of Art. 9(2) GDPR was given, so no column of a special category is read.",
+            2,
+        )
+
+
+def title(draft: Draft) -> str:
+    """Give a title that is true of any draft; a person writes a better one."""
+    decided = draft.decided
+    goal = f"Predict {decided.target}" if decided.target else "Share a table"
+    return f"{goal}, from {draft.name} (draft)"
+
+
+def basis_words(basis: LegalBasis) -> Iterator[str]:
+    """Give the keys of the legal basis that were answered."""
+    for key, value in basis.model_dump(mode="json", exclude_none=True).items():
+        yield from entry(key, value, 2)
+
+
+def any_special(decided: Decided) -> bool:
+    """Whether some column looks like one of a special category."""
+    return any(c.found.category and c.found.category.special for c in decided.columns)
+
+
+def source_lines(draft: Draft) -> Iterator[str]:
+    """Say where the people are, who each is, and how it is known whom a run may read."""
+    decided = draft.decided
+    yield "source:"
+    yield from entry("location", draft.location.model_dump(exclude_defaults=True), 2)
+    others = [f.profile.name for f in decided.examined.columns if f.person]
+    also = [name for name in others if name != decided.person]
+    yield from comment(
+        "It names each person: no row lacks it and no two share it. The run reads it of everybody, "
+        "to tell people apart, and it goes no further."
+        + f" {', '.join(also)} could name them too."
+        * bool(also),
+        2,
+    )
+    yield f"  person: {scalar(decided.person)}"
+    yield "basis:"
+    if draft.answers.legal_basis.article_6 is not Article6.CONSENT:
+        yield from other_basis_lines(draft)
+    elif decided.answer:
+        yield from answer_lines(decided)
+    else:
+        yield from ledger_lines(draft)
+
+
+def answer_lines(decided: Decided) -> Iterator[str]:
+    """Rest on the column in which people answered."""
+    answer = decided.answer
+    assert answer is not None
+    yield from comment(
+        f"{DECIDE}: was each person asked for this purpose, and are these all the words that mean "
+        "yes? Every other value, and none, means no. Of those who did not say yes a run reads this "
+        "column and the identifier, to leave them out.",
+        2,
+    )
+    yield "  kind: consent-column"
+    yield f"  column: {scalar(answer.profile.name)}"
+    yield from entry("granted", answer.consent, 2)
+
+
+def ledger_lines(draft: Draft) -> Iterator[str]:
+    """Rest on the ledger of consents, since no column is known to hold the answers."""
+    yield from comment(
+        f"{DECIDE}: where do people's answers stand? No column surely holds them, so each consent "
+        "is looked up in the home's ledger, and nobody is read until it was told who consented. "
+        "Write under `notices` what people were really told when they were asked (the lines below "
+        "are what this policy needs, not what your notice says), then take their answers in: "
+        "`tutela consent import`, from a file of person, status, at and notice (docs/consent.md).",
+        2,
+    )
+    yield "  kind: consent"
+    yield "  notices:"
+    yield "    - id: notice"
+    yield from entry("purposes", [str(draft.answers.purpose)], 6)
+    yield from entry("categories", notice_categories(draft.decided), 6)
+    yield "  #"
+    yield from answer_instead(draft.decided)
+
+
+def answer_instead(decided: Decided) -> Iterator[str]:
+    """Offer the yes/no columns, one of which may hold the answers after all."""
+    able = [c.found.profile.name for c in decided.of(Fate.OPEN) if c.type is ColumnType.BOOLEAN]
+    yield from comment(
+        "Or do the answers stand in a column of the data"
+        + (f" ({', '.join(able[:5])})" if able else "")
+        + "? Then take the lines above out, and `# ` out of these.",
+        2,
+    )
+    column = scalar(able[0]) if len(able) == 1 else "…"
+    listed = ["  kind: consent-column", f"  column: {column}", '  granted: ["yes"]']
+    yield from commented_out(listed, 2)
+
+
+def other_basis_lines(draft: Draft) -> Iterator[str]:
+    """Rest on another basis than consent, which covers everybody who did not object."""
+    article = draft.answers.legal_basis.article_6
+    asked = next((c for c in draft.decided.of(Fate.OPEN) if c.found.consent), None)
+    if asked:
+        yield from comment(
+            f"{DECIDE}: `{asked.found.profile.name}` looks like people's answers. This basis reads "
+            "everybody, also who said no: should the policy rest on consent?",
+            2,
+        )
+    if article not in OBJECTED:
+        yield "  kind: other-basis"
+        return
+    yield from comment(
+        f"{DECIDE}: people may object (Art. 21 GDPR). Where you keep a list of who did, let it "
+        "count: take `# ` out of the lines below, and `kind: other-basis` out.",
+        2,
+    )
+    yield "  kind: other-basis"
+    listed = [
+        "  kind: opt-out",
+        "  objections: {kind: csv, path: objections.csv}",
+        f"  person: {scalar(draft.decided.person)}",
+    ]
+    yield from commented_out(listed, 2)
+
+
+def population_lines(draft: Draft) -> Iterator[str]:
+    """Say whom the policy is about."""
+    decided = draft.decided
+    yield "population:"
+    age = f"years_since({decided.born})" if decided.born else decided.age
+    yield from comment(
+        f"{DECIDE}: whom is it about? Adults, to begin with." if age else
+        f"{DECIDE}: whom is it about? `true` is everybody; an expression over the columns below "
+        "narrows it, such as `age >= 18`. Children need a reason, and often a parent's consent.",
+        2,
+    )  # fmt: skip
+    yield f"  eligible: {f'{age} >= 18' if age else scalar('true')}"
+    yield from comment("A run with fewer people than this is refused.", 2)
+    yield f"  smallest: {smallest(draft)}"
+
+
+def smallest(draft: Draft) -> int:
+    """Give half of the rows, or a tenth where consent decides, by one digit and at least ten."""
+    consent = draft.answers.legal_basis.article_6 is Article6.CONSENT
+    wanted = max(draft.decided.examined.rows // (10 if consent else 2), 10)
+    step = int(10 ** (len(str(wanted)) - 1))
+    return int(wanted // step * step)
+
+
+def retention_lines() -> Iterator[str]:
+    """Say for how long what is made may be kept."""
+    yield from comment(f"{DECIDE}: how long may the run's results be kept?")
+    yield "retention_days: 365"

@@ -1,0 +1,96 @@
+"""The ways out of a refusal, scaled for the picture in the report.
+
+A bar says how much a way keeps: detail of a table from none to all, or a model's AUC from chance
+to perfect; a tick stands where nothing is changed. A way that does not hold has no bar, since it
+keeps nothing; where no cost was measured there are words alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.drawings import Axis
+from tasks.published_ways import Way, WaysOut
+
+STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
+SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Not tried"}
+KEPT: Final[Mapping[str, tuple[str, str, Axis]]] = {
+    "granularity": ("Detail kept", "granularity", Axis(0.0, 1.0)),
+    "auc": ("Quality kept", "AUC on the test people", Axis(0.5, 1.0)),
+}
+"""By the measure that a bar shows: its title, what it is called, and its scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayBar:
+    """One way: its icon, its bar in percent (None for none), and what stands at its end."""
+
+    change: str
+    state: str
+    said: str
+    reached: str
+    width: float | None
+    value: str
+    beside: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnWays:
+    """One refusal's ways; `tick` in percent is where nothing is changed, None where not known."""
+
+    found: WaysOut
+    title: str
+    caption: str
+    tick: float | None
+    tick_text: str
+    bars: tuple[WayBar, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether some way holds."""
+        return any(way.holds for way in self.found.ways)
+
+
+def draw_ways(found: WaysOut) -> DrawnWays:
+    """Scale the ways out of one refusal."""
+    kept = next((name for name in KEPT if any(name in way.cost for way in found.ways)), None)
+    title, caption, axis = KEPT[kept] if kept else ("", "", Axis(0.0, 1.0))
+    whole = found.as_is.get(kept) if kept else None
+    bars = tuple(_draw_way(way, kept, axis) for way in found.ways)
+    tick = None if whole is None else axis.place(whole)
+    return DrawnWays(found, title, caption, tick, "" if whole is None else short(whole), bars)
+
+
+def _draw_way(way: Way, kept: str | None, axis: Axis) -> WayBar:
+    value = way.cost.get(kept) if kept else None
+    shown = value is not None and way.holds is not False
+    return WayBar(
+        way.change,
+        STATES[way.holds],
+        SAID[way.holds],
+        way.reached,
+        axis.place(value) if value is not None and shown else None,
+        "" if value is None else short(value),
+        "; ".join(_tell_beside(way)),
+    )
+
+
+def _tell_beside(way: Way) -> list[str]:
+    """Word what else a way costs."""
+    return [say(value) for name, say in BESIDE.items() if (value := way.cost.get(name)) is not None]
+
+
+def short(value: float) -> str:
+    """Write a share of one to two digits, without the nought."""
+    return f"{value:.2f}".removeprefix("0")
+
+
+BESIDE: Final[Mapping[str, Callable[[float], str]]] = {
+    "suppressed_share": lambda value: f"up to {100 * value:.1f} % left out",
+    "membership_auc": lambda value: f"attack {short(value)}",
+    "lifetime_epsilon": lambda value: f"lifetime ε {value:.2f}",
+    "runs": lambda value: f"{value:,.0f} run{'' if value == 1 else 's'} fit",
+}
+"""How each cost that is no bar is worded."""

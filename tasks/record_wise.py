@@ -1,0 +1,124 @@
+"""Tries on made-up rows whether a function of one's own looks at one row at a time.
+
+It is called with all rows together, again, in another order, with parts of them and with each row
+alone: what it gives for a row must not change. So means, ranks, quantiles, fills by the others,
+counters and chance are found. It is no proof: a function that behaves otherwise on more rows, or on
+values that are not made up here, is not found. Numbers may differ by a relative 1e-9, for a sum is
+rounded differently in a longer array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from expectations.errors import PolicyError, Problem
+from expectations.expressions import ColumnType
+from expectations.policy_file import PolicyFile, locate
+from tasks.own_code import OwnCode, load_policy_code, tell_error
+from tasks.own_columns import OwnColumn, WrongResult, own_columns
+from tasks.rehearsal.people import make_people
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS: Final = 120
+SEED: Final = 20241126
+GAP: Final = 11
+"""Every so many rows, a value is left out of each column."""
+CLOSE: Final = 1e-9
+ONE_ROW: Final = (
+    "let it compute each value from its own row and constants alone; what is learned of everybody "
+    "belongs into the model"
+)
+
+
+def load_checked_code(file: PolicyFile) -> dict[str, OwnCode]:
+    """Load a policy's own code and try its functions; `PolicyError` with every problem found."""
+    own = load_policy_code(file)
+    problems = list(find_no_functions(file, own))
+    if file.policy.own_functions and not problems:
+        problems = list(find_row_dependence(file, own))
+    if problems:
+        raise PolicyError(str(file.path), locate(file, problems))
+    return own
+
+
+def find_no_functions(file: PolicyFile, own: dict[str, OwnCode]) -> Iterator[Problem]:
+    """Name what cannot be called."""
+    for name, reference in file.policy.own_functions.items():
+        if not callable(own[reference].value):
+            what = f"`{reference}` is no function"
+            yield Problem(f"derived.{name}.function", what, "name one that takes a DataFrame")
+
+
+def find_row_dependence(file: PolicyFile, own: dict[str, OwnCode]) -> Iterator[Problem]:
+    """Say of each function what it does wrong on made-up rows."""
+    people = leave_gaps(make_people(file.policy, ROWS, SEED))
+    table = pa.Table.from_pandas(people, preserve_index=False)
+    for column in own_columns(file.policy, own):
+        path = f"derived.{column.name}.function"
+        try:
+            what, fix = try_alone(column, column.frame(table))
+        except WrongResult as wrong:
+            what, _, fix = str(wrong).partition("; ")
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever own code may raise
+            what = f"fails on made-up rows with {tell_error(error, file.folder)}"
+            fix = "mend it; a value of any column that it reads may be missing"
+        if what:
+            yield Problem(path, f"`{column.reference}` {what}", fix)
+
+
+def leave_gaps(people: pd.DataFrame) -> pd.DataFrame:
+    """Take every eleventh value out of each column, in other rows of each."""
+    places, gapped = np.arange(len(people)), people.copy()
+    for n, name in enumerate(people):
+        gapped[name] = people[name].mask((places + 3 * n) % GAP == 0)
+    return gapped
+
+
+def try_alone(column: OwnColumn, frame: pd.DataFrame) -> tuple[str, str]:
+    """Say what is wrong with how a function takes rows, and how to mend it; "" if nothing is."""
+    together = column.call(frame)
+    if differing := count_changed(column, together, column.call(frame)):
+        what = f"gives another value when it is called again, for {differing} of {ROWS} rows"
+        return what, "take chance, clocks and what it keeps between calls out of it"
+    given = frame.copy()
+    column.function(given)
+    if not given.equals(frame):
+        return "changes the rows that it is given", "let it work on a copy: `rows = rows.copy()`"
+    worst = max(
+        count_changed(column, together.take(pa.array(rows)), column.call(part(frame, rows)))
+        for rows in arrangements(len(frame))
+    )
+    alone = [column.call(part(frame, np.array([row]))) for row in range(len(frame))]
+    joined = pa.chunked_array([chunk for made in alone for chunk in made.chunks], together.type)
+    worst = max(worst, count_changed(column, together, joined))
+    if worst:
+        return f"gives {worst} of {ROWS} made-up rows another value alone than together", ONE_ROW
+    return "", ""
+
+
+def arrangements(rows: int) -> Iterator[NDArray[np.int64]]:
+    """Give rows backwards, mixed, and in parts."""
+    places = np.arange(rows)
+    yield places[::-1].copy()
+    yield np.random.default_rng(SEED).permutation(rows)
+    yield from (places[: rows // 2], places[rows // 2 :], places[::7])
+
+
+def part(frame: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
+    """Give some rows of a frame, counted anew."""
+    return frame.iloc[rows].reset_index(drop=True)
+
+
+def count_changed(column: OwnColumn, one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
+    """Count the rows whose value is another; missing is alike."""
+    if column.type is ColumnType.NUMBER:
+        first, second = one.to_numpy(), other.to_numpy()
+        return int(np.count_nonzero(~np.isclose(first, second, CLOSE, CLOSE, equal_nan=True)))
+    return sum(a != b for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True))

@@ -1,0 +1,201 @@
+"""The ways out of a refused attack: other plain models, trained and attacked on the same people.
+
+Each is a model that comes with the project, trained as the run would train it, measured on the
+test people and attacked fast: the same attacks with the fewest references that they allow. So that
+a way holds here makes it likely, and not certain, that it holds in a run, which attacks in full.
+
+Each such figure is one more look at the people that no ε covers. Of a model that promises nothing
+the run publishes the like anyway. Where differential privacy is promised, the promise is what the
+recipients and the people were told, and a table of other models measured on exact data would be an
+output beside it that nobody was promised: nothing is trained or measured there, and what is said
+follows from the accounting alone (`find_private_ways`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from expectations.checks import Check
+from expectations.errors import Refusal, TutelaError
+from expectations.policy import Policy
+from expectations.vocabulary import CheckVerdict
+from ledgers.budget_accounts import History
+from tasks.attack.attack import (
+    Aim,
+    contrast_others,
+    find_intolerable,
+    judge_others,
+    share_weights,
+)
+from tasks.attack.membership import MembershipAttack, attack_membership
+from tasks.attack.membership_judgement import judge_groups, judge_membership
+from tasks.budget import read_ceiling, round_up
+from tasks.published_ways import Way, WaysOut
+from tasks.training.declared import declare_loss
+from tasks.training.quality import evaluate
+from tasks.training.train import fit_model
+from tasks.ways.budget_ways import promise
+from tasks.ways.table_changes import find_faults
+from tasks.ways.teaching import keep_telling
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+Parameters = Mapping[str, int | float | str | bool]
+OTHERS: Final[tuple[tuple[str, Parameters], ...]] = (
+    ("logistic-regression", {}),
+    ("logistic-regression", {"C": 0.1}),
+    ("logistic-regression", {"C": 0.01}),
+    ("gradient-boosting", {"max_leaf_nodes": 8, "max_iter": 50}),
+    ("gradient-boosting", {"max_leaf_nodes": 4, "max_iter": 25, "min_samples_leaf": 100}),
+)
+"""Plain models with ever fewer means to hold single people."""
+REFERENCES: Final = 8
+"""The fewest that the membership attack allows."""
+SECONDS: Final = 20.0
+"""Of computing, after which no further model is trained."""
+MOST_PEOPLE: Final = 50_000
+"""Of more, nothing is tried: a model of part of them would be another one."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """A model that was trained and attacked fast: its quality, the attack, and what was judged."""
+
+    auc: float
+    found: MembershipAttack
+    checks: tuple[Check, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check that may end a run passed."""
+        return all(check.verdict is CheckVerdict.PASSED for check in self.checks)
+
+    @property
+    def worst(self) -> str:
+        """What the first check that failed came to; else how far the attack's AUC may reach."""
+        failed = [check for check in self.checks if check.verdict is not CheckVerdict.PASSED]
+        if not failed:
+            return f"attack of at most {self.found.high:.3f}"
+        told = failed[0].measured.partition(";")[0]
+        whole = told + ")" * (told.count("(") - told.count(")"))
+        return f"{failed[0].name}: {whole}"
+
+
+def find_model_ways(refusal: Refusal, aim: Aim, policy: Policy) -> Iterator[WaysOut]:
+    """Try other plain models where the policy's own told too much; nothing for a private one."""
+    outlet = next(iter(policy.model_outlets))
+    if policy.private:
+        yield from find_private_ways(refusal, policy, outlet)
+        return
+    if len(aim.members.labels) + len(aim.others.labels) > MOST_PEOPLE:
+        return
+    assert policy.attacks is not None
+    started, tried = time.process_time(), list[Way]()
+    for kind, parameters in OTHERS:
+        if time.process_time() - started > SECONDS:
+            break
+        tried += try_model(aim, policy, kind, parameters, outlet)
+    ways = sorted(tried, key=lambda way: (not way.holds, -(way.cost["auc"] or 0.0)))
+    yield WaysOut(
+        refusal.check, outlet,
+        f"attacks within the policy's limits, membership inference at most an AUC of "
+        f"{policy.attacks.membership.auc_at_most:g}",
+        say_reached(refusal),
+        f"{len(tried)} other models were trained on the same people and attacked fast, with "
+        f"{REFERENCES} references; a run attacks in full, and may find more",
+        {"auc": round(evaluate(aim.pipeline, *aim.others).auc, 3)},
+        keep_telling(ways),
+    )  # fmt: skip
+
+
+def find_private_ways(refusal: Refusal, policy: Policy, outlet: str) -> Iterator[WaysOut]:
+    """Say which smaller ε would draw more noise; what that does to the attack is not measured.
+
+    The accounting is of one model for people who were not used before.
+    """
+    promised = [one.promise for one in policy.model_outlets.values() if one.promise]
+    ways = [
+        Way(
+            f"promise: epsilon: {epsilon:g}",
+            None,
+            "untried: a promise of differential privacy lets nothing be measured beside it",
+            {"lifetime_epsilon": round_up(cost_alone(policy, epsilon))},
+        )
+        for epsilon in (round(promised[0].epsilon / 2, 3), round(promised[0].epsilon / 4, 3))
+    ]
+    yield WaysOut(
+        refusal.check, outlet, "attacks within the policy's limits", say_reached(refusal),
+        "More noise tells less of anybody, but whether it is enough shows only when it is drawn, "
+        "and each draw is charged. The lifetime ε is what one such model costs somebody who was "
+        "not used before", {}, tuple(ways),
+    )  # fmt: skip
+
+
+def cost_alone(policy: Policy, epsilon: float) -> float:
+    """Give the lifetime ε of one model of a private policy, promised at another ε."""
+    ceiling = read_ceiling(policy)
+    history = History.of(
+        declare_loss(promise(policy, epsilon)), adaptive=ceiling.composition == "adaptive"
+    )
+    return history.cost(ceiling)
+
+
+def say_reached(refusal: Refusal) -> str:
+    """Give what the first check came to and which others failed, without what is advised."""
+    first, *others = str(refusal).removeprefix(f"{refusal.check}: ").split("\n")
+    told = first.partition(", where the policy asks for ")[0].split(": ", 2)[-1]
+    names = [line.split(": ")[1] for line in others if line.count(": ") > 1]
+    return told + (f"; not passed either: {', '.join(names)}" if names else "")
+
+
+def try_model(
+    aim: Aim, policy: Policy, kind: str, parameters: Parameters, outlet: str
+) -> Iterator[Way]:
+    """Train and attack one other model; nothing where the policy cannot have it, or has it."""
+    assert policy.training is not None
+    training = policy.training.model_copy(update={"model": kind, "parameters": dict(parameters)})
+    changed = policy.model_copy(update={"training": training})
+    if training == policy.training or find_faults(changed) - find_faults(policy):
+        return
+    try:
+        found = attack_fast(replace(aim, pipeline=fit_model(aim.members, changed)), changed, outlet)
+    except TutelaError:
+        return
+    cost: dict[str, float | None] = {
+        "auc": round(found.auc, 3),
+        "membership_auc": round(found.found.auc, 3),
+    }
+    yield Way(name_model(kind, parameters), found.holds, found.worst, cost)
+
+
+def name_model(kind: str, parameters: Parameters) -> str:
+    """Name a model as the policy would."""
+    told = ", ".join(f"{name}: {value}" for name, value in parameters.items())
+    return f"model: {kind}" + (f" with {told}" if told else "")
+
+
+def attack_fast(aim: Aim, policy: Policy, outlet: str) -> Attacked:
+    """Measure a fitted model, and attack it with few references; judged at the policy's limits."""
+    from sklearn.base import clone
+
+    asked = policy.attacks
+    assert asked is not None
+    pipeline: Pipeline = aim.pipeline
+    found = attack_membership(
+        pipeline,
+        lambda: clone(pipeline),
+        aim.members[:2],
+        aim.others[:2],
+        REFERENCES,
+        weights=share_weights(aim.members, aim.others),
+        audited=aim.audited,
+    )
+    groups = judge_groups(found, asked.membership, outlet)
+    checks = [judge_membership(found, asked.membership, outlet), *([groups] if groups else [])]
+    checks += judge_others(contrast_others(aim, policy), asked, outlet)
+    kept = tuple(find_intolerable(checks, asked))
+    return Attacked(evaluate(pipeline, *aim.others).auc, found, kept)

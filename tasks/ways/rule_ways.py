@@ -1,0 +1,163 @@
+"""The ways out of a broken value rule, a small cohort, or people unlike those who are meant.
+
+Nothing is measured anew: a limit that would hold is read off what the check tells already, at the
+outer edge of the range in which it tells a share. So whoever sees the way learns nothing beside
+the check. For rules about values themselves there is no such limit, since it would be a person's
+value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from expectations.checks import Check
+from expectations.disclosure import TEN, Published
+from expectations.errors import Refusal
+from expectations.outlets import TableOutlet
+from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween
+from expectations.suites import find_range
+from expectations.table_promises import Judged
+from expectations.vocabulary import CheckVerdict
+from tasks.published_ways import Way, WaysOut
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.representation.figures import LabelFigures
+
+SAME: Final = "Read off what the check tells; nothing else was measured"
+MOST_REASONS: Final = 4
+
+
+def find_rule_ways(
+    frame: pd.DataFrame, rules: Sequence[Rule], checks: Sequence[Check], threshold: int
+) -> Iterator[WaysOut]:
+    """Give for each broken rule about a share the limit that would hold."""
+    for rule, check in zip(rules, checks, strict=True):
+        if check.verdict is not CheckVerdict.REFUSED:
+            continue
+        ways = tuple(widen(rule, frame[rule.column], threshold))
+        yield WaysOut(check.name, None, check.asked, check.measured, SAME, {}, ways)
+
+
+def widen(rule: Rule, values: pd.Series, threshold: int) -> Iterator[Way]:
+    """Move a rule's limit out to the edge of the range that its share lies in."""
+    total = len(values)
+    match rule:
+        case MissingAtMost():
+            limits = find_range(int(values.isna().sum()), total, threshold)
+            if limits:
+                yield tell(f"{rule.column}: missing-at-most: share: {limits[1]:g}")
+        case ShareBetween(value=value, low=low, high=high):
+            limits = find_range(int((values.astype("str") == value).sum()), total, threshold)
+            if limits:
+                least, most = min(low, limits[0]), max(high, limits[1])
+                yield tell(f"{rule.column}: share-between: low: {least:g}, high: {most:g}")
+        case _:
+            return
+
+
+def tell(change: str) -> Way:
+    """Give a wider rule as a way, which costs nothing but the rule."""
+    return Way(change, holds=True, reached="holds for these people", cost={})
+
+
+def find_judged_ways(
+    refusal: Refusal, judged: Sequence[Judged], promised: TableOutlet, outlet: str
+) -> Iterator[WaysOut]:
+    """Give the k and the bounds that a made table has, where it has less than was promised."""
+    broken = [one for one in judged if one.check.verdict is CheckVerdict.REFUSED]
+    ways = [
+        Way(f"k: {one.value:g}", True, one.check.measured, {})
+        for one in broken
+        if one.measure == "k" and one.value is not None and 2 <= one.value < promised.k
+    ]
+    if len(ways) == len(broken) and broken:
+        check = broken[0].check
+        yield WaysOut(refusal.check, outlet, check.asked, check.measured, SAME, {}, tuple(ways))
+
+
+def find_cohort_ways(
+    people: Published, reasons: Mapping[str, Published], policy: Policy
+) -> Iterator[WaysOut]:
+    """Give the smallest number that would surely hold, and why most people were left out.
+
+    The published count may be up to ten above the exact one, so ten less is on the safe side.
+    """
+    ways = list[Way]()
+    safe = 0 if people.about is None else people.about - TEN
+    if safe >= max(people.threshold, TEN) and safe < policy.population.smallest:
+        told = f"about {people} people are there"
+        ways.append(Way(f"population: smallest: {safe}", True, told, {}))
+    ways += list_reasons(reasons)
+    about = "" if people.about is None else "about "
+    yield WaysOut(
+        "smallest cohort", None, f"at least {policy.population.smallest:,} people",
+        f"{about}{people} people",
+        "Counts are published ones; whether enough of those left out can be won is not known", {},
+        tuple(ways),
+    )  # fmt: skip
+
+
+def list_reasons(reasons: Mapping[str, Published]) -> Iterator[Way]:
+    """Give the reasons for which most people were left out, as far as their number is told."""
+    told = {reason: count for reason, count in reasons.items() if count.about is not None}
+    most = sorted(told.items(), key=lambda item: -(item[1].about or 0))
+    for reason, count in most[:MOST_REASONS]:
+        yield Way(f"fewer people who are “{reason}”", None, f"{count} are", {})
+
+
+def find_consent_ways(reasons: Mapping[str, Published], purpose: str) -> Iterator[WaysOut]:
+    """Say why most people were left out where nobody is permitted."""
+    yield WaysOut(
+        "legal basis", None, f"somebody who may be read for {purpose}", "nobody",
+        "Counts are published ones; each person has one reason, the first that applies", {},
+        tuple(list_reasons(reasons)),
+    )  # fmt: skip
+
+
+def find_representation_ways(
+    check: Check, told: Mapping[str, Sequence[LabelFigures]], allowed: float
+) -> Iterator[WaysOut]:
+    """Give the difference that would surely hold, and the labels that are farthest off.
+
+    Nothing where the people of a label are hidden: a limit would tell of their number.
+    """
+    rows = [(column, row) for column, some in told.items() for row in some if row.reference]
+    bounds = [bound_difference(row) for _, row in rows]
+    if None in bounds or not rows:
+        return
+    limit = ceil(20 * max(bound for bound in bounds if bound is not None)) / 20
+    change = f"population: reference: difference_at_most: {limit:g}"
+    ways = [Way(change, True, "holds for these people", {}), *list_far(rows, allowed)]
+    yield WaysOut(check.name, None, check.asked, check.measured, SAME, {}, tuple(ways))
+
+
+def bound_difference(row: LabelFigures) -> float | None:
+    """Bound a label's difference by published counts, each within ten of the exact one.
+
+    None where the people of the label are hidden, or too few of all are there for a bound.
+    """
+    # Late: it brings pandas, which steps that come first do without.
+    from expectations.measures import standardized_difference
+
+    if not row.share or row.reference is None:
+        return None
+    people = int(row.people.replace(",", ""))
+    total = people / row.share
+    ends = (people - TEN) / (total + TEN), (people + TEN) / max(total - TEN, 1.0)
+    if ends[0] <= 0 or ends[1] >= 1:
+        return None
+    return max(abs(float(standardized_difference(end, row.reference))) for end in ends)
+
+
+def list_far(rows: Sequence[tuple[str, LabelFigures]], allowed: float) -> Iterator[Way]:
+    """Name the labels that are farther off than is allowed, the farthest first."""
+    far = [(abs(row.difference), column, row) for column, row in rows if row.difference]
+    for size, column, row in sorted(far, key=lambda one: -one[0])[:MOST_REASONS]:
+        if size > allowed:
+            more = "more" if (row.difference or 0.0) < 0 else "fewer"
+            told = f"difference {row.difference:+.2f}"
+            yield Way(f"{more} people with {column} “{row.label}”", None, told, {})

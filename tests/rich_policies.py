@@ -1,0 +1,201 @@
+"""Policies that between them say everything the grammar has a word for; they need not fit together.
+
+They are trees as JSON has them, so that a test can change one leaf and read the policy again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from expectations.policy import Policy
+
+Tree = dict[str, Any]
+AXES = {"identifiability": "quasi", "category": "dpv-pd:Age", "use": ["feature", "release"]}
+LOCATIONS: tuple[Tree, ...] = (
+    {"kind": "csv", "path": "people.csv", "separator": ";", "encoding": "latin-1"},
+    {"kind": "example", "name": "nhanes"},
+    {"kind": "parquet", "path": "people.parquet"},
+    {"kind": "json-lines", "path": "people.jsonl"},
+    {"kind": "sql", "url": "sqlite:///people.db", "table": "people"},
+    {"kind": "sql-query", "url": "sqlite:///people.db", "query": "select 1 as one"},
+)
+TREATMENTS: dict[str, tuple[str, Tree]] = {
+    "dropped": ("text", {"kind": "drop"}),
+    "kept": ("boolean", {"kind": "keep"}),
+    "masked": ("text", {"kind": "mask", "show_last": 2}),
+    "token": ("text", {"kind": "token", "reversible": True}),
+    "binned": ("number", {"kind": "bin", "edges": [10, 20], "labels": ["a", "b", "c"]}),
+    "levelled": ("date", {"kind": "hierarchy", "of": "dates", "level": 2}),
+    "filed": (
+        "text",
+        {"kind": "hierarchy", "file": "h.csv", "rows": [["a", "b", "c", "*"]], "level": 1},
+    ),
+    "clipped": ("number", {"kind": "clip", "low": 10, "high": 20}),
+    "rounded": ("number", {"kind": "round", "to": 5}),
+    "noisy": ("number", {"kind": "noise", "low": 1, "high": 10, "epsilon": 1}),
+    "worded": (
+        "text",
+        {
+            "kind": "categories",
+            "values": ["a", "b"],
+            "rename": {"x": "a"},
+            "ordered": False,
+            "other": "rest",
+        },
+    ),
+    "dated": ("date", {"kind": "date-parts", "precision": "quarter"}),
+    "shifted": ("date", {"kind": "shift", "days": 30}),
+    "redacted": ("text", {"kind": "redact", "known": ["masked"], "languages": ["en", "de"]}),
+}
+NOTICE: Tree = {
+    "id": "research",
+    "version": 2,
+    "language": "en",
+    "purposes": ["dpv:ScientificResearch"],
+    "categories": ["dpv-pd:Age"],
+    "covers_narrower": True,
+}
+EVENTS: Tree = {
+    "location": LOCATIONS[0],
+    "columns": {"person": "pid"},
+    "words": {"status": {"yes": "given"}},
+    "stated": {"language": "en"},
+    "zone": "Europe/Vienna",
+}
+CONSENT: Tree = {
+    "kind": "consent",
+    "events": [EVENTS],
+    "notices": [NOTICE],
+    "on_partial": "blank",
+    "maximum_age_days": 700,
+    "minimum_versions": {"research": 2},
+    "minors": {"own_consent_from": 16, "born": "born_on", "unknown_age": "adult"},
+}
+MODELS: list[Tree] = [
+    {"kind": "distinct-l-diversity", "l": 3},
+    {"kind": "entropy-l-diversity", "l": 2.5},
+    {"kind": "recursive-l-diversity", "c": 2, "l": 3},
+    {"kind": "t-closeness", "t": 0.2, "distance": "ordered"},
+    {"kind": "beta-likeness", "beta": 2, "enhanced": True},
+    {"kind": "delta-disclosure", "delta": 2},
+    {"kind": "alpha-k", "alpha": 0.5},
+]
+TABLE: Tree = {
+    "kind": "table",
+    "recipient": "Partner",
+    "k": 10,
+    "max_suppressed": 0.1,
+    "columns": {
+        "binned": {"kind": "generalize", "levels": [{"ab": ["a", "b"]}], "weight": 2},
+        "worded": {"kind": "rare", "at_least": 5, "label": "rest"},
+        "clipped": "keep",
+    },
+    "output": "sets",
+    "period": "quarter",
+    "sensitive": {"kept": MODELS},
+    "loss_ratio": {"binned": 2},
+    "not_linkable": {"clipped": "measured once"},
+}
+POPULATION: Tree = {
+    "eligible": "binned > 3",
+    "smallest": 100,
+    "at_most": 1000,
+    "sample": 0.5,
+    "strata": {"by": ["kept"], "smallest": 20, "at_most": 200, "sample": {"yes": 0.5}},
+    "test_share": 0.3,
+    "split_by": "masked",
+    "reference": {
+        "source": "census",
+        "margins": {"kept": {"shares": {"yes": 0.4, "no": 0.6}, "role": "hold-out"}},
+        "difference_at_most": 0.2,
+        "when_exceeded": "refuse",
+    },
+    "excluded_people": {
+        "article_6": "eu-gdpr:A6-1-e",
+        "assessment": "file 7",
+        "by": ["kept", "binned"],
+    },
+    "weighting": {"largest": 4, "smallest_effective_share": 0.5},
+}
+RICH: Tree = {
+    "tutela": 1,
+    "name": "rich",
+    "title": "Everything",
+    "controller": {"name": "Clinic", "contact": "privacy@example.org"},
+    "purpose": "dpv:ScientificResearch",
+    "legal_basis": {
+        "article_6": "eu-gdpr:A6-1-a",
+        "article_9": "eu-gdpr:A9-2-a",
+        "assessment": "file 1",
+        "safeguards": "file 2",
+    },
+    "source": {"location": LOCATIONS[0], "person": "pid"},
+    "basis": CONSENT,
+    "population": POPULATION,
+    "columns": {
+        name: {
+            **AXES,
+            "from": f"{name} there",
+            "type": kind,
+            "treatment": treatment,
+            "note": "so",
+            "from_data": True,
+        }
+        for name, (kind, treatment) in TREATMENTS.items()
+    },
+    "derived": {
+        "grown": {**AXES, "expression": "binned > 18", "treatment": {"kind": "keep"}, "note": "so"},
+        "scored": {
+            **AXES,
+            "function": "own.py:score",
+            "reads": ["binned", "clipped"],
+            "type": "number",
+            "treatment": {"kind": "round", "to": 1},
+        },
+    },
+    "outlets": {
+        "clinic": {
+            "kind": "model",
+            "recipient": "Clinic",
+            "promise": {"kind": "differential-privacy", "epsilon": 1, "delta": 1e-5},
+        },
+        "partner": TABLE,
+    },
+    "expectations": [
+        {"rule": "between", "column": "clipped", "low": 10, "high": 20},
+        {"rule": "one-of", "column": "worded", "values": ["a", "b"]},
+        {"rule": "missing-at-most", "column": "clipped", "share": 0.1},
+        {"rule": "share-between", "column": "kept", "value": "yes", "low": 0.1, "high": 0.5},
+    ],
+    "training": {
+        "model": "private-boosting",
+        "parameters": {"rounds": 10},
+        "input": "record-wise",
+        "crosses": [["kept", "worded"]],
+    },
+    "budget": {"lifetime_epsilon": 6, "delta": 1e-5, "composition": "fixed"},
+    "attacks": {
+        "membership": {"auc_at_most": 0.6, "references": 16, "when_inconclusive": "report"},
+        "audit": {"when_inconclusive": "report"},
+        "memorization": {"gap_at_most": 0.2, "when_inconclusive": "report"},
+        "attribute_inference": {"advantage_at_most": 0.2, "when_inconclusive": "report"},
+    },
+    "retention_days": 365,
+}
+BASES: tuple[Tree, ...] = (
+    {**CONSENT, "minors": {"own_consent_from": 16, "age": "years", "unknown_age": "minor"}},
+    {"kind": "consent-column", "column": "agreed", "granted": ["yes", "y"]},
+    {"kind": "opt-out", "objections": LOCATIONS[0], "person": "pid"},
+    {"kind": "other-basis"},
+)
+TREES: tuple[Tree, ...] = (
+    RICH,
+    *({**RICH, "basis": basis} for basis in BASES),
+    *({**RICH, "source": {"location": place, "person": "pid"}} for place in LOCATIONS[1:]),
+)
+
+
+def read(tree: Tree) -> Policy:
+    """Read a tree as a policy; pydantic's ValidationError for one that is not well formed."""
+    return Policy.model_validate_json(json.dumps(tree))

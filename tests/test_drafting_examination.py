@@ -1,0 +1,115 @@
+"""A whole table is read once or twice, and columns are seen together."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expectations.errors import SourceError
+from expectations.vocabulary import Category, Identifiability
+from tasks.drafting.examination import Examined, examine
+from tasks.drafting.profile import LEAST
+from tasks.drafting.singling_out import cross, share_alone
+from tasks.sources import location_of, open_source
+
+PEOPLE = {
+    "person": [*range(60)],
+    "sex": ["f", "m"] * 30,
+    "town": ["Aix", "Bonn", "Cork"] * 20,
+    "score": [n / 7 for n in range(60)],
+}
+
+
+def examine_csv(folder: Path, columns: dict[str, list[object]]) -> Examined:
+    """Write a table and examine it."""
+    pv.write_csv(pa.table(columns), folder / "table.csv")
+    return examine(open_source(location_of("table.csv"), folder))
+
+
+def test_every_kind_of_source_is_seen_alike(tmp_path: Path) -> None:
+    """CSV holds text, Parquet and databases hold numbers; what is seen is the same."""
+    table = pa.table(PEOPLE)
+    pv.write_csv(table, tmp_path / "people.csv")
+    pq.write_table(table, tmp_path / "people.parquet")
+    with sqlite3.connect(tmp_path / "people.db") as database:
+        database.execute("create table people (person int, sex text, town text, score real)")
+        rows = list(zip(*PEOPLE.values(), strict=True))
+        database.executemany("insert into people values (?, ?, ?, ?)", rows)
+    database.close()
+    places = ("people.csv", "people.parquet", "sqlite:///people.db#people")
+    first, *others = (examine(open_source(location_of(place), tmp_path)) for place in places)
+    assert [column.profile.name for column in first.columns] == [*PEOPLE]
+    assert others == [first, first]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
+def test_people_who_are_alone_together_are_counted(rows: list[tuple[int, int]]) -> None:
+    """Against a count of the pairs."""
+    left, right = (np.array(each, np.int64) for each in zip(*rows, strict=True))
+    sizes = Counter(rows)
+    alone = sum(sizes[row] < 5 for row in rows) / len(rows)
+    assert share_alone(cross(left, right)) == pytest.approx(alone)
+
+
+def test_columns_that_only_together_single_out_are_named(tmp_path: Path) -> None:
+    """`v1` is told by no sign, yet with the year of birth it leaves nobody among five."""
+    columns: dict[str, list[object]] = {
+        "birth_year": [1950 + n % 10 for n in range(100)],
+        "v1": [n // 10 for n in range(100)],
+    }
+    examined = examine_csv(tmp_path, columns)
+    assert examined.joint == (("birth_year", "v1"), 1.0)
+    assert examined.columns[1].identifiability is Identifiability.QUASI
+
+
+def test_rows_of_one_person_do_not_make_a_word_common(tmp_path: Path) -> None:
+    """Where a key has several rows a person, people are counted."""
+    people = [number for number in range(30) for _ in range(LEAST + 2)]
+    examined = examine_csv(
+        tmp_path,
+        {
+            "person_id": [*people],
+            "job": ["mayor" if number == 0 else "clerk" for number in people],
+            "pay": [999_999 if number == 0 else 2_000 + number % 3 for number in people],
+        },
+    )
+    _, job, pay = examined.columns
+    assert (job.profile.words, job.profile.rare) == (("clerk",), 1)
+    assert "999999" not in pay.profile.words
+
+
+def test_what_is_unknown_in_a_medical_table_is_taken_for_health(tmp_path: Path) -> None:
+    """In doubt, and only there."""
+    known: dict[str, list[object]] = {
+        "sbp": [110 + n % 40 for n in range(60)],
+        "glucose": [90 + n % 30 for n in range(60)],
+    }
+    unknown: dict[str, list[object]] = {"zeta": [n % 3 for n in range(60)]}
+    (zeta,) = examine_csv(tmp_path, unknown).columns
+    assert zeta.category is None
+    zeta = examine_csv(tmp_path, known | unknown).columns[-1]
+    assert (zeta.category, zeta.doubtful) == (Category.HEALTH, True)
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    """Nothing can be said of it."""
+    pq.write_table(pa.table({"age": pa.array([], pa.int64())}), tmp_path / "empty.parquet")
+    with pytest.raises(SourceError, match="no rows"):
+        examine(open_source(location_of("empty.parquet"), tmp_path))
+
+
+def test_columns_of_odd_kinds_are_told_to_be_doubtful(tmp_path: Path) -> None:
+    """Lists and empty columns stop nothing."""
+    table = pa.table({"tags": [["a"], ["b"]] * 10, "none": pa.nulls(20), "kind": ["x", "y"] * 10})
+    pq.write_table(table, tmp_path / "odd.parquet")
+    examined = examine(open_source(location_of("odd.parquet"), tmp_path))
+    assert [column.doubtful for column in examined.columns] == [True] * 3

@@ -1,0 +1,125 @@
+"""What a run came to, for whoever ran it from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+
+from expectations.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+    from deployments.notebook import Ran
+    from expectations.checks import Check
+    from tasks.published import OutletSummary, State, Summary
+    from tasks.published_ways import WaysOut
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: its verdict, what was found, and what was handed over if it passed.
+
+    `evidence` is all that may be published of the run, in the form of `evidence.json`: counts of
+    people are rounded or hidden, and no person's value is in it. Models and tables are read on
+    first use, from where their recipients' copies are.
+
+    >>> import tutela
+    >>> result = tutela.run("policy.yaml", "people.csv", tables_only=True, progress=False)
+    >>> result.verdict, result.reason, result.ways
+    ('passed', '', ())
+    >>> result.table.columns.tolist(), result.model
+    (['age', 'sex', 'sick'], None)
+    """
+
+    _ran: Ran = field(repr=False)
+
+    def __repr__(self) -> str:
+        """Say the policy, the verdict and the run."""
+        stopped = f" by {self.evidence.stopped_by}" if self.evidence.stopped_by else ""
+        return f"<tutela.Result {self.evidence.policy}: {self.verdict}{stopped}, {self.run_id}>"
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook."""
+        from tutela.display import show_run
+
+        return show_run(self.evidence, self.report)
+
+    @property
+    def evidence(self) -> Summary:
+        """All that may be published of the run."""
+        return self._ran.summary
+
+    @property
+    def run_id(self) -> str:
+        """The run's name in the ledger, as `tutela report` takes it."""
+        return self.evidence.run_id
+
+    @property
+    def verdict(self) -> State:
+        """`passed` or `refused`."""
+        return self.evidence.verdict
+
+    @property
+    def reason(self) -> str:
+        """Why a run was refused; empty for one that passed."""
+        return self.evidence.reason
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Each check: what was asked and measured, the verdict, what it could have found."""
+        return self.evidence.checks
+
+    @property
+    def ways(self) -> tuple[WaysOut, ...]:
+        """The ways out of a refusal, with what each was measured to cost."""
+        return self.evidence.ways
+
+    @property
+    def report(self) -> Path | None:
+        """The report, one HTML file; None where it was moved away."""
+        path = self._ran.home.reports / f"{self.run_id}.html"
+        return path if path.is_file() else None
+
+    @cached_property
+    def models(self) -> Mapping[str, Pipeline]:
+        """The released estimators by outlet; of a run that passed and served a model."""
+        from deployments.notebook import read_model
+
+        found = {o.name: read_model(self._ran, o) for o in self._outlets("model")}
+        return MappingProxyType({name: one for name, one in found.items() if one is not None})
+
+    @cached_property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """The released tables by outlet, every value as text, as the recipient's file has it."""
+        from deployments.notebook import read_table
+
+        found = {o.name: read_table(self._ran, o) for o in self._outlets("table")}
+        return MappingProxyType({name: one for name, one in found.items() if one is not None})
+
+    @property
+    def model(self) -> Pipeline | None:
+        """The one released estimator, None where none left; UsageError where several did."""
+        return _the_one(self.models, "models")
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The one released table, None where none left; UsageError where several did."""
+        return _the_one(self.tables, "tables")
+
+    def _outlets(self, kind: str) -> list[OutletSummary]:
+        return [outlet for outlet in self.evidence.outlets if outlet.kind == kind]
+
+
+def _the_one(released: Mapping[str, T], what: str) -> T | None:
+    """Give what was released where it is one; else say how to choose."""
+    if len(released) > 1:
+        raise UsageError(f"{len(released)} {what} left: choose from .{what} ({', '.join(released)})")
+    return next(iter(released.values()), None)

@@ -1,0 +1,80 @@
+"""Running and checking a policy from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from expectations.errors import Problem
+    from tutela.result import Result
+
+
+def run(
+    policy: str | Path,
+    data: pd.DataFrame | str | Path | None = None,
+    *,
+    tables_only: bool = False,
+    progress: bool = True,
+) -> Result:
+    """Run a policy: read whom it may, check every promise, hand over what passed.
+
+    `policy` is a path, or the name of a policy that comes with tutela. `data` are the people: a
+    DataFrame, the path of a .csv or .parquet file, or None for the policy's own source. A frame
+    is read as a CSV file of the same content, and stays in this process: neither Prefect, MLflow,
+    a log nor the disk is given its rows in clear. It is not a way around the policy: of people
+    without a legal basis only the identifier is looked at, and columns that the policy does not
+    name are not converted. `tables_only` releases the tables and trains nothing.
+
+    A run that a check refused comes back with verdict `refused`. Raises `HomeError` without a home
+    (`tutela.init()` makes one), `PolicyError`, `SourceError` and `UsageError` for what is wrong
+    with what was given, `ServiceError` for what broke.
+
+    >>> import pandas as pd, tutela
+    >>> people = pd.read_csv("people.csv")
+    >>> result = tutela.run("policy.yaml", people, tables_only=True, progress=False)
+    >>> result.verdict
+    'passed'
+    """
+    from deployments.notebook import run_here
+    from tutela.result import Result
+
+    part = "tables" if tables_only else "all"
+    return Result(run_here(str(policy), data, part, progress=progress))
+
+
+def check(
+    policy: str | Path, data: pd.DataFrame | str | Path | None = None
+) -> tuple[Problem, ...]:
+    """Give every problem of a policy, or of a policy for these data; none means it can be run.
+
+    Of the data only the names of the columns are looked at. Raises `SourceError` for a source
+    that is not there.
+
+    >>> import tutela
+    >>> tutela.check("diabetes")
+    ()
+    >>> [problem.what for problem in tutela.check("diabetis")]
+    ['there is no such file, and no policy of that name comes with tutela']
+    """
+    from deployments.notebook import find_problems
+
+    return find_problems(str(policy), data)
+
+
+def init(passphrase: str | None = None) -> Path:
+    """Make a home where one is looked for, or open the one there, and give its folder.
+
+    That is `TUTELA_HOME`, else `.tutela/` in the project's root. A passphrase wraps its keys, and
+    is then asked of every run as `TUTELA_PASSPHRASE`.
+
+    >>> import os, tempfile, tutela
+    >>> os.environ["TUTELA_HOME"] = tempfile.mkdtemp()
+    >>> sorted(path.name for path in tutela.init().iterdir() if path.suffix == ".toml")
+    ['settings.toml']
+    """
+    from deployments.notebook import make_home
+
+    return make_home(passphrase)
