@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: demo test postgres torch lint types silence bench lock clean help
+.PHONY: demo test postgres torch lint types silence docs bench lock clean help
 
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "tutela needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -39,6 +39,9 @@ types: $(STAMP) ## mypy, strict
 silence: $(STAMP) ## a demo with the network cut off: no address but this machine is ever tried (needs root)
 	@rm -rf .silence && TUTELA_HOME=.silence/home $(BIN)/python tests/silence.py -- $(MAKE) --no-print-directory demo && rm -rf .silence
 
+docs: $(STAMP) ## the documents as a site in .site/, which loads nothing from elsewhere
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict && echo "Open .site/index.html"
+
 bench: $(STAMP) ## the pipeline beside the same work written by hand in pandas
 	@$(BIN)/python benchmarks/pipeline.py
 
@@ -48,7 +51,7 @@ lock: $(STAMP) ## write the lock files anew: hashes, no addresses
 	@! grep -n '://' requirements.lock bootstrap.lock
 
 clean: ## remove the environment and caches; the home with its keys and budget stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .silence
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .silence .site
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## say what there is

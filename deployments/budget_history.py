@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from deployments.budget_screen import STATES, describe, note
 from deployments.terminal import Answer
@@ -22,23 +22,25 @@ ADAPTIVE: Final = (
     "* an adaptive choice: from then on a filter holds those people's runs, which guarantees a "
     "ceiling and no smaller figure."
 )
-ROOM: Final = 33
+ROOM: Final = 34
 """How wide a run and its policy may be together; longer names are cut."""
 SECONDS: Final = len("20261126T171200")
 """How much of a run's id says when it began, by which it can be asked for."""
+Known: TypeAlias = tuple[str, str]
+"""What a run on record was for, and how it ended."""
 
 
 def tell_history(ledger: BudgetLedger, policy: str | None) -> Answer:
     """Tell every charge of a ledger that was checked whole, and what each month cost."""
     ledger.verify()
     charged = ledger.history(policy)
-    parts = read_parts(ledger)
-    charges: list[JSON] = [charge_json(one, parts.get(one.run_id)) for one in charged]
+    known = read_runs(ledger)
+    charges: list[JSON] = [charge_json(one, known.get(one.run_id)) for one in charged]
     periods = list(months(charged))
     found: dict[str, JSON] = {"charges": charges, "months": [*periods]}
     if not charged:
         return Answer(found, ["Nobody was charged: no run drew anything from people's budget."])
-    lines = [*charge_lines(charged, parts)]
+    lines = [*charge_lines(charged, known)]
     if periods:
         lines += ["", "month    ε of who was in all of its charges"]
         lines += [
@@ -50,23 +52,28 @@ def tell_history(ledger: BudgetLedger, policy: str | None) -> Answer:
     return Answer(found, lines, [note(one) for one in notes])
 
 
-def read_parts(ledger: BudgetLedger) -> dict[str, str]:
-    """Give what each run on record was for."""
+def read_runs(ledger: BudgetLedger) -> dict[str, Known]:
+    """Give what each run on record was for, and how it ended."""
     from ledgers.evidence import EvidenceLedger
 
     known = {"advice": "advice", "all": "training"}
     runs = EvidenceLedger(ledger.engine, ledger.keys).runs()
-    return {run.run_id: known.get(str(run.facts.get("part")), "") for run in runs}
+    return {
+        run.run_id: (known.get(str(run.facts.get("part")), ""), run.verdict or "under way")
+        for run in runs
+    }
 
 
-def charge_json(one: Charged, part: str | None) -> JSON:
-    """Give a charge as plain values; what it was for is None where its run is not on record."""
+def charge_json(one: Charged, known: Known | None) -> JSON:
+    """Give a charge as plain values; what is known of its run is None where it is not on record."""
+    part, outcome = known or (None, None)
     return {
         "run": one.run_id,
         "at": one.at,
         "policy": one.policy,
         "purpose": one.purpose,
         "for": part or None,
+        "outcome": outcome,
         "state": one.state,
         "composition": one.composition,
         "epsilon": cost_alone(one),
@@ -82,8 +89,8 @@ def cost_alone(one: Charged) -> float | None:
     return round_up(compose(one.mechanisms, one.ceiling.delta))
 
 
-def charge_lines(charged: Sequence[Charged], parts: Mapping[str, str]) -> Iterator[str]:
-    """Give charges as a table, one line each."""
+def charge_lines(charged: Sequence[Charged], known: Mapping[str, Known]) -> Iterator[str]:
+    """Give charges as a table, one line each; the id of a run begins with its day."""
     begun = Counter(one.run_id[:SECONDS] for one in charged)
     runs = [
         one.run_id if begun[one.run_id[:SECONDS]] > 1 else one.run_id[:SECONDS] for one in charged
@@ -91,11 +98,12 @@ def charge_lines(charged: Sequence[Charged], parts: Mapping[str, str]) -> Iterat
     wide = max(map(len, ["run", *runs]))
     names = [cut(one.policy, ROOM - wide) for one in charged]
     broad = max(map(len, ["policy", *names]))
-    yield f"{'day':<10}  {'run':<{wide}}  {'policy':<{broad}}  for       state       ε alone"
+    yield (f"{'run':<{wide}}  {'policy':<{broad}}  for       ended      state       ε alone")
     for one, run, name in zip(charged, runs, names, strict=True):
         mark = " *" if one.composition == "adaptive" else ""
+        part, outcome = known.get(one.run_id, ("", ""))
         yield (
-            f"{one.at[:10]}  {run:<{wide}}  {name:<{broad}}  {parts.get(one.run_id, ''):<8}  "
+            f"{run:<{wide}}  {name:<{broad}}  {part:<8}  {outcome:<9}  "
             f"{STATES[one.state]:<10}  {say(cost_alone(one)):>7}{mark}"
         )
 

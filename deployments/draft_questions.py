@@ -135,7 +135,7 @@ def unknown(option: str, words: Sequence[str], known: Mapping[str, str]) -> Iter
 
 def tell_missing(lacking: Sequence[str]) -> Iterator[str]:
     """List all that must be given, each with its words or what is meant."""
-    yield "some things no table tells; give them as options, or be asked at a terminal:"
+    yield "some things no table tells: give options, or be asked at a terminal"
     for name in lacking:
         yield ""
         match name:
@@ -161,13 +161,25 @@ def ask_rest(given: Given) -> Given:
     """Ask for what is missing, one after the other; what was answered decides what is asked."""
     for name in ("purpose", "legal_basis", "controller", "contact", "recipient", "assessment",
                  "safeguards"):  # fmt: skip
-        if name not in missing(given):
-            continue
-        for line in question(name):
-            say(line)
-        given = put_in(given, name, sys.stdin.readline().strip())
-        check_words(given)
+        if name in missing(given):
+            for line in question(name):
+                say(line)
+            given = ask(given, name)
     return given
+
+
+def ask(given: Given, name: str) -> Given:
+    """Ask until an answer can be understood; an empty line leaves it unanswered."""
+    while True:
+        sys.stderr.write("> ")
+        sys.stderr.flush()
+        answered = put_in(given, name, sys.stdin.readline().strip())
+        try:
+            check_words(answered)
+        except UsageError as error:
+            say(str(error))
+        else:
+            return answered
 
 
 def put_in(given: Given, name: str, typed: str) -> Given:

@@ -14,6 +14,7 @@ from deployments.screen import command, wrap
 from deployments.terminal import Answer, lay_out
 from expectations.disclosure import roughly
 from expectations.treatments import describe
+from expectations.vocabulary import Article6
 from tasks.drafting.deciding import Decided, Decision, Fate
 from tasks.drafting.writing_columns import DECIDE
 
@@ -29,21 +30,27 @@ SHOWN: Final = 12
 def tell_draft(draft: Draft, place: Path, text: str) -> Answer:
     """Say what was drafted: for people in words, and as plain values."""
     shown = shorten(place)
-    lines = [line for part in screen_parts(draft.decided, shown, text) for line in (*part, "")]
+    lines = [line for part in screen_parts(draft, shown, text) for line in (*part, "")]
     return Answer(as_json(draft.decided, shown, text), lines[:-1])
 
 
-def screen_parts(decided: Decided, shown: str, text: str) -> Iterator[list[str]]:
+def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
     """Give the screen part by part."""
+    decided = draft.decided
     many, outlet = len(decided.columns), outlet_words(decided)
     yield [
-        *wrap(f"{shown}: {outlet}, for {roughly(decided.examined.rows)} people. It passes check."),
+        *wrap(f"{shown}: {outlet}, for {roughly(decided.examined.rows)} rows. It passes check."),
         *wrap(READ),
     ]
     for fate, said in SAID.items():
         found = decided.of(fate)
         if found:
             yield [f"{len(found)} of {many} columns {said}", *column_rows(found)]
+    if needs_answers(draft):
+        yield wrap(
+            "Nobody is read until it is known who consented: settle the lines under `basis`, then "
+            f"take people's answers in with {command()} consent import (docs/consent.md)."
+        )
     yield [
         *wrap(f"{count_open(text)} places are marked DECIDE: read the file, and settle each."),
         f"Next: {command()} check {shlex.quote(shown)}",
@@ -57,6 +64,12 @@ SAID: Final = {
     Fate.OPEN: "wait for your decision, and are not read",
     Fate.DENIED: "are never read",
 }
+
+
+def needs_answers(draft: Draft) -> bool:
+    """Whether the policy rests on consents that the ledger must be told first."""
+    consent = draft.answers.legal_basis.article_6 is Article6.CONSENT
+    return consent and draft.decided.answer is None
 
 
 def outlet_words(decided: Decided) -> str:
@@ -84,7 +97,7 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
     counted = Counter(str(column.fate) for column in decided.columns)
     return {
         "policy": shown,
-        "people": roughly(decided.examined.rows),
+        "rows": roughly(decided.examined.rows),
         "outlet": "model" if decided.target else "table",
         "target": decided.target,
         "counts": dict(counted),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from deployments.plan_people import describe_basis, describe_population
 from deployments.screen import command, wrap
+from deployments.terminal import lay_out
 from expectations.legal_basis import ConsentColumn, ConsentLedger
 from expectations.outlets import ModelOutlet, claim, limits
-from expectations.policy import Policy
+from expectations.policy import Column, DerivedColumn, Policy
 from expectations.policy_file import PolicyFile
 from expectations.table_coherence import find_warnings
 from expectations.treatment_coherence import taken_from_data
@@ -39,7 +40,8 @@ def about_lines(policy: Policy, _there: int) -> Iterator[str]:
     yield f"  legal basis  {', '.join(str(article) for article in articles if article)}"
     for sentence in describe_basis(policy):
         yield from wrap(sentence, MARGIN, f"{MARGIN}  ")
-    yield f"  controller   {policy.controller.name}, {policy.controller.contact}"
+    answering = f"{policy.controller.name}, {policy.controller.contact}"
+    yield from wrap(answering, "  controller   ", MARGIN)
     yield from wrap(policy.population.eligible, "  population   ", MARGIN)
     for sentence in describe_population(policy.population):
         yield from wrap(sentence, MARGIN, f"{MARGIN}  ")
@@ -65,10 +67,11 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
         else f"Read of the people with a legal basis: {len(policy.columns)} of the source's "
         f"{there} columns."
     )
-    width = max(map(len, policy.treated))
-    for name, column in policy.treated.items():
-        special = " (special category)" if column.category.special else ""
-        yield f"  {name:<{width}}  {describe(column.treatment)}{special}"
+    yield from lay_out(
+        ("", ""),
+        [(name, say_treated(column)) for name, column in policy.treated.items()],
+        indent=2,
+    )
     if own := [f"{code} ({path})" for path, code in policy.own_code.items()]:
         yield from wrap(f"Own code, which tutela cannot vouch for: {', '.join(own)}.")
     if marked := taken_from_data(policy):
@@ -76,6 +79,11 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
             "Labels and bounds that stand as they were taken from the data (from_data); a private "
             f"model needs public ones: {', '.join(marked)}."
         )
+
+
+def say_treated(column: Column | DerivedColumn) -> str:
+    """Say what becomes of a column, and whether Art. 9 GDPR protects it."""
+    return describe(column.treatment) + " (special category)" * column.category.special
 
 
 def remains_lines(policy: Policy, _there: int) -> Iterator[str]:

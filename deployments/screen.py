@@ -12,6 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from deployments.terminal import lay_out
 from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
     from ledgers.evidence import EvidenceLedger
 
     runs = EvidenceLedger(open_database(home), keys).runs()[::-1]
-    lines = [
-        f"{run.run_id}  {run.policy:<20}  {run.started_at[:16]}  {run.verdict or 'under way'}"
-        for run in runs
+    rows = [
+        (run.run_id, run.policy, run.started_at[:16], run.verdict or "under way") for run in runs
     ]
+    lines = lay_out(("run", "policy", "began (UTC)", "ended"), rows) if rows else []
     found = [
         {"run": run.run_id, "policy": run.policy, "at": run.started_at, "verdict": run.verdict}
         for run in runs
@@ -79,8 +80,6 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     if summary.reason and not is_covered(summary):
         yield from wrap(summary.reason, "  ")
     yield from ways_lines(summary)
-    if summary.stopped_by:
-        yield f"To read on: {say_how_to_explain(summary.stopped_by)}"
     yield from wrap(say_kept_charge(summary))
     if summary.made_up:
         yield from wrap(f"Example data: {summary.made_up}.")
@@ -115,6 +114,8 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
         if served.release:
             yield f"Table    {home.releases / served.release.file}"
     yield f"Pages    {command()} mlflow    {command()} prefect"
+    if summary.stopped_by:
+        yield f"Why      {say_how_to_explain(summary.stopped_by)}"
 
 
 def say_verdict(summary: Summary) -> str:

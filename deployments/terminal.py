@@ -50,6 +50,8 @@ VersionOption = Annotated[
     ),
 ]
 
+PIPE_CLOSED: Final = 128 + 13
+"""The exit status of a program that is ended by a closed pipe, as shells tell it."""
 WIDTH: Final = 80
 """How wide any screen may be."""
 GAP: Final = "  "
@@ -100,12 +102,17 @@ def confirm(question: str) -> bool:
 
 
 def answer(found: object, text: str, *, as_json: bool) -> None:
-    """Print a result: for people, or as one JSON object."""
+    """Print a result: for people, or as one JSON object; who closes the pipe ends the command."""
     shown = json.dumps(found, indent=2) if as_json else colour_words(text)
-    typer.echo(shown, color=has_colour(sys.stdout))
+    try:
+        typer.echo(shown, color=has_colour(sys.stdout))
+    except BrokenPipeError:
+        # Else the interpreter would try to write the rest when it ends, and say that it can't.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from None
 
 
-def has_colour(stream: TextIO) -> bool:
+def has_colour(stream: TextIO | None) -> bool:
     """Whether a stream is shown in colour: a terminal is, unless NO_COLOR says no.
 
     FORCE_COLOR says yes for a pipe too (no-color.org, force-color.org); NO_COLOR goes first.
@@ -114,7 +121,7 @@ def has_colour(stream: TextIO) -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, colour: Colour) -> str:
@@ -158,7 +165,7 @@ def column_widths(table: Sequence[Sequence[str]], numbers: Collection[int], most
 def row_lines(row: Sequence[str], widths: Sequence[int], numbers: Collection[int]) -> Sequence[str]:
     """Give one row as lines, each cell folded to its column's width."""
     cells = [
-        textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+        textwrap.wrap(cell, max(width, 1), break_on_hyphens=False) or [""]
         for cell, width in zip(row, widths, strict=True)
     ]
     return [
@@ -172,4 +179,17 @@ def row_lines(row: Sequence[str], widths: Sequence[int], numbers: Collection[int
 
 def say(sentence: str) -> None:
     """Tell the person at the terminal something that is not the result."""
-    typer.echo(sentence, err=True)
+    typer.echo(fold(sentence), err=True)
+
+
+def fold(text: str) -> str:
+    """Break lines at words where a terminal would break them anywhere; leave a pipe's as they are.
+
+    A word that is longer than a line stays whole, so that paths and commands can be copied.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        return text
+    return "\n".join(
+        textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )

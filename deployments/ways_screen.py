@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tasks.published import Summary
     from tasks.published_ways import Way, WaysOut
 
-HOLDS: Final = {True: "yes", False: "no", None: "untried"}
+HOLDS: Final = {True: "yes", False: "no", None: "unknown"}
 COSTS: Final[Mapping[str, tuple[str, Callable[[float], str]]]] = {
     "granularity": ("granularity", lambda value: f"{value:.2f}".removeprefix("0")),
     "suppressed_share": ("left out", lambda value: f"{100 * value:.1f} %"),

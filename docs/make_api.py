@@ -3,7 +3,7 @@
     PYTHONPATH=. .venv/bin/python docs/make_api.py
 
 What stands outside of the markers is written by hand.
-"""
+"""  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ SECTIONS = {
 }  # fmt: skip
 SHORTER = (
     (r"\b(?:pd|pandas\.core\.frame)\.DataFrame\b", "DataFrame"),
-    (r"'", ""),
+    (r"(: )'([^']*)'", r"\1\2"),
+    (r"\(0\.0, 0\.05, .*, 1\.0\)", "(0, 0.05, …, 1)"),
 )
 RESULT = (
     "verdict", "reason", "evidence", "checks", "ways", "model", "models", "table", "tables",
@@ -65,7 +66,7 @@ def write_signature(name: str, found: object) -> str:
         shown = ", ".join(one if fields[one].required else f"{one}=…" for one in own)
         return f"tutela.{name}({shown})"
     if isinstance(found, type) and issubclass(found, Exception):
-        kind = found.__base__.__name__
+        kind = found.__mro__[1].__name__
         return f"class tutela.{name}({kind})  # exit_status {getattr(found, 'exit_status', '')}"
     signature = inspect.signature(found)  # type: ignore[arg-type]  # all that are left are called
     parameters = [str(one) for one in signature.parameters.values()]

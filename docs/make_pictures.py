@@ -3,9 +3,9 @@
     python docs/make_pictures.py [NAME …]
 
 Runs `diabetes` and `prevalence`, and `diabetes` with a column too many in its table, in a home of
-its own that is removed afterwards; opens the reports and the pages of Prefect and MLflow in Chromium without
-a window; and writes a PNG of a fixed size for each shot below. Needs `chromium` on the path. Not
-pixel for pixel the same each time: times, run ids and noise differ.
+its own that is removed afterwards; opens the reports and the pages of Prefect and MLflow in
+Chromium without a window; and writes a PNG of a fixed size for each shot below. Needs `chromium` on
+the path. Not pixel for pixel the same each time: times, run ids and noise differ.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Shot:
 SHOTS: Final = (
     Shot("report", "diabetes", height=1330),
     Shot("refusal", "refused", height=1000),
-    Shot("missing", "prevalence", height=1400, section="missing"),
-    Shot("budget", "diabetes", height=560, section="budget"),
-    Shot("table", "diabetes", height=900, section="tables"),
+    Shot("missing", "prevalence", height=1350, section="missing", left=44, right=44),
+    Shot("budget", "diabetes", height=254, section="budget", left=44, right=44),
+    Shot("table", "diabetes", height=470, section="tables", left=44, right=44),
     Shot("prefect", "diabetes", "prefect", 1388, 500, left=260),
-    Shot("mlflow", "diabetes", "mlflow", 1240, 1040, left=200, right=310),
+    Shot("mlflow", "diabetes", "mlflow", 1240, 1040, left=200, right=325),
 )
 
 

@@ -96,7 +96,8 @@ def treatment_lines() -> Iterator[str]:
         kind = form.model_fields["kind"].annotation.__args__[0]
         yield f"### {kind}\n\n{said_of(form)}\n"
         yield f"- **For columns of type** {', '.join(t for t in ColumnType if t in FITS[kind])}."
-        yield f"- **What somebody who sees it can still do**: {tell_what_remains(form.model_construct(kind=kind))}."
+        remains = tell_what_remains(form.model_construct(kind=kind))
+        yield f"- **What somebody who sees it can still do**: {remains}."
         yield f"- **Written as** in [the reference](policy.md#{form.__name__.lower()}).\n"
     yield "## Treatments in a table outlet\n"
     for form in get_args(get_args(Coarsened)[0]):

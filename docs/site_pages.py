@@ -1,4 +1,4 @@
-"""Makes a site of documents that are written for a code host; MkDocs calls it (`hooks` in mkdocs.yml).
+"""Makes a site of documents that are written for a code host; MkDocs calls it as a hook.
 
 Brings in the documents that live outside `docs/`, leads links to their pages under the names that
 these have in the menu, takes links to files that have no page for plain words, and shows the name
@@ -60,7 +60,8 @@ def lead(link: re.Match[str], place: str, files: Files) -> str:
         return words
     if FILE.fullmatch(words) and led.page and led.page.title:
         words = str(led.page.title)
-    return f"[{words}]({posixpath.relpath(led.src_uri, posixpath.dirname(place) or '.')}{mark}{anchor})"
+    path = posixpath.relpath(led.src_uri, posixpath.dirname(place) or ".")
+    return f"[{words}]({path}{mark}{anchor})"
 
 
 def page_of(file: Path, files: Files) -> File | None:

@@ -110,7 +110,8 @@ def k_anonymity(frame: pd.DataFrame, columns: Sequence[str]) -> int:
     """Give the size of the smallest class (Samarati and Sweeney 1998); 0 without rows.
 
     >>> import pandas as pd, tutela
-    >>> tutela.k_anonymity(pd.DataFrame({"age": [30, 30, 40], "sex": ["f", "f", "m"]}), ["age", "sex"])
+    >>> rows = pd.DataFrame({"age": [30, 30, 40], "sex": ["f", "f", "m"]})
+    >>> tutela.k_anonymity(rows, ["age", "sex"])
     1
     """
     return int(class_sizes(frame, columns).min(initial=len(frame)))

@@ -60,7 +60,8 @@ class ExpectTableReidentificationRiskToBeAtMost(_ShareOfRows):
     of all rows for a "marketer", who links them all.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu", "flu", "cold", "cold"] * 2
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
     >>> asked = tutela.ExpectTableReidentificationRiskToBeAtMost(columns=["age"], at_most=0.3)
     >>> batch.validate(asked, result_format="BASIC").success

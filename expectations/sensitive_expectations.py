@@ -76,7 +76,8 @@ class ExpectColumnToBeLDiverse(_SensitiveColumn):
     """Every class has at least l different values; one of them may still be nearly certain.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu", "flu", "cold", "cold"] * 2
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
     >>> asked = tutela.ExpectColumnToBeLDiverse(column="illness", columns=["age"], l=2)
     >>> batch.validate(asked, result_format="BASIC").success
@@ -95,7 +96,8 @@ class ExpectColumnToBeEntropyLDiverse(_SensitiveColumn):
     """The entropy of every class's values is at least log l.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu", "flu", "cold", "cold"] * 2
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
     >>> asked = tutela.ExpectColumnToBeEntropyLDiverse(column="illness", columns=["age"], l=1.5)
     >>> batch.validate(asked, result_format="BASIC").success
@@ -114,9 +116,12 @@ class ExpectColumnToBeRecursivelyLDiverse(_SensitiveColumn):
     """In every class r1 < c (r_l + ... + r_m), the counts r sorted downward; c is observed.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu", "flu", "cold", "cold"] * 2
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
-    >>> asked = tutela.ExpectColumnToBeRecursivelyLDiverse(column="illness", columns=["age"], c=2, l=2)
+    >>> asked = tutela.ExpectColumnToBeRecursivelyLDiverse(
+    ...     column="illness", columns=["age"], c=2, l=2
+    ... )
     >>> batch.validate(asked, result_format="BASIC").success
     True
     """
@@ -136,7 +141,8 @@ class ExpectColumnToBeTClose(_SensitiveColumn):
     `distance` is "equal", or "ordered" for numbers, dates and ordered categories.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu"] * 3 + ["cold"] * 5})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu"] * 3 + ["cold"] * 5
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
     >>> asked = tutela.ExpectColumnToBeTClose(column="illness", columns=["age"], t=0.2)
     >>> batch.validate(asked, result_format="BASIC").success
@@ -158,7 +164,8 @@ class ExpectColumnToBeBetaLike(_SensitiveColumn):
     `enhanced` takes the smaller of beta and -ln of the value's share in the table.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu"] * 3 + ["cold"] * 5})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu"] * 3 + ["cold"] * 5
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
     >>> asked = tutela.ExpectColumnToBeBetaLike(column="illness", columns=["age"], beta=0.5)
     >>> batch.validate(asked, result_format="BASIC").success
@@ -178,9 +185,12 @@ class ExpectColumnToBeDeltaDisclosurePrivate(_SensitiveColumn):
     """Every value of the table occurs in every class, with |ln of the ratio of shares| < delta.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu", "flu", "cold", "cold"] * 2
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
-    >>> asked = tutela.ExpectColumnToBeDeltaDisclosurePrivate(column="illness", columns=["age"], delta=0.5)
+    >>> asked = tutela.ExpectColumnToBeDeltaDisclosurePrivate(
+    ...     column="illness", columns=["age"], delta=0.5
+    ... )
     >>> batch.validate(asked, result_format="BASIC").success
     True
     """
@@ -197,7 +207,8 @@ class ExpectColumnValuesToBeAtMostAlphaOfClass(_SensitiveColumn):
     """No value makes up more than the share alpha of a class; with k, (α, k)-anonymity.
 
     >>> import great_expectations as gx, pandas as pd, tutela
-    >>> rows = pd.DataFrame({"age": ["30-39"] * 4 + ["40-49"] * 4, "illness": ["flu", "flu", "cold", "cold"] * 2})
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu", "flu", "cold", "cold"] * 2
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
     >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
     >>> asked = tutela.ExpectColumnValuesToBeAtMostAlphaOfClass(
     ...     column="illness", columns=["age"], alpha=0.6

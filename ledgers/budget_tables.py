@@ -151,7 +151,9 @@ def check_noted(connection: sa.Connection, book: Book) -> None:
 
     So the newest entries show that were cut off together with the signed heads that name them.
     """
-    noted = sa.select(EVIDENCE.c.run_id, EVIDENCE.c.body).where(EVIDENCE.c.kind == NOTE)
+    noted = sa.select(EVIDENCE.c.run_id, EVIDENCE.c.body).where(
+        EVIDENCE.c.kind == NOTE, EVIDENCE.c.name == "head"
+    )
     for run_id, body in connection.execute(noted.order_by(EVIDENCE.c.run_id)):
         head = json.loads(body)
         if book.links[head["seq"] - 1 : head["seq"]] != (head["link"],):

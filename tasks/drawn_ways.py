@@ -15,7 +15,7 @@ from tasks.drawings import Axis
 from tasks.published_ways import Way, WaysOut
 
 STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
-SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Not tried"}
+SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Not known"}
 KEPT: Final[Mapping[str, tuple[str, str, Axis]]] = {
     "granularity": ("Detail kept", "granularity", Axis(0.0, 1.0)),
     "auc": ("Quality kept", "AUC on the test people", Axis(0.5, 1.0)),
@@ -91,6 +91,6 @@ BESIDE: Final[Mapping[str, Callable[[float], str]]] = {
     "suppressed_share": lambda value: f"up to {100 * value:.1f} % left out",
     "membership_auc": lambda value: f"attack {short(value)}",
     "lifetime_epsilon": lambda value: f"lifetime ε {value:.2f}",
-    "runs": lambda value: f"{value:,.0f} run{'' if value == 1 else 's'} fit",
+    "runs": lambda value: "1 run fits" if value == 1 else f"{value:,.0f} runs fit",
 }
 """How each cost that is no bar is worded."""

@@ -25,6 +25,7 @@ from tasks.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
 from tasks.ingestion import RECORD, SAMPLE, coverage, covers
 from tasks.own_code import NO_CODE, OwnCode
 from tasks.own_columns import own_columns, tell_tried
+from tasks.published_ways import WaysOut
 from tasks.run import Desk
 from tasks.step import Opened, step
 from tasks.strata import Groups, find_small_groups, group_people
@@ -131,6 +132,11 @@ def count_sides(desk: Desk, selected: pa.Table) -> None:
         desk.count("people.test", count_marked(test))
 
 
+def teach_cohort(desk: Desk, people: Published) -> Iterator[WaysOut]:
+    """Find the ways out where the people as a whole are too few; of groups there are none."""
+    return find_cohort_ways(people, list_left_out(desk), desk.policy)
+
+
 @step("Select the population", gives=Selected)
 def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     """Keep the eligible, derive columns, sample and cap, split, and refuse what is too small."""
@@ -149,11 +155,11 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     }
     people = desk.count("people.selected", Count(selected.num_rows))
     count_sides(desk, selected)
-    problems = list(find_small(people, shown, selected.num_rows, policy))
+    problems = small = list(find_small(people, shown, selected.num_rows, policy))
     if groups is not None:
         sizes = groups.sum_up(taken)
-        problems += find_small_groups(groups, sizes, policy, desk.run.disclosure)
+        problems = small + list(find_small_groups(groups, sizes, policy, desk.run.disclosure))
     if problems:
-        with teaching(desk, lambda _: find_cohort_ways(people, list_left_out(desk), policy)):
+        with teaching(desk, lambda _: teach_cohort(desk, people) if problems == small else ()):
             raise Refusal("smallest cohort", "\n".join(problems))
     return selected

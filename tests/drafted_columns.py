@@ -33,7 +33,13 @@ def column(name: str, kind: str = "text", *, seen: str = "a sign", **signs: Any)
     return replace(FOUND, profile=profile, seen=(seen,), **signs)
 
 
-PERSON = column("Member No", person=True, identifiability=Identifiability.IDENTIFIER, distinct=400)
+PERSON = column(
+    "Member No",
+    person=True,
+    category=Category.IDENTIFYING,
+    identifiability=Identifiability.IDENTIFIER,
+    distinct=400,
+)
 AGE = column(
     "age", "integer", category=Category.AGE, identifiability=Identifiability.QUASI,
     low=15.0, high=90.0, edges=(30.0, 45.0, 60.0), distinct=70,

@@ -62,6 +62,7 @@ ROOMS = {
         "deployments/budget.py",
         "deployments/cli.py",
         "deployments/draft.py",
+        "deployments/explain.py",
         "deployments/terminal.py",
         "deployments/consent",
         "deployments/keys",

@@ -177,9 +177,9 @@ def test_history_tells_every_charge_and_what_months_cost(ledger: BudgetLedger, p
     alone = f"{compose(drawn, 1e-5):.3f}"
     rows = [line.split() for line in said.out.splitlines()]
     assert rows[1:4] == [
-        ["2026-01-05", "r1", "small", "committed", alone],
-        ["2026-01-12", "r2", "small", "given", "back", "1.000"],
-        ["2026-02-01", "r3", "other", "unsettled", "0.500"],
+        ["r1", "small", "committed", alone],
+        ["r2", "small", "given", "back", "1.000"],
+        ["r3", "other", "unsettled", "0.500"],
     ]
     assert "never renews" in said.err
     assert "unsettled: under way" in said.err
@@ -207,12 +207,13 @@ def test_history_is_one_line_a_run_that_says_what_it_was_for(
         evidence.begin(run, name, {"part": part})
         how: Composition = "adaptive" if part == "advice" else "fixed"
         ledger.reserve(charge(run, [1], draws(0.1), name, how), CEILING)
+    evidence.close(runs[0], "refused")
     said = budget("history")
     lines = said.out.splitlines()
     assert max(map(len, lines)) <= WIDTH
-    assert re.search(r"20260105T100001 +small +training +unsettled +0\.100$", lines[1])
-    assert re.search(rf"{runs[1]} +small +advice +unsettled +0\.100 \*$", lines[2])
-    assert re.search(rf"{runs[2]} +a-policy…  training", lines[3])
+    assert re.search(r"20260105T100001 +small +training +refused +unsettled +0\.100$", lines[1])
+    assert re.search(rf"{runs[1]} +small +advice +under way +unsettled +0\.100 \*$", lines[2])
+    assert re.search(rf"{runs[2]} +a-policy-…  training", lines[3])
     assert "* an adaptive choice" in plain(said.err)
     assert all(row["for"] for row in json.loads(budget("history", "--json").out)["charges"])
     assert plain(budget("history", policy).out).count("20260105T100001 ") == 1
@@ -234,6 +235,19 @@ def test_history_misses_a_charge_that_a_run_has_on_record(
     edit(ledger, "DELETE FROM budget_events WHERE seq = 2")
     heads.write_bytes(before)
     assert "run r2 names entry 2, which is gone" in plain(budget("history", status=1).err)
+
+
+def test_history_is_told_where_a_run_gave_its_charge_back(
+    ledger: BudgetLedger, policy: str
+) -> None:
+    """The run's record holds both the head it saw and what it gave back; only one is a head."""
+    evidence = EvidenceLedger(ledger.engine, ledger.keys)
+    ledger.reserve(charge("r1", [1], draws(1)), CEILING)
+    evidence.begin("r1", "small", {})
+    head = ledger.head()
+    evidence.append("r1", "reserve_budget", NOTE, "head", {"seq": head.seq, "link": head.link})
+    evidence.append("r1", "reserve_budget", NOTE, "given back", {"lifetime_epsilon": 1.0})
+    assert "r1" in budget("history", policy).out
 
 
 def test_a_new_home_has_no_history(ledger: BudgetLedger) -> None:

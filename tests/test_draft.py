@@ -140,6 +140,13 @@ def test_whole_numbers_without_edges_are_ordered_words() -> None:
     assert made.treatment == Categories(kind="categories", values=("1", "2", "10"), ordered=True)
 
 
+def test_whole_numbers_that_few_people_have_join_the_nearest_that_many_have() -> None:
+    """Every number has a bin, so that none must be listed."""
+    made = drafted(PERSON, column("kids", "integer", words=("0", "2", "1"), rare=3)).columns["kids"]
+    assert made.type is ColumnType.INTEGER
+    assert made.treatment == Bin(kind="bin", edges=(1, 2), labels=("under 1", "1", "2+"))
+
+
 @given(st.lists(st.integers(-50, 50), min_size=1, unique=True).map(sorted), st.booleans())
 def test_bins_have_one_label_each(edges: list[int], whole: bool) -> None:
     """As many as the grammar wants, all different."""
@@ -238,12 +245,27 @@ def test_another_basis_reads_everybody_and_offers_the_list_of_objections() -> No
 
 def test_the_person_is_named_by_an_identifier_before_another_unique_column() -> None:
     """The other is said too."""
-    key = column("row", "integer", person=True, doubtful=True, distinct=400)
+    key = column("row", "integer", person=True, category=None, doubtful=True, distinct=400)
     assert drafted(key, PERSON, AGE).source.person == "Member No"
     assert "row could name them too" in text_of(key, PERSON, AGE)
 
 
+def test_a_person_who_is_a_number_may_be_a_row() -> None:
+    """Somebody must say whether each row is one person."""
+    row = column("rownames", "integer", person=True, category=None, distinct=400)
+    assert "more than the number of the row" in text_of(row, AGE)
+    assert "more than the number of the row" not in text_of(PERSON, AGE)
+
+
+def test_what_differs_in_each_row_is_no_key_if_its_name_says_what_it_is() -> None:
+    """An income that nobody shares does not name the person."""
+    income = column("income", "integer", person=True, category=Category.FINANCIAL, distinct=400)
+    assert drafted(income, PERSON, AGE).source.person == "Member No"
+
+
 NASTY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+NAMES = NASTY | st.sampled_from(["TRUE", "null", "and"])
 
 
 @given(st.lists(NASTY, min_size=2, max_size=4, unique=True), NASTY, st.floats(-1e9, 1e9))

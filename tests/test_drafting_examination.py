@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from tasks.drafting.profile import LEAST
 from tasks.drafting.singling_out import cross, share_alone
 from tasks.sources import location_of, open_source
 
-PEOPLE = {
+PEOPLE: Mapping[str, Sequence[object]] = {
     "person": [*range(60)],
     "sex": ["f", "m"] * 30,
     "town": ["Aix", "Bonn", "Cork"] * 20,
@@ -29,15 +30,15 @@ PEOPLE = {
 }
 
 
-def examine_csv(folder: Path, columns: dict[str, list[object]]) -> Examined:
+def examine_csv(folder: Path, columns: Mapping[str, Sequence[object]]) -> Examined:
     """Write a table and examine it."""
-    pv.write_csv(pa.table(columns), folder / "table.csv")
+    pv.write_csv(pa.table(dict(columns)), folder / "table.csv")
     return examine(open_source(location_of("table.csv"), folder))
 
 
 def test_every_kind_of_source_is_seen_alike(tmp_path: Path) -> None:
     """CSV holds text, Parquet and databases hold numbers; what is seen is the same."""
-    table = pa.table(PEOPLE)
+    table = pa.table(dict(PEOPLE))
     pv.write_csv(table, tmp_path / "people.csv")
     pq.write_table(table, tmp_path / "people.parquet")
     with sqlite3.connect(tmp_path / "people.db") as database:
@@ -62,7 +63,7 @@ def test_people_who_are_alone_together_are_counted(rows: list[tuple[int, int]]) 
 
 def test_columns_that_only_together_single_out_are_named(tmp_path: Path) -> None:
     """`v1` is told by no sign, yet with the year of birth it leaves nobody among five."""
-    columns: dict[str, list[object]] = {
+    columns = {
         "birth_year": [1950 + n % 10 for n in range(100)],
         "v1": [n // 10 for n in range(100)],
     }
@@ -89,11 +90,11 @@ def test_rows_of_one_person_do_not_make_a_word_common(tmp_path: Path) -> None:
 
 def test_what_is_unknown_in_a_medical_table_is_taken_for_health(tmp_path: Path) -> None:
     """In doubt, and only there."""
-    known: dict[str, list[object]] = {
+    known = {
         "sbp": [110 + n % 40 for n in range(60)],
         "glucose": [90 + n % 30 for n in range(60)],
     }
-    unknown: dict[str, list[object]] = {"zeta": [n % 3 for n in range(60)]}
+    unknown = {"zeta": [n % 3 for n in range(60)]}
     (zeta,) = examine_csv(tmp_path, unknown).columns
     assert zeta.category is None
     zeta = examine_csv(tmp_path, known | unknown).columns[-1]

@@ -50,7 +50,6 @@ class Calm(ClassifierMixin, BaseEstimator):
 CHANGES = (
     (EXPRESSION, FUNCTION),
     ("{model: logistic-regression}", "{model: my_models.py:Calm, parameters: {C: 0.01}}"),
-    ("outlets:\n", "outlets:\n"),
 )
 
 
@@ -60,7 +59,7 @@ def written(folder: Folder, features: str = FEATURES) -> Path:
     (folder.path / "tasks" / "features.py").write_text(features, encoding="utf-8")
     (folder.path / "tasks" / "limits.py").write_text("LIMIT = 6.5\n", encoding="utf-8")
     (folder.path / "my_models.py").write_text(MODELS, encoding="utf-8")
-    return folder.write(*CHANGES[:2])
+    return folder.write(*CHANGES)
 
 
 def test_a_model_names_the_code_that_it_came_from_and_takes_it_along(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from deployments.cli import app
 from deployments.completion import policies, run_ids
 from deployments.terminal import colour_words, has_colour, lay_out, paint
 
+ROOT = Path(__file__).parent.parent
 CELL = st.text(st.characters(codec="ascii", categories=["Ll", "Nd"]) | st.just(" "), max_size=90)
 TABLES = st.integers(1, 5).flatmap(
     lambda width: st.lists(st.lists(CELL, min_size=width, max_size=width), min_size=1, max_size=4)
@@ -145,3 +148,15 @@ def test_a_shell_completes_policies_and_runs(
     (tmp_path / "home" / "reports").mkdir(parents=True)
     (tmp_path / "home" / "reports" / "20260102T030405-0a1b2c3d.html").touch()
     assert run_ids("2026") == ["20260102T030405-0a1b2c3d"]
+
+
+def test_who_closes_the_pipe_gets_no_traceback() -> None:
+    """As with any program under `| head`: it ends quietly, and not as if a check had refused."""
+    command = (
+        "import sys; sys.argv = ['tutela', 'explain']; from deployments.cli import main; main()"
+    )
+    ended = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{command}" | true; echo "${{PIPESTATUS[0]}}"'],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (ended.stdout, ended.stderr) == ("141\n", "")

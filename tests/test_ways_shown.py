@@ -52,10 +52,9 @@ def test_the_terminal_shows_an_aligned_table(summary: Summary) -> None:
     (head,) = (line for line in lines if line.startswith("change"))
     assert head.split() == ["change", "holds", "AUC", "attack", "reached"]
     (held,) = (line for line in lines if " yes " in line)
-    assert held.split()[-6:-2] == [".552", "attack", "of", "at"] or ".552" in held
     for word, end in (("AUC", ".750"), ("attack", ".552")):
         assert head.index(word) + len(word) == held.index(end) + len(end)
-    assert any("untried" in line for line in lines)
+    assert any("unknown" in line for line in lines)
     assert "refused model's AUC is .800" in " ".join(lines)
 
 
@@ -71,7 +70,7 @@ def test_the_report_draws_what_each_way_keeps(summary: Summary) -> None:
     """In place of what to change in words; the policy's text is escaped."""
     page = render_report(summary)
     figure = page[page.index('class="waysout"') : page.index("</figure>")]
-    assert figure.count("<li") == 3
+    assert figure.count("<li ") == 3
     assert 'width="50.0%"' in figure  # an AUC of .75 is half the way from chance to perfect
     assert figure.count('class="fill"') == 1
     assert "ask &lt;b&gt;less&lt;/b&gt;" in figure
@@ -89,7 +88,7 @@ def test_a_refusal_outside_a_check_is_told_by_its_ways(summary: Summary) -> None
 
 def test_bars_are_of_detail_where_a_table_was_recoded() -> None:
     """From nothing to all; the tick stands at the rows as they are."""
-    cost = {"granularity": 0.57, "suppressed_share": 0.005}
+    cost: dict[str, float | None] = {"granularity": 0.57, "suppressed_share": 0.005}
     found = WaysOut("k", "t", "", "", "", {"granularity": 0.8}, (Way("k: 5", True, "", cost),))
     drawn = draw_ways(found)
     assert (drawn.tick, drawn.bars[0].width) == (80.0, 57.0)
@@ -99,8 +98,8 @@ def test_bars_are_of_detail_where_a_table_was_recoded() -> None:
 
 def test_words_stand_alone_where_no_cost_was_measured() -> None:
     """A budget's ways have no bar."""
-    cost = {"lifetime_epsilon": 1.118, "runs": 1}
+    cost: dict[str, float | None] = {"lifetime_epsilon": 1.118, "runs": 1}
     found = WaysOut("b", None, "", "", "", {}, (Way("epsilon: 0.5", True, "fits", cost),))
     drawn = draw_ways(found)
     assert (drawn.title, drawn.bars[0].width) == ("", None)
-    assert drawn.bars[0].beside == "lifetime ε 1.12; 1 run fit"
+    assert drawn.bars[0].beside == "lifetime ε 1.12; 1 run fits"

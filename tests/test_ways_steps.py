@@ -13,11 +13,13 @@ from conftest import Folder, opened, small_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, UsageError
 from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween
 from expectations.policy_file import parse_policy
 from expectations.population import Margin
+from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from tasks.anonymization.deidentify import deidentify
@@ -36,7 +38,13 @@ from tasks.training.train import Rows, fit_model
 from tasks.validation import check_values, validate
 from tasks.ways import model_ways
 from tasks.ways.model_ways import attack_fast, find_model_ways
-from tasks.ways.rule_ways import bound_difference, find_cohort_ways, find_rule_ways
+from tasks.ways.rule_ways import (
+    bound_difference,
+    find_cohort_ways,
+    find_consent_ways,
+    find_judged_ways,
+    find_rule_ways,
+)
 from tasks.ways.teaching import keep_telling, teaching
 
 KEY = bytes(32)
@@ -146,7 +154,7 @@ RULES: tuple[Rule, ...] = (
 def test_a_rule_is_widened_as_far_as_the_check_tells_anyway() -> None:
     """The wider one holds, its ends stand in the check; of values themselves nothing is said."""
     frame = pd.DataFrame({
-        "waist": [70.0] * 300 + [170.0] * 20 + [np.nan] * 80, "ill": ["yes"] * 100 + ["no"] * 300,
+        "waist": [70.0] * 295 + [170.0] * 20 + [np.nan] * 85, "ill": ["yes"] * 105 + ["no"] * 295,
     })  # fmt: skip
     checks = check_values(frame, RULES, 10)
     assert [check.verdict for check in checks] == [CheckVerdict.REFUSED] * 3
@@ -217,11 +225,12 @@ def test_a_plain_model_that_is_said_to_hold_holds_when_it_is_attacked_again() ->
     refusal = Refusal("membership inference", said)
     (found,) = find_model_ways(refusal, aim, policy)
     assert found.reached == "AUC 0.9; not passed either: memorization"
-    assert "model: gradient-boosting" not in {way.change for way in found.ways}
     (way,) = (way for way in found.ways if way.change == "model: logistic-regression")
     again, plain = aim_at("{model: logistic-regression}")
     attacked = attack_fast(again, plain, "clinic")
     assert way.holds == attacked.holds
+    (others,) = find_model_ways(refusal, again, plain)
+    assert "model: logistic-regression" not in {way.change for way in others.ways}
     assert way.cost == {
         "auc": round(attacked.auc, 3), "membership_auc": round(attacked.found.auc, 3),
     }  # fmt: skip
@@ -239,3 +248,22 @@ def test_beside_a_promise_of_differential_privacy_nothing_is_measured(
     assert [way.holds for way in found.ways] == [None, None]
     assert [way.change for way in found.ways] == ["promise: epsilon: 0.5", "promise: epsilon: 0.25"]
     assert {name for way in found.ways for name in way.cost} == {"lifetime_epsilon"}
+
+
+@pytest.mark.parametrize(("reached", "told"), [(7, ["k: 7"]), (1, [])])
+def test_a_made_table_tells_the_k_that_it_has(reached: int, told: list[str]) -> None:
+    """A policy cannot ask for a k of one."""
+    outlet = parse_policy(small_policy(("k: 3", "k: 10"))).table_outlets["partner"]
+    check = Check("k", "10", f"k = {reached}", CheckVerdict.REFUSED, "", "")
+    judged = [Judged("k", reached, check)]
+    found = list(find_judged_ways(Refusal("k", "no"), judged, outlet, "partner"))
+    assert [way.change for one in found for way in one.ways] == told
+
+
+def test_why_most_people_were_left_out_is_told_as_far_as_it_may_be() -> None:
+    """The most first; a reason whose number is hidden is not among them."""
+    counts = {"expired": 40, "refused": 70, "never asked": None}
+    reasons = {reason: Published(about, 10) for reason, about in counts.items()}
+    (found,) = find_consent_ways(reasons, "dpv:Marketing")
+    assert [way.reached for way in found.ways] == ["70 are", "40 are"]
+    assert all(way.holds is None for way in found.ways)

@@ -107,13 +107,15 @@ _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 _EXPECTATIONS = "expectations.custom_expectations"
 
 
-def __getattr__(name: str) -> object:
-    """Load a name of the list when it is first asked for (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module 'tutela' has no attribute {name!r}")
-    found: object = getattr(import_module(_HOME.get(name, _EXPECTATIONS)), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # else a type checker would take every name for one that is there
+
+    def __getattr__(name: str) -> object:
+        """Load a name of the list when it is first asked for (PEP 562)."""
+        if name not in __all__:
+            raise AttributeError(f"module 'tutela' has no attribute {name!r}")
+        found: object = getattr(import_module(_HOME.get(name, _EXPECTATIONS)), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from expectations.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-    from sklearn.pipeline import Pipeline
+    from numpy.typing import NDArray
 
     from deployments.notebook import Ran
     from expectations.checks import Check
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     from tasks.published_ways import WaysOut
 
 T = TypeVar("T")
+
+
+class Model(Protocol):
+    """A released model: a scikit-learn pipeline, of which this much is promised."""
+
+    def predict(self, X: pd.DataFrame) -> NDArray[np.generic]:  # noqa: N803  # sklearn's
+        """Give the likelier answer for each row, of shape (people,)."""
+        ...
+
+    def predict_proba(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
+        """Give the probabilities of no and yes, of shape (people, 2)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class Result:
         return path if path.is_file() else None
 
     @cached_property
-    def models(self) -> Mapping[str, Pipeline]:
+    def models(self) -> Mapping[str, Model]:
         """The released estimators by outlet; of a run that passed and served a model."""
         from deployments.notebook import read_model
 
@@ -105,7 +118,7 @@ class Result:
         return MappingProxyType({name: one for name, one in found.items() if one is not None})
 
     @property
-    def model(self) -> Pipeline | None:
+    def model(self) -> Model | None:
         """The one released estimator, None where none left; UsageError where several did."""
         return _the_one(self.models, "models")
 
@@ -121,5 +134,6 @@ class Result:
 def _the_one(released: Mapping[str, T], what: str) -> T | None:
     """Give what was released where it is one; else say how to choose."""
     if len(released) > 1:
-        raise UsageError(f"{len(released)} {what} left: choose from .{what} ({', '.join(released)})")
+        names = ", ".join(released)
+        raise UsageError(f"{len(released)} {what} left: choose one of .{what} ({names})")
     return next(iter(released.values()), None)

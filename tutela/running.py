@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from expectations.errors import Problem
+    from expectations.policy import Part
     from tutela.result import Result
 
 
@@ -41,13 +42,11 @@ def run(
     from deployments.notebook import run_here
     from tutela.result import Result
 
-    part = "tables" if tables_only else "all"
+    part: Part = "tables" if tables_only else "all"
     return Result(run_here(str(policy), data, part, progress=progress))
 
 
-def check(
-    policy: str | Path, data: pd.DataFrame | str | Path | None = None
-) -> tuple[Problem, ...]:
+def check(policy: str | Path, data: pd.DataFrame | str | Path | None = None) -> tuple[Problem, ...]:
     """Give every problem of a policy, or of a policy for these data; none means it can be run.
 
     Of the data only the names of the columns are looked at. Raises `SourceError` for a source

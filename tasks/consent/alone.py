@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from expectations.errors import UsageError
 from expectations.legal_basis import ConsentLedger, EventSource
+from expectations.locations import CsvFile
 from expectations.policy_file import PolicyFile, read_policy
 from ledgers.consent_events import STANDING_EVENTS, Batch, to_micros
 from ledgers.home import Home
@@ -128,7 +129,8 @@ def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetim
             f"{file.policy.name} rests on `{basis.kind}`, which asks for no consent events"
         )
     with held(events) as place:
-        like = basis.events[0] if basis.events else EventSource.model_construct()
+        unlike = EventSource(location=CsvFile(kind="csv", path="events"))
+        like = basis.events[0] if basis.events else unlike
         source = like.model_copy(update={"location": place})
         fields = read_fields(source, "events", file.folder)
         setting = Setting(file.folder, basis.notices, keys, now)

@@ -34,6 +34,15 @@ def tell_type(values: pa.ChunkedArray) -> ColumnType:
     return ColumnType.TEXT
 
 
+def make_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give a column whose values can be compared: decoded, and missing where they have no text."""
+    if pa.types.is_dictionary(column.type):
+        return pc.cast(column, column.type.value_type)
+    if pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType):
+        return pa.chunked_array([pa.nulls(len(column), pa.large_string())])
+    return column
+
+
 def is_boolean(values: pa.ChunkedArray) -> bool:
     """Tell whether both a yes and a no occur, and nothing else."""
     if len(values) > len(TRUE + FALSE) * 4 or pa.types.is_boolean(values.type):

@@ -22,9 +22,11 @@ from tasks.drafting.examination import Examined
 from tasks.drafting.signs import Found
 from tasks.drafting.writing_bins import propose_treatment
 
+KEYS: Final = (None, Category.IDENTIFYING, Category.CONTACT)
+"""What names a person is of one of these; an income is not, though each be different."""
 MOSTLY_MISSING: Final = 0.9
 RESERVED: Final = frozenset(
-    ["true", "false", "null", "and", "or", "not", "in", "is", "between", "missing"]
+    {"true", "false", "null", "and", "or", "not", "in", "is", "between", "missing"}
 )
 """Words that YAML or an expression would not take for a name."""
 MOST_RELEASED: Final = 8
@@ -132,7 +134,11 @@ def fit_outlet(examined: Examined, columns: Sequence[Decision]) -> Decided:
 
 def person_column(examined: Examined) -> Found | None:
     """Give the column that names each person: one that is called an identifier before others."""
-    able = [found for found in examined.columns if found.person and found.profile.name.strip()]
+    able = [
+        found
+        for found in examined.columns
+        if found.person and found.profile.name.strip() and found.category in KEYS
+    ]
     return min(
         able, key=lambda f: f.identifiability is not Identifiability.IDENTIFIER, default=None
     )

@@ -20,7 +20,7 @@ from expectations.vocabulary import Category, Identifiability
 
 WORDS: Final = Path(__file__).with_name("name_words.yaml")
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_LEADS = re.compile(r"^(log|ln|hus|wif|mom|dad|num|tot|avg|has|is|no|ever|[lhwmfsnr])(?=[a-z]{3})")
+_LEADS = re.compile(r"^(log|ln|hus|wif|mom|dad|num|tot|avg|has|is|no|ever|[lhwmfsnrd])(?=[a-z]{3})")
 """What stands before a word in survey data: its logarithm, husband's, mother's, a number of …"""
 
 

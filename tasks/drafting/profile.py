@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.expressions import ColumnType
-from tasks.drafting.column_types import is_text, tell_type
+from tasks.drafting.column_types import is_text, make_plain, tell_type
 from tasks.drafting.rounding import choose_edges, round_outward
 from tasks.drafting.singling_out import FEW
 from tasks.sources.conversion import fit
@@ -96,11 +96,7 @@ def as_text(column: pa.ChunkedArray) -> pa.Array:
 
 def count_values(name: str, column: pa.ChunkedArray) -> Values:
     """Count each different value; blank text and NaN are none, nor is what has no text."""
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
-    if pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType):
-        column = pa.chunked_array([pa.nulls(len(column), pa.large_string())])
-    counted = pc.value_counts(column)
+    counted = pc.value_counts(make_plain(column))
     values, counts = pa.chunked_array([counted.field(0)]), counted.field(1)
     there = pc.is_finite(values) if pa.types.is_floating(values.type) else pc.is_valid(values)
     if is_text(values):

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tasks.drafting.column_types import make_plain
+
 FEW: Final = 5
 """Fewer people than this share what nearly singles each of them out."""
 GAIN: Final = 0.1
@@ -26,11 +28,7 @@ Codes: TypeAlias = NDArray[np.int64]
 
 def number_values(column: pa.ChunkedArray) -> Codes:
     """Number the different values of a column from 0; missing is one of them."""
-    if pa.types.is_nested(column.type):
-        return np.zeros(len(column), np.int64)
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
-    coded = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
+    coded = pc.dictionary_encode(make_plain(column), null_encoding="encode").combine_chunks()
     return np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)
 
 

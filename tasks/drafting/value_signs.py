@@ -70,7 +70,7 @@ def is_phone(text: str) -> bool:
     if not 9 <= digits <= 17 or WRITTEN_DATE(plain):
         return False
     form = re.fullmatch(r"\+?[\d\s().\-/]{9,24}(\s?(ext|x)\.?\s?\d{1,6})?", plain)
-    return form is not None and re.search(r"^\+|^0|\d[ ()\-/]+\d", plain) is not None
+    return form is not None and re.search(r"^[+0(]|\d[ ()./-]+\d+[ ()./-]+\d", plain) is not None
 
 
 def is_personal_name(text: str) -> bool:

@@ -111,6 +111,12 @@ def source_lines(draft: Draft) -> Iterator[str]:
         * bool(also),
         2,
     )
+    if decided.of(Fate.PERSON)[0].found.profile.type is ColumnType.INTEGER:
+        yield from comment(
+            f"{DECIDE}: it may be no more than the number of the row. Is each row one person, and "
+            "does a person keep the number when the data change? Else runs cannot tell who is who.",
+            2,
+        )
     yield f"  person: {scalar(decided.person)}"
     yield "basis:"
     if draft.answers.legal_basis.article_6 is not Article6.CONSENT:

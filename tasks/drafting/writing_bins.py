@@ -18,22 +18,31 @@ def propose_treatment(profile: Profile) -> tuple[ColumnType, Treatment] | None:
     """Give the type to declare and the treatment; None where nothing can be proposed.
 
     Numbers go into bins of the profile's rounded edges, words into categories, dates become their
-    year, and a yes/no column is kept. Whole numbers without edges are codes: words of few digits.
+    year, and a yes/no column is kept. Whole numbers without edges are words of few digits, in
+    order; where few people have some of them, they are parted at those that many have.
     """
+    edges = profile.edges or edges_at_words(profile)
     match profile.type:
         case ColumnType.BOOLEAN:
             return ColumnType.BOOLEAN, Keep(kind="keep")
         case ColumnType.DATE:
             return ColumnType.DATE, DateParts(kind="date-parts", precision="year")
-        case ColumnType.INTEGER | ColumnType.NUMBER if profile.edges:
-            labels = label_bins(profile.edges, whole=profile.type is ColumnType.INTEGER)
-            return profile.type, Bin(kind="bin", edges=profile.edges, labels=labels)
+        case ColumnType.INTEGER | ColumnType.NUMBER if edges:
+            labels = label_bins(edges, whole=profile.type is ColumnType.INTEGER)
+            return profile.type, Bin(kind="bin", edges=edges, labels=labels)
         case ColumnType.NUMBER:
             return None
         case _ if len(profile.words) > 1:
             return ColumnType.TEXT, propose_categories(profile)
         case _:
             return None
+
+
+def edges_at_words(profile: Profile) -> tuple[float, ...]:
+    """Part whole numbers, few people having some of them, at those that many have."""
+    if profile.type is not ColumnType.INTEGER or not profile.rare:
+        return ()
+    return tuple(sorted(map(float, profile.words))[1:])
 
 
 def propose_categories(profile: Profile) -> Categories:
@@ -50,7 +59,7 @@ def propose_categories(profile: Profile) -> Categories:
     return Categories(
         kind="categories",
         values=tuple(words),
-        ordered=digits and not profile.rare,
+        ordered=digits,
         other=own if profile.rare else None,
     )
 

@@ -40,6 +40,8 @@ def possible_values(policy: Policy, name: str, draw: Draw, today: date) -> list[
         found = _words(compared)
     if not found:
         found = _spread(column.type, compared, draw, today)
+    elif column.type in {ColumnType.NUMBER, ColumnType.INTEGER}:
+        found = [*found, *_beside(compared, column.type)]
     return _within_rules(policy, name, found)
 
 
@@ -151,6 +153,17 @@ def _spread(
     margin = max(high - low, 0.3 * abs(high), 1.0) if numbers else 0.0
     first = max(low - margin, 0.0) if low >= 0 else low - margin
     return _typed([*numbers, *draw.uniform(first, high + margin, 12)], held)
+
+
+def _beside(compared: Sequence[tuple[Value, Operator | None]], held: ColumnType) -> list[Value]:
+    """Give the numbers that expressions compare with, what is next to them, and between them."""
+    numbers = sorted({float(v) for v, _ in compared if isinstance(v, int | float)})
+    steps = [(n, 1.0 if n.is_integer() else 0.1 * abs(n)) for n in numbers]
+    near = [n + sign * step for n, step in steps for sign in (-1, 0, 1)]
+    low = 0.0 if numbers and numbers[0] >= 0 else -np.inf
+    return _typed(
+        [max(n, low) for n in [*near, *((a + b) / 2 for a, b in pairwise(numbers))]], held
+    )
 
 
 def _dates(

@@ -122,7 +122,7 @@ def find_private_ways(refusal: Refusal, policy: Policy, outlet: str) -> Iterator
         Way(
             f"promise: epsilon: {epsilon:g}",
             None,
-            "untried: a promise of differential privacy lets nothing be measured beside it",
+            "a promise of differential privacy lets nothing be measured beside it",
             {"lifetime_epsilon": round_up(cost_alone(policy, epsilon))},
         )
         for epsilon in (round(promised[0].epsilon / 2, 3), round(promised[0].epsilon / 4, 3))

@@ -129,7 +129,8 @@ class Trials:
         kept = measure_granularity(list(columns.values()), people) * len(columns) / all_columns
         return Tried(
             holds=True,
-            reached=f"k = {smallest_class(recoded.frame, outlet)}",
+            # Not the k that it has: of a table of one class that is the number of people.
+            reached=f"k of at least {outlet.k}",
             # As in `tradeoff`: of pinned columns the loss is the share of people left out.
             granularity=round(1 - bound_share(1 - kept, people, self.threshold), 3),
             suppressed=bound_share(recoded.measures.suppressed, people, self.threshold),
@@ -173,12 +174,6 @@ def judge_losses(
     for column, allowed in outlet.loss_ratio.items():
         shown = show_groups(compare_groups(frame, column, lost), threshold)
         yield judge_ratio(shown, column, allowed, name, frozen=False)
-
-
-def smallest_class(released: pd.DataFrame, outlet: TableOutlet) -> int:
-    """Give the k that a recoded table has."""
-    sizes = released.groupby(list(outlet.linkable), dropna=False, observed=True).size()
-    return int(sizes.min()) if len(sizes) else 0
 
 
 def find_table_ways(
