@@ -175,8 +175,12 @@ def advise(
 
 
 def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
-    """Say what a run came to, and end as it ended."""
+    """Say what a run came to, and end as it ended; the screen has told why one was refused."""
     answer(outcome.as_json, outcome.screen, as_json=as_json)
+    if isinstance(outcome.error, Refusal) and not as_json:
+        check = outcome.error.check
+        say(f"tutela: refused by {check}, so nothing left; see {say_how_to_explain(check)}")
+        raise typer.Exit(outcome.error.exit_status)
     if outcome.error is not None:
         raise outcome.error
 

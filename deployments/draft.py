@@ -13,7 +13,7 @@ from expectations.errors import ServiceError, TutelaError, UsageError
 
 if TYPE_CHECKING:
     from expectations.locations import Location
-    from tasks.drafting.deciding import Answers, Decided
+    from tasks.drafting.decisions import Answers, Decided
     from tasks.drafting.examination import Examined
 
 BasisOption = Annotated[
@@ -59,6 +59,15 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
             "--safeguards", metavar="REF", help="The safeguards that Art. 9(2)(h), (i), (j) need."
         ),
     ] = "",
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            metavar="COLUMN",
+            help="What a model is to predict: a yes/no column, or an expression such as "
+            '"visits >= 3". Without it a surely seen outcome is, or else a table is drafted.',
+        ),
+    ] = "",
     to: Annotated[
         str, typer.Option("--to", metavar="FILE", help="Write here; else beside the data.")
     ] = "",
@@ -80,7 +89,7 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     answers = complete(given)
     say(f"Reading every row of {data} ...")
     with unquoted():
-        decided = decide_all(examine(source), answers, location)
+        decided = decide_all(examine(source), answers, location, target)
         named = seen_from(location, place.parent)
         made = Draft(name_policy(place.stem), named, answers, decided)
         text = write_policy(made)
@@ -107,14 +116,21 @@ def unquoted() -> Iterator[None]:
         ) from None
 
 
-def decide_all(examined: Examined, answers: Answers, location: Location) -> Decided:
+def decide_all(examined: Examined, answers: Answers, location: Location, target: str) -> Decided:
     """Decide of every column; `UsageError` where nobody is named, or nothing can be proposed."""
-    from deployments.draft_advice import explain_nameless, explain_nothing
-    from tasks.drafting.deciding import Fate, decide, person_column
+    from deployments.draft_advice import explain_few, explain_nameless, explain_nothing, fold
+    from tasks.drafting.deciding import decide, person_column
+    from tasks.drafting.decisions import Fate
+    from tasks.drafting.profile import LEAST
 
+    if examined.rows < LEAST:
+        raise UsageError(explain_few(examined.rows))
     if person_column(examined) is None:
         raise UsageError(explain_nameless(examined, location))
-    decided = decide(examined, answers.legal_basis)
+    try:
+        decided = decide(examined, answers.legal_basis, target)
+    except UsageError as error:
+        raise fold(error) from None
     if not decided.of(Fate.PROPOSED):
         raise UsageError(explain_nothing(decided))
     return decided

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Final
 from deployments.draft_place import shorten
 from deployments.screen import wrap
 from deployments.terminal import lay_out
+from expectations.errors import UsageError
+from expectations.expressions import ColumnType
 from expectations.locations import CsvFile, Location, ParquetFiles
 from expectations.vocabulary import Identifiability
-from tasks.drafting.deciding import Decided, Fate
+from tasks.drafting.decisions import Decided, Fate
 from tasks.drafting.examination import Examined
+from tasks.drafting.writing_columns import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tasks.drafting.signs import Found
 
 UNNAMED: Final = (
-    "no column names each person: none is complete and different in every row",
+    "no column names each person",
     (
         "A run tells people apart by such a column: it finds their consent by it, keeps some of "
         "them for testing, and counts what models cost each. If each row is one person, number "
@@ -40,11 +44,47 @@ def explain_nameless(examined: Examined, location: Location) -> str:
     """Say why each person must be named, and give the line that adds a number to each row."""
     nameless = any(not found.profile.name.strip() and found.person for found in examined.columns)
     first, why = NAMELESS if nameless else UNNAMED
-    near = [f.profile.name for f in examined.columns
-            if f.identifiability is Identifiability.IDENTIFIER and not f.person]  # fmt: skip
-    if near and not nameless:
-        first += f" ({', '.join(near[:3])}: values repeat, or some rows lack one)"
+    if not nameless:
+        first += "".join(f"; {reason}" for reason in nearly(examined))
     return "\n".join([*wrap(first), *wrap(why), *command_lines(location, nameless=nameless)])
+
+
+def nearly(examined: Examined) -> Iterator[str]:
+    """Say of up to three columns why they are no key, though they look or count like one."""
+    reasons = {found.profile.name: why_no_key(found) for found in examined.columns}
+    told = [f"`{name}` {why}" for name, why in reasons.items() if why]
+    yield from told[:3] or ["none is complete and different in every row"]
+
+
+def why_no_key(found: Found) -> str:
+    """Say why a column that is called a key, or is different in every row, is none."""
+    profile, named = found.profile, found.identifiability is Identifiability.IDENTIFIER
+    if profile.distinct < profile.rows:
+        return "repeats values, or some rows lack one" * named
+    if profile.type in {ColumnType.NUMBER, ColumnType.DATE}:
+        return "is different in every row, but of decimals or dates, which name nobody"
+    told = [said for said in found.seen if said.startswith(NAMED)]
+    return "is different in every row, but looks like no key" + (
+        f": {told[0]}; call it `person` if it is one" if told else ""
+    )
+
+
+def explain_few(rows: int) -> str:
+    """Say that a handful of rows tells nothing."""
+    return "\n".join(
+        wrap(
+            f"the table has {rows} row{'s' * (rows > 1)}, and what fewer than 10 people have is "
+            "not written into a policy; draft from more people, or write the policy by hand "
+            "(docs/policy.md)"
+        )
+    )
+
+
+def fold(error: UsageError) -> UsageError:
+    """Break an error's lines to the screen, but for those that are set in, which are copied."""
+    lines = str(error).splitlines()
+    parts = [[line] if line.startswith(" ") else wrap(line) for line in lines]
+    return UsageError("\n".join(line for part in parts for line in part))
 
 
 def command_lines(location: Location, *, nameless: bool) -> Iterator[str]:

@@ -17,7 +17,7 @@ from expectations.errors import UsageError
 from expectations.legal_basis import LegalBasis
 from expectations.policy import Controller
 from expectations.vocabulary import Article6, Article9, Purpose
-from tasks.drafting.deciding import Answers
+from tasks.drafting.decisions import Answers
 
 PURPOSES: Final[Mapping[str, str]] = {
     Purpose.ACADEMIC_RESEARCH: "research at a university or for one",
@@ -127,7 +127,8 @@ def unknown(option: str, words: Sequence[str], known: Mapping[str, str]) -> Iter
     """Say which words are on no list, with the one that was perhaps meant, or the list."""
     for word in words:
         if word not in known:
-            near = get_close_matches(word, known, 1, 0.7)
+            bare = [each for each in known if each.endswith(f":{word}")]
+            near = get_close_matches(word, known, 1, 0.7) or bare
             fix = [f"did you mean {near[0]}?"] if near else ["one of", *word_table(known)]
             yield "\n".join([f"{option}: `{word}` is not a word that is known here; {fix[0]}",
                              *fix[1:]])  # fmt: skip
@@ -140,7 +141,8 @@ def tell_missing(lacking: Sequence[str]) -> Iterator[str]:
         yield ""
         match name:
             case "purpose":
-                yield "--purpose, what the data are used for; one of"
+                yield "--purpose, what the data are used for; the nearest of (the policy's title"
+                yield "says it in your words)"
                 yield from word_table(PURPOSES)
             case "legal_basis":
                 yield "--legal-basis, why that is lawful; one of"
@@ -195,7 +197,7 @@ def question(name: str) -> Iterator[str]:
     yield ""
     match name:
         case "purpose":
-            yield "What are the data used for? One of"
+            yield "What are the data used for? The nearest of (the title says it in your words)"
             yield from word_table(PURPOSES)
         case "legal_basis":
             yield "Why is that lawful? One of"

@@ -15,8 +15,9 @@ from deployments.terminal import Answer, lay_out
 from expectations.disclosure import roughly
 from expectations.treatments import describe
 from expectations.vocabulary import Article6
-from tasks.drafting.deciding import Decided, Decision, Fate
+from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.writing_columns import DECIDE
+from tasks.drafting.writing_outlets import such_as
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -45,7 +46,8 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
     for fate, said in SAID.items():
         found = decided.of(fate)
         if found:
-            yield [f"{len(found)} of {many} columns {said}", *column_rows(found)]
+            yield [f"{len(found)} of {many} columns {said[len(found) > 1]}",
+                   *column_rows(found, decided)]  # fmt: skip
     if needs_answers(draft):
         yield wrap(
             "Nobody is read until it is known who consented: settle the lines under `basis`, then "
@@ -53,17 +55,20 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
         )
     yield [
         *wrap(f"{count_open(text)} places are marked DECIDE: read the file, and settle each."),
+        *wrap(other_words(decided)),
         f"Next: {command()} check {shlex.quote(shown)}",
     ]
 
 
 SAID: Final = {
-    Fate.PERSON: "names each person",
-    Fate.ANSWER: "says who consented",
-    Fate.PROPOSED: "are proposed",
-    Fate.OPEN: "wait for your decision, and are not read",
-    Fate.DENIED: "are never read",
-}
+    Fate.PERSON: ("names each person", "name each person"),
+    Fate.ANSWER: ("says who consented", "say who consented"),
+    Fate.PROPOSED: ("is proposed", "are proposed"),
+    Fate.OPEN: ("waits for your decision, and is not read",
+                "wait for your decision, and are not read"),
+    Fate.DENIED: ("is never read", "are never read"),
+}  # fmt: skip
+"""Of one column, and of several."""
 
 
 def needs_answers(draft: Draft) -> bool:
@@ -74,21 +79,33 @@ def needs_answers(draft: Draft) -> bool:
 
 def outlet_words(decided: Decided) -> str:
     """Say what the draft lets out."""
-    return f"a model that predicts {decided.target}" if decided.target else "a k-anonymous table"
+    return f"a model that predicts {decided.said}" if decided.outcome else "a k-anonymous table"
 
 
-def column_rows(columns: list[Decision]) -> list[str]:
+def other_words(decided: Decided) -> str:
+    """Say how the other kind of outlet is had."""
+    if decided.outcome:
+        return "A table as well, or instead? Its lines stand behind `#` under `outlets`."
+    return f"A model instead? Say what it predicts: --target COLUMN{such_as(decided)}."
+
+
+def column_rows(columns: list[Decision], decided: Decided) -> list[str]:
     """Lay out some columns, each with what becomes of it or why it is not read."""
-    rows = [(f"  {c.found.profile.name or '(no name)'}", reason(c)) for c in columns[:SHOWN]]
+    rows = [
+        (f"  {c.found.profile.name or '(no name)'}", reason(c, decided)) for c in columns[:SHOWN]
+    ]
     if len(columns) > SHOWN:
         rows.append((f"  and {len(columns) - SHOWN} more", "see the file"))
     return lay_out((), rows)
 
 
-def reason(column: Decision) -> str:
+def reason(column: Decision, decided: Decided) -> str:
     """Say what becomes of a column, or why it is not read."""
+    if column in decided.read_for_outcome:
+        return "what is predicted is read from it"
     if column.fate is Fate.PROPOSED and column.treatment is not None:
-        return describe(column.treatment)
+        predicted = " and predicted" * (column.name == decided.target)
+        return describe(column.treatment) + predicted
     return column.why
 
 
@@ -105,7 +122,7 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
             column.found.profile.name: {
                 "name": column.name,
                 "decision": str(column.fate),
-                "why": reason(column),
+                "why": reason(column, decided),
                 "seen": list(column.found.seen),
             }
             for column in decided.columns

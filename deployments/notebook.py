@@ -41,6 +41,8 @@ class Ran:
 
     summary: Summary
     home: Home = field(repr=False)
+    own: tuple[str, ...] = ()
+    """The private packages of the own code on its record, whose types its model may have."""
 
 
 def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
@@ -61,7 +63,7 @@ def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
     if ended.error is not None and not isinstance(ended.error, Refusal):
         ended.error.add_note(f"the run is on record: tutela report {ended.run_id}")
         raise ended.error
-    return Ran(read_summary(home, keys, ended.run_id), home)
+    return read_run(home, keys, ended.run_id)
 
 
 def find_problems(policy: str, data: Data) -> tuple[Problem, ...]:
@@ -138,16 +140,18 @@ def finish_others(home: Home, keys: Keys, shown: Progress) -> None:
             shown.tell(sentence)
 
 
-def read_summary(home: Home, keys: Keys, run_id: str) -> Summary:
+def read_run(home: Home, keys: Keys, run_id: str) -> Ran:
     """Read what may be published of a run from the verified ledger."""
     from ledgers.database import open_database
     from ledgers.evidence import EvidenceLedger
     from tasks.delivery import decided_run
+    from tasks.own_code import kept_packages
 
     ledger = EvidenceLedger(open_database(home), keys)
     ledger.verify(run_id)
     record = next(record for record in ledger.runs() if record.run_id == run_id)
-    return decided_run(home, keys, ledger, record).summary()
+    own = tuple(kept_packages(record.facts.get("own_code")))
+    return Ran(decided_run(home, keys, ledger, record).summary(), home, own)
 
 
 def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:
@@ -166,8 +170,9 @@ def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:
 def read_model(ran: Ran, outlet: OutletSummary) -> Pipeline | None:
     """Load the model that a run registered for an outlet; None where none left.
 
-    A model's file can name any type to be made. Only scikit-learn's, NumPy's and our own are, and
-    the estimator that the policy names; UsageError for a file that wants others.
+    A model's file can name any type to be made. Only scikit-learn's, NumPy's and our own are,
+    those of own code whose text is on the run's record, and the estimator that the policy names;
+    UsageError for a file that wants others.
     """
     import skops.io
 
@@ -179,7 +184,8 @@ def read_model(ran: Ran, outlet: OutletSummary) -> Pipeline | None:
     content = fetch_model(ran.home, mlflow_run, f"{ran.summary.policy}.{outlet.name}")
     asked = skops.io.get_untrusted_types(data=content)
     named = ran.summary.training.kind if ran.summary.training else ""
-    others = [name for name in asked if not name.startswith(OURS) and name != named]
+    trusted = (*OURS, *(f"{package}." for package in ran.own))
+    others = [name for name in asked if not name.startswith(trusted) and name != named]
     if others:
         raise UsageError(
             f"the model {outlet.name} is made of {len(others)} types that neither scikit-learn nor "

@@ -5,10 +5,11 @@ Only headers are read here: what is wrong now is no run, and nothing is recorded
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from expectations.errors import PolicyError, Problem, SourceError, UsageError
 from expectations.legal_basis import (
@@ -18,7 +19,7 @@ from expectations.legal_basis import (
     OptOutList,
     OtherBasis,
 )
-from expectations.locations import CsvFile, InMemory, JsonLines, Location
+from expectations.locations import CsvFile, InMemory, JsonLines, Location, SqlTable
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate, read_policy
 from tasks.consent.event_fields import missing_fields
@@ -26,10 +27,16 @@ from tasks.ingestion import missing_columns, people_source
 from tasks.own_code import NO_CODE, OwnCode
 from tasks.sources import location_of, open_source
 
+_SQLITE: Final = re.compile(r"^sqlite(\+\w+)?:///(?=[^/$])")
+"""How the address of a SQLite file begins whose path is relative, and is no $NAME."""
+
 
 def location_given(text: str) -> Location:
     """Give the location that `--source` names; a relative path starts where the command runs."""
     located = location_of(text)
+    if isinstance(located, SqlTable):
+        here = _SQLITE.sub(lambda it: f"{it[0]}{Path.cwd()}/", located.url)
+        return located.model_copy(update={"url": here})
     path = getattr(located, "path", None)
     if path is None:
         return located

@@ -33,6 +33,9 @@ WORDS: Final = {
 
 OTHERS: Final = ("warned", "inconclusive")
 """What else than passed a check may have come to in a run that goes on."""
+LONGEST: Final = len("inconclusive")
+BESIDE: Final = " " * (LONGEST + 3)
+"""Under what stands beside a verdict."""
 
 
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
@@ -198,7 +201,7 @@ def check_lines(summary: Summary) -> Iterator[str]:
         yield f"Checks   {held} of {len(others)} checks of the data held"
     for check in others:
         if check.verdict in {"warned", "inconclusive"}:
-            yield from wrap(f"{check.verdict:<8} {check.name}: {check.measured}", "  ", " " * 11)
+            yield from wrap(f"{check.verdict:<{LONGEST}} {check.name}: {check.measured}", "  ", BESIDE)
 
 
 def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
@@ -208,13 +211,13 @@ def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
     yield from wrap(outlet.claim or "Nothing left.", "  ")
     for check in outlet.checks:
         if check.verdict not in OTHERS or outlet.kind == "model":
-            yield from wrap(f"{check.verdict:<8} {check.name}: {check.measured}", "  ", " " * 11)
+            yield from wrap(f"{check.verdict:<{LONGEST}} {check.name}: {check.measured}", "  ", BESIDE)
             if check.verdict != "passed" or outlet.kind == "model":
-                yield from wrap(f"asked: {check.asked}", " " * 11)
+                yield from wrap(f"asked: {check.asked}", BESIDE)
     yield from open_lines(outlet)
     if outlet.released and outlet.suppressed:
         held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out"
-        yield from wrap(held, " " * 11)
+        yield from wrap(held, BESIDE)
 
 
 def open_lines(outlet: OutletSummary) -> Iterator[str]:
@@ -223,8 +226,8 @@ def open_lines(outlet: OutletSummary) -> Iterator[str]:
         names = [check.name for check in outlet.checks if check.verdict == verdict]
         if names:
             of = re.compile(rf" (of|in|from) {re.escape(outlet.name)}\b")
-            told = f"{verdict:<8} {', '.join(of.sub('', name) for name in names)}: see the report"
-            yield from wrap(told, "  ", " " * 11)
+            told = f"{', '.join(of.sub('', name) for name in names)}: see the report"
+            yield from wrap(f"{verdict:<{LONGEST}} {told}", "  ", BESIDE)
 
 
 def quality_line(quality: Quality) -> str:

@@ -70,6 +70,8 @@ MEANT: Final[Mapping[str, Colour]] = {
     "warning": "yellow",
     "inconclusive": "yellow",
     "pending": "yellow",
+    "yes": "green",
+    "no": "red",
 }
 """Which words of a screen are coloured, where they stand alone: in a column, or before a colon."""
 _ALONE: Final = re.compile(rf"(?im)(^ *|  )({'|'.join(MEANT)})(?=:|  |$)")

@@ -44,6 +44,9 @@ def ways_lines(summary: Summary) -> Iterator[str]:
         yield ""
         yield from table_lines(found)
         yield from wrap(f"{say_as_is(found)}{found.note}.")
+        for cause in summary.causes:
+            if cause.name == found.check:
+                yield from wrap(f"In words: {cause.remedy}.")
         yield ""
 
 

@@ -154,7 +154,6 @@ VALUES: Final[Mapping[str, Meaning]] = {
     "training.input": Meaning("the rows that are trained on"),
     "training.model": Meaning("the model"),
     "training.crosses": Meaning("combinations of features that it reads"),
-    "training.parameters.*": Meaning("this parameter"),
     "expectations.*.low": Meaning("the lowest allowed", "stronger"),
     "expectations.*.high": Meaning("the highest allowed", "weaker"),
     "expectations.*.share": Meaning("the share that may be missing", "weaker"),

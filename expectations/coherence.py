@@ -118,8 +118,9 @@ def special_categories_need_article_9(policy: Policy) -> Iterator[Problem]:
     if special and policy.legal_basis.article_9 is None:
         yield Problem(
             "legal_basis.article_9",
-            f"is missing, but {', '.join(special)} are of special categories (Art. 9 GDPR)",
-            "add the condition of Art. 9(2) that applies, or take the columns out",
+            f"is missing, but special categories (Art. 9 GDPR) are read: {', '.join(special)}",
+            "add the condition of Art. 9(2) that applies, take the columns out, or mend a "
+            "`category` that is wrong",
         )
     needs_consent = policy.legal_basis.article_9 is Article9.EXPLICIT_CONSENT
     if special and needs_consent and policy.legal_basis.article_6 is not Article6.CONSENT:

@@ -6,18 +6,17 @@ Like `coherence`, it looks at a well-formed policy and knows neither the sources
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final
 
 from expectations.consent_terms import NoticeTerms
-from expectations.errors import Problem
+from expectations.errors import Problem, suggest
 from expectations.event_words import (
     LONGEST_EVIDENCE,
     WORDED,
     is_local,
     is_time,
-    suggest,
+    suggest_words,
     translate,
 )
 from expectations.legal_basis import ConsentLedger, EventField, EventSource, Notice
@@ -73,7 +72,7 @@ def mapped_words_are_known(policy: Policy) -> Iterator[Problem]:
             for theirs, ours in words.items():
                 if translate(field, theirs, {theirs: ours}) is None:
                     what = f"`{ours}` is nothing that `{field}` can hold"
-                    yield Problem(place, what, suggest(field, [ours]))
+                    yield Problem(place, what, suggest_words(field, [ours]))
 
 
 def stated_words_are_known(policy: Policy) -> Iterator[Problem]:
@@ -83,7 +82,7 @@ def stated_words_are_known(policy: Policy) -> Iterator[Problem]:
             place = f"{path}.stated.{field}"
             if field in WORDED and translate(field, said, {}) in {None, ""}:
                 what = f"`{said}` is nothing that `{field}` can hold"
-                yield Problem(place, what, suggest(field, [said]))
+                yield Problem(place, what, suggest_words(field, [said]))
             if field in TIMES and not is_time(said):
                 yield Problem(place, "it is no time", "write it like 2026-01-31T12:00:00+01:00")
             if field in TIMES and is_local(said) and source.zone is None:
@@ -122,8 +121,7 @@ def zones_are_known(policy: Policy) -> Iterator[Problem]:
         try:
             ZoneInfo(source.zone)
         except (LookupError, ValueError, OSError):
-            near = get_close_matches(source.zone, available_timezones(), 1)
-            hint = f"did you mean `{near[0]}`?" if near else "write one like Europe/Vienna"
+            hint = suggest(source.zone, available_timezones(), "write one like Europe/Vienna")
             yield Problem(f"{path}.zone", "there is no such time zone", hint)
 
 

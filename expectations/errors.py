@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
 T = TypeVar("T", bound="TutelaError")
@@ -101,6 +102,12 @@ class PolicyError(TutelaError):
         self.file = file
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.path)))
         super().__init__("\n".join(problem.render(file) for problem in self.problems))
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """Give how to mend a word that is not known: by the one that it is nearest to, if any is."""
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean `{near[0]}`?" if near else otherwise
 
 
 class SourceError(TutelaError):

@@ -118,7 +118,7 @@ def _texts(cell: str, words: Mapping[str, str]) -> Iterator[str]:
         yield from [words[part]] if part in words else (words.get(one, one) for one in part.split())
 
 
-def suggest(field: EventField, unknown: Iterable[str]) -> str:
+def suggest_words(field: EventField, unknown: Iterable[str]) -> str:
     """Say what a field can hold, and which of it some unknown words were perhaps meant to be."""
     if field in NUMBERS:
         return f"write a whole number from 1 to {LARGEST:,}"

@@ -126,7 +126,7 @@ def promises_are_not_overruled(training: Training) -> Iterator[Problem]:
 
 
 def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
-    """What is promised under differential privacy is counted against a lifetime ceiling."""
+    """What is promised under differential privacy is counted against a ceiling, and nothing else."""
     promises = {n: o.promise for n, o in policy.model_outlets.items() if o.promise}
     if policy.budget is None:
         if promises:
@@ -136,6 +136,12 @@ def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
                 "add `budget: {lifetime_epsilon: …, delta: …}`, the most that you will ever spend",
             )
         return
+    if not promises and not policy.private:
+        yield Problem(
+            "budget",
+            "nothing is counted against it, since no model outlet promises differential privacy",
+            "take it out, or promise that and train a private model",
+        )
     for name, promise in promises.items():
         cost, ceiling = cost_alone(promise, policy.budget), policy.budget.lifetime_epsilon
         if cost > ceiling:

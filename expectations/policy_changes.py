@@ -160,7 +160,10 @@ def _change_part(path: Path, old: object, new: object) -> Change:
     if not new:
         gone = OPPOSITE.get(meaning.more, "changed")
         return Change(name, gone, f"{place}: no longer: {label}")
-    return Change(name, "changed", f"{place}: was {_say(old)}, is now {_say(new)}")
+    told = _say(old), _say(new)
+    if told[0] == told[1]:
+        return Change(name, "changed", f"{place}: {told[0]} as before, with other parameters")
+    return Change(name, "changed", f"{place}: was {told[0]}, is now {told[1]}")
 
 
 def _place(path: Path) -> str:
@@ -223,7 +226,9 @@ def _reword(change: Change, old: Policy, new: Policy) -> Change:
 def _say_category(column: Column | DerivedColumn) -> str:
     """Say of what category a column is, and whether Art. 9 GDPR protects it."""
     special = ", a special category (Art. 9 GDPR)" if column.category.special else ""
-    return f" ({column.category}{special}; {describe(column.treatment)})"
+    own = isinstance(column, DerivedColumn) and column.function is not None
+    code = "; computed by code of one's own" if own else ""
+    return f" ({column.category}{special}{code}; {describe(column.treatment)})"
 
 
 def _whole_direction(change: Change, old: Policy, new: Policy) -> Direction:

@@ -62,12 +62,16 @@ def find_policy(name_or_path: str) -> Path:
     try:
         if path.is_file():
             return path.resolve()
+        folder = path.is_dir()
     except OSError as error:
         problem = Problem("policy", f"it cannot be looked for ({error.strerror})", "check the path")
         raise PolicyError(name_or_path, [problem]) from None
     packaged = PACKAGED / f"{name_or_path}.yaml"
     if re.fullmatch(r"[a-z0-9-]+", name_or_path) and packaged.is_file():
         return packaged
+    if folder:
+        problem = Problem("policy", "it is a folder", "give the path of a YAML file in it")
+        raise PolicyError(name_or_path, [problem])
     names = sorted(file.stem for file in PACKAGED.glob("*.yaml"))
     problem = Problem(
         "policy",

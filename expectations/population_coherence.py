@@ -6,10 +6,9 @@ One plain function per rule, as in `coherence`, which asks them all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Final
 
-from expectations.errors import Problem
+from expectations.errors import Problem, suggest
 from expectations.outlet_coherence import RECORD_WISE
 from expectations.policy import Policy
 from expectations.treatments import public_labels
@@ -23,7 +22,8 @@ def margins_are_of_labelled_columns(policy: Policy) -> Iterator[Problem]:
         path = f"population.reference.margins.{name}"
         column = policy.treated.get(name)
         if column is None:
-            yield Problem(path, "is not a column of this policy", "name it under columns")
+            fix = suggest(name, policy.treated, "name it under columns")
+            yield Problem(path, "is not a column of this policy", fix)
             continue
         labels = public_labels(column.treatment, policy.column_type(name))
         if column.identifiability is Identifiability.IDENTIFIER:
@@ -40,8 +40,7 @@ def shares_name_the_labels(
 ) -> Iterator[Problem]:
     """Every label of the treatment has a share, and no other word but `missing` does."""
     for word in sorted(shares.keys() - {*labels, MISSING}):
-        near = get_close_matches(word, labels, 1)
-        fix = f"did you mean `{near[0]}`?" if near else f"use {', '.join(labels)}"
+        fix = suggest(word, labels, f"use {', '.join(labels)}")
         yield Problem(f"{path}.shares", f"`{word}` is no label of the column's treatment", fix)
     if without := [label for label in labels if label not in shares]:
         what = f"gives no share of {', '.join(without)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from expectations.errors import Problem
+from expectations.errors import Problem, suggest
 from expectations.expressions import ColumnType
 from expectations.policy import Policy
 from expectations.treatments import YES_NO, Redact, public_labels
@@ -34,7 +34,8 @@ def strata_are_groups(policy: Policy) -> Iterator[Problem]:
         if name in strata.by[:n]:
             yield Problem(path, "is named twice", "take it out here")
         elif name not in policy.treated:
-            yield Problem(path, "is not a column of this policy", "name it under columns")
+            fix = suggest(name, policy.treated, "name it under columns")
+            yield Problem(path, "is not a column of this policy", fix)
         else:
             yield from makes_groups(policy, name, path)
     if strata.smallest is None and strata.at_most is None and not strata.sample:
@@ -101,7 +102,8 @@ def splits_keep_people_together(policy: Policy) -> Iterator[Problem]:
     if policy.training is None:
         yield Problem(path, "nothing is trained, so nobody is split", "take it out")
     if name not in policy.treated:
-        yield Problem(path, "is not a column of this policy", "name it under columns")
+        fix = suggest(name, policy.treated, "name it under columns")
+        yield Problem(path, "is not a column of this policy", fix)
         return
     kind, treatment = policy.column_type(name), policy.treated[name].treatment
     if kind not in {ColumnType.TEXT, ColumnType.INTEGER} or isinstance(treatment, Redact):

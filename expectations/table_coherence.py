@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from expectations.errors import Problem
+from expectations.errors import Problem, suggest
 from expectations.expression_tree import ColumnType
 from expectations.outlets import Generalized, Rare, TableOutlet
 from expectations.policy import Policy
@@ -25,7 +25,8 @@ def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
             path = f"outlets.{name}.columns.{column}"
             declared = policy.treated.get(column)
             if declared is None:
-                yield Problem(path, "is not a column of this policy", "name it under columns")
+                fix = suggest(column, policy.treated, "name it under columns")
+                yield Problem(path, "is not a column of this policy", fix)
             elif declared.identifiability is Identifiability.IDENTIFIER:
                 yield from token_may_leave(outlet, path, column, declared.treatment)
             else:

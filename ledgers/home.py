@@ -163,6 +163,8 @@ def _build(path: Path, passphrase: str | None) -> None:
         for folder in ("", *FOLDERS):
             (making / folder).mkdir(mode=0o700)
         write_private(making / "settings.toml", TEMPLATE.encode())
+        # A home mostly lies in a project's root, where its keys would be committed with the rest.
+        write_private(making / ".gitignore", b"*\n")
         create_keys(making / "keys", passphrase)
         create_database(Home(making, Settings()))
         sync_folder(making)

@@ -155,10 +155,16 @@ def remember_sources(kept: JSON, folder: Path) -> None:
 
     `kept` is what `OwnCode.record` gave, by reference. Nothing is run until a model is loaded.
     """
-    for code in kept.values() if isinstance(kept, dict) else ():
-        if isinstance(code, dict) and isinstance(code.get("sources"), dict):
-            sources = cast("Sources", code["sources"])
-            _finder.sources.setdefault(private_name(sources), (folder, sources))
+    for package, sources in kept_packages(kept).items():
+        _finder.sources.setdefault(package, (folder, sources))
+
+
+def kept_packages(kept: JSON) -> dict[str, Sources]:
+    """Give the own code of a recorded run by the private packages under which it is loaded."""
+    codes = kept.values() if isinstance(kept, dict) else ()
+    texts = [code.get("sources") for code in codes if isinstance(code, dict)]
+    sources = [cast("Sources", text) for text in texts if isinstance(text, dict)]
+    return {private_name(text): text for text in sources}
 
 
 def known_sources(package: str) -> Sources | None:

@@ -59,9 +59,9 @@ class OwnColumn:
         import pandas as pd
 
         kept = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        found = table.select(list(self.reads)).to_pandas(
-            types_mapper=kept.get, date_as_object=False
-        )
+        # Without what pandas may have noted of other types in the table's schema.
+        read = table.select(list(self.reads)).replace_schema_metadata(None)
+        found = read.to_pandas(types_mapper=kept.get, date_as_object=False)
         return cast("pd.DataFrame", found)
 
     def call(self, frame: pd.DataFrame) -> pa.ChunkedArray:

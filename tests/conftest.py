@@ -95,17 +95,22 @@ outlets:
 expectations:
   - {rule: share-between, column: sick, value: "yes", low: 0.1, high: 0.9}
 training: {model: logistic-regression}
-budget: {lifetime_epsilon: 10, delta: 1e-5}
 attacks:
   membership: {auc_at_most: 0.6, when_inconclusive: report}
 retention_days: 30
 """.replace("BASIS", BASIS)
-"""A policy in which every part occurs, over some 60 people."""
+"""A policy over some 60 people, in which every part occurs but a budget."""
+BUDGET = "budget: {lifetime_epsilon: 10, delta: 1e-5}\n"
+"""What the small policy has in addition where differential privacy is promised."""
 
 
 def small_policy(*changes: tuple[str, str]) -> str:
-    """Give the small policy with some of its text changed, each where it stands once."""
-    text = POLICY
+    """Give the small policy with some of its text changed, each where it stands once.
+
+    A budget comes with a promise of differential privacy, without which it would be refused.
+    """
+    private = any("differential-privacy" in new for _, new in changes)
+    text = POLICY.replace("attacks:\n", f"{BUDGET}attacks:\n") if private else POLICY
     for old, new in changes:
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the policy"
         text = text.replace(old, new)

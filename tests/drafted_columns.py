@@ -10,7 +10,8 @@ from expectations.legal_basis import LegalBasis
 from expectations.locations import CsvFile
 from expectations.policy import Controller
 from expectations.vocabulary import Article6, Article9, Category, Identifiability, Purpose
-from tasks.drafting.deciding import Answers, decide
+from tasks.drafting.deciding import decide
+from tasks.drafting.decisions import Answers
 from tasks.drafting.examination import Examined
 from tasks.drafting.profile import Profile
 from tasks.drafting.signs import Found
@@ -62,6 +63,7 @@ def draft_of(
     six: Article6 = Article6.PUBLIC_TASK,
     nine: Article9 | None = None,
     rows: int = 400,
+    target: str = "",
 ) -> Draft:
     """Give what is decided of a table of these columns."""
     assessed = None if six is Article6.CONSENT else "DPIA 3"
@@ -74,7 +76,7 @@ def draft_of(
     )
     examined = Examined(rows, columns, (("age", "district"), 0.23))
     location = CsvFile(kind="csv", path="members.csv")
-    return Draft("members", location, answers, decide(examined, basis))
+    return Draft("members", location, answers, decide(examined, basis, target))
 
 
 def text_of(*columns: Found, **given: Any) -> str:

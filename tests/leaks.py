@@ -267,8 +267,51 @@ class Case:
     environment: Mapping[str, str] = field(default_factory=dict)
     advised: bool = False
     """Whether advice is asked for, and no model or table made."""
+    spent: bool = False
+    """Whether advice took most of the lifetime budget before."""
+    in_python: bool = False
+    """Whether `tutela.run` is given the people as a frame, and its result is shown."""
+    own_code: str = ""
+    """What stands in `own.py` beside the policy."""
 
 
+OWN_CODE: Final = '''
+import logging, os, warnings
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+def say(text, who):
+    print(text, flush=True)
+    os.write(2, text.encode())
+    logging.getLogger("prefect.own").error("%s", text, extra={"row": text})
+    warnings.warn(text, stacklevel=1)
+    if who == RAISES:
+        raise ValueError(text) from KeyError(text)
+
+def told(rows):
+    for name, remark in zip(rows["full_name"], rows["remark"]):
+        if str(remark).startswith("Rare"):
+            say(f"cannot use {name}: {remark}", "function")
+    return rows["full_name"].notna()
+
+class Model(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        for value in np.asarray(X).ravel() * 1e10:
+            if 1e9 < value < 9e9:
+                say(f"cannot use {value:.2f}", "model")
+        return super().fit(X, y, sample_weight)
+'''
+"""A function and an estimator that print, log, warn and raise what one person's row holds."""
+OWN: Final = both(
+    put("training.model", "own.py:Model"),
+    put("columns.full_name.use", ["redaction", "derivation"]),
+    put("columns.remark.use", ["eligibility", "derivation"]),
+    put("columns.pay.treatment", {"kind": "clip", "low": 0, "high": 1e10}),
+    put("derived", {"told": {
+        "function": "own.py:told", "reads": ["full_name", "remark"],
+        **column("boolean", "feature", {"kind": "keep"}),
+    }}),
+)  # fmt: skip
 PRIVATE: Final = both(
     put("training", {"model": "private-logistic-regression", "parameters": {"steps": 5}}),
     put("outlets.ward.promise", {"kind": "differential-privacy", "epsilon": 5, "delta": 1e-5}),
@@ -325,6 +368,19 @@ CASES: Final[dict[str, Case]] = {
              put("attacks.membership.auc_at_most", 0.6)),
         "Refusal", "membership",
     ),
+    "refused, budget": Case(PRIVATE, "Refusal", "privacy budget", spent=True),
+    "own code, speaking": Case(OWN, own_code=f"RAISES = None\n{OWN_CODE}"),
+    "own function, broken": Case(
+        OWN, "StepFailed", "step 'deidentify' failed", own_code=f"RAISES = 'function'\n{OWN_CODE}"
+    ),
+    "own model, broken": Case(
+        OWN, "StepFailed", "step 'train' failed", own_code=f"RAISES = 'model'\n{OWN_CODE}"
+    ),
+    "in Python": Case(in_python=True),
+    "in Python, broken": Case(
+        breaks=BROKEN_STEPS["train"], error="StepFailed", words="step 'train' failed",
+        in_python=True,
+    ),
     "repeated person": Case(repeat_somebody, "SourceError", "repeats another row's"),
     "malformed row": Case(spoil("extra"), "SourceError", "another number of fields"),
     "malformed number": Case(spoil("age"), "SourceError", "values are not whole numbers"),
@@ -375,6 +431,8 @@ def write_source(folder: Path, case: str) -> Path:
             writer = csv.writer(file)
             writer.writerow(rows[0])
             writer.writerows(row.values() for row in rows)
+    if ALL[case].own_code:
+        (folder / "own.py").write_text(ALL[case].own_code)
     path = folder / "policy.yaml"
     path.write_text(json.dumps(policy, indent=1))
     return path
@@ -425,7 +483,9 @@ def run_case(name: str, policy: Path, launch: Callable[[Path], object]) -> Outco
         if name == "without airlock":
             stack.enter_context(mock.patch("tasks.step.run_inside", lambda _step, work, _: work()))
         try:
-            (advise_as_command if case.advised else launch)(policy)
+            if case.spent:
+                advise_as_command(policy, 4)
+            (way_of(case) or launch)(policy)
         except BaseException as error:  # noqa: BLE001 - Ctrl-C is among what is tried
             ended = error
     runs = EvidenceLedger(open_database(home), Keys.open(home)).runs()
@@ -445,7 +505,24 @@ def launch_as_command(policy: Path) -> None:
     tell(launch(home, Keys.open(home), file, None, "all"))
 
 
-def advise_as_command(policy: Path) -> None:
+def way_of(case: Case) -> Callable[[Path], object] | None:
+    """Say how a case is run, if not as all others are."""
+    if case.in_python:
+        return run_in_python
+    return advise_as_command if case.advised else None
+
+
+def run_in_python(policy: Path) -> None:
+    """Do what a notebook does: run the policy on a frame, and show the result."""
+    import pandas as pd
+
+    import tutela
+
+    result = tutela.run(policy, pd.read_csv(policy.parent / "people.csv", dtype=str))
+    print(repr(result), result._repr_html_())  # noqa: T201 - that is what is tried
+
+
+def advise_as_command(policy: Path, price: float = 2) -> None:
     """Do what `tutela advise` does."""
     from deployments.launch import launch
     from deployments.request import checked_advice
@@ -453,7 +530,7 @@ def advise_as_command(policy: Path) -> None:
     from ledgers.home import Home
     from ledgers.keys import Keys
 
-    epsilon = 2.0 if read_policy(str(policy)).policy.private else None
+    epsilon = price if read_policy(str(policy)).policy.private else None
     file, home = checked_advice(str(policy), None, epsilon), Home.open()
     tell(launch(home, Keys.open(home), file, None, "advice", epsilon))
 

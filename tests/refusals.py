@@ -1,12 +1,14 @@
-"""The README's table "Change one line and watch it refuse", as the tests run it.
+"""The tables "Change one line and watch it refuse", as the tests run them.
 
-`python tests/refusals.py` prints it in Markdown; it belongs between the two `MARKERS` in the
-README, and a test compares the two.
+The most telling rows stand in the README, the others on a page of the documents, each between the
+two `MARKERS`. `python tests/refusals.py` puts them there, and a test compares.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 
 MARKERS: Final = ("<!-- refusals -->", "<!-- /refusals -->")
@@ -39,9 +41,14 @@ class Refused:
     command: Literal["check", "run"]
     status: int
     words: str
-    """Words of the message; in the table as they are said."""
+    """What the screen and the message say, however lines are broken; … is what stands between."""
     files: dict[str, str] = field(default_factory=dict)
     """Files that lie beside the policy."""
+
+    def is_said(self, text: str) -> bool:
+        """Whether a text says the row's words, each part after the one before."""
+        parts = (re.escape(part) for part in self.words.split(" … "))
+        return re.search(".*".join(parts), " ".join(text.split())) is not None
 
     def render(self) -> str:
         """Give the row in Markdown."""
@@ -64,16 +71,20 @@ CLIP: Final = "treatment: {kind: clip, low: 60, high: 160}"
 DERIVED: Final = "derived:\n"
 CONSENT: Final = "    - {location: {kind: example, name: nhanes}}\n"
 SMALLEST: Final = "  smallest: 500\n"
+EXPRESSION: Final = (
+    "expression: \"coalesce(glycohemoglobin >= 6.5, false) or coalesce(told = '1', false)\""
+)
 WITHDRAWN: Final = "P-014440"
 """Somebody among those whom the example's model is trained on."""
 
-ROWS: Final = (
+TELLING: Final = (
     Refused(
         "a model that remembers",
         (Line(MODEL, "model: gradient-boosting"), Line(PROMISE, "")),
         "run",
         1,
-        "refused: membership inference: AUC",
+        "Ways out of “membership inference of clinics” … model: logistic-regression yes … refused "
+        "membership inference: AUC",
     ),
     Refused(
         "a promise that the model does not keep",
@@ -84,12 +95,29 @@ ROWS: Final = (
         "claim would be false",
     ),
     Refused(
-        "a private model on a table's rows",
-        (Line(MODEL, f"{MODEL}\n  input: partner\n"),),
+        "bounds taken from the data",
+        (Line(CLIP, f"{CLIP}, from_data: true"),),
         "check",
         2,
-        "the rows of `partner` were made coarser by looking at everybody (local recoding), so one "
-        "person changes other people's rows and the claim of differential privacy would be false",
+        "its labels and bounds were taken from the data, and the claim of differential privacy of "
+        "the model holds for public ones only",
+    ),
+    Refused(
+        "a function that looks at other people",
+        (
+            Line(
+                EXPRESSION,
+                "function: features.py:high, reads: [glycohemoglobin, told], type: boolean",
+            ),
+        ),
+        "check",
+        2,
+        "made-up rows another value alone than together; let it compute each value from its own "
+        "row and constants alone",
+        {
+            "features.py": "def high(rows): "
+            'return rows["glycohemoglobin"] > rows["glycohemoglobin"].mean()\n'
+        },
     ),
     Refused(
         "an exact measure in the table",
@@ -99,20 +127,8 @@ ROWS: Final = (
         ),
         "run",
         1,
-        "leave out or coarsen a column that is never generalized (without 'waist'",
-    ),
-    Refused(
-        "an e-mail address kept",
-        (
-            Line(
-                DERIVED,
-                "  email: {from: e_mail, type: text, identifiability: identifier, "
-                f"category: dpv-pd:Contact, use: [audit], treatment: {{kind: keep}}}}\n{DERIVED}",
-            ),
-        ),
-        "check",
-        2,
-        "`keep` lets an identifier pass; use drop, mask or token",
+        "Ways out of “k-anonymity of partner” … of the people are in no such class … "
+        "leave out waist yes",
     ),
     Refused(
         "a name in the table",
@@ -127,6 +143,77 @@ ROWS: Final = (
         "check",
         2,
         "outlets.partner.columns.name: is an identifier, which never leaves",
+    ),
+    Refused(
+        "a purpose that no notice names",
+        (Line("purpose: dpv:ScientificResearch", "purpose: dpv:AcademicResearch"),),
+        "check",
+        2,
+        "no notice that counts enumerates dpv:AcademicResearch, so nobody can consent to it",
+    ),
+    Refused(
+        "consents that are too old",
+        (Line("  kind: consent\n", "  kind: consent\n  maximum_age_days: 30\n"),),
+        "run",
+        1,
+        "asked somebody who may be read for dpv:ScientificResearch reached nobody … fewer people "
+        "who are “expired”",
+    ),
+    Refused(
+        "health data without a condition of Art. 9",
+        (Line(", article_9: eu-gdpr:A9-2-a", ""),),
+        "check",
+        2,
+        "but special categories (Art. 9 GDPR) are read",
+    ),
+    Refused(
+        "a column that is not there",
+        (Line("BodyMassIndexKgm2", "BodyMassIndex"),),
+        "check",
+        2,
+        "the source has no column `BodyMassIndex`; did you mean `BodyMassIndexKgm2`?",
+    ),
+    Refused(
+        "too few people",
+        (Line("smallest: 500", "smallest: 100000"),),
+        "run",
+        1,
+        "asked at least 100,000 people reached about … people … fewer people who are “not "
+        "eligible”",
+    ),
+    Refused(
+        "one person withdraws",
+        (Line(CONSENT, f"{CONSENT}    - {{location: {{kind: csv, path: withdrawn.csv}}}}\n"),),
+        "run",
+        0,
+        "Passed, and trained without that person",
+        {
+            "withdrawn.csv": "person,purpose,status,at\n"
+            f"{WITHDRAWN},dpv:ScientificResearch,withdrawn,2026-01-05T09:00:00Z\n"
+        },
+    ),
+)
+OTHERS: Final = (
+    Refused(
+        "a private model on a table's rows",
+        (Line(MODEL, f"{MODEL}\n  input: partner\n"),),
+        "check",
+        2,
+        "the rows of `partner` were made coarser by looking at everybody (local recoding), so one "
+        "person changes other people's rows and the claim of differential privacy would be false",
+    ),
+    Refused(
+        "an e-mail address kept",
+        (
+            Line(
+                DERIVED,
+                "  email: {from: e_mail, type: text, identifiability: identifier, "
+                f"category: dpv-pd:Contact, use: [audit], treatment: {{kind: keep}}}}\n{DERIVED}",
+            ),
+        ),
+        "check",
+        2,
+        "`keep` lets an identifier pass; use drop, mask or token",
     ),
     Refused(
         "weights before a private model",
@@ -145,13 +232,6 @@ ROWS: Final = (
         "differential privacy would be false",
     ),
     Refused(
-        "a purpose that no notice names",
-        (Line("purpose: dpv:ScientificResearch", "purpose: dpv:AcademicResearch"),),
-        "check",
-        2,
-        "no notice that counts enumerates dpv:AcademicResearch, so nobody can consent to it",
-    ),
-    Refused(
         "a purpose for which other data were named",
         (Line("purpose: dpv:ScientificResearch", "purpose: dpv:Marketing"),),
         "check",
@@ -160,32 +240,11 @@ ROWS: Final = (
         "dpv-pd:EthnicOrigin, dpv-pd:Gender, dpv-pd:Health, so nobody can be read",
     ),
     Refused(
-        "consents that are too old",
-        (Line("  kind: consent\n", "  kind: consent\n  maximum_age_days: 30\n"),),
-        "run",
-        1,
-        "nobody is left for dpv:ScientificResearch; most were left out because: expired",
-    ),
-    Refused(
-        "health data without a condition of Art. 9",
-        (Line(", article_9: eu-gdpr:A9-2-a", ""),),
-        "check",
-        2,
-        "are of special categories (Art. 9 GDPR); add the condition of Art. 9(2) that applies",
-    ),
-    Refused(
         "research without safeguards",
         (Line("article_9: eu-gdpr:A9-2-a", "article_9: eu-gdpr:A9-2-j"),),
         "check",
         2,
         "eu-gdpr:A9-2-j asks for safeguards (Art. 9(3), 89(1) GDPR)",
-    ),
-    Refused(
-        "a column that is not there",
-        (Line("BodyMassIndexKgm2", "BodyMassIndex"),),
-        "check",
-        2,
-        "the source has no column `BodyMassIndex`; did you mean `BodyMassIndexKgm2`?",
     ),
     Refused(
         "a misspelt word",
@@ -199,21 +258,15 @@ ROWS: Final = (
         (Line("k: 10\n", "k: 5000\n"),),
         "run",
         1,
-        "there are fewer than 5000 people in all",
-    ),
-    Refused(
-        "too few people",
-        (Line("smallest: 500", "smallest: 100000"),),
-        "run",
-        1,
-        "people are left at the selection, where the policy asks for 100,000",
+        "asked classes of at least 5000 … there are fewer people in all … k: 2000 yes",
     ),
     Refused(
         "a share that is not what it was",
         (Line("low: 0.05, high: 0.4}", "low: 0.05, high: 0.1}"),),
         "run",
         1,
-        "refused: share of yes in diabetes",
+        "Ways out of “share of yes in diabetes” asked 5 % to 10 % of all people reached 18.5 % to "
+        "19 %",
     ),
     Refused(
         "more-values-than-there-are",
@@ -233,27 +286,30 @@ ROWS: Final = (
         (Line(SUPPRESSED, f"{SUPPRESSED}    loss_ratio: {{age: 1.2}}\n"),),
         "run",
         1,
-        "loss by age of partner",
-    ),
-    Refused(
-        "one person withdraws",
-        (Line(CONSENT, f"{CONSENT}    - {{location: {{kind: csv, path: withdrawn.csv}}}}\n"),),
-        "run",
-        0,
-        "Passed, and trained without that person",
-        {
-            "withdrawn.csv": "person,purpose,status,at\n"
-            f"{WITHDRAWN},dpv:ScientificResearch,withdrawn,2026-01-05T09:00:00Z\n"
-        },
+        "refused loss by age of partner: 2.1 times as much (70+ beside 20-29)",
     ),
 )
+ROWS: Final = (*TELLING, *OTHERS)
+ROOT: Final = Path(__file__).parent.parent
+SHOWN: Final = {ROOT / "README.md": TELLING, ROOT / "docs" / "refusals-tried.md": OTHERS}
+"""Which rows which page shows."""
 
 
-def render() -> str:
-    """Give the whole table in Markdown."""
+def render(rows: tuple[Refused, ...]) -> str:
+    """Give a table in Markdown."""
     head = ("| Change in `diabetes.yaml` | Command | Exit | What it says |", "|---|---|---|---|")
-    return "\n".join([*head, *(row.render() for row in ROWS)]) + "\n"
+    return "\n".join([*head, *(row.render() for row in rows)]) + "\n"
+
+
+def cut(page: Path) -> tuple[str, str, str]:
+    """Give what a page holds before its table, the table, and what follows."""
+    begin, end = (f"{marker}\n" for marker in MARKERS)
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    table, _, after = rest.partition(end)
+    return before + begin, table, end + after
 
 
 if __name__ == "__main__":
-    print(render(), end="")  # noqa: T201  # the table is this program's result
+    for page, rows in SHOWN.items():
+        before, _, after = cut(page)
+        page.write_text(before + render(rows) + after, encoding="utf-8")

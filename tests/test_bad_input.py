@@ -72,7 +72,8 @@ def nothing_handed_over(place: Place) -> Iterator[None]:
 def expect(said: Said, status: int, *words: str) -> None:
     """Hold that a command ended so, named these words, and no value of a person."""
     assert said.status == status, said.err
-    assert [word for word in words if word not in said.err] == [], said.err
+    shown = " ".join((said.out + said.err).split())
+    assert [word for word in words if word not in shown] == [], shown
     assert SECRET not in (said.out + said.err).casefold()
     assert "Traceback" not in said.err
 
@@ -148,7 +149,7 @@ CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "special category without Art. 9": (
         (("  article_9: eu-gdpr:A9-2-a\n", ""),),
-        ("legal_basis.article_9: is missing, but sugar, sick are of special categories",),
+        ("legal_basis.article_9: is missing, but special categories (Art. 9 GDPR) are read: sugar, sick",),
     ),
     "target dropped": (
         ((KEPT, KEPT.replace("target, release", "target").replace("keep", "drop")),),
@@ -374,12 +375,12 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
     "nobody left": (
         (nobody_consents, ()),
         "legal basis",
-        ("nobody is left for dpv:ScientificResearch", "withdrawn", "check the purpose"),
+        ("asked somebody who may be read for dpv:ScientificResearch reached nobody", "“withdrawn”"),
     ),
     "smallest cohort": (
         (few_consent, ()),
         "smallest cohort",
-        ("fewer than 10 people are left", "asks for 10", "lower population.smallest"),
+        ("asked at least 10 people reached fewer than 10 people", "“withdrawn” unknown 50 are"),
     ),
     "k not reached": (
         (
@@ -387,22 +388,22 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
             (("k: 3", "k: 50"), (TABLE, TABLE.replace("sex: generalize", "sex: keep"))),
         ),
         "k-anonymity",
-        ("cannot be in a class of 50, at most 10", "without 'sex'"),
+        ("asked classes of at least 50, with at most 10 %", "up to 100.0 %", "leave out sex yes"),
     ),
     "value rule": (
         (lambda _: None, (("low: 0.1, high: 0.9", "low: 0.8, high: 0.9"),)),
         "share of yes in sick",
-        ("refused: share of yes in sick", "asks for 80 % to 90 %", "still means the same"),
+        ("“share of yes in sick”", "asked 80 % to 90 %", "still means the same"),
     ),
     "membership": (
         (lambda _: None, ((MODEL, TREE), (MEMBERSHIP, "0.51"))),
         "membership inference",
-        ("membership inference: AUC 0.", "asks for AUC at most 0.51", "train a private or simpler"),
+        ("membership inference: AUC 0.", "asked: AUC at most 0.51", "train a private or simpler"),
     ),
     "inconclusive": (
         (lambda _: None, ((MEMBERSHIP, "0.6"),)),
         "membership inference",
-        ("inconclusive: membership inference", "asks for AUC at most 0.60", "more people"),
+        ("inconclusive membership inference", "asked: AUC at most 0.60", "more people"),
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sqlite3
@@ -236,7 +237,24 @@ def test_a_mistake_is_answered_with_status_2_and_no_traceback(
     assert (said.status, said.out) == (2, "")
     assert said.err.strip()
     assert "Traceback" not in said.err
+    assert ("it is a folder; give the path" in said.err) == (words == ("check", "."))
     assert Place(home).runs == []
+
+
+def test_a_database_given_by_a_relative_path_is_looked_for_where_the_command_runs(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a file is, and not beside the policy."""
+    policy, elsewhere = folder.write(), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with contextlib.closing(sqlite3.connect(elsewhere / "x.db")) as connection:
+        columns = ", ".join(folder.people[0])
+        connection.execute(f"CREATE TABLE people ({columns})")
+    monkeypatch.chdir(elsewhere)
+    said = say("check", str(policy), "--source", "sqlite:///x.db#people")
+    assert said.status == 0, said.err
+    monkeypatch.chdir(policy.parent)
+    assert "no database file" in say("check", str(policy), "--source", "sqlite:///x.db#people").err
 
 
 def test_a_mistake_is_answered_as_json_where_that_was_asked_for() -> None:

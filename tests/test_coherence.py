@@ -124,7 +124,7 @@ CASES = [
     ),
     pytest.param(
         [("  article_9: eu-gdpr:A9-2-a\n", "")],
-        "legal_basis.article_9: is missing, but sugar, sick are of special categories",
+        "legal_basis.article_9: is missing, but special categories (Art. 9 GDPR) are read: sugar, sick",
         id="special-category-without-article-9",
     ),
     pytest.param(
@@ -319,6 +319,11 @@ CASES = [
         [PRIVATE, PROMISE, NO_BUDGET],
         "budget: is missing, but a private model costs its people privacy, which never renews; add",
         id="private-without-a-ceiling",
+    ),
+    pytest.param(
+        [(NO_TRAINING[0], f"{NO_TRAINING[0]}{NO_BUDGET[0]}")],
+        "budget: nothing is counted against it, since no model outlet promises differential privacy",
+        id="a-ceiling-for-nothing",
     ),
     pytest.param(
         [PRIVATE, PROMISE, ("lifetime_epsilon: 10", "lifetime_epsilon: 0.5")],

@@ -29,7 +29,8 @@ from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from expectations.treatments import Bin, Categories
 from expectations.vocabulary import Article6, Article9, Category, Identifiability, Use
-from tasks.drafting.deciding import Fate, name_columns
+from tasks.drafting.deciding import name_columns
+from tasks.drafting.decisions import Fate
 from tasks.drafting.signs import Found
 from tasks.drafting.writing_bins import label_bins
 from tasks.drafting.writing_yaml import Value, entry
@@ -75,16 +76,54 @@ def test_what_is_in_doubt_is_not_in_force_but_stands_ready(doubt: Found) -> None
     """It is read by nobody; the comment says what was seen and what there is to decide."""
     text = text_of(PERSON, AGE, doubt)
     assert doubt.profile.name not in parse_policy(text).columns
-    assert re.search(rf"(?m)^  # DECIDE {doubt.profile.name}: .*", text)
-    assert "Seen: a sign" in text
+    assert "  # Not read, until somebody decides: 1 column." in text
+    assert "# Seen: a sign" in text
     assert "# Decide wh" in text
     assert f"\n  # {doubt.profile.name}:\n  #   type: " in text
+
+
+def test_what_waits_for_one_reason_stands_together() -> None:
+    """The reason is said once; of very many columns the first stand ready."""
+    doubts = [column(f"q{n}", words=("a", "b"), category=None) for n in range(70)]
+    text = text_of(PERSON, AGE, FAITH, *doubts)
+    assert text.count("nothing tells what kind of data it is") == 1
+    assert "(70 columns)" in text
+    assert text.count("# --- ") == 2
+    assert re.search(r"(?m)^  # q59:$", text)
+    assert not re.search(r"(?m)^  # q60:$", text)
+    assert "And 10 more, to write alike: q60, " in text
+
+
+def test_a_person_may_correct_a_category_that_was_guessed() -> None:
+    """`grade` may be a borrower's."""
+    assert "whether it is of that category at all" in " ".join(text_of(PERSON, AGE, FAITH).split())
+
+
+def test_in_a_table_a_special_category_stands_outside_k() -> None:
+    """Nobody knows it of others, and k alone would not hide what a whole class shares."""
+    union = column("union", category=Category.TRADE_UNION, words=("no", "yes"))
+    policy = drafted(PERSON, AGE, DISTRICT, union, nine=Article9.MADE_PUBLIC)
+    (table,) = policy.table_outlets.values()
+    assert set(table.linkable) == {"age", "district"}
+    assert table.columns["union"] == "keep"
+    alone = drafted(PERSON, union, nine=Article9.MADE_PUBLIC)
+    assert next(iter(alone.table_outlets.values())).linkable == ("union",)
+
+
+def test_a_special_category_that_others_may_know_is_left_to_k_and_asked_about() -> None:
+    """An origin is seen, and all of a class may share it."""
+    origin = column("origin", category=Category.ETHNIC_ORIGIN, words=("a", "b"),
+                    identifiability=Identifiability.QUASI)  # fmt: skip
+    text = " ".join(
+        text_of(PERSON, AGE, origin, nine=Article9.MADE_PUBLIC).replace("#", "").split()
+    )
+    assert "left to k since others may know them: origin" in text
 
 
 def test_taking_the_marks_out_puts_a_column_in_force() -> None:
     """Each line of its block is the line that `check` reads, behind a mark."""
     text = text_of(PERSON, AGE, LEFT, column("q", words=("a", "b"), doubtful=True))
-    start = text.index("  # q:")
+    start = text.index("  # q:\n")
     block, rest = text[start:].split("\n\n", 1)
     policy = parse_policy(f"{text[:start]}{block.replace('  # ', '  ')}\n\n{rest}")
     assert policy.columns["q"].use == (Use.FEATURE,)
@@ -138,6 +177,17 @@ def test_whole_numbers_without_edges_are_ordered_words() -> None:
     made = drafted(PERSON, column("kids", "integer", words=("2", "10", "1"))).columns["kids"]
     assert made.type is ColumnType.TEXT
     assert made.treatment == Categories(kind="categories", values=("1", "2", "10"), ordered=True)
+
+
+def test_a_few_whole_numbers_may_be_codes() -> None:
+    """They are listed one by one, and the draft says what to do if they are."""
+    jobs = column("job", "integer", words=("2", "1", "3"), edges=(2.0,), distinct=3)
+    assert drafted(PERSON, jobs).columns["job"].treatment == Categories(
+        kind="categories", values=("1", "2", "3"), ordered=True
+    )
+    assert "if codes, take `ordered: true` out" in text_of(PERSON, jobs)
+    written = column("job", "integer", words=("2.0", "1.0"), edges=(2.0,), distinct=2)
+    assert isinstance(drafted(PERSON, written).columns["job"].treatment, Bin)
 
 
 def test_whole_numbers_that_few_people_have_join_the_nearest_that_many_have() -> None:
@@ -204,6 +254,15 @@ def test_a_large_table_is_asked_for_a_larger_k_and_a_wide_one_for_fewer_columns(
     assert "age" in table.columns
 
 
+def test_a_table_begins_with_full_columns_and_no_power_of_another() -> None:
+    """A square tells no more than its number, and takes the place of what does."""
+    others = [column(f"c{n}", words=("a", "b")) for n in range(7)]
+    age2 = column("agesq", "integer", edges=(900.0,), identifiability=Identifiability.QUASI)
+    holes = column("holes", words=("a", "b"), missing=0.5)
+    (table,) = drafted(PERSON, age2, holes, *others, AGE).table_outlets.values()
+    assert set(table.columns) == {"age", *(each.profile.name for each in others)}
+
+
 @pytest.mark.parametrize("columns", [(PERSON, BORN, LEFT), (PERSON, BORN, DISTRICT)])
 def test_of_a_birth_date_the_age_alone_goes_further(columns: tuple[Found, ...]) -> None:
     """In bins that are nobody's data; where the age is read too, the date is left to decide."""
@@ -258,9 +317,13 @@ def test_a_person_who_is_a_number_may_be_a_row() -> None:
 
 
 def test_what_differs_in_each_row_is_no_key_if_its_name_says_what_it_is() -> None:
-    """An income that nobody shares does not name the person."""
+    """An income that nobody shares does not name people; a household may, if nothing else."""
     income = column("income", "integer", person=True, category=Category.FINANCIAL, distinct=400)
     assert drafted(income, PERSON, AGE).source.person == "Member No"
+    home = column("household", person=True, category=Category.DEMOGRAPHIC, distinct=400)
+    assert drafted(home, PERSON, AGE).source.person == "Member No"
+    assert drafted(income, home, AGE).source.person == "household"
+    assert "Is each row one person" in " ".join(text_of(home, AGE).split())
 
 
 NASTY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

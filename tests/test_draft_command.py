@@ -55,7 +55,7 @@ def test_a_draft_is_written_beside_the_data_and_passes_check(tmp_path: Path) -> 
     """The screen says what is proposed and denied, and what to do next; it is not wide."""
     said = say("draft", "members.csv", *GIVEN)
     assert said.status == 0, said.err
-    assert "1 of 4 columns are never read" in said.out
+    assert "1 of 4 columns is never read" in said.out
     assert "Every row was read to write it" in words(said)
     assert said.out.rstrip().endswith("check members.yaml")
     assert max(map(len, said.out.splitlines())) <= 80
@@ -127,6 +127,7 @@ def test_what_is_needed_follows_from_the_legal_basis() -> None:
     [
         (("--purpose", "dpv:Marketin"), "did you mean dpv:Marketing?"),
         (("--purpose", "fun"), "dpv:ServiceProvision"),
+        (("--legal-basis", "A9-2-j"), "did you mean eu-gdpr:A9-2-j?"),
         (("--legal-basis", "consent"), "each person consented"),
         (("--legal-basis", "eu-gdpr:A6-1-a"), "two words of Art. 6"),
         (("--legal-basis", "eu-gdpr:A9-2-a"), "let Art. 6 rest on consent too"),
@@ -226,6 +227,71 @@ def test_parquet_and_databases_are_drafted_too(members: pd.DataFrame) -> None:
     location = read_policy("people.yaml").policy.source.location
     assert location == SqlTable(kind="sql", url="sqlite:///members.db", table="people")
     assert say("check", "people.yaml").status == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("id,age\n", "has no rows"),
+        ("id,age\n1,34\n", "the table has 1 row, and what fewer than 10 people have"),
+        ("", "is empty"),
+        ("id,age,age\n1,2,3\n", "more than once"),
+        ("id,,\n1,2,3\n", "more than once"),
+        ("id,age\n1,2,3\n", "another number of fields"),
+    ],
+)
+def test_what_is_no_table_of_people_is_said_in_a_sentence(
+    data: str, told: str, tmp_path: Path
+) -> None:
+    """Nothing is written, and nobody sees where the code stood."""
+    (tmp_path / "odd.csv").write_text(data)
+    said = say("draft", "odd.csv", *GIVEN)
+    assert said.status == 2
+    assert told in words(said)
+    assert not (tmp_path / "odd.yaml").exists()
+
+
+def test_letters_in_another_encoding_are_said(tmp_path: Path) -> None:
+    """By the place of the first, and without it."""
+    (tmp_path / "odd.csv").write_bytes("id,city\n1,K\u00f6ln\n".encode("latin-1"))
+    said = say("draft", "odd.csv", *GIVEN)
+    assert (said.status, "is not utf-8" in said.err) == (2, True)
+
+
+def test_very_many_columns_make_a_file_that_can_be_read(
+    members: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Whatever nobody knows anything of is named together."""
+    wide = pd.DataFrame({f"q{n}": [n % 3, 7] * (len(members) // 2) for n in range(600)})
+    pd.concat([members, wide], axis=1).to_csv("wide.csv", index=False)
+    assert say("draft", "wide.csv", *GIVEN).status == 0
+    assert len((tmp_path / "wide.yaml").read_text("utf-8").splitlines()) < 1000
+    assert say("check", "wide.yaml").status == 0
+
+
+def test_what_is_predicted_is_named_and_the_other_kind_is_offered() -> None:
+    """An expression makes the outcome; the words of an error can be copied as they stand."""
+    said = say("draft", "members.csv", *GIVEN, "--target", "age >= 65", "--to", "m.yaml")
+    assert "m.yaml: a model that predicts whether age >= 65" in said.out
+    assert "what is predicted is read from it" in said.out
+    assert "A table as well, or instead?" in said.out
+    assert "A model instead? Say what it predicts: --target" in words(
+        say("draft", "members.csv", *GIVEN)
+    )
+    refused = say("draft", "members.csv", *GIVEN, "--target", "district", "--to", "d.yaml")
+    assert refused.status == 2
+    assert "  --target \"district = '" in refused.err
+    assert max(map(len, refused.err.splitlines())) <= 80
+
+
+def test_a_column_that_is_no_key_is_told_why(tmp_path: Path) -> None:
+    """Where nothing names each person."""
+    rows = (f"{20_011 + 7 * n},{n / 7 + 0.1},{n // 2}" for n in range(100))
+    (tmp_path / "bare.csv").write_text("income,score,person_id\n" + "\n".join(rows) + "\n")
+    said = words(say("draft", "bare.csv", *GIVEN))
+    assert "`income` is different in every row, but looks like no key: its name says inc" in said
+    assert "`score` is different in every row, but of decimals or dates" in said
+    assert "`person_id` repeats values" in said
 
 
 def test_json_lines_are_not_read(tmp_path: Path) -> None:

@@ -105,8 +105,16 @@ def test_values_that_are_not_listed_are_counted(times: list[int]) -> None:
 
 
 def test_many_words_are_no_list() -> None:
-    """A list of more than thirty says nothing that a person reads."""
-    assert profile_of([f"word {n}" for n in range(31)] * LEAST).words == ()
+    """A list of more than sixty says nothing that a person reads; fifty states are one."""
+    assert profile_of([f"word {n}" for n in range(61)] * LEAST).words == ()
+    assert len(profile_of([f"word {n}" for n in range(50)] * LEAST).words) == 50
+
+
+def test_bounds_of_whole_numbers_are_whole() -> None:
+    """Nobody has 3.2 children."""
+    profile = profile_of([str(n) for n in (0, 1, 2, 3)] * LEAST)
+    bounds = (profile.low, profile.high, *profile.edges)
+    assert all(bound is not None and bound.is_integer() for bound in bounds)
 
 
 finite = st.floats(-1e9, 1e9).map(lambda number: round(number, 3))

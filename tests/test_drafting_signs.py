@@ -140,6 +140,29 @@ def test_measurements_that_all_differ_name_nobody() -> None:
     assert look("v1", [f"{n}.37" for n in NUMBERED]).identifiability is NONE
 
 
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("member_since", [f"2019-01-{n:02d}" for n in range(1, 29)]),
+        ("patient_seen", [f"{n}.01.2019" for n in range(10, 31)]),
+        ("customer_score", [f"{n}.37" for n in range(10, 60)]),
+        ("income", [str(20_011 + 97 * n) for n in range(50)]),
+        ("weight", [str(60_013 + 97 * n) for n in range(50)]),
+        ("age", [str(n) for n in range(18, 68)]),
+    ],
+)
+def test_dates_decimals_and_measured_things_are_no_keys(name: str, cells: list[str]) -> None:
+    """However unique, and whatever the name says beside; so they can be read."""
+    found = look(name, cells)
+    assert found.identifiability is not ID
+    assert not found.person
+
+
+def test_a_household_of_each_row_may_be_its_person() -> None:
+    """Numbers that run on are given."""
+    assert look("household", NUMBERED).person
+
+
 def test_two_values_name_nobody() -> None:
     """Whether there is a telephone is not its number."""
     assert look("phone", ["yes", "no"] * LEAST).identifiability is NONE
@@ -180,6 +203,7 @@ def test_dates_in_another_form_are_told_and_doubtful() -> None:
 def test_a_consent_column_tells_the_words_that_mean_yes() -> None:
     """As the source spells them."""
     assert look("consent_given", ["Yes", "No"] * LEAST).consent == ("Yes",)
+    assert look("statistics_ok", ["yes", "no"] * LEAST).consent == ("yes",)
     assert look("colour", ["Yes", "No"] * LEAST).consent == ()
 
 

@@ -26,6 +26,16 @@ def test_everything_in_a_new_home_belongs_to_its_owner_alone(home: Home) -> None
         assert stat.S_IMODE(path.stat().st_mode) == expected, path.name
 
 
+def test_a_home_in_a_repository_is_not_committed_with_it(home: Home) -> None:
+    """Git sees no file of a home, keys least of all."""
+    subprocess.run(["git", "init", "-q", home.root.parent], check=True)
+    command = ["git", "-C", home.root.parent, "status", "--porcelain", "--untracked-files=all"]
+    assert (
+        home.root.name
+        not in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
+
+
 def test_making_a_home_twice_keeps_the_first(home: Home) -> None:
     """A second init changes no key and no setting."""
     before = {path: path.read_bytes() for path in home.keys.iterdir()}

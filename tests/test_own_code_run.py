@@ -6,11 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import pandas as pd
 import pytest
 from conftest import Folder, Runner
+from runs import _without_prefect
 
-from expectations.errors import PolicyError, StepFailed
+import tutela
+from deployments.notebook import Ran, read_model
+from expectations.errors import PolicyError, StepFailed, UsageError
 from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
@@ -100,6 +105,20 @@ def test_a_model_names_the_code_that_it_came_from_and_takes_it_along(
     assert f"my_models.py:Calm SHA-256 {model}" in done.stdout
     assert f"tasks/features.py:sick SHA-256 {function}" in done.stdout
     assert f"_tutela_own_{model[:16]}.my_models (2, 2)" in done.stdout
+
+
+def test_a_result_holds_a_model_of_ones_own(folder: Folder, home: Home) -> None:
+    """Its types are trusted because their code is on the run's record, and for nothing else."""
+    with mock.patch.dict(os.environ), _without_prefect():
+        result = tutela.run(written(folder), progress=False)
+    assert (result.verdict, result.model is not None) == ("passed", True), result.reason
+    rows = pd.DataFrame({"age": ["18-34", "65+"], "sex": ["f", "m"]})
+    assert type(result.model[-1]).__name__ == "Calm"
+    assert result.model.predict_proba(rows).shape == (2, 2)
+    unnoted = Ran(result.evidence, home, ("_tutela_own_0123456789abcdef",))
+    (clinic,) = (outlet for outlet in result.evidence.outlets if outlet.kind == "model")
+    with pytest.raises(UsageError, match=r"made of 1 types .* _tutela_own_\w+\.my_models\.Calm"):
+        read_model(unnoted, clinic)
 
 
 def test_what_a_function_raises_in_a_run_is_sealed(folder: Folder, run_direct: Runner) -> None:

@@ -91,6 +91,13 @@ def test_the_columns_come_in_declared_types_whatever_is_missing() -> None:
     assert "Int64" in seen[0]
 
 
+def test_what_pandas_noted_of_other_types_changes_no_column() -> None:
+    """A table made from Arrow-backed columns gives numpy's numbers all the same."""
+    noted = pa.Table.from_pandas(pd.DataFrame({"n": [0.5]}, dtype="double[pyarrow]"))
+    read = OwnColumn("c", "f", len, ("n",), ColumnType.NUMBER).frame(noted)
+    assert str(read.dtypes["n"]) == "float64"
+
+
 ROW_DEPENDENT = {
     "centred": "return rows['sugar'] - rows['sugar'].mean() > 0",
     "ranked": "return rows['sugar'].rank(pct=True) > 0.5",

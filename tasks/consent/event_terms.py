@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from expectations.consent_coherence import enumerates
 from expectations.consent_terms import NoticeTerms, Terms
 from expectations.errors import SourceError
-from expectations.event_words import ALL, LISTS, LONGEST, NUMBERS, suggest, translate
+from expectations.event_words import ALL, LISTS, LONGEST, NUMBERS, suggest_words, translate
 from expectations.legal_basis import EventField
 from expectations.vocabulary import (
     Article6,
@@ -94,11 +94,11 @@ def _note_unknown(words: Words, field: EventField, theirs: Sequence[str], bad: B
     odd = [word for word, ours in zip(theirs, words.ours, strict=True) if ours is None]
     if field in LISTS:
         what = f"its {'category' if field is EventField.CATEGORIES else field} is an unknown word"
-        fix = f"{suggest(field, odd)}, or say under `words.{field}` what it stands for"
+        fix = f"{suggest_words(field, odd)}, or say under `words.{field}` what it stands for"
     elif field in NUMBERS:
-        what, fix = f"its {field} is no whole number from 1", suggest(field, odd)
+        what, fix = f"its {field} is no whole number from 1", suggest_words(field, odd)
     else:
-        what, fix = f"its {field} is longer than {LONGEST} characters", suggest(field, odd)
+        what, fix = f"its {field} is longer than {LONGEST} characters", suggest_words(field, odd)
     bad.note(unknown[words.places], what, fix)
 
 

@@ -21,13 +21,16 @@ EVENTS: Final = {
 }
 # fmt: on
 """Whole names that together tell how long something took, and whether it came."""
+MAYBE: Final = frozenset({"grade", "visit"})
+"""Words that speak of health in a table about health, and of school, credit or a gym elsewhere."""
 
 
 def see_context(found: Sequence[Found]) -> Iterator[Found]:
     """Take what is not known for health, in doubt, where the table seems to be about health."""
     medical = is_medical(found)
     for each in found:
-        if medical and each.category is None and not each.consent:
+        maybe = each.category is None or not MAYBE.isdisjoint(split_name(each.profile.name)[0])
+        if medical and maybe and not each.consent and not (each.category and each.category.special):
             seen = (*each.seen, "the table seems to be about health")
             yield replace(each, category=Category.HEALTH, seen=seen, doubtful=True)
         else:

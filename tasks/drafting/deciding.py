@@ -7,24 +7,25 @@ legal basis that was given, and on nothing else: no column is read again here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Final
 
+from expectations.errors import UsageError
 from expectations.expressions import ColumnType
 from expectations.legal_basis import LegalBasis
-from expectations.policy import Controller
-from expectations.treatments import Treatment
-from expectations.vocabulary import Article6, Category, Identifiability, Purpose
+from expectations.vocabulary import Article6, Category, Identifiability
+from tasks.drafting.decisions import Decided, Decision, Fate, Outcome, reason_to_deny
 from tasks.drafting.examination import Examined
+from tasks.drafting.outcome import find_outcome, read_outcome
 from tasks.drafting.signs import Found
 from tasks.drafting.writing_bins import propose_treatment
 
-KEYS: Final = (None, Category.IDENTIFYING, Category.CONTACT)
-"""What names a person is of one of these; an income is not, though each be different."""
-MOSTLY_MISSING: Final = 0.9
+ORDER: Final = (Category.IDENTIFYING, Category.CONTACT, None, Category.DEMOGRAPHIC)
+"""What a column that names people is of, the likeliest first."""
+MUCH_MISSING: Final = 0.3
+"""A column of which more is missing is not among the first of a table."""
 RESERVED: Final = frozenset(
     {"true", "false", "null", "and", "or", "not", "in", "is", "between", "missing"}
 )
@@ -33,71 +34,12 @@ MOST_RELEASED: Final = 8
 """Columns of a table; k holds over all of them at once, so that each costs the others detail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What no table tells, and whoever drafts a policy was asked for."""
+def decide(examined: Examined, basis: LegalBasis, target: str = "") -> Decided:
+    """Decide of every column; what names the person must be among them (`person_column`).
 
-    purpose: Purpose
-    legal_basis: LegalBasis
-    controller: Controller
-    recipient: str
-
-
-class Fate(StrEnum):
-    """What the draft does with a column."""
-
-    PERSON = "names the person"
-    ANSWER = "says who consented"
-    PROPOSED = "proposed"
-    OPEN = "to decide"
-    DENIED = "never read"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What becomes of one column, and why; of an open one, what there is to decide."""
-
-    found: Found
-    name: str
-    """Its name in the policy."""
-    fate: Fate
-    why: str = ""
-    decide: str = ""
-    type: ColumnType = ColumnType.TEXT
-    treatment: Treatment | None = None
-    """What is proposed, in force or not; None where nothing can be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a draft decided of a whole table."""
-
-    examined: Examined
-    columns: tuple[Decision, ...]
-    target: str | None
-    """The column that a model is to predict, by its name in the policy; None without a model."""
-    age: str | None
-    """The column of ages in years that is read."""
-    born: str | None
-    """The column of birth dates that is read where no age is: only the age goes further."""
-
-    def of(self, *fates: Fate) -> list[Decision]:
-        """Give the columns of some fates, in the order of the source."""
-        return [column for column in self.columns if column.fate in fates]
-
-    @property
-    def person(self) -> str:
-        """The source's own name of the column that names the person."""
-        return self.of(Fate.PERSON)[0].found.profile.name
-
-    @property
-    def answer(self) -> Found | None:
-        """The column that says who consented, where the draft rests on one."""
-        return next((column.found for column in self.of(Fate.ANSWER)), None)
-
-
-def decide(examined: Examined, basis: LegalBasis) -> Decided:
-    """Decide of every column; what names the person must be among them (`person_column`)."""
+    `target` is what a person wants predicted, a column or an expression; `UsageError` if it cannot
+    be. Without it, a yes/no column that surely looks like an outcome is predicted, if there is one.
+    """
     person = person_column(examined)
     names = name_columns([found.profile.name for found in examined.columns])
     consent = basis.article_6 is Article6.CONSENT
@@ -112,19 +54,30 @@ def decide(examined: Examined, basis: LegalBasis) -> Decided:
             decided.append(Decision(found, name, Fate.ANSWER, "its name and words"))
         else:
             decided.append(decide_column(found, name, basis))
-    return fit_outlet(examined, decided)
+    if not target:
+        return fit_outlet(examined, decided, None)
+    outcome = find_outcome(target, decided)
+    return fit_outlet(examined, read_outcome(outcome, decided, basis), outcome)
 
 
-def fit_outlet(examined: Examined, columns: Sequence[Decision]) -> Decided:
+def fit_outlet(examined: Examined, columns: Sequence[Decision], wanted: Outcome | None) -> Decided:
     """Choose a model where there is an outcome and something to tell it by; else a table."""
     proposed = [column for column in columns if column.fate is Fate.PROPOSED]
-    target = next((column.name for column in proposed if is_target(column)), None)
+    free = [column for column in proposed if wanted is None or column.name not in wanted.reads]
+    guessed = next((Outcome(column.name) for column in proposed if is_target(column)), None)
+    outcome = wanted or guessed
+    target = outcome.name if outcome else None
     age = next((column.name for column in proposed if is_age(column)), None)
-    born = next((c.name for c in proposed if is_birth_date(c)), None) if age is None else None
-    columns = [c if age is None or not is_birth_date(c) else open_birth_date(c) for c in columns]
-    for_model = [column for column in proposed if column.type is not ColumnType.DATE]
-    if target and (born or len(for_model) > 1):
-        return Decided(examined, tuple(fit_model(columns, born)), target, age, born)
+    born = next((c.name for c in free if is_birth_date(c)), None) if age is None else None
+    columns = [open_birth_date(c) if age and is_birth_date(c) and c in free else c for c in columns]
+    for_model = [c for c in free if c.type is not ColumnType.DATE and c.name != target]
+    if outcome and (born or for_model):
+        return Decided(examined, tuple(fit_model(columns, outcome, born)), outcome, age, born)
+    if wanted:
+        raise UsageError(
+            "--target: no other column is sure enough to predict it by; rename columns so that "
+            "their names say what they hold, or write the policy by hand (docs/policy.md)"
+        )
     kept = tuple(fit_table(columns))
     there = {column.name for column in kept if column.fate is Fate.PROPOSED}
     return Decided(
@@ -134,14 +87,13 @@ def fit_outlet(examined: Examined, columns: Sequence[Decision]) -> Decided:
 
 def person_column(examined: Examined) -> Found | None:
     """Give the column that names each person: one that is called an identifier before others."""
-    able = [
-        found
-        for found in examined.columns
-        if found.person and found.profile.name.strip() and found.category in KEYS
-    ]
-    return min(
-        able, key=lambda f: f.identifiability is not Identifiability.IDENTIFIER, default=None
-    )
+    able = [f for f in examined.columns if could_name(f)]
+    return min(able, key=lambda f: ORDER.index(f.category), default=None)
+
+
+def could_name(found: Found) -> bool:
+    """Whether a column could name each person, and has a name itself."""
+    return found.person and bool(found.profile.name.strip()) and found.category in ORDER
 
 
 def is_target(column: Decision) -> bool:
@@ -155,7 +107,7 @@ def decide_column(found: Found, name: str, basis: LegalBasis) -> Decision:
         return Decision(found, name, Fate.DENIED, why)
     proposed = propose_treatment(found.profile)
     if proposed is None:
-        why = "its words are many, and few people share one" \
+        why = "it has too many words to list, or few people share one" \
             if found.profile.type is ColumnType.TEXT else "its numbers make no bins"  # fmt: skip
         return Decision(found, name, Fate.DENIED, why)
     made = Decision(found, name, Fate.PROPOSED, "", "", *proposed)
@@ -164,33 +116,20 @@ def decide_column(found: Found, name: str, basis: LegalBasis) -> Decision:
     return made
 
 
-def reason_to_deny(found: Found) -> str:
-    """Say why a column is never read, whatever anybody decides; empty where nothing speaks so."""
-    profile = found.profile
-    if not profile.name.strip():
-        return "it has no name; a policy reads columns by theirs"
-    if found.identifiability is Identifiability.IDENTIFIER:
-        return "it names people"
-    if found.free_text:
-        return "free text, which can hold anything"
-    if profile.missing >= MOSTLY_MISSING:
-        return "nearly all of its values are missing"
-    if profile.distinct < 2:
-        return "it says the same of everybody"
-    return ""
-
-
 def reasons_to_ask(found: Found, basis: LegalBasis) -> Iterator[tuple[str, str]]:
     """Give each doubt about a column, and what a person must decide before it is read."""
     if found.category is None:
         yield (
             "nothing tells what kind of data it is",
-            "what it means and whether the purpose needs it; write its category",
+            "what it means and whether the purpose needs it; then write its category",
         )
     elif found.category.special and basis.article_9 is None:
         yield (
-            f"a special category ({found.category}), and no Art. 9 condition was given",
-            "whether a condition of Art. 9(2) GDPR applies; write it as legal_basis.article_9",
+            f"special category {found.category.partition(':')[2]}, no Art. 9 condition",
+            (
+                "whether it is of that category at all, and correct it if not; if it is, whether a "
+                "condition of Art. 9(2) GDPR applies, and write it as legal_basis.article_9"
+            ),
         )
     if found.consent:
         yield (
@@ -201,7 +140,7 @@ def reasons_to_ask(found: Found, basis: LegalBasis) -> Iterator[tuple[str, str]]
         yield "what it is, is in doubt", "what it is, and whether the purpose needs it"
 
 
-def fit_model(columns: Sequence[Decision], born: str | None) -> list[Decision]:
+def fit_model(columns: Sequence[Decision], outcome: Outcome, born: str | None) -> list[Decision]:
     """Leave open what no model reads: a date has no public labels."""
     return [
         replace(
@@ -210,7 +149,9 @@ def fit_model(columns: Sequence[Decision], born: str | None) -> list[Decision]:
             why="a model reads no dates",
             decide="whether the purpose needs it; if so derive a yes/no column or a number from it",
         )
-        if column.fate is Fate.PROPOSED and column.type is ColumnType.DATE and column.name != born
+        if column.fate is Fate.PROPOSED
+        and column.type is ColumnType.DATE
+        and column.name not in {born, *outcome.reads}
         else column
         for column in columns
     ]
@@ -218,19 +159,38 @@ def fit_model(columns: Sequence[Decision], born: str | None) -> list[Decision]:
 
 def fit_table(columns: Sequence[Decision]) -> list[Decision]:
     """Leave open what a k-anonymous table has no room for, what points at people first in it."""
-    proposed = [column for column in columns if column.fate is Fate.PROPOSED]
-    ranked = sorted(proposed, key=lambda c: c.found.identifiability is not Identifiability.QUASI)
+    first = first_of_table([column for column in columns if column.fate is Fate.PROPOSED])
     return [
         replace(
             column,
             fate=Fate.OPEN,
             why=f"k holds over all columns at once, and {MOST_RELEASED} are enough to begin with",
-            decide="whether the recipient needs it more than one of the others",
+            decide="whether the recipient needs it more than one of the others, or may have it "
+            "outside k, under `sensitive` or `not_linkable` (docs/outlets.md)",
         )
-        if column in ranked[MOST_RELEASED:]
+        if column.fate is Fate.PROPOSED and column not in first
         else column
         for column in columns
     ]
+
+
+def first_of_table(columns: Sequence[Decision]) -> list[Decision]:
+    """Choose what a table begins with: full columns, and of those what points at people."""
+    names = {column.name for column in columns}
+    ranked = sorted(
+        columns,
+        key=lambda c: (
+            c.found.profile.missing > MUCH_MISSING or is_power(c.name, names),
+            c.found.identifiability is not Identifiability.QUASI,
+        ),
+    )
+    return ranked[:MOST_RELEASED]
+
+
+def is_power(name: str, names: Collection[str]) -> bool:
+    """Whether a column is called the square, cube or logarithm of another, and tells no more."""
+    base = re.sub(r"(_?(sq|sqr|squared|cube|cubed))$|^(log_?|ln_?|l)(?=...)", "", name)
+    return base != name and base in names
 
 
 def name_columns(sources: Sequence[str]) -> list[str]:

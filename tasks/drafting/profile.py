@@ -25,7 +25,9 @@ from tasks.sources.naming import spell
 LEAST: Final = 10
 """Rows that must share a value before it is named anywhere."""
 MOST_WORDS: Final = 30
-"""More words than this are no list that a person reads."""
+"""A text with more different values than this is read on a sample."""
+MOST_LISTED: Final = 60
+"""More words than this, as there are states in a country, are no list that a person reads."""
 NUMERIC: Final = (ColumnType.INTEGER, ColumnType.NUMBER)
 
 Counts: TypeAlias = NDArray[np.int64]
@@ -47,7 +49,7 @@ class Profile:
     alone: float
     """Share of rows whose value stands in fewer than 5 rows."""
     words: tuple[str, ...]
-    """Values that LEAST rows or more share, most frequent first; () where there are more than 30,
+    """Values that LEAST rows or more share, most frequent first; () where there are more than 60,
     and for what names a person."""
     rare: int
     """How many values are held by fewer than LEAST rows each."""
@@ -154,7 +156,7 @@ def count_people(profile: Profile, people: Values) -> Profile:
 def list_words(values: Values) -> tuple[str, ...]:
     """Give the values that LEAST rows or more hold, most frequent first; none if there are many."""
     shared = np.flatnonzero(values.counts >= LEAST)
-    if len(shared) > MOST_WORDS:
+    if len(shared) > MOST_LISTED:
         return ()
     order = shared[np.argsort(-values.counts[shared], kind="stable")]
     return tuple(text for text in values.texts.take(pa.array(order)).to_pylist() if text)
@@ -165,5 +167,6 @@ def describe_range(values: Values) -> tuple[float | None, float | None, tuple[fl
     if values.type not in NUMERIC or not len(values.counts):
         return None, None, ()
     numbers, counts = values.numbers, values.counts
-    low, high = round_outward(numbers, counts, LEAST)
-    return low, high, choose_edges(numbers, counts, LEAST)
+    least = 1.0 if values.type is ColumnType.INTEGER else 0.0
+    low, high = round_outward(numbers, counts, LEAST, least)
+    return low, high, choose_edges(numbers, counts, LEAST, least)

@@ -17,15 +17,15 @@ SHARES: Final = (0.2, 0.4, 0.6, 0.8)
 
 
 def round_outward(
-    numbers: NDArray[np.float64], counts: NDArray[np.int64], least: int
+    numbers: NDArray[np.float64], counts: NDArray[np.int64], least: int, finest: float = 0.0
 ) -> tuple[float, float]:
-    """Give multiples of a step at or beyond the lowest and highest number.
+    """Give multiples of a step at or beyond the lowest and highest number; none is below `finest`.
 
     A number that fewer than `least` rows hold is no bound, but for 0, below which most quantities
     do not go.
     """
     low, high = float(numbers.min()), float(numbers.max())
-    step = choose_step(high - low or abs(high) or 1.0)
+    step = max(choose_step(high - low or abs(high) or 1.0), finest)
     few = set(numbers[counts < least].tolist()) - {0.0}
     first, last = math.floor(low / step), math.ceil(high / step)
     while _multiple(first, step) > low or _multiple(first, step) in few:
@@ -43,7 +43,7 @@ def choose_step(width: float) -> float:
 
 
 def choose_edges(
-    numbers: NDArray[np.float64], counts: NDArray[np.int64], least: int
+    numbers: NDArray[np.float64], counts: NDArray[np.int64], least: int, finest: float = 0.0
 ) -> tuple[float, ...]:
     """Give multiples of a step near the fifths, with `least` rows or more between each two."""
     order = np.argsort(numbers)
@@ -53,7 +53,7 @@ def choose_edges(
     spread = float(fifths[-1] - fifths[0]) or float(ordered[-1] - ordered[0])
     if spread == 0:
         return ()
-    step = choose_step(spread)
+    step = max(choose_step(spread), finest)
     edges: list[float] = []
     before = 0
     for edge in sorted({_multiple(round(float(fifth) / step), step) for fifth in fifths}):

@@ -46,6 +46,8 @@ YES: Final = {
     "consented", "optin", "opt-in", "ja", "oui", "si", "sí",
 }
 # fmt: on
+KEYS: Final = (Category.IDENTIFYING, Category.CONTACT, Category.DEMOGRAPHIC)
+"""What a column may be called and yet number the rows: an income is no key, though each differs."""
 NOTHING: Final = "neither name nor values say what it holds"
 _NONE, _QUASI, _ID = Identifiability.NONE, Identifiability.QUASI, Identifiability.IDENTIFIER
 _STRENGTH: Final = (_NONE, _QUASI, _ID)
@@ -83,8 +85,10 @@ class Clue:
 
 def judge(values: Values) -> Found:
     """Say what a column looks like by itself."""
-    named = read_name(values.name)
     sample = sample_texts(values, SAMPLE)
+    named = read_name(values.name)
+    if measures(values, sample):
+        named = tuple(sign for sign in named if sign.identifiability is not _ID)
     free_text = is_free_text(values, sample)
     clues = [*_from_names(named), *_from_values(values, named, sample, free_text=free_text)]
     strength = max((clue.identifiability for clue in clues), key=_STRENGTH.index, default=_NONE)
@@ -104,6 +108,15 @@ def judge(values: Values) -> Found:
         seen=tuple(dict.fromkeys(clue.says for clue in clues)) or (NOTHING,),
         doubtful=not consent and _is_doubtful(clues),
     )
+
+
+def measures(values: Values, sample: Sequence[str]) -> bool:
+    """Tell whether the values are dates, moments or decimals, which name nobody whatever the name.
+
+    A member is named by a number or a text; `member_since` is a day on which many may have come.
+    """
+    dated = values.type is ColumnType.TEXT and is_written_date(sample)
+    return dated or values.type in (ColumnType.DATE, ColumnType.NUMBER)
 
 
 def choose_category(told: Sequence[Category]) -> Category | None:
@@ -217,7 +230,8 @@ def _from_uniqueness(values: Values, named: Sequence[Sign]) -> list[Clue]:
     if rows < ENOUGH or values.type not in (ColumnType.INTEGER, ColumnType.TEXT):
         return []
     if values.type is ColumnType.INTEGER:
-        if len(counts) == rows and (key or is_numbering(values)):
+        otherwise = any(sign.category and sign.category not in KEYS for sign in named)
+        if len(counts) == rows and (key or (is_numbering(values) and not otherwise)):
             return [Clue("each row has a number of its own", _ID, Category.IDENTIFYING)]
         return []
     if len(counts) > 0.9 * counts.sum():

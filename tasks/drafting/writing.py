@@ -14,8 +14,8 @@ from typing import Final
 from expectations.expressions import ColumnType
 from expectations.legal_basis import LegalBasis
 from expectations.locations import Location
-from expectations.vocabulary import Article6
-from tasks.drafting.deciding import Answers, Decided, Fate
+from expectations.vocabulary import Article6, Category
+from tasks.drafting.decisions import Answers, Decided, Fate
 from tasks.drafting.writing_columns import (
     DECIDE,
     column_lines,
@@ -82,7 +82,7 @@ def head_lines(draft: Draft) -> Iterator[str]:
 def title(draft: Draft) -> str:
     """Give a title that is true of any draft; a person writes a better one."""
     decided = draft.decided
-    goal = f"Predict {decided.target}" if decided.target else "Share a table"
+    goal = f"Predict {decided.said}" if decided.target else "Share a table"
     return f"{goal}, from {draft.name} (draft)"
 
 
@@ -111,7 +111,8 @@ def source_lines(draft: Draft) -> Iterator[str]:
         * bool(also),
         2,
     )
-    if decided.of(Fate.PERSON)[0].found.profile.type is ColumnType.INTEGER:
+    person = decided.of(Fate.PERSON)[0].found
+    if person.profile.type is ColumnType.INTEGER or person.category is Category.DEMOGRAPHIC:
         yield from comment(
             f"{DECIDE}: it may be no more than the number of the row. Is each row one person, and "
             "does a person keep the number when the data change? Else runs cannot tell who is who.",

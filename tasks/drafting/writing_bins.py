@@ -12,15 +12,18 @@ from tasks.drafting.profile import Profile
 from tasks.drafting.writing_yaml import number
 
 OTHER: Final = "other"
+FEW_NUMBERS: Final = 12
 
 
 def propose_treatment(profile: Profile) -> tuple[ColumnType, Treatment] | None:
     """Give the type to declare and the treatment; None where nothing can be proposed.
 
     Numbers go into bins of the profile's rounded edges, words into categories, dates become their
-    year, and a yes/no column is kept. Whole numbers without edges are words of few digits, in
-    order; where few people have some of them, they are parted at those that many have.
+    year, and a yes/no column is kept. A few whole numbers are words, in order, since they may be
+    codes; where few people have some of them, they are parted at those that many have.
     """
+    if few_numbers(profile):
+        return ColumnType.TEXT, propose_categories(profile)
     edges = profile.edges or edges_at_words(profile)
     match profile.type:
         case ColumnType.BOOLEAN:
@@ -38,9 +41,16 @@ def propose_treatment(profile: Profile) -> tuple[ColumnType, Treatment] | None:
             return None
 
 
+def few_numbers(profile: Profile) -> bool:
+    """Whether a few whole numbers are all there are, as of codes; written so, and not as 3.0."""
+    whole = profile.type is ColumnType.INTEGER and not profile.rare
+    plain = all(word.lstrip("-").isdigit() for word in profile.words)
+    return whole and plain and 1 < len(profile.words) <= FEW_NUMBERS
+
+
 def edges_at_words(profile: Profile) -> tuple[float, ...]:
     """Part whole numbers, few people having some of them, at those that many have."""
-    if profile.type is not ColumnType.INTEGER or not profile.rare:
+    if profile.type is not ColumnType.INTEGER:
         return ()
     return tuple(sorted(map(float, profile.words))[1:])
 
@@ -53,7 +63,7 @@ def propose_categories(profile: Profile) -> Categories:
     """
     digits = profile.type is ColumnType.INTEGER
     words = sorted(
-        profile.words, key=(lambda w: (0, int(w), w)) if digits else (lambda w: (0, 0, w))
+        profile.words, key=(lambda w: (0, float(w), w)) if digits else (lambda w: (0, 0, w))
     )
     own = next((word for word in words if word.casefold() == OTHER), OTHER)
     return Categories(

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
-from expectations.treatments import Bin, DateParts, Keep, Treatment
-from expectations.vocabulary import Category, Use
-from tasks.drafting.deciding import Decided, Decision, Fate
-from tasks.drafting.writing_bins import label_bins
+from expectations.expressions import ColumnType
+from expectations.treatments import Bin, Categories, DateParts, Keep, Treatment
+from expectations.vocabulary import Category, Identifiability, Use
+from tasks.drafting.decisions import Decided, Decision, Fate
+from tasks.drafting.profile import Profile
+from tasks.drafting.signs import NOTHING
+from tasks.drafting.writing_bins import FEW_NUMBERS, label_bins
 from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, number
 
 DECIDE: Final = "DECIDE"
 """Marks a place at which a person must decide."""
 NO_CATEGORY: Final = "dpv-pd:…"
+FEW_DIFFERENT: Final = 30
+"""So many different numbers or fewer are told: they may be codes."""
+MOST_BLOCKS: Final = 60
+"""Columns of one reason that stand ready; of more, a reader would find none."""
+NAMED: Final = "its name says "
 EDGES: Final = (30.0, 45.0, 60.0, 75.0)
 """Of ages made from birth dates: ours, and taken from nobody's data."""
 
@@ -26,25 +35,46 @@ def column_lines(decided: Decided) -> Iterator[str]:
         "model `check` asks you to decide that they are public, and to take the mark out."
     )
     yield "columns:"
-    for number_, column in enumerate(decided.of(Fate.PROPOSED)):
-        if number_:
+    for place, column in enumerate(decided.of(Fate.PROPOSED)):
+        if place:
             yield ""
-        yield from comment(f"Seen: {saw(column)}", 2)
+        yield from comment(f"Seen: {saw(column) or f'values of type {column.type}'}.", 2)
+        if column.why:
+            yield from comment(f"{DECIDE}: {column.why}. Decide {column.decide}.", 2)
         yield from block(column, uses(column, decided))
-    if opened := decided.of(Fate.OPEN):
-        yield ""
-        yield from comment(
-            "Not read, until somebody decides. To read one, take `# ` out of each of its lines"
-            + (", and name it under the table's `columns` too." if not decided.target else "."),
-            2,
-        )
-    for column in opened:
-        yield "  #"
-        yield from comment(f"{DECIDE} {column.name}: {column.why}. Seen: {saw(column)}", 2)
-        yield from comment(f"Decide {column.decide}.", 2)
-        lines = list(block(column, [default_use(decided)]))
-        yield from commented_out(lines, 2)
+    yield from waiting_lines(decided)
     yield from denied_lines(decided)
+
+
+def waiting_lines(decided: Decided) -> Iterator[str]:
+    """Give the columns that somebody must decide, those with one reason together."""
+    waiting = decided.of(Fate.OPEN)
+    if not waiting:
+        return
+    yield ""
+    yield from comment(
+        f"Not read, until somebody decides: {count_columns(waiting)}. Leave what the purpose does "
+        "without. To read one, take `# ` out of each of its lines"
+        + ("." if decided.target else ", and name it under the table's `columns` too."),
+        2,
+    )
+    for why, decide in dict.fromkeys((column.why, column.decide) for column in waiting):
+        alike = [column for column in waiting if column.why == why]
+        yield "  #"
+        yield from comment(f"--- {why} ({count_columns(alike)}) ---", 2)
+        yield from comment(f"Decide {decide}.", 2)
+        for column in alike[:MOST_BLOCKS]:
+            yield "  #"
+            yield from comment(f"Seen: {seen}." if (seen := saw(column)) else "", 2)
+            yield from commented_out(list(block(column, [default_use(decided)])), 2)
+        if rest := [column.found.profile.name for column in alike[MOST_BLOCKS:]]:
+            yield "  #"
+            yield from comment(f"And {len(rest)} more, to write alike: {', '.join(rest)}.", 2)
+
+
+def count_columns(columns: Sequence[Decision]) -> str:
+    """Say how many columns there are."""
+    return f"{len(columns)} column{'s' * (len(columns) != 1)}"
 
 
 def denied_lines(decided: Decided) -> Iterator[str]:
@@ -53,7 +83,7 @@ def denied_lines(decided: Decided) -> Iterator[str]:
         yield ""
         yield from comment("Never read:", 2)
     for column in denied:
-        told = [] if column.found.free_text else column.found.seen
+        told = [] if column.found.free_text else join_names(column.found.seen)
         seen = f" ({'; '.join(told)})" if told else ""
         yield from comment(f"- {column.found.profile.name or '(no name)'}: {column.why}{seen}", 2)
 
@@ -61,18 +91,40 @@ def denied_lines(decided: Decided) -> Iterator[str]:
 def saw(column: Decision) -> str:
     """Say in one line what was seen of a column, without any person's value."""
     profile = column.found.profile
-    said = list(column.found.seen)
+    said = list(join_names(column.found.seen))
     if profile.low is not None and profile.high is not None:
-        said.append(f"{number(profile.low)} to {number(profile.high)}, rounded outward")
-    if profile.rare and column.treatment and column.treatment.kind == "categories":
-        said.append(
-            "some words are not listed, since fewer than 10 people have each; they become `other`"
-        )
+        some = f"{profile.distinct} different numbers, " * (profile.distinct <= FEW_DIFFERENT)
+        said.append(f"{some}{number(profile.low)} to {number(profile.high)}, rounded outward")
+    said += about_words(column.treatment, profile)
     if profile.missing:
         said.append(f"{tell_share(profile.missing)} missing")
     if profile.alone:
         said.append(f"{tell_share(profile.alone)} of the people nearly alone with their value")
-    return f"{'; '.join(said) or f'values of type {profile.type}'}."
+    return "; ".join(said)
+
+
+def join_names(seen: Sequence[str]) -> Iterator[str]:
+    """Give what was seen, what the name says in one sentence, and without that nothing was."""
+    named = [sentence.removeprefix(NAMED) for sentence in seen if sentence.startswith(NAMED)]
+    if named:
+        yield NAMED + ", ".join(named)
+    yield from (s for s in seen if not s.startswith(NAMED) and s != NOTHING)
+
+
+def about_words(treatment: Treatment | None, profile: Profile) -> Iterator[str]:
+    """Say what declared words and intervals do not tell by themselves."""
+    whole = profile.type is ColumnType.INTEGER and profile.distinct <= FEW_NUMBERS
+    if isinstance(treatment, Bin) and whole:
+        yield "if codes, declare them as text with `categories`"
+    if not isinstance(treatment, Categories):
+        return
+    if profile.rare:
+        yield (
+            "some words are not listed, since fewer than 10 people have each; they become "
+            f"`{treatment.other}`"
+        )
+    if treatment.ordered:
+        yield "if codes, take `ordered: true` out"
 
 
 def tell_share(share: float) -> str:
@@ -85,7 +137,6 @@ def tell_share(share: float) -> str:
 
 def block(column: Decision, use: Sequence[str]) -> Iterator[str]:
     """Give a column's entry as it stands in force."""
-    assert column.treatment is not None
     source = column.found.profile.name
     yield f"  {column.name}:"
     if source != column.name:
@@ -97,6 +148,7 @@ def block(column: Decision, use: Sequence[str]) -> Iterator[str]:
     if Use.DERIVATION in use:
         yield "    treatment: {kind: drop}"
         return
+    assert column.treatment is not None
     yield from entry("treatment", dump(column.treatment), 4)
     if not isinstance(column.treatment, Keep | DateParts):
         yield "    from_data: true"
@@ -112,6 +164,8 @@ def uses(column: Decision, decided: Decided) -> list[str]:
     if column.name == decided.born:
         return [Use.DERIVATION, Use.ELIGIBILITY]
     first = [Use.ELIGIBILITY] if column.name == decided.age else []
+    if column in decided.read_for_outcome:
+        return [*first, Use.DERIVATION]
     return [*first, Use.TARGET if column.name == decided.target else default_use(decided)]
 
 
@@ -121,33 +175,60 @@ def default_use(decided: Decided) -> Use:
 
 
 def derived_lines(decided: Decided) -> Iterator[str]:
-    """Give the age that is made of a birth date, where one is read."""
-    if decided.born is None:
+    """Give what is computed: the age of a birth date, and the outcome of what it is read from.
+
+    Nothing of it was taken from the data: the age's edges are ours, the outcome's words a person's.
+    """
+    if decided.born is None and not decided.read_for_outcome:
         return
-    column = next(column for column in decided.columns if column.name == decided.born)
-    bins = Bin(kind="bin", edges=EDGES, labels=label_bins(EDGES, whole=True))
     yield "derived:"
-    yield from comment("The age alone goes further; the birth date is dropped.", 2)
-    yield f"  {derived_age(decided)}:"
-    yield f"    expression: years_since({decided.born})"
-    yield f"    identifiability: {column.found.identifiability}"
-    yield f"    category: {Category.AGE}"
-    yield from entry("use", [default_use(decided)], 4)
-    yield from entry("treatment", dump(bins), 4)
+    if decided.born is not None:
+        column = next(column for column in decided.columns if column.name == decided.born)
+        bins = Bin(kind="bin", edges=EDGES, labels=label_bins(EDGES, whole=True))
+        yield from comment("The age alone goes further; the birth date is dropped.", 2)
+        yield f"  {derived_age(decided)}:"
+        yield f"    expression: years_since({decided.born})"
+        yield f"    identifiability: {column.found.identifiability}"
+        yield f"    category: {Category.AGE}"
+        yield from entry("use", [default_use(decided)], 4)
+        yield from entry("treatment", dump(bins), 4)
+    if decided.outcome is not None and decided.read_for_outcome:
+        outcome = computed_outcome(decided)
+        yield from comment("The outcome alone goes further; what it is read from is dropped.", 2)
+        yield f"  {outcome.name}:"
+        yield from entry("expression", decided.outcome.expression, 4)
+        yield f"    identifiability: {outcome.found.identifiability}"
+        yield f"    category: {outcome.found.category}"
+        yield from entry("use", [Use.TARGET], 4)
+        yield "    treatment: {kind: keep}"
+
+
+def computed_outcome(decided: Decided) -> Decision:
+    """Describe an outcome that is computed by the columns that it is read from."""
+    read, outcome = decided.read_for_outcome, decided.outcome
+    assert outcome is not None
+    special = [c.found for c in read if c.found.category and c.found.category.special]
+    first = (special or [column.found for column in read])[0]
+    closest = max((c.found.identifiability for c in read), key=list(Identifiability)[::-1].index)
+    missing = min(sum(column.found.profile.missing for column in read), 1.0)
+    profile = replace(first.profile, missing=missing, type=ColumnType.BOOLEAN)
+    found = replace(first, profile=profile, identifiability=closest)
+    return Decision(found, outcome.name, Fate.PROPOSED, type=ColumnType.BOOLEAN)
 
 
 def derived_age(decided: Decided) -> str:
     """Name the age that is made of a birth date as no other column is named."""
-    taken = {column.name for column in decided.columns}
+    taken = {column.name for column in decided.columns} | {decided.target}
     return next(name for name in ("age", "age_now", "age_by_birth_date") if name not in taken)
 
 
 def leaving(decided: Decided) -> dict[str, Decision]:
-    """Give what is there after de-identification by name, the age in place of the birth date."""
-    return {
-        derived_age(decided) if column.name == decided.born else column.name: column
-        for column in decided.of(Fate.PROPOSED)
-    }
+    """Give what is there after de-identification by name; an age in place of a birth date."""
+    kept = [c for c in decided.of(Fate.PROPOSED) if c not in decided.read_for_outcome]
+    made = {derived_age(decided) if c.name == decided.born else c.name: c for c in kept}
+    if decided.target and decided.read_for_outcome:
+        made[decided.target] = computed_outcome(decided)
+    return made
 
 
 def notice_categories(decided: Decided) -> list[str]:

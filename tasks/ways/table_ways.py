@@ -187,7 +187,8 @@ def find_table_ways(
     if isinstance(refusal, Unreachable):
         least = bound_share(refusal.left, len(frame), threshold)
         asked = ask_for(outlet)
-        reached = f"up to {100 * least:.1f} % of the people are in no such class"
+        few = "there are fewer people in all; " if len(frame) < outlet.k else ""
+        reached = f"{few}up to {100 * least:.1f} % of the people are in no such class"
         ladders = [lower_k(outlet), leave_more_out(outlet, least), *weaken_models(outlet)]
     elif by is not None:
         told = trials.run(Change("as it is", outlet))

@@ -1,0 +1,126 @@
+"""What a draft decides of a table, as plain values: answers, one decision a column, the outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from expectations.expressions import ColumnType
+from expectations.legal_basis import LegalBasis
+from expectations.policy import Controller
+from expectations.treatments import Treatment
+from expectations.vocabulary import Identifiability, Purpose
+from tasks.drafting.examination import Examined
+from tasks.drafting.signs import Found
+
+MOSTLY_MISSING: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What no table tells, and whoever drafts a policy was asked for."""
+
+    purpose: Purpose
+    legal_basis: LegalBasis
+    controller: Controller
+    recipient: str
+
+
+class Fate(StrEnum):
+    """What the draft does with a column."""
+
+    PERSON = "names the person"
+    ANSWER = "says who consented"
+    PROPOSED = "proposed"
+    OPEN = "to decide"
+    DENIED = "never read"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one column, and why; of one in doubt, what there is to decide."""
+
+    found: Found
+    name: str
+    """Its name in the policy."""
+    fate: Fate
+    why: str = ""
+    decide: str = ""
+    type: ColumnType = ColumnType.TEXT
+    treatment: Treatment | None = None
+    """What is proposed, in force or not; None where nothing can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a model is to predict."""
+
+    name: str
+    """Its name in the policy."""
+    expression: str = ""
+    """How it is computed; empty where it is a column as it stands."""
+    reads: frozenset[str] = frozenset()
+    """The columns of which it is computed, which are no features then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a draft decided of a whole table."""
+
+    examined: Examined
+    columns: tuple[Decision, ...]
+    outcome: Outcome | None
+    """What a model is to predict; None where a table is drafted."""
+    age: str | None
+    """The column of ages in years that is read."""
+    born: str | None
+    """The column of birth dates that is read where no age is: only the age goes further."""
+
+    @property
+    def target(self) -> str | None:
+        """The policy's name of what a model is to predict; None without a model."""
+        return self.outcome.name if self.outcome else None
+
+    @property
+    def said(self) -> str:
+        """What a model is to predict, in a person's words."""
+        assert self.outcome is not None
+        computed = self.outcome.expression
+        return f"whether {computed}" if computed else self.outcome.name
+
+    def of(self, *fates: Fate) -> list[Decision]:
+        """Give the columns of some fates, in the order of the source."""
+        return [column for column in self.columns if column.fate in fates]
+
+    @property
+    def read_for_outcome(self) -> list[Decision]:
+        """The columns of which the outcome is computed."""
+        reads = self.outcome.reads if self.outcome else frozenset()
+        return [column for column in self.of(Fate.PROPOSED) if column.name in reads]
+
+    @property
+    def person(self) -> str:
+        """The source's own name of the column that names the person."""
+        return self.of(Fate.PERSON)[0].found.profile.name
+
+    @property
+    def answer(self) -> Found | None:
+        """The column that says who consented, where the draft rests on one."""
+        return next((column.found for column in self.of(Fate.ANSWER)), None)
+
+
+def reason_to_deny(found: Found) -> str:
+    """Say why a column is never read, whatever anybody decides; empty where nothing speaks so."""
+    profile = found.profile
+    if not profile.name.strip():
+        return "it has no name; a policy reads columns by theirs"
+    if found.identifiability is Identifiability.IDENTIFIER:
+        return "it names people"
+    if found.free_text:
+        return "free text, which can hold anything"
+    if profile.missing >= MOSTLY_MISSING:
+        return "nearly all of its values are missing"
+    if profile.distinct < 2:
+        return "it says the same of everybody"
+    return ""

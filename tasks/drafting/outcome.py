@@ -1,0 +1,147 @@
+"""What a person wants predicted (`--target`): a yes/no column, or an expression that gives one.
+
+A column that they name is read although the draft would have left it to decide: they decided. What
+names people, free text and special categories without a condition of Art. 9 stay out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Final
+
+from expectations.errors import UsageError
+from expectations.expressions import ColumnType, ExpressionError, parse
+from expectations.legal_basis import LegalBasis
+from expectations.treatments import Keep
+from expectations.vocabulary import Category
+from tasks.drafting.decisions import Decision, Fate, Outcome, reason_to_deny
+from tasks.drafting.writing_yaml import number
+
+NAMES: Final = ("outcome", "predicted", "to_predict", "is_predicted")
+SHOWN: Final = 12
+"""Words of a column that are shown where one of them must be named."""
+STAND_IN: Final = Category.BEHAVIORAL
+"""The category of an outcome of which nothing tells a kind; the draft asks whether it is right."""
+
+
+def find_outcome(wanted: str, columns: Sequence[Decision]) -> Outcome:
+    """Say what `wanted` is: a column by the source's name or the policy's, else an expression.
+
+    Raises `UsageError` that says how a column of words, numbers or dates becomes a yes or no.
+    """
+    for column in columns:
+        if wanted in {column.found.profile.name, column.name}:
+            refuse(column)
+            if column.found.profile.type is not ColumnType.BOOLEAN:
+                raise UsageError("\n".join(tell_how(column)))
+            return Outcome(column.name)
+    types = {column.name: column.found.profile.type for column in columns}
+    try:
+        made = parse(wanted, types)
+    except ExpressionError as error:
+        raise UsageError(explain_fault(wanted, columns, error)) from None
+    if made.type is not ColumnType.BOOLEAN or not made.columns:
+        raise UsageError(
+            f"--target: `{wanted}` gives no yes or no of a column; compare one, as in "
+            '--target "visits >= 3"'
+        )
+    know_words(wanted, [column for column in columns if column.name in made.columns])
+    return Outcome(next(name for name in NAMES if name not in types), wanted, made.columns)
+
+
+def know_words(wanted: str, read: Sequence[Decision]) -> None:
+    """Raise `UsageError` for a word that nobody has: after a slip of it, everybody would be a no.
+
+    Only where one column of words is read, all of which may be told.
+    """
+    profile = read[0].found.profile
+    if len(read) > 1 or profile.type is not ColumnType.TEXT or profile.rare or not profile.words:
+        return
+    for word in re.findall(r"'((?:[^']|'')*)'", wanted):
+        if (plain := word.replace("''", "'")) not in profile.words:
+            near = get_close_matches(plain, profile.words, 1, 0.5)
+            fix = f"did you mean `{near[0]}`?" if near else f"it has {list_words(profile.words)}"
+            raise UsageError(f"--target: nobody has `{plain}` in `{profile.name}`; {fix}")
+
+
+def list_words(words: Sequence[str]) -> str:
+    """List the words that most people have."""
+    return ", ".join(words[:SHOWN]) + (", …" if len(words) > SHOWN else "")
+
+
+def explain_fault(wanted: str, columns: Sequence[Decision], error: ExpressionError) -> str:
+    """Name the column that was perhaps meant, or show where the expression is wrong."""
+    if any(sign in wanted for sign in "=<>("):
+        return f"--target is no expression over the columns: {error}"
+    names = [name for c in columns for name in (c.found.profile.name, c.name)]
+    near = get_close_matches(wanted, names, 1)
+    return f"--target: no column is named `{wanted}`" + (
+        f"; did you mean `{near[0]}`?" if near else "; name one as the table does"
+    )
+
+
+def tell_how(column: Decision) -> Iterator[str]:
+    """Say how a column that is no yes or no becomes one, with words that many people share."""
+    profile, name = column.found.profile, column.name
+    yield f"--target: a model predicts yes or no, and `{profile.name}` is of type {profile.type}."
+    if profile.type is ColumnType.DATE:
+        yield f'Say when it is yes, such as --target "days_since({name}) <= 365"'
+    elif profile.type is ColumnType.TEXT and profile.words:
+        yield "Say which of its words are yes:"
+        yield f'  --target "{name} = {quoted(profile.words[0])}"'
+        if len(profile.words) > 2:
+            two = ", ".join(map(quoted, profile.words[:2]))
+            yield f'  --target "{name} in ({two})"'
+        yield f"Its words: {list_words(profile.words)}"
+    elif profile.low is not None and profile.high is not None:
+        inner = profile.edges or ((profile.low + profile.high) / 2,)
+        yield f"It goes from {number(profile.low)} to {number(profile.high)}. Say from where on:"
+        yield f'  --target "{name} >= {number(inner[len(inner) // 2])}"'
+    else:
+        yield f"Say which words are yes: --target \"{name} = 'word'\""
+
+
+def quoted(word: str) -> str:
+    """Write a word as an expression does."""
+    return "'" + word.replace("'", "''") + "'"
+
+
+def read_outcome(
+    outcome: Outcome, columns: Sequence[Decision], basis: LegalBasis
+) -> list[Decision]:
+    """Put in force what the outcome is read from; `UsageError` for what must not be read."""
+    named = outcome.reads or {outcome.name}
+    return [take(column, outcome, basis) if column.name in named else column for column in columns]
+
+
+def refuse(column: Decision) -> None:
+    """Raise `UsageError` for what is read for no outcome, whoever asks."""
+    name = column.found.profile.name
+    if column.fate in {Fate.PERSON, Fate.ANSWER}:
+        raise UsageError(f"--target: `{name}` {column.fate}, and is nothing to predict")
+    if why := reason_to_deny(column.found):
+        raise UsageError(f"--target: `{name}` is never read: {why}")
+
+
+def take(column: Decision, outcome: Outcome, basis: LegalBasis) -> Decision:
+    """Read one column for the outcome, under the type that the source's values have."""
+    found, name = column.found, column.found.profile.name
+    refuse(column)
+    if found.category is not None and found.category.special and basis.article_9 is None:
+        raise UsageError(
+            f"--target: `{name}` looks like a special category ({found.category}), which needs a "
+            "second --legal-basis, a word of Art. 9; if it is none, draft with another name for it"
+        )
+    made = replace(column, fate=Fate.PROPOSED, why="", decide="", type=found.profile.type)
+    made = replace(made, treatment=None if outcome.reads else Keep(kind="keep"))
+    if found.category is None:
+        return replace(
+            made,
+            found=replace(found, category=STAND_IN),
+            why="nothing tells what kind of data it is",
+            decide=f"whether {STAND_IN} is right; Health and others need a condition of Art. 9",
+        )
+    return made
