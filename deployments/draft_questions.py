@@ -5,6 +5,7 @@ Nothing here is guessed. A word that is not on its list is refused with the list
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -81,11 +82,24 @@ def complete(given: Given) -> Answers:
     """
     check_words(given)
     if sys.stdin.isatty():
-        given = ask_rest(given)
-        check_words(given)
+        asked = ask_rest(given)
+        if asked != given and not list(missing(asked)):
+            say(f"\nAs options, to be asked no more:\n  {as_options(asked)}")
+        given = asked
     if lacking := list(missing(given)):
         raise UsageError("\n".join(tell_missing(lacking)))
     return make_answers(given)
+
+
+def as_options(given: Given) -> str:
+    """Give all answers as they are typed on the command line."""
+    named = [("legal-basis", word) for word in given.legal_basis]
+    named += [
+        (name.replace("_", "-"), value)
+        for name, value in asdict(given).items()
+        if isinstance(value, str) and value
+    ]
+    return " ".join(f"--{name} {shlex.quote(value)}" for name, value in named)
 
 
 def missing(given: Given) -> Iterator[str]:
@@ -171,11 +185,14 @@ def ask_rest(given: Given) -> Given:
 
 
 def ask(given: Given, name: str) -> Given:
-    """Ask until an answer can be understood; an empty line leaves it unanswered."""
+    """Ask until an answer can be understood; the end of what is typed leaves it unanswered."""
     while True:
         sys.stderr.write("> ")
         sys.stderr.flush()
-        answered = put_in(given, name, sys.stdin.readline().strip())
+        typed = sys.stdin.readline()
+        if typed and not typed.strip():
+            continue
+        answered = put_in(given, name, typed.strip())
         try:
             check_words(answered)
         except UsageError as error:

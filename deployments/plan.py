@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from expectations.policy_file import PolicyFile
 from expectations.table_coherence import find_warnings
 from expectations.treatment_coherence import taken_from_data
 from expectations.treatments import Drop, Noise, Redact, describe, tell_what_remains
+from expectations.vocabulary import Use
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -25,8 +27,11 @@ MARGIN: Final = " " * 15
 
 def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None = None) -> str:
     """Say in words what a run of the policy would do; `source` is where else to read people."""
-    parts = (about_lines, read_lines, remains_lines, check_lines, told_lines, warning_lines)
+    parts = (
+        about_lines, read_lines, remains_lines, model_lines, check_lines, told_lines, warning_lines,
+    )  # fmt: skip
     told = [list(part(file.policy, len(there))) for part in parts]
+    told += [list(open_lines(count_open(file.text)))]
     lines = [line for part in told if part for line in (*part, "")]
     called = f"{command()} run {run_name(file)}{f' --source {source}' if source else ''}"
     return "\n".join([*lines, f"Nothing was read of a person. To run it: {called}"])
@@ -121,6 +126,32 @@ def spent_on_noise(policy: Policy) -> float:
     return sum(treatment.epsilon for treatment in treatments if isinstance(treatment, Noise))
 
 
+def model_lines(policy: Policy, _there: int) -> Iterator[str]:
+    """Say what a model is to predict, from what, and between whom it is only compared."""
+    if policy.target is None:
+        return
+    features, audits = policy.used_as(Use.FEATURE), policy.used_as(Use.AUDIT)
+    from_what = "1 column" if len(features) == 1 else f"{len(features)} columns"
+    yield from wrap(f"Predicts `{policy.target}` from {from_what}: {', '.join(features)}.")
+    unseen = [name for name in audits if name not in features]
+    if seen := [name for name in audits if name in features]:
+        yield from wrap(f"Compared by {', '.join(seen)}, which the model sees.", "  ")
+    if unseen:
+        yield from wrap(f"Compared by {', '.join(unseen)}, which the model does not see.", "  ")
+
+
+def count_open(text: str) -> int:
+    """Count the places of a policy's text that are marked as still to be decided."""
+    return len(re.findall(r"(?m)^ *# DECIDE\b", text))
+
+
+def open_lines(places: int) -> Iterator[str]:
+    """Say how many places a person has yet to decide."""
+    if places:
+        told = "1 place is" if places == 1 else f"{places} places are"
+        yield from wrap(f"{told} still marked DECIDE in the policy's comments: settle each.")
+
+
 def check_lines(policy: Policy, _there: int) -> Iterator[str]:
     """Say what is checked before anything leaves, beside what each outlet promises."""
     yield f"Checked: {len(policy.expectations)} rules about values"
@@ -186,6 +217,8 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "columns": columns_json(policy),
         "from_data": [*taken_from_data(policy)],
         "own_code": {**policy.own_code},
+        "still_to_decide": count_open(file.text),
+        "model": model_json(policy),
         "languages_without_model": [*languages_without_model(policy)],
         "noise_epsilon": spent_on_noise(policy) or None,
         "budget": policy.budget.model_dump(mode="json") if policy.budget else None,
@@ -199,6 +232,17 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
             }
             for name, outlet in policy.outlets.items()
         },
+    }
+
+
+def model_json(policy: Policy) -> dict[str, JSON] | None:
+    """Give what the model predicts, from what, and by which columns it is compared."""
+    if policy.target is None:
+        return None
+    return {
+        "predicts": policy.target,
+        "from": list(policy.used_as(Use.FEATURE)),
+        "compared_by": list(policy.used_as(Use.AUDIT)),
     }
 
 

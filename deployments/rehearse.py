@@ -66,8 +66,9 @@ def carry_through(policy: str) -> Rehearsed:
         from deployments.request import check_model, checked_code
         from tasks.rehearsal.staging import stage
 
-        check_model(file.policy, checked_code(file))
-        staged = stage(file, home.root.parent)
+        own = checked_code(file)
+        check_model(file.policy, own)
+        staged = stage(file, home.root.parent, own)
         ended = run_staged(home, staged)
         summary = read_summary(home, ended.run_id)
     return Rehearsed(summary, staged, time.monotonic() - began, ended.error)
@@ -96,29 +97,45 @@ def own_home() -> Iterator[Home]:
     before = dict(os.environ)
     folder = Path(tempfile.mkdtemp(prefix="tutela-rehearsal-"))
     try:
-        if url := running_server():
-            os.environ["PREFECT_API_URL"] = url
-        for name in OWN:
-            os.environ.pop(name, None)
-        home = Home.create(folder / "home")
-        yield home
-        await_end(home)
+        with users_server() as url:
+            if url:
+                os.environ["PREFECT_API_URL"] = url
+            for name in OWN:
+                os.environ.pop(name, None)
+            home = Home.create(folder / "home")
+            yield home
+            await_end(home)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.environ.clear()
         os.environ.update(before)
 
 
-def running_server() -> str | None:
-    """Give the address of the Prefect server that the user's home names or runs, if any."""
+@contextmanager
+def users_server() -> Iterator[str | None]:
+    """Give the address of the Prefect server that the user's home names or runs, if any.
+
+    One that it runs does not end meanwhile.
+    """
+    from deployments.prefect_process import share
     from deployments.prefect_server import running
     from ledgers.home import Home
 
     try:
         home = Home.open()
     except HomeError:
-        return os.environ.get("PREFECT_API_URL")
-    return home.settings.prefect_api_url or running(home)
+        yield os.environ.get("PREFECT_API_URL")
+        return
+    named = home.settings.prefect_api_url
+    if named or not running(home):
+        yield named
+        return
+    descriptor = share(home)
+    try:
+        # It may have ended while it was waited for.
+        yield running(home)
+    finally:
+        os.close(descriptor)
 
 
 def await_end(home: Home) -> None:

@@ -16,6 +16,7 @@ from deployments.terminal import lay_out
 from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
+    from expectations.checks import Check
     from ledgers.evidence import JSON
     from ledgers.home import Home
     from ledgers.keys import Keys
@@ -201,7 +202,12 @@ def check_lines(summary: Summary) -> Iterator[str]:
         yield f"Checks   {held} of {len(others)} checks of the data held"
     for check in others:
         if check.verdict in {"warned", "inconclusive"}:
-            yield from wrap(f"{check.verdict:<{LONGEST}} {check.name}: {check.measured}", "  ", BESIDE)
+            yield from wrap(verdict_line(check), "  ", BESIDE)
+
+
+def verdict_line(check: Check) -> str:
+    """Say what a check came to and measured."""
+    return f"{check.verdict:<{LONGEST}} {check.name}: {check.measured}"
 
 
 def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
@@ -211,7 +217,7 @@ def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
     yield from wrap(outlet.claim or "Nothing left.", "  ")
     for check in outlet.checks:
         if check.verdict not in OTHERS or outlet.kind == "model":
-            yield from wrap(f"{check.verdict:<{LONGEST}} {check.name}: {check.measured}", "  ", BESIDE)
+            yield from wrap(verdict_line(check), "  ", BESIDE)
             if check.verdict != "passed" or outlet.kind == "model":
                 yield from wrap(f"asked: {check.asked}", BESIDE)
     yield from open_lines(outlet)

@@ -187,11 +187,14 @@ def say(sentence: str) -> None:
 def fold(text: str) -> str:
     """Break lines at words where a terminal would break them anywhere; leave a pipe's as they are.
 
-    A word that is longer than a line stays whole, so that paths and commands can be copied.
+    A word that is longer than a line stays whole, and so does a line that is set in, so that paths
+    and commands can be copied.
     """
     if sys.stderr is None or not sys.stderr.isatty():
         return text
     return "\n".join(
-        textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+        line
+        if line.startswith("  ")
+        else textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines()
     )

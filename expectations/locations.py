@@ -10,8 +10,10 @@ from pydantic import Field, field_validator
 
 from expectations.declaration import Declaration, Term
 
-_SECRET: Final = re.compile(r"(?:password|passwd|pwd)\s*=\s*(?!\$)[^&;\s]", re.IGNORECASE)
-"""A password among an address's parameters, as ODBC and some drivers take it."""
+_SECRET: Final = re.compile(
+    r"(?:password|passwd|pwd|secret|token|credentials\w*)\s*=\s*(?!\$)[^&;\s]", re.IGNORECASE
+)
+"""A password or another secret among an address's parameters, as ODBC and some drivers take it."""
 
 
 class ExampleData(Declaration):

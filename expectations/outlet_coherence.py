@@ -22,6 +22,8 @@ from expectations.vocabulary import Use
 RECORD_WISE: Final = "record-wise"
 SETTLED: Final = ("epsilon", "delta", "classes", "features", "edges", "row_bound")
 """Parameters of private models that are no policy's to give."""
+PROMISE: Final = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-6}"
+"""What a model outlet says to promise it, to be copied."""
 MOST_CROSSED: Final = 2000
 """Features that one cross may make; each costs a private model noise."""
 
@@ -106,7 +108,8 @@ def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
         yield Problem(
             "training.model",
             "a private model needs ε and δ, and no outlet promises them",
-            "add the promise to the model's outlet, or train another model",
+            f"add `{PROMISE}` to the model's outlet, with an ε of your choice and a δ below one in "
+            "the number of people, or train another model",
         )
     if len(set(promises.values())) > 1:
         yield Problem(
@@ -126,7 +129,7 @@ def promises_are_not_overruled(training: Training) -> Iterator[Problem]:
 
 
 def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
-    """What is promised under differential privacy is counted against a ceiling, and nothing else."""
+    """What differential privacy promises is counted against a ceiling, and nothing else is."""
     promises = {n: o.promise for n, o in policy.model_outlets.items() if o.promise}
     if policy.budget is None:
         if promises:
@@ -149,8 +152,19 @@ def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
                 f"outlets.{name}.promise.epsilon",
                 f"is too much for the lifetime ceiling of {ceiling:g}: one run alone comes to "
                 f"{cost:.3f} at δ = {policy.budget.delta:g}, so that no run could ever pass",
-                "lower it, or raise budget.lifetime_epsilon",
+                f"lower it, or raise budget.lifetime_epsilon{say_fixed(promise, policy.budget)}",
             )
+
+
+def say_fixed(promise: DifferentialPrivacy, budget: Budget) -> str:
+    """Name the exact composition as a way out, where it would let such a run pass."""
+    fixed = budget.model_copy(update={"composition": "fixed"})
+    if budget.composition == "fixed" or cost_alone(promise, fixed) > budget.lifetime_epsilon:
+        return ""
+    return (
+        "; or, if what a run is asked for never depends on what an earlier one showed, say "
+        "`composition: fixed` under budget, which would let it pass"
+    )
 
 
 def cost_alone(promise: DifferentialPrivacy, budget: Budget) -> float:

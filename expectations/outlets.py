@@ -102,12 +102,14 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
                 f"chance of any result by at most a factor of {math.exp(promise.epsilon):.3g}, "
                 "plus δ."
             )
-        case TableOutlet(k=k, sensitive=sensitive):
+        case TableOutlet(k=k, sensitive=sensitive, output=output):
+            merged = "one of a and b" if output == "sets" else "a value from a to b"
             asked = [describe_model(m, name) for name, models in sensitive.items() for m in models]
             return (
                 f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: each "
                 f"combination of values released there belongs to at least {k} people"
                 + (f", and has {'; '.join(asked)}." if asked else ".")
+                + f" There `a~b` stands for {merged}, `*` for any value."
             )
 
 

@@ -23,13 +23,17 @@ from expectations.errors import PolicyError, Problem
 from expectations.hierarchy_files import put_hierarchies
 from expectations.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy import Policy
+from expectations.training import Training
 from expectations.treatments import Level
+from expectations.vocabulary import SPECIAL, Category
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 BOUNDS: Final = {"lt": "below", "le": "at most", "gt": "above", "ge": "at least"}
 PACKAGED: Final = Path(__file__).parent / "policies"
+MEANT: Final = {"dpv-pd:Sex": Category.GENDER}
+"""Words of DPV that are not on a list, and the one that is meant; as letters go another is near."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +165,7 @@ def say(
         case "missing":
             return "is missing", f"add `{location[-1]}:`"
         case "extra_forbidden":
-            others = [key for key in known_keys() if key != location[-1]]
-            near = difflib.get_close_matches(str(location[-1]), others, 1)
-            fix = f"did you mean `{near[0]}`?" if near else "take it out"
-            return "is not a key that is known here", fix
+            return "is not a key that is known here", say_key(location)
         case "enum" | "literal_error" | "union_tag_invalid":
             return say_word(context, location, plain)
         case "union_tag_not_found":
@@ -176,7 +177,8 @@ def say(
             return "is not text", "put it in quotes if it is meant as text"
         case "less_than" | "less_than_equal" | "greater_than" | "greater_than_equal":
             key, bound = next(iter(context.items()))
-            return f"is not {BOUNDS[key]} {bound}", f"give a number {BOUNDS[key]} {bound}"
+            people = ", and below one in the number of people" * (location[-1:] == ("delta",))
+            return f"is not {BOUNDS[key]} {bound}", f"give a number {BOUNDS[key]} {bound}{people}"
         case "value_error":
             what, _, fix = message.removeprefix("Value error, ").partition("; ")
             return what, fix
@@ -184,14 +186,25 @@ def say(
             return message[:1].lower() + message[1:], "see the policy reference"
 
 
+def say_key(location: Location) -> str:
+    """Say what to do with a key that is not known where it stands."""
+    key, training = str(location[-1]), location[:-1] == ("training",)
+    others = [other for other in known_keys() if other != key]
+    near = difflib.get_close_matches(key, Training.model_fields if training else others, 1)
+    if training and not near:
+        return f"is it the model's own? then write `parameters: {{{key}: …}}`; else take it out"
+    return f"did you mean `{near[0]}`?" if near else "take it out"
+
+
 def say_word(context: Mapping[str, object], location: Location, plain: Plain) -> tuple[str, str]:
     """Say that a word is not on its list, with the list and the one that was perhaps meant."""
     expected = str(context.get("expected") or context.get("expected_tags"))
     words = re.findall(r"'([^']+)'", expected) or [expected]
     key = str(context.get("discriminator", "")).strip("'")
-    given = value_at(plain, (*location, key) if key else location)
-    near = difflib.get_close_matches(str(given), words, 1)
-    hint = f"did you mean `{near[0]}`? " if near else ""
+    given = str(value_at(plain, (*location, key) if key else location))
+    near = [MEANT[given]] if given in MEANT else difflib.get_close_matches(given, words, 1)
+    # That a column is of a special category is for its author to say, never for us to suggest.
+    hint = f"did you mean `{near[0]}`? " if near and near[0] not in SPECIAL else ""
     return "is not a word that is known here", f"{hint}one of {', '.join(words)}"
 
 

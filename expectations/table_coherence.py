@@ -17,6 +17,12 @@ from expectations.privacy_models import describe_model
 from expectations.treatments import Noise, Token, Treatment, has_order, public_labels
 from expectations.vocabulary import Identifiability, Use
 
+ONCE: Final = "group each label of the level below once"
+STAYS_ALONE: Final = (
+    "give the group a name of its own; a label that is to stay alone is left out of the level, and "
+    "keeps its name"
+)
+
 
 def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
     """A table releases columns that are there after de-identification, and no identifier."""
@@ -65,15 +71,16 @@ def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
                 yield from misfits(path, "is no label of the level below", set(members) - below)
                 twice = {member for member in members if members.count(member) > 1}
                 yield from misfits(path, "stands in two groups", twice)
-                yield from misfits(path, "is the name of another label", taken & level.keys())
+                named = taken & level.keys()
+                yield from misfits(path, "is the name of another label", named, STAYS_ALONE)
                 below = (below - set(members)) | level.keys()
                 taken |= level.keys()
 
 
-def misfits(path: str, what: str, labels: Collection[str]) -> Iterator[Problem]:
+def misfits(path: str, what: str, labels: Collection[str], fix: str = ONCE) -> Iterator[Problem]:
     """Word what is wrong with each label of a grouping; labels are the policy's own words."""
     for label in sorted(labels):
-        yield Problem(path, f"`{label}` {what}", "group each label of the level below once")
+        yield Problem(path, f"`{label}` {what}", fix)
 
 
 def generalization_fits(
@@ -172,6 +179,24 @@ def find_warnings(policy: Policy) -> Iterator[Problem]:
                 "hides, class by class, what the model is to predict, and so what it would learn",
                 "ask for as little as will do, or train on the rows before they are generalized",
             )
+        yield from special_under_k_alone(policy, name, outlet)
+
+
+def special_under_k_alone(policy: Policy, name: str, outlet: TableOutlet) -> Iterator[Problem]:
+    """Where the people of a class share a belief or an illness, k tells it of each of them."""
+    special = [c for c in outlet.linkable if c in policy.treated and _is_special(policy, c)]
+    if special:
+        yield Problem(
+            f"outlets.{name}",
+            f"releases {', '.join(special)} (special categories, Art. 9 GDPR) under k alone, which "
+            "does not hide what all the people of a class share",
+            "name what must not be learned under `sensitive` of this outlet, released as `keep`, "
+            "with l-diversity or t-closeness",
+        )
+
+
+def _is_special(policy: Policy, column: str) -> bool:
+    return policy.treated[column].category.special
 
 
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (

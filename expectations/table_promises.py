@@ -108,16 +108,20 @@ def build_table_suite(promised: TableOutlet) -> ExpectationSuite:
 def _judge_k(result: ExpectationValidationResult, k: int, over: str, outlet: str) -> Judged:
     """Put the k that was reached into a check."""
     reached, classes = _read(result, f"k {over}")
+    # Of a single class, k is the number of people in the table, which is told to nobody.
+    told = min(reached, k) if classes == 1 else reached
     check = Check(
         f"k-anonymity of {outlet}",
         f"k of at least {k} {over}",
-        f"k = {reached:g} in {classes:,} classes",
+        f"k = {told:g} in {classes:,} classes"
+        if classes != 1
+        else f"k of {told:g} or more: one class",
         CheckVerdict.PASSED if result.success else CheckVerdict.REFUSED,
         f"a single class of fewer than {k} people; every row was looked at",
         COARSER.format("k"),
         outlet,
     )
-    return Judged("k", int(reached), check)
+    return Judged("k", int(told), check)
 
 
 def _judge_rare(
@@ -125,16 +129,17 @@ def _judge_rare(
 ) -> Judged:
     """Put how many people share the rarest label of a column into a check."""
     reached, labels = _read(result, f"labels of {column}")
+    told = min(reached, at_least) if labels == 1 else reached
     check = Check(
         f"rare labels of {column} in {outlet}",
         f"each label of {column} shared by at least {at_least} people",
-        f"the rarest of {labels:,} is shared by {reached:g}",
+        f"the rarest of {labels:,} is shared by {'at least ' * (labels == 1)}{told:g}",
         CheckVerdict.PASSED if result.success else CheckVerdict.REFUSED,
         f"a single label of fewer than {at_least} people; every row was looked at",
         COARSER.format("it"),
         outlet,
     )
-    return Judged(f"rarest.{column}", int(reached), check)
+    return Judged(f"rarest.{column}", int(told), check)
 
 
 def _judge_model(

@@ -223,7 +223,7 @@ def describe(treatment: Treatment) -> str:
         case Token(reversible=reversible):
             return f"replaced by a keyed pseudonym{', which the key can undo' * reversible}"
         case Bin(labels=labels):
-            return f"put into {len(labels)} public intervals"
+            return f"put into {len(labels)} intervals"
         case Level(of=of, level=level):
             return f"made coarser, to level {level} of {of or 'a declared hierarchy'}"
         case Clip(low=low, high=high):

@@ -31,6 +31,7 @@ from io import StringIO
 from typing import Final, TypeVar
 
 from expectations.errors import ServiceError, StepFailed, TutelaError, UsageError
+from tasks.vouching import find_kind, is_vouched
 
 T = TypeVar("T")
 EMPTIED: Final = "a library's message inside a step was left out"
@@ -45,17 +46,16 @@ _born_inside: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 def run_inside(step: str, work: Callable[[], T], seal: Callable[[str], str]) -> T:
     """Run `work` inside the airlock; `seal` takes an error's full text and gives an incident id.
 
-    Raises `TutelaError`s as they are but bare of cause, context and traceback; anything else as
-    `StepFailed`; what ends a process (Ctrl-C, a signal, an exit) as a bare one of its own type.
+    Raises `TutelaError`s as they are but bare of cause, context and traceback; anything else, and
+    those in which own code had a part, as `StepFailed`; what ends a process (Ctrl-C, a signal, an
+    exit) as a bare one of its own type.
     """
     leaving: BaseException
     with _closed():
         try:
             return work()
-        except TutelaError as error:
-            leaving = error.with_traceback(None)
         except BaseException as error:  # noqa: BLE001  # the one place that may catch everything
-            leaving = _scrubbed(step, error, seal)
+            leaving = _pass_on(step, error, seal)
         leaving.__cause__ = leaving.__context__ = None
         leaving.__notes__ = []
         # The frames that the error held die here, where nothing is heard of what they say.
@@ -63,15 +63,33 @@ def run_inside(step: str, work: Callable[[], T], seal: Callable[[str], str]) -> 
     raise leaving from None
 
 
+def attempt(work: Callable[[], None], seal: Callable[[str], str]) -> None:
+    """Do, inside a step, what it can do without: an error is sealed and goes no further."""
+    try:
+        work()
+    except TutelaError:
+        return
+    except Exception as error:  # noqa: BLE001  # the step goes on, whatever a library raised
+        with suppress(TutelaError, OSError):
+            seal("".join(traceback.format_exception(error)))
+
+
+def _pass_on(step: str, error: BaseException, seal: Callable[[str], str]) -> BaseException:
+    """Give an error whose text is vouched for without its traceback, any other one scrubbed."""
+    if isinstance(error, TutelaError) and is_vouched(error):
+        return error.with_traceback(None)
+    return _scrubbed(step, error, seal)
+
+
 def _scrubbed(step: str, error: BaseException, seal: Callable[[str], str]) -> BaseException:
     """Seal an error's text, and give what may be known of it."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return ServiceError(f"step '{step}': the disk is full; free room and run again")
-    kind = type(error).__name__
+    kind = find_kind(error).__name__
     try:
         incident = seal("".join(traceback.format_exception(error)))
     except Exception as failure:  # noqa: BLE001  # its context is the error that was to be sealed
-        why = str(failure) if isinstance(failure, TutelaError) else type(failure).__name__
+        why = str(failure) if isinstance(failure, TutelaError) else find_kind(failure).__name__
         unsealed = f"step '{step}' failed with {kind}; its details could not be sealed: {why}"
         return _ending(error) or ServiceError(unsealed)
     return _ending(error) or StepFailed(step, kind, incident)
@@ -85,7 +103,8 @@ def _ending(error: BaseException) -> BaseException | None:
         case SystemExit():
             # Whatever status a library chose, the run did not end in order.
             return SystemExit(StepFailed.exit_status)
-    bare = type(error).__new__(type(error))
+    kind = find_kind(error)
+    bare = kind.__new__(kind)
     bare.args = ()
     number = vars(error).get("signal")
     if isinstance(number, int) and number in signal.valid_signals():

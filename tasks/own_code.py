@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, cast
 from expectations.errors import PolicyError, Problem, UsageError
 from expectations.policy_file import PolicyFile, locate
 from tasks.own_sources import Sources, UnreadableError, read_sources
+from tasks.vouching import distrust
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -109,6 +110,7 @@ def load_own(reference: str, folder: Path) -> OwnCode:
         raise OwnCodeError(reference, str(error), error.fix) from None
     if file is not None:
         return load_sources(reference, sources, folder)
+    distrust(reference.partition(".")[0])
     module = import_own(reference, reference.rpartition(".")[0], folder)
     return OwnCode(reference, pick(reference, module, name), text_of(module), installed=True)
 
@@ -143,6 +145,7 @@ def find_file(reference: str, folder: Path) -> tuple[str | None, str]:
 def load_sources(reference: str, sources: Sources, folder: Path) -> OwnCode:
     """Load what a reference stands for from texts that were read before, perhaps long ago."""
     package = private_name(sources)
+    distrust(package)
     _finder.sources[package] = (folder, sources)
     place, _, name = reference.rpartition(":" if ":" in reference else ".")
     inner = place.removesuffix(".py").replace("/", ".")
@@ -156,6 +159,7 @@ def remember_sources(kept: JSON, folder: Path) -> None:
     `kept` is what `OwnCode.record` gave, by reference. Nothing is run until a model is loaded.
     """
     for package, sources in kept_packages(kept).items():
+        distrust(package)
         _finder.sources.setdefault(package, (folder, sources))
 
 

@@ -1,10 +1,12 @@
 """Tries on made-up rows whether a function of one's own looks at one row at a time.
 
-It is called with all rows together, again, in another order, with parts of them and with each row
-alone: what it gives for a row must not change. So means, ranks, quantiles, fills by the others,
-counters and chance are found. It is no proof: a function that behaves otherwise on more rows, or on
-values that are not made up here, is not found. Numbers may differ by a relative 1e-9, for a sum is
-rounded differently in a longer array.
+It is called with all rows together, again, in another order, with parts of them, with each row
+alone, and with 5,000 rows of which a few hold a number far out: what it gives for a row must not
+change. So means, ranks, quantiles, fills by the others, counters and chance are found, and bounds
+that the other rows set (the largest value, a quantile, a distance from the mean). It is no proof: a
+function that behaves otherwise on more rows still, on combinations that are not made up here, or on
+purpose, is not found. Numbers may differ by a relative 1e-9, for a sum is rounded differently in a
+longer array.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ ROWS: Final = 120
 SEED: Final = 20241126
 GAP: Final = 11
 """Every so many rows, a value is left out of each column."""
+MANY: Final = 5_000
+FAR: Final = (20.0, 1e7)
+"""How many times the span of a column's made-up numbers further numbers lie outside of it."""
 CLOSE: Final = 1e-9
 ONE_ROW: Final = (
     "let it compute each value from its own row and constants alone; what is learned of everybody "
@@ -100,7 +105,48 @@ def try_alone(column: OwnColumn, frame: pd.DataFrame) -> tuple[str, str]:
     worst = max(worst, count_changed(column, together, joined))
     if worst:
         return f"gives {worst} of {ROWS} made-up rows another value alone than together", ONE_ROW
+    worst = max(count_among_many(column, frame, together, far) for far in FAR)
+    if worst:
+        what = f"gives {worst} made-up rows another value alone than among {MANY:,}, a few far out"
+        return what, ONE_ROW
     return "", ""
+
+
+def count_among_many(
+    column: OwnColumn, frame: pd.DataFrame, together: pa.ChunkedArray, far: float
+) -> int:
+    """Count the rows that change among many and beside numbers far out.
+
+    A number that the function does not take even alone is left out: it need not take any number.
+    """
+    import pandas as pd
+
+    places, parts, chunks = np.resize(np.arange(len(frame)), MANY), [], []
+    for row in far_rows(frame, far):
+        try:
+            chunks += column.call(row).chunks
+        except (Exception, SystemExit):  # noqa: BLE001, S112  # whatever own code may raise
+            continue
+        parts.append(row)
+    alone = pa.chunked_array([*together.take(pa.array(places)).chunks, *chunks], together.type)
+    crowd = pd.concat([part(frame, places), *parts], ignore_index=True)
+    return count_changed(column, alone, column.call(crowd))
+
+
+def far_rows(frame: pd.DataFrame, far: float) -> Iterator[pd.DataFrame]:
+    """Give, for each column of numbers, a row with one far above the others, and one far below."""
+    import pandas as pd
+
+    for place, name in enumerate(frame):
+        if pd.api.types.is_bool_dtype(frame[name]) or not pd.api.types.is_numeric_dtype(frame[name]):
+            continue
+        numbers = frame[name].dropna()
+        low, high = (numbers.min(), numbers.max()) if len(numbers) else (0, 1)
+        step = round(far * max(float(high - low), 1.0))
+        for number in (high + step, low - step):
+            row = part(frame, np.array([place]))
+            row[name] = pd.Series([number], dtype=frame[name].dtype)
+            yield row
 
 
 def arrangements(rows: int) -> Iterator[NDArray[np.int64]]:

@@ -275,7 +275,7 @@ class Case:
     """What stands in `own.py` beside the policy."""
 
 
-OWN_CODE: Final = '''
+OWN_CODE: Final = """
 import logging, os, warnings
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -292,7 +292,7 @@ def told(rows):
     for name, remark in zip(rows["full_name"], rows["remark"]):
         if str(remark).startswith("Rare"):
             say(f"cannot use {name}: {remark}", "function")
-    return rows["full_name"].notna()
+    return rows["remark"].fillna("").str.startswith("Rare")
 
 class Model(LogisticRegression):
     def fit(self, X, y, sample_weight=None):
@@ -300,7 +300,7 @@ class Model(LogisticRegression):
             if 1e9 < value < 9e9:
                 say(f"cannot use {value:.2f}", "model")
         return super().fit(X, y, sample_weight)
-'''
+"""
 """A function and an estimator that print, log, warn and raise what one person's row holds."""
 OWN: Final = both(
     put("training.model", "own.py:Model"),
@@ -371,7 +371,8 @@ CASES: Final[dict[str, Case]] = {
     "refused, budget": Case(PRIVATE, "Refusal", "privacy budget", spent=True),
     "own code, speaking": Case(OWN, own_code=f"RAISES = None\n{OWN_CODE}"),
     "own function, broken": Case(
-        OWN, "StepFailed", "step 'deidentify' failed", own_code=f"RAISES = 'function'\n{OWN_CODE}"
+        OWN, "StepFailed", "step 'select_population' failed",
+        own_code=f"RAISES = 'function'\n{OWN_CODE}",
     ),
     "own model, broken": Case(
         OWN, "StepFailed", "step 'train' failed", own_code=f"RAISES = 'model'\n{OWN_CODE}"

@@ -64,6 +64,7 @@ def _code(text: str) -> str:
 
 
 PROMISE: Final = "    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}\n"
+BUDGET: Final = "budget: {lifetime_epsilon: 6, delta: 1e-5, composition: fixed}\n"
 MODEL: Final = "model: private-logistic-regression"
 DIABETES: Final = "      diabetes: generalize\n"
 SUPPRESSED: Final = "    max_suppressed: 0.02\n"
@@ -80,7 +81,7 @@ WITHDRAWN: Final = "P-014440"
 TELLING: Final = (
     Refused(
         "a model that remembers",
-        (Line(MODEL, "model: gradient-boosting"), Line(PROMISE, "")),
+        (Line(MODEL, "model: gradient-boosting"), Line(PROMISE, ""), Line(BUDGET, "")),
         "run",
         1,
         "Ways out of “membership inference of clinics” … model: logistic-regression yes … refused "

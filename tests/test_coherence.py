@@ -124,7 +124,7 @@ CASES = [
     ),
     pytest.param(
         [("  article_9: eu-gdpr:A9-2-a\n", "")],
-        "legal_basis.article_9: is missing, but special categories (Art. 9 GDPR) are read: sugar, sick",
+        "legal_basis.article_9: is missing, but special categories (Art. 9 GDPR) are read: sugar",
         id="special-category-without-article-9",
     ),
     pytest.param(
@@ -254,6 +254,12 @@ CASES = [
         id="grouping-under-a-taken-name",
     ),
     pytest.param(
+        [("{age: generalize", grouped("{young: [18-34, 35-49], 65+: [65+]}"))],
+        "`65+` is the name of another label; give the group a name of its own; a label that is to "
+        "stay alone is left out of the level, and keeps its name",
+        id="group-of-one-under-its-own-name",
+    ),
+    pytest.param(
         [NO_TRAINING],
         "training: is missing, but a model is to leave; add `training:`",
         id="no-training",
@@ -316,13 +322,25 @@ CASES = [
         id="private-without-a-promise",
     ),
     pytest.param(
+        [PRIVATE],
+        "add `promise: {kind: differential-privacy, epsilon: 1, delta: 1e-6}` to the model's "
+        "outlet, with an ε of your choice and a δ below one in the number of people",
+        id="the-promise-to-copy",
+    ),
+    pytest.param(
+        [PRIVATE, PROMISE, ("lifetime_epsilon: 10", "lifetime_epsilon: 1")],
+        "or raise budget.lifetime_epsilon; or, if what a run is asked for never depends on what an "
+        "earlier one showed, say `composition: fixed` under budget",
+        id="a-ceiling-that-fixed-composition-would-keep",
+    ),
+    pytest.param(
         [PRIVATE, PROMISE, NO_BUDGET],
         "budget: is missing, but a private model costs its people privacy, which never renews; add",
         id="private-without-a-ceiling",
     ),
     pytest.param(
         [(NO_TRAINING[0], f"{NO_TRAINING[0]}{NO_BUDGET[0]}")],
-        "budget: nothing is counted against it, since no model outlet promises differential privacy",
+        "budget: nothing is counted against it, since no model outlet promises differential",
         id="a-ceiling-for-nothing",
     ),
     pytest.param(

@@ -45,7 +45,7 @@ KINDS = {member.model_fields["kind"].annotation for member in get_args(get_args(
             Mask(kind="mask", show_last=2), "masked, the last 2 characters shown", None, id="last"
         ),
         pytest.param(Token(kind="token"), "replaced by a keyed pseudonym", None, id="token"),
-        pytest.param(BINS, "put into 3 public intervals", BINS.labels, id="bin"),
+        pytest.param(BINS, "put into 3 intervals", BINS.labels, id="bin"),
         pytest.param(Clip(kind="clip", low=0, high=9), "clipped to 0 to 9", None, id="clip"),
         pytest.param(Round(kind="round", to=0.5), "rounded to multiples of 0.5", None, id="round"),
         pytest.param(WORDS, "one of 2 declared words", WORDS.values, id="words"),

@@ -103,8 +103,14 @@ def test_what_is_unknown_in_a_medical_table_is_taken_for_health(tmp_path: Path) 
 
 def test_a_grade_and_a_visit_are_of_health_only_among_health(tmp_path: Path) -> None:
     """A tumour has a grade, and so have a pupil and a borrower."""
-    maybe = {"grade": ["A", "B", "C"] * 20, "visits": [n % 9 for n in range(60)]}
-    health = {"sbp": [110 + n % 40 for n in range(60)], "bmi": [20 + n % 9 for n in range(60)]}
+    maybe: dict[str, Sequence[object]] = {
+        "grade": ["A", "B", "C"] * 20,
+        "visits": [n % 9 for n in range(60)],
+    }
+    health: dict[str, Sequence[object]] = {
+        "sbp": [110 + n % 40 for n in range(60)],
+        "bmi": [20 + n % 9 for n in range(60)],
+    }
     for column in examine_csv(tmp_path, maybe).columns:
         assert column.category is not Category.HEALTH
     for column in examine_csv(tmp_path, health | maybe).columns[2:]:

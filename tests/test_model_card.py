@@ -114,7 +114,7 @@ def test_a_model_that_did_not_leave_has_no_card(run: MakeRun) -> None:
     [
         "Foresee a second visit", "Clinic North", "privacy@north.example", "Scientific research",
         "Art. 6(1)(a), Art. 9(2)(a) GDPR", "Ward 7",
-        "put into 3 public intervals", "private logistic regression",
+        "put into 3 intervals", "private logistic regression",
         "Gaussian noise of 21.3 times what one person can change, 21 times",
         "adding or removing all data of one person", "clip_norm",
         "0.999 at δ = 1e-05", "2.513 of at most 10 at δ = 1e-05",
@@ -141,7 +141,7 @@ def test_columns_that_are_read_stand_apart_from_those_never_seen() -> None:
 
     assert "never by the model: sex (audit), lab (derivation)." in page
     assert "It never sees `sex`, `lab`, and refuses any column but those it reads." in markdown
-    assert "| `age` | Age | put into 3 public intervals |" in markdown
+    assert "| `age` | Age | put into 3 intervals |" in markdown
     assert "| `sex` |" not in markdown
 
 

@@ -221,4 +221,37 @@ def test_the_plan_warns_of_what_hides_the_models_own_target(folder: Folder) -> N
     assert "Warning: outlets.partner.sensitive.sick: hides, class by class" in said
     (warning,) = json.loads(say("check", policy, "--json").out)["warnings"]
     assert warning.startswith("outlets.partner.sensitive.sick")
-    assert json.loads(say("check", str(folder.write()), "--json").out)["warnings"] == []
+
+
+def test_the_plan_warns_of_a_special_category_under_k_alone(folder: Folder) -> None:
+    """A class whose people are all ill tells it of each; beside a model of its own it is told."""
+    said = " ".join(say("check", str(folder.write())).out.split())
+    assert "Warning: outlets.partner: releases sick (special categories, Art. 9 GDPR)" in said
+    assert "what all the people of a class share; name what must not be learned under" in said
+    hidden = "sick: keep}\n    sensitive: {sick: [{kind: distinct-l-diversity, l: 2}]}"
+    policy = str(folder.write(("sick: generalize}", hidden)))
+    assert json.loads(say("check", policy, "--json").out)["warnings"] == []
+
+
+def test_the_plan_says_what_is_predicted_from_what_and_what_is_only_compared(
+    folder: Folder,
+) -> None:
+    """The outcome and the features by name; whether the model sees the groups it is compared by."""
+    policy = str(folder.write())
+    said = say("check", policy).out
+    assert "Predicts `sick` from 2 columns: age, sex.\n" in said
+    assert "Compared by sex, which the model sees.\n" in said
+    model = json.loads(say("check", policy, "--json").out)["model"]
+    assert model == {"predicts": "sick", "from": ["age", "sex"], "compared_by": ["sex"]}
+    unseen = say("check", str(folder.write(("[feature, release, audit]", "[release, audit]")))).out
+    assert "Predicts `sick` from 1 column: age.\n" in unseen
+    assert "Compared by sex, which the model does not see.\n" in unseen
+
+
+def test_the_plan_counts_what_is_still_marked_to_be_decided(folder: Folder) -> None:
+    """Marks in comments, which the grammar does not see; a policy without any is told of none."""
+    assert "DECIDE" not in say("check", str(folder.write())).out
+    marked = ("population:\n", "# DECIDE: whom?\npopulation:\n  # DECIDE: all?\n")
+    policy = str(folder.write(marked))
+    assert "2 places are still marked DECIDE" in say("check", policy).out
+    assert json.loads(say("check", policy, "--json").out)["still_to_decide"] == 2

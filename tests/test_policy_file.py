@@ -146,6 +146,37 @@ def test_a_key_that_stands_twice_is_refused() -> None:
             id="misspelt-kind",
         ),
         pytest.param(
+            "{model: logistic-regression}",
+            "{model: logistic-regression, max_leaf_nodes: 8}",
+            "training.max_leaf_nodes: is not a key that is known here; is it the model's own? then "
+            "write `parameters: {max_leaf_nodes: …}`",
+            id="parameter-of-the-model",
+        ),
+        pytest.param(
+            "{model: logistic-regression}",
+            "{model: logistic-regression, parametres: {C: 1}}",
+            "training.parametres: is not a key that is known here; did you mean `parameters`?",
+            id="misspelt-key-of-training",
+        ),
+        pytest.param(
+            "recipient: Clinic",
+            "recipient: Clinic\n    promise: {kind: differential-privacy, epsilon: 1, delta: 0.01}",
+            "give a number below 0.001, and below one in the number of people",
+            id="delta",
+        ),
+        pytest.param(
+            "category: dpv-pd:Gender",
+            "category: dpv-pd:Sex",
+            "columns.sex.category: is not a word that is known here; did you mean `dpv-pd:Gender`?",
+            id="word-that-means-another",
+        ),
+        pytest.param(
+            "category: dpv-pd:Gender",
+            "category: dpv-pd:Sexuality",
+            "columns.sex.category: is not a word that is known here; one of dpv-pd:Age, ",
+            id="no-special-category-is-suggested",
+        ),
+        pytest.param(
             "{kind: drop}",
             "{}",
             "columns.sugar.treatment: `kind` is missing; add `kind:`",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from conftest import Folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from expectations.errors import PolicyError
 from expectations.plain_yaml import Plain
 from expectations.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy, read_policy
+from tasks.own_code import load_policy_code
 from tasks.rehearsal.people import make_people, make_rows
 from tasks.rehearsal.permissions import Crowd, add_answers, choose_notice, make_events
 from tasks.rehearsal.staging import make_crowd, people_needed, stage
@@ -182,6 +184,22 @@ def test_every_place_of_a_staged_policy_is_in_the_folder(name: str, tmp_path: Pa
     assert all(Path(str(one["path"])).parent == tmp_path for one in found)
     kept = {"source", "basis"}
     assert staged.model_dump(exclude=kept) == file.policy.model_dump(exclude=kept)
+
+
+def test_a_share_of_a_column_by_an_own_function_is_met(folder: Folder) -> None:
+    """A narrow one, which people drawn without the function do not have."""
+    function = "    function: own.py:sick\n    reads: [sugar]\n    type: boolean\n"
+    share = ("low: 0.1, high: 0.9", "low: 0.1, high: 0.14")
+    path = folder.write(("    expression: sugar >= 6.5\n", function), share)
+    (folder.path / "own.py").write_text("def sick(rows):\n    return rows['sugar'] >= 50\n")
+    file = read_policy(str(path))
+    shares = []
+    for own in (load_policy_code(file), {}):
+        _, rows = make_rows(file.policy, 400, 1, own=own)
+        people = pd.DataFrame(rows).dropna().astype({"age": int, "sugar": float})
+        shares.append(float((people[people["age"] >= 18]["sugar"] >= 50).mean()))
+    assert 0.1 <= shares[0] <= 0.14
+    assert not 0.1 <= shares[1] <= 0.14
 
 
 def places(plain: Plain) -> Iterator[dict[str, Plain]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -29,6 +31,7 @@ from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.findings import read
 from tasks.ingestion import collect, read_roster
+from tasks.own_code import load_own
 from tasks.population import select_population
 from tasks.published_ways import Way, WaysOut
 from tasks.representation.comparison import compare_column
@@ -64,7 +67,9 @@ def ways_of(run: Run) -> list[WaysOut]:
 
 def desk_of(notes: list[object]) -> Desk:
     """Give a desk that keeps what is noted in a list."""
-    return cast("Desk", SimpleNamespace(note=lambda *note: notes.append(note)))
+    keys = SimpleNamespace(seal_incident=lambda text: notes.append(("sealed", text)))
+    note = SimpleNamespace(note=lambda *noted: notes.append(noted), run=SimpleNamespace(keys=keys))
+    return cast("Desk", note)
 
 
 ONE = WaysOut("check", None, "more", "less", "how", {}, (Way("k: 2", True, "k = 2", {}),))
@@ -91,6 +96,31 @@ def test_a_defect_in_finding_ways_leaves_the_refusal() -> None:
         raise Refusal("check", "no")
     with pytest.raises(UsageError, match="other"), teaching(desk_of(notes), lambda _: [ONE]):
         raise UsageError("other")
+    assert notes == []
+
+
+def test_an_unforeseen_error_in_finding_ways_is_sealed_and_leaves_the_refusal() -> None:
+    """A refusal stays one, with the ways that were found before; the error's text is sealed."""
+
+    def broken(_: Refusal) -> Iterator[WaysOut]:
+        yield ONE
+        raise ValueError("a library's")
+
+    notes: list[tuple[str, str]] = []
+    with pytest.raises(Refusal, match="no"), teaching(desk_of(cast("list[object]", notes)), broken):
+        raise Refusal("check", "no")
+    assert [note[0] for note in notes] == ["ways", "sealed"]
+    assert "ValueError: a library's" in notes[1][1]
+
+
+def test_no_ways_are_noted_of_a_refusal_that_own_code_raised(tmp_path: Path) -> None:
+    """Its text would stand in them, and may be a person's."""
+    text = "import tutela\ndef f(): raise tutela.Refusal('check', 'Ann')"
+    (tmp_path / "f.py").write_text(text, encoding="utf-8")
+    function = cast("Callable[[], None]", load_own("f.py:f", tmp_path).value)
+    notes: list[object] = []
+    with pytest.raises(Refusal, match="Ann"), teaching(desk_of(notes), lambda _: [ONE]):
+        function()
     assert notes == []
 
 

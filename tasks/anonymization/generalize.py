@@ -124,10 +124,10 @@ def fit_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> Table
 
 
 def name_groups(policy: Policy, outlet: TableOutlet, there: Collection[str]) -> list[str]:
-    """Name the columns whose declared groups are compared: audited, or linkable in the table."""
+    """Name the columns whose declared groups are compared: audited, or in the table itself."""
     return [
         column
-        for column in dict.fromkeys([*policy.used_as(Use.AUDIT), *outlet.linkable])
+        for column in dict.fromkeys([*policy.used_as(Use.AUDIT), *outlet.columns])
         if column in there
         and public_labels(policy.treated[column].treatment, policy.column_type(column)) is not None
     ]

@@ -12,8 +12,9 @@ from expectations.errors import SourceError
 from expectations.expressions import ColumnType
 from expectations.vocabulary import Identifiability
 from tasks.drafting.context import see_context
+from tasks.drafting.header import HEADLESS, holds, refuse_headless
 from tasks.drafting.names import read_name
-from tasks.drafting.profile import LEAST, Profile, count_people, count_values
+from tasks.drafting.profile import Profile, count_people, count_values
 from tasks.drafting.reading import SAMPLE, read_samples, wants_reading
 from tasks.drafting.signs import Found, judge, sample_texts
 from tasks.drafting.singling_out import Codes, find_joint, first_of_each, number_values
@@ -44,6 +45,7 @@ def examine(source: Source) -> Examined:
     hold a value. A key whose name does not say so is taken for none, and rows are counted. Raises
     what `source` raises, and SourceError for a table without rows.
     """
+    refuse_headless(source.columns())
     found = list(_judge_each(source))
     rows = found[0].profile.rows if found else 0
     if not rows:
@@ -57,9 +59,12 @@ def examine(source: Source) -> Examined:
 
 def _judge_each(source: Source) -> Iterator[Found]:
     """Judge all columns, those of many texts with what is read in a sample."""
-    found, samples = [], {}
+    found, samples, own = [], {}, 0
     for name, column in _each_column(source):
         values = count_values(name, column)
+        own += holds(values, name)
+        if own > 1:
+            raise SourceError(HEADLESS)
         found.append(judge(values))
         if wants_reading(found[-1]):
             samples[name] = sample_texts(values, SAMPLE)
@@ -76,14 +81,27 @@ def _each_column(source: Source) -> Iterator[tuple[str, pa.ChunkedArray]]:
 
 
 def _repeated_key(found: Sequence[Found]) -> str | None:
-    """Give the column that names people who have several rows; of several the coarsest."""
-    keys = [
-        each.profile for each in found
-        if any(sign.person for sign in read_name(each.profile.name))
-        and each.profile.type in (ColumnType.INTEGER, ColumnType.TEXT)
-        and LEAST <= each.profile.distinct < each.profile.rows * (1 - each.profile.missing)
-    ]  # fmt: skip
-    return min(keys, key=lambda profile: profile.distinct).name if keys else None
+    """Give the column that names people who have several rows.
+
+    Of those whose names say so it is the coarsest, else the finest of what identifies in any way:
+    an e-mail address rather than the two who manage. Fewer than ten people are no exception.
+    """
+    named = [each.profile for each in found
+             if any(sign.person for sign in read_name(each.profile.name))
+             and _repeats(each.profile)]  # fmt: skip
+    if named:
+        return min(named, key=lambda profile: profile.distinct).name
+    others = [each for each in found
+              if each.identifiability is Identifiability.IDENTIFIER
+              and _repeats(each.profile)]  # fmt: skip
+    finest = max(others, key=lambda each: (not each.doubtful, each.profile.distinct), default=None)
+    return finest.profile.name if finest else None
+
+
+def _repeats(profile: Profile) -> bool:
+    """Whether the values could name people and stand in several rows each."""
+    able = profile.type in (ColumnType.INTEGER, ColumnType.TEXT)
+    return able and 1 < profile.distinct < profile.rows * (1 - profile.missing)
 
 
 def _count_by_people(source: Source, found: Sequence[Found], key: str) -> Iterator[Found]:

@@ -1,7 +1,9 @@
-"""Ranges and edges of numbers, so rounded that no bound is one person's own number.
+"""Ranges and edges of numbers, rounded to steps.
 
 A step is 1, 2 or 5 times a power of ten and about a tenth of the range, so a bound has at most two
-significant digits of the range. It does tell that somebody is within one step of it.
+significant digits of the range. No end of a range is a number that few have. An edge inside it is a
+multiple of a step near a fifth of the rows: where numbers are as coarse as the step (ages), some
+person may have that very number, and it tells no more of them than the fifth does.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def round_outward(
     do not go.
     """
     low, high = float(numbers.min()), float(numbers.max())
-    step = max(choose_step(high - low or abs(high) or 1.0), finest)
+    step = max(choose_step(max(high - low, least_width(numbers)) or 1.0), finest)
     few = set(numbers[counts < least].tolist()) - {0.0}
     first, last = math.floor(low / step), math.ceil(high / step)
     while _multiple(first, step) > low or _multiple(first, step) in few:
@@ -33,6 +35,11 @@ def round_outward(
     while _multiple(last, step) < high or _multiple(last, step) in few:
         last += 1
     return _multiple(first, step), _multiple(last, step)
+
+
+def least_width(numbers: NDArray[np.float64]) -> float:
+    """Give the width below which multiples of a step would be written alike, in ten digits."""
+    return float(np.abs(numbers).max()) * 1e-7
 
 
 def choose_step(width: float) -> float:
@@ -53,7 +60,7 @@ def choose_edges(
     spread = float(fifths[-1] - fifths[0]) or float(ordered[-1] - ordered[0])
     if spread == 0:
         return ()
-    step = max(choose_step(spread), finest)
+    step = max(choose_step(max(spread, least_width(numbers))), finest)
     edges: list[float] = []
     before = 0
     for edge in sorted({_multiple(round(float(fifth) / step), step) for fifth in fifths}):
@@ -66,5 +73,5 @@ def choose_edges(
 
 
 def _multiple(times: int, step: float) -> float:
-    """Give a multiple of the step without the dust of binary fractions."""
-    return float(f"{times * step:.12g}")
+    """Give a multiple of the step as it is written, without the dust of binary fractions."""
+    return float(f"{times * step:.10g}")

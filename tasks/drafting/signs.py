@@ -23,6 +23,7 @@ from tasks.drafting.profile import (
     Profile,
     Values,
     hide_values,
+    list_words,
     make_profile,
 )
 from tasks.drafting.singling_out import FEW
@@ -92,8 +93,8 @@ def judge(values: Values) -> Found:
     free_text = is_free_text(values, sample)
     clues = [*_from_names(named), *_from_values(values, named, sample, free_text=free_text)]
     strength = max((clue.identifiability for clue in clues), key=_STRENGTH.index, default=_NONE)
-    if strength is _ID and values.rows >= ENOUGH and len(values.counts) <= 2:
-        strength = _NONE  # two values name nobody: whether there is a telephone, not its number
+    if strength is _ID and values.type is ColumnType.BOOLEAN:
+        strength = _NONE  # yes and no name nobody: whether there is a telephone, not its number
     category = choose_category([clue.category for clue in clues if clue.category])
     profile = make_profile(values)
     consent = _yes_words(profile) if any(sign.consent for sign in named) else ()
@@ -181,6 +182,7 @@ def _from_values(
     return [
         *_from_forms(values, sample),
         *(_from_words(sample) if text else ()),
+        *(_from_a_word(values, sample) if text else ()),
         *(_from_misfits(values) if text else ()),
         *_from_uniqueness(values, named),
     ]
@@ -202,12 +204,28 @@ def _from_forms(values: Values, sample: Sequence[str]) -> list[Clue]:
 def _from_words(sample: Sequence[str]) -> list[Clue]:
     return [
         Clue(
-            f"words among its values speak of {category.name.lower().replace('_', ' ')}",
+            f"words among its values speak of {say_category(category)}",
             _QUASI if category is Category.GENDER else _NONE,
             category,
         )
         for category in find_categories(sample)
     ]
+
+
+def _from_a_word(values: Values, sample: Sequence[str]) -> list[Clue]:
+    """Leave a list to a person where one word of it speaks of a special category."""
+    told = set(find_categories(sample))
+    speaking = [one for one in find_categories(list_words(values), least=1) if one not in told]
+    return [
+        Clue(f"a word among its values may speak of {say_category(category)}", doubtful=True)
+        for category in speaking
+        if category.special
+    ]
+
+
+def say_category(category: Category) -> str:
+    """Say a category in small words."""
+    return category.name.lower().replace("_", " ")
 
 
 def _from_misfits(values: Values) -> list[Clue]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -163,14 +164,16 @@ def category_words() -> dict[Category, frozenset[str]]:
     return {Category(name): frozenset(words.split()) for name, words in read.items()}
 
 
-def find_categories(sample: Sequence[str]) -> list[Category]:
-    """Give the categories of which the different sampled values speak."""
+def find_categories(sample: Sequence[str], *, least: int = 0) -> list[Category]:
+    """Give the categories of which the different values speak: some share, or `least` of them."""
     values = [_words_of(text) for text in sample]
     found = []
     for category, words in category_words().items():
         speaking = sum(not words.isdisjoint(value) for value in values)
-        if (speaking >= 2 and speaking >= 0.3 * len(values)) or (
-            speaking >= 5 and speaking >= 0.1 * len(values)
+        if (
+            (least and speaking >= least)
+            or (speaking >= 2 and speaking >= 0.3 * len(values))
+            or (speaking >= 5 and speaking >= 0.1 * len(values))
         ):
             found.append(category)
     return found
@@ -178,4 +181,4 @@ def find_categories(sample: Sequence[str]) -> list[Category]:
 
 def _words_of(text: str) -> set[str]:
     pieces = re.findall(r"[^\W\d_]+", text.lower())
-    return {*pieces, "-".join(pieces)}
+    return {*pieces, "-".join(pieces), *map("-".join, pairwise(pieces))}

@@ -60,7 +60,8 @@ def head_lines(draft: Draft) -> Iterator[str]:
     yield from comment(
         "Drafted by `tutela draft` from the data themselves. Every row was read for it, before any "
         "legal basis of a single person was looked at; nothing was kept of it but this text, which "
-        "names no value that fewer than 10 people have. What is in doubt is not read: it stands "
+        "names no value that fewer than 10 rows have (10 people, where a column tells that several "
+        "rows are one person's). What is in doubt is not read: it stands "
         f"here behind `#`, with what was seen and what there is to decide. Look for {DECIDE}, then "
         "let whoever answers for the data read the whole."
     )

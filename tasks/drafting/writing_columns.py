@@ -120,7 +120,7 @@ def about_words(treatment: Treatment | None, profile: Profile) -> Iterator[str]:
         return
     if profile.rare:
         yield (
-            "some words are not listed, since fewer than 10 people have each; they become "
+            "some words are not listed, since fewer than 10 have each; they become "
             f"`{treatment.other}`"
         )
     if treatment.ordered:

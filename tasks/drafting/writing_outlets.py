@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from expectations.expressions import ColumnType
+from expectations.treatments import Bin
 from expectations.vocabulary import Identifiability
 from tasks.drafting.deciding import first_of_table
 from tasks.drafting.decisions import Decided, Decision, Fate
@@ -42,8 +43,8 @@ def model_lines(decided: Decided, recipient: str) -> Iterator[str]:
     """Give the model's outlet, and a table behind `#`."""
     yield from comment(
         f"{DECIDE}: to be predicted is {decided.said}. Is that right, and is every feature known "
-        "before it is? One that follows from it (as a wage follows from having work) makes the "
-        "model look better than it will be.",
+        "before it is? One that follows from it (as a wage follows from having work) or holds it "
+        "(as all savings hold those of one account) makes the model look better than it will be.",
         2,
     )
     yield f"  {name_outlet(recipient)}:"
@@ -74,9 +75,18 @@ def model_instead(decided: Decided) -> Iterator[str]:
     yield from comment(
         "A model instead? Draft again, to another file, and name what it predicts: --target with a "
         f"yes/no column{such_as(decided)}, or with an expression over columns that is true or "
-        'false, such as --target "visits >= 3".',
+        f'false, such as --target "{compared(decided)}".',
         2,
     )
+
+
+def compared(decided: Decided) -> str:
+    """Compare a column of numbers with one of its rounded edges, as an example."""
+    for column in decided.of(Fate.PROPOSED):
+        if isinstance(column.treatment, Bin):
+            edges = column.treatment.edges
+            return f"{column.name} >= {number(edges[len(edges) // 2])}"
+    return "visits >= 3"
 
 
 def such_as(decided: Decided) -> str:
@@ -169,7 +179,7 @@ def expectation_lines(decided: Decided) -> Iterator[str]:
     """Ask of the values what was seen of them, with some room."""
     yield from comment(
         "What must hold of the values after treatment; a run in which one does not is refused. The "
-        "shares leave room above what was seen."
+        "shares come from the data, as `population.smallest` does, with room above what was seen."
     )
     yield "expectations:"
     for column, decision in leaving(decided).items():

@@ -7,6 +7,8 @@ is measured on them says whether the policy's parts work together, and nothing a
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,8 @@ from expectations.errors import PolicyError, Problem
 from expectations.expressions import parse
 from expectations.policy import Policy
 from expectations.vocabulary import Use
+from tasks.own_code import NO_CODE, OwnCode
+from tasks.own_columns import own_columns
 from tasks.rehearsal.crowd import Maker, Rows, evaluate_nodes, join_rows, make_maker, pick_rows
 from tasks.rehearsal.identities import columns_apart, fill_apart
 from tasks.rehearsal.shares import allowed_rows, leave, wanted_shares, weigh_rows
@@ -58,20 +62,27 @@ def make_people(policy: Policy, rows: int, seed: int) -> pd.DataFrame:
     return frame
 
 
-def make_rows(policy: Policy, rows: int, seed: int, besides: int = 0) -> tuple[Maker, Rows]:
+def make_rows(
+    policy: Policy,
+    rows: int,
+    seed: int,
+    besides: int = 0,
+    own: Mapping[str, OwnCode] = NO_CODE,
+) -> tuple[Maker, Rows]:
     """Make up people as the source would hold them: in text, under its own names.
 
-    The `besides` last are further people, whom the declared shares do not count. Raises
-    `PolicyError` where no eligible row could be made.
+    The `besides` last are further people, whom the declared shares do not count. Columns by own
+    functions meet declared shares too where `own` holds these. Raises `PolicyError` where no
+    eligible row could be made.
     """
     draw = np.random.default_rng(seed)
     maker = make_maker(policy, draw, datetime.now(UTC).date(), columns_apart(policy))
     outsiders = make_outsiders(maker, round(OUTSIDE * rows))
     pool = make_pool(maker, max(POOL * rows, LEAST_POOL), count_kinds(policy, rows))
-    insiders = take_people(maker, pool, rows - len(next(iter(outsiders.values()))))
+    insiders = take_people(maker, pool, rows - len(next(iter(outsiders.values()))), own)
     made = [pick_rows(join_rows([insiders, outsiders]), draw.permutation(rows))]
     if besides:
-        made.append(take_people(maker, pool, besides))
+        made.append(take_people(maker, pool, besides, own))
     return maker, fill_apart(join_rows(made), policy, draw)
 
 
@@ -126,7 +137,7 @@ def _read(policy: Policy, names: set[str]) -> set[str]:
     return {policy.source_name(name) for name in read if name in policy.columns}
 
 
-def take_people(maker: Maker, pool: Rows, count: int) -> Rows:
+def take_people(maker: Maker, pool: Rows, count: int, own: Mapping[str, OwnCode]) -> Rows:
     """Take people from a pool so that they meet the declared shares, each kind in its turn."""
     policy, held = maker.policy, maker.held(pool)
     nodes = {
@@ -136,6 +147,7 @@ def take_people(maker: Maker, pool: Rows, count: int) -> Rows:
     }
     columns = {n: held.column(n) for n in held.column_names}
     columns |= evaluate_nodes(held, nodes, maker.today) if nodes else {}
+    columns |= call_own(held, policy, own) if own else {}
     fits = pa.array(allowed_rows(leave(columns, policy), policy, held.num_rows))
     columns = {name: values.filter(fits) for name, values in columns.items()}
     left = leave(columns, policy)
@@ -144,6 +156,17 @@ def take_people(maker: Maker, pool: Rows, count: int) -> Rows:
     order = np.lexsort(wanted) if wanted else maker.draw.permutation(len(weights))
     taken = order[take_evenly(weights[order], count, float(maker.draw.random()))]
     return pick_rows(pool, np.flatnonzero(fits.to_numpy(zero_copy_only=False))[taken])
+
+
+def call_own(
+    held: pa.Table, policy: Policy, own: Mapping[str, OwnCode]
+) -> dict[str, pa.ChunkedArray]:
+    """Compute columns by own functions; what one raises here, the rehearsed run tells."""
+    found = {}
+    for column in own_columns(policy, own):
+        with contextlib.suppress(Exception):
+            found[column.name] = column.call(column.frame(held))
+    return found
 
 
 def take_evenly(weights: NDArray[np.float64], count: int, start: float) -> NDArray[np.intp]:

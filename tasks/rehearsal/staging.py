@@ -7,6 +7,7 @@ carried out as it is written. Nothing of the places that it names is opened.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
@@ -18,6 +19,7 @@ from expectations.legal_basis import ConsentLedger, OptOutList
 from expectations.plain_yaml import Plain, read_yaml
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, parse_policy
+from tasks.own_code import NO_CODE, OwnCode
 from tasks.rehearsal.people import make_rows
 from tasks.rehearsal.permissions import (
     Crowd,
@@ -57,9 +59,10 @@ def people_needed(policy: Policy) -> int:
     return round(max(least, asked, PER_K * max(k, default=0)))
 
 
-def stage(file: PolicyFile, folder: Path) -> Staged:
+def stage(file: PolicyFile, folder: Path, own: Mapping[str, OwnCode] = NO_CODE) -> Staged:
     """Make up people and permissions of a policy in `folder`, and point the policy there.
 
+    Its own code, loaded before, is called on rows that are made up, so that they can be chosen.
     Raises `PolicyError` where no eligible person could be made up.
     """
     import pyarrow.parquet as pq
@@ -67,7 +70,7 @@ def stage(file: PolicyFile, folder: Path) -> Staged:
     policy = file.policy
     permitted = people_needed(policy)
     against = round(AGAINST * permitted) if can_refuse(policy.basis) else 0
-    crowd = make_crowd(policy, permitted, against)
+    crowd = make_crowd(policy, permitted, against, own)
     rows = add_answers(crowd, policy, np.random.default_rng(SEED))
     table = pa.table({name: pa.array(texts, pa.string()) for name, texts in rows.items()})
     pq.write_table(table, folder / "people.parquet")
@@ -79,9 +82,11 @@ def stage(file: PolicyFile, folder: Path) -> Staged:
     return Staged(point(file, {"source": source, "basis": changes}), permitted + against, notes)
 
 
-def make_crowd(policy: Policy, permitted: int, against: int) -> Crowd:
+def make_crowd(
+    policy: Policy, permitted: int, against: int, own: Mapping[str, OwnCode] = NO_CODE
+) -> Crowd:
     """Make up everybody, with a name in the column that names the person."""
-    _, rows = make_rows(policy, permitted, SEED, against)
+    _, rows = make_rows(policy, permitted, SEED, against, own)
     count = permitted + against
     people = rows.get(policy.source.person)
     if people is None:

@@ -14,9 +14,11 @@ from dataclasses import asdict
 from typing import Final, TypeAlias, cast
 
 from expectations.disclosure import Published
-from expectations.errors import Refusal, TutelaError
+from expectations.errors import Refusal
+from tasks.airlock import attempt
 from tasks.published_ways import Way, WaysOut
 from tasks.run import Desk
+from tasks.vouching import is_vouched
 
 Find: TypeAlias = Callable[[Refusal], Iterable[WaysOut]]
 MOST_FAILED: Final = 4
@@ -27,15 +29,22 @@ MOST_FAILED: Final = 4
 def teaching(desk: Desk, find: Find) -> Iterator[None]:
     """Note the ways out of a refusal that leaves the block; the refusal leaves it as it was.
 
-    A `TutelaError` in finding them leaves the refusal without ways.
+    Whatever goes wrong in finding them leaves the refusal without further ways. Of a refusal in
+    which own code had a part nothing is noted, since its text may be a person's.
     """
     try:
         yield
     except Refusal as refusal:
-        with contextlib.suppress(TutelaError):
-            for found in find(refusal):
-                note_ways(desk, found)
+        if is_vouched(refusal):
+            kept = refusal
+            attempt(lambda: note_all(desk, find(kept)), desk.run.keys.seal_incident)
         raise
+
+
+def note_all(desk: Desk, ways: Iterable[WaysOut]) -> None:
+    """Note ways as they are found, so that those before an error stay."""
+    for found in ways:
+        note_ways(desk, found)
 
 
 def note_ways(desk: Desk, found: WaysOut) -> None:
