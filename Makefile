@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: demo test postgres torch lint types silence docs bench lock clean help
+.PHONY: setup demo test postgres torch lint types silence docs bench lock clean help
 
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "tutela needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -14,6 +14,9 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+setup: $(STAMP) ## set up .venv and no more, for a table of your own
+	@echo "Now: source $(BIN)/activate && tutela init"
 
 demo: $(STAMP) ## train the example's model, release its table, and say what happened
 	@$(BIN)/tutela init >/dev/null

@@ -11,6 +11,8 @@ from deployments.terminal import Answer, lay_out
 from expectations.policy_changes import GROUPS, Change, compare_policies
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from expectations.policy_file import PolicyFile
     from ledgers.evidence import JSON
 
@@ -20,18 +22,55 @@ SHOWN: Final = {"changed": "changed: look"}
 
 def describe_changes(old: PolicyFile, new: PolicyFile) -> Answer:
     """Say what becomes different by a policy in an older one's place, and which way it points."""
-    changes = compare_policies(old.policy, new.policy)
+    code, unseen = compare_code(old, new)
+    changes = [*compare_policies(old.policy, new.policy), *code]
     found = {
         "policy": new.policy.name,
         "old": str(old.path),
         "weaker": sum(change.direction == "weaker" for change in changes),
         "changes": [asdict(change) | {"group": change.group} for change in changes],
+        "own_code_not_compared": unseen,
     }
     lines = [f"{new.policy.name}: what changed since {old.path.name}"]
     for group in GROUPS:
         lines += group_lines(group, [change for change in changes if change.group == group])
     lines += ["", *wrap(say_sum(changes))]
+    if unseen:
+        lines += wrap(
+            f"Not compared: the own code {', '.join(unseen)}, which does not stand beside both "
+            "policies."
+        )
     return Answer(cast("dict[str, JSON]", found), lines)
+
+
+def compare_code(old: PolicyFile, new: PolicyFile) -> tuple[list[Change], list[str]]:
+    """Compare the files of own code that both policies name alike, and run none of them.
+
+    Gives their changes, and the references whose files are not beside both policies.
+    """
+    changes, unseen = [], dict[str, None]()
+    before = old.policy.own_code
+    for path, reference in new.policy.own_code.items():
+        if before.get(path) != reference:
+            continue
+        texts = [read_code(reference, file.folder) for file in (old, new)]
+        if None in texts:
+            unseen[reference] = None
+        elif texts[0] != texts[1]:
+            changes.append(Change(path, "changed", f"{reference}: its code is another"))
+    return changes, list(unseen)
+
+
+def read_code(reference: str, folder: Path) -> dict[str, str] | None:
+    """Read the files that a reference stands for; None where they are not in the folder."""
+    from tasks.own_code import OwnCodeError, find_file
+    from tasks.own_sources import UnreadableError, read_sources
+
+    try:
+        file, _ = find_file(reference, folder)
+        return read_sources(folder, file) if file else None
+    except (OwnCodeError, UnreadableError):
+        return None
 
 
 def group_lines(group: str, changes: list[Change]) -> list[str]:

@@ -21,6 +21,7 @@ from expectations.explanations import (
     find_explanation,
     read_explanations,
     rule_sentences,
+    rules_that_say,
     say_how_to_explain,
     suggest,
 )
@@ -91,6 +92,10 @@ def explain_name(name: str) -> Answer:
         return Answer(explanation_json(found), list(explanation_lines(found)))
     sentences = rule_sentences()
     asked = name.replace("_", " ").casefold()
+    if asked not in sentences and len(rules := rules_that_say(name)) == 1:
+        (asked,) = rules
+        if (found := find_explanation(asked)) is not None:
+            return Answer(explanation_json(found), list(explanation_lines(found)))
     if asked in sentences:
         plain: dict[str, JSON] = {"name": asked, "means": sentences[asked]}
         return Answer(plain, [f"{asked} ({RULES_OF_CHECK})", *rows(("means", sentences[asked]))])
@@ -143,6 +148,11 @@ def open_lines(summary: Summary) -> Iterator[str]:
     yield NOTHING.format(summary.run_id)
     commands = dict.fromkeys((str(c.verdict), say_how_to_explain(c.name)) for c in checks)
     yield from lay_out(("", ""), [*commands], indent=2)
+    powers = {c.name: c.power for c in checks if c.verdict == "inconclusive"}
+    if powers:
+        yield ""
+        yield "Inconclusive is what had no power to find anything here. What each could have found:"
+        yield from lay_out(("", ""), [*powers.items()], indent=2)
 
 
 def summary_of(run: str) -> Summary:
@@ -157,6 +167,7 @@ def summary_of(run: str) -> Summary:
     keys = Keys.open(home)
     ledger = EvidenceLedger(open_database(home), keys)
     run_id = ledger.find(run)
+    ledger.verify(run_id)
     record = next(record for record in ledger.runs() if record.run_id == run_id)
     return decided_run(home, keys, ledger, record).summary()
 

@@ -154,7 +154,9 @@ def open_lines(places: int) -> Iterator[str]:
 
 def check_lines(policy: Policy, _there: int) -> Iterator[str]:
     """Say what is checked before anything leaves, beside what each outlet promises."""
-    yield f"Checked: {len(policy.expectations)} rules about values"
+    count = len(policy.expectations)
+    rules = "1 rule" if count == 1 else f"{count} rules"
+    yield f"Checked: {rules} about values"
     if policy.training and policy.attacks:
         limit = policy.attacks.membership.auc_at_most
         audit = ", and an audit of its ε" if policy.private else ""

@@ -7,12 +7,16 @@ of a policy work together, and nothing about real people.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
+import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,8 +35,14 @@ if TYPE_CHECKING:
 
 TAG: Final = "rehearsal"
 """By which Prefect's pages tell a rehearsal from a run."""
-OWN: Final = ("TUTELA_PASSPHRASE", "MLFLOW_TRACKING_URI")
-"""What would lead a rehearsal to the user's keys, or to a store that others read."""
+OWN: Final = ("TUTELA_PASSPHRASE", "MLFLOW_")
+"""How those variables begin that would lead a rehearsal to the user's keys, or to stores and
+registries of models that others read."""
+PREFIX: Final = "tutela-rehearsal-"
+ALIVE: Final = "alive"
+"""The file that a rehearsal keeps locked in its folder as long as it lives."""
+YOUNG: Final = 60.0
+"""Seconds in which a folder may be there whose process has yet to lock it."""
 ENDING: Final = 20.0
 """Seconds that a server has to end before its folder is removed."""
 
@@ -95,20 +105,62 @@ def own_home() -> Iterator[Home]:
     from ledgers.home import Home
 
     before = dict(os.environ)
-    folder = Path(tempfile.mkdtemp(prefix="tutela-rehearsal-"))
+    remove_left()
     try:
-        with users_server() as url:
+        with ended_in_order(), own_folder() as folder, users_server() as url:
             if url:
                 os.environ["PREFECT_API_URL"] = url
-            for name in OWN:
-                os.environ.pop(name, None)
+            for name in [name for name in os.environ if name.startswith(OWN)]:
+                del os.environ[name]
             home = Home.create(folder / "home")
             yield home
             await_end(home)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Give a folder that is locked as long as this process lives, and remove it."""
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    # Not the folder's own lock, which making a home in it takes.
+    lock = os.open(folder / ALIVE, os.O_RDONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_left() -> None:
+    """Remove the folders of rehearsals that were killed: those of ours that nobody has locked."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+            if not ours or time.time() - found.st_mtime < YOUNG:
+                continue
+            lock = os.open(folder / ALIVE, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let whoever asks the process to end interrupt it, so that nothing is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 @contextmanager
@@ -233,7 +285,8 @@ def check_lines(checks: Sequence[Check]) -> Iterator[str]:
         return
     carried = sum(check.verdict != "inconclusive" for check in checks)
     yield ""
-    yield f"{len(checks)} checks were carried out, {carried} of them with power on made-up people:"
+    were = "1 check was" if len(checks) == 1 else f"{len(checks)} checks were"
+    yield f"{were} carried out, {carried} with power on made-up people:"
     yield from lay_out(
         ("On made-up", "Check"), [(str(check.verdict), check.name) for check in checks]
     )

@@ -34,6 +34,8 @@ WORDS: Final = {
 
 OTHERS: Final = ("warned", "inconclusive")
 """What else than passed a check may have come to in a run that goes on."""
+ALL: Final = 0.995
+"""From which loss on a column of a released table tells nothing any more."""
 LONGEST: Final = len("inconclusive")
 BESIDE: Final = " " * (LONGEST + 3)
 """Under what stands beside a verdict."""
@@ -117,9 +119,21 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
     for served in summary.outlets:
         if served.release:
             yield f"Table    {home.releases / served.release.file}"
+        if served.kind == "model" and served.claim:
+            yield from model_lines(summary, served, home)
     yield f"Pages    {command()} mlflow    {command()} prefect"
     if summary.stopped_by:
         yield f"Why      {say_how_to_explain(summary.stopped_by)}"
+
+
+def model_lines(summary: Summary, served: OutletSummary, home: Home) -> Iterator[str]:
+    """Say where a model that left is, and how it is loaded; nothing before MLflow has it."""
+    from tasks.model_words import find_version, name_card, say_call
+
+    if version := find_version(summary):
+        yield f"Model    {summary.policy}.{served.name}, version {version} in MLflow; its card:"
+        yield f"         {home.reports / name_card(summary, served)}"
+        yield f"         {say_call(summary, served)}"
 
 
 def say_verdict(summary: Summary) -> str:
@@ -224,6 +238,9 @@ def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
     if outlet.released and outlet.suppressed:
         held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out"
         yield from wrap(held, BESIDE)
+    lost = [column for column, loss in outlet.losses.items() if loss is not None and loss >= ALL]
+    if outlet.released and lost:
+        yield from wrap(f"Nothing left of: {', '.join(lost)}", "  ")
 
 
 def open_lines(outlet: OutletSummary) -> Iterator[str]:

@@ -176,7 +176,10 @@ def consent_can_be_given(policy: Policy) -> Iterator[Problem]:
     lacking = sorted({column.category for column in policy.columns.values()} - asked)
     if lacking and basis.on_partial == "exclude":
         what = f"no notice for {policy.purpose} enumerates {', '.join(lacking)}"
-        fix = "do not read those columns, or let `on_partial` be blank"
+        fix = (
+            "do not read those columns; or let `on_partial` be blank, which leaves them empty for "
+            "everybody; or, if people were told of them, add them to the notice's categories"
+        )
         yield Problem("basis.notices", f"{what}, so nobody can be read", fix)
 
 

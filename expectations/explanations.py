@@ -7,10 +7,11 @@ run's own figures is nothing: those stand in its report.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,8 @@ import yaml
 
 TEXTS: Final = Path(__file__).with_name("explanations.yaml")
 RULES_OF_CHECK: Final = "rules of check"
+LEAST_WORDS: Final = 12
+"""Letters that words of a message have at least, to tell it from others."""
 _PLACE: Final = re.compile(r"\b[A-Z]{4,}\b")
 """Where the policy's own words stand in a printed name: `k-anonymity of OUTLET`."""
 
@@ -105,6 +108,33 @@ def say_how_to_explain(check: str) -> str:
     """Give the command that explains a check, as it can be typed."""
     found = find_explanation(check)
     return f'tutela explain "{found.name if found else check}"'
+
+
+def rules_that_say(words: str) -> set[str]:
+    """Give the rules of `tutela check` in one of whose messages these words stand, by name.
+
+    Or, of a whole message, those a piece of which stands in it.
+    """
+    from expectations.coherence import RULES
+
+    asked = words.strip().casefold()
+    return {
+        rule.__name__.replace("_", " ")
+        for rule in RULES
+        for piece in _said(rule)
+        if len(asked) >= LEAST_WORDS <= len(piece) and (asked in piece or piece in asked)
+    }
+
+
+def _said(rule: Callable[..., object]) -> list[str]:
+    """Give the pieces of text in a rule's code, without its docstring."""
+    tree = ast.parse(inspect.getsource(rule))
+    return [
+        node.value.strip().casefold()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if node.value != rule.__doc__
+    ]
 
 
 def rule_sentences() -> dict[str, str]:

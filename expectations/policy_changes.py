@@ -21,6 +21,7 @@ from expectations.change_meanings import (
     direction_of,
     meaning_of,
 )
+from expectations.lost_columns import find_column, say_other_kind, tell_unread
 from expectations.policy import Column, DerivedColumn, Policy
 from expectations.training import PRIVATE_KINDS
 from expectations.treatment_changes import compare_treatments
@@ -212,6 +213,13 @@ def _reword(change: Change, old: Policy, new: Policy) -> Change:
     """Say more of what only whole policies tell: special categories, purposes, legal bases."""
     path = change.path.split(".")
     columns = {**old.treated, **new.treated}
+    rules = {name_part(r.model_dump()): r.column for r in (*old.expectations, *new.expectations)}
+    about = find_column(path, rules)
+    if unread := tell_unread(about, change.direction, old, new):
+        return Change(change.path, "other", change.words + unread)
+    if path[0] == "outlets" and len(path) == 2 and {path[1]} <= old.outlets.keys() & new.outlets:
+        said = say_other_kind(old.outlets[path[1]], new.outlets[path[1]])
+        return Change(change.path, change.direction, f"{path[1]}: {said}" if said else change.words)
     if path[0] in TREATED and len(path) == 2:
         return Change(change.path, change.direction, change.words + _say_category(columns[path[1]]))
     if path[-1] == "category" and path[0] in TREATED:

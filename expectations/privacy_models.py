@@ -8,7 +8,8 @@ holds a search to them, `expectations/measures.py` checks them afterwards withou
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -91,6 +92,18 @@ PrivacyModel = Annotated[
     | AlphaK,
     Field(discriminator="kind"),
 ]
+
+
+def say_stricter(models: Iterable[PrivacyModel]) -> str:
+    """Say in words how more can be asked of a column that is held to these models already."""
+    asked = {"l" if "l-diversity" in model.kind else _BOUNDS[model.kind] for model in models}
+    told = [f"a {'larger' if name == 'l' else 'smaller'} {name}" for name in sorted(asked)]
+    return " or ".join([*told, *(["l-diversity as well"] if "l" not in asked else [])])
+
+
+_BOUNDS: Final = {
+    "t-closeness": "t", "beta-likeness": "beta", "delta-disclosure": "delta", "alpha-k": "alpha",
+}  # fmt: skip
 
 
 def describe_model(model: PrivacyModel, column: str) -> str:

@@ -155,11 +155,15 @@ def _judge_model(
     advice = COARSER.format(kind) + f"; or ask for less, or release {column} in fewer words"
     if result.success and not details["can_fail"]:
         verdict = CheckVerdict.INCONCLUSIVE
-        advice = f"ask for what a table can break, or leave {column} out"
+        advice = (
+            f"the table is one class: lower k, so that there can be more, or leave {column} out"
+            if classes == 1
+            else f"ask for what a table can break, or leave {column} out"
+        )
     check = Check(
         f"{kind} of {column} in {outlet}",
         f"{describe_model(model, column)} in every class {over} ({_tell_bounds(model)})",
-        f"{name.replace('_', ' ')} = {shown} in {classes:,} classes",
+        f"{name.replace('_', ' ')} = {shown} in {classes:,} class{'es' * (classes != 1)}",
         verdict,
         details["smallest_violation_found"],
         advice,

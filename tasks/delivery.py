@@ -195,11 +195,14 @@ def complete_runs(home: Home, keys: Keys) -> list[Completed]:
 
 
 def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> Completed:
-    """Finish the run of one record; one whose policy a newer grammar refuses stays as it is."""
+    """Finish the run of one record; one that was changed, or is of another grammar, stays."""
     try:
+        # Own code is taken from the record and run.
+        ledger.verify(record.run_id)
         run = decided_run(home, keys, ledger, record)
-    except PolicyError:
-        reason = "this version cannot read its policy: use the one that began it"
+    except (PolicyError, ServiceError) as error:
+        unread = "this version cannot read its policy: use the one that began it"
+        reason = unread if isinstance(error, PolicyError) else error
         return Completed(f"run {record.run_id} is still pending: {reason}", None)
     return Completed(complete(run), run.flow_run if record.verdict is None else None)
 

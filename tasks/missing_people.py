@@ -64,9 +64,9 @@ def split_hidden(figures: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]
 
 
 def say_hidden(hidden: Sequence[Figure]) -> str:
-    """Name hidden figures in one line, as `fewer than 10 each: expired, unknown`."""
+    """Name hidden figures in one line, as `fewer than 10 each, perhaps none: expired, unknown`."""
     each = " each" if len(hidden) > 1 else ""
-    return f"{hidden[0].text}{each}: {', '.join(figure.label for figure in hidden)}"
+    return f"{hidden[0].text}{each}, perhaps none: {', '.join(figure.label for figure in hidden)}"
 
 
 def list_told(summary: Summary) -> list[Gap]:

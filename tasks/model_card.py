@@ -21,6 +21,7 @@ from tasks.model_words import (
     name_card,
     percent,
     say_article,
+    say_call,
     say_difference,
     say_moment,
     say_runs_left,
@@ -126,12 +127,6 @@ def list_limits(summary: Summary, outlet: OutletSummary) -> list[str]:
         f"Its claim does not protect against {outlet.limits[:1].lower()}{outlet.limits[1:]}",
         *list_caveats(summary),
     ]
-
-
-def say_call(summary: Summary, outlet: OutletSummary) -> str:
-    """Say how the model is loaded from MLflow."""
-    version = next((li.id for li in summary.links if li.name == "registered model, version"), "1")
-    return f'mlflow.sklearn.load_model("models:/{summary.policy}.{outlet.name}/{version}")'
 
 
 def write_markdown(summary: Summary, outlet: OutletSummary) -> str:

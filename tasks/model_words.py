@@ -35,6 +35,17 @@ def name_card(summary: Summary, outlet: OutletSummary) -> str:
     return f"{summary.run_id}-{outlet.name}-card.html"
 
 
+def find_version(summary: Summary) -> str | None:
+    """Give the version under which MLflow registered the model; None before it did."""
+    return next((li.id for li in summary.links if li.name == "registered model, version"), None)
+
+
+def say_call(summary: Summary, outlet: OutletSummary) -> str:
+    """Say how the model is loaded from MLflow."""
+    name = f"models:/{summary.policy}.{outlet.name}/{find_version(summary) or '1'}"
+    return f'mlflow.sklearn.load_model("{name}")'
+
+
 def say_difference(found: Difference) -> str:
     """Say how far the groups are apart that are farthest apart, in percentage points."""
     name, rates = APART[found.name]

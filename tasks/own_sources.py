@@ -27,17 +27,26 @@ class UnreadableError(Exception):
 def read_sources(folder: Path, file: str) -> dict[str, str]:
     """Read a file and all that it imports relatively, by path from the folder.
 
-    Raises `UnreadableError` for what is no Python, and for own modules imported by a bare name.
+    Raises `UnreadableError` for what is no Python, for links out of the folder, and for own modules
+    imported by a bare name.
     """
     found: dict[str, str] = {}
     waiting = [file]
     while waiting:
         path = waiting.pop()
         if path not in found:
+            refuse_links_out(folder, path)
             found[path] = read_text(folder / path, path)
             waiting += find_packages(folder, path)
             waiting += find_imports(folder, path, parse(found[path], path))
     return dict(sorted(found.items()))
+
+
+def refuse_links_out(folder: Path, path: str) -> None:
+    """Refuse a file that stands elsewhere, and is only linked to from the folder."""
+    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+        fix = "put the file itself there, so that policy and code go together"
+        raise UnreadableError(f"{path} leads out of the policy's folder by a link", fix)
 
 
 def read_text(file: Path, path: str) -> str:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from expectations.errors import PolicyError, Problem
 from expectations.expressions import ColumnType
+from expectations.policy import DerivedColumn
 from expectations.policy_file import PolicyFile, locate
+from expectations.treatments import Categories, Level
 from tasks.own_code import OwnCode, load_policy_code, tell_error
 from tasks.own_columns import OwnColumn, WrongResult, own_columns
 from tasks.rehearsal.people import make_people
@@ -68,7 +70,10 @@ def find_row_dependence(file: PolicyFile, own: dict[str, OwnCode]) -> Iterator[P
     for column in own_columns(file.policy, own):
         path = f"derived.{column.name}.function"
         try:
-            what, fix = try_alone(column, column.frame(table))
+            frame = column.frame(table)
+            what, fix = try_alone(column, frame)
+            if not what:
+                what, fix = try_words(column.call(frame), file.policy.derived[column.name])
         except WrongResult as wrong:
             what, _, fix = str(wrong).partition("; ")
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever own code may raise
@@ -112,6 +117,20 @@ def try_alone(column: OwnColumn, frame: pd.DataFrame) -> tuple[str, str]:
     return "", ""
 
 
+def try_words(made: pa.ChunkedArray, column: DerivedColumn) -> tuple[str, str]:
+    """Say whether a function gave words that its column does not declare; "" if it did not."""
+    from tasks.anonymization.deidentify import treat
+    from tasks.anonymization.labels import Undeclared
+
+    if isinstance(column.treatment, Categories | Level):
+        try:
+            treat(made, column.treatment, b"")
+        except Undeclared as undeclared:
+            what = f"gives words that the column's treatment does not declare: {undeclared}"
+            return what, "declare them there (values, rename, a hierarchy), or correct the function"
+    return "", ""
+
+
 def count_among_many(
     column: OwnColumn, frame: pd.DataFrame, together: pa.ChunkedArray, far: float
 ) -> int:
@@ -138,7 +157,9 @@ def far_rows(frame: pd.DataFrame, far: float) -> Iterator[pd.DataFrame]:
     import pandas as pd
 
     for place, name in enumerate(frame):
-        if pd.api.types.is_bool_dtype(frame[name]) or not pd.api.types.is_numeric_dtype(frame[name]):
+        if pd.api.types.is_bool_dtype(frame[name]) or not pd.api.types.is_numeric_dtype(
+            frame[name]
+        ):
             continue
         numbers = frame[name].dropna()
         low, high = (numbers.min(), numbers.max()) if len(numbers) else (0, 1)

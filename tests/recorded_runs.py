@@ -87,6 +87,7 @@ def comparing_policy(*, weighting: bool = False) -> Policy:
         text = text.replace(REFERENCE, f"{REFERENCE}  weighting: {{}}\n")
         text = text.replace(PRIVATE, "{kind: model, recipient: Ward 7}")
         text = text.replace("private-logistic-regression", "logistic-regression")
+        text = text.replace("budget: {lifetime_epsilon: 10, delta: 1e-5}\n", "")
     return parse_policy(text)
 
 

@@ -157,8 +157,8 @@ TELLING: Final = (
         (Line("  kind: consent\n", "  kind: consent\n  maximum_age_days: 30\n"),),
         "run",
         1,
-        "asked somebody who may be read for dpv:ScientificResearch reached nobody … fewer people "
-        "who are “expired”",
+        "asked somebody who may be read for dpv:ScientificResearch reached nobody … ask them "
+        "again, since their consent came to its end",
     ),
     Refused(
         "health data without a condition of Art. 9",
@@ -179,8 +179,7 @@ TELLING: Final = (
         (Line("smallest: 500", "smallest: 100000"),),
         "run",
         1,
-        "asked at least 100,000 people reached about … people … fewer people who are “not "
-        "eligible”",
+        "asked at least 100,000 people reached about … people … population: eligible: wider",
     ),
     Refused(
         "one person withdraws",

@@ -126,6 +126,12 @@ CASES = [
         id="category-that-nobody-was-asked-for",
     ),
     pytest.param(
+        policy(NOTICE.replace(", dpv-pd:Health", "")),
+        "which leaves them empty for everybody; or, if people were told of them, add them to the "
+        "notice's categories",
+        id="category-that-the-notice-may-have-named",
+    ),
+    pytest.param(
         policy(
             NOTICE.replace(", dpv-pd:Health", ""),
             "{id: ads, purposes: [dpv:Marketing], categories: [dpv-pd:Health]}",

@@ -234,7 +234,7 @@ def test_a_deduction_may_be_false() -> None:
     found = withhold("sssstu", TWO, k=3, values="111222")
     assert found.deduced.all()
     assert found.certain.tolist() == [True] * 3 + [False] * 3
-    told = judge_minimality("s", "partner", found, Published(None, 10)).measured
+    told = judge_minimality("s", "partner", found, Published(None, 10), TWO).measured
     assert "fewer than 10 people follows" in told
 
 
@@ -275,11 +275,14 @@ def test_other_models_make_a_value_likelier_and_not_certain() -> None:
 def test_minimality_is_told_without_counts_of_people() -> None:
     """A finer class of fewer than k was never due, so it tells nothing."""
     found = withhold("sstu", TWO, k=3)
-    check = judge_minimality("s", "partner", found, Published(None, 10))
+    check = judge_minimality("s", "partner", found, Published(None, 10), TWO)
     assert check.verdict is CheckVerdict.PASSED
     assert check.measured == "no class would be finer but for it"
-    told = judge_minimality("s", "partner", withhold("sstu", TWO), Published(None, 10))
+    told = judge_minimality("s", "partner", withhold("sstu", TWO), Published(None, 10), TWO)
     assert told.verdict is CheckVerdict.WARNED
+    assert "ask for a larger l of s" in told.remedy
+    close = judge_minimality("s", "partner", found, Published(None, 10), [TCloseness(t=0.2)])
+    assert "ask for less of s" in close.remedy
 
 
 def hold_sets(a: str, labels: str, k: int) -> SetMembers:

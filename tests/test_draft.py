@@ -309,6 +309,22 @@ def test_the_person_is_named_by_an_identifier_before_another_unique_column() -> 
     assert "row could name them too" in text_of(key, PERSON, AGE)
 
 
+def test_a_patient_is_a_person_though_the_name_says_health() -> None:
+    """What is called a person's number is preferred to all that is different in each row."""
+    mail = column("mail", person=True, category=Category.CONTACT, distinct=400)
+    patient = column("patient_id", person=True, category=Category.HEALTH, distinct=400)
+    assert drafted(mail, patient, AGE).source.person == "patient_id"
+
+
+def test_a_person_in_several_rows_is_asked_about() -> None:
+    """A run would count visits."""
+    visit = column("visit_id", person=True, category=Category.BEHAVIORAL, distinct=400)
+    patient = column("patient_id", distinct=90, identifiability=Identifiability.IDENTIFIER)
+    text = " ".join(text_of(visit, patient, AGE).replace("#", "").split())
+    assert "DECIDE: patient_id stands in several rows each" in text
+    assert "several rows each" not in text_of(PERSON, AGE)
+
+
 def test_a_person_who_is_a_number_may_be_a_row() -> None:
     """Somebody must say whether each row is one person."""
     row = column("rownames", "integer", person=True, category=None, distinct=400)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from runs import Said, say
 
 from deployments.draft_place import name_policy
+from deployments.terminal import fold
 from expectations.locations import CsvFile, SqlTable
 from expectations.plain_yaml import read_yaml
 from expectations.policy_file import read_policy
@@ -164,6 +166,37 @@ def test_at_a_terminal_each_is_asked_with_its_words(monkeypatch: pytest.MonkeyPa
     assert (str(basis.article_6), str(basis.article_9)) == ("eu-gdpr:A6-1-a", "eu-gdpr:A9-2-a")
 
 
+def test_an_empty_answer_is_asked_again_and_all_are_given_as_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever comes after, nothing must be typed twice."""
+    typed = "dpv:Marketing\neu-gdpr:A6-1-a\n\nThe Gym\np@example.org\nTeam\n"
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    said = say("draft", "members.csv")
+    assert said.status == 0, said.err
+    assert read_policy("members.yaml").policy.controller.name == "The Gym"
+    (line,) = [line for line in said.err.splitlines() if line.startswith("  --")]
+    again = say("draft", "members.csv", *shlex.split(line), "--to", "again.yaml")
+    assert again.status == 0, again.err
+
+
+def test_a_line_to_copy_is_never_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quoted program that is broken in two is none."""
+    line = f"  python -c \"t = read('{'customers-' * 12}.csv')\""
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert fold(f"{'said in words ' * 9}\n{line}").splitlines()[-1] == line
+
+
+def test_a_file_without_a_header_tells_nobodys_values(members: pd.DataFrame) -> None:
+    """Neither the policy nor an error does."""
+    members.to_csv("bare.csv", index=False, header=False)
+    said = say("draft", "bare.csv", *GIVEN)
+    assert said.status == 2
+    assert "looks like a row of data" in said.err
+    assert "Zyxwort" not in said.err + said.out
+    assert not Path("bare.yaml").exists()
+
+
 def test_what_is_left_unanswered_at_a_terminal_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -292,6 +325,15 @@ def test_a_column_that_is_no_key_is_told_why(tmp_path: Path) -> None:
     assert "`income` is different in every row, but looks like no key: its name says inc" in said
     assert "`score` is different in every row, but of decimals or dates" in said
     assert "`person_id` repeats values" in said
+
+
+@pytest.mark.parametrize("key", ["token", "secret", "credentials_base64", "password"])
+def test_a_secret_in_an_address_is_written_into_no_policy(key: str) -> None:
+    """It would stand in the file; it belongs into the environment."""
+    said = say("draft", f"postgresql://host/base?{key}=hush#people", *GIVEN)
+    assert said.status == 2
+    assert "put it into the environment" in said.err
+    assert "hush" not in said.err + said.out
 
 
 def test_json_lines_are_not_read(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def test_a_draft_with_a_target_passes_check_and_predicts_it(target: str, six: Ar
         assert policy.columns[name].treatment.kind == "drop"
 
 
+def test_what_is_compared_has_the_type_of_its_values() -> None:
+    """A few whole numbers are words where they are read as they stand, and numbers here."""
+    jobs = column("job", "integer", words=("1", "2", "3"), edges=(2.0,), distinct=3)
+    assert drafted(PERSON, AGE, jobs, target="job >= 2").columns["job"].type == "integer"
+
+
 def test_without_a_target_nothing_is_predicted_that_is_in_doubt() -> None:
     """An outcome by name alone is offered, and not taken."""
     left = column("left", "boolean", category=None, target=True, doubtful=True)

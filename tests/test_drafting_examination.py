@@ -88,6 +88,53 @@ def test_rows_of_one_person_do_not_make_a_word_common(tmp_path: Path) -> None:
     assert "999999" not in pay.profile.words
 
 
+@pytest.mark.parametrize("people", [6, 30])
+@pytest.mark.parametrize("key", ["patient_id", "email"])
+def test_whatever_names_people_in_several_rows_counts_them(
+    tmp_path: Path, key: str, people: int
+) -> None:
+    """Of fewer than ten people nothing is told at all; their own number is theirs alone."""
+    rows = [number for number in range(people) for _ in range(LEAST + 2)]
+    examined = examine_csv(
+        tmp_path,
+        {
+            key: [f"p{number}@example.org" for number in rows],
+            "town": [f"Town {number}" for number in rows],
+            "income": [20_000 + 731 * number for number in rows],
+        },
+    )
+    _, town, income = (column.profile for column in examined.columns)
+    assert (town.words, income.words) == ((), ())
+    assert not {float(20_000 + 731 * number) for number in rows} & {income.low, income.high}
+    assert people > LEAST or income.edges == ()
+
+
+def test_who_few_people_work_for_is_not_who_they_are(tmp_path: Path) -> None:
+    """Where each row has its number, two managers do not make two people of all rows."""
+    examined = examine_csv(tmp_path, {**PEOPLE, "manager": ["Anna Smith", "Peter Parker"] * 30})
+    assert examined.columns[2].profile.words == ("Aix", "Bonn", "Cork")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["7", "age"], ["1980-01-31", "age"], ["anna@example.org", "age"], ["4.5", "age"],
+     ["North", "smoker"]],
+)  # fmt: skip
+def test_a_first_line_of_values_is_no_header_and_is_not_quoted(
+    tmp_path: Path, names: list[str]
+) -> None:
+    """The first person would stand in the policy as the columns' names."""
+    table = {names[0]: ["North", "South"] * 20, names[1]: ["smoker", "none"] * 20}
+    with pytest.raises(SourceError, match="looks like a row of data") as raised:
+        examine_csv(tmp_path, table)
+    assert names[0] not in str(raised.value)
+
+
+def test_one_column_that_is_named_as_its_value_is_a_header(tmp_path: Path) -> None:
+    """A yes of what the column asks may be spelled so."""
+    assert examine_csv(tmp_path, {"smoker": ["smoker", "none"] * 20, "age": [*range(40)]}).rows
+
+
 def test_what_is_unknown_in_a_medical_table_is_taken_for_health(tmp_path: Path) -> None:
     """In doubt, and only there."""
     known = {

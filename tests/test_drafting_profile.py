@@ -110,9 +110,16 @@ def test_many_words_are_no_list() -> None:
     assert len(profile_of([f"word {n}" for n in range(50)] * LEAST).words) == 50
 
 
+def test_edges_that_are_written_alike_are_one() -> None:
+    """Numbers that differ behind the tenth digit are no intervals that can be written."""
+    profile = profile_of([f"{50_000 + n * 1e-7:.7f}" for n in range(400)])
+    written = [f"{edge:.10g}" for edge in profile.edges]
+    assert len(set(written)) == len(written)
+
+
 def test_bounds_of_whole_numbers_are_whole() -> None:
     """Nobody has 3.2 children."""
-    profile = profile_of([str(n) for n in (0, 1, 2, 3)] * LEAST)
+    profile = profile_of([*(["0", "1", "2"] * LEAST), "3"])
     bounds = (profile.low, profile.high, *profile.edges)
     assert all(bound is not None and bound.is_integer() for bound in bounds)
 

@@ -156,16 +156,36 @@ def test_dates_decimals_and_measured_things_are_no_keys(name: str, cells: list[s
     found = look(name, cells)
     assert found.identifiability is not ID
     assert not found.person
+    assert found.doubtful or not {ID} & {sign.identifiability for sign in read_name(name)}
 
 
 def test_a_household_of_each_row_may_be_its_person() -> None:
     """Numbers that run on are given."""
     assert look("household", NUMBERED).person
+    assert look("household", [f"u{n}" for n in range(20)] * LEAST).identifiability is ID
+    assert look("household", ["single", "couple"] * LEAST).identifiability is QUASI
 
 
 def test_two_values_name_nobody() -> None:
-    """Whether there is a telephone is not its number."""
+    """Whether there is a telephone is not its number; two numbers are."""
     assert look("phone", ["yes", "no"] * LEAST).identifiability is NONE
+    assert look("phone", ["+49 30 123410", "+49 30 123411"] * LEAST).identifiability is ID
+    assert look("email", ["anna@x.org", "bob@x.org"] * LEAST).profile.words == ()
+    assert look("manager", ["Anna Smith", "Peter Parker"] * LEAST).identifiability is ID
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["cancer", "holiday", "training"], ["couple", "same-sex couple", "single"],
+     ["imam", "teacher", "nurse"], ["disability pension", "salary", "rent"]],
+)  # fmt: skip
+def test_one_word_of_a_special_category_leaves_a_list_to_a_person(cells: list[str | None]) -> None:
+    """It may be of its category for those who have it; a word that few have is not told of."""
+    found = look("kind", cells * LEAST)
+    assert found.doubtful
+    assert any("may speak of" in sentence for sentence in found.seen)
+    rare = look("kind", [*(["rent", "salary", "gift"] * LEAST), cells[0]])
+    assert not any("may speak of" in sentence for sentence in rare.seen)
 
 
 def test_free_text_is_doubtful_and_its_words_are_not_listed() -> None:

@@ -228,6 +228,13 @@ def test_what_is_not_a_quasi_identifier_stays() -> None:
     assert people["sex"].tolist() == ["F", "M", "F"]
 
 
+def test_a_share_left_out_is_told_without_noise_in_its_last_digits() -> None:
+    """2 of 10,000 people are 0.0002 of them, as anybody would divide it."""
+    people = pd.DataFrame({"sex": ["F"] * 9_998 + ["M"] * 2})
+    made = k_anonymize(people, ["sex"], 3, hierarchies={"sex": SEX}, max_suppressed=0.5)
+    assert made.measures.suppressed == 2 / 10_000
+
+
 def test_leftovers_join_a_class_when_nothing_may_be_suppressed() -> None:
     """One person alone is released with the last class, under labels both share."""
     people = pd.DataFrame({"age": [20, 20, 20, 27], "sex": ["F"] * 4})

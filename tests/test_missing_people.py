@@ -23,6 +23,7 @@ from recorded_runs import (
     note_check,
     note_count,
     passed_run,
+    refused_run,
     weighted_run,
 )
 
@@ -259,7 +260,7 @@ def test_the_screen_says_who_is_missing_what_weights_do_and_what_was_kept_back(
     assert f"Missing {OLD} There are 2 gaps more than the policy allows." in plain
     assert "Weights" not in plain
     assert "Blanked what people kept back: Health 78, Gender fewer than 10" in plain
-    assert "fewer than 10 each: expired, unknown" in plain
+    assert "fewer than 10 each, perhaps none: expired, unknown" in plain
     assert "Passed, as the policy allows it: 3 of 4 checks held; 1 warned." in plain
 
     lines = screen_lines(tell(weighted_run(0.11, "warned")), home)
@@ -278,6 +279,15 @@ def test_the_screen_says_that_every_promise_held_only_where_every_check_did(
     held = "Passed: every promise was checked and held."
     assert held in list(screen_lines(tell(passed_run()), home))
     assert held not in list(screen_lines(tell(compared_run()), home))
+
+
+def test_the_screen_names_a_model_that_left_with_its_card_and_how_it_is_loaded(home: Home) -> None:
+    """In MLflow's own words; of a run without a model, or before MLflow has it, nothing."""
+    lines = list(screen_lines(tell(passed_run()), home))
+    at = lines.index("Model    visits.ward, version 3 in MLflow; its card:")
+    assert lines[at + 1].endswith("-ward-card.html")
+    assert lines[at + 2].strip() == 'mlflow.sklearn.load_model("models:/visits.ward/3")'
+    assert not any("Model " in line for line in screen_lines(tell(refused_run()), home))
 
 
 def test_prefects_page_draws_who_is_missing_in_text() -> None:
@@ -305,7 +315,7 @@ def test_prefects_page_says_what_the_weighting_was_not_told_of() -> None:
 def test_prefects_story_has_hidden_reasons_in_one_line_and_the_consent_history() -> None:
     """As the screen and the report have them."""
     lines = "\n".join(story_lines(tell(compared_run())))
-    assert "And fewer than 10 each: expired, unknown." in lines
+    assert "And fewer than 10 each, perhaps none: expired, unknown." in lines
     assert "| expired |" not in lines
     assert "`tutela consent snapshot visits --run 20260102T030405-0a1b2c3d`" in lines
     assert "37243" not in lines
@@ -369,9 +379,9 @@ def test_a_run_in_which_every_reason_is_hidden_is_told(home: Home) -> None:
     """On the screen and on Prefect's page the one line stands alone."""
     notes = [note_count("roster", 60), note_count("excluded.refused", None)]
     summary = summarize(make_record("passed"), comparing_policy(), make_entries(*notes, PASSED))
-    assert "fewer than 10: refused" in "\n".join(screen_lines(summary, home))
+    assert "fewer than 10, perhaps none: refused" in "\n".join(screen_lines(summary, home))
     story = "\n".join(story_lines(summary))
-    assert "And fewer than 10: refused." in story
+    assert "And fewer than 10, perhaps none: refused." in story
     assert "Left out because" not in story
 
 

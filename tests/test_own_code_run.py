@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 from unittest import mock
 
 import pandas as pd
 import pytest
 from conftest import Folder, Runner
 from runs import _without_prefect
+from sklearn.pipeline import Pipeline
 
 import tutela
 from deployments.notebook import Ran, read_model
@@ -21,7 +23,7 @@ from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
 from ledgers.keys import Keys
 from tasks.own_code import digest_sources
-from tasks.recording import tracking_uri
+from tasks.recorded_place import tracking_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*[Tt]ype hint is inferred:UserWarning")
 
@@ -114,7 +116,7 @@ def test_a_result_holds_a_model_of_ones_own(folder: Folder, home: Home) -> None:
     assert result.verdict == "passed", result.reason
     assert result.model is not None
     rows = pd.DataFrame({"age": ["18-34", "65+"], "sex": ["f", "m"]})
-    assert type(result.model[-1]).__name__ == "Calm"
+    assert type(cast("Pipeline", result.model)[-1]).__name__ == "Calm"
     assert result.model.predict_proba(rows).shape == (2, 2)
     unnoted = Ran(result.evidence, home, ("_tutela_own_0123456789abcdef",))
     (clinic,) = (outlet for outlet in result.evidence.outlets if outlet.kind == "model")

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from expectations.errors import PolicyError, Refusal
 from expectations.expressions import ColumnType
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
+from expectations.treatments import Categories
+from tasks.anonymization.deidentify import say_undeclared
 from tasks.ingestion import CATEGORIES, RECORD
+from tasks.own_code import load_policy_code
 from tasks.own_columns import OwnColumn
 from tasks.population import derive_columns
-from tasks.record_wise import load_checked_code
+from tasks.record_wise import find_row_dependence, load_checked_code
 
 TODAY = datetime(2026, 11, 26, tzinfo=UTC).date()
 EXPRESSION = "    expression: sugar >= 6.5\n"
@@ -105,6 +108,12 @@ ROW_DEPENDENT = {
     "filled by the mean": "return rows['sugar'].fillna(rows['sugar'].mean()) > 6.5",
     "the row before": "return rows['sugar'].shift() > 6.5",
     "the row's place": "return pd.Series(rows.index % 2 == 0)",
+    "only among many": "s = rows['sugar']\n    return s >= (s.median() if len(s) > 500 else 6.5)",
+    "far from the mean": "z = (rows['sugar'] - rows['sugar'].mean()) / rows['sugar'].std()\n"
+    "    return (rows['sugar'] >= 6.5) & ~(z.abs() > 6)",
+    "outside of a fence": "low, high = rows['sugar'].quantile([.25, .75])\n"
+    "    return (rows['sugar'] >= 6.5) & ~(rows['sugar'] > high + 3 * (high - low))",
+    "the largest": "s = rows['sugar']\n    return (s == s.max()) & (len(s) > 1) & (s > 1e6)",
     "how many alike": "return rows.groupby('sugar')['sugar'].transform('size') > 1",
 }
 
@@ -150,6 +159,35 @@ def test_what_cannot_be_called_is_refused(tmp_path: Path) -> None:
         load_checked_code(asked(tmp_path, "sick = 3"))
 
 
+@pytest.mark.parametrize(("other", "refused"), [(None, True), ("hi", False)])
+def test_words_that_are_not_declared_are_told_before_a_person_is_read(
+    other: str | None, refused: bool, tmp_path: Path
+) -> None:
+    """As a run would, unless the policy says what becomes of other words; never the word itself."""
+    text = "def sick(rows):\n    return rows['sugar'].ge(6.5).map({True: 'hi', False: 'low'})"
+    file = asked(tmp_path, text)
+    words = Categories(kind="categories", values=("low", "high"), other=other)
+    update = {"type": ColumnType.TEXT, "treatment": words}
+    derived = {"sick": file.policy.derived["sick"].model_copy(update=update)}
+    tried = PolicyFile(file.policy.model_copy(update={"derived": derived}), file.text, file.path)
+    problems = list(find_row_dependence(tried, load_policy_code(tried)))
+    told = [f"{each.what}; {each.fix}" for each in problems]
+    assert bool(told) is refused
+    for said in told:
+        assert "gives words that the column's treatment does not declare: about" in said
+        assert "or correct the function" in said
+
+
+def test_a_run_names_the_function_whose_words_are_not_declared() -> None:
+    """Beside the source only where a column of it holds such words too."""
+    own = {"band": "features.py:band"}
+    said = say_undeclared({"band": "about 20 values are not declared"}, own)
+    assert said.endswith("or correct `features.py:band`")
+    both = say_undeclared({"sex": "about 20 values", "band": "about 30 values"}, own)
+    assert both.endswith("or correct the source, `features.py:band`")
+    assert say_undeclared({"sex": "about 20 values"}, own).endswith("or correct the source")
+
+
 def test_rounding_that_hangs_on_how_many_rows_there_are_is_let_pass(tmp_path: Path) -> None:
     """A sum of products may differ in its last digit between one row and many."""
     text = (
@@ -161,6 +199,25 @@ def test_rounding_that_hangs_on_how_many_rows_there_are_is_let_pass(tmp_path: Pa
     derived = file.policy.derived["sick"].model_copy(update={"type": ColumnType.NUMBER})
     policy = file.policy.model_copy(update={"derived": {"sick": derived}})
     load_checked_code(PolicyFile(policy, file.text, file.path))
+
+
+def test_a_bound_at_a_quantile_is_found_and_numbers_that_it_cannot_take_do_not_matter(
+    tmp_path: Path,
+) -> None:
+    """One number far out shows what its neighbours set; a function need not take such a number."""
+    clipped = "def sick(rows):\n    s = rows['sugar']\n    return s.clip(upper={})"
+    strict = "import math\ndef sick(rows):\n    return [math.exp(v) for v in rows['sugar']]"
+    for text, found in (
+        (clipped.format("s.quantile(.999)"), True),
+        (clipped.format("30"), False),
+        (strict, False),
+    ):
+        file = asked(tmp_path, text)
+        derived = file.policy.derived["sick"].model_copy(update={"type": ColumnType.NUMBER})
+        policy = file.policy.model_copy(update={"derived": {"sick": derived}})
+        own = load_policy_code(file)
+        problems = list(find_row_dependence(PolicyFile(policy, file.text, file.path), own))
+        assert bool(problems) == found, (text, problems)
 
 
 @given(
@@ -186,17 +243,17 @@ def test_called_singly_a_function_gives_the_same(
 
 def test_before_a_private_model_a_function_sees_one_row_at_a_time(tmp_path: Path) -> None:
     """What the trial missed, because it only happens among many rows, cannot happen there."""
-    text = SICK.replace(">= 6.5", ">= (6.5 if len(rows) <= 500 else 0)")
+    text = SICK.replace(">= 6.5", ">= (6.5 if len(rows) <= 5500 else 0)")
     promise = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-6}"
     private = (
         ("{model: logistic-regression}", "{model: private-logistic-regression}"),
         ("recipient: Clinic", f"recipient: Clinic\n    {promise}"),
     )
-    table = people([1.0] * 600)
+    table = people([1.0] * 6000)
     for changes, expected in (((), True), (private, False)):
         file = asked(tmp_path, text, *changes)
         derived = derive_columns(table, file.policy, TODAY, load_checked_code(file))
-        assert derived["sick"].to_pylist() == [expected] * 600
+        assert derived["sick"].to_pylist() == [expected] * 6000
 
 
 def test_a_wrong_result_of_people_is_refused_without_a_value() -> None:

@@ -279,6 +279,39 @@ def test_what_can_be_either_is_left_to_a_person(path: str, value: object) -> Non
     assert [change.direction for change in compare_policies(old, new)] == ["changed"]
 
 
+def test_a_rule_that_went_with_its_column_is_not_called_weaker() -> None:
+    """Nor one that came with a column stronger; one that went alone is."""
+    rule = {"rule": "missing-at-most", "column": "ill", "share": 0.5}
+    column = {**RICH["columns"]["kept"], "category": "dpv-pd:Health"}
+    without = copy.deepcopy(RICH)
+    unruled = put(RICH, ("columns", "ill"), column)
+    ruled = put(unruled, ("expectations",), [*RICH["expectations"], rule])
+    ways = {
+        (change.direction, change.words.partition("asked of the values")[2])
+        for old, new in ((ruled, without), (without, ruled), (ruled, unruled), (unruled, ruled))
+        for change in compare_policies(read(old), read(new))
+        if change.path.startswith("expectations")
+    }
+    assert ways == {
+        ("other", " (ill is no longer read)"),
+        ("other", " (ill was not read before)"),
+        ("weaker", ""),
+        ("stronger", ""),
+    }
+
+
+def test_a_table_that_became_a_model_is_told_with_its_k_and_its_columns() -> None:
+    """What is gone with it stands in the same line; turned round, what came with it."""
+    plain = {"kind": "table", "recipient": "R", "k": 7, "columns": {"kept": "keep"}}
+    model = {"kind": "model", "recipient": "R"}
+    old, new = (read(put(RICH, ("outlets", "partner"), each)) for each in (plain, model))
+    said = next(c.words for c in compare_policies(old, new) if c.path == "outlets.partner")
+    assert said == (
+        "partner: was a table of kept (k = 7, at most 0 % left out), is now a model without "
+        "differential privacy"
+    )
+
+
 def test_a_new_column_says_whether_it_is_of_a_special_category() -> None:
     """The words name Art. 9, which is what a data protection officer looks for."""
     column = {**RICH["columns"]["kept"], "category": "dpv-pd:Health"}

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -72,14 +73,46 @@ def test_the_home_of_a_rehearsal_is_removed_and_the_environment_put_back(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TUTELA_PASSPHRASE", "mine")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////shared.db")
     before = dict(os.environ)
     with contextlib.suppress(KeyError), rehearse.own_home() as home:
         assert home.root.is_relative_to(tmp_path)
         assert home.settings.mlflow_tracking_uri is None
         assert "TUTELA_PASSPHRASE" not in os.environ
+        assert [name for name in os.environ if name.startswith("MLFLOW_")] == []
         raise KeyError
     assert dict(os.environ) == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rehearsal_that_is_asked_to_end_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal interrupts it; afterwards the signal means what it did before."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), rehearse.own_home():
+        signal.raise_signal(signal.SIGTERM)
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_a_killed_rehearsal_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what a living one holds, what was just made, nor what others made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("tutela-rehearsal-dead", "tutela-rehearsal-young", "other"):
+        (tmp_path / name / "home").mkdir(parents=True)
+    (tmp_path / "tutela-rehearsal-link").symlink_to(tmp_path / "other")
+    with rehearse.own_folder() as living:
+        for folder in tmp_path.iterdir():
+            if folder.name != "tutela-rehearsal-young":
+                os.utime(folder, (0, 0), follow_symlinks=False)
+        rehearse.remove_left()
+        left = {folder.name for folder in tmp_path.iterdir()}
+        assert left == {living.name, "tutela-rehearsal-young", "tutela-rehearsal-link", "other"}
+    assert (tmp_path / "other" / "home").is_dir()
 
 
 def test_nothing_that_a_policy_names_is_opened(

@@ -14,6 +14,7 @@ from conftest import Folder, counts, opened
 from expectations.disclosure import Published
 from expectations.errors import Refusal
 from expectations.policy_file import parse_policy
+from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
 from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from ledgers.stages import Checked, DatasetRef, Selected, Validated
@@ -257,7 +258,28 @@ def test_homogeneity_and_skew_are_found() -> None:
 def judge_common(frame: pd.DataFrame, known: list[str]) -> CheckVerdict:
     """Give the verdict on column s of a table whose columns `known` an attacker knows."""
     nobody = (Published(None, 10), Published(None, 10))
-    return judge_homogeneity("s", "partner", find_homogeneous(frame, known, "s"), nobody).verdict
+    found = find_homogeneous(frame, known, "s")
+    return judge_homogeneity("s", "partner", found, nobody, ()).verdict
+
+
+@pytest.mark.parametrize(
+    ("models", "remedy"),
+    [
+        ((), "name the column under `sensitive` with l-diversity or t-closeness, or leave it out"),
+        ((TCloseness(t=0.2),), "ask for a smaller t or l-diversity as well of s, or leave it out"),
+        (
+            (DistinctLDiversity(l=2), TCloseness(t=0.2)),
+            "ask for a larger l or a smaller t of s, or leave it out",
+        ),
+    ],
+)
+def test_what_would_mend_a_shared_value_goes_beyond_what_is_asked(
+    models: tuple[PrivacyModel, ...], remedy: str
+) -> None:
+    """A column that is held to a model already is not sent to `sensitive` again."""
+    found = find_homogeneous(pd.DataFrame({"q": list("xy"), "s": list("ab")}), ["q"], "s")
+    nobody = (Published(None, 10), Published(None, 10))
+    assert judge_homogeneity("s", "partner", found, nobody, models).remedy == remedy
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,22 @@ def test_one_check_for_k_and_for_each_column_and_model() -> None:
     assert {each.check.outlet for each in found} == {"partner"}
 
 
+def test_of_a_single_class_its_number_of_people_is_not_told() -> None:
+    """Its k would be the number of people in the table: what is told is the k that was asked."""
+    alone = FRAME.assign(**{"class": "x"})
+    found = judge_table(alone, promise(), "partner")[0]
+
+    assert found.check.verdict == "passed"
+    assert found.value == promise().k < len(alone)
+    assert str(len(alone)) not in found.check.measured
+
+
 def test_what_is_claimed_is_what_is_asked() -> None:
     """Each model's words in the claim begin a check, and no check asks for what is not claimed."""
     promised = promise(job=(AlphaK(alpha=0.4),), ill=tuple(model for model, _ in HELD.values()))
     words = claim(promised)
     _, *models = (each.check.asked for each in judge_table(FRAME, promised, "partner"))
-    claimed = words.partition(", and has ")[2].removesuffix(".").split("; ")
+    claimed = words.partition(", and has ")[2].partition(". There ")[0].split("; ")
 
     assert [asked.partition(" in every class")[0] for asked in models] == claimed
     assert models[0].endswith("in every class over class (alpha = 0.4)")
@@ -147,6 +157,9 @@ def test_a_model_that_could_not_fail_is_inconclusive(
 
     assert found.check.verdict is CheckVerdict.INCONCLUSIVE
     assert found.check.power.startswith("nothing")
+    alone = frame["class"].nunique() == 1
+    assert found.check.measured.endswith(" in 1 class") is alone
+    assert ("the table is one class: lower k" in found.check.remedy) is alone
 
 
 def test_table_without_rows_meets_no_promise() -> None:

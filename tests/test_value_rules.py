@@ -278,7 +278,10 @@ def desk_of(rules: tuple[Rule, ...], noted: list[Check]) -> SimpleNamespace:
     """Stand in for a step's desk, with a policy that holds nothing but value rules."""
     return SimpleNamespace(
         policy=SimpleNamespace(expectations=rules),
-        run=SimpleNamespace(disclosure=SimpleNamespace(threshold=10)),
+        run=SimpleNamespace(
+            disclosure=SimpleNamespace(threshold=10),
+            keys=SimpleNamespace(seal_incident=lambda _: "000000000000"),
+        ),
         check=noted.append,
     )
 

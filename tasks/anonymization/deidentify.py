@@ -8,7 +8,7 @@ word stops the run, and so does a column of tokens that counting undoes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 import numpy as np
@@ -141,7 +141,7 @@ def deidentify_table(
     `SourceError` naming all columns that hold undeclared values, with counts.
     """
     made: dict[str, pa.Array] = {}
-    broken, standing = [], np.zeros(table.num_rows, dtype=bool)
+    broken, standing = {}, np.zeros(table.num_rows, dtype=bool)
     for name, column in policy.treated.items():
         match column.treatment:
             case Redact() as treatment:
@@ -153,18 +153,26 @@ def deidentify_table(
                 try:
                     treated = treat(table.column(name), treatment, key)
                 except Undeclared as error:
-                    broken.append(f"  {name}: {error}")
+                    broken[name] = str(error)
                     continue
                 if treated is not None:
                     made[name] = treated
     if broken:
-        raise SourceError(
-            "source: some values fit no treatment\n" + "\n".join(broken) + "\n  declare them "
-            "under the column's treatment (values, rename, or a line of its hierarchy), or correct "
-            "the source"
-        )
+        raise SourceError(say_undeclared(broken, policy.own_functions))
     kept = {name: table.column(name) for name in (RECORD, TEST)}
     return pa.table({**kept, **made}), standing
+
+
+def say_undeclared(broken: Mapping[str, str], own: Mapping[str, str]) -> str:
+    """Say which columns hold values that are not declared, and where each can be mended."""
+    made = [f"`{own[name]}`" for name in broken if name in own]
+    origins = ["the source"] * (len(made) < len(broken)) + made
+    return (
+        "source: some values fit no treatment\n"
+        + "\n".join(f"  {name}: {what}" for name, what in broken.items())
+        + "\n  declare them under the column's treatment (values, rename, or a line of its "
+        f"hierarchy), or correct {', '.join(origins)}"
+    )
 
 
 @step("De-identify", gives=Deidentified)

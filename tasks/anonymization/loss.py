@@ -56,7 +56,8 @@ def measure(
     columns = sorted(hierarchies)
     people = histogram[PEOPLE].to_numpy()
     kept = released[PEOPLE].to_numpy()
-    share = kept.sum() / people.sum() if len(people) else 1.0
+    # Not 1 - the share kept, which is off in its last digits.
+    lost = float((people.sum() - kept.sum()) / people.sum()) if len(people) else 0.0
     sizes = released.groupby(columns, observed=True)[PEOPLE].sum()
     loss, penalty = {}, []
     for column in columns:
@@ -64,11 +65,11 @@ def measure(
         weight = np.bincount(label, kept, len(categories)) / max(people.sum(), 1)
         hierarchy, values = hierarchies[column], histogram[column]
         declared, seen = _widths(hierarchy, values, [members[column][name] for name in categories])
-        loss[column] = float(1 - share + weight @ declared)
-        penalty.append(1 - share + weight @ seen)
+        loss[column] = float(lost + weight @ declared)
+        penalty.append(lost + weight @ seen)
     return Measures(
         k=int(sizes.min()) if len(sizes) else 0,
-        suppressed=float(1 - share),
+        suppressed=lost,
         classes=len(sizes),
         loss=MappingProxyType(loss),
         ncp=float(np.mean(penalty)),

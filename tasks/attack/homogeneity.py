@@ -15,6 +15,7 @@ import numpy as np
 
 from expectations.checks import Check
 from expectations.disclosure import Published
+from expectations.privacy_models import PrivacyModel, say_stricter
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.risk import tell
 
@@ -76,17 +77,25 @@ def find_homogeneous(frame: pd.DataFrame, known: Sequence[str], sensitive: str) 
 
 
 def judge_homogeneity(
-    column: str, outlet: str, found: Homogeneity, people: tuple[Published, Published]
+    column: str,
+    outlet: str,
+    found: Homogeneity,
+    people: tuple[Published, Published],
+    models: Sequence[PrivacyModel],
 ) -> Check:
-    """Report a column's homogeneity; `people` are how many are known, and all but known."""
+    """Report a column's homogeneity; `people` are how many are known, and all but known.
+
+    `models` are those that the column is held to already.
+    """
     told = found.known.any() or found.sure.any()
     nothing = CheckVerdict.PASSED if found.able else CheckVerdict.INCONCLUSIVE
     gain = tell(found.gain, len(found.known))
     known = (
-        f"the value of {people[0]} people is known from their class, that of {people[1]} people by "
-        f"more than {SURE:.0%}"
+        f"{people[0]} people are in a class that all share one value; for {people[1]} people a "
+        f"value has more than {SURE:.0%} in their class and not in the table"
         if told
-        else f"nobody's value is known from their class, nor by more than {SURE:.0%}"
+        else f"nobody's class all shares one value, nor has one more than {SURE:.0%} that has less "
+        "in the table"
     )
     return Check(
         name=f"homogeneity of {column} in {outlet}",
@@ -96,6 +105,8 @@ def judge_homogeneity(
         power="a single class; every row was looked at"
         if found.able
         else "nothing: no other column is known, or all people share one value",
-        remedy="name the column under `sensitive` with l-diversity or t-closeness, or leave it out",
+        remedy=f"ask for {say_stricter(models)} of {column}, or leave it out"
+        if models
+        else "name the column under `sensitive` with l-diversity or t-closeness, or leave it out",
         outlet=outlet,
     )

@@ -116,8 +116,14 @@ def _single(counts: ValueCounts, number: int, of: slice) -> ValueCounts:
     return ValueCounts(first, np.zeros_like(value), value, count, size, counts.share)
 
 
-def judge_minimality(column: str, outlet: str, found: Minimality, people: Published) -> Check:
-    """Report whose sensitive value follows from the recoding; `people` is how many they are."""
+def judge_minimality(
+    column: str, outlet: str, found: Minimality, people: Published, models: Sequence[PrivacyModel]
+) -> Check:
+    """Report whose sensitive value follows from the recoding; `people` is how many they are.
+
+    `models` are those that the column is held to, by which classes were made coarser.
+    """
+    diverse = any("l-diversity" in model.kind for model in models)
     some = "the classes of some people" if found.withheld.any() else "no class"
     right = tell(found.precision, int(found.deduced.sum()))
     told = (
@@ -133,6 +139,6 @@ def judge_minimality(column: str, outlet: str, found: Minimality, people: Publis
         verdict=CheckVerdict.WARNED if found.withheld.any() else CheckVerdict.PASSED,
         power="every class and column, one level below; only distinct l-diversity of 2 makes a "
         "value certain, other models make it likelier",
-        remedy="ask for a larger l, or leave the column out",
+        remedy=f"ask for {'a larger l' if diverse else 'less'} of {column}, or leave it out",
         outlet=outlet,
     )

@@ -127,7 +127,7 @@ def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
             asked=f"exact counts are recovered in at most {100 * WORTH:.0f} cases of 100 more than "
             "by chance, which is about 10",
             measured=f"recovered more often than by chance, as shares of all counts: "
-            f"{'; '.join(map(str, recovered))}, from {runs} runs",
+            f"{'; '.join(map(str, recovered))}, from {runs} {'run' if runs == 1 else 'runs'}",
             verdict=_judge(recovered, WORTH, runs),
             power=_describe_power(recovered, runs),
             remedy="publish fewer counts that add up, or publish counts more rarely than runs",
@@ -136,7 +136,7 @@ def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
             name="differencing published counts",
             asked="where one person came or left, a figure changes in no more than 1 case of 10",
             measured=f"changes more often than in 1 case of 10, beyond changes where nobody "
-            f"moved: {told[0]}, from {runs} runs",
+            f"moved: {told[0]}, from {runs} {'run' if runs == 1 else 'runs'}",
             verdict=_judge(told, 0.0, runs),
             power=_describe_power(told, runs),
             remedy="publish counts again only once ten people or more have come or left, and keep "
@@ -157,7 +157,8 @@ def _judge(found: Sequence[Contrast], allowed: float, runs: int) -> CheckVerdict
 
 def _describe_power(found: Sequence[Contrast], runs: int) -> str:
     if runs < FEWEST_RUNS:
-        return f"none under {FEWEST_RUNS} runs of the policy; there are {runs}"
+        there = "there is 1" if runs == 1 else f"there are {runs}"
+        return f"none under {FEWEST_RUNS} runs of the policy; {there}"
     return describe_power(found)
 
 

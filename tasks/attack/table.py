@@ -168,7 +168,8 @@ def find_common_values(target: Target) -> Iterator[Check]:
         target.desk.measure(f"privacy.{target.name}.gain.{secret}", gain)
         people = target.count(f"known.{secret}", found.known)
         sure = target.count(f"nearly_known.{secret}", found.sure)
-        yield judge_homogeneity(secret, target.name, found, (people, sure))
+        models = target.outlet.sensitive.get(secret, ())
+        yield judge_homogeneity(secret, target.name, found, (people, sure), models)
 
 
 def narrow_classes(target: Target) -> Iterator[Check]:
@@ -186,7 +187,7 @@ def narrow_classes(target: Target) -> Iterator[Check]:
     for column, models in outlet.sensitive.items():
         withheld = find_withheld(*table, originals[column], models, coverage)
         people = target.count(f"betrayed.{column}", withheld.certain[place])
-        yield judge_minimality(column, target.name, withheld, people)
+        yield judge_minimality(column, target.name, withheld, people, models)
 
 
 def judge_narrowed(target: Target, release: Release, people: People) -> Check:

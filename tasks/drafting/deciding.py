@@ -18,6 +18,7 @@ from expectations.legal_basis import LegalBasis
 from expectations.vocabulary import Article6, Category, Identifiability
 from tasks.drafting.decisions import Decided, Decision, Fate, Outcome, reason_to_deny
 from tasks.drafting.examination import Examined
+from tasks.drafting.names import read_name
 from tasks.drafting.outcome import find_outcome, read_outcome
 from tasks.drafting.signs import Found
 from tasks.drafting.writing_bins import propose_treatment
@@ -88,12 +89,34 @@ def fit_outlet(examined: Examined, columns: Sequence[Decision], wanted: Outcome 
 def person_column(examined: Examined) -> Found | None:
     """Give the column that names each person: one that is called an identifier before others."""
     able = [f for f in examined.columns if could_name(f)]
-    return min(able, key=lambda f: ORDER.index(f.category), default=None)
+    return min(able, key=how_likely, default=None)
 
 
 def could_name(found: Found) -> bool:
     """Whether a column could name each person, and has a name itself."""
-    return found.person and bool(found.profile.name.strip()) and found.category in ORDER
+    named = bool(found.profile.name.strip())
+    return found.person and named and (called_person(found) or found.category in ORDER)
+
+
+def how_likely(found: Found) -> int:
+    """Give a place among the columns that could name people, the likeliest first."""
+    return 0 if called_person(found) else 1 + ORDER.index(found.category)
+
+
+def called_person(found: Found) -> bool:
+    """Whether a column is called a person's row or number, whatever its name says beside."""
+    return any(sign.person for sign in read_name(found.profile.name))
+
+
+def repeats_people(examined: Examined) -> list[str]:
+    """Name what is called a person's number and stands in several rows each."""
+    return [
+        found.profile.name
+        for found in examined.columns
+        if called_person(found)
+        and found.identifiability is Identifiability.IDENTIFIER
+        and found.profile.distinct < found.profile.rows * (1 - found.profile.missing)
+    ]
 
 
 def is_target(column: Decision) -> bool:

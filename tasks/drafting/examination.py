@@ -14,7 +14,7 @@ from expectations.vocabulary import Identifiability
 from tasks.drafting.context import see_context
 from tasks.drafting.header import HEADLESS, holds, refuse_headless
 from tasks.drafting.names import read_name
-from tasks.drafting.profile import Profile, count_people, count_values
+from tasks.drafting.profile import LEAST, Profile, count_people, count_values
 from tasks.drafting.reading import SAMPLE, read_samples, wants_reading
 from tasks.drafting.signs import Found, judge, sample_texts
 from tasks.drafting.singling_out import Codes, find_joint, first_of_each, number_values
@@ -84,8 +84,10 @@ def _repeated_key(found: Sequence[Found]) -> str | None:
     """Give the column that names people who have several rows.
 
     Of those whose names say so it is the coarsest, else the finest of what identifies in any way:
-    an e-mail address rather than the two who manage. Fewer than ten people are no exception.
+    an e-mail address rather than a manager's name. Fewer than ten people are no exception, unless
+    by such a name alone, where another column numbers the rows: the ten may be whom they work for.
     """
+    numbered = any(each.person for each in found)
     named = [each.profile for each in found
              if any(sign.person for sign in read_name(each.profile.name))
              and _repeats(each.profile)]  # fmt: skip
@@ -93,7 +95,8 @@ def _repeated_key(found: Sequence[Found]) -> str | None:
         return min(named, key=lambda profile: profile.distinct).name
     others = [each for each in found
               if each.identifiability is Identifiability.IDENTIFIER
-              and _repeats(each.profile)]  # fmt: skip
+              and _repeats(each.profile)
+              and not (numbered and each.profile.distinct < LEAST)]  # fmt: skip
     finest = max(others, key=lambda each: (not each.doubtful, each.profile.distinct), default=None)
     return finest.profile.name if finest else None
 
@@ -109,7 +112,7 @@ def _count_by_people(source: Source, found: Sequence[Found], key: str) -> Iterat
     width = max(1, CELLS // (2 * found[0].profile.rows))
     for start in range(0, len(found), width):
         part = found[start : start + width]
-        table = source.read([key, *(each.profile.name for each in part)])
+        table = source.read([*dict.fromkeys([key, *(each.profile.name for each in part)])])
         people = number_values(table.column(key))
         for each in part:
             yield replace(each, profile=_by_people(each.profile, table, people))
@@ -131,7 +134,7 @@ def _single_out(
     others = [each.profile for each in usable if _may_join(each)]
     others.sort(key=lambda profile: -profile.distinct)
     names = [*known, *(profile.name for profile in others)]
-    table = source.read([*names, *([key] if key else [])])
+    table = source.read([*dict.fromkeys([*names, *([key] if key else [])])])
     people = number_values(table.column(key)) if key else None
     joint = find_joint(table, known, names[len(known) :], people)
     added = set(joint[0]) - set(known)

@@ -7,6 +7,7 @@ letter and numbers for values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -39,6 +40,9 @@ SAMPLE: Final = 200
 """Different values that are looked at."""
 ENOUGH: Final = 20
 """Rows below which uniqueness says nothing."""
+FAMILY: Final = "family or household"
+CODES: Final = 12
+"""More different codes than this are given to people, and not to kinds of them."""
 ANSWERS: Final = 6
 """More words than this are no answers to a question for consent."""
 # fmt: off
@@ -87,9 +91,9 @@ class Clue:
 def judge(values: Values) -> Found:
     """Say what a column looks like by itself."""
     sample = sample_texts(values, SAMPLE)
-    named = read_name(values.name)
-    if measures(values, sample):
-        named = tuple(sign for sign in named if sign.identifiability is not _ID)
+    called = read_name(values.name)
+    measured = measures(values, sample)
+    named = [sign for sign in called if not (measured and sign.identifiability is _ID)]
     free_text = is_free_text(values, sample)
     clues = [*_from_names(named), *_from_values(values, named, sample, free_text=free_text)]
     strength = max((clue.identifiability for clue in clues), key=_STRENGTH.index, default=_NONE)
@@ -107,7 +111,7 @@ def judge(values: Values) -> Found:
         consent=consent,
         target=profile.type is ColumnType.BOOLEAN and any(sign.target for sign in named),
         seen=tuple(dict.fromkeys(clue.says for clue in clues)) or (NOTHING,),
-        doubtful=not consent and _is_doubtful(clues),
+        doubtful=not consent and (_is_doubtful(clues) or len(named) < len(called)),
     )
 
 
@@ -183,6 +187,7 @@ def _from_values(
         *_from_forms(values, sample),
         *(_from_words(sample) if text else ()),
         *(_from_a_word(values, sample) if text else ()),
+        *(_from_codes(named, sample) if text else ()),
         *(_from_misfits(values) if text else ()),
         *_from_uniqueness(values, named),
     ]
@@ -221,6 +226,15 @@ def _from_a_word(values: Values, sample: Sequence[str]) -> list[Clue]:
         for category in speaking
         if category.special
     ]
+
+
+def _from_codes(named: Sequence[Sign], sample: Sequence[str]) -> list[Clue]:
+    """Tell numbered households from kinds of household."""
+    family = any(sign.says == FAMILY for sign in named)
+    codes = all(re.search(r"\d", text) and " " not in text for text in sample)
+    if family and codes and len(sample) > CODES:
+        return [Clue("its values look like numbers of people or households", _ID)]
+    return []
 
 
 def say_category(category: Category) -> str:

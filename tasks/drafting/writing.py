@@ -15,6 +15,7 @@ from expectations.expressions import ColumnType
 from expectations.legal_basis import LegalBasis
 from expectations.locations import Location
 from expectations.vocabulary import Article6, Category
+from tasks.drafting.deciding import repeats_people
 from tasks.drafting.decisions import Answers, Decided, Fate
 from tasks.drafting.writing_columns import (
     DECIDE,
@@ -103,6 +104,19 @@ def source_lines(draft: Draft) -> Iterator[str]:
     decided = draft.decided
     yield "source:"
     yield from entry("location", draft.location.model_dump(exclude_defaults=True), 2)
+    yield from person_lines(decided)
+    yield f"  person: {scalar(decided.person)}"
+    yield "basis:"
+    if draft.answers.legal_basis.article_6 is not Article6.CONSENT:
+        yield from other_basis_lines(draft)
+    elif decided.answer:
+        yield from answer_lines(decided)
+    else:
+        yield from ledger_lines(draft)
+
+
+def person_lines(decided: Decided) -> Iterator[str]:
+    """Say what the column that names people is, and what must be true of it."""
     others = [f.profile.name for f in decided.examined.columns if f.person]
     also = [name for name in others if name != decided.person]
     yield from comment(
@@ -119,14 +133,13 @@ def source_lines(draft: Draft) -> Iterator[str]:
             "does a person keep the number when the data change? Else runs cannot tell who is who.",
             2,
         )
-    yield f"  person: {scalar(decided.person)}"
-    yield "basis:"
-    if draft.answers.legal_basis.article_6 is not Article6.CONSENT:
-        yield from other_basis_lines(draft)
-    elif decided.answer:
-        yield from answer_lines(decided)
-    else:
-        yield from ledger_lines(draft)
+    if several := repeats_people(decided.examined):
+        yield from comment(
+            f"{DECIDE}: {', '.join(several)} stands in several rows each. If those are one "
+            "person's, make one row of them first: else runs count rows, and every promise is "
+            "about rows.",
+            2,
+        )
 
 
 def answer_lines(decided: Decided) -> Iterator[str]:

@@ -173,9 +173,9 @@ def try_model(
 
 
 def name_model(kind: str, parameters: Parameters) -> str:
-    """Name a model as the policy would."""
+    """Name a model as the policy would between the braces of `training: {…}`."""
     told = ", ".join(f"{name}: {value}" for name, value in parameters.items())
-    return f"model: {kind}" + (f" with {told}" if told else "")
+    return f"model: {kind}" + (f", parameters: {{{told}}}" if told else "")
 
 
 def attack_fast(aim: Aim, policy: Policy, outlet: str) -> Attacked:
