@@ -159,7 +159,7 @@ def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
 def say_fixed(promise: DifferentialPrivacy, budget: Budget) -> str:
     """Name the exact composition as a way out, where it would let such a run pass."""
     fixed = budget.model_copy(update={"composition": "fixed"})
-    if budget.composition == "fixed" or cost_alone(promise, fixed) > budget.lifetime_epsilon:
+    if cost_alone(promise, fixed) > budget.lifetime_epsilon:
         return ""
     return (
         "; or, if what a run is asked for never depends on what an earlier one showed, say "

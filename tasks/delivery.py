@@ -182,11 +182,8 @@ def complete_runs(home: Home, keys: Keys) -> list[Completed]:
         # in order meanwhile is no killed one.
         begun = {record.run_id for record in ledger.runs()}
         swept, alive = vault.sweep(), vault.living()
-        left = [
-            record
-            for record in ledger.runs()
-            if record.verdict in {None, "pending"} and record.run_id in begun - alive
-        ]
+        still_open = [run for run in ledger.runs() if run.verdict in {None, "pending"}]
+        left = [run for run in still_open if run.run_id in begun - alive]
         completed = [complete_record(home, keys, ledger, record) for record in left]
     return [
         done._replace(said=done.said + removed * (record.run_id in swept))

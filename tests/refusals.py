@@ -157,8 +157,7 @@ TELLING: Final = (
         (Line("  kind: consent\n", "  kind: consent\n  maximum_age_days: 30\n"),),
         "run",
         1,
-        "asked somebody who may be read for dpv:ScientificResearch reached nobody … ask them "
-        "again, since their consent came to its end",
+        "asked somebody who may be read for dpv:ScientificResearch reached nobody … ask them again",
     ),
     Refused(
         "health data without a condition of Art. 9",

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from recorded_runs import GATHERED, RUN, make_entries, make_policy, make_record, note_check
+from recorded_runs import (
+    GATHERED,
+    PASSED,
+    RUN,
+    make_entries,
+    make_policy,
+    make_record,
+    note_check,
+)
 from runs import say
 from typer.main import get_command
 
@@ -213,6 +221,26 @@ def test_a_run_is_explained_by_what_stopped_it(monkeypatch: pytest.MonkeyPatch) 
         "membership inference",
         "memorization",
     ]
+
+
+def test_words_of_a_message_of_check_are_explained() -> None:
+    """Also of rules that have no text of their own, and with a policy's values around them."""
+    for typed in (
+        "asks for safeguards",
+        "eu-gdpr:A9-2-j asks for safeguards (Art. 9(3), 89(1) GDPR)",
+    ):
+        told = explaining.explain_name(typed)
+        assert told.found["name"] == "safeguards are laid down"
+
+
+def test_an_inconclusive_check_of_a_run_says_what_it_lacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it could have found, where nothing stopped the run."""
+    entries = make_entries(*GATHERED, note_check("memorization", "inconclusive"), PASSED)
+    summary = summarize(make_record("passed"), make_policy(), entries)
+    monkeypatch.setattr(explaining, "summary_of", lambda _: summary)
+    assert "memorization power" in " ".join(" ".join(explaining.explain_run(RUN).lines).split())
 
 
 def test_a_run_that_is_not_there_is_said_so(tmp_path: Path) -> None:

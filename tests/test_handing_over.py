@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,6 +123,23 @@ def test_a_password_in_mlflows_address_is_not_told(
     monkeypatch.setattr(recording, "_record", away)
     with pytest.raises(ServiceError, match=r"MLflow at http://mlflow.example:5000 did not"):
         recording.record_run(named, *([None] * 4))  # type: ignore[arg-type]  # none is looked at
+
+
+def test_a_run_whose_record_was_changed_is_not_carried_on(home: Home) -> None:
+    """Its policy and own code would be taken from there; the next command says so and goes on."""
+    keys = Keys.open(home)
+    ledger = EvidenceLedger(open_database(home), keys)
+    ledger.begin("run-old", "small", {"policy_text": "tutela: 0\n"})
+    ledger.append("run-old", "step", "measure", "one", 1)
+    with contextlib.closing(sqlite3.connect(home.ledger)) as connection:
+        named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (trigger,) in named.fetchall():
+            connection.execute(f"DROP TRIGGER {trigger}")
+        connection.execute('UPDATE runs SET facts = \'{"policy_text": "tutela: 1"}\'')
+        connection.commit()
+    (done,) = complete_runs(home, keys)
+    assert "is still pending: the record of run run-old was changed" in done.said
+    assert verdicts(home) == [None]
 
 
 def test_a_run_whose_policy_is_no_longer_read_stays_and_stops_nobody(home: Home) -> None:

@@ -272,6 +272,16 @@ def test_the_screen_says_who_is_missing_what_weights_do_and_what_was_kept_back(
     assert "all weighted; without weights the AUC is 0.770" in weighted
 
 
+def test_the_screen_names_the_columns_of_which_nothing_is_left(home: Home) -> None:
+    """Of a table that passed all the same; what lost less is in the report."""
+    losses = {"age": 0.994, "ill": 0.995, "state": 1.0, "sex": None}
+    summary = tell(passed_run())
+    emptied = [replace(o, losses=losses if o.released else {}) for o in summary.outlets]
+    lines = list(screen_lines(replace(summary, outlets=tuple(emptied)), home))
+    assert lines.count("  Nothing left of: ill, state") == 1
+    assert not any("Nothing left of" in line for line in screen_lines(summary, home))
+
+
 def test_the_screen_says_that_every_promise_held_only_where_every_check_did(
     home: Home,
 ) -> None:

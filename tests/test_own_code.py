@@ -110,6 +110,19 @@ def test_what_does_not_load_is_told_with_its_place(
     assert not isinstance(refused.value, PolicyError)
 
 
+def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """The file that is named, and one that it imports; a link inside of the folder is none."""
+    outside, folder = tmp_path / "outside", tmp_path / "policy"
+    write(outside, g="x = 1")
+    write(folder, f="from .g import x", h="from .i import x", k="x = 1")
+    (folder / "g.py").symlink_to(outside / "g.py")
+    (folder / "i.py").symlink_to(folder / "k.py")
+    for reference in ("g.py:x", "g.x", "f.py:x"):
+        with pytest.raises(OwnCodeError, match=r"g\.py leads out of the policy's folder by a link"):
+            load_own(reference, folder)
+    assert load_own("h.py:x", folder).value == 1
+
+
 def test_recorded_code_is_loaded_without_its_folder(tmp_path: Path) -> None:
     """A killed run is completed by another process, when the files may have changed."""
     folder = write(tmp_path, **{"lib.f": "from .g import x\ny = x + 1", "lib.g": "x = 1"})

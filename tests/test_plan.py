@@ -240,6 +240,7 @@ def test_the_plan_says_what_is_predicted_from_what_and_what_is_only_compared(
     policy = str(folder.write())
     said = say("check", policy).out
     assert "Predicts `sick` from 2 columns: age, sex.\n" in said
+    assert "Checked: 1 rule about values\n" in said
     assert "Compared by sex, which the model sees.\n" in said
     model = json.loads(say("check", policy, "--json").out)["model"]
     assert model == {"predicts": "sick", "from": ["age", "sex"], "compared_by": ["sex"]}

@@ -9,20 +9,23 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from pathlib import Path as FilePath
+from typing import Any, cast, get_args, get_origin
 
 import pytest
+from conftest import small_policy
 from pydantic import BaseModel, ValidationError
 from rich_policies import RICH, TREES, Tree, read
 from runs import say
 
+from deployments.diff_screen import describe_changes
 from expectations import vocabulary
 from expectations.change_meanings import PARTS, VALUES
 from expectations.declaration import Declaration
 from expectations.locations import InMemory
 from expectations.policy import Policy
 from expectations.policy_changes import GROUPS, compare_policies
-from expectations.policy_file import policy_schema
+from expectations.policy_file import policy_schema, read_policy
 
 Path = tuple[str | int, ...]
 OPPOSITE = {"weaker": "stronger", "stronger": "weaker", "changed": "changed", "other": "other"}
@@ -265,6 +268,9 @@ UNKNOWN: tuple[tuple[str, object], ...] = (
     ("columns.rounded.treatment.to", 3),
     ("columns.binned.treatment", {"kind": "bin", "edges": [12, 20], "labels": ["a", "b", "c"]}),
     ("columns.binned.treatment", {"kind": "clip", "low": 10, "high": 20}),
+    ("columns.clipped.treatment", {"kind": "round", "to": 0.001}),
+    ("columns.clipped.treatment", {"kind": "noise", "low": 0, "high": 20, "epsilon": 20}),
+    ("columns.rounded.treatment", {"kind": "clip", "low": 0, "high": 20}),
     ("population.eligible", "binned > 4"),
     ("purpose", "dpv:Marketing"),
     ("outlets.partner.max_suppressed", 0.2),
@@ -277,6 +283,29 @@ def test_what_can_be_either_is_left_to_a_person(path: str, value: object) -> Non
     """Neither follows from the other, so no direction is claimed."""
     old, new = read(RICH), read(put(RICH, tuple(path.split(".")), value))
     assert [change.direction for change in compare_policies(old, new)] == ["changed"]
+
+
+def test_other_code_of_the_same_name_is_a_change(tmp_path: FilePath) -> None:
+    """Its file is read, not run; where it is not beside both policies, that is said."""
+    files = []
+    for place, text in (("old", "def f(rows): raise SystemExit"), ("new", "1 / 0"), ("none", None)):
+        (tmp_path / place).mkdir()
+        if text is not None:
+            (tmp_path / place / "f.py").write_text(text, encoding="utf-8")
+        own = ("    expression: sugar >= 6.5\n", OWN)
+        (tmp_path / place / "small.yaml").write_text(small_policy(own), encoding="utf-8")
+        files.append(read_policy(str(tmp_path / place / "small.yaml")))
+    old, new, none = files
+    same, other, unseen = (describe_changes(old, file) for file in (old, new, none))
+    assert "No change" in "\n".join(same.lines)
+    (change,) = cast("list[dict[str, str]]", other.found["changes"])
+    assert (change["path"], change["direction"]) == ("derived.sick.function", "changed")
+    assert "f.py:f: its code is another" in "\n".join(other.lines)
+    assert unseen.found["own_code_not_compared"] == ["f.py:f"]
+    assert "Not compared: the own code f.py:f" in "\n".join(unseen.lines)
+
+
+OWN = "    function: f.py:f\n    reads: [sugar]\n    type: boolean\n"
 
 
 def test_a_rule_that_went_with_its_column_is_not_called_weaker() -> None:

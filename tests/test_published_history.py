@@ -146,6 +146,9 @@ def test_few_runs_are_inconclusive() -> None:
     """Even of exact counts, for nothing was averaged or differenced yet."""
     assert set(verdicts(publish_runs(4, unmoved))) == {CheckVerdict.INCONCLUSIVE}
     assert set(verdicts([])) == {CheckVerdict.INCONCLUSIVE}
+    alone = judge_history(publish_runs(1, unmoved), SUMS)
+    assert all(check.measured.endswith("from 1 run") for check in alone)
+    assert all(check.power.endswith("there is 1") for check in alone)
 
 
 def test_few_counts_are_inconclusive() -> None:

@@ -255,6 +255,19 @@ def test_homogeneity_and_skew_are_found() -> None:
     assert found.ratio == pytest.approx(15 / 6)
 
 
+def test_how_many_are_known_and_newly_all_but_known_is_no_contradiction() -> None:
+    """Where nearly all share a value, more are in a class of one value than learn much by it."""
+    frame = pd.DataFrame(
+        {"q": list("x" * 90 + "y" * 3 + "z" * 3), "s": [*"n" * 90, *"yyy", *"nny"]}
+    )
+    people = (Published(90, 10), Published(None, 10))
+    said = judge_homogeneity("s", "partner", find_homogeneous(frame, ["q"], "s"), people, ())
+    assert said.measured.startswith(
+        "90 people are in a class that all share one value; for fewer than 10 people a value has "
+        "more than 90% in their class and not in the table;"
+    )
+
+
 def judge_common(frame: pd.DataFrame, known: list[str]) -> CheckVerdict:
     """Give the verdict on column s of a table whose columns `known` an attacker knows."""
     nobody = (Published(None, 10), Published(None, 10))

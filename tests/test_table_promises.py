@@ -157,7 +157,7 @@ def test_a_model_that_could_not_fail_is_inconclusive(
 
     assert found.check.verdict is CheckVerdict.INCONCLUSIVE
     assert found.check.power.startswith("nothing")
-    alone = frame["class"].nunique() == 1
+    alone = len(set(frame["class"])) == 1
     assert found.check.measured.endswith(" in 1 class") is alone
     assert ("the table is one class: lower k" in found.check.remedy) is alone
 

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import Folder, opened, small_policy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,6 +123,13 @@ def test_no_ways_are_noted_of_a_refusal_that_own_code_raised(tmp_path: Path) -> 
     with pytest.raises(Refusal, match="Ann"), teaching(desk_of(notes), lambda _: [ONE]):
         function()
     assert notes == []
+
+
+def test_a_model_is_named_as_it_stands_in_a_policy() -> None:
+    """Between the braces of `training`, as YAML reads them."""
+    for kind, parameters in model_ways.OTHERS:
+        found = yaml.safe_load(f"{{{model_ways.name_model(kind, parameters)}}}")
+        assert found == {"model": kind, **({"parameters": parameters} if parameters else {})}
 
 
 def test_ways_that_fail_are_told_up_to_a_few() -> None:
@@ -291,9 +299,11 @@ def test_a_made_table_tells_the_k_that_it_has(reached: int, told: list[str]) -> 
 
 
 def test_why_most_people_were_left_out_is_told_as_far_as_it_may_be() -> None:
-    """The most first; a reason whose number is hidden is not among them."""
-    counts = {"expired": 40, "refused": 70, "never asked": None}
+    """The most first, with what to do; not a no, nor a reason whose number is hidden."""
+    counts = {"expired": 40, "refused": 70, "never asked": None, "no answer": 60}
     reasons = {reason: Published(about, 10) for reason, about in counts.items()}
     (found,) = find_consent_ways(reasons, "dpv:Marketing")
-    assert [way.reached for way in found.ways] == ["70 are", "40 are"]
+    told = ["60 people are “no answer”", "40 people are “expired”"]
+    assert [way.reached for way in found.ways] == told
+    assert "tutela consent import" in found.ways[0].change
     assert all(way.holds is None for way in found.ways)

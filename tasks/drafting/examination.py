@@ -22,6 +22,7 @@ from tasks.sources import Source
 
 CELLS: Final = 8_000_000
 """Values held at a time, but for one column at the least."""
+NAME: Final = "a person's name"
 FIRST: Final = 4
 """Columns read before the number of rows is known."""
 
@@ -84,8 +85,9 @@ def _repeated_key(found: Sequence[Found]) -> str | None:
     """Give the column that names people who have several rows.
 
     Of those whose names say so it is the coarsest, else the finest of what identifies in any way:
-    an e-mail address rather than a manager's name. Fewer than ten people are no exception, unless
-    by such a name alone, where another column numbers the rows: the ten may be whom they work for.
+    an e-mail address rather than a manager's name. Where another column numbers the rows, a name
+    tells nobody apart, since namesakes share it, nor do fewer than ten: they may be whom people
+    work for.
     """
     numbered = any(each.person for each in found)
     named = [each.profile for each in found
@@ -96,9 +98,15 @@ def _repeated_key(found: Sequence[Found]) -> str | None:
     others = [each for each in found
               if each.identifiability is Identifiability.IDENTIFIER
               and _repeats(each.profile)
-              and not (numbered and each.profile.distinct < LEAST)]  # fmt: skip
+              and not (numbered and _may_be_shared(each.profile))]  # fmt: skip
     finest = max(others, key=lambda each: (not each.doubtful, each.profile.distinct), default=None)
     return finest.profile.name if finest else None
+
+
+def _may_be_shared(profile: Profile) -> bool:
+    """Whether several people may have one value: a name, or one of a few."""
+    named = any(sign.says == NAME for sign in read_name(profile.name))
+    return named or profile.distinct < LEAST
 
 
 def _repeats(profile: Profile) -> bool:
