@@ -28,6 +28,7 @@ import argparse
 import importlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -97,7 +98,8 @@ def time_examining(rows: int) -> Iterable[dict[str, object]]:
         for path in (csv, parquet):
             told = subprocess.run(
                 [sys.executable, str(Path(__file__)), "--examine", str(path)],
-                check=True, capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
+                check=True, capture_output=True, text=True, cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
             )  # fmt: skip
             size = path.stat().st_size / 1e6
             yield {"rows": rows, "format": path.suffix[1:], "file_mb": size} | json.loads(

@@ -75,14 +75,11 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a home here: vault, ledgers, keys, and the stores of MLflow and Prefect."""
-    from deployments.prefect_server import prepare, set_environment
-    from ledgers.home import Home, home_path
+    from deployments.prefect_server import make_home
 
     secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)\
         if passphrase else None  # fmt: skip
-    home = Home.create(home_path(), secret)
-    set_environment(home)
-    prepare(home)
+    home = make_home(secret)
     protected = "wrapped by your passphrase" if secret else "in files that you alone can read"
     answer(
         {"home": str(home.root), "keys": protected},
@@ -178,8 +175,7 @@ def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """Say what a run came to, and end as it ended; the screen has told why one was refused."""
     answer(outcome.as_json, outcome.screen, as_json=as_json)
     if isinstance(outcome.error, Refusal) and not as_json:
-        check = outcome.error.check
-        say(f"tutela: refused by {check}, so nothing left; see {say_how_to_explain(check)}")
+        say(f"tutela: refused by {outcome.error.check}, so nothing left")
         raise typer.Exit(outcome.error.exit_status)
     if outcome.error is not None:
         raise outcome.error
@@ -239,28 +235,15 @@ def mlflow() -> None:
 
 def opened_home() -> tuple[Home, Keys]:
     """Open the home and finish what earlier processes left there, saying so."""
+    from deployments.leftovers import finish_leftovers
     from ledgers.home import Home
     from ledgers.keys import Keys
 
     home = Home.open()
     keys = Keys.open(home)
-    if has_leftovers(home, keys):
-        from deployments.launch import finish_leftovers
-
-        for sentence in finish_leftovers(home, keys):
-            say(sentence)
+    for sentence in finish_leftovers(home, keys):
+        say(sentence)
     return home, keys
-
-
-def has_leftovers(home: Home, keys: Keys) -> bool:
-    """Whether an earlier process may have left something: a folder, goods, or an open record."""
-    from ledgers.database import open_database
-    from ledgers.evidence import EvidenceLedger
-
-    if any(any(place.iterdir()) for place in (home.vault, home.outbox)):
-        return True
-    runs = EvidenceLedger(open_database(home), keys).runs()
-    return any(run.verdict in {None, "pending"} for run in runs)
 
 
 def main() -> NoReturn:

@@ -28,13 +28,12 @@ from ledgers.consent_events import to_micros
 from ledgers.consent_tables import find_link
 from ledgers.database import snapshot
 from ledgers.digests import digest_in_run
-from ledgers.evidence import EvidenceLedger
 from ledgers.signed_heads import Head, Heads
 from tasks.consent.census import take_census
 from tasks.consent.decision import Moment
 from tasks.consent.events import Setting, import_source
 from tasks.consent.snapshot import History, find_history, take_snapshot
-from tasks.delivery import decided_run
+from tasks.recorded_run import read_run
 
 if TYPE_CHECKING:
     from ledgers.consent import ConsentLedger
@@ -91,21 +90,18 @@ def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
     The run's own policy is used, as its record holds it; the given one says which is meant. The
     digest is told as the run shows it.
     """
-    file, record = read_policy(policy), EvidenceLedger(ledger.engine, ledger.keys)
-    run_id = record.find(prefix)
-    record.verify(run_id)
-    run = next(one for one in record.runs() if one.run_id == run_id)
-    if run.policy != file.policy.name:
-        raise UsageError(f"run {run_id} is not of {file.policy.name} but of {run.policy}")
-    noted = find_history(record.entries(run_id))
+    file, run = read_policy(policy), read_run(ledger.home, ledger.keys, prefix)
+    record, rules, run_id = run.record, run.file.policy, run.record.run_id
+    if record.policy != file.policy.name:
+        raise UsageError(f"run {run_id} is not of {file.policy.name} but of {record.policy}")
+    noted = find_history(run.entries)
     check_link(ledger, noted)
-    rules = decided_run(ledger.home, ledger.keys, record, run).file.policy
-    head = Head(noted.events, noted.link, run.started_at)
+    head = Head(noted.events, noted.link, record.started_at)
     found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), noted.moment, head)
     shown = digest_in_run(run_id, found.history.digest)
     found = replace(found, history=replace(found.history, digest=shown))
     same = shown == noted.digest
-    changed = file.sha256 != run.facts["policy_sha256"]
+    changed = file.sha256 != record.facts["policy_sha256"]
     said = SAME if same else DIFFERENT
     body = snapshot_json(rules, found) | {"run": run_id, "same_digest": same}
     lines = [*describe_snapshot(rules, found), "", *wrap(f"Run {run_id}: {said}")]

@@ -34,7 +34,7 @@ def describe_changes(old: PolicyFile, new: PolicyFile) -> Answer:
     lines = [f"{new.policy.name}: what changed since {old.path.name}"]
     for group in GROUPS:
         lines += group_lines(group, [change for change in changes if change.group == group])
-    lines += ["", *wrap(say_sum(changes))]
+    lines += ["", *wrap(say_sum(changes, unseen))]
     if unseen:
         lines += wrap(
             f"Not compared: the own code {', '.join(unseen)}, which does not stand beside both "
@@ -81,11 +81,13 @@ def group_lines(group: str, changes: list[Change]) -> list[str]:
     told = sorted(changes, key=lambda change: order.index(change.direction))
     width = max(map(len, ["stronger", *SHOWN.values()]))
     rows = [(f"{SHOWN.get(c.direction, c.direction):<{width}}", c.words) for c in told]
-    return ["", group.capitalize(), *lay_out(("", ""), rows, indent=2)]
+    return ["", group.capitalize(), *lay_out((), rows, indent=2)]
 
 
-def say_sum(changes: list[Change]) -> str:
+def say_sum(changes: list[Change], unseen: list[str]) -> str:
     """Say how many changes there are, and how many of them point which way."""
+    if not changes and unseen:
+        return "No change of the text; own code was not compared."
     if not changes:
         return "No change: both say the same."
     counted = Counter(change.direction for change in changes)

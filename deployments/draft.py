@@ -111,8 +111,8 @@ def unquoted() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001  # what it quotes is not known here
         raise ServiceError(
             f"drafting broke on {type(error).__name__}; its text may quote people's data and is "
-            "not shown; nothing was written. Write the policy by hand (docs/policy.md), and report "
-            "this with a table of made-up people that breaks alike"
+            "not shown; nothing was written. Write the policy by hand, and report this "
+            "with a table of made-up people that breaks alike"
         ) from None
 
 

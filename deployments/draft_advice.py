@@ -74,8 +74,7 @@ def explain_few(rows: int) -> str:
     return "\n".join(
         wrap(
             f"the table has {rows} row{'s' * (rows > 1)}, and what fewer than 10 people have is "
-            "not written into a policy; draft from more people, or write the policy by hand "
-            "(docs/policy.md)"
+            "not written into a policy; draft from more people, or write the policy by hand"
         )
     )
 
@@ -129,7 +128,7 @@ def explain_nothing(decided: Decided) -> str:
     help_ = (
         "Columns whose names say what they hold are told more surely (age, district, income): "
         "rename them. Data of special categories need a second --legal-basis, a word of Art. 9. Or "
-        "write the policy by hand: docs/policy.md."
+        "write the policy by hand."
     )
     first = "nothing is sure enough to be proposed, so that no policy was written:"
     return "\n".join([first, *lay_out((), rows), *wrap(help_)])

@@ -1,6 +1,7 @@
 """Where a draft's data are, as the policy will name them, and where the policy goes.
 
-A policy reads relative paths from its own folder, so that data below it move with it.
+A policy reads relative paths from its own folder, so that files below it move with it; the file of
+a database is named by its whole path.
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ if TYPE_CHECKING:
     from tasks.sources import Source
 
 SEPARATORS: Final = (";", "\t", "|")
-_SQLITE: Final = re.compile(r"sqlite:///(?!/)(?=.)")
 
 
 def open_data(data: str) -> tuple[Location, Source]:
     """Open what the command names; of a file whose header is one column, by its own separator."""
-    from tasks.sources import location_of, open_source
+    from deployments.request import location_given
+    from tasks.sources import open_source
 
-    location = location_of(data)
+    location = location_given(data)
     if isinstance(location, JsonLines):
         raise UsageError(
             f"{data}: JSON lines are read whole, and so no policy reads people from them; give a "
             ".csv or .parquet file, or a database's table"
         )
-    if path := getattr(location, "path", ""):
-        location = location.model_copy(update={"path": str(Path(path).absolute())})
     source = open_source(location, Path.cwd())
     header = source.columns()
     if isinstance(location, CsvFile) and len(header) == 1:
@@ -73,12 +72,9 @@ def name_policy(stem: str) -> str:
 
 
 def seen_from(location: Location, folder: Path) -> Location:
-    """Give the location as a policy in `folder` names it: by a relative path where it is below."""
+    """Give the location as a policy in `folder` names it: files below it by a relative path."""
     if isinstance(location, SqlTable):
-        if folder == Path.cwd():
-            return location
-        url = _SQLITE.sub(f"sqlite:///{Path.cwd()}/", location.url)
-        return location.model_copy(update={"url": url})
+        return location
     path = Path(getattr(location, "path", ""))
     if path.is_relative_to(folder):
         return location.model_copy(update={"path": path.relative_to(folder).as_posix()})
@@ -91,7 +87,9 @@ def write_new(place: Path, text: str) -> None:
         with place.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{place} was made by somebody else meanwhile; nothing written") from None
+        raise UsageError(
+            f"{place} was made by somebody else meanwhile; nothing written; use --to FILE"
+        ) from None
     except OSError as error:
         raise ServiceError(f"{place} cannot be written ({error.strerror}); use --to FILE") from None
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, NamedTuple
 
 from deployments.terminal import lay_out, say
 from expectations.consent_coherence import SAFEGUARDED
@@ -148,24 +148,44 @@ def unknown(option: str, words: Sequence[str], known: Mapping[str, str]) -> Iter
                              *fix[1:]])  # fmt: skip
 
 
+class Leads(NamedTuple):
+    """What is said before the words that may be answered."""
+
+    purpose: str
+    basis: str
+    again: str
+    other: str
+
+
 def tell_missing(lacking: Sequence[str]) -> Iterator[str]:
     """List all that must be given, each with its words or what is meant."""
     yield "some things no table tells: give options, or be asked at a terminal"
     for name in lacking:
-        yield ""
-        match name:
-            case "purpose":
-                yield "--purpose, what the data are used for; the nearest of (the policy's title"
-                yield "says it in your words)"
-                yield from word_table(PURPOSES)
-            case "legal_basis":
-                yield "--legal-basis, why that is lawful; one of"
-                yield from word_table(ARTICLES)
-                yield "and once more, if data of special categories are to be read (health, origin,"
-                yield "belief and others), one of"
-                yield from word_table(CONDITIONS)
-            case _:
-                yield f"--{name}, {OTHERS[name]}"
+        leads = Leads(
+            "--purpose, what the data are used for; the nearest of (the policy's title\n"
+            "says it in your words)",
+            "--legal-basis, why that is lawful; one of",
+            "and once more",
+            f"--{name}, ",
+        )
+        yield from tell_words(name, leads)
+
+
+def tell_words(name: str, leads: Leads) -> Iterator[str]:
+    """Give the lead of one answer, and the list of what may be answered."""
+    yield ""
+    match name:
+        case "purpose":
+            yield leads.purpose
+            yield from word_table(PURPOSES)
+        case "legal_basis":
+            yield leads.basis
+            yield from word_table(ARTICLES)
+            yield f"{leads.again}, if data of special categories are to be read (health, origin,"
+            yield "belief and others), one of"
+            yield from word_table(CONDITIONS)
+        case _:
+            yield leads.other + OTHERS[name]
 
 
 def word_table(words: Mapping[str, str]) -> list[str]:
@@ -211,19 +231,13 @@ def put_in(given: Given, name: str, typed: str) -> Given:
 
 def question(name: str) -> Iterator[str]:
     """Word one question, with the list of what may be answered."""
-    yield ""
-    match name:
-        case "purpose":
-            yield "What are the data used for? The nearest of (the title says it in your words)"
-            yield from word_table(PURPOSES)
-        case "legal_basis":
-            yield "Why is that lawful? One of"
-            yield from word_table(ARTICLES)
-            yield "and behind it, if data of special categories are to be read (health, origin,"
-            yield "belief and others), one of"
-            yield from word_table(CONDITIONS)
-        case _:
-            yield f"{name.capitalize()}: {OTHERS[name]}"
+    leads = Leads(
+        "What are the data used for? The nearest of (the title says it in your words)",
+        "Why is that lawful? One of",
+        "and behind it",
+        f"{name.capitalize()}: ",
+    )
+    yield from tell_words(name, leads)
 
 
 def make_answers(given: Given) -> Answers:

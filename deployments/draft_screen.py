@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deployments.draft_place import shorten
+from deployments.plan import count_open
 from deployments.screen import command, wrap
 from deployments.terminal import Answer, lay_out
 from expectations.disclosure import roughly
 from expectations.treatments import describe
 from expectations.vocabulary import Article6
 from tasks.drafting.decisions import Decided, Decision, Fate
-from tasks.drafting.writing_columns import DECIDE
 from tasks.drafting.writing_outlets import such_as
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
     if needs_answers(draft):
         yield wrap(
             "Nobody is read until it is known who consented: settle the lines under `basis`, then "
-            f"take people's answers in with {command()} consent import (docs/consent.md)."
+            f"take people's answers in with {command()} consent import, from a file of person, "
+            "status, at and notice."
         )
     yield [
         *wrap(f"{count_open(text)} places are marked DECIDE: read the file, and settle each."),
@@ -130,8 +130,3 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
         "decisions": count_open(text),
         "next": f"{command()} check {shlex.quote(shown)}",
     }
-
-
-def count_open(text: str) -> int:
-    """Count the places at which a person must decide."""
-    return len(re.findall(rf"(?m)^ *# {DECIDE}\b", text))

@@ -18,12 +18,12 @@ from expectations.errors import UsageError
 from expectations.explanations import (
     RULES_OF_CHECK,
     Explanation,
+    find_alike,
     find_explanation,
     read_explanations,
     rule_sentences,
     rules_that_say,
     say_how_to_explain,
-    suggest,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def list_all() -> Answer:
             groups.setdefault(RULES_OF_CHECK, []).append((name, sentence))
     lines: list[str] = []
     for group, rows in groups.items():
-        lines += [group.capitalize(), *lay_out(("", ""), rows, indent=2), ""]
+        lines += [group.capitalize(), *lay_out((), rows, indent=2), ""]
     found = {group: dict(rows) for group, rows in groups.items()}
     return Answer(cast("dict[str, JSON]", found), lines[:-1])
 
@@ -99,7 +99,7 @@ def explain_name(name: str) -> Answer:
     if asked in sentences:
         plain: dict[str, JSON] = {"name": asked, "means": sentences[asked]}
         return Answer(plain, [f"{asked} ({RULES_OF_CHECK})", *rows(("means", sentences[asked]))])
-    alike = ", ".join(suggest(name))
+    alike = ", ".join(find_alike(name))
     raise UsageError(
         f"there is no check of the name '{name}'"
         + (f"; did you mean: {alike}?" if alike else "; tutela explain lists them all")
@@ -147,29 +147,22 @@ def open_lines(summary: Summary) -> Iterator[str]:
         return
     yield NOTHING.format(summary.run_id)
     commands = dict.fromkeys((str(c.verdict), say_how_to_explain(c.name)) for c in checks)
-    yield from lay_out(("", ""), [*commands], indent=2)
+    yield from lay_out((), [*commands], indent=2)
     powers = {c.name: c.power for c in checks if c.verdict == "inconclusive"}
     if powers:
         yield ""
         yield "Inconclusive is what had no power to find anything here. What each could have found:"
-        yield from lay_out(("", ""), [*powers.items()], indent=2)
+        yield from lay_out((), [*powers.items()], indent=2)
 
 
 def summary_of(run: str) -> Summary:
     """Sum up the run whose id begins so."""
-    from ledgers.database import open_database
-    from ledgers.evidence import EvidenceLedger
     from ledgers.home import Home
     from ledgers.keys import Keys
-    from tasks.delivery import decided_run
+    from tasks.recorded_run import read_run
 
     home = Home.open()
-    keys = Keys.open(home)
-    ledger = EvidenceLedger(open_database(home), keys)
-    run_id = ledger.find(run)
-    ledger.verify(run_id)
-    record = next(record for record in ledger.runs() if record.run_id == run_id)
-    return decided_run(home, keys, ledger, record).summary()
+    return read_run(home, Keys.open(home), run).summary()
 
 
 def explanation_lines(one: Explanation) -> Iterator[str]:
@@ -181,7 +174,7 @@ def explanation_lines(one: Explanation) -> Iterator[str]:
 
 def rows(*parts: tuple[str, str]) -> list[str]:
     """Give parts of an explanation as rows, each with its name before it."""
-    return lay_out(("", ""), [(PARTS[part], text) for part, text in parts], indent=2)
+    return lay_out((), [(PARTS[part], text) for part, text in parts], indent=2)
 
 
 def explanation_json(one: Explanation) -> dict[str, JSON]:

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployments.prefect_server import (
-    ensure_server,
     leave_server,
-    mark_crashed,
     set_environment,
     start_server,
     wait_for_server,
@@ -138,20 +136,3 @@ def drain_logs() -> None:
     from prefect.logging.handlers import APILogHandler
 
     APILogHandler().flush()
-
-
-def finish_leftovers(home: Home, keys: Keys) -> list[str]:
-    """Complete what earlier processes left, and mark their flow runs as crashed."""
-    set_environment(home)
-    from tasks.delivery import complete_runs
-
-    completed = complete_runs(home, keys)
-    said = [run.said for run in completed]
-    if crashed := [run.crashed for run in completed if run.crashed]:
-        try:
-            # It is left when this process ends: Prefect reads the server's address once only.
-            ensure_server(home, progress=lambda _: None)
-            mark_crashed(crashed)
-        except ServiceError as error:
-            said.append(f"Prefect still shows {len(crashed)} of them as running: {error}")
-    return said

@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
-from expectations.errors import HomeError, PolicyError, Problem, Refusal, ServiceError, UsageError
+from expectations.errors import HomeError, Refusal, ServiceError, UsageError
 from expectations.locations import InMemory
 
 if TYPE_CHECKING:
@@ -63,30 +63,7 @@ def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
     if ended.error is not None and not isinstance(ended.error, Refusal):
         ended.error.add_note(f"the run is on record: tutela report {ended.run_id}")
         raise ended.error
-    return read_run(home, keys, ended.run_id)
-
-
-def find_problems(policy: str, data: Data) -> tuple[Problem, ...]:
-    """Give what is wrong with a policy, or with a policy for these data; headers alone are read."""
-    from deployments.request import checked_request
-
-    try:
-        with given(data) as source:
-            checked_request(policy, source)
-    except PolicyError as error:
-        return error.problems
-    return ()
-
-
-def make_home(passphrase: str | None) -> Path:
-    """Make a home where `home_path` says, as `tutela init` does, and give its folder."""
-    from deployments.prefect_server import prepare, set_environment
-    from ledgers.home import Home, home_path
-
-    home = Home.create(home_path(), passphrase)
-    set_environment(home)
-    prepare(home)
-    return home.root
+    return read_ran(home, keys, ended.run_id)
 
 
 def open_home() -> tuple[Home, Keys]:
@@ -132,26 +109,19 @@ def choose_stream(*, show: bool) -> TextIO | None:
 
 def finish_others(home: Home, keys: Keys, shown: Progress) -> None:
     """Finish what earlier processes left, and say so."""
-    from deployments.cli import has_leftovers
-    from deployments.launch import finish_leftovers
+    from deployments.leftovers import finish_leftovers
 
-    if has_leftovers(home, keys):
-        for sentence in finish_leftovers(home, keys):
-            shown.tell(sentence)
+    for sentence in finish_leftovers(home, keys):
+        shown.tell(sentence)
 
 
-def read_run(home: Home, keys: Keys, run_id: str) -> Ran:
+def read_ran(home: Home, keys: Keys, run_id: str) -> Ran:
     """Read what may be published of a run from the verified ledger."""
-    from ledgers.database import open_database
-    from ledgers.evidence import EvidenceLedger
-    from tasks.delivery import decided_run
     from tasks.own_code import kept_packages
+    from tasks.recorded_run import read_run
 
-    ledger = EvidenceLedger(open_database(home), keys)
-    ledger.verify(run_id)
-    record = next(record for record in ledger.runs() if record.run_id == run_id)
-    own = tuple(kept_packages(record.facts.get("own_code")))
-    return Ran(decided_run(home, keys, ledger, record).summary(), home, own)
+    run = read_run(home, keys, run_id)
+    return Ran(run.summary(), home, tuple(kept_packages(run.record.facts.get("own_code"))))
 
 
 def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:

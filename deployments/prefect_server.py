@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from deployments.prefect_process import LOG, is_alive, launch, listen, read_note, share, spawn
 from expectations.errors import HomeError, ServiceError
-from ledgers.home import Home
+from ledgers.home import Home, home_path
 
 Progress = Callable[[str], None]
 """Told one line for a person."""
@@ -183,6 +183,14 @@ def leave_server(home: Home) -> None:
     if descriptor is not None:
         os.close(descriptor)
         os.environ.pop("PREFECT_API_URL", None)
+
+
+def make_home(passphrase: str | None) -> Home:
+    """Make a home where `home_path` says, or open the one there, and prepare its server."""
+    home = Home.create(home_path(), passphrase)
+    set_environment(home)
+    prepare(home)
+    return home
 
 
 def prepare(home: Home) -> None:

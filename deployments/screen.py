@@ -43,18 +43,11 @@ BESIDE: Final = " " * (LONGEST + 3)
 
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     """Give one run as plain values and as a screen."""
-    from ledgers.database import open_database
-    from ledgers.evidence import EvidenceLedger
-    from tasks.delivery import decided_run
+    from tasks.recorded_run import read_run
     from tasks.summary import to_evidence_json
 
-    ledger = EvidenceLedger(open_database(home), keys)
-    run_id = ledger.find(prefix)
-    ledger.verify(run_id)
-    record = next(record for record in ledger.runs() if record.run_id == run_id)
-    run = decided_run(home, keys, ledger, record)
-    summary = run.summary()
-    report = home.reports / f"{run_id}.html"
+    summary = read_run(home, keys, prefix).summary()
+    report = home.reports / f"{summary.run_id}.html"
     found = to_evidence_json(summary) | {"report": str(report) if report.is_file() else None}
     return cast("JSON", found), "\n".join(screen_lines(summary, home))
 

@@ -57,8 +57,8 @@ WIDTH: Final = 80
 GAP: Final = "  "
 NARROWEST: Final = 8
 """Columns of words are not folded below this width as long as another can give way."""
-Colour: TypeAlias = Literal["green", "red", "yellow", "bold"]
-CODES: Final[Mapping[Colour, str]] = {"green": "32", "red": "31", "yellow": "33", "bold": "1"}
+Colour: TypeAlias = Literal["green", "red", "yellow"]
+CODES: Final[Mapping[Colour, str]] = {"green": "32", "red": "31", "yellow": "33"}
 MEANT: Final[Mapping[str, Colour]] = {
     "passed": "green",
     "stronger": "green",
@@ -146,10 +146,10 @@ def lay_out(
     """Give a table as lines of at most 80 characters, its columns aligned.
 
     A cell too long for its column is folded inside it; the widest columns give way first, and
-    `numbers` last: the indices of columns that stand to the right. A header of empty names is left
-    out. All is moved to the right by `indent`.
+    `numbers` last: the indices of columns that stand to the right. An empty header is left out.
+    All is moved to the right by `indent`.
     """
-    table = [header, *rows] if any(header) else list(rows)
+    table = [header, *rows] if header else list(rows)
     widths = column_widths(table, numbers, WIDTH - indent)
     return [" " * indent + line for row in table for line in row_lines(row, widths, numbers)]
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from deployments.terminal import lay_out
+from tasks.way_words import COSTS, HOLDS
 
 if TYPE_CHECKING:
     from tasks.published import Summary
     from tasks.published_ways import Way, WaysOut
-
-HOLDS: Final = {True: "yes", False: "no", None: "unknown"}
-COSTS: Final[Mapping[str, tuple[str, Callable[[float], str]]]] = {
-    "granularity": ("granularity", lambda value: f"{value:.2f}".removeprefix("0")),
-    "suppressed_share": ("left out", lambda value: f"{100 * value:.1f} %"),
-    "auc": ("AUC", lambda value: f"{value:.3f}".removeprefix("0")),
-    "membership_auc": ("attack", lambda value: f"{value:.3f}".removeprefix("0")),
-    "lifetime_epsilon": ("lifetime ε", lambda value: f"{value:.2f}"),
-    "runs": ("runs", lambda value: f"{value:,.0f}"),
-}
-"""By measure, the head of its column and how it is written."""
 
 
 def is_covered(summary: Summary) -> bool:
@@ -58,7 +48,7 @@ def say_as_is(found: WaysOut) -> str:
         "refused model's AUC is {}. ",
     }
     return "".join(
-        said[name].format(COSTS[name][1](value))
+        said[name].format(COSTS[name].write(value))
         for name, value in found.as_is.items()
         if value is not None
     )
@@ -67,7 +57,7 @@ def say_as_is(found: WaysOut) -> str:
 def table_lines(found: WaysOut) -> list[str]:
     """Give the ways as an aligned table, with a column for each cost that is known of some way."""
     costs = [name for name in COSTS if any(way.cost.get(name) is not None for way in found.ways)]
-    header = ["change", "holds", *(COSTS[name][0] for name in costs), "reached"]
+    header = ["change", "holds", *(COSTS[name].head for name in costs), "reached"]
     rows = [
         [way.change, HOLDS[way.holds], *tell_costs(way, costs), way.reached] for way in found.ways
     ]
@@ -78,4 +68,4 @@ def tell_costs(way: Way, costs: list[str]) -> Iterator[str]:
     """Write each cost of a way; nothing where it is not known."""
     for name in costs:
         value = way.cost.get(name)
-        yield "" if value is None else COSTS[name][1](value)
+        yield "" if value is None else COSTS[name].write(value)

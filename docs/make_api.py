@@ -1,8 +1,6 @@
-"""Write the list of stable names into docs/api.md from the code: signature and first line of each.
+"""The list of stable names in docs/api.md, from the code: signature and first line of each.
 
-    PYTHONPATH=. .venv/bin/python docs/make_api.py
-
-What stands outside of the markers is written by hand.
+What stands outside of the markers is written by hand. `make_reference.py` writes the page.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from pathlib import Path
 import tutela
 
 PAGE = Path(__file__).parent / "api.md"
-BEGIN, END = "<!-- made by docs/make_api.py -->\n", "<!-- end -->"
+BEGIN, END = "<!-- made by make_reference.py -->\n", "<!-- end -->"
 SECTIONS = {
     "Running": ("run", "check", "init", "Result"),
     "Tables": ("k_anonymize", "k_anonymity", "uniqueness", "measure"),
@@ -91,7 +89,3 @@ def make_page() -> str:
     """Give the whole page with its list made anew."""
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     return f"{before}{BEGIN}{write_list()}\n{END}{rest.partition(END)[2]}"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(make_page(), "utf-8")

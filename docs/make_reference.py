@@ -1,9 +1,9 @@
-"""Writes what is made from the code: references in `policy.md`, `treatments.md`, and JSON schemas.
+"""Writes what is made from the code: references in pages, the names in `api.md`, JSON schemas.
 
 Every sentence of the reference stands in the code: docstrings of models and fields, the closed
 lists of words, and the rules by which `tutela check` refuses. What stands above the mark in
-a page is written by hand and kept. Tests compare; after a change of the grammar, or of what
-`evidence.json` holds, run `python docs/make_reference.py`.
+a page is written by hand and kept. Tests compare; after a change of the grammar, of what
+`evidence.json` holds, or of a stable name, run `python docs/make_reference.py`.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
@@ -234,6 +234,9 @@ def bounds_of(value: Schema) -> str:
 
 
 if __name__ == "__main__":
+    import make_api  # beside this file
+
+    make_api.PAGE.write_text(make_api.make_page(), encoding="utf-8")
     PAGE.write_text(make_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     TREATMENTS.write_text(
         renew(TREATMENTS.read_text(encoding="utf-8"), treatment_lines), encoding="utf-8"

@@ -91,7 +91,7 @@ def _exactness(one: Explanation, name: str) -> tuple[bool, int]:
     return one.name.casefold() == name.casefold(), max(fixed, default=0)
 
 
-def suggest(name: str) -> list[str]:
+def find_alike(name: str) -> list[str]:
     """Give the names that begin like this one, or else those that are spelt alike."""
     typed = name.strip().casefold()
     if not typed:

@@ -109,7 +109,7 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
                 f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: each "
                 f"combination of values released there belongs to at least {k} people"
                 + (f", and has {'; '.join(asked)}." if asked else ".")
-                + f" There `a~b` stands for {merged}, `*` for any value."
+                + f" There “a~b” stands for {merged}, “*” for any value."
             )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from expectations.coherence import find_problems
-from expectations.errors import PolicyError, Problem
+from expectations.errors import PolicyError, Problem, suggest
 from expectations.hierarchy_files import put_hierarchies
 from expectations.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy import Policy
@@ -189,11 +189,10 @@ def say(
 def say_key(location: Location) -> str:
     """Say what to do with a key that is not known where it stands."""
     key, training = str(location[-1]), location[:-1] == ("training",)
-    others = [other for other in known_keys() if other != key]
-    near = difflib.get_close_matches(key, Training.model_fields if training else others, 1)
-    if training and not near:
-        return f"is it the model's own? then write `parameters: {{{key}: …}}`; else take it out"
-    return f"did you mean `{near[0]}`?" if near else "take it out"
+    if training:
+        own = f"is it the model's own? then write `parameters: {{{key}: …}}`; else take it out"
+        return suggest(key, Training.model_fields, own)
+    return suggest(key, [other for other in known_keys() if other != key], "take it out")
 
 
 def say_word(context: Mapping[str, object], location: Location, plain: Plain) -> tuple[str, str]:

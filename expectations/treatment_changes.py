@@ -27,20 +27,6 @@ from expectations.treatments import (
 KEPT: Final = {"drop": 0, "keep": 2}
 """The kinds that keep nothing and everything. Between the others there is no order: a clip to two
 numbers keeps less than a fine rounding, a wide one more."""
-COMPARED: Final = {
-    "mask": {"show_last"},
-    "token": {"reversible"},
-    "bin": {"edges", "labels"},
-    "clip": {"low", "high"},
-    "round": {"to"},
-    "noise": {"epsilon"},
-    "shift": {"days"},
-    "categories": {"values"},
-    "redact": {"known"},
-    "hierarchy": {"level"},
-    "date-parts": {"precision"},
-}
-"""Which parameters of a kind can be compared, as long as the others are the same."""
 PARTS_OF_A_DATE: Final = ("year", "quarter", "month")
 
 
@@ -55,38 +41,38 @@ def compare_treatments(old: Treatment, new: Treatment) -> Direction:
     differing = {
         name for name in type(old).model_fields if getattr(old, name) != getattr(new, name)
     }
-    if not differing <= COMPARED.get(old.kind, frozenset()):
-        return "changed"
-    return _compare_alike(old, new)
+    compared, direction = _compare_alike(old, new)
+    return direction if differing <= compared else "changed"
 
 
-def _compare_alike(old: Treatment, new: Treatment) -> Direction:
-    """Compare treatments of one kind that differ in nothing but what is compared."""
+def _compare_alike(old: Treatment, new: Treatment) -> tuple[set[str], Direction]:
+    """Give the parameters that can be compared where all others are alike, and what they say."""
     match old, new:
         case Mask(), Mask():
-            return _by_amount(old.show_last, new.show_last)
+            return {"show_last"}, _by_amount(old.show_last, new.show_last)
         case Token(), Token():
-            return _by_amount(old.reversible, new.reversible)
+            return {"reversible"}, _by_amount(old.reversible, new.reversible)
         case Bin(), Bin():
-            return _by_set(old.edges, new.edges)
+            return {"edges", "labels"}, _by_set(old.edges, new.edges)
         case Clip(), Clip():
-            return _by_bounds(old, new)
+            return {"low", "high"}, _by_bounds(old, new)
         case Round(), Round():
-            return _by_step(old.to, new.to)
+            return {"to"}, _by_step(old.to, new.to)
         case Noise(), Noise():
-            return _by_amount(old.epsilon, new.epsilon)
+            return {"epsilon"}, _by_amount(old.epsilon, new.epsilon)
         case Shift(), Shift():
-            return _by_amount(-old.days, -new.days)
+            return {"days"}, _by_amount(-old.days, -new.days)
         case Categories(), Categories():
-            return _by_set(old.values, new.values)
+            return {"values"}, _by_set(old.values, new.values)
         case Redact(), Redact():
-            return _by_set(new.known, old.known)
+            return {"known"}, _by_set(new.known, old.known)
         case Level(), Level():
-            return _by_amount(-old.level, -new.level)
+            return {"level"}, _by_amount(-old.level, -new.level)
         case DateParts(), DateParts():
-            return _by_amount(*(PARTS_OF_A_DATE.index(part.precision) for part in (old, new)))
+            before, after = (PARTS_OF_A_DATE.index(part.precision) for part in (old, new))
+            return {"precision"}, _by_amount(before, after)
         case _:
-            return "changed"
+            return set(), "changed"
 
 
 def _by_amount(old: float, new: float) -> Direction:

@@ -7,7 +7,6 @@ administrator of the machine: it looks at owner and mode bits only.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -59,6 +58,9 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder`; the system lets it go when the process ends, however it ends."""
+    # Where a system has none, what writes nothing works all the same.
+    import fcntl
+
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

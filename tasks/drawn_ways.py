@@ -7,15 +7,16 @@ keeps nothing; where no cost was measured there are words alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tasks.drawings import Axis
 from tasks.published_ways import Way, WaysOut
+from tasks.way_words import COSTS, say_costs
 
 STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
-SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Not known"}
+SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Unknown"}
 KEPT: Final[Mapping[str, tuple[str, str, Axis]]] = {
     "granularity": ("Detail kept", "granularity", Axis(0.0, 1.0)),
     "auc": ("Quality kept", "AUC on the test people", Axis(0.5, 1.0)),
@@ -60,7 +61,7 @@ def draw_ways(found: WaysOut) -> DrawnWays:
     whole = found.as_is.get(kept) if kept else None
     bars = tuple(_draw_way(way, kept, axis) for way in found.ways)
     tick = None if whole is None else axis.place(whole)
-    return DrawnWays(found, title, caption, tick, "" if whole is None else short(whole), bars)
+    return DrawnWays(found, title, caption, tick, say_number(kept, whole), bars)
 
 
 def _draw_way(way: Way, kept: str | None, axis: Axis) -> WayBar:
@@ -72,25 +73,11 @@ def _draw_way(way: Way, kept: str | None, axis: Axis) -> WayBar:
         SAID[way.holds],
         way.reached,
         axis.place(value) if value is not None and shown else None,
-        "" if value is None else short(value),
-        "; ".join(_tell_beside(way)),
+        say_number(kept, value),
+        "; ".join(say_costs({**way.cost, kept: None} if kept else way.cost)),
     )
 
 
-def _tell_beside(way: Way) -> list[str]:
-    """Word what else a way costs."""
-    return [say(value) for name, say in BESIDE.items() if (value := way.cost.get(name)) is not None]
-
-
-def short(value: float) -> str:
-    """Write a share of one to two digits, without the nought."""
-    return f"{value:.2f}".removeprefix("0")
-
-
-BESIDE: Final[Mapping[str, Callable[[float], str]]] = {
-    "suppressed_share": lambda value: f"up to {100 * value:.1f} % left out",
-    "membership_auc": lambda value: f"attack {short(value)}",
-    "lifetime_epsilon": lambda value: f"lifetime ε {value:.2f}",
-    "runs": lambda value: "1 run fits" if value == 1 else f"{value:,.0f} runs fit",
-}
-"""How each cost that is no bar is worded."""
+def say_number(kept: str | None, value: float | None) -> str:
+    """Write the number that a bar shows; nothing where there is none."""
+    return "" if kept is None or value is None else COSTS[kept].write(value)

@@ -17,7 +17,6 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.abc import ExecutionLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -25,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Final, cast
 
-from expectations.errors import PolicyError, Problem, UsageError
+from expectations.errors import PolicyError, Problem, UsageError, suggest
 from expectations.policy_file import PolicyFile, locate
 from tasks.own_sources import Sources, UnreadableError, read_sources
 from tasks.vouching import distrust
@@ -60,9 +59,6 @@ class OwnCode:
     def digest(self) -> str:
         """The SHA-256 of all its texts and their paths."""
         return digest_sources(self.sources)
-
-    def __str__(self) -> str:
-        return f"{self.reference} (SHA-256 {self.digest})"
 
     def record(self) -> dict[str, JSON]:
         """Give what a run's record keeps: the digest, and the texts unless they are installed."""
@@ -201,9 +197,8 @@ def pick(reference: str, module: ModuleType, name: str) -> object:
     """Give what a module calls by a name; raises `OwnCodeError`."""
     found = getattr(module, name, None)
     if found is None:
-        near = get_close_matches(name, vars(module), 1)
-        hint = f"did you mean `{near[0]}`?" if near else "correct the name"
-        raise OwnCodeError(reference, f"there is no `{name}` in it", hint)
+        fix = suggest(name, vars(module), "correct the name")
+        raise OwnCodeError(reference, f"there is no `{name}` in it", fix)
     return found
 
 

@@ -80,7 +80,9 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
         found = _client(home).search_model_versions(f"run_id = '{mlflow_run}'")
         version = next((one.version for one in found if one.name == name), None)
         if version is None:
-            raise ServiceError(f"MLflow has no model {name} of this run any more")
+            raise ServiceError(
+                f"MLflow has no model {name} of this run any more: run its policy again"
+            )
         address = f"models:/{name}/{version}"
         place = download_artifacts(address, dst_path=folder, tracking_uri=tracking_uri(home))
         return (Path(place) / "model.skops").read_bytes()

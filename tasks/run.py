@@ -201,8 +201,10 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
     with Vault(home.vault, keys).begin(run_id) as vault:
         ledger.begin(run_id, file.policy.name, run_facts(file, asked, part, own))
-        place = (run_id, file, now, home, keys, ledger, vault, disclosure)
-        run = Run(*place, asked.observe, asked.epsilon, own)
+        run = Run(
+            id=run_id, file=file, now=now, home=home, keys=keys, ledger=ledger, vault=vault,
+            disclosure=disclosure, observe=asked.observe, epsilon=asked.epsilon, own=own,
+        )  # fmt: skip
         if flow_run := prefect_flow_run():
             ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
         _current.append(run)
@@ -223,7 +225,7 @@ def run_facts(
         "policy_hierarchies": file.hierarchies,
         "policy_folder": str(file.folder),
         "source": asked.source.model_dump(mode="json") if asked.source else None,
-        "code": "; ".join([code_version(), *map(str, own.values())]),
+        "code": code_version(),
         "own_code": {reference: code.record() for reference, code in own.items()},
         "part": part,
     }

@@ -20,6 +20,7 @@ from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.settings import without_login
 from tasks.findings import Found, adapt, read, read_text
 from tasks.model_facts import read_audits, read_quality, read_training
+from tasks.projection import tell_own_code
 from tasks.published import (
     Advice,
     ClassSize,
@@ -103,7 +104,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         policy_sha256=read_text(record.facts.get("policy_sha256")),
         consent_snapshot=read_text(found.bodies("snapshot").get("consent")),
         history=_read_history(found),
-        code=read_text(record.facts.get("code")),
+        code=_say_code(record),
         advice=read(Advice, told) if (told := found.body("advice", "columns")) else None,
         links=tuple(_list_links(found)),
         ways=tuple(read(WaysOut, body) for body in found.bodies("ways").values()),
@@ -260,6 +261,14 @@ def _list_links(found: Found) -> Iterator[Link]:
         yield Link("registered model, version", str(version), None)
     if flow_id := read_text(flow.get("id")):
         yield Link("Prefect flow run", flow_id, _make_address(flow.get("url")))
+
+
+def _say_code(record: RunRecord) -> str | None:
+    """Name the code that ran, tutela's and the policy's own."""
+    own = record.facts.get("own_code")
+    told = tell_own_code(own) if isinstance(own, dict) else ()
+    version = read_text(record.facts.get("code"))
+    return "; ".join([version, *told]) if version else None
 
 
 def _make_address(url: JSON) -> str | None:

@@ -19,7 +19,7 @@ from tasks.drafting.writing import Draft, write_policy
 
 PROFILE = Profile(
     name="x", type=ColumnType.TEXT, rows=400, missing=0.0, distinct=3, alone=0.0, words=(), rare=0,
-    low=None, high=None, edges=(), length=4.0,
+    low=None, high=None, edges=(),
 )  # fmt: skip
 FOUND = Found(
     profile=PROFILE, identifiability=Identifiability.NONE, category=Category.BEHAVIORAL,

@@ -361,7 +361,7 @@ CASES: Final[dict[str, Case]] = {
         both(put("outlets.partner.k", 390), put("outlets.partner.max_suppressed", 0),
              put("outlets.partner.columns", {"age": "keep", "city": "keep", "ill": "keep",
                                              "note": "keep"})),
-        "Refusal", "k-anonym",
+        "Unreachable", "k-anonym",
     ),
     "refused, membership": Case(
         both(put("training.model", "sklearn.tree.DecisionTreeClassifier"),
@@ -557,7 +557,7 @@ def launch_ephemeral(policy: Path) -> None:
 
 def complete_away(row: Row) -> list[str]:
     """Complete the run that MLflow did not take: first its sources break, then they are there."""
-    from deployments.launch import finish_leftovers
+    from deployments.leftovers import finish_leftovers
     from ledgers.home import Home
     from ledgers.keys import Keys
 

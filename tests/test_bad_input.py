@@ -240,7 +240,7 @@ FILES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
     "malformed row": (
         rewrite("people.csv", add_line(b"xq7-p99,30,f,5.0,Xq7 Name,Xq7,one too many Xq7\n")),
-        ("people.csv: 1 rows have another number of fields than the header: row 4",),
+        ("people.csv: 1 row has another number of fields than the header: row 4",),
     ),
     "open quote": (
         rewrite("people.csv", add_line(b'xq7-p99,30,f,5.0,"Xq7 Name,Xq7\n')),
@@ -375,12 +375,13 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
     "nobody left": (
         (nobody_consents, ()),
         "legal basis",
-        ("asked somebody who may be read for dpv:ScientificResearch reached nobody", "“withdrawn”"),
+        # About a no there is nothing to be done, so that no way out is told of it.
+        ("nobody is left for dpv:ScientificResearch", "because: withdrawn (", "check the purpose"),
     ),
     "smallest cohort": (
         (few_consent, ()),
         "smallest cohort",
-        ("asked at least 10 people reached fewer than 10 people", "“withdrawn” unknown 50 are"),
+        ("fewer than 10 people are left", "the policy asks for 10", "widen population.eligible"),
     ),
     "k not reached": (
         (

@@ -31,8 +31,8 @@ from expectations.treatments import Bin, Categories
 from expectations.vocabulary import Article6, Article9, Category, Identifiability, Use
 from tasks.drafting.deciding import name_columns
 from tasks.drafting.decisions import Fate
+from tasks.drafting.proposing import label_bins
 from tasks.drafting.signs import Found
-from tasks.drafting.writing_bins import label_bins
 from tasks.drafting.writing_yaml import Value, entry
 
 CONSENT: dict[str, Any] = {"six": Article6.CONSENT}
@@ -60,6 +60,7 @@ def test_a_draft_passes_check_as_it_is_written(columns: tuple[Found, ...], six: 
     assert parse_policy(text).columns
     assert max(map(len, text.splitlines())) <= 100
     assert "\n\n\n" not in text
+    assert "docs/" not in text, "an installed wheel holds no such file"
 
 
 @pytest.mark.parametrize(

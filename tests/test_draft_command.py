@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from runs import Said, say
 
-from deployments.draft_place import name_policy
+from deployments.draft_place import name_policy, write_new
 from deployments.terminal import fold
+from expectations.errors import UsageError
 from expectations.locations import CsvFile, SqlTable
 from expectations.plain_yaml import read_yaml
 from expectations.policy_file import read_policy
@@ -95,6 +96,14 @@ def test_a_policy_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "members.yaml").read_text() == "mine"
     assert say("draft", "members.csv", *GIVEN, "--to", "mine.yaml").status == 0
     assert read_policy("mine.yaml").policy.name == "mine"
+
+
+def test_a_policy_that_came_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
+    """While rows were read; another file may be named."""
+    (tmp_path / "members.yaml").write_text("theirs")
+    with pytest.raises(UsageError, match="use --to FILE"):
+        write_new(tmp_path / "members.yaml", "mine")
+    assert (tmp_path / "members.yaml").read_text() == "theirs"
 
 
 def test_elsewhere_the_data_are_named_by_their_whole_path(tmp_path: Path) -> None:
@@ -232,11 +241,13 @@ def test_a_nameless_column_of_row_numbers_is_told_apart(members: pd.DataFrame) -
 
 
 def test_where_nothing_is_sure_it_says_so_of_each_column(members: pd.DataFrame) -> None:
-    """No policy is written that reads nobody's anything."""
+    """No policy is written that reads nobody's anything: it would not pass check."""
     members[["member_id", "full_name"]].to_csv("names.csv", index=False)
     said = say("draft", "names.csv", *GIVEN)
     assert said.status == 2
     assert "full_name it names people" in words(said)
+    assert "so that no policy was written" in words(said)
+    assert not Path("names.yaml").exists()
 
 
 def test_another_separator_is_seen_and_written(members: pd.DataFrame) -> None:
@@ -258,8 +269,25 @@ def test_parquet_and_databases_are_drafted_too(members: pd.DataFrame) -> None:
         members.to_sql("people", connection, index=False)
     assert say("draft", "sqlite:///members.db#people", *GIVEN).status == 0
     location = read_policy("people.yaml").policy.source.location
-    assert location == SqlTable(kind="sql", url="sqlite:///members.db", table="people")
+    url = f"sqlite:///{Path.cwd() / 'members.db'}"
+    assert location == SqlTable(kind="sql", url=url, table="people")
     assert say("check", "people.yaml").status == 0
+
+
+@pytest.mark.parametrize("to", ["people.yaml", "policies/people.yaml"])
+def test_the_name_of_a_database_in_the_environment_stays_a_name(
+    to: str, members: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its value may differ where the policy is run."""
+    (tmp_path / "policies").mkdir()
+    with sqlite3.connect(tmp_path / "members.db") as connection:
+        members.to_sql("people", connection, index=False)
+    connection.close()
+    monkeypatch.setenv("DB", str(tmp_path / "members.db"))
+    assert say("draft", "sqlite:///$DB#people", *GIVEN, "--to", to).status == 0
+    location = read_policy(to).policy.source.location
+    assert location == SqlTable(kind="sql", url="sqlite:///$DB", table="people")
+    assert say("check", to).status == 0
 
 
 @pytest.mark.parametrize(
@@ -268,9 +296,10 @@ def test_parquet_and_databases_are_drafted_too(members: pd.DataFrame) -> None:
         ("id,age\n", "has no rows"),
         ("id,age\n1,34\n", "the table has 1 row, and what fewer than 10 people have"),
         ("", "is empty"),
-        ("id,age,age\n1,2,3\n", "more than once"),
+        ("id,age,age\n1,2,3\n", "1 column name is there more than once"),
+        ("id,id,age,age\n1,2,3,4\n", "2 column names are there more than once"),
         ("id,,\n1,2,3\n", "more than once"),
-        ("id,age\n1,2,3\n", "another number of fields"),
+        ("id,age\n1,2,3\n", "1 row has another number of fields"),
     ],
 )
 def test_what_is_no_table_of_people_is_said_in_a_sentence(

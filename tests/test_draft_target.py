@@ -88,7 +88,7 @@ def test_a_target_of_unknown_kind_is_read_and_asked_about() -> None:
         ("loan_status = 'late'", "nobody has `late` in `Loan status`; did you mean `Late`"),
         ("faith = 'a'", "a word of Art. 9"),
         ("Member No", "names the person"),
-        ("name = 'x'", "is never read: it names people"),
+        ("name = 'x'", "is never read: it names people; name another column"),
     ],
 )
 def test_what_cannot_be_predicted_says_how_it_can(target: str, told: str) -> None:

@@ -1,10 +1,11 @@
-"""A whole table is read once or twice, and columns are seen together."""
+"""A whole table is read, some columns at a time, and columns are seen together."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from expectations.errors import SourceError
 from expectations.vocabulary import Category, Identifiability
+from tasks.drafting import examination
 from tasks.drafting.examination import Examined, examine
 from tasks.drafting.profile import LEAST
 from tasks.drafting.singling_out import cross, share_alone
@@ -70,6 +72,44 @@ def test_columns_that_only_together_single_out_are_named(tmp_path: Path) -> None
     examined = examine_csv(tmp_path, columns)
     assert examined.joint == (("birth_year", "v1"), 1.0)
     assert examined.columns[1].identifiability is Identifiability.QUASI
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A table in memory that notes which columns were read together."""
+
+    table: pa.Table
+    reads: list[Sequence[str]] = field(default_factory=list)
+
+    def columns(self) -> tuple[str, ...]:
+        """Give the names of all columns."""
+        return tuple(self.table.column_names)
+
+    def read(
+        self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None
+    ) -> pa.Table:
+        """Give the named columns."""
+        assert where is None
+        self.reads.append(columns)
+        return self.table.select(list(columns))
+
+
+@pytest.mark.parametrize("rows_each", [1, 2])
+def test_of_a_wide_table_few_columns_are_held_at_a_time(
+    rows_each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where columns are seen together, of which those are read that are tried."""
+    monkeypatch.setattr(examination, "CELLS", 5 * 120)
+    coded = {f"v{n}": [row % (n + 3) for row in range(120)] for n in range(40)}
+    known = {f"{who}_age": [row % 60 for row in range(120)] for who in ("own", "wife", "son")}
+    source = Recorded(
+        pa.table({"person_id": [row // rows_each for row in range(120)], **coded, **known})
+    )
+    examine(source)
+    assert max(map(len, source.reads)) <= 5
+    together = [name for read in source.reads[-3:] for name in read]
+    assert together[:3] == [*known]
+    assert together[3:] == [f"v{n}" for n in range(39, 31, -1)]
 
 
 def test_rows_of_one_person_do_not_make_a_word_common(tmp_path: Path) -> None:

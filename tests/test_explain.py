@@ -33,11 +33,11 @@ from expectations.coherence import RULES
 from expectations.errors import UsageError
 from expectations.explanations import (
     RULES_OF_CHECK,
+    find_alike,
     find_explanation,
     read_explanations,
     rule_sentences,
     say_how_to_explain,
-    suggest,
 )
 from expectations.policy import MissingAtMost, ShareBetween, ValuesBetween, ValuesIn
 from expectations.privacy_models import PrivacyModel
@@ -170,7 +170,7 @@ def test_a_slip_is_answered_with_what_may_be_meant() -> None:
     said = say("explain", "memorisation")
     assert (said.status, said.out) == (2, "")
     assert "did you mean: memorization?" in said.err
-    assert suggest("membership inference w") == ["membership inference within groups"]
+    assert find_alike("membership inference w") == ["membership inference within groups"]
     assert "tutela explain lists them all" in say("explain", "xyzzy").err
 
 

@@ -32,6 +32,7 @@ from recoded_tables import (
 
 from expectations.errors import Refusal
 from expectations.privacy_models import (
+    BetaLikeness,
     PrivacyModel,
 )
 from tasks.anonymization import k_anonymize, search
@@ -127,6 +128,24 @@ def test_every_class_meets_the_models_of_every_sensitive_column(
             )
             for rows in wards
         )
+
+
+def test_leave_to_suppress_refuses_nothing_that_can_be_had_without() -> None:
+    """Who is left out changes the shares that classes are compared with; nobody needs to be."""
+    rows = {
+        "east": [(20, "F", "x", "flu"), (20, "F", "x", "gout"), (20, "F", "x", None),
+                 (20, None, "x", "flu"), (20, None, "x", "flu"), (20, None, "y", "rash"),
+                 (24, None, "x", "flu"), (24, None, "x", "flu")],
+        "west": [(20, "F", "x", "flu"), (20, "F", "x", "flu"), (20, "F", "x", "gout"),
+                 (20, "F", "x", "rash")],
+    }  # fmt: skip
+    people = pd.DataFrame(
+        [(age, sex, ward, town, illness) for ward, of in rows.items()
+         for age, sex, town, illness in of],
+        columns=[*COLUMNS, "illness"], dtype=object,
+    )  # fmt: skip
+    asked = {"illness": [BetaLikeness(kind="beta-likeness", beta=0.5, enhanced=False)]}
+    assert recode(people, 1, "hierarchy", asked, 0.3)
 
 
 @SEARCHES

@@ -78,6 +78,7 @@ def test_a_model_names_the_code_that_it_came_from_and_takes_it_along(
     (record,) = EvidenceLedger(open_database(home), Keys.open(home)).runs()
     model = digest_sources({"my_models.py": MODELS})
     function = digest_sources({"tasks/features.py": FEATURES, "tasks/limits.py": "LIMIT = 6.5\n"})
+    assert model not in str(record.facts["code"])
     own = record.facts["own_code"]
     assert isinstance(own, dict)
     assert {name: kept["sha256"] for name, kept in own.items()} == {  # type: ignore[index, call-overload]

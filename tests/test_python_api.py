@@ -32,7 +32,7 @@ def python(code: str, folder: Path, **variables: str) -> subprocess.CompletedPro
 
 @pytest.mark.filterwarnings("ignore")  # what Great Expectations imports has warnings of its own
 def test_the_page_lists_what_is_stable_as_it_is() -> None:
-    """Every name with its signature and what it is for; `docs/make_api.py` writes it anew."""
+    """Every name with its signature and what it is for; `make_reference.py` writes it anew."""
     spec = importlib.util.spec_from_file_location("make_api", ROOT / "docs" / "make_api.py")
     assert spec is not None
     assert spec.loader is not None
@@ -40,7 +40,7 @@ def test_the_page_lists_what_is_stable_as_it_is() -> None:
     spec.loader.exec_module(made)
     page = PAGE.read_text("utf-8")
     assert sorted(re.findall(r"^### `(\w+)`$", page, re.MULTILINE)) == sorted(tutela.__all__)
-    assert made.make_page() == page, "run docs/make_api.py"
+    assert made.make_page() == page, "run docs/make_reference.py"
 
 
 def test_every_public_part_of_a_result_is_on_the_page() -> None:

@@ -76,14 +76,15 @@ def test_a_refusal_says_why_and_the_ways_out() -> None:
     """What was asked and reached, and each way with whether it held and what it cost."""
     ways = (
         Way("partner: k: 5", True, "k = 5", {"granularity": 0.7123, "auc": None}),
-        Way("age: coarser", None, "not tried", {}),
+        Way("age: coarser", None, "", {"suppressed_share": 0.05}),
     )
     out = WaysOut("k", "partner", "k of 10", "k = 7", "Measured on these people", {}, ways)
     summary = replace(recorded(refused_run), ways=(out,))
     text = read(show_run(summary, None)).text
     assert summary.causes
-    for said in (summary.causes[0].remedy, "k of 10", "k = 7", "partner: k: 5", "yes", "not tried",
-                 "granularity 0.712", "Measured on these people"):  # fmt: skip
+    for said in (summary.causes[0].remedy, "k of 10", "k = 7", "partner: k: 5", "yes", "unknown",
+                 "granularity .71", "up to 5.0 % left out",
+                 "Measured on these people"):  # fmt: skip
         assert said in text
     assert "auc" not in text
 

@@ -17,7 +17,7 @@ from runs import Place, Said, changed_policy, make_place
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from deployments import cli, rehearse
+from deployments import cli, rehearsal_home, rehearse
 from expectations.errors import ServiceError
 from tasks import sources
 
@@ -75,7 +75,7 @@ def test_the_home_of_a_rehearsal_is_removed_and_the_environment_put_back(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////shared.db")
     before = dict(os.environ)
-    with contextlib.suppress(KeyError), rehearse.own_home() as home:
+    with contextlib.suppress(KeyError), rehearsal_home.own_home() as home:
         assert home.root.is_relative_to(tmp_path)
         assert home.settings.mlflow_tracking_uri is None
         assert "TUTELA_PASSPHRASE" not in os.environ
@@ -91,7 +91,7 @@ def test_a_rehearsal_that_is_asked_to_end_leaves_nothing(
     """A signal interrupts it; afterwards the signal means what it did before."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), rehearse.own_home():
+    with pytest.raises(KeyboardInterrupt), rehearsal_home.own_home():
         signal.raise_signal(signal.SIGTERM)
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
@@ -105,11 +105,11 @@ def test_what_a_killed_rehearsal_left_is_removed_by_the_next(
     for name in ("tutela-rehearsal-dead", "tutela-rehearsal-young", "other"):
         (tmp_path / name / "home").mkdir(parents=True)
     (tmp_path / "tutela-rehearsal-link").symlink_to(tmp_path / "other")
-    with rehearse.own_folder() as living:
+    with rehearsal_home.own_folder() as living:
         for folder in tmp_path.iterdir():
             if folder.name != "tutela-rehearsal-young":
                 os.utime(folder, (0, 0), follow_symlinks=False)
-        rehearse.remove_left()
+        rehearsal_home.remove_left()
         left = {folder.name for folder in tmp_path.iterdir()}
         assert left == {living.name, "tutela-rehearsal-young", "tutela-rehearsal-link", "other"}
     assert (tmp_path / "other" / "home").is_dir()

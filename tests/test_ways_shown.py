@@ -102,4 +102,4 @@ def test_words_stand_alone_where_no_cost_was_measured() -> None:
     found = WaysOut("b", None, "", "", "", {}, (Way("epsilon: 0.5", True, "fits", cost),))
     drawn = draw_ways(found)
     assert (drawn.title, drawn.bars[0].width) == ("", None)
-    assert drawn.bars[0].beside == "lifetime ε 1.12; 1 run fits"
+    assert drawn.bars[0].beside == "lifetime ε 1.12; runs that fit: 1"

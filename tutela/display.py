@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from deployments.screen import say_verdict
 from tasks.missing_people import say_hidden, split_hidden
+from tasks.way_words import HOLDS, say_costs
 
 if TYPE_CHECKING:
     from expectations.checks import Check
@@ -97,14 +98,9 @@ def show_ways(summary: Summary) -> Iterator[str]:
 
 def show_way(way: Way) -> tuple[str, str, str, str]:
     """Give one way out as the cells of a row."""
-    holds = {True: "yes", False: "no", None: "not tried"}[way.holds]
-    costs = (
-        f"{name.replace('_', ' ')} {value:.3g}"
-        for name, value in way.cost.items()
-        if value is not None
-    )
-    change, reached, cost = map(escape, (way.change, way.reached, ", ".join(costs)))
-    return change, holds, reached, cost
+    costs = ", ".join(say_costs(way.cost))
+    change, reached, cost = map(escape, (way.change, way.reached, costs))
+    return change, HOLDS[way.holds], reached, cost
 
 
 def show_outlet(outlet: OutletSummary) -> Iterator[str]:

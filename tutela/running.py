@@ -58,9 +58,16 @@ def check(policy: str | Path, data: pd.DataFrame | str | Path | None = None) -> 
     >>> [problem.what for problem in tutela.check("diabetis")]
     ['there is no such file, and no policy of that name comes with tutela']
     """
-    from deployments.notebook import find_problems
+    from deployments.notebook import given
+    from deployments.request import checked_request
+    from expectations.errors import PolicyError
 
-    return find_problems(str(policy), data)
+    try:
+        with given(data) as source:
+            checked_request(str(policy), source)
+    except PolicyError as error:
+        return error.problems
+    return ()
 
 
 def init(passphrase: str | None = None) -> Path:
@@ -74,6 +81,6 @@ def init(passphrase: str | None = None) -> Path:
     >>> sorted(path.name for path in tutela.init().iterdir() if path.suffix == ".toml")
     ['settings.toml']
     """
-    from deployments.notebook import make_home
+    from deployments.prefect_server import make_home
 
-    return make_home(passphrase)
+    return make_home(passphrase).root

@@ -181,8 +181,17 @@ def find_classes(tuples: Tuples, requirement: Requirement, asked: Asked) -> Clas
     A model that compares a class with the table means the table that is released: with people
     left out, classes are judged again against those who stay.
     """
-    refine = asked.output == "hierarchy"
-    classes = search(tuples, requirement, asked.max_suppressed, refine=refine)
+    classes = _search(tuples, requirement, asked, asked.max_suppressed)
+    if requirement.compares and classes.left(tuples) > asked.max_suppressed > 0:
+        # Who was left out changed the table that classes are compared with: without, none is.
+        return _search(tuples, requirement, asked, 0.0)
+    return classes
+
+
+def _search(
+    tuples: Tuples, requirement: Requirement, asked: Asked, max_suppressed: float
+) -> Classes:
+    classes = search(tuples, requirement, max_suppressed, refine=asked.output == "hierarchy")
     classes = classes.renumber(classes.of)
     while requirement.compares and (classes.of == LEFT).any() and classes.vectors:
         released = requirement.within(np.flatnonzero(classes.of != LEFT))

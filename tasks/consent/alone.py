@@ -126,7 +126,8 @@ def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetim
     basis = file.policy.basis
     if not isinstance(basis, ConsentLedger):
         raise UsageError(
-            f"{file.policy.name} rests on `{basis.kind}`, which asks for no consent events"
+            f"{file.policy.name} rests on `{basis.kind}`, which asks for no consent events: "
+            "use a policy whose basis is of kind `consent`"
         )
     with held(events) as place:
         unlike = EventSource(location=CsvFile(kind="csv", path="events"))

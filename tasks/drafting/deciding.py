@@ -20,8 +20,8 @@ from tasks.drafting.decisions import Decided, Decision, Fate, Outcome, reason_to
 from tasks.drafting.examination import Examined
 from tasks.drafting.names import read_name
 from tasks.drafting.outcome import find_outcome, read_outcome
+from tasks.drafting.proposing import propose_treatment
 from tasks.drafting.signs import Found
-from tasks.drafting.writing_bins import propose_treatment
 
 ORDER: Final = (Category.IDENTIFYING, Category.CONTACT, None, Category.DEMOGRAPHIC)
 """What a column that names people is of, the likeliest first."""
@@ -77,7 +77,7 @@ def fit_outlet(examined: Examined, columns: Sequence[Decision], wanted: Outcome 
     if wanted:
         raise UsageError(
             "--target: no other column is sure enough to predict it by; rename columns so that "
-            "their names say what they hold, or write the policy by hand (docs/policy.md)"
+            "their names say what they hold, or write the policy by hand"
         )
     kept = tuple(fit_table(columns))
     there = {column.name for column in kept if column.fate is Fate.PROPOSED}
@@ -189,7 +189,7 @@ def fit_table(columns: Sequence[Decision]) -> list[Decision]:
             fate=Fate.OPEN,
             why=f"k holds over all columns at once, and {MOST_RELEASED} are enough to begin with",
             decide="whether the recipient needs it more than one of the others, or may have it "
-            "outside k, under `sensitive` or `not_linkable` (docs/outlets.md)",
+            "outside k, under `sensitive` or `not_linkable`",
         )
         if column.fate is Fate.PROPOSED and column not in first
         else column

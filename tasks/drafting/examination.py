@@ -22,6 +22,8 @@ from tasks.sources import Source
 
 CELLS: Final = 8_000_000
 """Values held at a time, but for one column at the least."""
+MOST: Final = 8
+"""Columns that are tried beside those whose names tell."""
 NAME: Final = "a person's name"
 FIRST: Final = 4
 """Columns read before the number of rows is known."""
@@ -42,7 +44,7 @@ def examine(source: Source) -> Examined:
     """Say what a table looks like.
 
     It reads every row of every column, some columns at a time. Those that may single people out are
-    read once more, together; all are, where a key with several rows a person tells how many people
+    read once more; all are, where a key with several rows a person tells how many people
     hold a value. A key whose name does not say so is taken for none, and rows are counted. Raises
     what `source` raises, and SourceError for a table without rows.
     """
@@ -141,12 +143,21 @@ def _single_out(
     known = [e.profile.name for e in usable if e.identifiability is Identifiability.QUASI]
     others = [each.profile for each in usable if _may_join(each)]
     others.sort(key=lambda profile: -profile.distinct)
-    names = [*known, *(profile.name for profile in others)]
-    table = source.read([*dict.fromkeys([*names, *([key] if key else [])])])
-    people = number_values(table.column(key)) if key else None
-    joint = find_joint(table, known, names[len(known) :], people)
+    names = [*known, *(profile.name for profile in others[:MOST])]
+    rows = found[0].profile.rows
+    people = number_values(source.read([key]).column(key)) if key else None
+    joint = find_joint(_number_each(source, names, rows), known, rows, people)
     added = set(joint[0]) - set(known)
     return [_add(each) if each.profile.name in added else each for each in found], joint
+
+
+def _number_each(source: Source, names: Sequence[str], rows: int) -> Iterator[tuple[str, Codes]]:
+    """Number the values of some columns, as many at a time as fit."""
+    width = max(1, CELLS // rows)
+    for start in range(0, len(names), width):
+        table = source.read(names[start : start + width])
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            yield name, number_values(column)
 
 
 def _may_join(found: Found) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Final
 
-from expectations.errors import UsageError
+from expectations.errors import UsageError, suggest
 from expectations.expressions import ColumnType, ExpressionError, parse
 from expectations.legal_basis import LegalBasis
 from expectations.treatments import Keep
@@ -23,6 +22,7 @@ from tasks.drafting.writing_yaml import number
 NAMES: Final = ("outcome", "predicted", "to_predict", "is_predicted")
 SHOWN: Final = 12
 """Words of a column that are shown where one of them must be named."""
+OTHER: Final = "name another column"
 STAND_IN: Final = Category.BEHAVIORAL
 """The category of an outcome of which nothing tells a kind; the draft asks whether it is right."""
 
@@ -62,8 +62,7 @@ def know_words(wanted: str, read: Sequence[Decision]) -> None:
         return
     for word in re.findall(r"'((?:[^']|'')*)'", wanted):
         if (plain := word.replace("''", "'")) not in profile.words:
-            near = get_close_matches(plain, profile.words, 1, 0.5)
-            fix = f"did you mean `{near[0]}`?" if near else f"it has {list_words(profile.words)}"
+            fix = suggest(plain, profile.words, f"it has {list_words(profile.words)}")
             raise UsageError(f"--target: nobody has `{plain}` in `{profile.name}`; {fix}")
 
 
@@ -77,10 +76,8 @@ def explain_fault(wanted: str, columns: Sequence[Decision], error: ExpressionErr
     if any(sign in wanted for sign in "=<>("):
         return f"--target is no expression over the columns: {error}"
     names = [name for c in columns for name in (c.found.profile.name, c.name)]
-    near = get_close_matches(wanted, names, 1)
-    return f"--target: no column is named `{wanted}`" + (
-        f"; did you mean `{near[0]}`?" if near else "; name one as the table does"
-    )
+    fix = suggest(wanted, names, "name one as the table does")
+    return f"--target: no column is named `{wanted}`; {fix}"
 
 
 def tell_how(column: Decision) -> Iterator[str]:
@@ -121,9 +118,9 @@ def refuse(column: Decision) -> None:
     """Raise `UsageError` for what is read for no outcome, whoever asks."""
     name = column.found.profile.name
     if column.fate in {Fate.PERSON, Fate.ANSWER}:
-        raise UsageError(f"--target: `{name}` {column.fate}, and is nothing to predict")
+        raise UsageError(f"--target: `{name}` {column.fate}, and is nothing to predict; {OTHER}")
     if why := reason_to_deny(column.found):
-        raise UsageError(f"--target: `{name}` is never read: {why}")
+        raise UsageError(f"--target: `{name}` is never read: {why}; {OTHER}")
 
 
 def take(column: Decision, outcome: Outcome, basis: LegalBasis) -> Decision:

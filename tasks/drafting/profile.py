@@ -58,8 +58,6 @@ class Profile:
     high: float | None
     edges: tuple[float, ...]
     """Rounded numbers between low and high that part the rows into shares of some size."""
-    length: float
-    """Mean number of characters."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,6 @@ def make_profile(values: Values) -> Profile:
     """Describe a column by its counted values."""
     rows, counts = max(values.rows, 1), values.counts
     low, high, edges = describe_range(values)
-    lengths = pc.utf8_length(values.texts).fill_null(0).to_numpy()
     return Profile(
         name=values.name,
         type=values.type,
@@ -126,7 +123,6 @@ def make_profile(values: Values) -> Profile:
         low=low,
         high=high,
         edges=edges,
-        length=float((lengths * counts).sum() / max(counts.sum(), 1)),
     )
 
 

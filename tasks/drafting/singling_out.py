@@ -6,7 +6,7 @@ value only roughly (an age, not a birth date) finds fewer people than is said he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,9 +20,6 @@ FEW: Final = 5
 """Fewer people than this share what nearly singles each of them out."""
 GAIN: Final = 0.1
 """The share of rows that a column must single out beyond the others to be named with them."""
-MOST: Final = 8
-"""Columns that are tried beside those whose names tell."""
-
 Codes: TypeAlias = NDArray[np.int64]
 
 
@@ -53,18 +50,21 @@ def share_alone(codes: Codes, people: Codes | None = None) -> float:
 
 
 def find_joint(
-    table: pa.Table, known: Sequence[str], others: Sequence[str], people: Codes | None
+    columns: Iterable[tuple[str, Codes]], known: Collection[str], rows: int, people: Codes | None
 ) -> tuple[tuple[str, ...], float]:
     """Give the known columns with those others that single out many more rows, and the share.
 
-    Greedy: at each turn the column that singles out most is added, until none adds a tenth of the
-    rows. So a pair of columns of which neither tells much alone may be missed.
+    `columns` are numbered ones of `rows` rows; of the known ones one is held at a time. Greedy: at
+    each turn the column that singles out most is added, until none adds a tenth of the rows. So a
+    pair of columns of which neither tells much alone may be missed.
     """
-    codes = np.zeros(len(table), np.int64)
-    for name in known:
-        codes = cross(codes, number_values(table.column(name)))
+    codes, left = np.zeros(rows, np.int64), {}
+    for name, numbered in columns:
+        if name in known:
+            codes = cross(codes, numbered)
+        else:
+            left[name] = numbered
     reached, chosen = share_alone(codes, people) if known else 0.0, list(known)
-    left = {name: number_values(table.column(name)) for name in others[:MOST]}
     while left:
         gained = {name: share_alone(cross(codes, left[name]), people) for name in left}
         best = max(gained, key=gained.__getitem__)

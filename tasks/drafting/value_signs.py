@@ -33,7 +33,6 @@ class Form:
     category: Category
     numeric: bool = False
     """Also looked for where the column holds numbers."""
-    share: float = MOST
 
 
 def is_card(text: str) -> bool:
@@ -75,7 +74,7 @@ def is_phone(text: str) -> bool:
 
 
 def is_personal_name(text: str) -> bool:
-    """Tell whether a text is two to four words, one of which is a common given name."""
+    """Tell whether a text is one to five words, one of which is a common given name."""
     from tasks.anonymization.free_text.given_names import GIVEN_NAMES
 
     words = re.findall(r"[^\W\d_]+", text.lower())
@@ -153,7 +152,7 @@ def find_forms(sample: Sequence[str], *, numeric: bool) -> list[Form]:
     return [
         form
         for form in forms
-        if sample and count_matches(sample, form.matches) >= form.share * len(sample)
+        if sample and count_matches(sample, form.matches) >= MOST * len(sample)
     ]
 
 

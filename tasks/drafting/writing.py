@@ -41,7 +41,7 @@ class Draft:
 
 
 def write_policy(draft: Draft) -> str:
-    """Give the whole text of the drafted policy."""
+    """Give the whole text of the policy; it passes check where a column is proposed."""
     parts = (
         head_lines(draft),
         source_lines(draft),
@@ -164,7 +164,7 @@ def ledger_lines(draft: Draft) -> Iterator[str]:
         "is looked up in the home's ledger, and nobody is read until it was told who consented. "
         "Write under `notices` what people were really told when they were asked (the lines below "
         "are what this policy needs, not what your notice says), then take their answers in: "
-        "`tutela consent import`, from a file of person, status, at and notice (docs/consent.md).",
+        "`tutela consent import`, from a file of person, status, at and notice.",
         2,
     )
     yield "  kind: consent"

@@ -11,8 +11,8 @@ from expectations.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.vocabulary import Category, Identifiability, Use
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.profile import Profile
+from tasks.drafting.proposing import FEW_NUMBERS, label_bins
 from tasks.drafting.signs import NOTHING
-from tasks.drafting.writing_bins import FEW_NUMBERS, label_bins
 from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, number
 
 DECIDE: Final = "DECIDE"

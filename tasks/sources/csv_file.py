@@ -135,8 +135,9 @@ class CsvSource:
             pass
         numbers = ", ".join(str(number) for number in invalid[:SHOWN])
         more = f" and {len(invalid) - SHOWN} more" if len(invalid) > SHOWN else ""
+        said = "rows have" if len(invalid) > 1 else "row has"
         return SourceError(
-            f"{self._place}: {len(invalid)} rows have another number of fields than the header: "
+            f"{self._place}: {len(invalid)} {said} another number of fields than the header: "
             f"row {numbers}{more} (the header is row 1); quote fields that hold the separator"
         )
 

@@ -17,8 +17,9 @@ def check_header(names: Sequence[str], place: str) -> tuple[str, ...]:
     """Give the names of a source's columns; raise SourceError if one stands there twice."""
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
+        said = "s are" if len(repeated) > 1 else " is"
         raise SourceError(
-            f"{place}: {len(repeated)} column names are there more than once, so a name does not "
+            f"{place}: {len(repeated)} column name{said} there more than once, so a name does not "
             "say which is meant; rename them, or write a header if the first row is none"
         )
     return tuple(names)

@@ -1,0 +1,53 @@
+"""What earlier processes left in a home: found cheaply by every command, and then finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledgers.home import Home
+    from ledgers.keys import Keys
+
+
+def finish_leftovers(home: Home, keys: Keys) -> list[str]:
+    """Complete what earlier processes left, mark their flow runs as crashed, and say so.
+
+    Where nothing was left, neither Prefect nor MLflow is loaded.
+    """
+    if not has_leftovers(home, keys):
+        return []
+    from deployments.prefect_server import set_environment
+
+    set_environment(home)
+    from tasks.delivery import complete_runs
+
+    completed = complete_runs(home, keys)
+    said = [run.said for run in completed]
+    if crashed := [run.crashed for run in completed if run.crashed]:
+        said += mark(home, crashed)
+    return said
+
+
+def mark(home: Home, crashed: list[str]) -> list[str]:
+    """Mark flow runs as crashed in Prefect, and say so where it cannot be done."""
+    from deployments.prefect_server import ensure_server, mark_crashed
+    from expectations.errors import ServiceError
+
+    try:
+        # It is left when this process ends: Prefect reads the server's address once only.
+        ensure_server(home, progress=lambda _: None)
+        mark_crashed(crashed)
+    except ServiceError as error:
+        return [f"Prefect still shows {len(crashed)} of them as running: {error}"]
+    return []
+
+
+def has_leftovers(home: Home, keys: Keys) -> bool:
+    """Whether an earlier process may have left something: a folder, goods, or an open record."""
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+
+    if any(any(place.iterdir()) for place in (home.vault, home.outbox)):
+        return True
+    runs = EvidenceLedger(open_database(home), keys).runs()
+    return any(run.verdict in {None, "pending"} for run in runs)
