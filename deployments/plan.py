@@ -73,7 +73,7 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
         f"{there} columns."
     )
     yield from lay_out(
-        ("", ""),
+        (),
         [(name, say_treated(column)) for name, column in policy.treated.items()],
         indent=2,
     )

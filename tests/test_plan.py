@@ -249,6 +249,12 @@ def test_the_plan_says_what_is_predicted_from_what_and_what_is_only_compared(
     assert "Compared by sex, which the model does not see.\n" in unseen
 
 
+def test_the_plan_has_no_line_of_blanks(folder: Folder) -> None:
+    """A list without a heading begins with its first row."""
+    lines = say("check", str(folder.write())).out.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_the_plan_counts_what_is_still_marked_to_be_decided(folder: Folder) -> None:
     """Marks in comments, which the grammar does not see; a policy without any is told of none."""
     assert "DECIDE" not in say("check", str(folder.write())).out
