@@ -5,7 +5,8 @@
 Runs `diabetes` and `prevalence`, and `diabetes` with a column too many in its table, in a home of
 its own that is removed afterwards; opens the reports and the pages of Prefect and MLflow in
 Chromium without a window; and writes a PNG of a fixed size for each shot below. Needs `chromium` on
-the path. Not pixel for pixel the same each time: times, run ids and noise differ.
+the path, and `websockets`, which Prefect brings. Not pixel for pixel the same each time: times, run
+ids and noise differ.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from websockets.sync.client import ClientConnection, connect
 
 PICTURES: Final = Path(__file__).with_name("pictures")
 POLICIES: Final = Path(__file__).parent.parent / "expectations" / "policies"
@@ -36,8 +41,8 @@ TOO_MUCH: Final = {
     ),
     "diabetes: generalize": "diabetes: generalize\n      waist: keep",
 }
-BUDGET: Final = {"prefect": 60_000}
-"""Milliseconds of a page's own time until it is drawn, where the usual eight seconds are few."""
+SETTLED: Final = {"report": 2, "mlflow": 15, "prefect": 20}
+"""Seconds until a page no longer moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def main() -> None:
         runs = {name: run(name, place) for name in dict.fromkeys(shot.run for shot in shots)}
         with serving("prefect"), serving("mlflow"):
             for shot in shots:
-                take(shot, address(shot, runs[shot.run], place), place)
+                take(shot, address(shot, runs[shot.run], place))
 
 
 def run(name: str, place: Path) -> dict[str, Any]:
@@ -144,28 +149,51 @@ def cut(report: Path, section: str, place: Path) -> str:
     return copy.as_uri()
 
 
-def take(shot: Shot, url: str, place: Path) -> None:
-    """Write a shot's picture: the page as it is drawn, then the part of it that matters."""
-    whole, part, page = place / "whole.png", place / "part.png", place / "part.html"
-    draw(url, whole, shot.width, shot.height, BUDGET.get(shot.page, 8_000))
-    if shot.left or shot.right:
-        style = f"margin:0;background:url({whole.name}) -{shot.left}px 0 no-repeat"
-        page.write_text(f'<body style="{style}">', encoding="utf-8")
-        draw(page.as_uri(), part, shot.width - shot.left - shot.right, shot.height, wait=1_000)
-        whole = part
-    shutil.copyfile(whole, PICTURES / f"{shot.name}.png")
-    print(f"{shot.name}.png", whole.stat().st_size)  # noqa: T201  # a script that tells what it did
+def take(shot: Shot, url: str) -> None:
+    """Write a shot's picture: the page as it stands once it has settled, and what matters of it."""
+    clip = {
+        "x": shot.left, "y": 0, "scale": 1, "height": shot.height,
+        "width": shot.width - shot.left - shot.right,
+    }  # fmt: skip
+    with browsing() as page:
+        size = {"width": shot.width, "height": shot.height}
+        ask(page, "Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
+        ask(page, "Page.navigate", url=url)
+        time.sleep(SETTLED[shot.page])
+        found = ask(page, "Page.captureScreenshot", format="png", clip=clip)
+    picture = b64decode(str(found["data"]))
+    (PICTURES / f"{shot.name}.png").write_bytes(picture)
+    print(f"{shot.name}.png", len(picture))  # noqa: T201  # a script that tells what it did
 
 
-def draw(url: str, file: Path, width: int, height: int, wait: int) -> None:
-    """Let Chromium draw a page, in a profile of its own."""
-    file.unlink(missing_ok=True)
+@contextlib.contextmanager
+def browsing() -> Iterator[ClientConnection]:
+    """Open a page of Chromium, in a profile of its own, and give the line to it (DevTools)."""
     with tempfile.TemporaryDirectory() as profile:
         command = [
-            "chromium", *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}",
-            f"--virtual-time-budget={wait}", f"--screenshot={file}", url,
+            "chromium", *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0",
+            "about:blank",
         ]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True, timeout=180)  # noqa: S603  # fixed words
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as browser:  # noqa: S603  # fixed words
+            try:
+                assert browser.stderr is not None
+                heard = (re.search(r"127\.0\.0\.1:\d+", line) for line in browser.stderr)
+                place = next(found[0] for found in heard if found)
+                with urllib.request.urlopen(f"http://{place}/json") as told:
+                    pages = [page for page in json.load(told) if page["type"] == "page"]
+                with connect(pages[0]["webSocketDebuggerUrl"], max_size=None, proxy=None) as page:
+                    yield page
+            finally:
+                browser.terminate()
+
+
+def ask(page: ClientConnection, method: str, **asked: object) -> dict[str, object]:
+    """Ask a page for something, and give its answer."""
+    page.send(json.dumps({"id": 1, "method": method, "params": asked}))
+    while (answer := json.loads(page.recv())).get("id") != 1:
+        pass
+    result: dict[str, object] = answer["result"]
+    return result
 
 
 if __name__ == "__main__":
