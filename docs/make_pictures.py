@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 PICTURES: Final = Path(__file__).with_name("pictures")
 POLICIES: Final = Path(__file__).parent.parent / "expectations" / "policies"
@@ -167,7 +168,7 @@ def take(shot: Shot, url: str) -> None:
 
 
 @contextlib.contextmanager
-def browsing() -> Iterator[ClientConnection]:
+def browsing() -> Iterator[Connection]:
     """Open a page of Chromium, in a profile of its own, and give the line to it (DevTools)."""
     with tempfile.TemporaryDirectory() as profile:
         command = [
@@ -187,7 +188,7 @@ def browsing() -> Iterator[ClientConnection]:
                 browser.terminate()
 
 
-def ask(page: ClientConnection, method: str, **asked: object) -> dict[str, object]:
+def ask(page: Connection, method: str, **asked: object) -> dict[str, object]:
     """Ask a page for something, and give its answer."""
     page.send(json.dumps({"id": 1, "method": method, "params": asked}))
     while (answer := json.loads(page.recv())).get("id") != 1:
