@@ -171,7 +171,7 @@ def test_csv_fields_are_text_and_empty_is_missing(
         (b"\n", {}, "file is empty"),
         (b"id,a,a\n1,2,3\n", {}, "more than once"),
         (f"id,a\n1,2\n{SECRET}\n3,4,{SECRET}\n".encode(), {}, "2 rows .* row 3, 4 "),
-        (f'id,a\n"x\ny",2\n{SECRET}\n'.encode(), {}, "1 rows .* row 3 "),
+        (f'id,a\n"x\ny",2\n{SECRET}\n'.encode(), {}, "1 row .* row 3 "),
         (b"id,a\n1,\xff" + SECRET.encode(), {}, "byte 7 is not utf-8"),
         (f"id,a\n1,{SECRET}\xe9\n".encode("latin-1"), {"encoding": "ascii"}, "byte 18 is not asc"),
         (f'id,a\n1,"{SECRET}\n2,3\n'.encode(), {}, "odd number of double quotes"),
