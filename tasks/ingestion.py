@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.disclosure import Count, roughly
-from expectations.errors import PolicyError, Problem, SourceError
+from expectations.errors import PolicyError, Problem, SourceError, suggest
 from expectations.expressions import ColumnType
 from expectations.legal_basis import Basis, ConsentColumn, ConsentLedger, Minors
 from expectations.policy import Policy
@@ -108,8 +108,6 @@ def basis_columns(basis: Basis) -> dict[str, tuple[str, str]]:
 
 def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
     """Name the columns that the policy reads and the source lacks."""
-    import difflib
-
     wanted = {
         f"columns.{name}{'.from' if column.source else ''}": policy.source_name(name)
         for name, column in policy.columns.items()
@@ -119,8 +117,7 @@ def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
     problems = []
     for path, name in wanted.items():
         if name not in there:
-            near = difflib.get_close_matches(name, there, 1)
-            fix = f"did you mean `{near[0]}`?" if near else f"name one of its {len(there)} columns"
+            fix = suggest(name, there, f"name one of its {len(there)} columns")
             if len(there) == 1:
                 fix = "its header is one column: is `separator` the file's own?"
             problems.append(Problem(path, f"the source has no column `{name}`", fix))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.errors import Problem, SourceError
+from expectations.errors import Problem, SourceError, suggest
 from expectations.legal_basis import EventField, EventSource, Notice
 from ledgers.digests import digest_bytes, digest_table
 from tasks.sources import open_source
@@ -33,8 +32,7 @@ def missing_fields(source: EventSource, place: str, there: Sequence[str]) -> lis
     problems = []
     for field, name in source.columns.items():
         if name not in there:
-            near = get_close_matches(name, there, 1)
-            fix = f"did you mean `{near[0]}`?" if near else f"name one of its {len(there)} columns"
+            fix = suggest(name, there, f"name one of its {len(there)} columns")
             what = f"the source has no column `{name}`"
             problems.append(Problem(f"{place}.columns.{field}", what, fix))
     for field in NEEDED:
