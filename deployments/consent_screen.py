@@ -17,7 +17,7 @@ from tasks.consent.meaning import Standing, policy_categories
 from tasks.consent.snapshot import write_moment
 
 if TYPE_CHECKING:
-    from ledgers.consent import Recorded
+    from ledgers.consent import RecordedEvent
     from ledgers.evidence import JSON
 
 SAID: Final = {
@@ -63,7 +63,7 @@ def write_time(micros: int) -> str:
     return f"{from_micros(micros):%Y-%m-%d %H:%M} UTC"
 
 
-def describe_history(history: Sequence[Recorded], policy: Policy | None) -> Iterator[str]:
+def describe_history(history: Sequence[RecordedEvent], policy: Policy | None) -> Iterator[str]:
     """Tell a person's events in order, and what each says under a policy."""
     if not history:
         yield from wrap(
@@ -78,7 +78,7 @@ def describe_history(history: Sequence[Recorded], policy: Policy | None) -> Iter
             )
 
 
-def describe_event(event: Recorded) -> Iterator[str]:
+def describe_event(event: RecordedEvent) -> Iterator[str]:
     """Tell one event: when, what, about what, and how it is known."""
     terms = event.terms
     yield from wrap(f"{write_time(event.valid_from)}  {say_status(terms)}", hanging=INDENT)
@@ -97,7 +97,7 @@ def describe_event(event: Recorded) -> Iterator[str]:
     yield from wrap("; ".join(facts), INDENT)
 
 
-def brief(event: Recorded) -> str:
+def brief(event: RecordedEvent) -> str:
     """Tell one event in a sentence."""
     return f"{write_time(event.valid_from)}  {say_status(event.terms)}, {name_scope(event.terms)}"
 
@@ -155,7 +155,7 @@ def describe_stance(policy: Policy, stance: Stance) -> Iterator[str]:
         )
 
 
-def event_json(event: Recorded) -> dict[str, JSON]:
+def event_json(event: RecordedEvent) -> dict[str, JSON]:
     """Give one event as plain values, without who it is about."""
     terms = json.loads(event.terms.to_json())
     return {

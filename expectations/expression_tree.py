@@ -117,9 +117,9 @@ class Expression:
 
     def to_narwhals(self, today: date) -> nw.Expr:
         """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
-        from expectations.expression_meaning import Meaning
+        from expectations.expression_meaning import Compiler
 
-        return Meaning(today, min(self.columns, default=None)).column(self.root)
+        return Compiler(today, min(self.columns, default=None)).column(self.root)
 
     def check_frame(self, frame: nw.DataFrame[pd.DataFrame] | nw.LazyFrame[Any]) -> None:
         """Raise TypeError if a column that is read is absent or not held as this module needs."""

@@ -27,7 +27,7 @@ from ledgers.home import Home
 from ledgers.settings import without_login
 from tasks.own_packing import requirements, written_sources
 from tasks.projection import metrics, promises, run_tags
-from tasks.recorded_place import Recorded, find_page, tracking_uri
+from tasks.recorded_place import MlflowRun, find_page, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +47,7 @@ def record_run(
     file: PolicyFile,
     entries: Sequence[Entry],
     models: Mapping[str, bytes],
-) -> Recorded:
+) -> MlflowRun:
     """Show a decided run in MLflow, its models registered; ServiceError when MLflow is away."""
     with _answering(home):
         return _record(home, record, file, entries, models)
@@ -122,7 +122,7 @@ def _record(
     file: PolicyFile,
     entries: Sequence[Entry],
     models: Mapping[str, bytes],
-) -> Recorded:
+) -> MlflowRun:
     client = _client(home)
     run = _find_or_create(client, home, record)
     decision = next(e for e in reversed(entries) if e.kind == "decision")
@@ -145,7 +145,7 @@ def _record(
     client.set_terminated(run.info.run_id, status)
     info = run.info
     page = find_page(home, info.experiment_id, info.run_id)
-    return Recorded(info.run_id, info.experiment_id, page, versions)
+    return MlflowRun(info.run_id, info.experiment_id, page, versions)
 
 
 def _client(home: Home) -> MlflowClient:
