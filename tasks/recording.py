@@ -2,7 +2,7 @@
 
 The only room that imports mlflow. Replaying twice gives one MLflow run: it is found again by its
 tag. MLflow's database is not tamper-evident; the evidence ledger is the record. No frame, example
-row or profile goes there, only published counts, measures, digests and the approved model.
+row or profile goes there, only published counts, measures, digests and the model that passed.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     content: bytes,
     tags: Mapping[str, str],
 ) -> str:
-    """Register a version of the approved model, once, with its claim and its run's tags."""
+    """Register a version of the model that passed, once, with its claim and its run's tags."""
     name = f"{policy.name}.{outlet}"
     found = client.search_model_versions(f"run_id = '{run.info.run_id}'")
     version = next((one.version for one in found if one.name == name), None)
