@@ -1,1 +1,1 @@
-"""Attacks that a model must withstand before it leaves."""
+"""Attacks on what is to leave, a model or a table, tried on the people of the run before it does."""
