@@ -27,9 +27,9 @@ from tasks.drawings import (
     trim_sizes,
 )
 from tasks.drawn_ways import draw_ways
+from tasks.exclusions import EXCLUSIONS
 from tasks.gaps import Gap, list_gaps, list_mended, list_unmended
 from tasks.missing_people import (
-    EXPLAINED,
     JUDGED,
     say_inclusion,
     say_missing,
@@ -113,7 +113,7 @@ def _find_missing(summary: Summary) -> dict[str, object]:
     told, hidden = split_hidden(summary.excluded)
     found = summary.representation
     return {
-        "explained": EXPLAINED,
+        "explained": {name: found.why for name, found in EXCLUSIONS.items()},
         "left_out": told,
         "hidden": hidden,
         "missing": tuple(say_missing(summary)),

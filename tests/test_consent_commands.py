@@ -402,7 +402,7 @@ def test_under_another_basis_the_ledger_only_bars(office: Office) -> None:
     )
     assert office.tell("withdraw", "P-1").status == 0
     assert (
-        "this person is not read: they withdrew"
+        "this person is not read: they took their consent back"
         in office.tell("show", "P-1", "--policy", "registry").out
     )
 

@@ -1,1 +1,1 @@
-"""Attacks on what is to leave, a model or a table, tried on the people of the run before it does."""
+"""Attacks on a model or a table that is to leave, tried on the people of the run before it does."""
