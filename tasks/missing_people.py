@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from expectations.disclosure import percent
 from expectations.vocabulary import CheckVerdict
 from tasks.gaps import (
     Gap,
@@ -24,7 +25,7 @@ from tasks.gaps import (
     name_people,
     speak,
 )
-from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS, percent
+from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:
     from tasks.published import Summary

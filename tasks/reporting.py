@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from expectations.disclosure import percent
 from expectations.vocabulary import CheckVerdict
 from tasks.drawings import (
     Axis,
@@ -38,7 +39,6 @@ from tasks.missing_people import (
 )
 from tasks.model_words import (
     name_card,
-    percent,
     say_article,
     say_difference,
     say_kept_charge,

@@ -26,7 +26,7 @@ from tasks.published_ways import Way, WaysOut
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.representation.figures import LabelFigures
+    from tasks.published_people import LabelShares
 
 SAME: Final = "Read off what the check tells; nothing else was measured"
 MOST_REASONS: Final = 4
@@ -124,7 +124,7 @@ def find_consent_ways(reasons: Mapping[str, Published], purpose: str) -> Iterato
 
 
 def find_representation_ways(
-    check: Check, told: Mapping[str, Sequence[LabelFigures]], allowed: float
+    check: Check, told: Mapping[str, Sequence[LabelShares]], allowed: float
 ) -> Iterator[WaysOut]:
     """Give the difference that would surely hold, and the labels that are farthest off.
 
@@ -140,7 +140,7 @@ def find_representation_ways(
     yield WaysOut(check.name, None, check.asked, check.measured, SAME, {}, tuple(ways))
 
 
-def bound_difference(row: LabelFigures) -> float | None:
+def bound_difference(row: LabelShares) -> float | None:
     """Bound a label's difference by published counts, each within ten of the exact one.
 
     None where the people of the label are hidden, or too few of all are there for a bound.
@@ -158,7 +158,7 @@ def bound_difference(row: LabelFigures) -> float | None:
     return max(abs(float(standardized_difference(end, row.reference))) for end in ends)
 
 
-def list_far(rows: Sequence[tuple[str, LabelFigures]], allowed: float) -> Iterator[Way]:
+def list_far(rows: Sequence[tuple[str, LabelShares]], allowed: float) -> Iterator[Way]:
     """Name the labels that are farther off than is allowed, the farthest first."""
     far = [(abs(row.difference), column, row) for column, row in rows if row.difference]
     for size, column, row in sorted(far, key=lambda one: -one[0])[:MOST_REASONS]:
