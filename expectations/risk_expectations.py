@@ -3,8 +3,7 @@
 For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers the expectations. Results hold measures and never a
 value; they are exact, so a result is not to be published as it is. The risks are defined in
-`expectations/reidentification_risk.py`, which also measures what a journalist achieves who has a
-list of the population; such a list has no place in a suite.
+`expectations/reidentification_risk.py`.
 """
 
 from __future__ import annotations

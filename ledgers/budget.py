@@ -147,13 +147,6 @@ class BudgetLedger:
         charge = self._read().charge(run_id)
         return charge[1] if charge else None
 
-    def would_exceed(
-        self, people: Records, mechanisms: Iterable[Mechanism], ceiling: Ceiling
-    ) -> bool:
-        """Tell whether a run of these mechanisms would be refused for these people, as of now."""
-        worst = self._read_worst(people)
-        return dearest([h.plus(History.of(mechanisms)) for h in worst], ceiling) > ceiling.epsilon
-
     def remaining(
         self,
         people: Records,

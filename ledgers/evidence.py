@@ -133,10 +133,6 @@ class EvidenceLedger:
             rows = connection.execute(query).mappings().all()
         return [RunRecord(**{**row, "facts": json.loads(row["facts"])}) for row in rows]
 
-    def open_runs(self) -> list[RunRecord]:
-        """Give the runs without a verdict: alive, or killed (`Vault.living` tells which)."""
-        return [run for run in self.runs() if run.verdict is None]
-
     def find(self, prefix: str) -> str:
         """Give the one run id that begins with `prefix`; UsageError for none or several."""
         query = sa.select(RUNS.c.run_id).where(RUNS.c.run_id.startswith(prefix, autoescape=True))

@@ -102,7 +102,7 @@ class Vault:
         """Give the ids of the runs whose lock is held.
 
         A run begins in the vault before it is on the record and is closed there before it leaves
-        the vault. So whoever reads `EvidenceLedger.open_runs` first and this after it finds the
+        the vault. So whoever reads `EvidenceLedger.runs` first and this after it finds the
         killed ones: those that are not among the living.
         """
         with self._lock():

@@ -53,6 +53,8 @@ def evaluate(
     frame = nw.from_native(
         table.select(needed or [RECORD]).to_pandas(types_mapper=pd.ArrowDtype), eager_only=True
     )
+    for expression in parsed.values():
+        expression.check_frame(frame)
     made = frame.select(
         **{name: expression.to_narwhals(today) for name, expression in parsed.items()}
     ).to_arrow()

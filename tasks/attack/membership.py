@@ -176,14 +176,6 @@ def summarize_attacks(
     )
 
 
-def summarize_scores(
-    members: NDArray[np.float64], nonmembers: NDArray[np.float64], references: int
-) -> MembershipAttack:
-    """Summarize one attack's scores; a higher score says "member"."""
-    member = np.arange(len(members) + len(nonmembers)) < len(members)
-    return summarize_attacks({"one": np.concatenate([members, nonmembers])}, member, references)
-
-
 def _find_most(
     sides: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], rate: float, rates: int
 ) -> tuple[str, TruePositives]:
