@@ -1,6 +1,6 @@
 """Tutela's own expectations on a table's rows for Great Expectations: k, and a value's share.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers both expectations; `expectations/suites.py`
 therefore does it late. Results hold counts and measures and never a value; the count of one value
 is exact, so a result is not to be published as it is.

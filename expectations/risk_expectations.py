@@ -1,6 +1,6 @@
 """Expectations for Great Expectations on how likely a table's rows are linked to their people.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers the expectations. Results hold measures and never a
 value; they are exact, so a result is not to be published as it is. The risks are defined in
 `expectations/reidentification_risk.py`.

@@ -1,6 +1,6 @@
 """Expectations for Great Expectations on what a table's classes give away of a sensitive column.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first, also the one
+For anybody's suite, on pandas and SQL; row conditions narrow the table first, also the one
 that t, beta and delta compare with. `columns` are those that make the classes, `column` the
 sensitive one. Importing this module imports Great Expectations and registers the expectations.
 

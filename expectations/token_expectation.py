@@ -1,6 +1,6 @@
 """An expectation for Great Expectations on tokens: nobody without a key turns them back.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers the expectation. Results hold counts and never a
 token or a candidate; candidates stay in a file, because a suite is stored with its arguments.
 """
