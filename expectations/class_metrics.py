@@ -1,4 +1,4 @@
-"""Metrics for Great Expectations (GX) that our expectations ask for, on pandas and SQL.
+"""Metrics for Great Expectations (GX), and what our expectations on them share, on pandas and SQL.
 
 The engine groups and counts; what it sends back is a histogram, never the table, and the measures
 are those of `expectations/measures.py` on any engine. A metric is counts only: labels and tokens do
@@ -11,9 +11,10 @@ larger classes than a reader of the exported table would. Values are ordered as 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,12 @@ from great_expectations.execution_engine.pandas_execution_engine import PandasEx
 from great_expectations.execution_engine.sqlalchemy_execution_engine import (
     SqlAlchemyExecutionEngine,
 )
+from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.expectations.model_field_types import ConditionParser
+from great_expectations.expectations.row_conditions import RowConditionType
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
 from expectations.class_counts import Integers, ValueCounts, classify, count_values
@@ -163,6 +167,29 @@ class TokenReversal(_Grouped):
     metric_name = "tutela.token_reversal"
     value_keys = ("column", "dictionary", "frequencies")
     on_pandas, on_sql = _on_engines(_attack_tokens)
+
+
+class MetricExpectation(BatchExpectation, ABC):
+    """An expectation on one of these metrics; row conditions narrow the table first."""
+
+    row_condition: RowConditionType = None
+    condition_parser: ConditionParser | None = None
+
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
+
+    @abstractmethod
+    def judge(self, found: Any) -> tuple[bool, dict[str, Any]]:  # noqa: ANN401  # the metric's own
+        """Say whether the metric meets the expectation, and what its result tells."""
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
+    ) -> dict[str, object]:
+        """Judge the one metric that the expectation depends on."""
+        met, result = self.judge(metrics[self.metric_dependencies[0]])
+        return {"success": met, "result": result}
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Expression:
 
     @cached_property
     def _declared(self) -> dict[str, ColumnType]:
-        return {node.name: node.type for node in _walk(self.root) if isinstance(node, Column)}
+        return {node.name: node.type for node in walk(self.root) if isinstance(node, Column)}
 
     def to_narwhals(self, today: date) -> nw.Expr:
         """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
@@ -142,12 +142,12 @@ class Expression:
         return _say(self.root)
 
 
-def _walk(node: Node) -> Iterator[Node]:
+def walk(node: Node) -> Iterator[Node]:
     """Go through a node and everything under it."""
     yield node
     if isinstance(node, Operation):
         for operand in node.operands:
-            yield from _walk(operand)
+            yield from walk(operand)
 
 
 _WORDS = {
