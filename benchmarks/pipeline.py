@@ -137,7 +137,7 @@ def run_tutela(folder: Path) -> dict[str, float]:
     Home.create(Path(os.environ["TUTELA_HOME"]))
     from tasks.anonymization.deidentify import deidentify
     from tasks.anonymization.generalize import generalize
-    from tasks.approval import approve
+    from tasks.approval import make_ready
     from tasks.consent.permission import filter_consent
     from tasks.ingestion import collect, read_roster
     from tasks.population import select_population
@@ -154,7 +154,7 @@ def run_tutela(folder: Path) -> dict[str, float]:
     idle, start = peak(), time.perf_counter()
     with open_run(request(Request(str(folder / "policy.yaml"), observe=observe))):
         rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
-        approve(check_table(generalize(rows, "table"), "table"), "table")
+        make_ready(check_table(generalize(rows, "table"), "table"), "table")
         total = time.perf_counter() - start
     return {"total": total, "memory": peak() - idle, **seconds}
 

@@ -32,7 +32,7 @@ from ledgers.signed_heads import Head, Heads
 from tasks.consent.census import take_census
 from tasks.consent.decision import Moment
 from tasks.consent.events import Setting, import_source
-from tasks.consent.snapshot import History, find_history, take_snapshot
+from tasks.consent.snapshot import DecidedHistory, find_history, take_snapshot
 from tasks.recorded_run import read_run
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
     return Answer(body, lines, [CHANGED] if changed else [], refused)
 
 
-def check_link(ledger: ConsentLedger, noted: History) -> None:
+def check_link(ledger: ConsentLedger, noted: DecidedHistory) -> None:
     """Refuse a ledger in which another link stands at the number at which a run saw its own."""
     with snapshot(ledger.engine) as connection:
         link = find_link(connection, noted.events)

@@ -38,7 +38,7 @@ from tasks.consent.history import find_ended, find_stance
 from tasks.consent.meaning import above
 
 if TYPE_CHECKING:
-    from ledgers.consent import ConsentLedger, Recorded
+    from ledgers.consent import ConsentLedger, RecordedEvent
     from ledgers.evidence import JSON
 
 NOBODY: Final = (
@@ -114,7 +114,7 @@ def withdraw(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answ
     return add_stance(answer, policy, ledger.history(person), now)
 
 
-def describe_ended(ended: Sequence[Recorded], terms: Terms) -> Iterator[str]:
+def describe_ended(ended: Sequence[RecordedEvent], terms: Terms) -> Iterator[str]:
     """Say which gifts a withdrawal ends, and which purposes fall with its own."""
     below = [purpose for purpose in Purpose if terms.purpose in above(purpose)]
     if below:
@@ -133,7 +133,7 @@ def show(ledger: ConsentLedger, person: str, policy: Policy | None) -> Answer:
 
 
 def add_stance(
-    answer: Answer, policy: Policy | None, history: Sequence[Recorded], now: datetime
+    answer: Answer, policy: Policy | None, history: Sequence[RecordedEvent], now: datetime
 ) -> Answer:
     """Add to an answer where the person stands under a policy, by all that is recorded."""
     if policy is None:

@@ -15,9 +15,10 @@ from ledgers.consent_events import from_micros
 from tasks.consent.history import Stance, find_answers
 from tasks.consent.meaning import Standing, policy_categories
 from tasks.consent.snapshot import write_moment
+from tasks.exclusions import EXCLUSIONS
 
 if TYPE_CHECKING:
-    from ledgers.consent import Recorded
+    from ledgers.consent import RecordedEvent
     from ledgers.evidence import JSON
 
 SAID: Final = {
@@ -36,25 +37,12 @@ SAID: Final = {
     ConsentStatus.RESTRICTED: "had the data restricted (Art. 18)",
     ConsentStatus.RESTRICTION_ENDED: "the restriction ended",
 }
-WHY: Final = {
+GIVEN: Final = {
     Standing.BY_SELF: "their consent is valid",
     Standing.BY_GUARDIAN: "a guardian's consent is valid",
-    Standing.NO_ANSWER: "they were asked, and have not answered",
-    Standing.NOT_EXPLICIT: "their consent is not explicit, as it must be for special categories",
-    Standing.OLDER_NOTICE: "they consented under a version of the notice that no longer counts",
-    Standing.LAPSED: "their consent has come to its end",
-    Standing.EXPIRED: "their consent has come to its end",
-    Standing.UNKNOWN: "what they answered is not known",
-    Standing.REFUSED: "they refused",
-    Standing.INVALIDATED: "their consent was found invalid",
-    Standing.REVOKED: "their consent was revoked by the controller",
-    Standing.WITHDRAWN: "they withdrew",
-    Standing.NEVER_ASKED: "nothing on record is a consent to its purpose",
-    Standing.NEEDS_GUARDIAN: "the consent was not given by who could give it",
-    Standing.ONLY_IN_PART: "they consented to some of its categories, and it asks for all",
-    Standing.OBJECTED: "they objected (Art. 21), and have not consented since",
-    Standing.RESTRICTED: "their data is restricted (Art. 18), and they have not consented since",
 }
+LIFTED: Final = {Standing.OBJECTED, Standing.RESTRICTED}
+"""What a consent that is given later lifts."""
 INDENT: Final = " " * 5
 
 
@@ -63,7 +51,7 @@ def write_time(micros: int) -> str:
     return f"{from_micros(micros):%Y-%m-%d %H:%M} UTC"
 
 
-def describe_history(history: Sequence[Recorded], policy: Policy | None) -> Iterator[str]:
+def describe_history(history: Sequence[RecordedEvent], policy: Policy | None) -> Iterator[str]:
     """Tell a person's events in order, and what each says under a policy."""
     if not history:
         yield from wrap(
@@ -78,7 +66,7 @@ def describe_history(history: Sequence[Recorded], policy: Policy | None) -> Iter
             )
 
 
-def describe_event(event: Recorded) -> Iterator[str]:
+def describe_event(event: RecordedEvent) -> Iterator[str]:
     """Tell one event: when, what, about what, and how it is known."""
     terms = event.terms
     yield from wrap(f"{write_time(event.valid_from)}  {say_status(terms)}", hanging=INDENT)
@@ -97,7 +85,7 @@ def describe_event(event: Recorded) -> Iterator[str]:
     yield from wrap("; ".join(facts), INDENT)
 
 
-def brief(event: Recorded) -> str:
+def brief(event: RecordedEvent) -> str:
     """Tell one event in a sentence."""
     return f"{write_time(event.valid_from)}  {say_status(event.terms)}, {name_scope(event.terms)}"
 
@@ -146,7 +134,7 @@ def describe_stance(policy: Policy, stance: Stance) -> Iterator[str]:
         )
         return
     read = "may be read" if standing.permits else "is not read"
-    yield from wrap(f"{policy.name}: this person {read}: {WHY[standing]}.")
+    yield from wrap(f"{policy.name}: this person {read}: {say_why(standing)}.")
     if 0 < len(stance.categories) < len(policy_categories(policy)):
         yield from wrap(f"The consent covers only {', '.join(stance.categories)}.")
     if isinstance(policy.basis, ConsentLedger) and policy.basis.minors and standing.permits:
@@ -155,7 +143,15 @@ def describe_stance(policy: Policy, stance: Stance) -> Iterator[str]:
         )
 
 
-def event_json(event: Recorded) -> dict[str, JSON]:
+def say_why(standing: Standing) -> str:
+    """Say why somebody who stands so may be read, or is not."""
+    if standing.permits:
+        return GIVEN[standing]
+    since = ", and they have not consented since" if standing in LIFTED else ""
+    return EXCLUSIONS[standing.label].why + since
+
+
+def event_json(event: RecordedEvent) -> dict[str, JSON]:
     """Give one event as plain values, without who it is about."""
     terms = json.loads(event.terms.to_json())
     return {

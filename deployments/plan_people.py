@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from expectations.consent_coherence import enumerates
+from expectations.disclosure import EXACT, percent
 from expectations.legal_basis import (
     ConsentColumn,
     ConsentLedger,
@@ -83,7 +84,7 @@ def describe_population(population: Population) -> Iterator[str]:
     """Say who of the eligible are taken, and with whom they are compared."""
     yield f"at least {population.smallest:,} people"
     if population.sample < 1:
-        yield f"of them {share(population.sample)}, by a keyed draw"
+        yield f"of them {percent(population.sample, EXACT)}, by a keyed draw"
     if population.at_most:
         yield f"at most {population.at_most:,} people, by a keyed draw"
     if population.strata:
@@ -93,7 +94,7 @@ def describe_population(population: Population) -> Iterator[str]:
     if population.reference:
         yield from describe_reference(population.reference)
     if population.weighting:
-        kept = share(population.weighting.smallest_effective_share)
+        kept = percent(population.weighting.smallest_effective_share, EXACT)
         times = f"{population.weighting.largest:g} times the mean"
         yield f"weighted to meet these figures, nobody by more than {times}"
         yield f"at least {kept} of the people must be left as effective sample size"
@@ -109,7 +110,7 @@ def describe_strata(strata: Strata) -> Iterator[str]:
     if strata.smallest:
         yield f"{each}: at least {strata.smallest:,} people"
     if strata.sample:
-        drawn = ", ".join(f"{name} {share(part)}" for name, part in strata.sample.items())
+        drawn = ", ".join(f"{name} {percent(part, EXACT)}" for name, part in strata.sample.items())
         yield f"{each}, by a keyed draw: {drawn}; of others all"
     if strata.at_most:
         yield f"{each}: at most {strata.at_most:,} people, by a keyed draw"
@@ -122,11 +123,6 @@ def describe_reference(reference: Reference) -> Iterator[str]:
     then = "refuses the run" if reference.when_exceeded == "refuse" else "is warned of"
     yield f"compared by {named} with published figures: {reference.source}"
     yield f"a standardized difference of more than {reference.difference_at_most:g} {then}"
-
-
-def share(part: float) -> str:
-    """Word a share in percent."""
-    return f"{100 * part:g} %"
 
 
 def plural(number: int, word: str) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledgers.home import Home
+from ledgers.private_files import is_locked
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -53,13 +54,7 @@ def is_alive(home: Home) -> bool:
         descriptor = os.open(home.prefect / NOTE, os.O_RDONLY)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(descriptor)
 
 
 def read_note(home: Home) -> Note | None:

@@ -26,7 +26,7 @@ LARGEST_NUMBER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Classes:
+class RowClasses:
     """The class of each row of a frame, numbered from 0, and how many rows each class has."""
 
     number: Integers
@@ -61,7 +61,7 @@ class ValueCounts:
 
 def classify(
     frame: pd.DataFrame, columns: Sequence[str], weights: Integers | None = None
-) -> Classes:
+) -> RowClasses:
     """Number the classes of a table and count their rows; classes are in no particular order."""
     number, count = np.zeros(len(frame), dtype=np.int64), 1
     for column in columns:
@@ -71,11 +71,11 @@ def classify(
         number, count = number * width + code, count * width
     number, count = _renumber(number, count)
     size = np.bincount(number, weights, count)[:count].astype(np.int64)
-    return Classes(number, size)
+    return RowClasses(number, size)
 
 
 def count_values(
-    classes: Classes, values: pd.Series, weights: Integers | None = None
+    classes: RowClasses, values: pd.Series, weights: Integers | None = None
 ) -> ValueCounts:
     """Count one column's values in each class.
 

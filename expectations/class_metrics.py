@@ -1,4 +1,4 @@
-"""Metrics for Great Expectations (GX) that our expectations ask for, on its three engines.
+"""Metrics for Great Expectations (GX), and what our expectations on them share, on pandas and SQL.
 
 The engine groups and counts; what it sends back is a histogram, never the table, and the measures
 are those of `expectations/measures.py` on any engine. A metric is counts only: labels and tokens do
@@ -11,23 +11,25 @@ larger classes than a reader of the exported table would. Values are ordered as 
 
 from __future__ import annotations
 
-import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
-from great_expectations.execution_engine.sparkdf_execution_engine import SparkDFExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_execution_engine import (
     SqlAlchemyExecutionEngine,
 )
+from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.expectations.model_field_types import ConditionParser
+from great_expectations.expectations.row_conditions import RowConditionType
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
 from expectations.class_counts import Integers, ValueCounts, classify, count_values
@@ -42,7 +44,7 @@ from expectations.token_reversal import (
 
 ROWS: Final = "tutela_rows"
 """What an engine calls the count of a group."""
-ENGINES: Final = (PandasExecutionEngine, SqlAlchemyExecutionEngine, SparkDFExecutionEngine)
+ENGINES: Final = (PandasExecutionEngine, SqlAlchemyExecutionEngine)
 
 Arguments = dict[str, Any]
 
@@ -78,8 +80,7 @@ def _on_engines(
         runtime_configuration: Arguments,  # noqa: ARG001
     ) -> object:
         named = [metric_value_kwargs.get("column"), *(metric_value_kwargs.get("columns") or ())]
-        # GX puts a Spark column's name in back-quotes where it has a dot.
-        there = {str(name).strip("`") for name in metrics["table.columns"]}
+        there = {str(name) for name in metrics["table.columns"]}
         lacking = {name for name in named if name is not None} - there
         if lacking:
             raise UsageError(
@@ -141,7 +142,7 @@ class ClassSizes(_Grouped):
 
     metric_name = "tutela.class_sizes"
     value_keys = ("columns",)
-    on_pandas, on_sql, on_spark = _on_engines(_measure_sizes)
+    on_pandas, on_sql = _on_engines(_measure_sizes)
 
 
 class ClassValueCounts(_Grouped):
@@ -149,7 +150,7 @@ class ClassValueCounts(_Grouped):
 
     metric_name = "tutela.class_value_counts"
     value_keys = ("columns", "column")
-    on_pandas, on_sql, on_spark = _on_engines(_measure_counts)
+    on_pandas, on_sql = _on_engines(_measure_counts)
 
 
 class ValueRows(_Grouped):
@@ -157,7 +158,7 @@ class ValueRows(_Grouped):
 
     metric_name = "tutela.value_rows"
     value_keys = ("column", "value")
-    on_pandas, on_sql, on_spark = _on_engines(_measure_share)
+    on_pandas, on_sql = _on_engines(_measure_share)
 
 
 class TokenReversal(_Grouped):
@@ -165,7 +166,30 @@ class TokenReversal(_Grouped):
 
     metric_name = "tutela.token_reversal"
     value_keys = ("column", "dictionary", "frequencies")
-    on_pandas, on_sql, on_spark = _on_engines(_attack_tokens)
+    on_pandas, on_sql = _on_engines(_attack_tokens)
+
+
+class MetricExpectation(BatchExpectation, ABC):
+    """An expectation on one of these metrics; row conditions narrow the table first."""
+
+    row_condition: RowConditionType = None
+    condition_parser: ConditionParser | None = None
+
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
+
+    @abstractmethod
+    def judge(self, found: Any) -> tuple[bool, dict[str, Any]]:  # noqa: ANN401  # the metric's own
+        """Say whether the metric meets the expectation, and what its result tells."""
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
+    ) -> dict[str, object]:
+        """Judge the one metric that the expectation depends on."""
+        met, result = self.judge(metrics[self.metric_dependencies[0]])
+        return {"success": met, "result": result}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +215,8 @@ def group(
     records = engine.get_domain_records(domain)
     if isinstance(engine, PandasExecutionEngine):
         return Histogram(records, np.ones(len(records), dtype=np.int64))
-    if isinstance(engine, SqlAlchemyExecutionEngine):
-        rows = _group_by_sql(engine, records, named, sizes_only=sizes_only)
-    else:
-        rows = _group_by_spark(records, named, sizes_only=sizes_only)
+    assert isinstance(engine, SqlAlchemyExecutionEngine), "metrics are registered for no other"
+    rows = _group_by_sql(engine, records, named, sizes_only=sizes_only)
     frame = pd.DataFrame([row[:-1] for row in rows], columns=["size"] if sizes_only else named)
     return Histogram(frame, np.array([row[-1] for row in rows], dtype=np.int64))
 
@@ -219,34 +241,10 @@ def _group_by_sql(
         try:
             return [tuple(row) for row in connection.execute(query)]
         except sa.exc.SQLAlchemyError as error:
-            raise _refused("the database", columns, error) from None
-
-
-def _group_by_spark(
-    records: Any,  # noqa: ANN401  # a frame of Spark, which need not be installed
-    columns: list[str],
-    *,
-    sizes_only: bool,
-) -> list[tuple[Any, ...]]:
-    """Group in Spark, the count last; a frame is computed here, and its errors may quote values."""
-    failure: type[Exception] = importlib.import_module("pyspark.errors").PySparkException
-    # Back-quoted: Spark takes a dot in a name for a field of a structure.
-    names = ["`" + name.replace("`", "``") + "`" for name in columns]
-    try:
-        grouped = records.groupBy(*names).count().toDF(*map(str, range(len(names))), ROWS)
-        if sizes_only:
-            grouped = grouped.groupBy(ROWS).count()
-        return [tuple(row) for row in grouped.collect()]
-    except failure as error:
-        raise _refused("Spark", columns, error) from None
-
-
-def _refused(engine: str, columns: list[str], error: Exception) -> ServiceError:
-    """Say which group-by an engine refused, without its own words."""
-    return ServiceError(
-        f"{engine} could not group by {', '.join(columns)} ({type(error).__name__}); its own "
-        "message may quote people's data and is left out: see its log"
-    )
+            raise ServiceError(
+                f"the database could not group by {', '.join(columns)} ({type(error).__name__}); "
+                "its own message may quote people's data and is left out: see its log"
+            ) from None
 
 
 def _read_lines(path: str) -> list[str]:

@@ -11,25 +11,16 @@ from typing import Final
 
 from expectations import (
     consent_coherence,
+    outlet_coherence,
     population_coherence,
     selection_coherence,
     table_coherence,
     treatment_coherence,
+    value_rule_coherence,
 )
 from expectations.errors import Problem
 from expectations.expressions import ColumnType, ExpressionError, parse
 from expectations.legal_basis import ConsentColumn, ConsentLedger
-from expectations.outlet_coherence import (
-    audits_compare_declared_groups,
-    budgets_hold_what_is_promised,
-    crosses_combine_labelled_features,
-    features_have_public_values,
-    models_have_what_they_need,
-    private_promises_are_kept,
-    rules_can_fail,
-    rules_fit_their_columns,
-    training_input_is_there,
-)
 from expectations.policy import Policy
 from expectations.treatments import FITS, Drop, Redact, Token
 from expectations.vocabulary import Article6, Article9, Identifiability, Use
@@ -247,15 +238,8 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     dropped_columns_end_there,
     *table_coherence.RULES,
     *treatment_coherence.RULES,
-    models_have_what_they_need,
-    features_have_public_values,
-    audits_compare_declared_groups,
-    private_promises_are_kept,
-    budgets_hold_what_is_promised,
-    crosses_combine_labelled_features,
-    training_input_is_there,
-    rules_can_fail,
-    rules_fit_their_columns,
+    *outlet_coherence.RULES,
+    *value_rule_coherence.RULES,
     known_identifiers_are_read,
     tokens_hide_many_values,
     *consent_coherence.RULES,

@@ -9,7 +9,7 @@
         ExpectColumnToBeTClose(column="illness", columns=known, t=0.2),
     ])
 
-They run on GX's engines for pandas, SQL and Spark, take row conditions, and give counts and
+They run on GX's engines for pandas and SQL, take row conditions, and give counts and
 measures and never a value. Importing this module imports GX (seconds) and registers them, so that
 a stored suite finds them by their names. `expectations/measures.py` measures without GX.
 """

@@ -21,6 +21,8 @@ from typing import Final
 
 STEPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """The widths of steps in which shares are told, in thousandths."""
+EXACT: Final = 6
+"""Digits of a percentage that stands in a policy: more than anybody writes."""
 TEN: Final = 10
 """Counts are rounded to multiples of it, and so moved by less than it."""
 
@@ -62,6 +64,11 @@ def find_step(people: float, threshold: int = 10) -> int:
     people would tell it.
     """
     return next((size for size in STEPS if size * people >= 1e3 * threshold), STEPS[-1])
+
+
+def percent(share: float, digits: int = 3) -> str:
+    """Write a share of 0 to 1 as a percentage; one that a policy declares is told with `EXACT`."""
+    return f"{100 * share:.{digits}g} %"
 
 
 def bound_share(share: float, people: int, threshold: int = 10) -> float:

@@ -61,7 +61,7 @@ _ARITHMETIC: dict[Operator, _Binary] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class Compiler:
     """Nodes as narwhals expressions; literals take the engine's types from column `anchor`.
 
     pandas gives a bare literal its own type, in which a missing value would later compare as

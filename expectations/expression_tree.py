@@ -113,13 +113,13 @@ class Expression:
 
     @cached_property
     def _declared(self) -> dict[str, ColumnType]:
-        return {node.name: node.type for node in _walk(self.root) if isinstance(node, Column)}
+        return {node.name: node.type for node in walk(self.root) if isinstance(node, Column)}
 
     def to_narwhals(self, today: date) -> nw.Expr:
         """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
-        from expectations.expression_meaning import Meaning
+        from expectations.expression_meaning import Compiler
 
-        return Meaning(today, min(self.columns, default=None)).column(self.root)
+        return Compiler(today, min(self.columns, default=None)).column(self.root)
 
     def check_frame(self, frame: nw.DataFrame[pd.DataFrame] | nw.LazyFrame[Any]) -> None:
         """Raise TypeError if a column that is read is absent or not held as this module needs."""
@@ -142,12 +142,12 @@ class Expression:
         return _say(self.root)
 
 
-def _walk(node: Node) -> Iterator[Node]:
+def walk(node: Node) -> Iterator[Node]:
     """Go through a node and everything under it."""
     yield node
     if isinstance(node, Operation):
         for operand in node.operands:
-            yield from _walk(operand)
+            yield from walk(operand)
 
 
 _WORDS = {

@@ -1,6 +1,6 @@
 """Tutela's own expectations on a table's rows for Great Expectations: k, and a value's share.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers both expectations; `expectations/suites.py`
 therefore does it late. Results hold counts and measures and never a value; the count of one value
 is exact, so a result is not to be published as it is.
@@ -11,15 +11,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
-from great_expectations.execution_engine.execution_engine import ExecutionEngine
-from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.model_field_types import ConditionParser
-from great_expectations.expectations.row_conditions import RowConditionType
 
-from expectations.class_metrics import ClassSizes, ValueRows
+from expectations.class_counts import Integers
+from expectations.class_metrics import ClassSizes, MetricExpectation, ValueRows
 
 
-class ExpectTableToBeKAnonymous(BatchExpectation):
+class ExpectTableToBeKAnonymous(MetricExpectation):
     """Every combination of the columns' values that occurs belongs to at least k rows.
 
     Samarati and Sweeney 1998; missing is a value like any other. `observed_value` is the k that
@@ -36,27 +33,17 @@ class ExpectTableToBeKAnonymous(BatchExpectation):
 
     columns: list[str] = pydantic.Field(min_items=1)
     k: int = pydantic.Field(ge=2)
-    row_condition: RowConditionType = None
-    condition_parser: ConditionParser | None = None
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (ClassSizes.metric_name,)
-    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = ("columns", "k")
 
-    def _validate(
-        self,
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
-    ) -> dict[str, object]:
+    def judge(self, found: Integers) -> tuple[bool, dict[str, Any]]:
         """Compare the smallest class with k."""
-        sizes = metrics[ClassSizes.metric_name]
-        reached = int(sizes.min(initial=int(sizes.sum())))
-        result = {"observed_value": reached, "classes": len(sizes)}
-        return {"success": reached >= self.k, "result": result}
+        reached = int(found.min(initial=int(found.sum())))
+        return reached >= self.k, {"observed_value": reached, "classes": len(found)}
 
 
-class ExpectColumnValueShareToBeBetween(BatchExpectation):
+class ExpectColumnValueShareToBeBetween(MetricExpectation):
     """The share of all rows, missing ones included, that hold one value lies between two bounds.
 
     Both bounds are included. `matching_count` of `element_count` rows hold the value; a table
@@ -76,23 +63,12 @@ class ExpectColumnValueShareToBeBetween(BatchExpectation):
     value: str
     min_value: float = pydantic.Field(ge=0, le=1)
     max_value: float = pydantic.Field(ge=0, le=1)
-    row_condition: RowConditionType = None
-    condition_parser: ConditionParser | None = None
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (ValueRows.metric_name,)
-    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = ("column", "value", "min_value", "max_value")
 
-    def _validate(
-        self,
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
-    ) -> dict[str, object]:
+    def judge(self, found: tuple[int, int]) -> tuple[bool, dict[str, Any]]:
         """Compare the share with its bounds."""
-        rows, matching = metrics[ValueRows.metric_name]
-        success = rows > 0 and self.min_value <= matching / rows <= self.max_value
-        return {
-            "success": success,
-            "result": {"element_count": rows, "matching_count": matching},
-        }
+        rows, matching = found
+        met = rows > 0 and self.min_value <= matching / rows <= self.max_value
+        return met, {"element_count": rows, "matching_count": matching}

@@ -1,4 +1,4 @@
-"""Whether what a policy promises of its models fits together: training, features, rules.
+"""Whether what a policy promises of its models fits together: training, features, promises.
 
 One plain function per rule, as in `coherence`, which asks them all.
 """
@@ -6,14 +6,14 @@ One plain function per rule, as in `coherence`, which asks them all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Final, assert_never
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
 from expectations.mechanisms import Gaussian, Mechanism
 from expectations.outlets import DifferentialPrivacy, TableOutlet
-from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.policy import Policy
 from expectations.privacy_loss import RenyiFilter, calibrate, compose
 from expectations.training import PRIVATE_KINDS, Budget, Training
 from expectations.treatments import Clip, Drop, public_labels
@@ -246,50 +246,12 @@ def table_serves_training(policy: Policy, name: str, table: TableOutlet) -> Iter
             )
 
 
-def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
-    """A value rule is about a column that is there after de-identification, and can hold."""
-    for n, rule in enumerate(policy.expectations):
-        path = f"expectations.{n}"
-        if rule.column not in policy.leaving:
-            fix = f"use one of {', '.join(policy.leaving)}"
-            yield Problem(f"{path}.column", "is not there after de-identification", fix)
-            continue
-        if isinstance(rule, ValuesBetween | ShareBetween) and rule.low > rule.high:
-            yield Problem(f"{path}.low", "is above high", "swap them")
-        treatment = policy.treated[rule.column].treatment
-        labels = public_labels(treatment, policy.column_type(rule.column))
-        numeric = labels is None and treatment.kind in {"keep", "clip", "round"}
-        if isinstance(rule, ValuesBetween) and not numeric:
-            fix = "use one-of or share-between, or clip the column"
-            yield Problem(f"{path}.rule", f"`{treatment.kind}` leaves words, not numbers", fix)
-        if isinstance(rule, ShareBetween) and labels is not None and rule.value not in labels:
-            fix = f"use one of {', '.join(labels)}"
-            yield Problem(f"{path}.value", f"`{rule.column}` can never hold it", fix)
-
-
-def rules_can_fail(policy: Policy) -> Iterator[Problem]:
-    """A value rule asks for something that the treatment does not already bring about."""
-    for n, rule in enumerate(policy.expectations):
-        if rule.column in policy.leaving and always_holds(rule, policy):
-            yield Problem(
-                f"expectations.{n}",
-                f"cannot fail, whatever the values of `{rule.column}` are",
-                "ask for less than the treatment allows, or take the rule out",
-            )
-
-
-def always_holds(rule: Rule, policy: Policy) -> bool:
-    """Whether a rule holds of every table that its column's treatment can leave."""
-    treatment = policy.treated[rule.column].treatment
-    match rule:
-        case ValuesBetween(low=low, high=high):
-            return isinstance(treatment, Clip) and low <= treatment.low and treatment.high <= high
-        case ValuesIn(values=values):
-            labels = public_labels(treatment, policy.column_type(rule.column))
-            return labels is not None and set(labels) <= set(values)
-        case MissingAtMost(share=share):
-            return share >= 1
-        case ShareBetween(low=low, high=high):
-            return low <= 0 and high >= 1
-        case _:
-            assert_never(rule)
+RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    models_have_what_they_need,
+    features_have_public_values,
+    audits_compare_declared_groups,
+    private_promises_are_kept,
+    budgets_hold_what_is_promised,
+    crosses_combine_labelled_features,
+    training_input_is_there,
+)

@@ -1,10 +1,9 @@
 """Expectations for Great Expectations on how likely a table's rows are linked to their people.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers the expectations. Results hold measures and never a
 value; they are exact, so a result is not to be published as it is. The risks are defined in
-`expectations/reidentification_risk.py`, which also measures what a journalist achieves who has a
-list of the population; such a list has no place in a suite.
+`expectations/reidentification_risk.py`.
 """
 
 from __future__ import annotations
@@ -13,44 +12,31 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
-from great_expectations.execution_engine.execution_engine import ExecutionEngine
-from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.model_field_types import ConditionParser
-from great_expectations.expectations.row_conditions import RowConditionType
 
 from expectations.class_counts import Integers
-from expectations.class_metrics import ClassSizes
+from expectations.class_metrics import ClassSizes, MetricExpectation
 from expectations.reidentification_risk import prosecutor_risk, share_alone
 from expectations.sensitive_measures import ROUNDING
 
 
-class _ShareOfRows(BatchExpectation, ABC):
+class _ShareOfRows(MetricExpectation, ABC):
     """A share that follows from the sizes of the classes is at most a bound."""
 
     columns: list[str] = pydantic.Field(min_items=1)
     at_most: float = pydantic.Field(ge=0, lt=1)
-    row_condition: RowConditionType = None
-    condition_parser: ConditionParser | None = None
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (ClassSizes.metric_name,)
-    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = ("columns", "at_most")
 
     @abstractmethod
     def share(self, size: Integers) -> float:
         """Give the share, 1 without rows."""
 
-    def _validate(
-        self,
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
-    ) -> dict[str, object]:
+    def judge(self, found: Integers) -> tuple[bool, dict[str, Any]]:
         """Compare the share with its bound."""
-        sizes = metrics[ClassSizes.metric_name]
-        reached = self.share(sizes)
-        result = {"observed_value": reached, "classes": len(sizes)}
-        return {"success": reached <= self.at_most + ROUNDING, "result": result}
+        reached = self.share(found)
+        result = {"observed_value": reached, "classes": len(found)}
+        return reached <= self.at_most + ROUNDING, result
 
 
 class ExpectTableReidentificationRiskToBeAtMost(_ShareOfRows):

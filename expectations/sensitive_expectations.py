@@ -1,6 +1,6 @@
 """Expectations for Great Expectations on what a table's classes give away of a sensitive column.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first, also the one
+For anybody's suite, on pandas and SQL; row conditions narrow the table first, also the one
 that t, beta and delta compare with. `columns` are those that make the classes, `column` the
 sensitive one. Importing this module imports Great Expectations and registers the expectations.
 
@@ -17,12 +17,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
-from great_expectations.execution_engine.execution_engine import ExecutionEngine
-from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.model_field_types import ConditionParser
-from great_expectations.expectations.row_conditions import RowConditionType
 
-from expectations.class_metrics import ClassValueCounts
+from expectations.class_counts import ValueCounts
+from expectations.class_metrics import ClassValueCounts, MetricExpectation
 from expectations.model_judgement import INFINITE, judge_counts
 from expectations.privacy_models import (
     AlphaK,
@@ -36,40 +33,30 @@ from expectations.privacy_models import (
 )
 
 
-class _SensitiveColumn(BatchExpectation, ABC):
+class _SensitiveColumn(MetricExpectation, ABC):
     """A privacy model that a column must meet in every class of the table."""
 
     column: str = pydantic.Field(min_length=1)
     columns: list[str] = pydantic.Field(min_items=1)
-    row_condition: RowConditionType = None
-    condition_parser: ConditionParser | None = None
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (ClassValueCounts.metric_name,)
-    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
 
     @abstractmethod
     def asked(self) -> PrivacyModel:
         """Give the model."""
 
-    def _validate(
-        self,
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
-    ) -> dict[str, object]:
+    def judge(self, found: ValueCounts) -> tuple[bool, dict[str, Any]]:
         """Judge the counts of the column's values by the model."""
-        counts = metrics[ClassValueCounts.metric_name]
-        found = judge_counts(counts, self.column, self.asked())
-        result = {
-            "observed_value": found.reached if math.isfinite(found.reached) else INFINITE,
-            "classes": len(counts.size),
+        judged = judge_counts(found, self.column, self.asked())
+        return judged.met, {
+            "observed_value": judged.reached if math.isfinite(judged.reached) else INFINITE,
+            "classes": len(found.size),
             "details": {
-                "asked": found.asked,
-                "smallest_violation_found": found.power,
-                "can_fail": found.can_fail,
+                "asked": judged.asked,
+                "smallest_violation_found": judged.power,
+                "can_fail": judged.can_fail,
             },
         }
-        return {"success": found.met, "result": result}
 
 
 class ExpectColumnToBeLDiverse(_SensitiveColumn):
@@ -227,7 +214,7 @@ class ExpectColumnValuesToBeAtMostAlphaOfClass(_SensitiveColumn):
 
 def expect_model(
     model: PrivacyModel, column: str, columns: Sequence[str], meta: dict[str, object]
-) -> BatchExpectation:
+) -> MetricExpectation:
     """Give the expectation that judges a declared model of one column; the fields are the same."""
     asked = model.model_dump(exclude={"kind"})
     return name_expectation(model)(column=column, columns=list(columns), meta=meta, **asked)

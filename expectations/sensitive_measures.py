@@ -51,19 +51,6 @@ def smallest_c(counts: ValueCounts, l: int) -> float:  # noqa: E741  # the model
     return float(np.max(descending[counts.start] / rest))
 
 
-def largest_l(counts: ValueCounts, c: float) -> int:
-    """Give the largest l for which every class is recursively (c, l)-diverse, 0 if none is.
-
-    The same definition, asked the other way.
-    """
-    if not len(counts.size):
-        return 0
-    descending, before = _descend(counts)
-    top = descending[counts.start][counts.group]
-    met = top < c * (counts.size[counts.group] - before)
-    return int(np.add.reduceat(met.astype(np.int64), counts.start).min())
-
-
 def equal_t_closeness(counts: ValueCounts) -> float:
     """Give the largest distance, 0 to 1, between the values of a class and those of the table.
 

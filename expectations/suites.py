@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, assert_never
 
 from expectations.checks import Check
+from expectations.disclosure import EXACT, percent
 from expectations.errors import UsageError
 from expectations.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
 from expectations.quiet_validation import quiet, refuse_unknown, validate
@@ -66,21 +67,16 @@ def word(rule: Rule) -> Words:
             counted = "of the values are other words"
             return Words(f"words of {column}", asked, counted, advice, strict=True)
         case MissingAtMost(column=column, share=share):
-            asked, counted = f"at most {percent(share)} missing", "of the values are missing"
+            asked, counted = f"at most {percent(share, EXACT)} missing", "of the values are missing"
             name, strict = f"missing values of {column}", share == 0
             return Words(name, asked, counted, advice, strict, can_fail=share < 1)
         case ShareBetween(column=column, value=value, low=low, high=high):
-            asked = f"{percent(low)} to {percent(high)} of all people"
+            asked = f"{percent(low, EXACT)} to {percent(high, EXACT)} of all people"
             counted = f"of all people have {value}"
             name, can_fail = f"share of {value} in {column}", (low, high) != (0, 1)
             return Words(name, asked, counted, advice, can_fail=can_fail)
         case _:
             assert_never(rule)
-
-
-def percent(share: float) -> str:
-    """Write a share of 0 to 1 as a percentage."""
-    return f"{100 * share:g} %"
 
 
 def build_suite(rules: Sequence[Rule]) -> ExpectationSuite:

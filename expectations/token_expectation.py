@@ -1,6 +1,6 @@
 """An expectation for Great Expectations on tokens: nobody without a key turns them back.
 
-For anybody's suite, on pandas, SQL and Spark; row conditions narrow the table first. Importing this
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers the expectation. Results hold counts and never a
 token or a candidate; candidates stay in a file, because a suite is stored with its arguments.
 """
@@ -10,16 +10,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
-from great_expectations.execution_engine.execution_engine import ExecutionEngine
-from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.model_field_types import ConditionParser
-from great_expectations.expectations.row_conditions import RowConditionType
 
-from expectations.class_metrics import TokenReversal
+from expectations.class_metrics import MetricExpectation, TokenReversal
 from expectations.token_reversal import DictionaryAttack, FrequencyAttack
 
 
-class ExpectColumnNotToBeReversedBy(BatchExpectation):
+class ExpectColumnNotToBeReversedBy(MetricExpectation):
     """At most `max_share` of the rows with a token are turned back by a dictionary, or by counting.
 
     `dictionary` is the path of a text file in UTF-8 with one candidate a line, `frequencies` the
@@ -41,11 +37,8 @@ class ExpectColumnNotToBeReversedBy(BatchExpectation):
     dictionary: str | None = None
     frequencies: list[float] | None = None
     max_share: float = pydantic.Field(default=0.0, ge=0, lt=1)
-    row_condition: RowConditionType = None
-    condition_parser: ConditionParser | None = None
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (TokenReversal.metric_name,)
-    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = ("column", "dictionary", "frequencies", "max_share")
 
     @pydantic.root_validator(skip_on_failure=True)
@@ -58,17 +51,14 @@ class ExpectColumnNotToBeReversedBy(BatchExpectation):
             raise ValueError("frequencies are shares above 0 that add up to at most 1")
         return values
 
-    def _validate(
-        self,
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002  # GX hands it over
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002  # the same
-    ) -> dict[str, object]:
+    def judge(
+        self, found: tuple[DictionaryAttack | None, FrequencyAttack | None]
+    ) -> tuple[bool, dict[str, Any]]:
         """Compare the share of rows that were turned back with what is allowed."""
-        result = _describe(*metrics[TokenReversal.metric_name])
+        result = _describe(*found)
         # Without a token nothing was shown; a table that lacks them does not meet it.
-        success = result["element_count"] > 0 and result["observed_value"] <= self.max_share
-        return {"success": success, "result": result}
+        met = result["element_count"] > 0 and result["observed_value"] <= self.max_share
+        return met, result
 
 
 def _describe(

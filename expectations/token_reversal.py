@@ -56,7 +56,6 @@ class FrequencyAttack:
 
     rows: int
     guessed_rows: int
-    public_values: int
 
 
 def attack_by_dictionary(tokens: Mapping[str, int], candidates: Iterable[str]) -> DictionaryAttack:
@@ -99,7 +98,7 @@ def attack_by_frequency(counts: Integers, shares: Sequence[float]) -> FrequencyA
     ended = np.searchsorted(np.sort(high), public, side="left")
     alone = np.append(begun - ended == 1, [False])
     certain = (fitting == 1) & alone[first]
-    return FrequencyAttack(rows, int(count[certain].sum()), len(public))
+    return FrequencyAttack(rows, int(count[certain].sum()))
 
 
 def count_tokens(tokens: pd.Series, weights: Integers) -> dict[str, int]:

@@ -12,17 +12,17 @@ from pydantic import Field
 
 from expectations.policy import NAME
 from ledgers.stages import (
-    Approved,
     Checked,
     DatasetRef,
     Permitted,
+    Ready,
     Releasable,
     Trainable,
     Validated,
 )
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
-from tasks.approval import approve, confirm_consent
+from tasks.approval import confirm_consent, make_ready
 from tasks.attack.attack import attack
 from tasks.attack.published_history import attack_history
 from tasks.attack.table import attack_table
@@ -71,7 +71,7 @@ def release_tables(policy: PolicyName) -> None:
 
 def serve(run: Run) -> None:
     """Carry a run from the roster to its recipients; a refusal ends it, and is recorded."""
-    approved: list[DatasetRef[Approved]] = []
+    ready: list[DatasetRef[Ready]] = []
     with run.judged():
         roster = read_roster()
         permitted = charge(run, filter_consent(roster))
@@ -90,9 +90,9 @@ def serve(run: Run) -> None:
             model = attack(train(data), data)
             goods |= dict.fromkeys(run.policy.model_outlets, model)
         attack_history(selected)
-        approved = [approve(item, name) for name, item in goods.items()]
-        approved.append(confirm_consent(selected))
-    report(record(*approved))
+        ready = [make_ready(item, name) for name, item in goods.items()]
+        ready.append(confirm_consent(selected))
+    report(record(*ready))
     conclude(run)
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -55,7 +54,7 @@ from ledgers.budget_tables import (
     lock,
     read_book,
 )
-from ledgers.database import snapshot, transaction
+from ledgers.database import snapshot, stamp, transaction
 from ledgers.keys import Keys
 from ledgers.signed_heads import Head, Heads
 
@@ -147,13 +146,6 @@ class BudgetLedger:
         charge = self._read().charge(run_id)
         return charge[1] if charge else None
 
-    def would_exceed(
-        self, people: Records, mechanisms: Iterable[Mechanism], ceiling: Ceiling
-    ) -> bool:
-        """Tell whether a run of these mechanisms would be refused for these people, as of now."""
-        worst = self._read_worst(people)
-        return dearest([h.plus(History.of(mechanisms)) for h in worst], ceiling) > ceiling.epsilon
-
     def remaining(
         self,
         people: Records,
@@ -217,7 +209,7 @@ class BudgetLedger:
                     "once, before its training, and trains once"
                 )
             book = append_event(
-                connection, self.keys, book, replace(charge[0], what=what, at=_now())
+                connection, self.keys, book, replace(charge[0], what=what, at=stamp())
             )
         self._heads.sign(book.head)
 
@@ -286,7 +278,3 @@ def _event(charge: Charge, ceiling: Ceiling, digest: str) -> Event:
         charge.composition, charge.mechanisms, replace(ceiling, composition=charge.composition),
         digest,
     )  # fmt: skip
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")

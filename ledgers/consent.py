@@ -27,7 +27,7 @@ from expectations.consent_terms import Terms, read_terms
 from expectations.errors import Refusal
 from ledgers.consent_audit import check_import, check_tip, verify_ledger
 from ledgers.consent_chain import Codes, Tip
-from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, Recorded, from_micros
+from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, RecordedEvent, from_micros
 from ledgers.consent_tables import EVENTS, TERMS, find_import, find_tip, is_person, lock
 from ledgers.consent_writing import append_batch, erase_events, note_import
 from ledgers.database import overwrite_deleted, snapshot, transaction
@@ -36,7 +36,7 @@ from ledgers.keys import Keys
 from ledgers.packed_rows import read_packed
 from ledgers.signed_heads import Head, Heads
 
-__all__ = ["Appended", "Batch", "ConsentLedger", "Head", "Recorded"]
+__all__ = ["Appended", "Batch", "ConsentLedger", "Head", "RecordedEvent"]
 
 NEVER: Final = 2**63 - 1
 SCANNED: Final = {
@@ -110,7 +110,7 @@ class ConsentLedger:
             tables = [_to_arrow(piece) for piece in pieces]
         return pa.concat_tables([STANDING_EVENTS.empty_table(), *tables])
 
-    def history(self, token: tuple[int, int]) -> list[Recorded]:
+    def history(self, token: tuple[int, int]) -> list[RecordedEvent]:
         """Give the events of one person that stand, by the moment they hold from."""
         query = (
             sa.select(EVENTS, TERMS.c.text)
@@ -122,7 +122,7 @@ class ConsentLedger:
         with snapshot(self.engine) as connection:
             rows = connection.execute(query).all()
         return [
-            Recorded(
+            RecordedEvent(
                 row.seq,
                 _read_terms(row.terms, row.text),
                 row.valid_from,

@@ -61,7 +61,7 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedEvent:
     """One event of one person, as it stands in the ledger."""
 
     seq: int

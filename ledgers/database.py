@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,11 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with transaction(engine.execution_options(**options)) as connection:
         yield connection
+
+
+def stamp() -> str:
+    """Give this moment as the ledgers write it: UTC in ISO 8601, to the microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def overwrite_deleted(engine: sa.Engine) -> None:

@@ -16,13 +16,12 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal, TypeAlias, cast
 
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.database import transaction
+from ledgers.database import stamp, transaction
 from ledgers.keys import Keys
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
@@ -86,7 +85,7 @@ class EvidenceLedger:
 
     def begin(self, run_id: str, policy: str, facts: Mapping[str, JSON]) -> None:
         """Record that `run_id` started; ServiceError if that id is taken."""
-        row = {"run_id": run_id, "policy": policy, "started_at": _now(), "facts": _text(facts)}
+        row = {"run_id": run_id, "policy": policy, "started_at": stamp(), "facts": _text(facts)}
         with transaction(self.engine) as connection:
             connection.execute(sa.insert(RUNS), row)
 
@@ -133,10 +132,6 @@ class EvidenceLedger:
             rows = connection.execute(query).mappings().all()
         return [RunRecord(**{**row, "facts": json.loads(row["facts"])}) for row in rows]
 
-    def open_runs(self) -> list[RunRecord]:
-        """Give the runs without a verdict: alive, or killed (`Vault.living` tells which)."""
-        return [run for run in self.runs() if run.verdict is None]
-
     def find(self, prefix: str) -> str:
         """Give the one run id that begins with `prefix`; UsageError for none or several."""
         query = sa.select(RUNS.c.run_id).where(RUNS.c.run_id.startswith(prefix, autoescape=True))
@@ -168,7 +163,7 @@ class EvidenceLedger:
         if last and last["kind"] == "verdict" and last["name"] != "pending":
             raise ServiceError(f"run {row['run_id']} is closed: start a new run")
         chain = last["chain"] if last else self._start(connection, row["run_id"])
-        place = {"seq": last["seq"] + 1 if last else 1, "at": _now(), "sealed": sealed}
+        place = {"seq": last["seq"] + 1 if last else 1, "at": stamp(), "sealed": sealed}
         whole = {**row, **place}
         connection.execute(sa.insert(EVIDENCE), {**whole, "chain": self._link(chain, whole)})
 
@@ -196,7 +191,3 @@ def _entries_of(run_id: str) -> sa.Select[tuple[object, ...]]:
 def _text(value: JSON | Mapping[str, JSON]) -> str:
     """Write JSON in one fixed form: sorted names, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")

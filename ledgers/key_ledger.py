@@ -24,13 +24,12 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final, Literal, NoReturn, TypeAlias
 
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.database import overwrite_deleted, transaction
+from ledgers.database import overwrite_deleted, stamp, transaction
 from ledgers.evidence import EVIDENCE, RUNS
 from ledgers.keys import KEY_BYTES, Keys
 
@@ -196,8 +195,7 @@ class KeyLedger:
     def _note(self, connection: sa.Connection, purpose: str, version: int, what: What) -> None:
         newest = sa.select(HISTORY.c.seq, HISTORY.c.chain).order_by(HISTORY.c.seq.desc()).limit(1)
         last = connection.execute(newest).first()
-        at = datetime.now(UTC).isoformat(timespec="microseconds")
-        event = KeyEvent(last.seq + 1 if last else 1, at, purpose, version, what)
+        event = KeyEvent(last.seq + 1 if last else 1, stamp(), purpose, version, what)
         chain = self._link(last.chain if last else "", event)
         values = [event.seq, event.at, event.purpose, event.version, event.what, chain]
         names = [column.name for column in HISTORY.c]

@@ -69,6 +69,19 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_locked(descriptor: int) -> bool:
+    """Tell whether somebody else holds the lock of an open file or folder, which is closed here."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def exposure(path: Path) -> str | None:
     """Say how `path` is open to others and how to close it; None if its owner alone has it.
 

@@ -96,7 +96,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class ReleaseHistory:
     """The releases of one outlet that stand, oldest first, and the last number given to any."""
 
     standing: tuple[Release, ...]
@@ -135,14 +135,14 @@ class ReleaseLedger:
             connection.execute(sa.insert(PLANS), {**row, "sealed": sealed})
         return plan
 
-    def history(self, policy: str, outlet: str) -> History:
+    def history(self, policy: str, outlet: str) -> ReleaseHistory:
         """Give what was released of an outlet under any plan, to whomever."""
         of = sa.and_(RELEASES.c.policy == policy, RELEASES.c.outlet == outlet)
         query = sa.select(RELEASES).where(of, _stands(RELEASES)).order_by(RELEASES.c.seq)
         with transaction(self.engine) as connection:
             last = connection.scalar(sa.select(sa.func.max(RELEASES.c.seq)).where(of))
             rows = connection.execute(query).mappings().all()
-        return History(tuple(self._open_release(row) for row in rows), last or 0)
+        return ReleaseHistory(tuple(self._open_release(row) for row in rows), last or 0)
 
     def record(self, release: Release) -> bool:
         """Record a release as the next of its outlet; False if its number is taken by now."""

@@ -30,7 +30,8 @@ class Stage(StrEnum):
     CHECKED = "checked"
     TRAINED = "trained"
     ATTACKED = "attacked"
-    APPROVED = "approved"
+    READY = "approved"
+    """The word stands in evidence; nobody approves anything."""
     RECORDED = "recorded"
 
 
@@ -45,7 +46,7 @@ class Trainable(Reached):
 
 
 class Releasable(Reached):
-    """What has passed its checks and may be approved for its recipient."""
+    """What has passed its checks and may be made ready for its recipient."""
 
 
 class Roster(Reached):
@@ -126,10 +127,10 @@ class Attacked(Releasable):
     stage = Stage.ATTACKED
 
 
-class Approved(Reached):
+class Ready(Reached):
     """A model or table, or the consent of its people asked for again, ready to be handed over."""
 
-    stage = Stage.APPROVED
+    stage = Stage.READY
 
 
 class Recorded(Reached):
@@ -143,7 +144,7 @@ MARKERS: Final[Mapping[Stage, type[Reached]]] = {
     for marker in (
         *(Roster, Permitted, Charged, Collected, Selected, Deidentified, Validated),
         *(Compared, Weighted),
-        *(Generalized, Checked, Trained, Attacked, Approved, Recorded),
+        *(Generalized, Checked, Trained, Attacked, Ready, Recorded),
     )
 }
 """The marker of each stage."""

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from expectations.errors import VaultError
 from ledgers.keys import Keys
-from ledgers.private_files import exposure
+from ledgers.private_files import exposure, is_locked
 from ledgers.run_vault import RunVault, disk_errors
 from ledgers.stages import (
     AnyRef,
@@ -102,7 +102,7 @@ class Vault:
         """Give the ids of the runs whose lock is held.
 
         A run begins in the vault before it is on the record and is closed there before it leaves
-        the vault. So whoever reads `EvidenceLedger.open_runs` first and this after it finds the
+        the vault. So whoever reads `EvidenceLedger.runs` first and this after it finds the
         killed ones: those that are not among the living.
         """
         with self._lock():
@@ -130,13 +130,7 @@ def _is_held(entry: Path) -> bool:
         descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False  # its run has just closed it
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(descriptor)
 
 
 def _remove(entry: Path) -> None:

@@ -1,6 +1,6 @@
-"""The last word before anything leaves: consent asked for again, then each outlet's goods sealed.
+"""Before anything leaves: each outlet's goods made ready, and consent asked for again.
 
-What is approved waits in the home's outbox, encrypted, until the run is decided and its recipients
+What is ready waits in the home's outbox, encrypted, until the run is decided and its recipients
 can be served; a run that is not decided as passed leaves nothing there. The record keys of the
 people used wait with it, so that consent can be asked for once more if serving is delayed.
 """
@@ -24,7 +24,7 @@ from expectations.policy_file import PolicyFile
 from expectations.vocabulary import MISSING
 from ledgers.consent import ConsentLedger
 from ledgers.outbox import Outbox
-from ledgers.stages import Approved, Reached, Releasable, Selected
+from ledgers.stages import Reached, Ready, Releasable, Selected
 from tasks.consent.events import import_events
 from tasks.consent.standing import decide
 from tasks.ingestion import CATEGORIES, RECORD, read_people
@@ -89,7 +89,7 @@ def table_content(table: pa.Table) -> bytes:
     return content.getvalue()
 
 
-@step("Ask for consent again", gives=Approved)
+@step("Ask for consent again", gives=Ready)
 def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
     """Refuse if anybody who was used has lost their legal basis since the run began.
 
@@ -110,8 +110,8 @@ def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
     return content
 
 
-@step("Approve", gives=Approved)
-def approve(desk: Desk, goods: Opened[Releasable], outlet: str) -> Opened[Reached]:
+@step("Make ready", gives=Ready)
+def make_ready(desk: Desk, goods: Opened[Releasable], outlet: str) -> Opened[Reached]:
     """Seal one outlet's model or table for its recipient; it is handed over if the run passes."""
     if isinstance(desk.policy.outlets[outlet], ModelOutlet):
         content = goods.content()

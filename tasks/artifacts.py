@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from expectations.disclosure import percent
 from tasks.drawings import arrange
 from tasks.gaps import list_gaps
 from tasks.missing_people import (
@@ -19,7 +20,6 @@ from tasks.missing_people import (
     split_hidden,
 )
 from tasks.model_words import say_lifetime, say_runs_left
-from tasks.representation.verdicts import percent
 from tasks.run import prefect_flow_run
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from expectations.checks import Check
 from expectations.disclosure import TEN, Count, Disclosure
@@ -21,6 +20,7 @@ from expectations.vocabulary import CheckVerdict
 from ledgers.budget import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceiling, Charge
 from ledgers.budget_accounts import MOST_RUNS
 from ledgers.budget_tables import NOTE, Composition
+from ledgers.database import stamp
 from ledgers.stages import Charged, Permitted, Reached
 from tasks.ingestion import RECORD
 from tasks.run import Desk, Run
@@ -74,7 +74,7 @@ def reserve(
     bound = bound_people(run.disclosure, len(people))
     with teaching(desk, lambda refusal: find_delta_ways(refusal, bound)):
         refuse_large_delta(policy, bound)
-    charge = Charge(run.id, policy.name, policy.purpose, _now(), mechanisms, composition, people)
+    charge = Charge(run.id, policy.name, policy.purpose, stamp(), mechanisms, composition, people)
     ledger = open_budget(run)
     try:
         balance = ledger.reserve(charge, ceiling)
@@ -206,7 +206,3 @@ def note_given_back(desk: Desk) -> None:
 def round_up(epsilon: float) -> float | None:
     """Round to four digits, never down; None for an infinite one."""
     return None if math.isinf(epsilon) else math.ceil(epsilon * 1e4) / 1e4
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")

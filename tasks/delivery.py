@@ -1,4 +1,4 @@
-"""Handing over what a decided run approved, and closing its record; safe to repeat after a crash.
+"""Handing over what a decided run made ready, and closing its record; safe to repeat after a crash.
 
 A decided run is recorded in MLflow, its tables are put where their recipients' copies are made,
 its report is written, and only then is it closed and its outbox emptied. Whatever ends the process
@@ -31,7 +31,7 @@ from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.outbox import Outbox
 from ledgers.private_files import locked, write_private
-from ledgers.stages import Approved, Recorded
+from ledgers.stages import Ready, Recorded
 from ledgers.vault import Vault
 from tasks.airlock import run_inside
 from tasks.approval import PEOPLE, USED, refuse_withdrawn
@@ -80,7 +80,7 @@ class DecidedRun:
 
     @property
     def outbox(self) -> Outbox:
-        """Where the run's approved goods wait."""
+        """Where the run's goods wait."""
         return Outbox(self.home, self.keys)
 
     def note(self, step_name: str, kind: str, name: str, body: JSON) -> None:
@@ -94,7 +94,7 @@ class DecidedRun:
         return {name.removeprefix(prefix): name for name in names}
 
     def goods(self) -> dict[str, bytes]:
-        """Open what was approved, by outlet; nothing where the run did not pass."""
+        """Open what was made ready, by outlet; nothing where the run did not pass."""
         if self.decision != Verdict.PASSED:
             return {}
         return {
@@ -279,14 +279,14 @@ def conclude(run: Run) -> None:
 
 
 @step("Record in MLflow", gives=Recorded)
-def record(desk: Desk, *approved: Opened[Approved]) -> bytes:
+def record(desk: Desk, *ready: Opened[Ready]) -> bytes:
     """Show the run in MLflow, register its model, release its tables; later if MLflow is away."""
     try:
         hand_over(decided(desk))
     except ServiceError as error:
         desk.note("pending", "mlflow", str(error))
         desk.run.outcome.append(error)
-    return b"recorded" if approved else b"recorded without goods"
+    return b"recorded" if ready else b"recorded without goods"
 
 
 @step("Write the report", gives=Recorded)

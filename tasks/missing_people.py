@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from expectations.disclosure import percent
 from expectations.vocabulary import CheckVerdict
 from tasks.gaps import (
     Gap,
@@ -24,33 +25,12 @@ from tasks.gaps import (
     name_people,
     speak,
 )
-from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS, percent
+from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:
     from tasks.published import Summary
     from tasks.published_people import Figure, Representation
 
-EXPLAINED: Final = {
-    "never asked": "nothing on record is an answer to this purpose",
-    "no answer": "they were asked, and have not answered",
-    "not explicit": "their consent is not explicit, as it must be for special categories",
-    "older notice": "they consented under a version of the notice that no longer counts",
-    "expired": "their consent has come to its end",
-    "unknown": "what they answered is not known",
-    "refused": "they said no",
-    "invalidated": "their consent was found to be invalid",
-    "revoked": "their consent was revoked by the controller",
-    "withdrawn": "they took their consent back",
-    "needs guardian": "the consent was not given by who could give it: the guardian, or they "
-    "themselves",
-    "only in part": "they consented to some of what is read, and all of it is asked for",
-    "objected": "they objected (Art. 21 GDPR)",
-    "restricted": "their data is restricted (Art. 18 GDPR)",
-    "not eligible": "they are not whom the policy is about",
-    "not sampled": "the draw did not take them into the sample",
-    "over the cap": "as many as the policy takes were drawn without them",
-}
-"""Each reason for which people are left out, in plain words."""
 JUDGED: Final = (AS_THEY_ARE, WEIGHTS, ONCE_WEIGHTED)
 """The checks of how the people compare with those who are meant."""
 SAID: Final = 3

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from expectations.checks import Check
+from expectations.disclosure import percent
 from ledgers.private_files import write_private
 from tasks.artifacts import cell
 from tasks.drawings import scale_auc
@@ -19,7 +20,6 @@ from tasks.model_words import (
     list_privacy,
     list_training,
     name_card,
-    percent,
     say_article,
     say_call,
     say_difference,

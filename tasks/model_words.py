@@ -149,8 +149,3 @@ def say_moment(stamp: str) -> str:
     """Give a UTC moment to the minute."""
     moment = datetime.fromisoformat(stamp)
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
-
-
-def percent(share: float) -> str:
-    """Write a share with three digits."""
-    return f"{100 * share:.3g} %"

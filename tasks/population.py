@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from expectations.expressions import parse
 from expectations.policy import Policy
 from ledgers.stages import Collected, Selected
 from tasks.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
+from tasks.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.ingestion import RECORD, SAMPLE, coverage, covers
 from tasks.own_code import NO_CODE, OwnCode
 from tasks.own_columns import own_columns, tell_tried
@@ -33,10 +33,6 @@ from tasks.ways.rule_ways import find_cohort_ways
 from tasks.ways.teaching import list_left_out, teaching
 
 __all__ = ["TEST", "derive_columns", "keep_eligible", "select_population", "take_people"]
-
-NOT_ELIGIBLE: Final = "not eligible"
-NOT_SAMPLED: Final = "not sampled"
-OVER_CAP: Final = "over the cap"
 
 
 def evaluate(
@@ -57,6 +53,8 @@ def evaluate(
     frame = nw.from_native(
         table.select(needed or [RECORD]).to_pandas(types_mapper=pd.ArrowDtype), eager_only=True
     )
+    for expression in parsed.values():
+        expression.check_frame(frame)
     made = frame.select(
         **{name: expression.to_narwhals(today) for name, expression in parsed.items()}
     ).to_arrow()

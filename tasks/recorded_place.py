@@ -18,7 +18,7 @@ OWN_PAGES: Final = "http://127.0.0.1:5000"
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class MlflowRun:
     """Where MLflow shows a run, and the versions of the models that it registered."""
 
     run_id: str
@@ -40,7 +40,7 @@ def find_page(home: Home, experiment: str, run: str) -> str | None:
     return f"{uri}/#/experiments/{experiment}/runs/{run}"
 
 
-def links_body(found: Recorded) -> dict[str, JSON]:
+def links_body(found: MlflowRun) -> dict[str, JSON]:
     """Give what the evidence ledger keeps of a recorded run."""
     return {
         "run_id": found.run_id,

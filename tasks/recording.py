@@ -2,7 +2,7 @@
 
 The only room that imports mlflow. Replaying twice gives one MLflow run: it is found again by its
 tag. MLflow's database is not tamper-evident; the evidence ledger is the record. No frame, example
-row or profile goes there, only published counts, measures, digests and the approved model.
+row or profile goes there, only published counts, measures, digests and the model that passed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ledgers.home import Home
 from ledgers.settings import without_login
 from tasks.own_packing import requirements, written_sources
 from tasks.projection import metrics, promises, run_tags
-from tasks.recorded_place import Recorded, find_page, tracking_uri
+from tasks.recorded_place import MlflowRun, find_page, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +47,7 @@ def record_run(
     file: PolicyFile,
     entries: Sequence[Entry],
     models: Mapping[str, bytes],
-) -> Recorded:
+) -> MlflowRun:
     """Show a decided run in MLflow, its models registered; ServiceError when MLflow is away."""
     with _answering(home):
         return _record(home, record, file, entries, models)
@@ -122,7 +122,7 @@ def _record(
     file: PolicyFile,
     entries: Sequence[Entry],
     models: Mapping[str, bytes],
-) -> Recorded:
+) -> MlflowRun:
     client = _client(home)
     run = _find_or_create(client, home, record)
     decision = next(e for e in reversed(entries) if e.kind == "decision")
@@ -145,7 +145,7 @@ def _record(
     client.set_terminated(run.info.run_id, status)
     info = run.info
     page = find_page(home, info.experiment_id, info.run_id)
-    return Recorded(info.run_id, info.experiment_id, page, versions)
+    return MlflowRun(info.run_id, info.experiment_id, page, versions)
 
 
 def _client(home: Home) -> MlflowClient:
@@ -223,7 +223,7 @@ def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     content: bytes,
     tags: Mapping[str, str],
 ) -> str:
-    """Register a version of the approved model, once, with its claim and its run's tags."""
+    """Register a version of the model that passed, once, with its claim and its run's tags."""
     name = f"{policy.name}.{outlet}"
     found = client.search_model_versions(f"run_id = '{run.info.run_id}'")
     version = next((one.version for one in found if one.name == name), None)

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from expectations.disclosure import percent
 from expectations.vocabulary import CheckVerdict
 from tasks.drawings import (
     Axis,
@@ -27,9 +28,9 @@ from tasks.drawings import (
     trim_sizes,
 )
 from tasks.drawn_ways import draw_ways
+from tasks.exclusions import EXCLUSIONS
 from tasks.gaps import Gap, list_gaps, list_mended, list_unmended
 from tasks.missing_people import (
-    EXPLAINED,
     JUDGED,
     say_inclusion,
     say_missing,
@@ -38,7 +39,6 @@ from tasks.missing_people import (
 )
 from tasks.model_words import (
     name_card,
-    percent,
     say_article,
     say_difference,
     say_kept_charge,
@@ -113,7 +113,7 @@ def _find_missing(summary: Summary) -> dict[str, object]:
     told, hidden = split_hidden(summary.excluded)
     found = summary.representation
     return {
-        "explained": EXPLAINED,
+        "explained": {name: found.why for name, found in EXCLUSIONS.items()},
         "left_out": told,
         "hidden": hidden,
         "missing": tuple(say_missing(summary)),

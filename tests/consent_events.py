@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from expectations.consent_terms import NoticeTerms, Terms
 from expectations.vocabulary import Article6, Category, ConsentStatus, Purpose
-from ledgers.consent import Batch, ConsentLedger, Recorded
+from ledgers.consent import Batch, ConsentLedger, RecordedEvent
 from ledgers.consent_events import BATCH
 from ledgers.database import open_database
 from ledgers.home import Home
@@ -56,7 +56,7 @@ def open_ledger(root: Path) -> ConsentLedger:
     return ConsentLedger(open_database(home), home, Keys.open(home))
 
 
-def everything(ledger: ConsentLedger, people: Iterable[int]) -> list[Recorded]:
+def everything(ledger: ConsentLedger, people: Iterable[int]) -> list[RecordedEvent]:
     """Give the histories of some people, one after the other."""
     return [one for person in people for one in ledger.history(token(person))]
 

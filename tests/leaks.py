@@ -329,7 +329,7 @@ BROKEN_STEPS: Final = {
     "check_table": "tasks.validation.judge_table",
     "train": "tasks.training.train.fit_model",
     "attack": "tasks.attack.attack.attack_membership",
-    "approve": "tasks.approval.table_content",
+    "make_ready": "tasks.approval.table_content",
     "confirm_consent": "tasks.approval.refuse_withdrawn",
     "record": "tasks.delivery.record_run",
     "report": "tasks.delivery.render_report",

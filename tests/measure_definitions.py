@@ -44,12 +44,6 @@ def entropy_l(classes: list[Class]) -> float:
     return min(math.exp(-sum(q * math.log(q) for q in shares(rows).values())) for rows in classes)
 
 
-def is_recursive(rows: Class, c: float, least: int) -> bool:
-    """Whether r1 < c (r_l + ... + r_m)."""
-    r = sorted(Counter(rows).values(), reverse=True)
-    return r[0] < c * sum(r[least - 1 :])
-
-
 def smallest_c(classes: list[Class], least: int) -> float:
     """The largest r1 / (r_l + ... + r_m)."""
     found = []
@@ -58,13 +52,6 @@ def smallest_c(classes: list[Class], least: int) -> float:
         rest = sum(r[least - 1 :])
         found.append(r[0] / rest if rest else math.inf)
     return max(found)
-
-
-def largest_l(classes: list[Class], c: float) -> int:
-    """The largest l that every class meets, trying all."""
-    most = max(len(rows) for rows in classes)
-    tried = [n for n in range(1, most + 1) if all(is_recursive(rows, c, n) for rows in classes)]
-    return max(tried, default=0)
 
 
 def equal_t(classes: list[Class]) -> float:

@@ -94,7 +94,7 @@ def test_advice_on_a_private_model_is_charged_before_a_column_is_read(
     assert states(advised.place) == ["committed"]
     steps = [entry.step for entry in advised.place.last.entries]
     assert steps.index("filter_consent") < steps.index("reserve_advice") < steps.index("collect")
-    assert not {"train", "attack", "generalize", "approve"} & set(steps)
+    assert not {"train", "attack", "generalize", "make_ready"} & set(steps)
     assert "ε = 2" in advised.said.out
     check_that_only_advice_is_left(advised)
 

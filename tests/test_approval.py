@@ -15,7 +15,7 @@ from ledgers.outbox import Outbox
 from tasks import approval
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
-from tasks.approval import approve, confirm_consent, table_content
+from tasks.approval import confirm_consent, make_ready, table_content
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
@@ -87,7 +87,7 @@ def test_an_outlet_may_be_called_people(home: Home, folder: Folder) -> None:
     with opened(folder.write(named)) as run:
         selected = select_population(collect(filter_consent(read_roster())))
         rows = validate(deidentify(selected))
-        approve(check_table(generalize(rows, "people"), "people"), "people")
+        make_ready(check_table(generalize(rows, "people"), "people"), "people")
         confirm_consent(selected)
         outbox = Outbox(home, run.keys)
         waiting = {name: outbox.take(name) for name in outbox.pending()}

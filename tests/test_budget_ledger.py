@@ -68,8 +68,8 @@ def test_a_run_that_would_exceed_somebodys_ceiling_is_refused(ledger: BudgetLedg
     ceiling = Ceiling(2, DELTA, "fixed")
     for run in ("r1", "r2", "r3"):
         ledger.reserve(charge(run, [1, 2, 3]), ceiling)
-    assert ledger.would_exceed(records(3, 4), ONE, ceiling)
-    assert not ledger.would_exceed(records(4, 5), ONE, ceiling)
+    assert ledger.plan(records(3, 4), ONE, ceiling) == 0
+    assert ledger.plan(records(4, 5), ONE, ceiling) == 3
     with pytest.raises(Refusal, match="privacy budget") as told:
         ledger.reserve(charge("r4", [3, 4]), ceiling)
     spent, asked = (f"{compose(ONE * n, DELTA):.3f}" for n in (3, 4))
@@ -99,7 +99,7 @@ def test_how_many_runs_are_left_is_what_then_passes(ledger: BudgetLedger) -> Non
     left = [ledger.reserve(charge(f"s{n}", [1, 2]), ceiling).runs_left for n in range(planned)]
     assert left == list(range(planned))[::-1]
     assert planned > 1
-    assert ledger.would_exceed(records(1, 2), ONE, ceiling)
+    assert ledger.plan(records(1, 2), ONE, ceiling) == 0
 
 
 def test_adaptive_choices_are_held_by_the_filter(ledger: BudgetLedger) -> None:

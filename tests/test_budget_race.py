@@ -18,7 +18,7 @@ RACE = """
 from expectations.errors import Refusal
 from ledgers.budget import Ceiling
 name, rounds = sys.argv[2], int(sys.argv[3])
-ledger.would_exceed(records(0), ONE, FIXED)
+ledger.plan(records(0), ONE, FIXED)
 for n in range(rounds):
     print("ready", flush=True)
     sys.stdin.readline()

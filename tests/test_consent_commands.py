@@ -23,7 +23,7 @@ from expectations.consent_terms import NoticeTerms, Terms
 from expectations.policy_file import parse_policy
 from expectations.vocabulary import Category, ConsentStatus, Purpose
 from ledgers import database
-from ledgers.consent import ConsentLedger, Recorded
+from ledgers.consent import ConsentLedger, RecordedEvent
 from ledgers.home import Home
 from tasks.consent.decision import Moment
 from tasks.consent.history import find_ended, find_stance
@@ -402,7 +402,7 @@ def test_under_another_basis_the_ledger_only_bars(office: Office) -> None:
     )
     assert office.tell("withdraw", "P-1").status == 0
     assert (
-        "this person is not read: they withdrew"
+        "this person is not read: they took their consent back"
         in office.tell("show", "P-1", "--policy", "registry").out
     )
 
@@ -675,7 +675,7 @@ def test_a_withdrawal_tells_of_every_consent_that_it_ends(
         for terms, begin, last in sorted(events, key=lambda event: event[1])
     ]
     recorded = [
-        Recorded(n, e.terms, e.valid_from, e.recorded_at, e.valid_until, False, None)
+        RecordedEvent(n, e.terms, e.valid_from, e.recorded_at, e.valid_until, False, None)
         for n, e in enumerate(history, start=1)
     ]
     told = find_ended(recorded, ending, Moment(10, 10))

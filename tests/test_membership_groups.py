@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.attack.membership_groups import Groups, GroupSeparation, separate_groups
+from tasks.attack.membership_groups import AttackedGroups, GroupSeparation, separate_groups
 from tasks.attack.membership_judgement import describe_group
 from tasks.attack.separation import Separation
 
@@ -14,7 +14,7 @@ def make_group(low: float, high: float, detectable: float = 0.55) -> GroupSepara
     return GroupSeparation("c", "g", Separation((low + high) / 2, low, high, detectable))
 
 
-def separate(sizes: dict[str, tuple[int, int]], smallest: int = 10) -> Groups:
+def separate(sizes: dict[str, tuple[int, int]], smallest: int = 10) -> AttackedGroups:
     """Attack groups of so many members and non-members with scores of chance."""
     labels = [label for label, sides in sizes.items() for _ in range(sum(sides))]
     member = [k < inside for inside, out in sizes.values() for k in range(inside + out)]
@@ -73,7 +73,7 @@ def test_a_group_is_judged_by_what_is_certain_of_it(group: GroupSeparation, verd
 )
 def test_the_worst_group_decides(groups: list[tuple[float, float]], verdict: str) -> None:
     """And is the one that is named, when it is refused."""
-    found = Groups(tuple(make_group(*one) for one in groups))
+    found = AttackedGroups(tuple(make_group(*one) for one in groups))
     assert found.verdict(0.6) == verdict
     if verdict == "refused":
         worst = found.find_worst(0.6)

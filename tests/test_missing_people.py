@@ -33,9 +33,9 @@ from ledgers.home import Home
 from tasks.artifacts import BLOCKS, draw_bar, missing_lines, story_lines
 from tasks.consent.meaning import PERMITTED, Standing
 from tasks.drawings import Axis, scale_ratios
+from tasks.exclusions import EXCLUSIONS, NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.gaps import bound_difference, list_gaps, list_unmended
 from tasks.missing_people import (
-    EXPLAINED,
     JUDGED,
     join,
     say_inclusion,
@@ -43,7 +43,6 @@ from tasks.missing_people import (
     say_weighting,
     say_weights,
 )
-from tasks.population import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.projection import note_lines, promises, run_tags
 from tasks.published import Summary
 from tasks.summary import summarize
@@ -75,7 +74,7 @@ def compare(verdict: str, *rows: JSON) -> Summary:
 def test_every_reason_for_which_people_are_left_out_is_explained() -> None:
     """A reason that can come is in plain words, and none is explained that cannot come."""
     possible = {one.label for one in Standing} - {PERMITTED}
-    assert EXPLAINED.keys() == possible | {NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP}
+    assert EXCLUSIONS.keys() == possible | {NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP}
 
 
 def test_the_farthest_is_told_first_in_words_made_of_the_figures() -> None:

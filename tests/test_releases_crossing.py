@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.anonymization.releases.plan_crossing import Classes, Crossing
+from tasks.anonymization.releases.plan_crossing import Crossing, PlanClasses
 
 Link = tuple[int, int]
 
@@ -15,7 +15,7 @@ Link = tuple[int, int]
 def crossing(links: list[Link]) -> Crossing:
     """Give people by the numbers of their new and their old class."""
     sides = [
-        Classes(labels(side), np.array([link[side] for link in links], dtype=np.int64))
+        PlanClasses(labels(side), np.array([link[side] for link in links], dtype=np.int64))
         for side in (0, 1)
     ]
     return Crossing(*sides)
@@ -76,6 +76,6 @@ def test_small_crossings_are_counted_by_their_people() -> None:
 def test_classes_are_read_from_a_released_table() -> None:
     """By the labels of the linkable columns; the others and who is left out do not count."""
     released = pd.DataFrame({"a": pd.Categorical(["x", "y", "x"]), "b": [1, 2, 3]}, index=[7, 3, 5])
-    found = Classes.from_released(released, ["a"], pd.Index([3, 4, 5, 7]))
+    found = PlanClasses.from_released(released, ["a"], pd.Index([3, 4, 5, 7]))
     assert found.labels == (("x",), ("y",))
     assert found.of.tolist() == [1, -1, 0, 0]

@@ -10,7 +10,7 @@ from flows import training
 from ledgers.database import open_database
 from ledgers.home import Home
 from ledgers.keys import Keys
-from ledgers.releases import History, ReleaseLedger
+from ledgers.releases import ReleaseHistory, ReleaseLedger
 from tasks import approval, delivery
 from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.delivery import complete_runs
@@ -38,7 +38,7 @@ def nobody_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "report", lambda recorded: recorded)
 
 
-def history(home: Home) -> History:
+def history(home: Home) -> ReleaseHistory:
     """Read what is on record of the partner's table."""
     return ReleaseLedger(open_database(home), Keys.open(home)).history("small", "partner")
 
@@ -75,7 +75,7 @@ def test_a_refused_run_records_nothing(
         patch.setattr(approval, "refuse_withdrawn", withdraw_first)
         _, error = run_direct(folder.write(TABLE))
     assert isinstance(error, Refusal)
-    assert history(home) == History((), 0)
+    assert history(home) == ReleaseHistory((), 0)
     run, _ = run_direct(folder.write(TABLE))
     (one,) = history(home).standing
     assert (one.run_id, one.version) == (run, 2)
@@ -110,7 +110,7 @@ def test_a_run_that_is_killed_before_it_is_decided_leaves_no_release(
     assert len(history(home).standing) == 1
     (done,) = complete_runs(home, Keys.open(home))
     assert done.said.endswith("is now closed as failed")
-    assert history(home) == History((), 1)
+    assert history(home) == ReleaseHistory((), 1)
 
 
 @pytest.mark.parametrize("stop", ["links_body", "write_private"])
@@ -141,4 +141,4 @@ def test_what_waits_and_is_then_refused_does_not_stand(
     folder.say("p05", "withdrawn", "2024-06-01T12:00:00Z")
     folder.write(TABLE)
     complete_runs(home, Keys.open(home))
-    assert history(home) == History((), 1)
+    assert history(home) == ReleaseHistory((), 1)

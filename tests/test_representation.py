@@ -37,6 +37,7 @@ from tasks.consent.permission import keep_permitted
 from tasks.consent.standing import Standings
 from tasks.ingestion import PERSON, RECORD, collect, people_source, read_roster
 from tasks.population import TEST
+from tasks.published_people import LabelShares
 from tasks.reporting import render_report
 from tasks.representation import inclusion
 from tasks.representation.compare import Comparison, compare, weigh
@@ -47,7 +48,7 @@ from tasks.representation.comparison import (
     in_steps,
     wilson_interval,
 )
-from tasks.representation.figures import LabelFigures, count_labels, tell_column
+from tasks.representation.figures import count_labels, tell_column
 from tasks.representation.raking import WEIGHT
 from tasks.run import Run
 from tasks.sources import Source
@@ -144,7 +145,7 @@ def test_everybody_is_counted_under_a_label() -> None:
     assert add_up_labels(frame["sex"], weights) == {"f": 5.0, "m": 2.0, "missing": 3.0}
 
 
-def tell(counts: dict[str, int], margin: Margin = HALVES) -> list[LabelFigures]:
+def tell(counts: dict[str, int], margin: Margin = HALVES) -> list[LabelShares]:
     """Tell counts of people under the disclosure rule."""
     exact = {label: Count(number) for label, number in counts.items()}
     return tell_column(compare_column("sex", counts, margin), margin, exact, RULE)
@@ -173,7 +174,7 @@ def test_of_few_people_nothing_is_told() -> None:
     assert asked is not None
     loose = replace(found, weighted={"sex": compare_column("sex", {"f": 50, "m": 50}, HALVES)})
     row = loose.tell(asked, RULE)["sex"][1]
-    assert row == LabelFigures("m", "fewer than 10", "rake", reference=0.5)
+    assert row == LabelShares("m", "fewer than 10", None, 0.5, *[None] * 6)
 
 
 @given(st.integers(0, 100), st.integers(10, 100_000))

@@ -231,7 +231,7 @@ CLOSED_PENDING: Note = ("verdict", "pending", None)
 def test_run_counts_as_passed_only_once_it_is_handed_over(
     verdict: Verdict | None, after: tuple[Note, ...], state: str
 ) -> None:
-    """While what was approved still waits, nobody is told that they have it."""
+    """While what was made ready still waits, nobody is told that they have it."""
     summary = summarize(make_record(verdict), make_policy(), make_entries(*GATHERED, *after))
 
     assert summary.verdict == state

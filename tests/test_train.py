@@ -17,7 +17,7 @@ from ledgers.stages import Reached, Trained
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import attack
-from tasks.attack.membership import summarize_scores
+from tasks.attack.membership import summarize_attacks
 from tasks.attack.membership_judgement import judge_membership
 from tasks.budget import give_back, open_budget, reserve_budget
 from tasks.consent.permission import filter_consent
@@ -321,7 +321,7 @@ def test_an_attack_says_what_it_could_have_found(
 ) -> None:
     """Without the power to find a leak of the limit's size nothing is passed."""
     scores = np.random.default_rng(3).permutation(np.linspace(0, 1, 2 * size))
-    found = summarize_scores(scores[:size], scores[size:], 8)
+    found = summarize_attacks({"one": scores}, np.arange(2 * size) < size, 8)
     assert policy().attacks is not None
     asked = policy().attacks.membership.model_copy(update={"auc_at_most": limit})  # type: ignore[union-attr]  # asserted above
     check = judge_membership(found, asked, "clinic")

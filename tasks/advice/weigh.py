@@ -8,7 +8,7 @@ people themselves, and the figures are protected by nothing but that they are fe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from tasks.advice.codes import Codebook, encode_target
 from tasks.advice.patch import write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.budget import commit, reserve
+from tasks.published import AtEpsilon
 from tasks.run import Desk
 from tasks.step import Opened, step
 from tasks.training.declared import declare_encoding, declare_model
@@ -40,16 +41,6 @@ HELD_OUT: Final = 4
 """One row in so many judges the models at each ε."""
 SEED: Final = 20261126
 """Of folds and twins, neither of which protects anybody; the noise in a twin has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class AtEpsilon:
-    """A private model's AUC at one ε: the mean, least and largest of a few draws of its noise."""
-
-    epsilon: float
-    auc: float
-    low: float
-    high: float
 
 
 def plan_advice(desk: Desk) -> tuple[Mechanism, ...]:

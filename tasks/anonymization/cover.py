@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.anonymization.boxes import LEFT
-from tasks.anonymization.lattice import Groups, Lattice, find_groups
+from tasks.anonymization.lattice import Lattice, TupleGroups, find_groups
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Classes, Tuples
 
@@ -41,7 +41,9 @@ def cover(tuples: Tuples, requirement: Requirement) -> Classes:
     return classes
 
 
-def _release(groups: Groups, lattice: Lattice, classes: Classes, requirement: Requirement) -> None:
+def _release(
+    groups: TupleGroups, lattice: Lattice, classes: Classes, requirement: Requirement
+) -> None:
     """Release groups, cheapest first; a later one keeps only members that no earlier one took.
 
     All groups whose members are claimed by no earlier undecided group are decided at once.

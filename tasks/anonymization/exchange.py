@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.anonymization.boxes import LEFT, Codes, settle
-from tasks.anonymization.lattice import Groups, Lattice, find_groups
+from tasks.anonymization.lattice import Lattice, TupleGroups, find_groups
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Classes, Losses, Tuples, join_ranges
 
@@ -57,7 +57,7 @@ class State:
 class Proposals:
     """Boxes, as groups of tuples, and what each would save."""
 
-    groups: Groups
+    groups: TupleGroups
     gain: Losses
 
 
@@ -93,7 +93,7 @@ def _propose(state: State) -> Proposals:
     return _cut(state, groups) if len(groups.length) else Proposals(groups, groups.cost)
 
 
-def _cut(state: State, groups: Groups) -> Proposals:
+def _cut(state: State, groups: TupleGroups) -> Proposals:
     """Choose from which of its classes on each group would best become a box."""
     group = np.repeat(np.arange(len(groups.length)), groups.length)
     of, people = state.of[groups.member], state.tuples.people[groups.member]
@@ -109,7 +109,9 @@ def _cut(state: State, groups: Groups) -> Proposals:
     chosen, start = group[run[best]], run[best]
     length = (groups.start + groups.length)[chosen] - start
     member = groups.member[join_ranges(start, length)]
-    return Proposals(Groups(groups.cost[chosen], groups.vector[chosen], length, member), gain[best])
+    return Proposals(
+        TupleGroups(groups.cost[chosen], groups.vector[chosen], length, member), gain[best]
+    )
 
 
 def _give_up(state: State, member: Codes, run: Codes, moved: Codes) -> Losses:
@@ -129,7 +131,7 @@ def _sum_from(values: NDArray[np.float64], end: Codes) -> Losses:
     return np.asarray(before[end] - before[:-1])
 
 
-def _choose(state: State, found: Proposals) -> Groups:
+def _choose(state: State, found: Proposals) -> TupleGroups:
     """Choose boxes, those that save most first, no two of which take from one class."""
     groups, of = found.groups, state.of
     taken = np.zeros(len(found.gain), dtype=bool)
@@ -156,7 +158,7 @@ def _holds(state: State, member: Codes, donors: Codes) -> bool:
     return bool(met.all())
 
 
-def _insert(state: State, boxes: Groups) -> Classes:
+def _insert(state: State, boxes: TupleGroups) -> Classes:
     """Set boxes into the order of classes; the numbers of those left empty are closed up."""
     number, last = np.repeat(np.arange(len(boxes.length)), boxes.length), len(state.classes.vectors)
     earliest = np.full(len(boxes.length), last)

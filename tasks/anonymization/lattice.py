@@ -53,7 +53,7 @@ class Lattice:
 
 
 @dataclass(frozen=True)
-class Groups:
+class TupleGroups:
     """Tuples with equal labels: each group's cost and vector's number, and all members in a row."""
 
     cost: Losses
@@ -66,14 +66,14 @@ class Groups:
         """Where each group's members start."""
         return np.cumsum(self.length) - self.length
 
-    def where(self, chosen: NDArray[np.bool_]) -> Groups:
+    def where(self, chosen: NDArray[np.bool_]) -> TupleGroups:
         """Keep some of the groups."""
         members = self.member[np.repeat(chosen, self.length)]
-        return Groups(self.cost[chosen], self.vector[chosen], self.length[chosen], members)
+        return TupleGroups(self.cost[chosen], self.vector[chosen], self.length[chosen], members)
 
-    def __add__(self, other: Groups) -> Groups:
+    def __add__(self, other: TupleGroups) -> TupleGroups:
         """Put the groups of both in a row."""
-        return Groups(
+        return TupleGroups(
             np.concatenate([self.cost, other.cost]),
             np.concatenate([self.vector, other.vector]),
             np.concatenate([self.length, other.length]),
@@ -117,7 +117,7 @@ def _label_keys(parts: Sequence[Codes], vectors: Codes, limit: int) -> Codes:
 
 def find_groups(
     lattice: Lattice, numbers: Codes, tuples: tuple[Codes, list[Codes]], requirement: Requirement
-) -> Groups:
+) -> TupleGroups:
     """Find the groups of these tuples at these vectors that meet the requirement by themselves."""
     rest, parts = tuples
     place, start = sort_by_labels(parts, lattice.vectors[numbers])
@@ -127,7 +127,7 @@ def find_groups(
     start, length = start[large], length[large]
     vector = numbers[start // len(rest)]
     member = rest[place[join_ranges(start, length)]]
-    groups = Groups(lattice.cost(vector, rest[place[start]]), vector, length, member)
+    groups = TupleGroups(lattice.cost(vector, rest[place[start]]), vector, length, member)
     if not requirement.sensitive or not len(start):
         return groups
     number = np.repeat(np.arange(len(start)), length)

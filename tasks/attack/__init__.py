@@ -1,1 +1,1 @@
-"""Attacks that a model must withstand before it leaves."""
+"""Attacks on a model or a table that is to leave, tried on the people of the run before it does."""

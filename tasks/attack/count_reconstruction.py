@@ -50,7 +50,7 @@ class PublishedFigure:
     threshold: int = 10
 
 
-History = Sequence[Mapping[str, PublishedFigure]]
+PublishedHistory = Sequence[Mapping[str, PublishedFigure]]
 """The figures of each run by name, the oldest run first."""
 Sums = Mapping[str, Sequence[Sequence[str]]]
 """Names of totals, each with the lists of names that add up to it."""
@@ -97,7 +97,7 @@ def believe(figure: PublishedFigure) -> Belief:
 
 
 def reconstruct(
-    history: History, sums: Sums, *, knows_changes: bool = False
+    history: PublishedHistory, sums: Sums, *, knows_changes: bool = False
 ) -> list[dict[str, Belief]]:
     """Give what an attacker believes of every count of every run, once all were published."""
     found: list[dict[str, Belief]] = [{} for _ in history]

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, inf
+from math import ceil, floor
 from statistics import NormalDist
 
 import numpy as np
@@ -61,9 +61,8 @@ class EpsilonAudit:
 
     `lower_epsilon` is certain but for `false_alarm`; `right` of `canaries` coins were guessed, each
     of `group` rows. `detectable_noise` is the largest share of the claimed noise at which the
-    claim is refuted with 80 % power, 0 where none is; `detectable_epsilon` the ε of a Gaussian
-    mechanism with so little. `refuted`: the guesses contradict the claim. `repeats`: two trainings
-    on the same rows gave the same model.
+    claim is refuted with 80 % power, 0 where none is. `refuted`: the guesses contradict the claim.
+    `repeats`: two trainings on the same rows gave the same model.
     """
 
     claimed_epsilon: float
@@ -73,7 +72,6 @@ class EpsilonAudit:
     right: int
     group: int
     detectable_noise: float
-    detectable_epsilon: float
     refuted: bool
     repeats: bool
     method: str
@@ -104,7 +102,6 @@ def audit_epsilon(  # noqa: PLR0913  # the trainer, its claim, and the game
     game = Game(trainings * len(canaries.rows), additive, FALSE_ALARM)
     right = _guess(make_model, canaries, group, trainings)
     detectable = _detect(game, curve, right, efficiency)
-    single = separate_epsilon(claimed, delta)
     return EpsilonAudit(
         claimed_epsilon=claimed,
         lower_epsilon=convert_separation(game.bound_separation(right) / group, delta),
@@ -113,7 +110,6 @@ def audit_epsilon(  # noqa: PLR0913  # the trainer, its claim, and the game
         right=right,
         group=group,
         detectable_noise=detectable,
-        detectable_epsilon=convert_separation(single / detectable, delta) if detectable else inf,
         refuted=game.refutes(curve, right),
         repeats=repeats_itself(make_model, canaries),
         method="independent canaries" if additive else "one run, canaries of any dependence",

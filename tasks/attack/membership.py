@@ -21,7 +21,7 @@ import numpy as np
 from expectations.errors import Refusal, UsageError
 from expectations.vocabulary import CheckVerdict
 from tasks.attack.contrast import FEWEST, read_confidence
-from tasks.attack.membership_groups import Groups, separate_groups
+from tasks.attack.membership_groups import AttackedGroups, separate_groups
 from tasks.attack.membership_scores import FEWEST_FOR_LIRA, score_people
 from tasks.attack.reference_models import LEAST_CONFIDENCE, Classifier, People, train_references
 from tasks.attack.separation import (
@@ -57,7 +57,7 @@ class MembershipAttack:
     references: int
     found_at: tuple[tuple[str, TruePositives], ...] = ()
     unreported: tuple[str, ...] = ()
-    groups: Groups = field(default_factory=Groups)
+    groups: AttackedGroups = field(default_factory=AttackedGroups)
 
     @property
     def strongest(self) -> str:
@@ -149,7 +149,7 @@ def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on
     )
     scores = score_people(confidence, train_references(make_model, people, references))
     member = np.arange(len(confidence)) < len(members[0])
-    groups = Groups()
+    groups = AttackedGroups()
     if audited:
         columns = pd.concat([audited.members, audited.nonmembers], ignore_index=True)
         groups = separate_groups(scores[FOR_GROUPS], member, columns, audited.smallest)
@@ -160,7 +160,7 @@ def summarize_attacks(
     scores: Mapping[str, NDArray[np.float64]],
     member: NDArray[np.bool_],
     references: int,
-    groups: Groups | None = None,
+    groups: AttackedGroups | None = None,
 ) -> MembershipAttack:
     """Turn each attack's scores of all people into AUC, intervals and power."""
     sides = {name: (score[member], score[~member]) for name, score in scores.items()}
@@ -172,16 +172,8 @@ def summarize_attacks(
         references=references,
         found_at=tuple(_find_most(sides, rate, len(rates)) for rate in rates),
         unreported=tuple(_explain_gaps(scores, int((~member).sum()))),
-        groups=groups or Groups(),
+        groups=groups or AttackedGroups(),
     )
-
-
-def summarize_scores(
-    members: NDArray[np.float64], nonmembers: NDArray[np.float64], references: int
-) -> MembershipAttack:
-    """Summarize one attack's scores; a higher score says "member"."""
-    member = np.arange(len(members) + len(nonmembers)) < len(members)
-    return summarize_attacks({"one": np.concatenate([members, nonmembers])}, member, references)
 
 
 def _find_most(

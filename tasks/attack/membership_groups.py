@@ -45,7 +45,7 @@ class GroupSeparation:
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class AttackedGroups:
     """Every group that was attacked, by column and label, and how many were too small for it."""
 
     attacked: tuple[GroupSeparation, ...] = ()
@@ -66,7 +66,7 @@ class Groups:
 
 def separate_groups(
     scores: NDArray[np.float64], member: NDArray[np.bool_], columns: pd.DataFrame, smallest: int
-) -> Groups:
+) -> AttackedGroups:
     """Attack each group with at least `smallest` people (2 or more) on either side.
 
     `scores`, `member` and the rows of `columns` are aligned by position. People without a label
@@ -86,7 +86,7 @@ def separate_groups(
         )
         for column, label, people in large
     )
-    return Groups(attacked, len(groups) - len(large))
+    return AttackedGroups(attacked, len(groups) - len(large))
 
 
 def _find_groups(columns: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expectations.checks import Check
-from expectations.class_counts import Classes, ValueCounts, count_values
+from expectations.class_counts import RowClasses, ValueCounts, count_values
 from expectations.disclosure import Published
 from expectations.model_judgement import meets, reach
 from expectations.privacy_models import DistinctLDiversity, PrivacyModel
@@ -77,7 +77,7 @@ def find_withheld(
         of = group // width
         large = (size >= release.k) & (size < release.people[of])
         broken = large.copy()
-        broken[large] = _breaks(Classes(place, size), values, models, np.flatnonzero(large))
+        broken[large] = _breaks(RowClasses(place, size), values, models, np.flatnonzero(large))
         told = large & binary & ((counts[of] >= size[:, None]).sum(axis=1) == 1)
         for flags, parts in ((withheld, broken), (deduced, told), (certain, told & broken)):
             flags[there] |= parts[place]
@@ -92,7 +92,7 @@ def _count_values(own: Codes, values: pd.Series, classes: int) -> Codes:
 
 
 def _breaks(
-    parts: Classes, values: pd.Series, models: Sequence[PrivacyModel], asked: Codes
+    parts: RowClasses, values: pd.Series, models: Sequence[PrivacyModel], asked: Codes
 ) -> list[bool]:
     """Say of some parts, by number, whether one of the models forbids them by themselves."""
     counts = count_values(parts, values)

@@ -28,8 +28,8 @@ from ledgers.evidence import Entry
 from ledgers.stages import Recorded, Selected
 from tasks.attack.contrast import FEWEST, Contrast, describe_power, find_critical
 from tasks.attack.count_reconstruction import (
-    History,
     PublishedFigure,
+    PublishedHistory,
     Sums,
     believe,
     reconstruct,
@@ -55,7 +55,7 @@ Rounded counts give some away to who knows who came and left in a great many run
 COMPARED: Final = "representation."
 
 
-def recover_counts(history: History, sums: Sums) -> tuple[Contrast, ...]:
+def recover_counts(history: PublishedHistory, sums: Sums) -> tuple[Contrast, ...]:
     """Give how much more often than by chance counts are recovered exactly, in shares of them.
 
     By the figures alone, and knowing who came and left. Every count is scored by name, over the
@@ -69,7 +69,7 @@ def recover_counts(history: History, sums: Sums) -> tuple[Contrast, ...]:
     )
 
 
-def _score(history: History, sums: Sums, *, knows_changes: bool) -> dict[str, list[float]]:
+def _score(history: PublishedHistory, sums: Sums, *, knows_changes: bool) -> dict[str, list[float]]:
     """Give for each name the guesses that were right (1 or 0), less their chance."""
     found: dict[str, list[float]] = {}
     last: dict[str, PublishedFigure] = {}
@@ -94,7 +94,7 @@ def _beat_chance(name: str, scores: Mapping[str, Sequence[float]], critical: flo
     return Contrast(name, float(means.mean()), error, critical)
 
 
-def tell_changes(history: History) -> Contrast:
+def tell_changes(history: PublishedHistory) -> Contrast:
     """Give how much more often than the rule allows a figure tells that one person came or left.
 
     From each run to the next, in shares of the counts: how often figures change where one person
@@ -117,7 +117,7 @@ def tell_changes(history: History) -> Contrast:
     return Contrast(name, one.share - none.share - ALLOWED, error)
 
 
-def judge_history(history: History, sums: Sums) -> tuple[Check, Check]:
+def judge_history(history: PublishedHistory, sums: Sums) -> tuple[Check, Check]:
     """Judge what the published counts of several runs of one policy give away together."""
     runs = len(history)
     recovered, told = recover_counts(history, sums), (tell_changes(history),)

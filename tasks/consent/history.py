@@ -15,7 +15,7 @@ import pyarrow as pa
 from expectations.consent_terms import Terms
 from expectations.policy import Policy
 from expectations.vocabulary import Category, ConsentStatus
-from ledgers.consent_events import STANDING_EVENTS, Recorded
+from ledgers.consent_events import STANDING_EVENTS, RecordedEvent
 from tasks.consent.decision import Moment, settle
 from tasks.consent.judgement import COVERED, STANDING
 from tasks.consent.meaning import (
@@ -44,7 +44,7 @@ class Stance:
     categories: tuple[Category, ...]
 
 
-def find_stance(policy: Policy, history: Sequence[Recorded], moment: Moment) -> Stance:
+def find_stance(policy: Policy, history: Sequence[RecordedEvent], moment: Moment) -> Stance:
     """Say where a person's history leaves them at a moment.
 
     Under another basis than consent BY_SELF means that the ledger bars nothing.
@@ -61,7 +61,7 @@ def find_stance(policy: Policy, history: Sequence[Recorded], moment: Moment) -> 
     return Stance(Standing(found.column(STANDING)[0].as_py()), covered)
 
 
-def lay_out(history: Sequence[Recorded], terms: dict[int, Terms]) -> pa.Table:
+def lay_out(history: Sequence[RecordedEvent], terms: dict[int, Terms]) -> pa.Table:
     """Give one person's events as a scan of the ledger gives them, with numbers of `terms`."""
     numbers = {one: number for number, one in terms.items()}
     rows = [
@@ -96,7 +96,9 @@ def find_answers(policy: Policy, terms: Terms) -> dict[str, tuple[Category, ...]
     return found
 
 
-def find_ended(history: Sequence[Recorded], ending: Terms, moment: Moment) -> list[Recorded]:
+def find_ended(
+    history: Sequence[RecordedEvent], ending: Terms, moment: Moment
+) -> list[RecordedEvent]:
     """Give the gifts that an event ends, wholly or in part: those not over and not ended before."""
     return [
         gift

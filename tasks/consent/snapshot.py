@@ -30,7 +30,7 @@ from tasks.ingestion import TOKEN
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class DecidedHistory:
     """Which history a decision was made on, and what it came to.
 
     Moments are UTC in ISO 8601; `events` and `link` are the ledger's head; `digest` is keyed.
@@ -57,7 +57,7 @@ class Snapshot:
     those who are permitted.
     """
 
-    history: History
+    history: DecidedHistory
     people: Published
     standings: dict[str, Published]
     categories: dict[str, Published]
@@ -105,9 +105,9 @@ def publish_groups(groups: dict[str, np.ndarray], disclosure: Disclosure) -> dic
     }
 
 
-def describe_history(moment: Moment, head: Head, everybody: pa.Table, key: bytes) -> History:
+def describe_history(moment: Moment, head: Head, everybody: pa.Table, key: bytes) -> DecidedHistory:
     """Name the history that a decision over the whole ledger was made on."""
-    return History(
+    return DecidedHistory(
         write_moment(moment.valid_at),
         write_moment(moment.known_at),
         head.seq,
@@ -126,15 +126,15 @@ def digest_standings(everybody: pa.Table, key: bytes) -> str:
     return hmac.digest(key, b"standings\0" + rows.astype("<i8").tobytes(), "sha256").hex()
 
 
-def find_history(entries: list[Entry]) -> History:
+def find_history(entries: list[Entry]) -> DecidedHistory:
     """Find which history a run's decision was made on; UsageError where it made none."""
     noted = [e.body for e in entries if (e.kind, e.name) == ("snapshot", "history")]
     if not noted or not isinstance(noted[0], dict):
         raise UsageError("that run decided nothing on consent: it ended before; name another")
-    return History(**noted[0])  # type: ignore[arg-type]  # as `asdict` wrote it
+    return DecidedHistory(**noted[0])  # type: ignore[arg-type]  # as `asdict` wrote it
 
 
-def history_body(history: History) -> dict[str, JSON]:
+def history_body(history: DecidedHistory) -> dict[str, JSON]:
     """Give what the evidence ledger keeps of a history."""
     return asdict(history)
 

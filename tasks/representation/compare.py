@@ -8,7 +8,7 @@ counts; no ε covers it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
@@ -18,9 +18,10 @@ from expectations.disclosure import Count, Disclosure
 from expectations.population import Population, Reference
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Compared, Reached, Validated, Weighted
+from tasks.published_people import LabelShares
 from tasks.published_ways import WaysOut
 from tasks.representation.comparison import ColumnShares, add_up_labels, compare_column, in_steps
-from tasks.representation.figures import LabelFigures, count_labels, tell_column
+from tasks.representation.figures import count_labels, tell_column
 from tasks.representation.raking import WEIGHT, Raked, effective_share, rake
 from tasks.representation.verdicts import AS_THEY_ARE, judge_people, judge_weighted, judge_weights
 from tasks.run import Desk
@@ -54,7 +55,7 @@ class Comparison:
         sums = {c: add_up_labels(frame[c], raked.weights) for c in reference.margins}
         return cls(counts, shares, raked, compare_all(sums, reference))
 
-    def tell(self, reference: Reference, disclosure: Disclosure) -> dict[str, list[LabelFigures]]:
+    def tell(self, reference: Reference, disclosure: Disclosure) -> dict[str, list[LabelShares]]:
         """Give what may be told, by column."""
         return {
             column: tell_column(
@@ -68,7 +69,7 @@ class Comparison:
         }
 
     def judge(
-        self, population: Population, told: Mapping[str, list[LabelFigures]]
+        self, population: Population, told: Mapping[str, list[LabelShares]]
     ) -> Iterator[Check]:
         """Judge the people as they are, or their weights and what these bring about."""
         reference, weighting = refer(population), population.weighting
@@ -122,7 +123,7 @@ def compare(desk: Desk, validated: Opened[Validated]) -> Opened[Reached]:
 
 
 def teach_gaps(
-    checks: Iterable[Check], told: Mapping[str, list[LabelFigures]], population: Population
+    checks: Iterable[Check], told: Mapping[str, list[LabelShares]], population: Population
 ) -> Iterator[WaysOut]:
     """Find the ways out of a gap between the people as they are and those who are meant."""
     allowed = refer(population).difference_at_most
@@ -131,11 +132,14 @@ def teach_gaps(
             yield from find_representation_ways(check, told, allowed)
 
 
-def note_comparison(desk: Desk, found: Comparison, told: Mapping[str, list[LabelFigures]]) -> None:
+def note_comparison(desk: Desk, found: Comparison, told: Mapping[str, list[LabelShares]]) -> None:
     """Note each column's labels and drift, and what weights leave of the sample's size."""
     threshold = desk.run.disclosure.threshold
     for column, rows in told.items():
-        desk.note("table", f"representation.{column}", [row.body() for row in rows])
+        role = refer(desk.policy.population).margins[column].role
+        desk.note(
+            "table", f"representation.{column}", [{"role": role, **asdict(row)} for row in rows]
+        )
         shares = found.shares[column]
         drift = in_steps(shares.drift, shares.people, threshold)
         desk.measure(f"representation.drift.{column}", drift)

@@ -8,7 +8,7 @@ reference, in steps of as many people as are never told apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from math import isinf
 from typing import TYPE_CHECKING
 
@@ -16,39 +16,13 @@ from expectations.disclosure import Count, Disclosure, Published
 from expectations.measures import standardized_difference
 from expectations.population import Margin
 from expectations.vocabulary import MISSING
-from ledgers.evidence import JSON
+from tasks.published_people import LabelShares
 from tasks.representation.comparison import ColumnShares, LabelShare, in_steps, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOBODY = Count(0)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelFigures:
-    """What is told of one label; None where a count is hidden, or nobody is weighted.
-
-    `share` is of the people who have one of the margin's labels, `ratio` it over the reference's,
-    between the ends of its 95 % interval. A missing value that has no share in the reference
-    stands below the labels, with its number of people alone.
-    """
-
-    label: str
-    people: str
-    role: str
-    share: float | None = None
-    reference: float | None = None
-    difference: float | None = None
-    ratio: float | None = None
-    ratio_low: float | None = None
-    ratio_high: float | None = None
-    weighted: float | None = None
-    weighted_difference: float | None = None
-
-    def body(self) -> dict[str, JSON]:
-        """Give it as the evidence ledger keeps it."""
-        return asdict(self)
 
 
 def count_labels(frame: pd.DataFrame, column: str) -> dict[str, Count]:
@@ -71,12 +45,15 @@ def tell_column(
     counts: Mapping[str, Count],
     disclosure: Disclosure,
     weighted: ColumnShares | None = None,
-) -> list[LabelFigures]:
-    """Give what may be told of one column, label by label in the order of its margin."""
+) -> list[LabelShares]:
+    """Give what may be told of one column, label by label in the order of its margin.
+
+    A missing value that has no share in the reference stands below the labels.
+    """
     labels = [counts.get(one.label, NOBODY) for one in shares.labels]
     total = disclosure.publish(add_counts(labels))
     rows = [
-        tell_label(one, disclosure.publish(count), total, margin.role)
+        tell_label(one, disclosure.publish(count), total)
         for one, count in zip(shares.labels, labels, strict=True)
     ]
     if weighted is not None:
@@ -85,13 +62,18 @@ def tell_column(
             for row, one in zip(rows, weighted.labels, strict=True)
         ]
     if MISSING in counts and MISSING not in margin.shares:
-        rows.append(LabelFigures(MISSING, str(disclosure.publish(counts[MISSING])), margin.role))
+        rows.append(tell_number(MISSING, disclosure.publish(counts[MISSING])))
     return rows
 
 
-def tell_label(asked: LabelShare, people: Published, total: Published, role: str) -> LabelFigures:
+def tell_number(label: str, people: Published, reference: float | None = None) -> LabelShares:
+    """Give a label with the number of its people alone, and its share in the reference."""
+    return LabelShares(label, str(people), None, reference, *[None] * 6)
+
+
+def tell_label(asked: LabelShare, people: Published, total: Published) -> LabelShares:
     """Give what follows from a label's published count; nothing but words from a hidden one."""
-    figures = LabelFigures(asked.label, str(people), role, reference=round(asked.reference, 4))
+    figures = tell_number(asked.label, people, round(asked.reference, 4))
     if people.about is None or total.about is None:
         return figures
     share = min(people.about / total.about, 1.0)
@@ -112,8 +94,8 @@ def tell_label(asked: LabelShare, people: Published, total: Published, role: str
 
 
 def add_weighted(
-    figures: LabelFigures, weighted: LabelShare, people: float, threshold: int
-) -> LabelFigures:
+    figures: LabelShares, weighted: LabelShare, people: float, threshold: int
+) -> LabelShares:
     """Add the weighted share, told in steps from the reference; not of a hidden label."""
     if figures.share is None:
         return figures

@@ -10,7 +10,7 @@ how many of a group are there, not why the rest are not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +40,7 @@ from tasks.ingestion import (
 )
 from tasks.own_code import NO_CODE, OwnCode
 from tasks.population import derive_columns, keep_eligible
+from tasks.published_people import InclusionRate
 from tasks.representation.comparison import wilson_interval
 from tasks.representation.figures import NOBODY, count_labels
 from tasks.run import Desk
@@ -57,41 +58,24 @@ LEFT_ALONE: Final = (
 """Where those stand who are not looked at without their consent, whatever the basis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inclusion:
-    """How many eligible people of one label are there and are absent, as it may be told.
-
-    `rate` is the share that is there, between the ends of its 95 % interval (Wilson 1927); None
-    where one of the counts is hidden.
-    """
-
-    label: str
-    included: str
-    absent: str
-    rate: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
 def tell_inclusion(
     margin: Margin,
     included: Mapping[str, Count],
     absent: Mapping[str, Count],
     disclosure: Disclosure,
-) -> list[Inclusion]:
+) -> list[InclusionRate]:
     """Give the inclusion of each label of a margin, and of people without a value if any."""
     unknown = [MISSING] if MISSING in included or MISSING in absent else []
     rows = []
     for label in dict.fromkeys([*margin.shares, *unknown]):
         there = disclosure.publish(included.get(label, NOBODY))
         away = disclosure.publish(absent.get(label, NOBODY))
-        row = Inclusion(label, str(there), str(away))
+        figures: list[float | None] = [None] * 3
         if there.about is not None and away.about is not None:
             people = there.about + away.about
             rate = there.about / people
-            ends = (round(end, 3) for end in wilson_interval(rate, people))
-            row = Inclusion(label, str(there), str(away), round(rate, 3), *ends)
-        rows.append(row)
+            figures = [round(figure, 3) for figure in (rate, *wilson_interval(rate, people))]
+        rows.append(InclusionRate(label, str(there), str(away), *figures))
     return rows
 
 

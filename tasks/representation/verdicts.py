@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
+from expectations.disclosure import percent
 from expectations.population import Reference, Weighting
 from expectations.vocabulary import CheckVerdict
 from tasks.representation.comparison import ColumnShares, LabelShare, detectable_difference
-from tasks.representation.figures import LabelFigures
 from tasks.representation.raking import Missed, Raked, effective_share
 
 if TYPE_CHECKING:
-    Figures = Mapping[str, Sequence[LabelFigures]]
+    from tasks.published_people import LabelShares
+
+    Figures = Mapping[str, Sequence[LabelShares]]
 
 AS_THEY_ARE: Final = "representation"
 ONCE_WEIGHTED: Final = "representation after weighting"
@@ -162,8 +164,3 @@ def say_power(compared: Sequence[ColumnShares], reference: Reference, effective:
         f"were looked at; one of {detectable_difference(people):.2f} or more would be told from "
         "chance with 80 % power"
     )
-
-
-def percent(share: float) -> str:
-    """Write a share of 0 to 1 as a percentage of three digits."""
-    return f"{100 * share:.3g} %"

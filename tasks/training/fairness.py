@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from expectations.disclosure import Count, Disclosure
 from expectations.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
+from tasks.published import Difference
 from tasks.run import Desk
 from tasks.training.quality import effective_size, estimate_auc_error, in_tens
 from tasks.training.rate_bounds import bound_largest_difference
@@ -58,19 +59,6 @@ class GroupQuality:
     selection_rate: float
     true_positive_rate: float | None
     false_positive_rate: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The largest difference between two shown groups, with its 95 % interval.
-
-    `low` above 0 means that some two groups differ by more than chance, however many there are.
-    """
-
-    name: str
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +233,11 @@ def _describe(group: str, told: Mapping[str, float], sizes: Mapping[str, float])
 def _list_differences(
     figures: Mapping[str, Mapping[str, float]], sizes: Mapping[str, Mapping[str, float]]
 ) -> Iterator[Difference]:
-    """Find the largest differences of what is shown of two groups or more."""
+    """Find the largest differences of what is shown of two groups or more.
+
+    An interval above 0 means that some two groups differ by more than chance, however many there
+    are.
+    """
     for name, kinds in DIFFERENCES.items():
         families = [
             [(told[rate], sizes[group][kind]) for group, told in figures.items() if rate in told]

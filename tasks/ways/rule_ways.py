@@ -20,29 +20,16 @@ from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween
 from expectations.suites import find_range
 from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
+from tasks.exclusions import EXCLUSIONS
 from tasks.published_ways import Way, WaysOut
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.representation.figures import LabelFigures
+    from tasks.published_people import LabelShares
 
 SAME: Final = "Read off what the check tells; nothing else was measured"
 MOST_REASONS: Final = 4
-TO_DO: Final = {
-    "never asked": "ask them, and take their answers in: tutela consent import",
-    "no answer": "ask them again, and take their answers in: tutela consent import",
-    "not explicit": "ask for their explicit consent, and take it in: tutela consent import",
-    "older notice": "ask them under the notice that counts, and take their answers in",
-    "expired": "ask them again, since their consent came to its end",
-    "unknown": "find out what they answered, and take it in: tutela consent import",
-    "needs guardian": "ask who may consent for them, and take the answer in",
-    "only in part": "basis: on_partial: blank, which reads of them what they agreed to",
-    "not eligible": "population: eligible: wider, where the purpose is about them too",
-    "not sampled": "population: sample: larger",
-    "over the cap": "population: at_most: larger",
-}
-"""By reason, what can be done about those whom it leaves out; nothing about a no."""
 
 
 def find_rule_ways(
@@ -117,14 +104,14 @@ def find_cohort_ways(
 
 def list_reasons(reasons: Mapping[str, Published]) -> Iterator[Way]:
     """Say what can be done about most of those who were left out, as far as they are told."""
-    told = {
-        reason: count
+    told = [
+        (count, reason, to_do)
         for reason, count in reasons.items()
-        if count.about is not None and reason in TO_DO
-    }
-    most = sorted(told.items(), key=lambda item: -(item[1].about or 0))
-    for reason, count in most[:MOST_REASONS]:
-        yield Way(TO_DO[reason], None, f"{count} people are “{reason}”", {})
+        if count.about is not None and (to_do := EXCLUSIONS[reason].to_do)
+    ]
+    most = sorted(told, key=lambda item: -(item[0].about or 0))
+    for count, reason, to_do in most[:MOST_REASONS]:
+        yield Way(to_do, None, f"{count} people are “{reason}”", {})
 
 
 def find_consent_ways(reasons: Mapping[str, Published], purpose: str) -> Iterator[WaysOut]:
@@ -137,7 +124,7 @@ def find_consent_ways(reasons: Mapping[str, Published], purpose: str) -> Iterato
 
 
 def find_representation_ways(
-    check: Check, told: Mapping[str, Sequence[LabelFigures]], allowed: float
+    check: Check, told: Mapping[str, Sequence[LabelShares]], allowed: float
 ) -> Iterator[WaysOut]:
     """Give the difference that would surely hold, and the labels that are farthest off.
 
@@ -153,7 +140,7 @@ def find_representation_ways(
     yield WaysOut(check.name, None, check.asked, check.measured, SAME, {}, tuple(ways))
 
 
-def bound_difference(row: LabelFigures) -> float | None:
+def bound_difference(row: LabelShares) -> float | None:
     """Bound a label's difference by published counts, each within ten of the exact one.
 
     None where the people of the label are hidden, or too few of all are there for a bound.
@@ -171,7 +158,7 @@ def bound_difference(row: LabelFigures) -> float | None:
     return max(abs(float(standardized_difference(end, row.reference))) for end in ends)
 
 
-def list_far(rows: Sequence[tuple[str, LabelFigures]], allowed: float) -> Iterator[Way]:
+def list_far(rows: Sequence[tuple[str, LabelShares]], allowed: float) -> Iterator[Way]:
     """Name the labels that are farther off than is allowed, the farthest first."""
     far = [(abs(row.difference), column, row) for column, row in rows if row.difference]
     for size, column, row in sorted(far, key=lambda one: -one[0])[:MOST_REASONS]:

@@ -25,7 +25,7 @@ NOBODY: Final = -1
 
 
 @dataclass(frozen=True)
-class Classes:
+class PlanClasses:
     """The class of each person by its number in `labels`, shape (people,); -1 for none."""
 
     labels: tuple[Labels, ...]
@@ -34,7 +34,7 @@ class Classes:
     @classmethod
     def from_released(
         cls, released: pd.DataFrame, columns: Sequence[str], index: pd.Index
-    ) -> Classes:
+    ) -> PlanClasses:
         """Give the classes of the people of `index`; who is not released has none."""
         import pandas as pd
 
@@ -49,8 +49,8 @@ class Classes:
 class Crossing:
     """The classes of the same people under the new and the old plan."""
 
-    new: Classes
-    old: Classes
+    new: PlanClasses
+    old: PlanClasses
 
     def name_regions(
         self, new: Sequence[Labels], old: Sequence[Labels]

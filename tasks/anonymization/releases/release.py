@@ -18,7 +18,7 @@ from expectations.outlets import TableOutlet
 from tasks.anonymization.loss import PEOPLE
 from tasks.anonymization.rare import Company
 from tasks.anonymization.releases.counted_rows import CountedRows, Counts
-from tasks.anonymization.releases.plan_crossing import Classes, Crossing
+from tasks.anonymization.releases.plan_crossing import Crossing, PlanClasses
 from tasks.anonymization.releases.succession import (
     Comparison,
     MeetsModels,
@@ -118,8 +118,8 @@ def cross_plans(
     except UsageError:
         return None
     crossing = Crossing(
-        Classes.from_released(recoded, outlet.linkable, frame.index),
-        Classes.from_released(before, rows.linkable, frame.index),
+        PlanClasses.from_released(recoded, outlet.linkable, frame.index),
+        PlanClasses.from_released(before, rows.linkable, frame.index),
     )
     groups = crossing.name_regions(present.select(outlet.linkable), rows.select(rows.linkable))
     return compare(present, rows, groups, outlet.sensitive), crossing

@@ -36,7 +36,7 @@ from tasks.run import Desk
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
-    from ledgers.releases import FrozenPlan, History, PlanName, Release, ReleaseLedger
+    from ledgers.releases import FrozenPlan, PlanName, Release, ReleaseHistory, ReleaseLedger
 
 Pairs: TypeAlias = Counter[tuple[Row, Row]]
 """How many rows have the same class and the same other values."""
@@ -49,7 +49,7 @@ class Outgoing:
 
     desk: Desk
     outlet: str
-    history: History
+    history: ReleaseHistory
 
     @property
     def declared(self) -> TableOutlet:

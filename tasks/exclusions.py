@@ -1,0 +1,76 @@
+"""Why people are left out of a run, in plain words, and what can be done about it.
+
+It holds words alone: who is left out for what is decided under `tasks/consent` and in `population`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+NOT_ELIGIBLE: Final = "not eligible"
+NOT_SAMPLED: Final = "not sampled"
+OVER_CAP: Final = "over the cap"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """What a reason says of the people whom it leaves out, and how some of them could be won."""
+
+    why: str
+    to_do: str | None = None
+    """None where the answer is a no, about which nothing is to be done."""
+
+
+EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
+    "never asked": Exclusion(
+        "nothing on record is an answer to this purpose",
+        "ask them, and take their answers in: tutela consent import",
+    ),
+    "no answer": Exclusion(
+        "they were asked, and have not answered",
+        "ask them again, and take their answers in: tutela consent import",
+    ),
+    "not explicit": Exclusion(
+        "their consent is not explicit, as it must be for special categories",
+        "ask for their explicit consent, and take it in: tutela consent import",
+    ),
+    "older notice": Exclusion(
+        "they consented under a version of the notice that no longer counts",
+        "ask them under the notice that counts, and take their answers in",
+    ),
+    "expired": Exclusion(
+        "their consent has come to its end",
+        "ask them again, since their consent came to its end",
+    ),
+    "unknown": Exclusion(
+        "what they answered is not known",
+        "find out what they answered, and take it in: tutela consent import",
+    ),
+    "refused": Exclusion("they said no"),
+    "invalidated": Exclusion("their consent was found to be invalid"),
+    "revoked": Exclusion("their consent was revoked by the controller"),
+    "withdrawn": Exclusion("they took their consent back"),
+    "needs guardian": Exclusion(
+        "the consent was not given by who could give it: the guardian, or they themselves",
+        "ask who may consent for them, and take the answer in",
+    ),
+    "only in part": Exclusion(
+        "they consented to some of what is read, and all of it is asked for",
+        "basis: on_partial: blank, which reads of them what they agreed to",
+    ),
+    "objected": Exclusion("they objected (Art. 21 GDPR)"),
+    "restricted": Exclusion("their data is restricted (Art. 18 GDPR)"),
+    NOT_ELIGIBLE: Exclusion(
+        "they are not whom the policy is about",
+        "population: eligible: wider, where the purpose is about them too",
+    ),
+    NOT_SAMPLED: Exclusion(
+        "the draw did not take them into the sample", "population: sample: larger"
+    ),
+    OVER_CAP: Exclusion(
+        "as many as the policy takes were drawn without them", "population: at_most: larger"
+    ),
+}
+"""Each reason, by its label: those of `Standing`, and those of the population."""
