@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.expression_tree import Column, Expression, Node, Operation, Operator
-from expectations.expressions import parse
+from expectations.expression_tree import Column, Node, Operation, Operator, walk
+from expectations.expressions import Expression, parse
 from expectations.policy import Policy
 from expectations.vocabulary import Use
-from tasks.rehearsal.values import Draw, Value, may_be_missing, possible_values, walk
+from tasks.rehearsal.values import Draw, Value, may_be_missing, possible_values
 from tasks.sources.conversion import convert
 
 Texts: TypeAlias = NDArray[np.object_]

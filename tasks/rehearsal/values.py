@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from expectations.expression_tree import Column, Expression, Literal, Node, Operation, Operator
-from expectations.expressions import ColumnType, parse
+from expectations.expression_tree import Column, Literal, Operation, Operator, walk
+from expectations.expressions import ColumnType, Expression, parse
 from expectations.policy import Policy, ValuesBetween, ValuesIn
 from expectations.treatments import Bin, Categories, Clip, Level, Noise, Round, Treatment
 
@@ -57,14 +57,6 @@ def may_be_missing(policy: Policy, name: str) -> bool:
     reference = policy.population.reference
     margin = reference.margins.get(name) if reference else None
     return asked or (margin is not None and margin.shares.get("missing", 0) > 0)
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """Go through a node and everything under it."""
-    yield node
-    if isinstance(node, Operation):
-        for operand in node.operands:
-            yield from walk(operand)
 
 
 def _compared_with(policy: Policy, name: str) -> Iterator[tuple[Value, Operator | None]]:
