@@ -25,6 +25,7 @@ from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, Sampl
 from expectations.privacy_loss import RenyiFilter, calibrate, compose
 from ledgers.budget import BudgetLedger, Ceiling, Charge
 from ledgers.database import open_database
+from ledgers.founding import create_home
 from ledgers.home import Home
 from ledgers.keys import Keys
 
@@ -42,7 +43,7 @@ MIXED: dict[str, tuple[Mechanism, ...]] = {
 
 def make_ledger(folder: Path) -> BudgetLedger:
     """Make a home with an empty ledger."""
-    home = Home.create(folder / "home")
+    home = create_home(folder / "home")
     return BudgetLedger(open_database(home), Keys.open(home))
 
 

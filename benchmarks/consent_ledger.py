@@ -27,7 +27,7 @@ from expectations.consent_terms import NoticeTerms, Terms
 from expectations.vocabulary import Category, ConsentStatus, Purpose
 from ledgers.consent import Batch, ConsentLedger
 from ledgers.database import open_database
-from ledgers.home import Home
+from ledgers.founding import create_home
 from ledgers.keys import Keys
 
 YEAR = 365 * 86_400 * 1_000_000
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Home.create(Path(folder) / "home")
+        home = create_home(Path(folder) / "home")
         engine = open_database(home)
         ledger = ConsentLedger(engine, home, Keys.open(home))
         report = measure(ledger, arguments.events, arguments.history_among)

@@ -23,7 +23,7 @@ from adult import Split
 from representation import read_adults
 
 from expectations.policy_file import read_policy
-from ledgers.home import Home
+from ledgers.founding import create_home
 from ledgers.stages import Deidentified
 from tasks.anonymization.deidentify import deidentify, treat
 from tasks.consent.permission import filter_consent
@@ -72,7 +72,7 @@ def split_often(features: pd.DataFrame, labels: pd.Series) -> Iterator[Split]:
 def read_consenting() -> pd.DataFrame:
     """Give de-identified rows of everybody who may be read, by a run of the policy's steps."""
     with TemporaryDirectory() as folder, patch.dict(os.environ, TUTELA_HOME=folder):
-        Home.create(Path(folder))
+        create_home(Path(folder))
         with open_run(POLICY) as run:
             permitted = filter_consent(read_roster())
             people = deidentify(select_population(collect(permitted)))

@@ -131,10 +131,10 @@ def make_data(folder: Path, people: int) -> None:
 
 def run_tutela(folder: Path) -> dict[str, float]:
     """Run the steps as a flow does, up to the table in the outbox; seconds by step."""
-    from ledgers.home import Home
+    from ledgers.founding import create_home
 
     os.environ["TUTELA_HOME"] = str(folder / f"home-{os.getpid()}")
-    Home.create(Path(os.environ["TUTELA_HOME"]))
+    create_home(Path(os.environ["TUTELA_HOME"]))
     from tasks.anonymization.deidentify import deidentify
     from tasks.anonymization.generalize import generalize
     from tasks.approval import make_ready

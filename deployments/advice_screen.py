@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployments.screen import wrap
+from deployments.terminal import wrap
 
 if TYPE_CHECKING:
     from tasks.published import Advice, Trial

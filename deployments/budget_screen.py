@@ -8,8 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
-from deployments.screen import wrap
-from deployments.terminal import Answer
+from deployments.terminal import Answer, wrap
 from expectations.errors import UsageError
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian, tally
 from expectations.privacy_loss import SANE_EPSILON

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
-from deployments.screen import wrap
+from deployments.terminal import wrap
 from expectations.disclosure import Published, roughly
 from expectations.legal_basis import ConsentLedger
 from expectations.locations import (

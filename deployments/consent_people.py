@@ -18,8 +18,7 @@ from deployments.consent_counts import (
 )
 from deployments.consent_event import read_when
 from deployments.request import event_sources
-from deployments.screen import wrap
-from deployments.terminal import Answer
+from deployments.terminal import Answer, wrap
 from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, UsageError
 from expectations.legal_basis import ConsentLedger as ConsentBasis

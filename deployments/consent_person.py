@@ -24,8 +24,7 @@ from deployments.consent_screen import (
     stance_json,
     write_time,
 )
-from deployments.screen import wrap
-from deployments.terminal import Answer
+from deployments.terminal import Answer, wrap
 from expectations.consent_terms import Terms
 from expectations.errors import UsageError
 from expectations.legal_basis import ConsentLedger as ConsentBasis

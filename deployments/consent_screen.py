@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from deployments.screen import wrap
+from deployments.terminal import wrap
 from expectations.consent_terms import Terms
 from expectations.legal_basis import ConsentLedger
 from expectations.policy import Policy

@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, cast
 
-from deployments.screen import wrap
-from deployments.terminal import Answer, lay_out
+from deployments.terminal import Answer, lay_out, wrap
 from expectations.policy_changes import GROUPS, Change, compare_policies
 
 if TYPE_CHECKING:

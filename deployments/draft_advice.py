@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deployments.draft_place import shorten
-from deployments.screen import wrap
-from deployments.terminal import lay_out
+from deployments.terminal import lay_out, wrap
 from expectations.errors import UsageError
 from expectations.expressions import ColumnType
 from expectations.locations import CsvFile, Location, ParquetFiles

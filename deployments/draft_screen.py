@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from deployments.draft_place import shorten
 from deployments.plan import count_open
-from deployments.screen import command, wrap
-from deployments.terminal import Answer, lay_out
+from deployments.terminal import Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
 from expectations.treatments import describe
 from expectations.vocabulary import Article6

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployments.screen import wrap
-from deployments.terminal import Answer
+from deployments.terminal import Answer, wrap
 from expectations.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from deployments.plan_people import describe_basis, describe_population
-from deployments.screen import command, wrap
-from deployments.terminal import lay_out
+from deployments.terminal import command, lay_out, wrap
 from expectations.legal_basis import ConsentColumn, ConsentLedger
 from expectations.outlets import ModelOutlet, claim, limits
 from expectations.policy import Column, DerivedColumn, Policy

@@ -187,7 +187,9 @@ def leave_server(home: Home) -> None:
 
 def make_home(passphrase: str | None) -> Home:
     """Make a home where `home_path` says, or open the one there, and prepare its server."""
-    home = Home.create(home_path(), passphrase)
+    from ledgers.founding import create_home  # loads a database
+
+    home = create_home(home_path(), passphrase)
     set_environment(home)
     prepare(home)
     return home

@@ -21,6 +21,7 @@ from typing import Final
 from deployments.prefect_process import is_alive, share
 from deployments.prefect_server import running
 from expectations.errors import HomeError
+from ledgers.founding import create_home
 from ledgers.home import Home
 
 OWN: Final = ("TUTELA_PASSPHRASE", "MLFLOW_")
@@ -46,7 +47,7 @@ def own_home() -> Iterator[Home]:
                 os.environ["PREFECT_API_URL"] = url
             for name in [name for name in os.environ if name.startswith(OWN)]:
                 del os.environ[name]
-            home = Home.create(folder / "home")
+            home = create_home(folder / "home")
             yield home
             await_end(home)
     finally:

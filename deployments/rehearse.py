@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from deployments.terminal import JsonOption, PolicyArgument, lay_out, tell
+from deployments.terminal import JsonOption, PolicyArgument, lay_out, tell, wrap
 from expectations.errors import Refusal, ServiceError, TutelaError
 
 if TYPE_CHECKING:
@@ -117,8 +117,6 @@ def made_up_error(error: TutelaError | None) -> TutelaError | None:
 
 def screen_lines(found: Rehearsed) -> Iterator[str]:
     """Tell a rehearsal line by line."""
-    from deployments.screen import wrap
-
     summary, staged = found.summary, found.staged
     yield f"Made up: a rehearsal of {summary.policy} on {staged.people:,} made-up people."
     yield from wrap(

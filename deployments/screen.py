@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from deployments.terminal import lay_out
+from deployments.advice_screen import advice_lines
+from deployments.terminal import WIDTH, command, lay_out, wrap
+from deployments.ways_screen import is_covered, ways_lines
 from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from tasks.published import OutletSummary, Quality, Summary
     from tasks.published_people import Figure
 
-WIDTH: Final = 80
 WORDS: Final = {
     "passed": "Passed: every promise was checked and held.",
     "refused": "Refused: a check said no, so nothing left.",
@@ -71,7 +68,6 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     """Tell a run line by line."""
-    from deployments.ways_screen import is_covered, ways_lines
     from tasks.model_words import say_kept_charge
 
     yield f"{summary.policy}: {summary.title}"
@@ -99,8 +95,6 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     if summary.quality:
         yield from wrap(quality_line(summary.quality), hanging="         ")
     if summary.advice:
-        from deployments.advice_screen import advice_lines
-
         yield from advice_lines(summary.advice, home.reports / f"{summary.run_id}.patch")
     yield from place_lines(summary, home)
 
@@ -141,14 +135,6 @@ def say_verdict(summary: Summary) -> str:
     return (
         f"Passed, as the policy allows it: {held} of {len(summary.checks)} checks held; {others}."
     )
-
-
-def command() -> str:
-    """Give the command as the person at the terminal can type it."""
-    called = Path(sys.argv[0])
-    if called.name != "tutela" or shutil.which("tutela"):
-        return "tutela"
-    return os.path.relpath(called)
 
 
 def figure_lines(title: str, rows: Sequence[Figure]) -> list[str]:
@@ -264,18 +250,3 @@ def quality_line(quality: Quality) -> str:
         f"Quality  on people the model was not trained on: AUC {quality.auc:.3f}{interval}, "
         + ", ".join(rest)
     )
-
-
-def wrap(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
-    """Break a text into lines of at most the screen's width."""
-    return [
-        line
-        for part in text.splitlines()
-        for line in textwrap.wrap(
-            part,
-            WIDTH,
-            initial_indent=indent,
-            subsequent_indent=indent if hanging is None else hanging,
-            break_on_hyphens=False,
-        )
-    ]

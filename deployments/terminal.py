@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TextIO, TypeAlias
 
 import typer
@@ -198,3 +200,26 @@ def fold(text: str) -> str:
         else textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines()
     )
+
+
+def wrap(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
+    """Break a text into lines of at most the screen's width."""
+    return [
+        line
+        for part in text.splitlines()
+        for line in textwrap.wrap(
+            part,
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent if hanging is None else hanging,
+            break_on_hyphens=False,
+        )
+    ]
+
+
+def command() -> str:
+    """Give the command as the person at the terminal can type it."""
+    called = Path(sys.argv[0])
+    if called.name != "tutela" or shutil.which("tutela"):
+        return "tutela"
+    return os.path.relpath(called)

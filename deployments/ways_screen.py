@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from deployments.terminal import lay_out
+from deployments.terminal import lay_out, wrap
 from tasks.way_words import COSTS, HOLDS
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ def is_covered(summary: Summary) -> bool:
 
 def ways_lines(summary: Summary) -> Iterator[str]:
     """Give each refusal that ways were found out of, and them as a table."""
-    from deployments.screen import wrap
-
     for found in summary.ways:
         of = f" of {found.outlet}" if found.outlet and found.outlet not in found.check else ""
         yield ""

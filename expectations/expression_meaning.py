@@ -1,4 +1,4 @@
-"""What a record-wise expression means on a frame.
+"""A record-wise expression, and what it means on a frame.
 
 Meaning, equal on every engine:
 
@@ -25,21 +25,33 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, TypeAlias, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from expectations.expression_tree import (
     EXACT,
-    HELD,
     Column,
     ColumnType,
     Literal,
     Node,
     Operation,
     Operator,
+    say,
+    walk,
 )
 
 if TYPE_CHECKING:
     import narwhals as nw
+    import pandas as pd
+
+HELD = {
+    ColumnType.NUMBER: "Float64",
+    ColumnType.INTEGER: "Int64",
+    ColumnType.TEXT: "String",
+    ColumnType.BOOLEAN: "Boolean",
+    ColumnType.DATE: "Date",
+}
+"""narwhals' name of the type in which a column must be held."""
 
 _Binary: TypeAlias = "Callable[[nw.Expr, nw.Expr], nw.Expr]"
 
@@ -58,6 +70,52 @@ _ARITHMETIC: dict[Operator, _Binary] = {
     Operator.MULTIPLY: operator.mul,
     Operator.DIVIDE: operator.truediv,
 }
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A type-checked record-wise expression: `text` as written, `root` as understood."""
+
+    text: str
+    root: Node
+
+    @property
+    def type(self) -> ColumnType:
+        """What the expression gives for each row."""
+        return self.root.type
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The names of all columns that are read."""
+        return frozenset(self._declared)
+
+    @cached_property
+    def _declared(self) -> dict[str, ColumnType]:
+        return {node.name: node.type for node in walk(self.root) if isinstance(node, Column)}
+
+    def to_narwhals(self, today: date) -> nw.Expr:
+        """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
+        return Compiler(today, min(self.columns, default=None)).column(self.root)
+
+    def check_frame(self, frame: nw.DataFrame[pd.DataFrame] | nw.LazyFrame[Any]) -> None:
+        """Raise TypeError if a column that is read is absent or not held as this module needs."""
+        held = {name: str(dtype) for name, dtype in frame.collect_schema().items()}
+        if frame.implementation.is_pandas():
+            native = cast("pd.DataFrame", frame.to_native()).dtypes
+            held = {
+                n: t if str(native[n]).endswith("[pyarrow]") else f"pandas {native[n]}"
+                for n, t in held.items()
+            }
+        for name, declared in sorted(self._declared.items()):
+            if held.get(name) != HELD[declared]:
+                raise TypeError(
+                    f"column '{name}' must be held as Arrow {HELD[declared]} to be read as "
+                    f"{declared}, and is {held.get(name, 'absent')}; cast it when it is read"
+                )
+
+    def describe(self) -> str:
+        """Say the expression in plain words, for reports; it quotes the policy's literals."""
+        return say(self.root)
 
 
 @dataclass(frozen=True, slots=True)

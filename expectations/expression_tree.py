@@ -11,12 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
-
-if TYPE_CHECKING:
-    import narwhals as nw
-    import pandas as pd
+from typing import TypeAlias
 
 EXACT = 2**53 - 1
 """Up to this size a double that is an integer was not rounded to it (IEEE 754, binary64)."""
@@ -30,16 +25,6 @@ class ColumnType(StrEnum):
     TEXT = "text"
     BOOLEAN = "boolean"
     DATE = "date"
-
-
-HELD = {
-    ColumnType.NUMBER: "Float64",
-    ColumnType.INTEGER: "Int64",
-    ColumnType.TEXT: "String",
-    ColumnType.BOOLEAN: "Boolean",
-    ColumnType.DATE: "Date",
-}
-"""narwhals' name of the type in which a column must be held."""
 
 
 class Operator(StrEnum):
@@ -94,54 +79,6 @@ class Operation:
 Node: TypeAlias = Literal | Column | Operation
 
 
-@dataclass(frozen=True)
-class Expression:
-    """A type-checked record-wise expression: `text` as written, `root` as understood."""
-
-    text: str
-    root: Node
-
-    @property
-    def type(self) -> ColumnType:
-        """What the expression gives for each row."""
-        return self.root.type
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """The names of all columns that are read."""
-        return frozenset(self._declared)
-
-    @cached_property
-    def _declared(self) -> dict[str, ColumnType]:
-        return {node.name: node.type for node in walk(self.root) if isinstance(node, Column)}
-
-    def to_narwhals(self, today: date) -> nw.Expr:
-        """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
-        from expectations.expression_meaning import Compiler
-
-        return Compiler(today, min(self.columns, default=None)).column(self.root)
-
-    def check_frame(self, frame: nw.DataFrame[pd.DataFrame] | nw.LazyFrame[Any]) -> None:
-        """Raise TypeError if a column that is read is absent or not held as this module needs."""
-        held = {name: str(dtype) for name, dtype in frame.collect_schema().items()}
-        if frame.implementation.is_pandas():
-            native = cast("pd.DataFrame", frame.to_native()).dtypes
-            held = {
-                n: t if str(native[n]).endswith("[pyarrow]") else f"pandas {native[n]}"
-                for n, t in held.items()
-            }
-        for name, declared in sorted(self._declared.items()):
-            if held.get(name) != HELD[declared]:
-                raise TypeError(
-                    f"column '{name}' must be held as Arrow {HELD[declared]} to be read as "
-                    f"{declared}, and is {held.get(name, 'absent')}; cast it when it is read"
-                )
-
-    def describe(self) -> str:
-        """Say the expression in plain words, for reports; it quotes the policy's literals."""
-        return _say(self.root)
-
-
 def walk(node: Node) -> Iterator[Node]:
     """Go through a node and everything under it."""
     yield node
@@ -169,7 +106,8 @@ _WORDS = {
 }
 
 
-def _say(node: Node) -> str:
+def say(node: Node) -> str:
+    """Say a node in plain words; it quotes the policy's literals."""
     match node:
         case Column(name):
             return name
@@ -200,4 +138,4 @@ def _say_operation(node: Operation) -> str:
 
 def _say_inside(node: Node) -> str:
     """Put whatever is made of several words in brackets, so that it reads one way only."""
-    return f"({_say(node)})" if isinstance(node, Operation) else _say(node)
+    return f"({say(node)})" if isinstance(node, Operation) else say(node)

@@ -22,11 +22,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from expectations.expression_grammar import LONGEST, ExpressionError, read_tree
+from expectations.expression_meaning import Expression
 from expectations.expression_tree import (
     EXACT,
     Column,
     ColumnType,
-    Expression,
     Literal,
     Node,
     Operation,

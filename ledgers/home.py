@@ -1,20 +1,19 @@
 """The home: the one folder where a project's keys, ledgers, vault and stores lie.
 
-Only `Home.create` makes one, so that a worker started elsewhere cannot find an empty ledger and
-take it for the truth. A home is found by path, by `TUTELA_HOME`, or as `.tutela/` in the
-project's root. Importing this module loads neither cryptography nor a database.
+Only `founding` makes one, so that a worker started elsewhere cannot find an empty ledger and take
+it for the truth. A home is found by path, by `TUTELA_HOME`, or as `.tutela/` in the project's root.
+What is in its parts is not known here.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.errors import HomeError
-from ledgers.private_files import disk_failure, exposure, locked, sync_folder, write_private
-from ledgers.settings import TEMPLATE, Settings, read_settings
+from ledgers.private_files import exposure
+from ledgers.settings import Settings, read_settings
 
 FOLDERS = ("vault", "keys", "incidents", "mlflow", "prefect", "reports", "releases", "outbox")
 FILES = ("settings.toml", "keys/root.key", "keys/operator.key", "keys/operator.pub")
@@ -44,28 +43,6 @@ class Home:
     settings: Settings
 
     @classmethod
-    def create(cls, path: Path, passphrase: str | None = None) -> Home:
-        """Make a home at `path`, or open the complete one there; never half of one.
-
-        It is built beside `path` and renamed into place under a lock on the parent folder. The
-        passphrase (else `TUTELA_PASSPHRASE`) wraps the private keys; an existing home keeps the
-        one it has. Raises HomeError for a folder that is something else, for a passphrase that
-        does not fit the keys there, and when the disk refuses.
-        """
-        path = home_path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(path.parent):
-                if not _is_absent(path):
-                    return _reopened(path, passphrase)
-                _build(path, passphrase)
-        except OSError as error:
-            raise HomeError(
-                f"no home can be made at {path}: {disk_failure(error)}, or choose another place"
-            ) from None
-        return cls.open(path)
-
-    @classmethod
     def open(cls, path: Path | None = None) -> Home:
         """Open the home at `path`, else at `TUTELA_HOME`, else `.tutela/` in the project's root.
 
@@ -73,7 +50,7 @@ class Home:
         settings are not valid.
         """
         root = home_path(path)
-        if _is_absent(root):
+        if is_absent(root):
             raise HomeError(f"there is no home at {root}: make one with tutela init")
         home = cls(root, Settings())
         for part in (root, *map(root.joinpath, (*FOLDERS, *FILES)), home.ledger):
@@ -134,42 +111,6 @@ class Home:
         return self.root / "outbox"
 
 
-def _is_absent(path: Path) -> bool:
+def is_absent(path: Path) -> bool:
     """Tell whether nothing stands at `path`; an empty folder is nothing."""
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
-
-
-def _reopened(path: Path, passphrase: str | None) -> Home:
-    """Open the home that `create` found, bring its database up to date, try the passphrase."""
-    from ledgers.database import create_database
-    from ledgers.keys import Keys
-
-    home = Home.open(path)
-    if passphrase is not None:
-        Keys.open(home, passphrase)
-    create_database(home)
-    return home
-
-
-def _build(path: Path, passphrase: str | None) -> None:
-    """Build a home beside `path` and rename it there; the caller holds the parent's lock."""
-    from ledgers.database import create_database
-    from ledgers.keys import create_keys
-
-    making = path.with_name(f".{path.name}.making")
-    # Whoever left this held the lock that we hold now, so it is dead.
-    shutil.rmtree(making, ignore_errors=True)
-    try:
-        for folder in ("", *FOLDERS):
-            (making / folder).mkdir(mode=0o700)
-        write_private(making / "settings.toml", TEMPLATE.encode())
-        # A home mostly lies in a project's root, where its keys would be committed with the rest.
-        write_private(making / ".gitignore", b"*\n")
-        create_keys(making / "keys", passphrase)
-        create_database(Home(making, Settings()))
-        sync_folder(making)
-        making.rename(path)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
-    sync_folder(path.parent)

@@ -6,18 +6,30 @@ destroyed are random, and lie sealed in `ledgers.key_ledger`. Without a passphra
 clear in a file of mode 0600: whoever reads the home can then open everything that it sealed. With
 one, the private keys are wrapped by AES-GCM under scrypt (RFC 7914; N = 2^17, r = 8, p = 1, the
 OWASP password-storage setting). In memory the root stands in clear as long as the process lives.
+
+An incident is the full text of a failure, which may quote people, and so is sealed to the
+operator's public key, for one reader only. Sealing needs no passphrase and no private key, so it
+works when nothing else does. The seal is HPKE (RFC 9180: X25519, HKDF-SHA256, AES-128-GCM) with
+the incident's id as its context. The operator's private key lies in the same home: without a
+passphrase the seal only keeps the text from those who cannot read the home. The text's length
+stays visible.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from expectations.errors import HomeError, ServiceError
+from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers.home import Home
-from ledgers.private_files import write_private
+from ledgers.private_files import disk_failure, write_private
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import Suite
 
 WRAPPED = b"tutela-scrypt-1:"
 KEY_BYTES, SALT_BYTES, NONCE_BYTES = 32, 16, 12
@@ -60,15 +72,11 @@ class Keys:
         return data
 
     def seal_incident(self, text: str) -> str:
-        """Seal `text` for the operator; gives the incident's id (see `ledgers.incidents`)."""
-        from ledgers.incidents import seal_incident
-
+        """Seal `text` for the operator; gives the incident's id."""
         return seal_incident(self.home, text)
 
     def open_incident(self, incident: str, passphrase: str | None = None) -> str:
-        """Open an incident with the operator's key (see `ledgers.incidents`)."""
-        from ledgers.incidents import open_incident
-
+        """Open an incident with the operator's key."""
         return open_incident(self.home, incident, passphrase)
 
 
@@ -155,3 +163,50 @@ def _stretch(passphrase: str, salt: bytes) -> bytes:
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     return Scrypt(salt=salt, length=KEY_BYTES, n=2**17, r=8, p=1).derive(passphrase.encode())
+
+
+def seal_incident(home: Home, text: str) -> str:
+    """Write `text` to the home's `incidents/ID`, readable by the operator only; gives the id.
+
+    Raises ServiceError when the disk refuses, HomeError when the public key is missing.
+    """
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+    incident = secrets.token_hex(6)
+    try:
+        public = X25519PublicKey.from_public_bytes((home.keys / "operator.pub").read_bytes())
+    except (OSError, ValueError):
+        raise HomeError(f"{home.keys}/operator.pub is missing or damaged: restore it") from None
+    sealed = _suite().encrypt(text.encode(errors="backslashreplace"), public, incident.encode())
+    try:
+        write_private(home.incidents / incident, sealed)
+    except OSError as error:
+        raise ServiceError(
+            f"no incident can be written to {home.incidents}: {disk_failure(error)}"
+        ) from None
+    return incident
+
+
+def open_incident(home: Home, incident: str, passphrase: str | None = None) -> str:
+    """Give the text of `incident`: it may quote people, so show it to the operator only.
+
+    Raises UsageError for an unknown id, HomeError for a wrong or missing passphrase,
+    ServiceError for a file that was changed.
+    """
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    file = home.incidents / incident
+    if not re.fullmatch("[0-9a-f]{12}", incident) or not file.is_file():
+        raise UsageError(f"there is no incident '{incident[:12]}' in {home.incidents}: see its ids")
+    private = X25519PrivateKey.from_private_bytes(read_key(home.keys / "operator.key", passphrase))
+    try:
+        return _suite().decrypt(file.read_bytes(), private, incident.encode()).decode()
+    except (InvalidTag, ValueError):
+        raise ServiceError(f"{file} does not open: it was changed, or is another home's") from None
+
+
+def _suite() -> Suite:
+    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+    return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)

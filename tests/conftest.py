@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from expectations.errors import TutelaError
+from ledgers.founding import create_home
 from ledgers.home import Home
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def folder(tmp_path: Path) -> Folder:
 @pytest.fixture(scope="session")
 def template_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which nothing was run; copied, since making one takes seconds."""
-    return Home.create(tmp_path_factory.mktemp("homes") / "template").root
+    return create_home(tmp_path_factory.mktemp("homes") / "template").root
 
 
 @pytest.fixture

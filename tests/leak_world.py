@@ -17,15 +17,15 @@ from leaks import ALL, HERE, World, tag_of, write_source
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Run all cases once, under one standing Prefect server, and the ephemeral ones beside them."""
     from deployments.prefect_server import ensure_server, leave_server, set_environment
-    from ledgers.home import Home
+    from ledgers.founding import create_home
 
     root = tmp_path_factory.mktemp("world")
     for name in ("temporary", "user", "cwd", "console", "outcomes"):
         (root / name).mkdir()
     for case in ALL:
         write_source(root / "source" / tag_of(case), case)
-    home = Home.create(root / "home")
-    Home.create(root / "ephemeral")
+    home = create_home(root / "home")
+    create_home(root / "ephemeral")
     made = World(root, "")
     with mock.patch.dict(os.environ, made.environment(), clear=True):
         set_environment(home)

@@ -25,6 +25,7 @@ from deployments.prefect_server import set_environment
 from expectations.policy_file import PACKAGED
 from ledgers.database import open_database
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
+from ledgers.founding import create_home
 from ledgers.home import Home
 from ledgers.keys import Keys
 
@@ -183,7 +184,7 @@ def passed(policy: str) -> RunOnRecord:
 def make_place(path: Path, like: Place | None = None) -> Place:
     """Make a home at a path, or a copy of another that nothing was run in."""
     if like is None:
-        return Place(Home.create(path))
+        return Place(create_home(path))
     shutil.copytree(like.home.root, path)
     return Place(Home.open(path))
 

@@ -31,7 +31,7 @@ from expectations.errors import (
     UsageError,
     VaultError,
 )
-from ledgers.home import Home
+from ledgers.founding import create_home
 from ledgers.keys import Keys
 from ledgers.stages import Collected, DatasetRef, Permitted, Roster
 from tasks.airlock import run_inside
@@ -97,7 +97,7 @@ class OwnEar(Ear):
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """The keys of a home."""
-    return Keys.open(Home.create(tmp_path_factory.mktemp("airlock") / "home"))
+    return Keys.open(create_home(tmp_path_factory.mktemp("airlock") / "home"))
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_only_the_operators_key_opens_an_incident(overheard: Overheard, tmp_path
     overheard.enter(_raise(ValueError(SECRET)))
     sealed = overheard.keys.home.incidents / overheard.incidents[0]
     assert SECRET.encode() not in sealed.read_bytes()
-    other = Home.create(tmp_path / "other")
+    other = create_home(tmp_path / "other")
     (other.incidents / sealed.name).write_bytes(sealed.read_bytes())
     with pytest.raises(ServiceError, match="does not open"):
         Keys.open(other).open_incident(sealed.name)
@@ -528,7 +528,7 @@ def fail(_desk: Desk) -> pa.Table:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """A run that is open, without Prefect."""
-    monkeypatch.setenv("TUTELA_HOME", str(Home.create(tmp_path / "home").root))
+    monkeypatch.setenv("TUTELA_HOME", str(create_home(tmp_path / "home").root))
     with open_run("diabetes") as opened:
         yield opened
 

@@ -70,7 +70,6 @@ ROOMS = {
     "alembic": {"ledgers/database.py", "ledgers/migrations"},
     "cryptography": {
         "ledgers/keys.py",
-        "ledgers/incidents.py",
         "ledgers/signed_heads.py",
         "tasks/anonymization/tokens.py",
     },

@@ -14,6 +14,7 @@ from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent import ConsentLedger
 from ledgers.database import open_database
 from ledgers.digests import digest_in_run
+from ledgers.founding import create_home
 from ledgers.home import Home
 from ledgers.keys import Keys
 from tasks.consent.decision import Moment
@@ -110,7 +111,7 @@ def test_the_order_and_number_of_imports_leave_no_mark_on_the_digest(
     folder.events.reverse()
     take_in(ledger, folder)
     assert snap(ledger, file, "2024-06-01").history.digest == first.history.digest
-    other_home = Home.create(tmp_path_factory.mktemp("other") / "home")
+    other_home = create_home(tmp_path_factory.mktemp("other") / "home")
     other = ConsentLedger(open_database(other_home), other_home, Keys.open(other_home))
     take_in(other, folder)
     assert snap(other, file, "2024-06-01").history.digest != first.history.digest

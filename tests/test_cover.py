@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recoded_tables import AGE, SEX, UNION_MODELS, WARD, Case, cases
 
-from tasks.anonymization.boxes import LEFT, Boxes, settle
+from tasks.anonymization.boxes import LEFT, Boxes
 from tasks.anonymization.cover import cover
 from tasks.anonymization.lattice import Lattice, find_groups, sort_by_labels
-from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.requirement import Requirement, settle
 from tasks.anonymization.search import rescue
 from tasks.anonymization.tuples import Classes, Tuples, combine, common_vector, find_corners
 

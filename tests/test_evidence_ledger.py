@@ -16,14 +16,14 @@ from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers import budget_tables, consent_tables, database, evidence, key_ledger, releases
 from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
+from ledgers.founding import create_home
 from ledgers.keys import Keys
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[EvidenceLedger]:
     """A ledger with one run of three entries, under way."""
-    home = Home.create(tmp_path / "home")
+    home = create_home(tmp_path / "home")
     engine = open_database(home)
     ledger = EvidenceLedger(engine, Keys.open(home))
     ledger.begin("run-1", "adult", {"code": "c0ffee"})

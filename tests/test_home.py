@@ -10,13 +10,14 @@ import pytest
 
 from expectations.errors import HomeError
 from ledgers import database
+from ledgers.founding import create_home
 from ledgers.home import Home, home_path
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A new home."""
-    return Home.create(tmp_path / "home")
+    return create_home(tmp_path / "home")
 
 
 def test_everything_in_a_new_home_belongs_to_its_owner_alone(home: Home) -> None:
@@ -39,45 +40,45 @@ def test_a_home_in_a_repository_is_not_committed_with_it(home: Home) -> None:
 def test_making_a_home_twice_keeps_the_first(home: Home) -> None:
     """A second init changes no key and no setting."""
     before = {path: path.read_bytes() for path in home.keys.iterdir()}
-    assert Home.create(home.root) == home
+    assert create_home(home.root) == home
     assert {path: path.read_bytes() for path in home.keys.iterdir()} == before
 
 
 def test_a_new_passphrase_for_an_old_home_is_refused(home: Home) -> None:
     """Who gives a passphrase is told that the keys are not under it."""
     with pytest.raises(HomeError, match="under no passphrase"):
-        Home.create(home.root, "correct horse")
+        create_home(home.root, "correct horse")
 
 
 def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
     """Init does not build a home over other files."""
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(HomeError, match="not a whole home"):
-        Home.create(tmp_path)
+        create_home(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("place", ["ledgers.keys.create_keys", "ledgers.database.create_database"])
+@pytest.mark.parametrize("place", ["create_keys", "create_database"])
 def test_a_killed_init_leaves_no_home_and_the_next_makes_one(tmp_path: Path, place: str) -> None:
     """A home is renamed into place whole; what a dead init built is removed by the next."""
-    module, function = place.rsplit(".", 1)
     script = (
-        f"import os, sys, pathlib, {module}\nfrom ledgers.home import Home\n"
-        f"{module}.{function} = lambda *_: os._exit(9)\nHome.create(pathlib.Path(sys.argv[1]))"
+        "import os, sys, pathlib\nfrom ledgers import founding\n"
+        f"founding.{place} = lambda *_: os._exit(9)\n"
+        "founding.create_home(pathlib.Path(sys.argv[1]))"
     )
     path = tmp_path / "home"
     assert subprocess.run([sys.executable, "-c", script, path], check=False).returncode == 9
     with pytest.raises(HomeError, match="tutela init"):
         Home.open(path)
-    Home.create(path)
+    create_home(path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["home"]
 
 
 def test_two_inits_at_once_make_one_home(tmp_path: Path) -> None:
     """Both succeed, and the keys of the one that won stay."""
     script = (
-        "import sys, pathlib\nfrom ledgers.home import Home\n"
-        "home = Home.create(pathlib.Path(sys.argv[1]))\n"
+        "import sys, pathlib\nfrom ledgers.founding import create_home\n"
+        "home = create_home(pathlib.Path(sys.argv[1]))\n"
         "print((home.keys / 'root.key').read_bytes().hex())"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "home")]

@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from expectations.errors import HomeError, ServiceError, UsageError
+from ledgers.founding import create_home
 from ledgers.home import Home
-from ledgers.incidents import open_incident, seal_incident
-from ledgers.keys import Keys
+from ledgers.keys import Keys, open_incident, seal_incident
 from ledgers.outbox import Outbox
 
 PHRASE = "four quiet heron words"
@@ -18,13 +18,13 @@ PHRASE = "four quiet heron words"
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """The keys of a home without a passphrase."""
-    return Keys.open(Home.create(tmp_path_factory.mktemp("open") / "home"))
+    return Keys.open(create_home(tmp_path_factory.mktemp("open") / "home"))
 
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home under a passphrase."""
-    return Home.create(tmp_path_factory.mktemp("locked") / "home", PHRASE)
+    return create_home(tmp_path_factory.mktemp("locked") / "home", PHRASE)
 
 
 def test_a_label_always_gives_the_same_key_and_another_label_another(keys: Keys) -> None:
@@ -99,7 +99,7 @@ def test_without_the_passphrase_nothing_opens(
 
 def test_one_wrapped_key_cannot_stand_in_for_another(tmp_path: Path) -> None:
     """The operator's key in the place of the root key is refused though the passphrase fits."""
-    home = Home.create(tmp_path / "home", PHRASE)
+    home = create_home(tmp_path / "home", PHRASE)
     (home.keys / "root.key").write_bytes((home.keys / "operator.key").read_bytes())
     with pytest.raises(HomeError, match="does not open"):
         Keys.open(home, PHRASE)

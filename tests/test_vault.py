@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from expectations.errors import VaultError
 from ledgers.digests import digest_table
+from ledgers.founding import create_home
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.stages import MARKERS
@@ -53,7 +54,7 @@ OPENING = (
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A new home."""
-    return Home.create(tmp_path / "home")
+    return create_home(tmp_path / "home")
 
 
 @pytest.fixture

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from tasks.anonymization.requirement import Requirement
 
 LEFT = -1
 BLOCK = 1024
@@ -54,20 +50,3 @@ class Boxes:
             hit = first.any(axis=1)
             place[start : start + BLOCK][hit] = (byte * 8 + first.argmax(axis=1))[hit]
         return place
-
-
-def settle(boxes: Boxes, codes: Codes, requirement: Requirement) -> Codes:
-    """Give each tuple the first class that it fits, of those that then meet the requirement.
-
-    Classes that do not are given up, all at once, until none is left that does not: their tuples
-    go on to later ones, or to `LEFT`.
-    """
-    many = boxes.fits[0].shape[1] * 8
-    while True:
-        place = boxes.first(codes)
-        (kept,) = np.nonzero(place != LEFT)
-        bad = ~requirement.met(kept, place[kept], many)
-        bad[np.bincount(place[kept], minlength=many) == 0] = False
-        if not bad.any():
-            return place
-        boxes = Boxes(tuple(fit & np.packbits(~bad) for fit in boxes.fits))

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.anonymization.boxes import LEFT, Codes, settle
+from tasks.anonymization.boxes import LEFT, Codes
 from tasks.anonymization.lattice import Lattice, TupleGroups, find_groups
-from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.requirement import Requirement, settle
 from tasks.anonymization.tuples import Classes, Losses, Tuples, join_ranges
 
 ROUNDS = 2

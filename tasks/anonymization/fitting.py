@@ -20,7 +20,7 @@ from pandas.api.types import is_integer_dtype
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_models import PrivacyModel
-from tasks.anonymization.boxes import LEFT, Codes, settle
+from tasks.anonymization.boxes import LEFT, Codes
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.loss import PEOPLE
 from tasks.anonymization.plan import (
@@ -31,7 +31,7 @@ from tasks.anonymization.plan import (
     find_distinct,
     sort_labels,
 )
-from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.requirement import Requirement, settle
 from tasks.anonymization.search import search
 from tasks.anonymization.sets import refine_sets
 from tasks.anonymization.tuples import Classes, Tuples, combine

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.privacy_models import PrivacyModel, compares_with_the_table
+from tasks.anonymization.boxes import LEFT, Boxes
 from tasks.anonymization.distributions import Codes, Shares, Tally, holds
 from tasks.anonymization.hierarchies import label_of
 from tasks.anonymization.loss import PEOPLE
@@ -125,6 +126,23 @@ class Requirement:
             entry = np.repeat(kept, np.diff(column.start))
             columns.append(replace(column, share=_shares(column, entry)))
         return replace(self, sensitive=tuple(columns))
+
+
+def settle(boxes: Boxes, codes: Codes, requirement: Requirement) -> Codes:
+    """Give each tuple the first class that it fits, of those that then meet the requirement.
+
+    Classes that do not are given up, all at once, until none is left that does not: their tuples
+    go on to later ones, or to `LEFT`.
+    """
+    many = boxes.fits[0].shape[1] * 8
+    while True:
+        place = boxes.first(codes)
+        (kept,) = np.nonzero(place != LEFT)
+        bad = ~requirement.met(kept, place[kept], many)
+        bad[np.bincount(place[kept], minlength=many) == 0] = False
+        if not bad.any():
+            return place
+        boxes = Boxes(tuple(fit & np.packbits(~bad) for fit in boxes.fits))
 
 
 def _shares(column: Sensitive, entry: NDArray[np.bool_]) -> Shares:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.errors import UsageError
-from tasks.anonymization.boxes import LEFT, Boxes, Codes, settle
-from tasks.anonymization.requirement import Requirement
+from tasks.anonymization.boxes import LEFT, Boxes, Codes
+from tasks.anonymization.requirement import Requirement, settle
 from tasks.anonymization.tuples import Losses, Tuples
 
 ROUNDS = 3

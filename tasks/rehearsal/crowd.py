@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.expression_tree import Column, Expression, Node, Operation, Operator, walk
-from expectations.expressions import parse
+from expectations.expression_tree import Column, Node, Operation, Operator, walk
+from expectations.expressions import Expression, parse
 from expectations.policy import Policy
 from expectations.vocabulary import Use
 from tasks.rehearsal.values import Draw, Value, may_be_missing, possible_values

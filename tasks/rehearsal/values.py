@@ -13,15 +13,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from expectations.expression_tree import (
-    Column,
-    Expression,
-    Literal,
-    Operation,
-    Operator,
-    walk,
-)
-from expectations.expressions import ColumnType, parse
+from expectations.expression_tree import Column, Literal, Operation, Operator, walk
+from expectations.expressions import ColumnType, Expression, parse
 from expectations.policy import Policy, ValuesBetween, ValuesIn
 from expectations.treatments import Bin, Categories, Clip, Level, Noise, Round, Treatment
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from expectations.errors import SourceError
 from tasks.sources.examples import notes, registry
 from tasks.sources.examples.consent_history import EVENT
 from tasks.sources.examples.nhanes import NhanesSource, make_consent
 from tasks.sources.examples.table import MadeUpSource
-
-if TYPE_CHECKING:
-    from tasks.sources import Part, Source
+from tasks.sources.source import Part, Source
 
 _PARTS: dict[tuple[str, str], Source] = {
     ("nhanes", "people"): NhanesSource(),
