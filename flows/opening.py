@@ -1,7 +1,8 @@
 """Opening a run of the policy that was asked for, and judging it: how every flow begins and ends.
 
 What is asked for waits in this process until the flow picks it up. Here, above all steps, a run is
-given what no step knows of: its own code tried on made-up rows, and what becomes of its charge.
+given what no step knows of: its own code tried on made-up rows, who looks for ways out of a
+refusal, and what becomes of its charge.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tasks.budget import give_back
 from tasks.own_code import OwnCode
 from tasks.record_wise import load_checked_code
 from tasks.run import Observer, Run, prefect_flow_run, under_way
+from tasks.ways.finder import note_ways_out
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -91,6 +93,7 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
         run = Run(
             id=run_id, file=file, now=now, home=home, keys=keys, ledger=ledger, vault=vault,
             disclosure=disclosure, observe=asked.observe, epsilon=asked.epsilon, own=own,
+            finder=note_ways_out,
         )  # fmt: skip
         if flow_run := prefect_flow_run():
             ledger.append(run_id, "run", "prefect", "flow_run", flow_run)

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
-from expectations.errors import TutelaError, UsageError
+from expectations.errors import Refusal, TutelaError, UsageError
 from expectations.policy import Part, Policy
 from expectations.policy_file import PolicyFile
 from ledgers.digests import digest_in_run
@@ -74,6 +74,10 @@ class Desk:
         self.note("check", check.name, {**asdict(check), "verdict": str(check.verdict)})
 
 
+Finder: TypeAlias = Callable[[Desk, Refusal], None]
+"""Tries again what a refusal carries, and notes on the desk what would have passed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One opened run; `source` overrides where the policy's people are."""
@@ -91,6 +95,8 @@ class Run:
     """What advice may cost the people it is drawn from; asked for beside the policy."""
     own: Mapping[str, OwnCode] = field(default_factory=dict, repr=False)
     """The policy's own code by reference, loaded and tried before anybody was read."""
+    finder: Finder | None = field(default=None, repr=False)
+    """Who looks for ways out of a refusal; given from above, for no step knows of any."""
     outcome: list[TutelaError | None] = field(default_factory=list, repr=False)
 
     @property
