@@ -135,13 +135,13 @@ def run_tutela(folder: Path) -> dict[str, float]:
 
     os.environ["TUTELA_HOME"] = str(folder / f"home-{os.getpid()}")
     create_home(Path(os.environ["TUTELA_HOME"]))
+    from flows.opening import Request, open_run, request
     from tasks.anonymization.deidentify import deidentify
     from tasks.anonymization.generalize import generalize
     from tasks.approval import make_ready
     from tasks.consent.permission import filter_consent
     from tasks.ingestion import collect, read_roster
     from tasks.population import select_population
-    from tasks.run import Request, open_run, request
     from tasks.validation import check_table, validate
 
     seconds: dict[str, float] = {}

@@ -31,7 +31,6 @@ from expectations.policy_file import PACKAGED, read_policy
 from expectations.population import Margin, Population, Reference, Weighting
 from expectations.vocabulary import CheckVerdict
 from tasks.anonymization.deidentify import treat
-from tasks.consent.meaning import policy_categories
 from tasks.ingestion import CATEGORIES, RECORD
 from tasks.population import derive_columns, keep_eligible
 from tasks.representation.compare import Comparison, weigh_people
@@ -117,7 +116,7 @@ def read_adults(policy: Policy) -> pa.Table:
     )
     named = {name: read.column(policy.source_name(name)) for name in policy.columns}
     table = convert(pa.table(named), policy.types)
-    every = (1 << len(policy_categories(policy))) - 1
+    every = (1 << len(policy.categories)) - 1
     table = table.append_column(RECORD, pa.array(np.arange(table.num_rows, dtype=np.uint64)))
     table = table.append_column(CATEGORIES, pa.array(np.full(table.num_rows, every, np.uint32)))
     today = pd.Timestamp("2026-01-01").date()

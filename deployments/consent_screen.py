@@ -13,7 +13,7 @@ from expectations.policy import Policy
 from expectations.vocabulary import ConsentStatus, Indication
 from ledgers.consent_events import from_micros
 from tasks.consent.history import Stance, find_answers
-from tasks.consent.meaning import Standing, policy_categories
+from tasks.consent.meaning import Standing
 from tasks.consent.snapshot import write_moment
 from tasks.exclusions import EXCLUSIONS
 
@@ -116,7 +116,7 @@ def name_scope(terms: Terms) -> str:
 
 def say_meaning(policy: Policy, terms: Terms) -> str:
     """Say what an event says under a policy, and for which categories if not for all."""
-    every = len(policy_categories(policy))
+    every = len(policy.categories)
     told = [
         label if len(names) in {0, every} else f"{label} for {', '.join(names)}"
         for label, names in find_answers(policy, terms).items()
@@ -135,7 +135,7 @@ def describe_stance(policy: Policy, stance: Stance) -> Iterator[str]:
         return
     read = "may be read" if standing.permits else "is not read"
     yield from wrap(f"{policy.name}: this person {read}: {say_why(standing)}.")
-    if 0 < len(stance.categories) < len(policy_categories(policy)):
+    if 0 < len(stance.categories) < len(policy.categories):
         yield from wrap(f"The consent covers only {', '.join(stance.categories)}.")
     if isinstance(policy.basis, ConsentLedger) and policy.basis.minors and standing.permits:
         yield from wrap(

@@ -1,7 +1,7 @@
 """Launching a run: the server, the flow, progress, and what came of it.
 
 The flow is given a policy's name and nothing else, since Prefect stores what it is given; paths and
-sources wait in this process (`tasks.run.request`).
+sources wait in this process (`flows.opening.request`).
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ def carry_out(  # noqa: PLR0913, PLR0917  # what is asked for, where, and who is
     Raises what ended it before anything was on record.
     """
     from deployments.request import location_given
-    from tasks.run import Request, request
 
     set_environment(home)
     with at_home(home), served(home, progress.tell):
         from flows.advice import advise_on_columns
+        from flows.opening import Request, request
         from flows.training import release_tables, train_and_release
 
         wait_for_server(home, progress=progress.tell)

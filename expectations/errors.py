@@ -7,7 +7,8 @@ it stands. Any other exception's text is treated as if it quoted a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
@@ -135,10 +136,31 @@ class Refusal(TutelaError):
     """
 
     exit_status = 1
+    refused: object | None = None
+    """What was refused, for who looks for ways out: people's rows, which stay inside their step."""
 
     def __init__(self, check: str, message: str) -> None:
         self.check = check
         super().__init__(f"{check}: {message}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle all but what was refused."""
+        parts = {name: part for name, part in vars(self).items() if name != "refused"}
+        return _made_again, (type(self), self.args, parts)
+
+
+@contextmanager
+def carrying(refused: object | None) -> Iterator[None]:
+    """Let a refusal that leaves the block carry what was refused, unless it carries it already.
+
+    The step that the block is part of has ways looked for, and takes it off.
+    """
+    try:
+        yield
+    except Refusal as refusal:
+        if refusal.refused is None:
+            refusal.refused = refused
+        raise
 
 
 class ServiceError(TutelaError):

@@ -150,6 +150,11 @@ class Policy(Declaration):
         return {**self.columns, **self.derived}
 
     @property
+    def categories(self) -> tuple[Category, ...]:
+        """The categories of the columns that are read, sorted."""
+        return tuple(sorted({column.category for column in self.columns.values()}))
+
+    @property
     def leaving(self) -> tuple[str, ...]:
         """The columns that are still there after de-identification."""
         return tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.opening import judged, open_run
 from flows.training import PolicyName
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.anonymization.deidentify import deidentify
@@ -11,7 +12,6 @@ from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
-from tasks.run import open_run
 from tasks.validation import validate
 
 
@@ -26,7 +26,7 @@ from tasks.validation import validate
 def advise_on_columns(policy: PolicyName) -> None:
     """Try the policy's features dropped and coarser; nothing leaves but the advice."""
     with open_run(policy, part="advice") as run:
-        with run.judged():
+        with judged(run):
             permitted = filter_consent(read_roster())
             if run.policy.private:
                 permitted = reserve_advice(permitted)

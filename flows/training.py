@@ -11,6 +11,7 @@ from prefect import flow
 from pydantic import Field
 
 from expectations.policy import NAME
+from flows.opening import judged, open_run
 from ledgers.stages import (
     Checked,
     DatasetRef,
@@ -33,7 +34,7 @@ from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
 from tasks.representation.compare import compare, weigh
 from tasks.representation.inclusion import count_absent
-from tasks.run import Run, open_run
+from tasks.run import Run
 from tasks.training.tradeoff import weigh_detail
 from tasks.training.train import train
 from tasks.validation import check_table, validate
@@ -72,7 +73,7 @@ def release_tables(policy: PolicyName) -> None:
 def serve(run: Run) -> None:
     """Carry a run from the roster to its recipients; a refusal ends it, and is recorded."""
     ready: list[DatasetRef[Ready]] = []
-    with run.judged():
+    with judged(run):
         roster = read_roster()
         permitted = charge(run, filter_consent(roster))
         collected = collect(permitted)

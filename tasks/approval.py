@@ -37,7 +37,7 @@ PEOPLE: Final = "-people"
 
 
 USED: Final = np.dtype([("record", "<u8"), ("categories", "<u4")])
-"""A person whose data was used, and which categories of it (see `policy_categories`)."""
+"""A person whose data was used, and which categories of it (see `Policy.categories`)."""
 
 
 def refuse_withdrawn(

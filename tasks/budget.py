@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from expectations.checks import Check
 from expectations.disclosure import TEN, Count, Disclosure
-from expectations.errors import Refusal, TutelaError
+from expectations.errors import Refusal, TutelaError, carrying
 from expectations.mechanisms import Mechanism
 from expectations.policy import Policy
 from expectations.vocabulary import CheckVerdict
@@ -25,10 +27,25 @@ from ledgers.stages import Charged, Permitted, Reached
 from tasks.ingestion import RECORD
 from tasks.run import Desk, Run
 from tasks.step import Opened, step
-from tasks.ways.budget_ways import find_budget_ways, find_delta_ways
-from tasks.ways.teaching import teaching
+
+if TYPE_CHECKING:
+    from ledgers.budget_people import Records
 
 CHECK = "privacy budget"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ExceededBudget:
+    """Whom a private model could not be charged to, by their record keys."""
+
+    people: Records
+
+
+@dataclass(frozen=True, slots=True)
+class LargeDelta:
+    """A δ that is not below one in `people`, a published bound of their number."""
+
+    people: int
 
 
 def open_budget(run: Run) -> BudgetLedger:
@@ -51,8 +68,7 @@ def reserve_budget(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
 
         ceiling = read_ceiling(desk.policy)
         people = permitted.table([RECORD]).column(RECORD).to_numpy()
-        ledger = open_budget(desk.run)
-        with teaching(desk, lambda _: find_budget_ways(desk.policy, ledger, people, ceiling)):
+        with carrying(ExceededBudget(people)):
             reserve(desk, permitted, declare_loss(desk.policy), ceiling.composition)
     return permitted
 
@@ -72,7 +88,7 @@ def reserve(
     run, policy, ceiling = desk.run, desk.policy, read_ceiling(desk.policy)
     people = permitted.table([RECORD]).column(RECORD).to_numpy()
     bound = bound_people(run.disclosure, len(people))
-    with teaching(desk, lambda refusal: find_delta_ways(refusal, bound)):
+    with carrying(LargeDelta(bound)):
         refuse_large_delta(policy, bound)
     charge = Charge(run.id, policy.name, policy.purpose, stamp(), mechanisms, composition, people)
     ledger = open_budget(run)

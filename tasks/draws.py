@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.population import Population
-from tasks.anonymization.tokens import key_people
 from tasks.ingestion import DRAW, SAMPLE, canonical
+from tasks.person_keys import key_people
 from tasks.strata import Groups
 
 Draws: TypeAlias = "NDArray[np.uint64]"

@@ -24,8 +24,7 @@ from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate
 from expectations.treatments import Redact
 from ledgers.stages import Collected, Permitted, Roster
-from tasks.anonymization.tokens import key_people
-from tasks.consent.meaning import policy_categories
+from tasks.person_keys import key_people
 from tasks.run import Desk
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
@@ -41,7 +40,7 @@ ANSWER: Final = "_answer"
 BORN: Final = "_born"
 AGE: Final = "_age"
 CATEGORIES: Final = "_categories"
-"""Whose bit i is set where the i-th of `policy_categories` may be read of the person."""
+"""Whose bit i is set where the i-th of `Policy.categories` may be read of the person."""
 NOTHING: Final = pa.nulls(0)
 BASIS_TYPES: Final = {
     ANSWER: ColumnType.TEXT,
@@ -133,7 +132,7 @@ def coverage(policy: Policy, columns: Collection[str]) -> int:
     treatments = [policy.columns[name].treatment for name in columns]
     known = [name for t in treatments if isinstance(t, Redact) for name in t.known]
     categories = {policy.columns[name].category for name in (*columns, *known)}
-    places = policy_categories(policy)
+    places = policy.categories
     return sum(1 << places.index(category) for category in categories)
 
 
@@ -256,7 +255,7 @@ def count_blanked(desk: Desk, people: pa.Table) -> None:
     """Count who kept back each category, where the policy reads them without it."""
     basis = desk.policy.basis
     if isinstance(basis, ConsentLedger) and basis.on_partial == "blank":
-        for place, category in enumerate(policy_categories(desk.policy)):
+        for place, category in enumerate(desk.policy.categories):
             blanked = people.filter(pa.array(~covers(people, 1 << place)))
             desk.count(f"people.blanked.{category}", Count(blanked.num_rows))
 

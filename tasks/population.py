@@ -9,6 +9,7 @@ makes of missing values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.disclosure import Count, Published
-from expectations.errors import Refusal
+from expectations.errors import Refusal, carrying
 from expectations.expressions import parse
 from expectations.policy import Policy
 from ledgers.stages import Collected, Selected
@@ -25,14 +26,18 @@ from tasks.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.ingestion import RECORD, SAMPLE, coverage, covers
 from tasks.own_code import NO_CODE, OwnCode
 from tasks.own_columns import own_columns, tell_tried
-from tasks.published_ways import WaysOut
 from tasks.run import Desk
 from tasks.step import Opened, step
 from tasks.strata import Groups, find_small_groups, group_people
-from tasks.ways.rule_ways import find_cohort_ways
-from tasks.ways.teaching import list_left_out, teaching
 
 __all__ = ["TEST", "derive_columns", "keep_eligible", "select_population", "take_people"]
+
+
+@dataclass(frozen=True, slots=True)
+class SmallCohort:
+    """People who as a whole are too few."""
+
+    people: Published
 
 
 def evaluate(
@@ -130,11 +135,6 @@ def count_sides(desk: Desk, selected: pa.Table) -> None:
         desk.count("people.test", count_marked(test))
 
 
-def teach_cohort(desk: Desk, people: Published) -> Iterator[WaysOut]:
-    """Find the ways out where the people as a whole are too few; of groups there are none."""
-    return find_cohort_ways(people, list_left_out(desk), desk.policy)
-
-
 @step("Select the population", gives=Selected)
 def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     """Keep the eligible, derive columns, sample and cap, split, and refuse what is too small."""
@@ -158,6 +158,7 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
         sizes = groups.sum_up(taken)
         problems = small + list(find_small_groups(groups, sizes, policy, desk.run.disclosure))
     if problems:
-        with teaching(desk, lambda _: teach_cohort(desk, people) if problems == small else ()):
+        # Of groups that are too small there is nothing to try.
+        with carrying(SmallCohort(people) if problems == small else None):
             raise Refusal("smallest cohort", "\n".join(problems))
     return selected

@@ -3,7 +3,8 @@
 A step's function takes a `Desk` and opened data and gives a table, bytes, or the opened data
 itself (same content, further stage). The step around it takes and gives references: it opens what
 the vault's manifest says has reached the right stage, runs the function inside the airlock, stores
-what comes out, and notes digest and seconds. Inside a Prefect flow it runs as a Prefect task,
+what comes out, and notes digest and seconds. A refusal leaves after the run's finder has looked for
+ways out, on the data that only the step has open. Inside a Prefect flow it runs as a Prefect task,
 built on first call with the options that keep data out of Prefect; elsewhere it just runs.
 """
 
@@ -28,11 +29,12 @@ from typing import (
 
 import pyarrow as pa
 
-from expectations.errors import VaultError
+from expectations.errors import Refusal, VaultError
 from ledgers.run_vault import RunVault
 from ledgers.stages import MARKERS, DatasetRef, Reached
-from tasks.airlock import run_inside
+from tasks.airlock import attempt, run_inside
 from tasks.run import Desk, Run, current_run, prefect_flow_run
+from tasks.vouching import is_vouched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,7 +187,12 @@ class Step(Generic[G]):
             item if isinstance(item, str) else open_at(run.vault, item, needed)
             for item, needed in zip(data, self._needed(len(data)), strict=True)
         ]
-        output = self.function(Desk(run, self.__name__), *opened)
+        desk = Desk(run, self.__name__)
+        try:
+            output = self.function(desk, *opened)
+        except Refusal as refusal:
+            find_ways(desk, refusal)
+            raise
         parents = [item for item in data if not isinstance(item, str)]
         match output:
             case None:
@@ -231,6 +238,18 @@ class Step(Generic[G]):
 
 
 PREFECT_TAGS: Final = ("tutela",)
+
+
+def find_ways(desk: Desk, refusal: Refusal) -> None:
+    """Let the run's finder try again what a refusal carries, which is then taken off.
+
+    Whatever goes wrong there leaves the refusal as it was, without further ways. Of a refusal in
+    which own code had a part nothing is tried, since its text may be a person's.
+    """
+    find = desk.run.finder
+    if find is not None and refusal.refused is not None and is_vouched(refusal):
+        attempt(lambda: find(desk, refusal), desk.run.keys.seal_incident)
+    refusal.refused = None
 
 
 def names(data: Sequence[DatasetRef[Reached] | str]) -> list[str]:

@@ -7,25 +7,41 @@ the run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from expectations.checks import Check, refuse_failed
+from expectations.errors import carrying
 from expectations.measures import class_sizes
 from expectations.outlets import TableOutlet
 from expectations.policy import Policy, Rule
 from expectations.reidentification_risk import tell_risks
 from expectations.suites import build_suite, run_suite
-from expectations.table_promises import judge_table, order_labels
+from expectations.table_promises import Judged, judge_table, order_labels
 from expectations.treatments import public_labels
 from expectations.vocabulary import MISSING
 from ledgers.stages import Checked, Deidentified, Generalized, Reached, Validated
 from tasks.run import Desk
 from tasks.step import Opened, step
-from tasks.ways.rule_ways import find_judged_ways, find_rule_ways
-from tasks.ways.teaching import teaching
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BrokenRules:
+    """Values that break a rule: their rows, and a check for each of the policy's rules."""
+
+    frame: pd.DataFrame
+    checks: Sequence[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPromise:
+    """A made table that keeps less than its outlet promises, and how it was judged."""
+
+    outlet: str
+    judged: Sequence[Judged]
 
 
 def check_values(frame: pd.DataFrame, rules: Sequence[Rule], threshold: int) -> list[Check]:
@@ -44,8 +60,7 @@ def validate(desk: Desk, deidentified: Opened[Deidentified]) -> Opened[Reached]:
     checks = check_values(frame, rules, desk.run.disclosure.threshold)
     for check in checks:
         desk.check(check)
-    threshold = desk.run.disclosure.threshold
-    with teaching(desk, lambda _: find_rule_ways(frame, rules, checks, threshold)):
+    with carrying(BrokenRules(frame, checks)):
         refuse_failed(checks)
     return deidentified
 
@@ -87,6 +102,6 @@ def check_table(desk: Desk, table: Opened[Generalized], outlet: str) -> Opened[R
         desk.check(each.check)
     for name, value in risks.items():
         desk.measure(f"privacy.{outlet}.risk.{name}", value)
-    with teaching(desk, lambda refusal: find_judged_ways(refusal, judged, promised, outlet)):
+    with carrying(BrokenPromise(outlet, judged)):
         refuse_failed(each.check for each in judged)
     return table

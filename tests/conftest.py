@@ -184,7 +184,7 @@ def home(template_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @contextlib.contextmanager
 def opened(policy: Path) -> Iterator[Run]:
     """Open a run of a policy, so that its steps can be called one by one."""
-    from tasks.run import Request, open_run, request
+    from flows.opening import Request, open_run, request
 
     with open_run(request(Request(str(policy)))) as run:
         yield run

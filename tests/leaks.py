@@ -546,8 +546,8 @@ def tell(outcome: LaunchOutcome) -> None:
 def launch_ephemeral(policy: Path) -> None:
     """Call the flow with no server but the one that Prefect starts for it."""
     from deployments.prefect_server import set_environment
+    from flows.opening import Request, request
     from ledgers.home import Home
-    from tasks.run import Request, request
 
     set_environment(Home.open())
     from flows.training import train_and_release

@@ -31,11 +31,12 @@ from expectations.errors import (
     UsageError,
     VaultError,
 )
+from flows.opening import open_run
 from ledgers.founding import create_home
 from ledgers.keys import Keys
 from ledgers.stages import Collected, DatasetRef, Permitted, Roster
 from tasks.airlock import run_inside
-from tasks.run import Desk, Run, open_run
+from tasks.run import Desk, Run
 from tasks.step import Opened, step
 
 SECRET = "Zorblax Quenderin"

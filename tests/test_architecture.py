@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import typing
@@ -130,6 +131,19 @@ def test_a_library_is_known_in_its_own_room_only(library: str) -> None:
                 named = [node.module or ""]
             if library in {name.partition(".")[0] for name in named}:
                 assert name_of(file).startswith(tuple(ROOMS[library])), name_of(file)
+
+
+def test_no_step_knows_of_ways_out() -> None:
+    """Who finds them is handed to the run from above: in `tasks/`, only they know each other."""
+    rooms = [name for name in map(name_of, FILES) if name.startswith("tasks/")]
+    for name in rooms:
+        imports = (
+            ast.unparse(node)
+            for node in ast.walk(read_tree(ROOT / name))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        )
+        known = any(re.search(r"\btasks(\.| import .*)\bways\b", line) for line in imports)
+        assert not known or name.startswith("tasks/ways/"), name
 
 
 @every_file

@@ -19,7 +19,6 @@ from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Collected, Deidentified, Permitted, Roster, Selected
 from tasks.anonymization.deidentify import deidentify
-from tasks.consent.meaning import policy_categories
 from tasks.ingestion import (
     CATEGORIES,
     DRAW,
@@ -77,7 +76,7 @@ class Source:
 def policy(*changes: tuple[str, str]) -> Policy:
     """Parse the small policy; its categories are those of the bits above, in their order."""
     made = parse_policy(small_policy(*changes))
-    assert [c.rpartition(":")[2] for c in policy_categories(made)] == ["Age", "Gender", "Health"]
+    assert [c.rpartition(":")[2] for c in made.categories] == ["Age", "Gender", "Health"]
     return made
 
 

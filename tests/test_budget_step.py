@@ -15,6 +15,7 @@ from expectations.errors import Refusal, UsageError
 from expectations.mechanisms import Bounded, Gaussian, Mechanism
 from expectations.policy import Policy
 from expectations.privacy_loss import RenyiFilter, compose
+from flows.opening import Request, open_run, request
 from ledgers.budget import Balance, BudgetLedger, Ceiling
 from ledgers.budget_accounts import MOST_RUNS
 from ledgers.evidence import Entry
@@ -33,7 +34,7 @@ from tasks.budget import (
 )
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
-from tasks.run import Desk, Request, Run, open_run, request
+from tasks.run import Desk, Run
 from tasks.step import open_at
 from tasks.training.train import Rows
 

@@ -38,10 +38,10 @@ from ledgers.database import open_database
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.settings import Settings
-from tasks.anonymization.tokens import key_people
 from tasks.consent import events
 from tasks.consent.event_fields import missing_fields
 from tasks.consent.events import Imported, Setting, import_events, import_source
+from tasks.person_keys import key_people
 from tasks.sources import location_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -25,7 +25,7 @@ from ledgers.home import Home
 from ledgers.keys import Keys
 from tasks.approval import USED, still_covered
 from tasks.consent.events import import_events
-from tasks.consent.meaning import Meaning, Standing, policy_categories
+from tasks.consent.meaning import Meaning, Standing
 from tasks.consent.permission import (
     count_standings,
     digest_people,
@@ -203,7 +203,7 @@ def test_who_consented_in_part_is_left_out_or_marked(ledger: ConsentLedger, fold
     assert excluded == ["permitted", "only in part", "never asked"]
     kept = keep_permitted(roster, decide(blank, roster, ledger, datetime.now(UTC)))
     assert kept.column(PERSON).to_pylist() == ["p00", "p01"]
-    order = policy_categories(blank.policy)
+    order = blank.policy.categories
     masks = kept.column(CATEGORIES).to_pylist()
     read = [{c for n, c in enumerate(order) if mask >> n & 1} for mask in masks]
     assert read == [set(order), {Category.AGE, Category.GENDER}]
@@ -212,7 +212,7 @@ def test_who_consented_in_part_is_left_out_or_marked(ledger: ConsentLedger, fold
 def test_masks_over_classes_become_masks_over_categories(tmp_path: Path) -> None:
     """A class stands for its categories, wherever these come in the policy's order."""
     policy = parse(tmp_path).policy
-    age, gender, health = policy_categories(policy)
+    age, gender, health = policy.categories
     meaning = Meaning(((health,), (age, gender)), ({}, {}), ({}, {}), {}, {}, True, "blank", None)
     assert read_masks(policy, meaning).tolist() == [0b000, 0b100, 0b011, 0b111]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from conftest import Folder, opened, small_policy
@@ -18,14 +20,16 @@ from hypothesis import strategies as st
 
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
-from expectations.errors import Refusal, UsageError
+from expectations.errors import Refusal, TutelaError, UsageError, carrying
 from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween
 from expectations.policy_file import parse_policy
 from expectations.population import Margin
 from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
+from ledgers.stages import Roster
 from tasks.anonymization.deidentify import deidentify
+from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import Aim
 from tasks.budget import reserve_budget
@@ -37,10 +41,12 @@ from tasks.population import select_population
 from tasks.published_ways import Way, WaysOut
 from tasks.representation.comparison import compare_column
 from tasks.representation.figures import tell_column
-from tasks.run import Desk, Run
+from tasks.run import Desk, Finder, Run, under_way
+from tasks.step import find_ways, step
 from tasks.training.train import Rows, fit_model
 from tasks.validation import check_values, validate
-from tasks.ways import model_ways
+from tasks.ways import finder, model_ways
+from tasks.ways.finder import note_ways_out
 from tasks.ways.model_ways import attack_fast, find_model_ways
 from tasks.ways.rule_ways import (
     bound_difference,
@@ -49,7 +55,7 @@ from tasks.ways.rule_ways import (
     find_judged_ways,
     find_rule_ways,
 )
-from tasks.ways.teaching import keep_telling, teaching
+from tasks.ways.teaching import keep_telling
 
 KEY = bytes(32)
 COLUMNS = ("age", "sex", "sick")
@@ -66,52 +72,73 @@ def ways_of(run: Run) -> list[WaysOut]:
     return [read(WaysOut, entry.body) for entry in entries if entry.kind == "ways"]
 
 
-def desk_of(notes: list[object]) -> Desk:
-    """Give a desk that keeps what is noted in a list."""
-    keys = SimpleNamespace(seal_incident=lambda text: notes.append(("sealed", text)))
-    note = SimpleNamespace(note=lambda *noted: notes.append(noted), run=SimpleNamespace(keys=keys))
-    return cast("Desk", note)
-
-
 ONE = WaysOut("check", None, "more", "less", "how", {}, (Way("k: 2", True, "k = 2", {}),))
+ROWS = pd.DataFrame({"name": ["Zyxwort"]})
+"""What is refused, with a value that may not leave the step."""
+
+
+def refuse(error: TutelaError, find: Finder | None) -> tuple[TutelaError, list[tuple[str, str]]]:
+    """Run a step that raises an error carrying rows; give what left it, and what was noted."""
+
+    @step("Refuse", gives=Roster)
+    def refusing(_: Desk) -> pa.Table:
+        with carrying(ROWS):
+            raise error
+
+    noted: list[tuple[str, str]] = []
+    append = lambda _run, _step, kind, name, *_, **__: noted.append((kind, name))  # noqa: E731
+    keys = SimpleNamespace(seal_incident=lambda text: noted.append(("sealed", text)))
+    run = SimpleNamespace(
+        id="run", finder=find, observe=lambda *_: None, vault=None, keys=keys,
+        ledger=SimpleNamespace(append=append),
+    )  # fmt: skip
+    with under_way(cast("Run", run)), pytest.raises(type(error)) as left:
+        refusing()
+    return left.value, noted
 
 
 def test_a_refusal_leaves_with_its_ways_noted_and_is_the_same() -> None:
-    """What is noted stands under the check; the refusal is not another one."""
-    notes: list[object] = []
+    """The finder sees what was refused; it is the same refusal, and it carries nothing any more."""
+    seen = list[object]()
+
+    def find(desk: Desk, refusal: Refusal) -> None:
+        seen.append(refusal.refused)
+        desk.note("ways", refusal.check, None)
+
     refusal = Refusal("check", "no")
-    with pytest.raises(Refusal) as left, teaching(desk_of(notes), lambda _: [ONE]):
-        raise refusal
-    assert left.value is refusal
-    assert [note[:2] for note in cast("list[tuple[str, str]]", notes)] == [("ways", "check")]
+    left, noted = refuse(refusal, find)
+    assert left is refusal
+    assert seen[0] is ROWS
+    assert (refusal.refused, noted) == (None, [("ways", "check")])
+    left, noted = refuse(Refusal("check", "no"), None)
+    assert (cast("Refusal", left).refused, noted) == (None, [])
 
 
 def test_a_defect_in_finding_ways_leaves_the_refusal() -> None:
     """And what is no refusal finds no ways."""
 
-    def broken(_: Refusal) -> list[WaysOut]:
+    def broken(_: Desk, __: Refusal) -> None:
         raise UsageError("defect")
 
-    notes: list[object] = []
-    with pytest.raises(Refusal, match="no"), teaching(desk_of(notes), broken):
-        raise Refusal("check", "no")
-    with pytest.raises(UsageError, match="other"), teaching(desk_of(notes), lambda _: [ONE]):
-        raise UsageError("other")
-    assert notes == []
+    for error in (Refusal("check", "no"), UsageError("other")):
+        assert refuse(error, broken) == (error, [])
 
 
-def test_an_unforeseen_error_in_finding_ways_is_sealed_and_leaves_the_refusal() -> None:
+def test_an_unforeseen_error_in_finding_ways_is_sealed_and_leaves_the_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A refusal stays one, with the ways that were found before; the error's text is sealed."""
 
-    def broken(_: Refusal) -> Iterator[WaysOut]:
+    def broken(_: Desk, __: Refusal) -> Iterator[WaysOut]:
         yield ONE
         raise ValueError("a library's")
 
-    notes: list[tuple[str, str]] = []
-    with pytest.raises(Refusal, match="no"), teaching(desk_of(cast("list[object]", notes)), broken):
-        raise Refusal("check", "no")
-    assert [note[0] for note in notes] == ["ways", "sealed"]
-    assert "ValueError: a library's" in notes[1][1]
+    monkeypatch.setattr(finder, "find_ways_out", broken)
+    refusal = Refusal("check", "no")
+    left, noted = refuse(refusal, note_ways_out)
+    assert left is refusal
+    assert [note[0] for note in noted] == ["ways", "sealed"]
+    assert "ValueError: a library's" in noted[1][1]
 
 
 def test_no_ways_are_noted_of_a_refusal_that_own_code_raised(tmp_path: Path) -> None:
@@ -120,9 +147,23 @@ def test_no_ways_are_noted_of_a_refusal_that_own_code_raised(tmp_path: Path) -> 
     (tmp_path / "f.py").write_text(text, encoding="utf-8")
     function = cast("Callable[[], None]", load_own("f.py:f", tmp_path).value)
     notes: list[object] = []
-    with pytest.raises(Refusal, match="Ann"), teaching(desk_of(notes), lambda _: [ONE]):
+    run = SimpleNamespace(finder=lambda *_: notes.append("tried"))
+    with pytest.raises(Refusal, match="Ann") as left, carrying(ROWS):
         function()
-    assert notes == []
+    find_ways(cast("Desk", SimpleNamespace(run=run)), left.value)
+    assert (notes, left.value.refused) == ([], None)
+
+
+def test_what_was_refused_is_in_no_text_and_no_pickle_of_the_refusal() -> None:
+    """Prefect pickles what ends a task."""
+    with pytest.raises(Refusal) as left, carrying(ROWS):
+        raise Unreachable("no", 0.5)
+    assert left.value.refused is ROWS
+    pickled = pickle.dumps(left.value)
+    again = pickle.loads(pickled)  # noqa: S301  # our own
+    assert (str(again), again.check, again.left) == ("k-anonymity: no", "k-anonymity", 0.5)
+    assert again.refused is None
+    assert not any("Zyxwort" in repr(said) for said in (pickled, left.value, str(left.value)))
 
 
 def test_a_model_is_named_as_it_stands_in_a_policy() -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
 
 from expectations.checks import refuse_failed
 from expectations.disclosure import Count, bound_share
+from expectations.errors import carrying
 from expectations.outlets import Generalized as Coarse
 from expectations.outlets import Rare, TableOutlet
 from expectations.policy import Policy
@@ -46,7 +47,14 @@ from tasks.ingestion import RECORD
 from tasks.population import TEST
 from tasks.run import Desk
 from tasks.step import Opened, step
-from tasks.ways.teaching import teaching
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RefusedTable:
+    """An outlet's people, of whom no table could be made as it asks."""
+
+    frame: pd.DataFrame
+    outlet: str
 
 
 def declare_hierarchy(policy: Policy, outlet: TableOutlet, column: str) -> Hierarchy | None:
@@ -155,7 +163,7 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
     groups, own = name_groups(policy, table, there), [RECORD, TEST, *table.columns]
     read = dict.fromkeys([*own, *groups, *(c for c in outgoing.columns() if c in there)])
     frame = order_sensitive(validated.frame(list(read)), policy, table)
-    with teach(desk, frame, outlet):
+    with carrying(RefusedTable(frame, outlet)):
         frozen = outgoing.freeze(Count(len(frame)), lambda: fit_table(frame, policy, table))
         plan = TablePlan.from_bytes(frozen.content)
         secret = desk.key(f"held back:{policy.name}:{outlet}")
@@ -169,17 +177,6 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
         losses = {column: compare_groups(frame, column, lost) for column in groups}
         note_group_losses(desk, outlet, losses, frozen=frozen.run_id != desk.run.id)
     return pa.Table.from_pandas(released, preserve_index=False)
-
-
-def teach(desk: Desk, frame: pd.DataFrame, outlet: str) -> AbstractContextManager[None]:
-    """Leave the ways out of a refusal of the block on record, tried on these people."""
-    # Late: the ways are found by this module's own functions.
-    from tasks.ways.table_ways import find_table_ways
-
-    threshold = desk.run.disclosure.threshold
-    return teaching(
-        desk, lambda refusal: find_table_ways(refusal, frame, desk.policy, outlet, threshold)
-    )
 
 
 def note_measures(desk: Desk, outlet: str, measures: Measures, people: int) -> None:

@@ -1,4 +1,4 @@
-"""Keyed pseudonyms, and the keyed numbers that a run needs of each person.
+"""Keyed pseudonyms: what stands for an identifier in rows that leave.
 
 A token is the HMAC-SHA-256 (RFC 2104) of the identifier's text in Unicode normal form NFC: whoever
 holds the key can repeat it, nobody else can tell from a token who it is. A reversible one is the
@@ -10,16 +10,14 @@ hides nothing about how often a value occurs (see `tasks.anonymization.token_cou
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from binascii import hexlify
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from ledgers.keys import derive_key
 
@@ -31,20 +29,6 @@ _BLOCK: Final = 16
 _PADS: Final = [bytes([_BLOCK - n]) * (_BLOCK - n) for n in range(_BLOCK)]
 """What fills a text up to whole blocks, as in PKCS #7 (RFC 5652, 6.3), so that its length is less
 telling."""
-
-
-class PersonKeys(NamedTuple):
-    """Uniform numbers per person, parts of one keyed digest, of which none tells another.
-
-    `record` names the person in a run and the budget; `draw` decides splits and
-    `sample` samples, so that nobody without the key can tell who is in; `token`, 16 bytes in two
-    numbers, stands for the person in the consent ledger.
-    """
-
-    record: NDArray[np.uint64]
-    draw: NDArray[np.uint64]
-    sample: NDArray[np.uint64]
-    token: NDArray[np.int64]
 
 
 def tokenize(values: pa.ChunkedArray, key: bytes) -> pa.Array:
@@ -123,19 +107,3 @@ def _cipher(key: bytes) -> AESSIV:
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
     return AESSIV(derive_key(key, "reversible-token", 64))
-
-
-def key_people(people: pa.ChunkedArray, key: bytes) -> PersonKeys:
-    """Give each person's numbers; the identifiers must be complete and in their one spelling.
-
-    Keyed BLAKE2b (RFC 7693, section 2.9), since these never leave and are made for everybody.
-    """
-    begin = hashlib.blake2b(key=key, digest_size=40).copy
-    digests: list[bytes] = []
-    for name in people.cast(pa.large_binary()).to_pylist():
-        hasher = begin()
-        hasher.update(name)
-        digests.append(hasher.digest())
-    words = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 5)
-    record, draw, sample = words[:, :3].T.astype(np.uint64)
-    return PersonKeys(record, draw, sample, words[:, 3:].astype(np.int64))

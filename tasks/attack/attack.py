@@ -8,12 +8,12 @@ The audit of ε needs no people: twins of the policy's classifier are trained on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import isinf
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check, refuse_failed
+from expectations.errors import carrying
 from expectations.policy import Policy
 from expectations.training import Attacks
 from expectations.vocabulary import CheckVerdict, Use
@@ -31,7 +31,6 @@ from tasks.step import Opened, step
 from tasks.training.declared import declare_encoding
 from tasks.training.models import WEIGHT_ARGUMENT
 from tasks.training.train import Rows, load_model, split_rows
-from tasks.ways.teaching import teaching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +49,7 @@ DECLARED: Final = frozenset({"epsilon", "delta", "classes", "row_bound", "featur
 """What a classifier is told of its promise and its rows; all else says how it trains."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Aim:
     """What is attacked: the model as it is served, its own people, and others."""
 
@@ -233,14 +232,6 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
             checks += try_epsilon(desk, aim)
         for check in checks:
             desk.check(check)
-        with teach(desk, aim):
+        with carrying(aim):
             refuse_failed(find_intolerable(checks, asked))
     return model
-
-
-def teach(desk: Desk, aim: Aim) -> AbstractContextManager[None]:
-    """Leave the ways out of a refusal of the block on record."""
-    # Late: the ways are tried by this module's own functions.
-    from tasks.ways.model_ways import find_model_ways
-
-    return teaching(desk, lambda refusal: find_model_ways(refusal, aim, desk.policy))

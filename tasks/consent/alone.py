@@ -27,7 +27,7 @@ from ledgers.settings import Settings
 from tasks.consent.decision import Moment
 from tasks.consent.event_fields import read_fields
 from tasks.consent.events import Setting, make_batch
-from tasks.consent.meaning import Standing, policy_categories
+from tasks.consent.meaning import Standing
 from tasks.consent.standing import find_ages, find_standings, on_duckdb, place_on_roster
 from tasks.ingestion import read_people
 from tasks.sources.frame import held
@@ -140,4 +140,4 @@ def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetim
 
 def read_mask(policy: Policy, mask: int) -> tuple[str, ...]:
     """Name the categories of a bit mask."""
-    return tuple(str(one) for n, one in enumerate(policy_categories(policy)) if int(mask) >> n & 1)
+    return tuple(str(one) for n, one in enumerate(policy.categories) if int(mask) >> n & 1)

@@ -27,12 +27,12 @@ from expectations.legal_basis import ConsentLedger, EventField, EventSource, Not
 from expectations.policy_file import PolicyFile
 from ledgers.consent_events import BATCH, Batch, to_micros
 from ledgers.keys import Keys
-from tasks.anonymization.tokens import key_people
 from tasks.consent.bad_rows import BadRows
 from tasks.consent.event_fields import digest_fields, read_fields
 from tasks.consent.event_terms import Agreed, Words, agree, read_words
 from tasks.consent.event_times import DAY, Times, read_times
 from tasks.ingestion import canonical
+from tasks.person_keys import key_people
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

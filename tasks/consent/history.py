@@ -26,7 +26,6 @@ from tasks.consent.meaning import (
     above,
     answer,
     is_open_to_objection,
-    policy_categories,
     reaches_purpose,
     understand,
 )
@@ -56,7 +55,7 @@ def find_stance(policy: Policy, history: Sequence[RecordedEvent], moment: Moment
     if not found.num_rows:
         return Stance(Standing.NEVER_ASKED if asks_ledger(policy) else Standing.BY_SELF, ())
     mask = int(read_masks(policy, meaning)[found.column(COVERED)[0].as_py()])
-    names = policy_categories(policy)
+    names = policy.categories
     covered = tuple(name for n, name in enumerate(names) if mask >> n & 1)
     return Stance(Standing(found.column(STANDING)[0].as_py()), covered)
 
@@ -85,7 +84,7 @@ def find_answers(policy: Policy, terms: Terms) -> dict[str, tuple[Category, ...]
     right is about no category.
     """
     found: dict[str, tuple[Category, ...]] = {}
-    for category in policy_categories(policy):
+    for category in policy.categories:
         said = answer(policy, terms, category)
         if said is not None:
             found[said.label] = (*found.get(said.label, ()), category)

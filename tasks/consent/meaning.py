@@ -114,11 +114,6 @@ class Meaning:
     maximum_age_days: int | None
 
 
-def policy_categories(policy: Policy) -> tuple[Category, ...]:
-    """Give the categories of the columns that a policy reads, sorted."""
-    return tuple(sorted({column.category for column in policy.columns.values()}))
-
-
 def understand(policy: Policy, terms: Mapping[int, Terms]) -> Meaning:
     """Say what each terms of a ledger means for a policy."""
     basis = policy.basis if isinstance(policy.basis, ConsentLedger) else None
@@ -141,7 +136,7 @@ def understand(policy: Policy, terms: Mapping[int, Terms]) -> Meaning:
 def group_categories(policy: Policy, terms: Mapping[int, Terms]) -> Iterator[tuple[Category, ...]]:
     """Put those categories together on which every event answers alike."""
     alike: dict[tuple[Standing | None, ...], list[Category]] = {}
-    for category in policy_categories(policy):
+    for category in policy.categories:
         answers = tuple(answer(policy, one, category) for one in terms.values())
         alike.setdefault(answers, []).append(category)
     yield from map(tuple, alike.values())

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from expectations.disclosure import Count
-from expectations.errors import Refusal
+from expectations.disclosure import Count, Published
+from expectations.errors import Refusal, carrying
 from expectations.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
 from expectations.policy import Policy
 from expectations.vocabulary import Article9
@@ -24,8 +24,13 @@ from tasks.consent.standing import Standings, decide
 from tasks.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE
 from tasks.run import Desk
 from tasks.step import Opened, step
-from tasks.ways.rule_ways import find_consent_ways
-from tasks.ways.teaching import teaching
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyPermitted:
+    """A legal basis that covers nobody: for each reason, the published count of those left out."""
+
+    left_out: Mapping[str, Published]
 
 
 def reasons(policy: Policy) -> tuple[str, ...]:
@@ -102,7 +107,7 @@ def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     note_snapshot(desk, kept, standings)
     if kept.num_rows == 0:
         most = max(shown, key=lambda name: counts[name].exact)
-        with teaching(desk, lambda _: find_consent_ways(shown, desk.policy.purpose)):
+        with carrying(NobodyPermitted(shown)):
             raise Refusal(
                 "legal basis",
                 f"nobody is left for {desk.policy.purpose}; most were left out because: {most} "

@@ -24,7 +24,7 @@ from ledgers.evidence import JSON, Entry
 from ledgers.keys import Keys
 from tasks.consent.decision import Moment
 from tasks.consent.judgement import STANDING
-from tasks.consent.meaning import GIFTS, PERMITTED, Standing, policy_categories
+from tasks.consent.meaning import GIFTS, PERMITTED, Standing
 from tasks.consent.standing import READABLE, find_standings, on_duckdb
 from tasks.ingestion import TOKEN
 
@@ -83,7 +83,7 @@ def take_snapshot(  # noqa: PLR0913, PLR0917 - two moments, and where to find wh
     }
     covered = permitted.column(READABLE).to_numpy()
     by_category = {
-        str(category): covered >> n & 1 == 1 for n, category in enumerate(policy_categories(policy))
+        str(category): covered >> n & 1 == 1 for n, category in enumerate(policy.categories)
     }
     return Snapshot(
         describe_history(moment, head, found, keys.derive("digest")),

@@ -25,7 +25,7 @@ from ledgers import consent
 from ledgers.consent_events import to_micros
 from tasks.consent.decision import Moment, settle
 from tasks.consent.judgement import COVERED, OWN_FROM, STANDING
-from tasks.consent.meaning import GIFTS, Meaning, Standing, policy_categories, understand
+from tasks.consent.meaning import GIFTS, Meaning, Standing, understand
 from tasks.consent.questions import ALWAYS
 from tasks.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
@@ -58,7 +58,7 @@ class Remembered(Protocol):
 class Standings:
     """Where each person of a roster stands, in its order, and which categories may be read.
 
-    `categories` is a bit mask over `policy_categories`; `everybody` holds the standings of the
+    `categories` is a bit mask over `Policy.categories`; `everybody` holds the standings of the
     whole ledger up to `head`, on the roster or not, before any age is asked for.
     """
 
@@ -103,7 +103,7 @@ def asks_ledger(policy: Policy) -> bool:
 
 def every_category(policy: Policy) -> int:
     """Give the bit mask of all the categories that a policy reads."""
-    return (1 << len(policy_categories(policy))) - 1
+    return (1 << len(policy.categories)) - 1
 
 
 def find_standings(  # noqa: PLR0913 - two moments, and where to find what
@@ -135,7 +135,7 @@ def keep_young(ages: pa.Table, events: pa.Table) -> pa.Table:
 
 def read_masks(policy: Policy, meaning: Meaning) -> NDArray[np.uint32]:
     """Give, for each mask over a meaning's classes, the mask over the policy's categories."""
-    order = {category: 1 << n for n, category in enumerate(policy_categories(policy))}
+    order = {category: 1 << n for n, category in enumerate(policy.categories)}
     masks = np.zeros(1, np.uint32)
     for group in meaning.classes:
         masks = np.concatenate([masks, masks | np.uint32(sum(order[one] for one in group))])

@@ -27,7 +27,6 @@ from expectations.legal_basis import (
 )
 from expectations.policy import Policy
 from expectations.vocabulary import ConsentStatus, Indication
-from tasks.consent.meaning import policy_categories
 from tasks.rehearsal.crowd import Rows, Texts
 from tasks.rehearsal.values import YEAR, Draw
 
@@ -102,7 +101,7 @@ def choose_notice(policy: Policy) -> Notice | None:
     """Give the declared notice under which a consent covers most of what the policy reads."""
     basis = policy.basis
     assert isinstance(basis, ConsentLedger)
-    needed = set(policy_categories(policy))
+    needed = set(policy.categories)
     fitting = [
         notice
         for notice in basis.notices
@@ -114,9 +113,7 @@ def choose_notice(policy: Policy) -> Notice | None:
 
 def make_notice(policy: Policy) -> Notice:
     """Make up a notice that enumerates the purpose and all that is read."""
-    return Notice(
-        id="made-up notice", purposes=(policy.purpose,), categories=policy_categories(policy)
-    )
+    return Notice(id="made-up notice", purposes=(policy.purpose,), categories=policy.categories)
 
 
 def make_events(crowd: Crowd, notice: Notice, policy: Policy) -> pa.Table:

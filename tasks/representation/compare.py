@@ -7,7 +7,7 @@ counts; no ε covers it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -15,22 +15,28 @@ import pyarrow as pa
 
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, Disclosure
+from expectations.errors import carrying
 from expectations.population import Population, Reference
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Compared, Reached, Validated, Weighted
 from tasks.published_people import LabelShares
-from tasks.published_ways import WaysOut
 from tasks.representation.comparison import ColumnShares, add_up_labels, compare_column, in_steps
 from tasks.representation.figures import count_labels, tell_column
 from tasks.representation.raking import WEIGHT, Raked, effective_share, rake
-from tasks.representation.verdicts import AS_THEY_ARE, judge_people, judge_weighted, judge_weights
+from tasks.representation.verdicts import judge_people, judge_weighted, judge_weights
 from tasks.run import Desk
 from tasks.step import Opened, step
-from tasks.ways.rule_ways import find_representation_ways
-from tasks.ways.teaching import teaching
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class UnlikeReference:
+    """People who are not those who are meant: how they were judged, and what is told of them."""
+
+    checks: Sequence[Check]
+    told: Mapping[str, list[LabelShares]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +123,9 @@ def compare(desk: Desk, validated: Opened[Validated]) -> Opened[Reached]:
     for check in checks:
         desk.check(check)
     # Weights that no margin was kept back to judge by are reported, and not refused.
-    with teaching(desk, lambda _: teach_gaps(checks, told, population)):
+    with carrying(UnlikeReference(checks, told)):
         refuse_failed(check for check in checks if check.verdict is not CheckVerdict.INCONCLUSIVE)
     return validated
-
-
-def teach_gaps(
-    checks: Iterable[Check], told: Mapping[str, list[LabelShares]], population: Population
-) -> Iterator[WaysOut]:
-    """Find the ways out of a gap between the people as they are and those who are meant."""
-    allowed = refer(population).difference_at_most
-    for check in checks:
-        if check.name == AS_THEY_ARE:
-            yield from find_representation_ways(check, told, allowed)
 
 
 def note_comparison(desk: Desk, found: Comparison, told: Mapping[str, list[LabelShares]]) -> None:

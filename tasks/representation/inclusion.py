@@ -26,7 +26,7 @@ from expectations.vocabulary import MISSING
 from ledgers.stages import Collected, Roster
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
-from tasks.consent.meaning import Standing, policy_categories
+from tasks.consent.meaning import Standing
 from tasks.consent.standing import Standings, decide
 from tasks.ingestion import (
     CATEGORIES,
@@ -83,7 +83,7 @@ def keep_absent(roster: pa.Table, standings: Standings, policy: Policy) -> pa.Ta
     """Give those of the roster who are not permitted and may be looked at, as they are read."""
     seen = ~standings.permitted & ~np.isin(standings.standing, LEFT_ALONE)
     people = roster.select([PERSON, RECORD, DRAW, SAMPLE]).filter(pa.array(seen))
-    every = (1 << len(policy_categories(policy))) - 1
+    every = (1 << len(policy.categories)) - 1
     return people.append_column(CATEGORIES, pa.array(np.full(people.num_rows, every, np.uint32)))
 
 

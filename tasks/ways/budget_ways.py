@@ -14,7 +14,9 @@ from expectations.errors import Refusal
 from expectations.outlets import ModelOutlet
 from expectations.policy import Policy
 from ledgers.budget_accounts import MOST_RUNS, Balance
+from tasks.budget import round_up
 from tasks.published_ways import Way, WaysOut
+from tasks.training.declared import declare_loss
 
 if TYPE_CHECKING:
     from expectations.mechanisms import Mechanism
@@ -45,7 +47,6 @@ def find_budget_ways(
 
     Nothing where the budget is not what was exceeded.
     """
-    from tasks.training.declared import declare_loss
 
     def weigh(mechanisms: Sequence[Mechanism], allowed: Ceiling) -> Balance:
         return ledger.remaining(people, allowed, mechanisms, ceiling.composition)
@@ -98,8 +99,6 @@ def try_ceilings(ceiling: Ceiling, weigh: Callable[[Ceiling], Balance]) -> Itera
 
 def make_way(change: str, balance: Balance) -> Way:
     """Tell what the lifetime comes to, and how many such runs would fit, this one among them."""
-    from tasks.budget import round_up
-
     holds = balance.after <= balance.ceiling.epsilon
     runs = balance.runs_left if holds else 0
     most = balance.ceiling.epsilon

@@ -22,6 +22,7 @@ from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
 from tasks.exclusions import EXCLUSIONS
 from tasks.published_ways import Way, WaysOut
+from tasks.representation.verdicts import AS_THEY_ARE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,15 +125,17 @@ def find_consent_ways(reasons: Mapping[str, Published], purpose: str) -> Iterato
 
 
 def find_representation_ways(
-    check: Check, told: Mapping[str, Sequence[LabelShares]], allowed: float
+    checks: Sequence[Check], told: Mapping[str, Sequence[LabelShares]], allowed: float
 ) -> Iterator[WaysOut]:
     """Give the difference that would surely hold, and the labels that are farthest off.
 
-    Nothing where the people of a label are hidden: a limit would tell of their number.
+    Nothing where the people of a label are hidden: a limit would tell of their number. Nor of
+    weights, which are judged otherwise.
     """
+    check = next((one for one in checks if one.name == AS_THEY_ARE), None)
     rows = [(column, row) for column, some in told.items() for row in some if row.reference]
     bounds = [bound_difference(row) for _, row in rows]
-    if None in bounds or not rows:
+    if check is None or None in bounds or not rows:
         return
     limit = ceil(20 * max(bound for bound in bounds if bound is not None)) / 20
     change = f"population: reference: difference_at_most: {limit:g}"

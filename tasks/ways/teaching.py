@@ -1,57 +1,16 @@
-"""How a step that refuses leaves ways out on record, before its refusal leaves it.
-
-What is noted is an output of the run like every other measure: under the disclosure rule, and
-covered by no ε. So nothing is measured here of which the run would not publish the like anyway
-(see `table_ways` and `model_ways`). A way that could not be measured is left out, or stands
-without figures; that there is none does not mean that none exists.
-"""
+"""What is told of ways out, and of those whom a run left out before it refused."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
-from typing import Final, TypeAlias, cast
+from collections.abc import Iterable
+from typing import Final, cast
 
 from expectations.disclosure import Published
-from expectations.errors import Refusal
-from tasks.airlock import attempt
-from tasks.published_ways import Way, WaysOut
+from tasks.published_ways import Way
 from tasks.run import Desk
-from tasks.vouching import is_vouched
 
-Find: TypeAlias = Callable[[Refusal], Iterable[WaysOut]]
 MOST_FAILED: Final = 4
 """How many ways that do not hold are told, those nearest to holding."""
-
-
-@contextlib.contextmanager
-def teaching(desk: Desk, find: Find) -> Iterator[None]:
-    """Note the ways out of a refusal that leaves the block; the refusal leaves it as it was.
-
-    Whatever goes wrong in finding them leaves the refusal without further ways. Of a refusal in
-    which own code had a part nothing is noted, since its text may be a person's.
-    """
-    try:
-        yield
-    except Refusal as refusal:
-        if is_vouched(refusal):
-            kept = refusal
-            attempt(lambda: note_all(desk, find(kept)), desk.run.keys.seal_incident)
-        raise
-
-
-def note_all(desk: Desk, ways: Iterable[WaysOut]) -> None:
-    """Note ways as they are found, so that those before an error stay."""
-    for found in ways:
-        note_ways(desk, found)
-
-
-def note_ways(desk: Desk, found: WaysOut) -> None:
-    """Note one refusal's ways, if there are any, under its check and outlet."""
-    if found.ways:
-        name = ": ".join(filter(None, (found.check, found.outlet)))
-        desk.note("ways", name, {**asdict(found), "ways": [asdict(way) for way in found.ways]})
 
 
 def keep_telling(ways: Iterable[Way]) -> tuple[Way, ...]:

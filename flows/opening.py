@@ -1,0 +1,157 @@
+"""Opening a run of the policy that was asked for, and judging it: how every flow begins and ends.
+
+What is asked for waits in this process until the flow picks it up. Here, above all steps, a run is
+given what no step knows of: its own code tried on made-up rows, who looks for ways out of a
+refusal, and what becomes of its charge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from expectations.disclosure import Disclosure
+from expectations.errors import Refusal, ServiceError, TutelaError
+from expectations.locations import InMemory, Location
+from expectations.policy import Part
+from expectations.policy_file import PolicyFile, read_policy
+from expectations.vocabulary import Verdict
+from ledgers.home import Home
+from tasks.budget import give_back
+from tasks.own_code import OwnCode
+from tasks.record_wise import load_checked_code
+from tasks.run import Observer, Run, prefect_flow_run, under_way
+from tasks.ways.finder import note_ways_out
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: a policy, other data if any, who is told of progress, the ε of advice."""
+
+    policy: str
+    source: Location | InMemory | None = None
+    observe: Observer = lambda _title, _what, _seconds: None
+    epsilon: float | None = None
+    file: PolicyFile | None = None
+    """The policy as it was read and checked; without it, it is read from `policy` again."""
+
+
+_requested: Final[dict[str, Request]] = {}
+
+
+def request(asked: Request) -> str:
+    """Leave a request for the flow to pick up in this process, and give the policy's name.
+
+    Prefect stores a flow's parameters before it validates them, so a flow takes a policy's name
+    and nothing else; paths and sources wait here.
+    """
+    name = (asked.file or read_policy(asked.policy)).policy.name
+    _requested[name] = asked
+    return name
+
+
+def read_request(policy: str) -> tuple[PolicyFile, Request]:
+    """Read the policy that was requested under a name, its source replaced where asked."""
+    asked = _requested.pop(policy, Request(policy))
+    file = asked.file or read_policy(asked.policy)
+    if asked.source is None:
+        return file, asked
+    people = file.policy.source.model_copy(update={"location": asked.source})
+    return replace(file, policy=file.policy.model_copy(update={"source": people})), asked
+
+
+@contextlib.contextmanager
+def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
+    """Open a run of the policy requested under a name; its vault ends with it.
+
+    Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record.
+    """
+    from ledgers.database import open_database
+    from ledgers.evidence import EvidenceLedger
+    from ledgers.keys import Keys
+    from ledgers.vault import Vault
+
+    file, asked = read_request(policy)
+    file = replace(file, policy=file.policy.for_part(part))
+    own = load_checked_code(file)
+    home = Home.open()
+    keys = Keys.open(home)
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    ledger = EvidenceLedger(open_database(home), keys)
+    disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
+    with Vault(home.vault, keys).begin(run_id) as vault:
+        ledger.begin(run_id, file.policy.name, run_facts(file, asked, part, own))
+        run = Run(
+            id=run_id, file=file, now=now, home=home, keys=keys, ledger=ledger, vault=vault,
+            disclosure=disclosure, observe=asked.observe, epsilon=asked.epsilon, own=own,
+            finder=note_ways_out,
+        )  # fmt: skip
+        if flow_run := prefect_flow_run():
+            ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
+        with under_way(run):
+            run.observe(run_id, "opened", 0.0)
+            yield run
+
+
+def run_facts(
+    file: PolicyFile, asked: Request, part: Part, own: Mapping[str, OwnCode]
+) -> dict[str, JSON]:
+    """Gather what is known of a run before it reads anything."""
+    return {
+        "policy_text": file.text,
+        "policy_sha256": file.sha256,
+        "policy_hierarchies": file.hierarchies,
+        "policy_folder": str(file.folder),
+        "source": asked.source.model_dump(mode="json") if asked.source else None,
+        "code": code_version(),
+        "own_code": {reference: code.record() for reference, code in own.items()},
+        "part": part,
+    }
+
+
+def code_version() -> str:
+    """Name the code that runs: the package's version, and the commit where it is a checkout."""
+    from importlib.metadata import version
+
+    head = Path(__file__).parent.parent / ".git" / "HEAD"
+    name = f"tutela {version('tutela')}"
+    if not head.is_file():
+        return name
+    ref = head.read_text(encoding="utf-8").strip().removeprefix("ref: ")
+    commit = head.parent / ref
+    known = commit.read_text(encoding="utf-8").strip() if commit.is_file() else ref
+    return f"{name} ({known[:12]})" if all(c in "0123456789abcdef" for c in known) else name
+
+
+@contextlib.contextmanager
+def judged(run: Run) -> Iterator[None]:
+    """Hold the steps that decide; a refusal or failure ends them, and the record goes on."""
+    try:
+        yield
+    except TutelaError as error:
+        decide(run, Verdict.REFUSED if isinstance(error, Refusal) else Verdict.FAILED, error)
+    except BaseException:
+        decide(run, Verdict.FAILED, ServiceError("the run was interrupted"))
+        raise
+    else:
+        decide(run, Verdict.PASSED, None)
+
+
+def decide(run: Run, verdict: Verdict, error: TutelaError | None) -> None:
+    """Put the verdict on record; a run that did not pass gives back what it has not drawn."""
+    body: dict[str, JSON] = {"reason": str(error) if error else ""}
+    if isinstance(error, Refusal):
+        body["check"] = error.check
+    run.ledger.append(run.id, "run", "decision", verdict, body)
+    run.outcome.append(error)
+    if error is not None:
+        give_back(run)
