@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, ServiceError, TutelaError
@@ -21,15 +21,16 @@ from expectations.locations import InMemory, Location
 from expectations.policy import Part
 from expectations.policy_file import PolicyFile, read_policy
 from expectations.vocabulary import Verdict
+from ledgers.database import open_database
+from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home import Home
+from ledgers.keys import Keys
+from ledgers.vault import Vault
 from tasks.budget import give_back
 from tasks.own_code import OwnCode
 from tasks.record_wise import load_checked_code
 from tasks.run import Observer, Run, prefect_flow_run, under_way
 from tasks.ways.finder import note_ways_out
-
-if TYPE_CHECKING:
-    from ledgers.evidence import JSON
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,6 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
 
     Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record.
     """
-    from ledgers.database import open_database
-    from ledgers.evidence import EvidenceLedger
-    from ledgers.keys import Keys
-    from ledgers.vault import Vault
-
     file, asked = read_request(policy)
     file = replace(file, policy=file.policy.for_part(part))
     own = load_checked_code(file)

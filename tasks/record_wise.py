@@ -23,6 +23,8 @@ from expectations.expressions import ColumnType
 from expectations.policy import DerivedColumn
 from expectations.policy_file import PolicyFile, locate
 from expectations.treatments import Categories, Level
+from tasks.anonymization.deidentify import treat
+from tasks.anonymization.labels import Undeclared
 from tasks.own_code import OwnCode, load_policy_code, tell_error
 from tasks.own_columns import OwnColumn, WrongResult, own_columns
 from tasks.rehearsal.people import make_people
@@ -119,9 +121,6 @@ def try_alone(column: OwnColumn, frame: pd.DataFrame) -> tuple[str, str]:
 
 def try_words(made: pa.ChunkedArray, column: DerivedColumn) -> tuple[str, str]:
     """Say whether a function gave words that its column does not declare; "" if it did not."""
-    from tasks.anonymization.deidentify import treat
-    from tasks.anonymization.labels import Undeclared
-
     if isinstance(column.treatment, Categories | Level):
         try:
             treat(made, column.treatment, b"")

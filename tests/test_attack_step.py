@@ -181,6 +181,7 @@ def test_each_attack_on_a_private_model_reaches_the_evidence(
         else:
             attack(model, rows)
         measures, checks = seen_by(run)
+        assert any(e.kind == "ways" for e in run.ledger.entries(run.id)) == refuted
     assert set(NAMES.values()) <= {name for name, _ in checks}
     assert {"privacy.membership_auc", "privacy.audit_epsilon"} <= set(measures)
     assert dict(checks)["audit of ε"] == ("refused" if refuted else "passed")

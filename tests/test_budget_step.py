@@ -24,6 +24,7 @@ from ledgers.stages import DatasetRef, Permitted
 from tasks import budget as room
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.budget import (
+    LargeDelta,
     bound_people,
     commit,
     give_back,
@@ -174,6 +175,7 @@ def test_a_delta_that_lets_one_person_out_is_refused(folder: Folder) -> None:
             with pytest.raises(Refusal, match=f"privacy budget: {place} = 0.0009") as told:
                 reserve(run)
             assert not {"1200", "1,200", "1198"} & set(str(told.value).split())
+            assert told.value.refused == LargeDelta(1_210)
             assert open_budget(run).history() == []
 
 

@@ -381,6 +381,7 @@ def test_the_step_refuses_where_the_policy_says_so(home: Home, folder: Folder) -
         with pytest.raises(Refusal, match=r"^representation: refused: representation: 2 of 6"):
             compare(store(run, women=150, men=50))
         assert "representation.sex" in noted(run, "table")
+        assert "representation" in noted(run, "ways")
     with opened(start(folder)) as run:
         compare(store(run, women=150, men=50))
         check = noted(run, "check")["representation"]

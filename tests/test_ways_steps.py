@@ -196,6 +196,27 @@ def test_a_table_that_is_refused_says_what_would_hold(folder: Folder, home: Home
     assert any(way.holds and "granularity" in way.cost for way in found.ways)
 
 
+@pytest.mark.parametrize(
+    ("answer", "smallest", "ways"),
+    [
+        ("requested", 10, ("legal basis", "ask them again")),
+        ("given", 100, ("smallest cohort", "population: smallest: ")),
+    ],
+)
+def test_too_few_people_leave_what_can_be_done_about_it(
+    folder: Folder, home: Home, answer: str, smallest: int, ways: tuple[str, str]
+) -> None:
+    """Where nobody may be read, and where fewer are left than the policy asks for."""
+    assert home.root.is_dir()
+    for event in folder.events:
+        event["status"] = answer
+    with opened(folder.write(("smallest: 10", f"smallest: {smallest}"))) as run:
+        with pytest.raises(Refusal):
+            select_population(collect(filter_consent(read_roster())))
+        (found,) = ways_of(run)
+    assert any((found.check, way.change[: len(ways[1])]) == ways for way in found.ways)
+
+
 def test_a_promise_that_fits_the_budget_is_told(folder: Folder, home: Home) -> None:
     """Each that is said to hold is charged when the policy promises it; nobody was before."""
     assert home.root.is_dir()

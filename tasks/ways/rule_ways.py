@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.disclosure import TEN, Published
 from expectations.errors import Refusal
+from expectations.measures import standardized_difference
 from expectations.outlets import TableOutlet
 from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween
 from expectations.suites import find_range
@@ -148,9 +149,6 @@ def bound_difference(row: LabelShares) -> float | None:
 
     None where the people of the label are hidden, or too few of all are there for a bound.
     """
-    # Late: it brings pandas, which steps that come first do without.
-    from expectations.measures import standardized_difference
-
     if not row.share or row.reference is None:
         return None
     people = int(row.people.replace(",", ""))
