@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
+from shared_folder import make_once, settle, written_to
 
 from expectations.errors import TutelaError
 from ledgers.home import Home
@@ -157,27 +159,38 @@ def folder(tmp_path: Path) -> Folder:
     return made
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is made once for all tests is found, and no test has written there in the end."""
+    settle(tmp_path_factory)
+    yield
+    assert written_to() == [], "a test has written to what all tests share; let it take a copy"
+
+
 @pytest.fixture(scope="session")
-def template_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which nothing was run; copied, since making one takes seconds."""
-    return Home.create(tmp_path_factory.mktemp("homes") / "template").root
+def template_home() -> Path:
+    """A home in which nothing was run, to be copied."""
+    return make_once("template", Home.create)
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """Variables are as the test found them: MLflow sets its own, and another home would obey."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
-def home(template_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(template_home: Path, tmp_path: Path) -> Home:
     """A home of the test's own, named by `TUTELA_HOME`; Prefect and MLflow are quiet and in it."""
     from deployments.prefect_server import set_environment
 
-    before = dict(os.environ)
     root = tmp_path / "home"
     shutil.copytree(template_home, root)
-    monkeypatch.setenv("TUTELA_HOME", str(root))
+    os.environ["TUTELA_HOME"] = str(root)
     found = Home.open()
     set_environment(found)
-    yield found
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
-    os.environ.update(before)
+    return found
 
 
 @contextlib.contextmanager
