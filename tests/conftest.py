@@ -159,6 +159,20 @@ def folder(tmp_path: Path) -> Folder:
     return made
 
 
+LONGEST = ("test_leaks", "test_flow")
+"""Files that take longest, in their order: begun first, so that all workers end together."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, beside those that share something costly with them."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is made once for all tests is found, and no test has written there in the end."""
