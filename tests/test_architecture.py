@@ -9,7 +9,7 @@ import subprocess
 import sys
 import typing
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -97,23 +97,25 @@ def read_tree(file: Path) -> ast.Module:
     return ast.parse("\n".join(read_lines(file)))
 
 
-@cache
-def imports(file: Path) -> list[tuple[str, str]]:
-    """Give each import of a file, at the top or inside a function: a module, and a name in it."""
-    found = []
-    for node in ast.walk(read_tree(file)):
+def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Give what is imported, at the top or inside a function: a module, and a name in it."""
+    for node in nodes:
         if isinstance(node, ast.Import):
-            found += [(alias.name, "") for alias in node.names]
+            yield from ((alias.name, "") for alias in node.names)
         if isinstance(node, ast.ImportFrom):
-            found += [(node.module or "", alias.name) for alias in node.names]
-    return found
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def module_of(file: Path) -> str:
+    """Name a file as it is imported."""
+    return name_of(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def modules() -> Iterator[ModuleType]:
     """Import every module of the tasks and flows."""
     for file in FILES:
         if name_of(file).startswith(("tasks/", "flows/")):
-            yield importlib.import_module(name_of(file).removesuffix(".py").replace("/", "."))
+            yield importlib.import_module(module_of(file))
 
 
 def steps() -> list[Step[typing.Any]]:
@@ -143,7 +145,8 @@ def test_a_library_is_known_in_its_own_room_only() -> None:
     assert [
         f"{name_of(file)} imports {library}"
         for file in FILES
-        for library in {module.partition(".")[0] for module, _ in imports(file)} & ROOMS.keys()
+        for library in {name.partition(".")[0] for name, _ in imports(ast.walk(read_tree(file)))}
+        & ROOMS.keys()
         if not name_of(file).startswith(tuple(ROOMS[library]))
     ] == []
 
