@@ -57,7 +57,7 @@ class Place:
     def tell(self, *words: str, **environment: str) -> Said:
         """Run `tutela` with the given words in this home; Prefect is left out."""
         with mock.patch.dict(os.environ):
-            if words[0] not in {"run", "advise", "rehearse"}:
+            if words[0] not in {"run", "advise", "rehearse", "init"}:
                 return say(*words, TUTELA_HOME=str(self.home.root), **environment)
             set_environment(self.home)
             with _without_prefect():
@@ -232,14 +232,15 @@ def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes"
 
 @contextlib.contextmanager
 def _without_prefect() -> Iterator[None]:
-    """Let `tutela run` call the flows' own functions, and start no server."""
-    from deployments import launch
+    """Let `tutela run` call the flows' own functions, and start no server; `init` neither."""
+    from deployments import launch, prefect_server
     from flows import advice, training
 
     train, release = training.train_and_release.fn, training.release_tables.fn
     with (
         mock.patch.multiple(training, train_and_release=train, release_tables=release),
         mock.patch.object(advice, "advise_on_columns", advice.advise_on_columns.fn),
+        mock.patch.object(prefect_server, "spawn"),
         mock.patch.multiple(
             launch,
             start_server=mock.DEFAULT,
