@@ -7,7 +7,6 @@ import csv
 import os
 import random
 import shutil
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,9 +233,7 @@ def run_direct(home: Home) -> Runner:
     def run(policy: Path) -> tuple[str, TutelaError | None]:
         from flows.training import serve
 
-        with opened(policy) as begun, warnings.catch_warnings():
-            # MLflow's own; outside of pytest the airlock silences it.
-            warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
+        with opened(policy) as begun:
             try:
                 serve(begun)
             except TutelaError as error:

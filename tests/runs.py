@@ -13,7 +13,6 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -213,10 +212,7 @@ def _make_fresh(folder: Path) -> None:
     """Make a home whose MLflow store is ready: making that takes longer than a small run."""
     from tasks.recording import make_store
 
-    with warnings.catch_warnings():
-        # MLflow's own, on import.
-        warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
-        make_store(Home.create(folder))
+    make_store(Home.create(folder))
 
 
 def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes") -> Path:
