@@ -2,8 +2,8 @@
 
 Each case has made-up people of its own, in whose identifiers, free text and rare values stand
 canaries that occur nowhere else: whatever is found afterwards names the case that wrote it. The
-cases run in processes of their own (`python leaks.py` is one), whose home, temporary folder,
-user folder and console lie under one root, beside the source; that root is searched.
+cases run in a process of their own (`python leaks.py ROOT`), whose homes, temporary folder, user
+folder and console lie under one root, beside the source; that root is searched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import urllib.request
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ledgers.evidence import EvidenceLedger
 
 HERE: Final = Path(__file__).parent
-PEOPLE: Final = 400
+PEOPLE: Final = 200
 PLANTED: Final = 7
 """Every so many people have a rare value and a text of their own."""
 
@@ -421,11 +421,18 @@ KILLED: Final = {
 ALL: Final = {**CASES, **EPHEMERAL, **KILLED}
 
 
-def write_source(folder: Path, case: str) -> Path:
-    """Write a case's policy, people and consents; give the policy's path."""
+def source_of(root: Path, case: str) -> Path:
+    """Name the policy of a case, beside its people and consents."""
+    return root / "source" / tag_of(case) / "policy.yaml"
+
+
+def write_source(root: Path, case: str) -> None:
+    """Write a case's policy, people and consents."""
     policy, people = make_policy(policy_name(case)), make_people(case)
     consents = make_consents(people)
     ALL[case].change(policy, people, consents)
+    path = source_of(root, case)
+    folder = path.parent
     folder.mkdir(parents=True)
     for name, rows in (("people", people), ("consents", consents)):
         with (folder / f"{name}.csv").open("w", newline="") as file:
@@ -434,9 +441,7 @@ def write_source(folder: Path, case: str) -> Path:
             writer.writerows(row.values() for row in rows)
     if ALL[case].own_code:
         (folder / "own.py").write_text(ALL[case].own_code)
-    path = folder / "policy.yaml"
     path.write_text(json.dumps(policy, indent=1))
-    return path
 
 
 # --- The process that runs cases -----------------------------------------------------------------
@@ -550,9 +555,17 @@ def launch_ephemeral(policy: Path) -> None:
     from tasks.run import Request, request
 
     set_environment(Home.open())
+    from prefect.context import refresh_global_settings_context
+    from prefect.server.api.server import SubprocessASGIServer
+
     from flows.training import train_and_release
 
-    train_and_release(request(Request(str(policy))))
+    refresh_global_settings_context()
+    try:
+        train_and_release(request(Request(str(policy))))
+    finally:
+        # Prefect ends it with the process, which is killed at last.
+        SubprocessASGIServer().stop()
 
 
 def complete_away(row: Row) -> list[str]:
@@ -570,18 +583,22 @@ def complete_away(row: Row) -> list[str]:
     return broken + finish_leftovers(home, Keys.open(home))
 
 
-def main(root: Path, kind: str) -> None:
-    """Run the cases of a kind, one after the other, and write down how they ended."""
-    launch = launch_ephemeral if kind == "ephemeral" else launch_as_command
+def main(root: Path) -> None:
+    """Run all cases one after the other, write down how they ended, and be killed in the last."""
     outcomes: dict[str, object] = {}
-    for name in EPHEMERAL if kind == "ephemeral" else CASES:
-        print(f"--- {name}", flush=True)  # noqa: T201 - for whoever reads the console
-        outcomes[name] = vars(
-            run_case(name, root / "source" / tag_of(name) / "policy.yaml", launch)
-        )
-        if name == "MLflow away":
-            outcomes["completed"] = complete_away(make_people(name)[0])
-    (root / "outcomes" / f"{kind}.json").write_text(json.dumps(outcomes))
+
+    def run_all(names: Iterable[str], launch: Callable[[Path], object]) -> None:
+        for name in names:
+            print(f"--- {name}", flush=True)  # noqa: T201 - for whoever reads the console
+            outcomes[name] = vars(run_case(name, source_of(root, name), launch))
+            if name == "MLflow away":
+                outcomes["completed"] = complete_away(make_people(name)[0])
+
+    run_all(CASES, launch_as_command)
+    with mock.patch.dict(os.environ, TUTELA_HOME=str(root / "ephemeral")):
+        run_all(EPHEMERAL, launch_ephemeral)
+    (root / "outcomes" / "cases.json").write_text(json.dumps(outcomes))
+    launch_as_command(source_of(root, "killed"))
 
 
 # --- What the tests see --------------------------------------------------------------------------
@@ -599,12 +616,12 @@ class World:
         """The home of all cases but the ephemeral ones."""
         return self.root / "home"
 
-    def environment(self, home: str = "home") -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Give the variables of a process whose every folder lies under the root."""
         kept = {name: value for name, value in os.environ.items() if not _is_ours(name)}
         return {
             **kept,
-            "TUTELA_HOME": str(self.root / home),
+            "TUTELA_HOME": str(self.home),
             "TMPDIR": str(self.root / "temporary"),
             "HOME": str(self.root / "user"),
             "PYTHONPATH": str(HERE),
@@ -612,25 +629,21 @@ class World:
             "PREFECT_LOGGING_LEVEL": "DEBUG",
         }
 
-    def start(self, name: str, *command: str, home: str = "home") -> subprocess.Popen[bytes]:
-        """Start Python, its console kept in a file under the root."""
+    def run(self, name: str, *command: str) -> int:
+        """Run Python to its end, its console kept in a file under the root; give its status."""
         with (self.root / "console" / name).open("wb") as console:
-            return subprocess.Popen(
-                [sys.executable, *command], cwd=self.root / "cwd", env=self.environment(home),
-                stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-            )  # fmt: skip
+            return subprocess.run(
+                [sys.executable, *command], cwd=self.root / "cwd", env=self.environment(),
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console, check=False,
+            ).returncode  # fmt: skip
 
     def tell(self, name: str, *words: str) -> int:
         """Run the real command line to its end; give its exit status."""
-        return self.start(name, "-m", "deployments.cli", *words).wait()
+        return self.run(name, "-m", "deployments.cli", *words)
 
     def console(self, name: str) -> str:
         """Give what a process said."""
         return (self.root / "console" / name).read_text()
-
-    def policy(self, case: str) -> Path:
-        """Give the policy of a case."""
-        return self.root / "source" / tag_of(case) / "policy.yaml"
 
     @property
     def ledger(self) -> EvidenceLedger:
@@ -657,17 +670,17 @@ class World:
     @functools.cached_property
     def outcomes(self) -> dict[str, Outcome]:
         """How each case ended."""
-        found = self._read("standing") | self._read("ephemeral")
-        return {name: Outcome(**found[name]) for name in found if name != "completed"}
+        return {name: Outcome(**self._noted[name]) for name in self._noted if name != "completed"}
 
     @functools.cached_property
     def completed(self) -> list[str]:
         """What was said of the run that MLflow did not take at first, when it was completed."""
-        said: list[str] = self._read("standing")["completed"]
+        said: list[str] = self._noted["completed"]
         return said
 
-    def _read(self, kind: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.root / "outcomes" / f"{kind}.json").read_text())
+    @functools.cached_property
+    def _noted(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.root / "outcomes" / "cases.json").read_text())
         return found
 
 
@@ -676,4 +689,4 @@ def _is_ours(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]))

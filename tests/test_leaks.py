@@ -1,6 +1,6 @@
 """Nothing leaks sideways: after whole runs, no byte outside the source holds a person's value.
 
-The server is a real one, and so are the command line and the kill. `leaks.py` makes the people.
+The server is a real one, and so are the kill and the command after it. `leaks.py` makes the people.
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ def find_canaries(root: Path, *, ignore: tuple[Path, ...] = ()) -> dict[str, lis
 
 @pytest.fixture(scope="module")
 def aftermath(world: World) -> Aftermath:
-    """Kill a real run and give the next command; then search all that was ever written."""
-    assert world.tell("killed", "run", str(world.policy("killed"))) == -9
+    """Give the next command after the kill; then search all that was ever written."""
     left = [path for path in (world.home / "vault").rglob("*") if path.is_file()]
     copied = world.root / "outcomes" / "after the kill"
     shutil.copytree(world.home / "vault", copied)
@@ -76,7 +75,7 @@ def test_without_the_airlock_the_same_run_leaks(aftermath: Aftermath) -> None:
     found = " ".join(aftermath.hits[LEAKING])
     assert "home/prefect/prefect.db" in found
     assert "home/prefect/storage" in found
-    assert "console/standing" in found
+    assert "console/cases" in found
 
 
 @pytest.mark.parametrize("case", [*CASES, *EPHEMERAL])
