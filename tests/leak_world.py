@@ -15,8 +15,13 @@ from leaks import ALL, HERE, World, write_source
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Run all cases once under one standing Prefect server; the last of them was just killed."""
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Run the cases once under one standing Prefect server; the last of them was just killed.
+
+    Those of the night where a test of the night is asked for.
+    """
     from deployments.prefect_server import ensure_server, leave_server, set_environment
     from ledgers.home import Home
 
@@ -31,7 +36,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with mock.patch.dict(os.environ, made.environment(), clear=True):
         set_environment(home)
         made = World(root, ensure_server(home, progress=lambda _: None))
-    status = made.run("cases", str(HERE / "leaks.py"), str(root))
+    nightly = any(item.get_closest_marker("nightly") for item in request.session.items)
+    when = ["nightly"] if nightly else []
+    status = made.run("cases", str(HERE / "leaks.py"), str(root), *when)
     assert status == -signal.SIGKILL, made.console("cases")
     yield made
     leave_server(home)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from leaks import ALL, CASES, EPHEMERAL, KILLED, World, canaries_of, policy_name
+from leaks import ALL, CASES, EPHEMERAL, KILLED, NIGHTLY, World, canaries_of, policy_name
 from scanner import scan
 
 from ledgers.evidence import RunRecord
@@ -25,6 +26,13 @@ PLACES = (
     "home/incidents", "temporary", "user", "cwd", "console", "outcomes",
 )  # fmt: skip
 DATABASES = ("home/ledger.sqlite", "home/mlflow/mlflow.db", "home/prefect/prefect.db")
+
+
+def each(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Parametrize by cases, some of them left to the night."""
+    nightly = pytest.mark.nightly
+    marked = [pytest.param(name, marks=nightly) if name in NIGHTLY else name for name in names]
+    return pytest.mark.parametrize("case", marked)
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def aftermath(world: World) -> Aftermath:
     return Aftermath(world, runs[-1], left, world.console("next"), hits)
 
 
-@pytest.mark.parametrize("case", [case for case in ALL if case != LEAKING])
+@each(case for case in ALL if case != LEAKING)
 def test_no_byte_of_a_person_is_written(aftermath: Aftermath, case: str) -> None:
     """However a run ends, nothing of its people lies outside of the source."""
     assert aftermath.hits.get(case, []) == []
@@ -78,7 +86,7 @@ def test_without_the_airlock_the_same_run_leaks(aftermath: Aftermath) -> None:
     assert "console/cases" in found
 
 
-@pytest.mark.parametrize("case", [*CASES, *EPHEMERAL])
+@each([*CASES, *EPHEMERAL])
 def test_each_run_ends_as_it_must(world: World, case: str) -> None:
     """The cases do what they are there for: a run that never came so far would leak nothing."""
     outcome, expected = world.outcomes[case], ALL[case]
