@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from unittest import mock
 
+from audits import audit_once
+from conftest import ROOT_KEY
 from shared_folder import copy_folder, make_once, own_folder
 
 from deployments import cli
@@ -191,7 +193,7 @@ def passed(policy: str) -> RunOnRecord:
 
 def make_place(path: Path) -> Place:
     """Make a home at a path, as a copy of one that nothing was run in: all have the same keys."""
-    shutil.copytree(make_once("fresh", _make_fresh), path)
+    shutil.copytree(fresh_home(), path)
     return Place(Home.open(path))
 
 
@@ -208,11 +210,18 @@ def copy_place(place: Place, path: Path) -> Place:
     return Place(Home.open(path))
 
 
+def fresh_home() -> Path:
+    """Give a home in which nothing was run, to be copied."""
+    return make_once("fresh", _make_fresh)
+
+
 def _make_fresh(folder: Path) -> None:
     """Make a home whose MLflow store is ready: making that takes longer than a small run."""
     from tasks.recording import make_store
 
-    make_store(Home.create(folder))
+    home = Home.create(folder)
+    (home.keys / "root.key").write_bytes(ROOT_KEY)
+    make_store(home)
 
 
 def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes") -> Path:
@@ -237,6 +246,7 @@ def _without_prefect() -> Iterator[None]:
         mock.patch.multiple(training, train_and_release=train, release_tables=release),
         mock.patch.object(advice, "advise_on_columns", advice.advise_on_columns.fn),
         mock.patch.object(prefect_server, "spawn"),
+        mock.patch("tasks.attack.attack.audit_classifier", audit_once),
         mock.patch.multiple(
             launch,
             start_server=mock.DEFAULT,
