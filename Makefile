@@ -2,9 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# A worker for each core, each file of tests on one of them, the longest first; a worker's numerical
+# libraries take no more than its core.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q \
+	-n auto --dist loadgroup --no-loadscope-reorder \
+	--ignore tests/test_postgres.py --ignore tests/test_private_network.py
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo test postgres torch lint types silence docs bench lock clean help
+.PHONY: setup demo test coverage nightly postgres torch lint types silence docs bench lock clean help
 
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "tutela needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -23,7 +28,13 @@ demo: $(STAMP) ## train the example's model, release its table, and say what hap
 	@$(BIN)/tutela run diabetes
 
 test: $(STAMP) ## pass all tests that need nothing installed beside
-	@$(BIN)/python -m pytest -q --cov --cov-report=term --ignore tests/test_postgres.py --ignore tests/test_private_network.py tests
+	@$(PYTEST) $(if $(COVERAGE),--cov --cov-report=term) tests
+
+coverage: ## the same tests, and which lines of the code none of them runs
+	@$(MAKE) --no-print-directory test COVERAGE=1
+
+nightly: $(STAMP) ## what takes long and guards what a quick test guards too
+	@$(PYTEST) -m nightly tests
 
 postgres: $(STAMP) ## the ledgers on Postgres: starts a server of its own, which must be installed
 	@$(BIN)/python -m pytest -q tests/test_postgres.py

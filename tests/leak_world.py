@@ -6,16 +6,22 @@ A pytest plug-in, since two files of tests share it; `leaks.py` says what the ca
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from unittest import mock
 
 import pytest
-from leaks import ALL, HERE, World, tag_of, write_source
+from leaks import ALL, HERE, World, write_source
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Run all cases once, under one standing Prefect server, and the ephemeral ones beside them."""
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Run the cases once under one standing Prefect server; the last of them was just killed.
+
+    Those of the night where a test of the night is asked for.
+    """
     from deployments.prefect_server import ensure_server, leave_server, set_environment
     from ledgers.founding import create_home
 
@@ -23,18 +29,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for name in ("temporary", "user", "cwd", "console", "outcomes"):
         (root / name).mkdir()
     for case in ALL:
-        write_source(root / "source" / tag_of(case), case)
+        write_source(root, case)
     home = create_home(root / "home")
     create_home(root / "ephemeral")
     made = World(root, "")
     with mock.patch.dict(os.environ, made.environment(), clear=True):
         set_environment(home)
         made = World(root, ensure_server(home, progress=lambda _: None))
-    beside = made.start(
-        "ephemeral", str(HERE / "leaks.py"), str(root), "ephemeral", home="ephemeral"
-    )
-    standing = made.start("standing", str(HERE / "leaks.py"), str(root), "standing")
-    for process, name in ((standing, "standing"), (beside, "ephemeral")):
-        assert process.wait() == 0, made.console(name)
+    nightly = any(item.get_closest_marker("nightly") for item in request.session.items)
+    when = ["nightly"] if nightly else []
+    status = made.run("cases", str(HERE / "leaks.py"), str(root), *when)
+    assert status == -signal.SIGKILL, made.console("cases")
     yield made
     leave_server(home)

@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
+import doctest
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from conftest import Folder
+from runs import _without_prefect, make_place
 
 import tutela
 
-Tried = dict[str, dict[str, int]]
-TRY = """
-import doctest, io, json, os, sys, warnings
-import tutela
-warnings.simplefilter("ignore")
-flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-home, found = os.environ["TUTELA_HOME"], {}
-for name in tutela.__all__:
-    os.environ["TUTELA_HOME"] = home
-    one, said = getattr(tutela, name), io.StringIO()
-    (test,) = doctest.DocTestFinder(recurse=False).find(one, name, module=False, globs={})
-    ran = doctest.DocTestRunner(optionflags=flags).run(test, out=said.write)
-    skipped = sum(doctest.SKIP in each.options for each in test.examples)
-    found[name] = {"tried": ran.attempted - skipped, "failed": ran.failed}
-    sys.stderr.write(said.getvalue())
-json.dump(found, open("tried.json", "w"))
-"""
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @pytest.fixture(scope="module")
-def tried(template_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Tried:
-    """Run all examples in one process of their own, beside a policy that can be run."""
-    place = tmp_path_factory.mktemp("examples")
-    shutil.copytree(template_home, place / "home")
-    write_people(place)
-    variables = {"TUTELA_HOME": str(place / "home"), "GX_ANALYTICS_ENABLED": "false"}
-    ran = subprocess.run(
-        [sys.executable, "-c", TRY],
-        cwd=place, env=os.environ | variables, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    sys.stderr.write(ran.stderr)
-    found: Tried = json.loads((place / "tried.json").read_text())
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home beside a policy that can be run."""
+    found = tmp_path_factory.mktemp("examples")
+    make_place(found / "home")
+    write_people(found)
     return found
 
 
@@ -63,7 +38,17 @@ def write_people(place: Path) -> None:
 
 
 @pytest.mark.parametrize("name", tutela.__all__)
-def test_a_stable_name_has_an_example_that_is_true(name: str, tried: Tried) -> None:
+def test_a_stable_name_has_an_example_that_is_true(
+    name: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the docstring shows is what happens; what is shown of the errors fails on purpose."""
-    assert tried[name]["tried"] > 0, f"{name} has no example in its docstring"
-    assert tried[name]["failed"] == 0, "see what the examples said, above"
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("TUTELA_HOME", str(place / "home"))
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=FLAGS)
+    with _without_prefect(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (test,) = finder.find(getattr(tutela, name), name, module=False, globs={})
+        ran = runner.run(test, out=sys.stderr.write)
+    skipped = sum(doctest.SKIP in each.options for each in test.examples)
+    assert ran.attempted > skipped, f"{name} has no example in its docstring"
+    assert ran.failed == 0, "see what the examples said, above"

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,15 +27,11 @@ from ledgers.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Variables as a new terminal has them, put back afterwards."""
-    before = dict(os.environ)
-    for name in before:
+def _new_terminal() -> None:
+    """Variables as a new terminal has them."""
+    for name in list(os.environ):
         if name.startswith(("PREFECT_", "MLFLOW_", "DO_NOT_TRACK")):
-            monkeypatch.delenv(name)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
+            del os.environ[name]
 
 
 @pytest.fixture
