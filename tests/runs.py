@@ -7,18 +7,23 @@ shows a run truly is tested elsewhere, with a server.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from unittest import mock
+
+from audits import audit_once
+from conftest import ROOT_KEY
+from shared_folder import copy_folder, make_once, own_folder
 
 from deployments import cli
 from deployments.prefect_server import set_environment
@@ -31,6 +36,9 @@ from ledgers.keys import Keys
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+TEXTS = """SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c
+           WHERE t.type = 'table' AND (c.type LIKE '%CHAR%' OR c.type = 'TEXT')"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,27 +173,59 @@ def say(*words: str, **environment: str) -> Said:
 
 @cache
 def shared_place() -> Place:
-    """Give the home that tests share which break nothing there; it is removed at the end."""
-    folder = tempfile.mkdtemp(prefix="tutela-tests-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return make_place(Path(folder) / "home")
+    """Give this process's home that tests share which break nothing there; each may write."""
+    return make_place(own_folder("writable") / "home")
 
 
 @cache
 def passed(policy: str) -> RunOnRecord:
-    """Give the run of an example policy, made once for all tests."""
-    place = shared_place()
-    said = place.tell("run", policy)
-    assert said.status == 0, said.err
-    return place.last
+    """Give the run of an example policy, made once for the workers of all tests, to be read alone.
+
+    It has a home of its own, whose keys are those of every place. A test that writes there takes
+    a copy: `copy_place(passed(policy).place, path)`.
+    """
+
+    def run(folder: Path) -> None:
+        said = make_place(folder / "home").tell("run", policy)
+        assert said.status == 0, said.err
+
+    return Place(Home.open(make_once(policy, run) / "home")).last
 
 
-def make_place(path: Path, like: Place | None = None) -> Place:
-    """Make a home at a path, or a copy of another that nothing was run in."""
-    if like is None:
-        return Place(Home.create(path))
-    shutil.copytree(like.home.root, path)
+def make_place(path: Path) -> Place:
+    """Make a home at a path, as a copy of one that nothing was run in: all have the same keys."""
+    shutil.copytree(fresh_home(), path)
     return Place(Home.open(path))
+
+
+def copy_place(place: Place, path: Path) -> Place:
+    """Copy a home with all that was run in it, so that a test may write there."""
+    copy_folder(place.home.root, path)
+    old, new = str(place.home.root), str(path)
+    with contextlib.closing(sqlite3.connect(path / "mlflow" / "mlflow.db")) as connection:
+        # MLflow writes whole paths, in many tables.
+        for table, column in connection.execute(TEXTS).fetchall():
+            change = f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?)'  # noqa: S608
+            connection.execute(f'{change} WHERE instr("{column}", ?)', [old, new, old])
+        connection.commit()
+    return Place(Home.open(path))
+
+
+def fresh_home() -> Path:
+    """Give a home in which nothing was run, to be copied."""
+    return make_once("fresh", _make_fresh)
+
+
+def _make_fresh(folder: Path) -> None:
+    """Make a home whose MLflow store is ready: making that takes longer than a small run."""
+    from tasks.recording import make_store
+
+    with warnings.catch_warnings():
+        # MLflow's own, on import.
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
+        home = Home.create(folder)
+        (home.keys / "root.key").write_bytes(ROOT_KEY)
+        make_store(home)
 
 
 def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes") -> Path:
@@ -209,6 +249,7 @@ def _without_prefect() -> Iterator[None]:
     with (
         mock.patch.multiple(training, train_and_release=train, release_tables=release),
         mock.patch.object(advice, "advise_on_columns", advice.advise_on_columns.fn),
+        mock.patch("tasks.attack.attack.audit_classifier", audit_once),
         mock.patch.multiple(
             launch,
             start_server=mock.DEFAULT,

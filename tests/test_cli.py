@@ -154,7 +154,8 @@ def test_a_plan_is_at_most_80_columns_wide(folder: Folder) -> None:
 
 def test_report_lists_the_runs_newest_first() -> None:
     """Each run has a line with its id, its policy and its verdict, on a screen's width."""
-    run, place = passed("registry"), shared_place()
+    run = passed("registry")
+    place = run.place
     listed = place.tell("report").out.splitlines()
     assert [line.split()[0] for line in listed[1:]] == [r.run_id for r in reversed(place.runs)]
     (line,) = (line for line in listed if line.startswith(run.record.run_id))
@@ -164,7 +165,8 @@ def test_report_lists_the_runs_newest_first() -> None:
 
 def test_report_shows_a_run_by_the_beginning_of_its_id() -> None:
     """The screen says how it ended, and no line is wider than 80 but for the home's own path."""
-    run, place = passed("registry"), shared_place()
+    run = passed("registry")
+    place = run.place
     said = place.tell("report", run.record.run_id[:-1])
     assert "Passed, as the policy allows it: " in said.out
     lines = [line for line in said.out.splitlines() if str(place.home.root) not in line]
@@ -203,7 +205,7 @@ def test_init_is_safe_to_repeat(home: Home) -> None:
 def test_json_is_one_object(words: tuple[str, ...]) -> None:
     """`--json` gives one object on standard output and nothing on standard error."""
     run = passed("registry")
-    said = shared_place().tell(*(run.record.run_id if w == "RUN" else w for w in words), "--json")
+    said = run.place.tell(*(run.record.run_id if w == "RUN" else w for w in words), "--json")
     assert (said.status, said.err) == (0, "")
     assert read_object(said)
 
