@@ -391,10 +391,10 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
     "k not reached": (
         (
             lambda _: None,
-            (("k: 3", "k: 300"), (TABLE, TABLE.replace("sex: generalize", "sex: keep"))),
+            (("k: 3", "k: 400"), (TABLE, TABLE.replace("sex: generalize", "sex: keep"))),
         ),
         "k-anonymity",
-        ("asked classes of at least 300, with at most 10 %", "up to 100.0 %", "leave out sex yes"),
+        ("asked classes of at least 400, with at most 10 %", "up to 100.0 %", "leave out sex yes"),
     ),
     "value rule": (
         (lambda _: None, (("low: 0.1, high: 0.9", "low: 0.8, high: 0.9"),)),
