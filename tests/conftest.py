@@ -8,7 +8,6 @@ import hashlib
 import os
 import random
 import shutil
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,9 +277,7 @@ def run_direct(home: Home) -> Runner:
     def run(policy: Path) -> tuple[str, TutelaError | None]:
         from flows.training import serve
 
-        with opened(policy) as begun, warnings.catch_warnings():
-            # MLflow's own; outside of pytest the airlock silences it.
-            warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
+        with opened(policy) as begun:
             try:
                 serve(begun)
             except TutelaError as error:

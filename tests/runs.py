@@ -13,7 +13,6 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -59,7 +58,7 @@ class Place:
     def tell(self, *words: str, **environment: str) -> Said:
         """Run `tutela` with the given words in this home; Prefect is left out."""
         with mock.patch.dict(os.environ):
-            if words[0] not in {"run", "advise", "rehearse"}:
+            if words[0] not in {"run", "advise", "rehearse", "init"}:
                 return say(*words, TUTELA_HOME=str(self.home.root), **environment)
             set_environment(self.home)
             with _without_prefect():
@@ -220,12 +219,9 @@ def _make_fresh(folder: Path) -> None:
     """Make a home whose MLflow store is ready: making that takes longer than a small run."""
     from tasks.recording import make_store
 
-    with warnings.catch_warnings():
-        # MLflow's own, on import.
-        warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
-        home = Home.create(folder)
-        (home.keys / "root.key").write_bytes(ROOT_KEY)
-        make_store(home)
+    home = Home.create(folder)
+    (home.keys / "root.key").write_bytes(ROOT_KEY)
+    make_store(home)
 
 
 def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes") -> Path:
@@ -241,14 +237,15 @@ def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes"
 
 @contextlib.contextmanager
 def _without_prefect() -> Iterator[None]:
-    """Let `tutela run` call the flows' own functions, and start no server."""
-    from deployments import launch
+    """Let `tutela run` call the flows' own functions, and start no server; `init` neither."""
+    from deployments import launch, prefect_server
     from flows import advice, training
 
     train, release = training.train_and_release.fn, training.release_tables.fn
     with (
         mock.patch.multiple(training, train_and_release=train, release_tables=release),
         mock.patch.object(advice, "advise_on_columns", advice.advise_on_columns.fn),
+        mock.patch.object(prefect_server, "spawn"),
         mock.patch("tasks.attack.attack.audit_classifier", audit_once),
         mock.patch.multiple(
             launch,
