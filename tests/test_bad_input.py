@@ -21,9 +21,6 @@ from runs import Place, Said, make_place, say, shared_place
 
 from ledgers.home import Home
 
-# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
-pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
-
 SECRET = "xq7"
 NOBODY = 65534
 NO_MLFLOW = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}

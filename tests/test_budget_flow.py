@@ -11,8 +11,6 @@ from runs import Place, RunOnRecord, make_place
 from ledgers.budget import BudgetLedger
 from ledgers.home import Home
 
-# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
-pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 PRIVATE = (
     ("{model: logistic-regression}", "{model: private-logistic-regression}"),
     (

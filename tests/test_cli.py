@@ -24,8 +24,6 @@ from tasks.sources.examples import _PARTS
 from tasks.sources.examples.nhanes import NhanesSource
 from tasks.sources.examples.table import MadeUpSource
 
-# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
-pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 WIDTH = 80
 
 

@@ -298,7 +298,6 @@ def test_every_tag_of_a_run_is_explained() -> None:
     assert tags == set(re.findall(r"`(tutela\.[a-z_0-9]+)`", REPORT.read_text("utf-8")))
 
 
-@pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 def test_every_metric_of_a_run_is_explained() -> None:
     """Each metric that a run leaves in MLflow has its row, and each measure's name is there."""
     rows = re.findall(r"^\| (`[a-z]+\..*?) \|", REPORT.read_text("utf-8"), re.MULTILINE)

@@ -19,8 +19,6 @@ from expectations.policy import Policy
 from expectations.policy_file import PACKAGED, read_policy
 from expectations.treatments import Bin
 
-# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
-pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 POLICIES = ("diabetes", "notes", "prevalence", "registry")
 TABLES = {"diabetes": "partner", "notes": "quality-team", "registry": "statistics-office"}
 MODELS = {"diabetes": "clinics", "prevalence": "health-office", "registry": "oncologists"}

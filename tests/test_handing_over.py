@@ -26,8 +26,6 @@ from tasks.projection import metrics, promises
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
-
 
 def end_process(*_: object, **__: object) -> None:
     """Stand for what ends a process at that point."""

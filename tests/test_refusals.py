@@ -15,8 +15,6 @@ from ledgers.digests import digest_in_run
 from tasks.consent.permission import digest_people
 from tasks.ingestion import PERSON, RECORD, read_people
 
-# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
-pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 REFUSED = [row for row in ROWS if row.status != 0]
 PASSED = [row for row in ROWS if row.status == 0]
 

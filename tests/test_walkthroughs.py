@@ -56,7 +56,6 @@ def run(place: Place, words: str) -> Said:
     return Said(made.returncode, made.stdout, made.stderr)
 
 
-@pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 @pytest.mark.parametrize("page", ["index.md", "afternoon.md"])
 def test_a_page_works_line_by_line(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
