@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 from shared_folder import settle, written_to
+from sqlalchemy import Engine, event
 
 from expectations.errors import TutelaError
 from ledgers import database
@@ -170,7 +172,15 @@ def wait_for_no_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "PRAGMAS", hurried)
         patch.setattr(os, "fsync", lambda _descriptor: None)
+        event.listen(Engine, "connect", hurry)  # MLflow's engines too
         yield
+    event.remove(Engine, "connect", hurry)
+
+
+def hurry(connection: object, _record: object) -> None:
+    """Let a new connection to SQLite wait for no disk."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
 
 
 def make_folder(path: Path) -> Folder:
