@@ -7,6 +7,7 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -653,6 +654,7 @@ GIFT = Terms(
 )  # fmt: skip
 
 
+@cache
 def questions() -> list[Question]:
     """What the small policy asks for each purpose, where no consent has to be explicit."""
     asked = replace(Question.of(parse_policy(small_policy())), article_9=None, blank=True)
