@@ -123,23 +123,23 @@ def ask(folder: Path, *, full: bool) -> int:
     """Decide by tutela; gives how many people of the roster may be read."""
     import duckdb
     import narwhals as nw
+    from pyarrow import parquet
 
     from tasks.consent.decision import Moment, settle
     from tasks.consent.judgement import STANDING, TOKEN
     from tasks.consent.meaning import GIFTS
 
     with duckdb.connect(config={"temp_directory": ""}) as duck:
-        people, events = (
-            nw.from_native(duck.read_parquet(str(folder / f"{name}.parquet")))
-            for name in ("people", "events")
-        )
+        people = nw.from_native(duck.read_parquet(str(folder / "people.parquet")))
+        events = parquet.read_table(folder / "events.parquet")
 
         def wrap(table: pa.Table) -> nw.LazyFrame[duckdb.DuckDBPyRelation]:
             return nw.from_native(duck.from_arrow(table))
 
         meaning = full_meaning() if full else plain_meaning()
-        young = people.filter(nw.col("own_from") > NOW - 1500 * DAY) if full else None
-        found = settle(events, meaning, Moment(NOW, NOW), young)
+        young = people.filter(nw.col("own_from") > NOW - 1500 * DAY)
+        ages = young.collect("pyarrow").to_native() if full else None
+        found = settle(events, wrap, meaning, Moment(NOW, NOW), ages)
         permitted = wrap(found).filter(nw.col(STANDING).is_in(GIFTS))
         kept = people.select(TOKEN).join(permitted.select(TOKEN), on=TOKEN, how="semi")
         return int(kept.collect("pyarrow").to_native().num_rows)

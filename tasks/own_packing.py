@@ -44,7 +44,8 @@ def requirements(types: Iterable[str]) -> list[str]:
     for package in top_levels(types):
         texts = known_sources(package)
         imported |= {package} if texts is None else set(find_imported(texts.values()))
-    there = packages_distributions()
+    # Reading what each distribution holds takes a second; most models need no more than `ALWAYS`.
+    there = packages_distributions() if imported else {}
     needed = {there[name][0] for name in imported if name in there}
     return [f"{package}=={version(package)}" for package in (*ALWAYS, *sorted(needed - {*ALWAYS}))]
 

@@ -127,12 +127,7 @@ def _record(
     run = _find_or_create(client, home, record)
     decision = next(e for e in reversed(entries) if e.kind == "decision")
     tags = dict(run_tags(record, file.policy, entries, decision.name))
-    for name, value in tags.items():
-        client.set_tag(run.info.run_id, name, value)
-    for name, measured in metrics(entries):
-        client.log_metric(run.info.run_id, name, measured)
-    for name, asked in promises(file.policy):
-        client.log_param(run.info.run_id, name, asked)
+    _show(client, run.info.run_id, file.policy, entries, tags)
     client.log_inputs(run.info.run_id, datasets=list(datasets(entries)))
     client.log_text(run.info.run_id, file.text, "policy.yaml")
     versions = {
@@ -146,6 +141,24 @@ def _record(
     info = run.info
     page = find_page(home, info.experiment_id, info.run_id)
     return MlflowRun(info.run_id, info.experiment_id, page, versions)
+
+
+def _show(
+    client: MlflowClient,
+    run_id: str,
+    policy: Policy,
+    entries: Sequence[Entry],
+    tags: Mapping[str, str],
+) -> None:
+    """Log tags, parameters and metrics together: each alone is a request and a transaction."""
+    from datetime import UTC, datetime
+
+    from mlflow.entities import Metric, Param, RunTag
+
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    measured = [Metric(name, value, now, 0) for name, value in dict(metrics(entries)).items()]
+    asked = [Param(name, str(value)) for name, value in promises(policy)]
+    client.log_batch(run_id, measured, asked, [RunTag(*tag) for tag in tags.items()])
 
 
 def _client(home: Home) -> MlflowClient:

@@ -46,15 +46,6 @@ class Advised:
 
 
 @pytest.fixture
-def crowd(folder: Folder) -> Folder:
-    """Four times as many people: of each class enough for the folds."""
-    for people in (folder.people, folder.events):
-        name = "pid" if people is folder.people else "person"
-        people += [{**row, name: f"{row[name]}{again}"} for again in "abc" for row in list(people)]
-    return folder
-
-
-@pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train private models at one ε only; the curve is made of many of them."""
     monkeypatch.setattr(weigh, "EPSILONS", (1.0,))
@@ -86,12 +77,19 @@ def check_that_only_advice_is_left(advised: Advised) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_advice_on_a_private_model_is_charged_before_a_column_is_read(
-    home: Home, crowd: Folder
+    home: Home, folder: Folder
 ) -> None:
-    """It is drawn from a twin, whose ε is on the ledger."""
-    advised = advise(home, crowd.write(*PRIVATE), "--epsilon", "2")
+    """It is drawn from a twin, whose ε is on the ledger beside trainings, for choices to follow."""
+    advised = advise(home, folder.write(*PRIVATE), "--epsilon", "2")
     assert advised.said.status == 0, advised.said.err
-    assert states(advised.place) == ["committed"]
+    (charge,) = BudgetLedger(advised.place.ledger.engine, advised.place.keys).history()
+    assert (charge.state, charge.composition) == ("committed", "adaptive")
+    told = advised.place.last.named("advice")["columns"]
+    assert isinstance(told, dict)
+    assert told["epsilon"] == 2
+    assert {trial["column"] for trial in told["trials"]} == {"age", "sex"}
+    page = advised.place.home.reports / f"{advised.place.last.record.run_id}.html"
+    assert "What the model could do without" in page.read_text(encoding="utf-8")
     steps = [entry.step for entry in advised.place.last.entries]
     assert steps.index("filter_consent") < steps.index("reserve_advice") < steps.index("collect")
     assert not {"train", "attack", "generalize", "make_ready"} & set(steps)
@@ -101,10 +99,10 @@ def test_advice_on_a_private_model_is_charged_before_a_column_is_read(
 
 @pytest.mark.usefixtures("quick")
 def test_advice_on_another_model_costs_nothing_and_says_that_it_is_not_private(
-    home: Home, crowd: Folder
+    home: Home, folder: Folder
 ) -> None:
     """It is tried on the training people; what could go stands in a patch that applies."""
-    advised = advise(home, crowd.write())
+    advised = advise(home, folder.write())
     assert advised.said.status == 0, advised.said.err
     assert states(advised.place) == []
     assert "not private" in " ".join(advised.said.out.split())
@@ -120,13 +118,13 @@ def test_advice_on_another_model_costs_nothing_and_says_that_it_is_not_private(
 
 @pytest.mark.usefixtures("quick")
 def test_what_could_go_is_written_as_a_patch(
-    home: Home, crowd: Folder, monkeypatch: pytest.MonkeyPatch
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside the report, of the policy's own file, with the rights of the user alone."""
     trial = Tried("sex", "drop", Loss(0.0, 0.0, 0.001))
     found = Found(0.8, (trial,), (), ("sex",), ())
     monkeypatch.setattr(weigh, "advise", lambda *_: found)
-    advised = advise(home, crowd.write())
+    advised = advise(home, folder.write())
     text = advised.patch.read_text("utf-8")
     assert "-    use: [feature, release, audit]" in text
     assert "+    use: [release, audit]" in text
@@ -135,14 +133,15 @@ def test_what_could_go_is_written_as_a_patch(
 
 @pytest.mark.usefixtures("quick")
 def test_advice_that_the_lifetime_does_not_hold_is_refused_before_a_column_is_read(
-    home: Home, crowd: Folder
+    home: Home, folder: Folder
 ) -> None:
     """Of 10, 6 were spent; 9 more do not fit, and nobody is charged for them."""
-    policy = crowd.write(*PRIVATE)
+    policy = folder.write(*PRIVATE)
     assert advise(home, policy, "--epsilon", "6").said.status == 0
     second = advise(home, policy, "--epsilon", "9.5")
     assert second.said.status == 1
     assert "privacy budget" in second.said.err
+    assert second.place.last.decision["check"] == "privacy budget"
     assert "collect" not in {entry.step for entry in second.place.last.entries}
     assert states(second.place) == ["committed"]
     assert not second.patch.exists()

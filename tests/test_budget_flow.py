@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from runs import Place, changed_policy, make_place
+from conftest import Folder, make_folder
+from runs import Place, RunOnRecord, make_place
 
 from ledgers.budget import BudgetLedger
+from ledgers.home import Home
 
-CEILING = "lifetime_epsilon: 6"
-DIABETES = '{rule: share-between, column: diabetes, value: "yes", low: 0.05, high: 0.4}'
+PRIVATE = (
+    ("{model: logistic-regression}", "{model: private-logistic-regression}"),
+    (
+        "recipient: Clinic",
+        "recipient: Clinic\n    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}",
+    ),
+)
+TWO_FIT = ("epsilon: 10, delta: 1e-5", "epsilon: 1.7, delta: 1e-5, composition: fixed")
+SHARE = ("low: 0.1, high: 0.9", "low: 0.8, high: 0.9")
+MEMBERSHIP = ("{auc_at_most: 0.75, when_inconclusive: report}", "{auc_at_most: 0.505}")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A home in which the example ran three times under a ceiling that holds two."""
-    folder = tmp_path_factory.mktemp("budget")
-    found = make_place(folder / "home")
-    policy = str(changed_policy(folder, (CEILING, "lifetime_epsilon: 1.7")))
-    statuses = [found.tell("run", policy).status for _ in range(3)]
+def people(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """The small policy's people, for a private model under a ceiling that holds two trainings."""
+    made = make_folder(tmp_path_factory.mktemp("people"))
+    made.write(*PRIVATE, TWO_FIT)
+    return made
+
+
+@pytest.fixture(scope="module")
+def place(people: Folder, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A home in which they were run three times."""
+    found = make_place(tmp_path_factory.mktemp("budget") / "home")
+    statuses = [found.tell("run", str(people.path / "small.yaml")).status for _ in range(3)]
     assert statuses == [0, 0, 1]
     return found
 
 
 def measures(place: Place) -> Iterator[dict[str, object]]:
     """Give what each run measured."""
-    from runs import RunOnRecord
-
     for record in place.runs:
         yield dict(RunOnRecord(place, record).named("measure"))
 
@@ -58,7 +71,7 @@ def test_a_run_that_would_exceed_reads_no_column(place: Place) -> None:
     assert "collect" not in steps
     assert [charge.state for charge in ledger(place).history()] == ["committed", "committed"]
     models, _ = place.handed_over
-    assert models == {"diabetes.clinics/1", "diabetes.clinics/2"}
+    assert models == {"small.clinic/1", "small.clinic/2"}
 
 
 def test_the_report_shows_what_was_spent_and_why_it_stopped(place: Place) -> None:
@@ -81,11 +94,10 @@ def test_mlflow_has_the_lifetime_beside_the_model(place: Place) -> None:
     assert found[1] == found[2] > found[0]
 
 
-def test_a_tables_run_costs_nothing(place: Place, tmp_path: Path) -> None:
+def test_a_tables_run_costs_nothing(place: Place, people: Folder) -> None:
     """It trains no model, so that an exhausted budget does not stop it."""
     before = len(ledger(place).history())
-    policy = str(changed_policy(tmp_path, (CEILING, "lifetime_epsilon: 1.7")))
-    said = place.tell("run", policy, "--tables-only")
+    said = place.tell("run", str(people.path / "small.yaml"), "--tables-only")
     assert said.status == 0, said.err
     assert len(ledger(place).history()) == before
 
@@ -93,43 +105,16 @@ def test_a_tables_run_costs_nothing(place: Place, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "check", "state"),
     [
-        pytest.param(
-            (DIABETES, DIABETES.replace("0.4", "0.1")), "share of yes", "aborted", id="before"
-        ),
-        pytest.param(
-            ("auc_at_most: 0.60", "auc_at_most: 0.505"), "membership", "committed", id="after"
-        ),
+        pytest.param(SHARE, "share of yes", "aborted", id="before"),
+        pytest.param(MEMBERSHIP, "membership", "committed", id="after"),
     ],
 )
 def test_a_refused_run_is_charged_for_what_it_may_have_released(
-    tmp_path: Path, change: tuple[str, str], check: str, state: str
+    home: Home, folder: Folder, change: tuple[str, str], check: str, state: str
 ) -> None:
     """Refused before its training it costs nothing; by an attack on its model, all of it."""
-    place = make_place(tmp_path / "home")
-    said = place.tell("run", str(changed_policy(tmp_path, change)))
+    place = Place(home)
+    said = place.tell("run", str(folder.write(*PRIVATE, change)))
     assert said.status == 1
     assert check in str(place.last.decision["check"])
     assert [charge.state for charge in ledger(place).history()] == [state]
-
-
-def test_advice_is_charged_before_a_column_is_read_and_hands_nothing_over(
-    tmp_path: Path,
-) -> None:
-    """Its ε is on the ledger beside trainings; the patch lies with the report."""
-    place = make_place(tmp_path / "home")
-    said = place.tell("advise", "diabetes", "--epsilon", "2")
-    assert said.status == 0, said.err
-    (charge,) = ledger(place).history()
-    assert (charge.state, charge.composition) == ("committed", "adaptive")
-    order = [entry.step for entry in place.last.entries]
-    assert order.index("reserve_advice") < order.index("collect")
-    assert place.handed_over == (set(), set())
-    told = place.last.named("advice")["columns"]
-    assert isinstance(told, dict)
-    assert told["epsilon"] == 2
-    assert {"age", "waist"} <= {trial["column"] for trial in told["trials"]}  # type: ignore[index, union-attr, call-overload]
-    page = (place.home.reports / f"{place.last.record.run_id}.html").read_text(encoding="utf-8")
-    assert "What the model could do without" in page
-    again = place.tell("advise", "diabetes", "--epsilon", "5.9")
-    assert again.status == 1
-    assert place.last.decision["check"] == "privacy budget"

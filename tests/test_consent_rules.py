@@ -139,8 +139,8 @@ def settle_on(
         columns = zip(
             ("token_high", "token_low", "own_from"), zip(*tokens, strict=True), strict=True
         )
-        ages = wrap(pa.table({name: pa.array(values, pa.int64()) for name, values in columns}))
-    table = settle(wrap(as_table(people, numbers)), meaning, moment, ages)
+        ages = pa.table({name: pa.array(values, pa.int64()) for name, values in columns})
+    table = settle(as_table(people, numbers), wrap, meaning, moment, ages)
     rows = {(row["token_high"], row["token_low"]): row for row in table.to_pylist()}
     assert len(rows) == table.num_rows, "somebody is named twice"
     found = {}

@@ -28,7 +28,6 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.stem)
 def test_a_policy_of_the_gallery_passes_on_its_table(policy: Path, tables: Path) -> None:
     """What the page shows is what anybody gets."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Folder, Runner
+from recorded_runs import passed_run
 
 from expectations.errors import ServiceError
 from ledgers.database import open_database
@@ -20,11 +21,10 @@ from ledgers.settings import Settings
 from ledgers.vault import Vault
 from tasks import delivery, recording
 from tasks.delivery import complete_runs
+from tasks.projection import metrics, promises
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
 
 
 def end_process(*_: object, **__: object) -> None:
@@ -99,6 +99,7 @@ def test_of_two_who_make_mlflows_store_the_first_is_kept(
 ) -> None:
     """The second finds the first's when it is done, and leaves it."""
     store = home.mlflow / "mlflow.db"
+    store.unlink()
 
     def first(_: int) -> str:
         store.write_bytes(b"the first")
@@ -108,6 +109,20 @@ def test_of_two_who_make_mlflows_store_the_first_is_kept(
     recording.make_store(home)
     assert store.read_bytes() == b"the first"
     assert [path.name for path in home.mlflow.iterdir()] == ["mlflow.db"]
+
+
+def test_mlflow_shows_all_figures_of_a_run(home: Home) -> None:
+    """Measures and published counts as metrics, what was asked for as parameters, and the tags."""
+    from mlflow import MlflowClient
+
+    record, policy, entries = passed_run()
+    client = MlflowClient(recording.tracking_uri(home))
+    run = client.create_run(client.create_experiment(record.policy)).info.run_id
+    recording._show(client, run, policy, entries, {"tutela.verdict": "passed"})
+    found = client.get_run(run).data
+    assert found.metrics == dict(metrics(entries))
+    assert found.params == {name: str(asked) for name, asked in promises(policy)}
+    assert found.tags["tutela.verdict"] == "passed"
 
 
 def test_a_password_in_mlflows_address_is_not_told(

@@ -25,8 +25,6 @@ from ledgers.keys import Keys
 from tasks.own_code import digest_sources
 from tasks.recorded_place import tracking_uri
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*[Tt]ype hint is inferred:UserWarning")
-
 EXPRESSION = "    expression: sugar >= 6.5\n"
 FUNCTION = "    function: tasks/features.py:sick\n    reads: [sugar]\n    type: boolean\n"
 FEATURES = (

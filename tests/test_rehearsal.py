@@ -21,8 +21,6 @@ from deployments import cli, rehearsal_home, rehearse
 from expectations.errors import ServiceError
 from tasks import sources
 
-# MLflow warns of its own type hints when it is imported, and it is imported inside a step.
-pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "rehearse.yml"
 NOTES_SOURCE = "location: {kind: example, name: notes}"
 NOWHERE = "location: {kind: csv, path: nowhere/people.csv}"

@@ -51,7 +51,7 @@ def find_stance(policy: Policy, history: Sequence[RecordedEvent], moment: Moment
     terms = dict(enumerate(dict.fromkeys(event.terms for event in history)))
     meaning = understand(policy, terms)
     with on_duckdb() as wrap:
-        found = settle(wrap(lay_out(history, terms)), meaning, moment)
+        found = settle(lay_out(history, terms), wrap, meaning, moment)
     if not found.num_rows:
         return Stance(Standing.NEVER_ASKED if asks_ledger(policy) else Standing.BY_SELF, ())
     mask = int(read_masks(policy, meaning)[found.column(COVERED)[0].as_py()])

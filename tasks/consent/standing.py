@@ -7,11 +7,11 @@ given, only what the events say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +32,7 @@ from tasks.sources import open_source
 
 if TYPE_CHECKING:
     from expectations.consent_terms import Terms
-    from tasks.consent.judgement import Frame
-
-    Wrap: TypeAlias = Callable[[pa.Table], Frame]
+    from tasks.consent.decision import Wrap
 
 READABLE: Final = "categories"
 PLACE: Final = "place"
@@ -121,8 +119,8 @@ def find_standings(  # noqa: PLR0913 - two moments, and where to find what
     """
     meaning = understand(policy, ledger.terms())
     events = ledger.scan(upto=upto)
-    asked = None if ages is None else wrap(keep_young(ages, events))
-    found = settle(wrap(events), meaning, moment, asked)
+    asked = None if ages is None else keep_young(ages, events)
+    found = settle(events, wrap, meaning, moment, asked)
     masks = read_masks(policy, meaning)[found.column(COVERED).to_numpy()]
     return found.drop_columns([COVERED]).append_column(READABLE, pa.array(masks))
 
