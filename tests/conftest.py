@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import os
 import random
 import shutil
@@ -96,12 +97,20 @@ expectations:
   - {rule: share-between, column: sick, value: "yes", low: 0.1, high: 0.9}
 training: {model: logistic-regression}
 attacks:
-  membership: {auc_at_most: 0.6, when_inconclusive: report}
+  membership: {auc_at_most: 0.75, when_inconclusive: report}
 retention_days: 30
 """.replace("BASIS", BASIS)
-"""A policy over some 60 people, in which every part occurs but a budget."""
+"""A policy over some 480 people, in which every part occurs but a budget.
+
+Its attack finds nothing by chance: over random splits the upper end of its interval is 0.61 on
+average, with a standard deviation of 0.02.
+"""
 BUDGET = "budget: {lifetime_epsilon: 10, delta: 1e-5}\n"
 """What the small policy has in addition where differential privacy is promised."""
+
+
+ROOT_KEY = hashlib.sha256(b"the root key of every test's home").digest()
+"""What all keyed draws of tests follow from."""
 
 
 def small_policy(*changes: tuple[str, str]) -> str:
@@ -145,22 +154,32 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """Sixty made-up people of whom all but the last two consented, nothing written yet."""
+    """480 made-up people of whom all but p58 and p59 consented, nothing written yet.
+
+    The old are oftener sick: 29 % of those under 35 and 77 % from 65. With a test share of 0.4
+    there are 60 test people or more of either class, under any key (one in 100,000 aside).
+    """
     drawn, made = random.Random(7), Folder(tmp_path)
-    for number in range(60):
+    for number in range(480):
         age, person = drawn.randint(18, 80), f"p{number:02d}"
-        sugar = 4.5 + age / 40 + drawn.random()
+        sugar = 4.18 + age / 40 + 2.2 * drawn.random()
         row = {"pid": person, "age": str(age), "sex": "fm"[number % 2], "sugar": f"{sugar:.1f}"}
         made.people.append({**row, "name": f"Zyxwort {number}", "unnamed": f"Qblorp {number}"})
-        if number < 58:
+        if person not in {"p58", "p59"}:
             made.say(person, "given", "2024-01-01T12:00:00Z")
     return made
 
 
 @pytest.fixture(scope="session")
 def template_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which nothing was run; copied, since making one takes seconds."""
-    return Home.create(tmp_path_factory.mktemp("homes") / "template").root
+    """A home in which nothing was run; copied, since making one takes seconds.
+
+    Its root key is always the same, so that no keyed draw (who is tested, which way a count is
+    rounded) is another one today.
+    """
+    home = Home.create(tmp_path_factory.mktemp("homes") / "template")
+    (home.keys / "root.key").write_bytes(ROOT_KEY)
+    return home.root
 
 
 @pytest.fixture
