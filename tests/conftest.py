@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from expectations.errors import TutelaError
+from ledgers import database
 from ledgers.home import Home
 
 if TYPE_CHECKING:
@@ -150,6 +151,25 @@ class Folder:
         """Add a consent event to the purpose of the policy, with more fields if any are given."""
         event = {"person": person, "purpose": "dpv:ScientificResearch", "status": status, "at": at}
         self.events.append({**event, **fields})
+
+
+PRAGMAS = database.PRAGMAS
+"""How a ledger's file is set up where a test's home would have to outlive a power cut."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wait_for_no_disk() -> Iterator[None]:
+    """Let no commit and no file wait for the disk, which takes milliseconds each, thousands of times.
+
+    What was written is there for every process at once, also after its writer was killed; it is a
+    power cut alone that it would not survive. Processes that tests start do wait.
+    """
+    hurried = tuple(one.replace("synchronous=FULL", "synchronous=OFF") for one in PRAGMAS)
+    assert hurried != PRAGMAS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "PRAGMAS", hurried)
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ SUGAR = "    use: [derivation]\n    treatment: {kind: drop}\n"
 KEPT = "    use: [target, release]\n    treatment: {kind: keep}\n"
 SEX = "categories, values: [f, m]"
 MODEL, TREE = "model: logistic-regression", "model: sklearn.tree.DecisionTreeClassifier"
-MEMBERSHIP = "0.6, when_inconclusive: report"
+MEMBERSHIP = "0.75, when_inconclusive: report"
 TABLE = "columns: {age: generalize, sex: generalize, sick: generalize}"
 
 NAME = """\
@@ -386,10 +386,10 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
     "k not reached": (
         (
             lambda _: None,
-            (("k: 3", "k: 50"), (TABLE, TABLE.replace("sex: generalize", "sex: keep"))),
+            (("k: 3", "k: 400"), (TABLE, TABLE.replace("sex: generalize", "sex: keep"))),
         ),
         "k-anonymity",
-        ("asked classes of at least 50, with at most 10 %", "up to 100.0 %", "leave out sex yes"),
+        ("asked classes of at least 400, with at most 10 %", "up to 100.0 %", "leave out sex yes"),
     ),
     "value rule": (
         (lambda _: None, (("low: 0.1, high: 0.9", "low: 0.8, high: 0.9"),)),
@@ -397,14 +397,14 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
         ("“share of yes in sick”", "asked 80 % to 90 %", "still means the same"),
     ),
     "membership": (
-        (lambda _: None, ((MODEL, TREE), (MEMBERSHIP, "0.51"))),
+        (lambda _: None, ((MODEL, TREE), (MEMBERSHIP, "0.6"))),
         "membership inference",
-        ("membership inference: AUC 0.", "asked: AUC at most 0.51", "train a private or simpler"),
+        ("membership inference: AUC 0.", "asked: AUC at most 0.60", "train a private or simpler"),
     ),
     "inconclusive": (
-        (lambda _: None, ((MEMBERSHIP, "0.6"),)),
+        (lambda _: None, ((MEMBERSHIP, "0.55"),)),
         "membership inference",
-        ("inconclusive membership inference", "asked: AUC at most 0.60", "more people"),
+        ("inconclusive membership inference", "asked: AUC at most 0.55", "more people"),
     ),
 }
 

@@ -141,7 +141,7 @@ def test_run_reads_the_source_that_is_given(
     said = place.tell("run", str(policy), "--source", "others.csv", "--tables-only", "--json")
     assert said.status == 0, said.err
     assert read_object(said)["verdict"] == "passed"
-    assert place.last.exact("people.permitted") == 58
+    assert place.last.exact("people.permitted") == 478
 
 
 def test_a_plan_is_at_most_80_columns_wide(folder: Folder) -> None:

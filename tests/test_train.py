@@ -13,7 +13,7 @@ from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home import Home
-from ledgers.stages import Reached, Trained
+from ledgers.stages import Deidentified, Reached, Trained
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import attack
@@ -207,6 +207,18 @@ def test_figures_are_rounded_so_that_they_tell_no_count() -> None:
 def evidence(run: Run, kind: str) -> dict[str, JSON]:
     """Give what a run noted of one kind."""
     return {e.name: e.body for e in run.ledger.entries(run.id) if e.kind == kind}
+
+
+def test_the_small_policys_people_give_a_gate_power(home: Home, folder: Folder) -> None:
+    """Test people of either class are many, and nobody's age and sex make the class certain."""
+    assert home.vault.is_dir()
+    with opened(folder.write()) as run:
+        rows = deidentify(select_population(collect(filter_consent(read_roster()))))
+        frame = run.vault.load(rows, Deidentified).to_table().to_pandas()
+    assert frame.loc[frame[TEST], "sick"].value_counts().min() >= 60
+    sick = (frame["sick"] == "yes").groupby([frame["age"].astype(str), frame["sex"].astype(str)])
+    assert sick.mean().between(0.15, 0.85).all()
+    assert sick.mean().max() - sick.mean().min() > 0.3
 
 
 def test_the_step_measures_and_audits(home: Home, folder: Folder) -> None:
