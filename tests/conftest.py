@@ -159,7 +159,7 @@ PRAGMAS = database.PRAGMAS
 
 @pytest.fixture(scope="session", autouse=True)
 def wait_for_no_disk() -> Iterator[None]:
-    """Let no commit and no file wait for the disk, which takes milliseconds each, thousands of times.
+    """Let no commit and no file wait for the disk, which takes milliseconds, thousands of times.
 
     What was written is there for every process at once, also after its writer was killed; it is a
     power cut alone that it would not survive. Processes that tests start do wait.
