@@ -430,7 +430,7 @@ def test_an_inconclusive_check_is_passed_on_where_the_policy_says_report(
 ) -> None:
     """The run passes, and the check stands on record as inconclusive, not as passed."""
     place = Place(home)
-    policy = people.write((MEMBERSHIP, MEMBERSHIP))
+    policy = people.write((MEMBERSHIP, "0.55, when_inconclusive: report"))
     said = place.tell("run", str(policy))
     expect(said, 0)
     found = place.last.named("check")["membership inference"]
