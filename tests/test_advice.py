@@ -10,6 +10,7 @@ import pytest
 from conftest import small_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from owned_draws import own_draws
 
 from expectations.mechanisms import Gaussian
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
@@ -88,8 +89,11 @@ def test_the_noise_of_a_twin_widens_the_interval() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_dear_twin_gives_the_advice_of_the_people_themselves(seed: int) -> None:
+def test_a_dear_twin_gives_the_advice_of_the_people_themselves(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At an ε that hides little, the same columns are needed."""
+    own_draws(monkeypatch, seed)
     codes, target = people(20_000, seed)
     book = without_copy()
     made = measure_twin(codes[:, [0, 2]], target, book, plan_noise(2, 10.0, 1e-5))

@@ -92,7 +92,7 @@ def test_an_outlet_may_be_called_people(home: Home, folder: Folder) -> None:
         outbox = Outbox(home, run.keys)
         waiting = {name: outbox.take(name) for name in outbox.pending()}
     assert waiting.pop(f"{run.id}-people").startswith(b'"age"\n')
-    assert [len(content) for content in waiting.values()] == [58 * 12]
+    assert [len(content) for content in waiting.values()] == [478 * 12]
 
 
 NO_MODEL = (

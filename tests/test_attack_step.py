@@ -7,6 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from conftest import Folder, opened, small_policy
+from owned_draws import own_draws
 
 from expectations.checks import Check
 from expectations.errors import Refusal
@@ -126,6 +127,7 @@ def test_the_audit_of_a_whole_pipelines_classifier_finds_missing_noise(
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
     monkeypatch.setattr(private_logistic, "add_noise_to_sums", lambda sums, _deviation: sums)
     monkeypatch.setattr(epsilon_audit, "CANARIES", 64)
+    own_draws(monkeypatch)
     assert audit_classifier(pipeline[-1], "private-logistic-regression").refuted
 
 
@@ -170,6 +172,7 @@ def test_each_attack_on_a_private_model_reaches_the_evidence(
     monkeypatch.setattr(
         room, "audit_classifier", lambda *_: audit_of_made_up_twins(refuted=refuted)
     )
+    own_draws(monkeypatch)
     kind = "private-logistic-regression"
     with opened(folder.write(*private(kind), ("test_share: 0.4", "test_share: 0.6"))) as run:
         permitted = reserve_budget(filter_consent(read_roster()))

@@ -399,9 +399,9 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
         ("“share of yes in sick”", "asked 80 % to 90 %", "still means the same"),
     ),
     "membership": (
-        (lambda _: None, ((MODEL, TREE), (MEMBERSHIP, "0.51"))),
+        (lambda _: None, ((MODEL, TREE), (MEMBERSHIP, "0.6"))),
         "membership inference",
-        ("membership inference: AUC 0.", "asked: AUC at most 0.51", "train a private or simpler"),
+        ("membership inference: AUC 0.", "asked: AUC at most 0.60", "train a private or simpler"),
     ),
     "inconclusive": (
         (too_few_to_tell, ((MEMBERSHIP, "0.6"),)),

@@ -265,8 +265,8 @@ def test_the_step_reads_in_part_and_counts_what_was_kept_back(home: Home, folder
         found = counts(run)
     assert {name: n for name, n in found.items() if "blanked" in name} == {
         "people.blanked.dpv-pd:Age": 0,
-        "people.blanked.dpv-pd:Gender": 12,
-        "people.blanked.dpv-pd:Health": 20,
+        "people.blanked.dpv-pd:Gender": 96,
+        "people.blanked.dpv-pd:Health": 160,
     }
     for row in rows:
         number = int(row[PERSON][1:])
@@ -276,7 +276,7 @@ def test_the_step_reads_in_part_and_counts_what_was_kept_back(home: Home, folder
     assert [(row["sex"], row["sick"] is None) for row in treated] == [
         (row["sex"], row["sugar"] is None) for row in rows
     ]
-    assert found["people.selected"] == 60
+    assert found["people.selected"] == 480
 
 
 def test_where_the_policy_leaves_such_people_out_nothing_is_called_blanked(

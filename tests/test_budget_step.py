@@ -86,7 +86,7 @@ def noted(run: Run, kind: str) -> dict[str, Entry]:
 
 
 def test_the_permitted_people_are_charged_and_nobody_else(folder: Folder) -> None:
-    """Two of sixty did not consent; who did is charged for what the estimator declares."""
+    """Two people did not consent; who did is charged for what the estimator declares."""
     with opened(folder.write(*PRIVATE, within(10))) as run:
         reserve(run)
         people = open_at(run.vault, permit(), Permitted).table([RECORD])
@@ -96,7 +96,7 @@ def test_the_permitted_people_are_charged_and_nobody_else(folder: Folder) -> Non
         assert (one.mechanisms, one.state) == (DRAWN, "reserved")
         expected = np.sort(people.column(RECORD).to_numpy())
         assert ledger.people("small").tolist() == expected.tolist()
-        assert len(expected) == 58
+        assert len(expected) == 478
 
 
 def test_the_people_go_on_as_charged(folder: Folder) -> None:
@@ -162,8 +162,8 @@ def test_runs_in_a_row_draw_the_budget_down_to_a_refusal(folder: Folder) -> None
 def test_a_delta_that_lets_one_person_out_is_refused(folder: Folder) -> None:
     """The ceiling's and a promise's; how many people there are is not told."""
     loose = PROMISE.replace("1e-5", "9e-4")
-    for number in range(58, 1200):
-        row = dict(folder.people[number % 58], pid=f"q{number}")
+    for number in range(480, 1200):
+        row = dict(folder.people[number % 480], pid=f"q{number}")
         folder.people.append(row)
         folder.say(row["pid"], "given", "2024-01-01T12:00:00Z")
     changes = (PRIVATE[0], (PRIVATE[1][0], PRIVATE[1][1].replace(PROMISE, loose)))

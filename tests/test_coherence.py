@@ -47,7 +47,7 @@ def crossing(columns: str) -> tuple[str, str]:
 NO_MODEL = ("  clinic:\n    kind: model\n    recipient: Clinic\n", "")
 NO_TRAINING = ("training: {model: logistic-regression}\n", "")
 NO_BUDGET = ("budget: {lifetime_epsilon: 10, delta: 1e-5}\n", "")
-NO_ATTACKS = ("attacks:\n  membership: {auc_at_most: 0.6, when_inconclusive: report}\n", "")
+NO_ATTACKS = ("attacks:\n  membership: {auc_at_most: 0.75, when_inconclusive: report}\n", "")
 ON_TABLE = ("{model: logistic-regression}", "{model: logistic-regression, input: partner}")
 SICK = "sick: generalize}"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from owned_draws import own_draws
 from scipy.stats import binom, norm
 from sklearn.linear_model import LogisticRegression
 
@@ -42,8 +43,12 @@ Rows = NDArray[np.float64]
 
 @pytest.fixture(autouse=True)
 def fewer_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half as many as an audit of a real trainer, of which less of the noise is seen."""
+    """Half as many as an audit of a real trainer, of which less of the noise is seen.
+
+    Coins and noise are the tests' own: an honest trainer would be refused in one of a hundred.
+    """
     monkeypatch.setattr(epsilon_audit, "CANARIES", 1000)
+    own_draws(monkeypatch)
 
 
 @dataclass
@@ -113,14 +118,9 @@ def test_half_the_noise_is_refused_at_every_epsilon(epsilon: float) -> None:
 
 @pytest.mark.parametrize("epsilon", TABLE)
 def test_an_honest_trainer_passes_with_power_to_see_half_the_noise(epsilon: float) -> None:
-    """Its lower bound keeps under the claim; less noise than 0.5 times would have been seen.
-
-    By chance one in a hundred is refused: three in a row would be one in a million.
-    """
-    verdicts = [verdict(audit(Trainer(find_noise(epsilon)), find_noise(epsilon)), epsilon)]
-    while verdicts[-1] is CheckVerdict.REFUSED and len(verdicts) < 3:
-        verdicts.append(verdict(audit(Trainer(find_noise(epsilon)), find_noise(epsilon)), epsilon))
-    assert verdicts[-1] is CheckVerdict.PASSED
+    """Its lower bound keeps under the claim; less noise than 0.5 times would have been seen."""
+    found = audit(Trainer(find_noise(epsilon)), find_noise(epsilon))
+    assert verdict(found, epsilon) is CheckVerdict.PASSED
 
 
 def test_an_honest_trainer_that_uses_all_of_its_claim_is_refused_in_one_of_a_hundred() -> None:
@@ -193,9 +193,8 @@ def test_an_audit_of_few_canaries_is_inconclusive_and_says_what_it_could_see(
     monkeypatch.setattr(epsilon_audit, "CANARIES", 5)
     found = audit(Trainer(find_noise(1.0)), find_noise(1.0), 5)
     check = judge_audit(found, 1.0)
-    if check.verdict is not CheckVerdict.REFUSED:  # by chance, one in a hundred
-        assert check.verdict is CheckVerdict.INCONCLUSIVE
-        assert found.detectable_noise < 0.5
+    assert check.verdict is CheckVerdict.INCONCLUSIVE
+    assert found.detectable_noise < 0.5
 
 
 def test_a_claim_above_what_the_policy_asks_is_refused() -> None:

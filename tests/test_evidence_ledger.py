@@ -1,5 +1,6 @@
 """What the evidence ledger promises: appended, kept, and an edit shows."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,19 +12,20 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from conftest import PRAGMAS
 
 from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers import budget_tables, consent_tables, database, evidence, key_ledger, releases
 from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.founding import create_home
 from ledgers.keys import Keys
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[EvidenceLedger]:
+def ledger(template_home: Path, tmp_path: Path) -> Iterator[EvidenceLedger]:
     """A ledger with one run of three entries, under way."""
-    home = create_home(tmp_path / "home")
+    shutil.copytree(template_home, tmp_path / "home")
+    home = Home.open(tmp_path / "home")
     engine = open_database(home)
     ledger = EvidenceLedger(engine, Keys.open(home))
     ledger.begin("run-1", "adult", {"code": "c0ffee"})
@@ -167,13 +169,18 @@ def test_an_error_of_the_database_quotes_nothing(ledger: EvidenceLedger) -> None
     assert caught.value.__cause__ is None
 
 
-def test_sqlite_is_set_up_for_safety(ledger: EvidenceLedger) -> None:
+def test_sqlite_is_set_up_for_safety(
+    ledger: EvidenceLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every commit reaches the disk, and what is deleted is overwritten."""
-    with ledger.engine.begin() as connection:
+    monkeypatch.setattr(database, "PRAGMAS", PRAGMAS)
+    engine = open_database(ledger.keys.home)
+    with engine.begin() as connection:
         found = {
             name: connection.scalar(sa.text(f"PRAGMA {name}"))
             for name in ("journal_mode", "synchronous", "secure_delete", "busy_timeout")
         }
+    engine.dispose()
     expected = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "busy_timeout": 30000}
     assert found == expected
 

@@ -223,12 +223,12 @@ def test_the_step_notes_cost_and_people(home: Home, folder: Folder) -> None:
         tables = {e.name: e.body for e in run.ledger.entries(run.id) if e.kind == "table"}
         found = counts(run)
     assert found["people.partner.released"] == made.num_rows
-    assert found["people.partner.released"] + found["people.partner.suppressed"] == 58
-    assert measures["privacy.partner.suppressed_share"] == 0.2
+    assert found["people.partner.released"] + found["people.partner.suppressed"] == 478
+    assert measures["privacy.partner.suppressed_share"] == 0.05
     assert set(measures) >= {"utility.partner.ncp", "utility.partner.loss.age"}
     classes = tables["privacy.partner.classes"]
     assert isinstance(classes, list)
-    assert [row["size"] for row in classes if isinstance(row, dict)][:2] == ["3-5", "6-11"]
+    assert [row["size"] for row in classes if isinstance(row, dict)][:2] == ["6-11", "12-23"]
 
 
 @pytest.mark.parametrize("order", [order_sensitive, validation.order_sensitive])

@@ -50,9 +50,9 @@ def test_derivation_is_that_of_rfc_5869(keys: Keys) -> None:
 
 def test_what_is_sealed_opens_under_its_own_label_only(keys: Keys) -> None:
     """The label is part of the key and of what is authenticated."""
-    sealed = keys.seal(b"n = 47", "evidence")
-    assert b"47" not in sealed
-    assert keys.unseal(sealed, "evidence") == b"n = 47"
+    sealed = keys.seal(b"people = 47", "evidence")
+    assert b"people" not in sealed
+    assert keys.unseal(sealed, "evidence") == b"people = 47"
     with pytest.raises(ServiceError, match="does not open"):
         keys.unseal(sealed, "outbox")
 
@@ -109,7 +109,7 @@ def test_an_incident_is_sealed_without_and_opened_with_the_passphrase(locked: Ho
     """Sealing needs the public key only; the text is not in the file."""
     text = "could not convert 'Ada Ümlaut' to float"
     incident = seal_incident(locked, text)
-    assert b"Ada" not in (locked.incidents / incident).read_bytes()
+    assert "Ada Ümlaut".encode() not in (locked.incidents / incident).read_bytes()
     assert open_incident(locked, incident, PHRASE) == text
     with pytest.raises(HomeError, match="passphrase"):
         open_incident(locked, incident)

@@ -275,7 +275,7 @@ def test_the_reasons_of_a_run_add_up_to_the_roster(home: Home, folder: Folder) -
     assert {n: c for n, c in left_out.items() if c} == {
         "never asked": 2, "refused": 1, "withdrawn": 1, "unknown": 1, "revoked": 1
     }  # fmt: skip
-    assert found["people.roster"] == found["people.permitted"] + sum(left_out.values()) == 60
+    assert found["people.roster"] == found["people.permitted"] + sum(left_out.values()) == 480
     assert set(noted) == {"consent", "history"}
 
 

@@ -202,10 +202,10 @@ def test_groups_are_compared_by_what_they_lose(folder: Folder) -> None:
 
 
 def test_a_bound_on_the_loss_by_group_is_a_check(folder: Folder) -> None:
-    """Groups of thirty are too small to tell a ratio of 1.01 from chance: inconclusive."""
+    """Groups of 240 are too small to tell a ratio of 1.01 from chance: inconclusive."""
     bound = ("    max_suppressed: 0.1\n", "    max_suppressed: 0.1\n    loss_ratio: {sex: 1.01}\n")
     with pytest.raises(Refusal, match="inconclusive: loss by sex of partner"):
-        release(folder.write(bound))
+        release(folder.write(bound, ("k: 3", "k: 40")))
 
 
 COLUMNS = """\
