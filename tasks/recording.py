@@ -77,15 +77,17 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
     from mlflow.artifacts import download_artifacts
 
     with _answering(home, "give the model", ""), TemporaryDirectory() as folder:
-        found = _client(home).search_model_versions(f"run_id = '{mlflow_run}'")
+        client = _client(home)
+        found = client.search_model_versions(f"run_id = '{mlflow_run}'")
         version = next((one.version for one in found if one.name == name), None)
         if version is None:
             raise ServiceError(
                 f"MLflow has no model {name} of this run any more: run its policy again"
             )
-        address = f"models:/{name}/{version}"
+        # By where it lies: `models:/` is looked up in the store that this process used last.
+        address = f"{client.get_model_version_download_uri(name, str(version))}/model.skops"
         place = download_artifacts(address, dst_path=folder, tracking_uri=tracking_uri(home))
-        return (Path(place) / "model.skops").read_bytes()
+        return Path(place).read_bytes()
 
 
 def _put(client: MlflowClient, model: str, name: str, text: str) -> None:

@@ -18,6 +18,7 @@ from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers import budget_tables, consent_tables, database, evidence, key_ledger, releases
 from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
+from ledgers.home import Home
 from ledgers.keys import Keys
 
 
