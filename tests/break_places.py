@@ -34,13 +34,17 @@ class Break:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a break's expression stands: its file from the root, its bytes, and the lines run."""
+    """Where a break's expression stands: its file from the root, its bytes, and the lines run.
+
+    `inside` are the lines that its statement decides about, such as those below an `if`.
+    """
 
     file: str
     start: int
     end: int
     column: int
     lines: range
+    inside: range
     statement: bool
 
 
@@ -124,10 +128,13 @@ def _place(file: str, function: ast.FunctionDef, node: Any) -> Place:
     start = starts[node.lineno - 1] + node.col_offset
     end = starts[node.end_lineno - 1] + node.end_col_offset
     around = [
-        inner.lineno
+        inner
         for inner in ast.walk(function)
         if isinstance(inner, ast.stmt) and node in ast.walk(inner)
     ]
+    nearest = max(around, key=lambda statement: statement.lineno)
     # What runs is noted by the line on which its statement begins.
-    lines = range(max(around), node.end_lineno + 1)
-    return Place(file, start, end, node.col_offset, lines, isinstance(node, ast.stmt))
+    lines = range(nearest.lineno, node.end_lineno + 1)
+    below = getattr(nearest, "body", None) or []
+    inside = range(below[0].lineno, below[-1].end_lineno + 1) if below else range(0)
+    return Place(file, start, end, node.col_offset, lines, inside, isinstance(node, ast.stmt))

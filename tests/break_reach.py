@@ -35,24 +35,31 @@ class Reach:
     folder: Path
 
     def tests(self, place: Place) -> list[str]:
-        """Name the tests that reach a place, the cheapest first."""
-        if not (self.folder / "coverage").is_file():
-            return []
-        lines = ", ".join(map(str, place.lines))
+        """Name the tests that reach a place, the cheapest first.
+
+        Before all come those that go the rarer way from there: into what it decides about, or past.
+        Where none does, as of what only another process runs, those that reach the place's file.
+        """
+        reached, inside = self._reaching(place, place.lines), self._reaching(place, place.inside)
+        rare = min(reached & inside, reached - inside, key=len)
+        found = reached or self._reaching(place, range(1, 1_000_000))
+        return sorted(found, key=lambda test: (test not in rare, self.cost(test)))
+
+    def _reaching(self, place: Place, lines: range) -> set[str]:
         query = (
-            "SELECT DISTINCT context FROM arc JOIN file ON file.id = file_id "  # noqa: S608 - numbers
+            "SELECT DISTINCT context FROM arc JOIN file ON file.id = file_id "
             "JOIN context ON context.id = context_id WHERE file.path LIKE ? AND context != '' "
-            f"AND (fromno IN ({lines}) OR tono IN ({lines}))"
+            "AND (fromno BETWEEN ? AND ? OR tono BETWEEN ? AND ?)"
         )
-        found = {name_test(row[0]) for row in self.ask(query, f"%/{place.file}")}
-        return sorted(found, key=self.cost)
+        ends = (lines.start, lines.stop - 1)
+        return {name_test(row[0]) for row in self.ask(query, f"%/{place.file}", *ends, *ends)}
 
     def cost(self, test: str) -> float:
         """Say how dear a test is: its seconds, and some for what it loads."""
         seconds, lines = sum_seconds(self.folder / "tests.xml"), count_lines(self)
         return seconds.get(test, 0.0) + lines.get(test, 0) / LINES_A_SECOND
 
-    def ask(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+    def ask(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
         """Ask the data file of coverage, if there is one."""
         if not (self.folder / "coverage").is_file():
             return []
@@ -86,12 +93,12 @@ def name_test(context: str) -> str:
     return re.split(r"[\[|]", context, maxsplit=1)[0]
 
 
-def choose_lots(reach: Reach, tests: Sequence[str]) -> Iterator[list[str]]:
-    """Part tests into what is run together, the cheapest first.
+def choose_lots(tests: Sequence[str]) -> Iterator[list[str]]:
+    """Part tests into what is run together, the first ones first.
 
     Last come the whole files, where one test makes for another what reaches the break.
     """
-    left = sorted(tests[:MOST_TESTS], key=reach.cost)
+    left = list(tests[:MOST_TESTS])
     every = list(dict.fromkeys(map(file_of, left)))
     for most_files, most_tests in LOTS:
         files = list(dict.fromkeys(map(file_of, left)))[:most_files]

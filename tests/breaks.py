@@ -6,8 +6,7 @@
     python tests/breaks.py compare before.json after.json
 
 Each break of the catalogue (`break_places.py`) is made in a copy of the project, never in the
-project itself, and met by the tests that reach its lines, the cheapest first, until one fails. A
-line that is reached in another process alone, such as a server's, is reached by no test here.
+project itself, and met by the tests that reach its lines, the cheapest first, until one fails.
 """
 
 from __future__ import annotations
@@ -148,7 +147,7 @@ class Campaign:
         before = self.first.get(one.id, {}).get("caught")
         if again := find_again([before] if before else []):
             yield again
-        yield from choose_lots(self.reach, find_again(reached))
+        yield from choose_lots(find_again(reached))
         if self.whole:
             yield ["tests"]
 
