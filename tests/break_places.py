@@ -1,6 +1,6 @@
 """The catalogue of deliberate breaks, and where each stands in the code as it is now.
 
-A break names a function and an expression or statement in it, which are compared as Python reads
+A break names a function or class, and an expression or statement in it, compared as Python reads
 them: formatting, comments, files and modules do not matter.
 """
 
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import indent
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import yaml
 
 ROOT: Final = next(p for p in Path(__file__).resolve().parents if (p / "pyproject.toml").is_file())
 CATALOGUE: Final = Path(__file__).with_name("breaks.yaml")
+Named: TypeAlias = ast.FunctionDef | ast.ClassDef
 
 
 @dataclass(frozen=True)
@@ -64,34 +65,33 @@ def list_packages() -> list[str]:
 
 
 @cache
-def read_functions() -> dict[str, list[tuple[str, ast.FunctionDef]]]:
-    """Give every function of the packages by its qualified name, with its file."""
-    found: dict[str, list[tuple[str, ast.FunctionDef]]] = {}
+def read_named() -> dict[str, list[tuple[str, Named]]]:
+    """Give every function and class of the packages by its qualified name, with its file."""
+    found: dict[str, list[tuple[str, Named]]] = {}
     for package in list_packages():
         for file in sorted((ROOT / package).rglob("*.py")):
-            for name, function in name_functions(ast.parse(file.read_bytes())):
-                found.setdefault(name, []).append((file.relative_to(ROOT).as_posix(), function))
+            for name, named in name_named(ast.parse(file.read_bytes())):
+                found.setdefault(name, []).append((file.relative_to(ROOT).as_posix(), named))
     return found
 
 
-def name_functions(node: ast.AST, above: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Give the functions in a tree by their qualified names."""
+def name_named(node: ast.AST, above: str = "") -> Iterator[tuple[str, Named]]:
+    """Give the functions and classes in a tree by their qualified names."""
     for child in ast.iter_child_nodes(node):
         name = above
-        if isinstance(child, ast.FunctionDef | ast.ClassDef):
+        if isinstance(child, Named):
             name = f"{above}{child.name}."
-        if isinstance(child, ast.FunctionDef):
             yield name[:-1], child
-        yield from name_functions(child, name)
+        yield from name_named(child, name)
 
 
 def find_places(one: Break) -> list[Place]:
     """Find every place at which a break's expression stands."""
     wanted = _parse(one.expression)
     return [
-        _place(file, function, node)
-        for file, function in read_functions().get(one.function, [])
-        for statement in function.body
+        _place(file, named, node)
+        for file, named in read_named().get(one.function, [])
+        for statement in named.body
         for node in ast.walk(statement)
         if type(node) is type(wanted) and ast.dump(node) == ast.dump(wanted)
     ]
@@ -102,7 +102,7 @@ def find_place(one: Break) -> Place:
     places = find_places(one)
     if len(places) != 1:
         raise LookupError(
-            f"{one.id}: `{one.expression}` stands {len(places)} times in functions named "
+            f"{one.id}: `{one.expression}` stands {len(places)} times in what is named "
             f"{one.function}: correct it in {CATALOGUE.name}, or name a longer expression"
         )
     return places[0]
@@ -121,7 +121,7 @@ def _parse(text: str) -> ast.AST:
         return ast.parse(text).body[0]
 
 
-def _place(file: str, function: ast.FunctionDef, node: Any) -> Place:
+def _place(file: str, named: Named, node: Any) -> Place:
     starts = [0]
     for line in (ROOT / file).read_bytes().splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -129,7 +129,7 @@ def _place(file: str, function: ast.FunctionDef, node: Any) -> Place:
     end = starts[node.end_lineno - 1] + node.end_col_offset
     around = [
         inner
-        for inner in ast.walk(function)
+        for inner in ast.walk(named)
         if isinstance(inner, ast.stmt) and node in ast.walk(inner)
     ]
     nearest = max(around, key=lambda statement: statement.lineno)

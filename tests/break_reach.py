@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from break_places import ROOT, Place, name_functions
+from break_places import ROOT, Place, name_named
 
 MOST_TESTS: Final = 200
 LOTS: Final = ((3, 12), (9, 60))
@@ -118,7 +118,7 @@ def list_tests() -> Mapping[str, tuple[str, ...]]:
     """Give the ids of all tests by the names of their functions."""
     found: dict[str, tuple[str, ...]] = {}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
-        for name, _ in name_functions(ast.parse(file.read_bytes())):
+        for name, _ in name_named(ast.parse(file.read_bytes())):
             short = name.rpartition(".")[2]
             test = f"{file.relative_to(ROOT).as_posix()}::{name.replace('.', '::')}"
             if short.startswith("test_"):

@@ -33,7 +33,10 @@ from typing import Any, Final
 from break_places import ROOT, Break, break_source, find_place, list_packages, read_catalogue
 from break_reach import Reach, choose_lots, find_again
 
+HERE: Final = Path(__file__).resolve().parent
 CONTEXTS: Final = ROOT / ".breaks"
+WHOLE: Final = ["--ignore-glob=*/test_breaks.py", "tests"]
+"""All tests but the one that any break of the catalogue would fail, since it is then not found."""
 LOADED: Final = ("pytest", "pandas", "pyarrow.parquet", "sqlalchemy", "scipy.stats",
                  "sklearn.pipeline", "dp_accounting.rdp", "great_expectations")  # fmt: skip
 """Libraries that most tests wait for: loaded once, since each lot of tests is run in a fork."""
@@ -98,6 +101,8 @@ def _be_pytest(tree: Path, log: Path, tests: Sequence[str]) -> None:
     os.chdir(tree)
     os.environ["PYTHONPATH"] = str(tree)
     sys.path[:] = [str(tree), *(path for path in sys.path if Path(path) not in {ROOT, HERE})]
+    for name in [name for name in sys.modules if name.startswith(("tests", "break_"))]:
+        del sys.modules[name]
     code: int = 1
     try:
         import pytest
@@ -109,9 +114,6 @@ def _be_pytest(tree: Path, log: Path, tests: Sequence[str]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-HERE: Final = Path(__file__).resolve().parent
 
 
 @dataclass
@@ -137,7 +139,7 @@ class Campaign:
                 if caught or left <= 0:
                     break
                 tried += len(tests)
-                caught = run_tests(tree, tests, None if tests == ["tests"] else left)
+                caught = run_tests(tree, tests, None if tests is WHOLE else left)
         seconds = round(time.monotonic() - begun, 1)
         found = {"caught": caught, "tried": tried, "seconds": seconds}
         return asdict(one) | found | {"reached": reached[:REMEMBERED]}
@@ -149,7 +151,7 @@ class Campaign:
             yield again
         yield from choose_lots(find_again(reached))
         if self.whole:
-            yield ["tests"]
+            yield WHOLE
 
     def confirm(self) -> None:
         """Take back what was caught by a test that fails without any break as well."""

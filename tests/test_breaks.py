@@ -49,7 +49,7 @@ def test_a_place_is_found_whatever_its_formatting() -> None:
     source = (ROOT / place.file).read_bytes()
     assert source[place.start : place.end] == b"number < threshold"
     assert find_places(in_disclosure("number <= threshold")) == []
-    with pytest.raises(LookupError, match="stands 0 times in functions named roughly"):
+    with pytest.raises(LookupError, match="stands 0 times in what is named roughly"):
         find_place(in_disclosure("number <= threshold"))
 
 
