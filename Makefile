@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pyth
 	--ignore tests/test_postgres.py --ignore tests/test_private_network.py
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo test coverage nightly postgres torch lint types silence docs bench lock clean help
+.PHONY: setup demo test coverage nightly breaks postgres torch lint types silence docs bench lock clean help
 
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "tutela needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -35,6 +35,10 @@ coverage: ## the same tests, and which lines of the code none of them runs
 
 nightly: $(STAMP) ## what takes long and guards what a quick test guards too
 	@$(PYTEST) -m nightly tests
+
+breaks: $(STAMP) ## weaken the code in a hundred ways, one after the other: some test must fail each time (hours)
+	@$(BIN)/python tests/breaks.py contexts -n auto --dist loadfile --ignore tests/test_postgres.py --ignore tests/test_private_network.py tests
+	@$(BIN)/python tests/breaks.py run --json .breaks/found.json
 
 postgres: $(STAMP) ## the ledgers on Postgres: starts a server of its own, which must be installed
 	@$(BIN)/python -m pytest -q tests/test_postgres.py
@@ -65,7 +69,7 @@ lock: $(STAMP) ## write the lock files anew: hashes, no addresses
 	@! grep -n '://' requirements.lock bootstrap.lock
 
 clean: ## remove the environment and caches; the home with its keys and budget stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .silence .site
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .breaks .silence .site
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## say what there is
