@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from expectations.measures import standardized_difference
 from expectations.vocabulary import MISSING, CheckVerdict
-from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
+from tasks.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:
     from expectations.checks import Check

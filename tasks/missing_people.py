@@ -25,7 +25,7 @@ from tasks.gaps import (
     name_people,
     speak,
 )
-from tasks.representation.verdicts import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
+from tasks.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:
     from tasks.published import Summary

@@ -1,14 +1,19 @@
 """The published form of who is in a run: consent, and who is missing; what `published` is made of.
 
-Only shapes stand here; see `tasks/published.py`.
+Only shapes and names stand here; see `tasks/published.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict
+
+AS_THEY_ARE: Final = "representation"
+ONCE_WEIGHTED: Final = "representation after weighting"
+WEIGHTS: Final = "weights"
+"""The checks on whom the people stand for, by the names under which they are on record."""
 
 
 class Part:

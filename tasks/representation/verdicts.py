@@ -15,6 +15,7 @@ from expectations.checks import Check
 from expectations.disclosure import percent
 from expectations.population import Reference, Weighting
 from expectations.vocabulary import CheckVerdict
+from tasks.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 from tasks.representation.comparison import ColumnShares, LabelShare, detectable_difference
 from tasks.representation.raking import Missed, Raked, effective_share
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     Figures = Mapping[str, Sequence[LabelShares]]
 
-AS_THEY_ARE: Final = "representation"
-ONCE_WEIGHTED: Final = "representation after weighting"
-WEIGHTS: Final = "weights"
 MET: Final = 1e-5
 """The largest difference of a weighted share with which a raked margin counts as met."""
 

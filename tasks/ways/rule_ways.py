@@ -22,8 +22,8 @@ from expectations.suites import find_range
 from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
 from tasks.exclusions import EXCLUSIONS
+from tasks.published_people import AS_THEY_ARE
 from tasks.published_ways import Way, WaysOut
-from tasks.representation.verdicts import AS_THEY_ARE
 
 if TYPE_CHECKING:
     import pandas as pd
