@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 # A worker for each core, each file of tests on one of them, the longest first; a worker's numerical
 # libraries take no more than its core.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q \
-	-n auto --dist loadgroup --no-loadscope-reorder \
+	-n auto --dist loadfile --no-loadscope-reorder \
 	--ignore tests/test_postgres.py --ignore tests/test_private_network.py
 
 .DEFAULT_GOAL := help

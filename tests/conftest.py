@@ -19,6 +19,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from shared_folder import settle, written_to
 from sqlalchemy import Engine, event
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from expectations.errors import TutelaError
 from ledgers import database
@@ -217,14 +219,27 @@ LONGEST = (
 """Files that take longest, in their order: begun first, so that all workers end together."""
 
 
-@pytest.hookimpl(tryfirst=True)
+TOGETHER = {"test_flow": "test_leaks"}
+"""Files that go where another goes, whose costly set-up they share."""
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests on one worker, beside those that share something costly with them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        stem = Path(super()._split_scope(nodeid)).stem
+        return TOGETHER.get(stem, stem)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Give the tests out by files, in the order in which they were collected."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, beside those that share something costly with them."""
+    """Begin with what takes longest."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session", autouse=True)

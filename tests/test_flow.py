@@ -10,7 +10,6 @@ import pytest
 from leaks import World, canaries_of, policy_name
 
 pytest_plugins = ["leak_world"]
-pytestmark = pytest.mark.xdist_group("world")
 EDGES = {
     ("Read the roster", "Keep whom the legal basis covers"),
     ("Keep whom the legal basis covers", "Collect the named columns"),

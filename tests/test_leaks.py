@@ -19,7 +19,6 @@ from scanner import scan
 from ledgers.evidence import RunRecord
 
 pytest_plugins = ["leak_world"]
-pytestmark = pytest.mark.xdist_group("world")
 LEAKING = "without airlock"
 PLACES = (
     "home/vault", "home/mlflow", "home/prefect", "home/reports", "home/releases", "home/outbox",
