@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from conftest import BASIS, Folder, counts, opened, small_policy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_runs import GATHERED, PASSED, make_entries, make_record, note_check
 
@@ -176,6 +176,7 @@ def test_of_few_people_nothing_is_told() -> None:
     assert row == LabelFigures("m", "fewer than 10", "rake", reference=0.5)
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 100), st.integers(10, 100_000))
 def test_a_step_of_a_told_share_is_ten_people(percent: int, size: int) -> None:
     """Or more of them, so that one person more or less is seen in none of them for sure."""
