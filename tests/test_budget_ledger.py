@@ -21,7 +21,7 @@ from budget_charges import (
     open_ledger,
     records,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal, ServiceError, UsageError
@@ -206,6 +206,7 @@ def test_histories_are_those_of_the_people(groups: list[set[int]], kinds: list[i
     assert set(find_worst(found)) == worst
 
 
+@settings(max_examples=40)
 @given(st.sets(st.integers(0, 2**64 - 1), min_size=1), st.sets(st.integers(0, 2**64 - 1)))
 def test_sets_of_people_come_back(template_home: Path, one: set[int], other: set[int]) -> None:
     """The first in full, the second as a difference or in full, whichever is shorter."""

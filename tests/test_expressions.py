@@ -485,7 +485,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     tree=st.one_of([grown(kind, 3) for kind in ("truth", "real", "whole", "text", "day")]),
     rows=ROWS,

@@ -152,7 +152,7 @@ def test_noise_that_protects_nothing_costs_everything() -> None:
     assert compose([Laplace(1e6)], DELTA) == math.inf
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(LEDGERS, MECHANISMS)
 def test_more_of_anything_never_costs_less(ledger: list[Mechanism], more: Mechanism) -> None:
     """One more mechanism, or a smaller δ."""

@@ -43,7 +43,7 @@ def recode(
 
 
 @OUTPUTS
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(people=PEOPLE, sensitive=SENSITIVE)
 def test_a_plan_gives_its_people_what_was_released(
     output: Output, people: pd.DataFrame, sensitive: dict[str, list[PrivacyModel]]
@@ -59,7 +59,7 @@ def test_a_plan_gives_its_people_what_was_released(
 
 
 @OUTPUTS
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(people=PEOPLE, others=PEOPLE)
 def test_a_plan_only_translates_other_rows(
     output: Output, people: pd.DataFrame, others: pd.DataFrame
@@ -76,7 +76,7 @@ def test_a_plan_only_translates_other_rows(
 
 
 @OUTPUTS
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(people=PEOPLE)
 def test_a_row_is_in_the_first_class_that_it_fits(output: Output, people: pd.DataFrame) -> None:
     """What a reader of the plan's JSON would do by hand is what `apply` does."""
@@ -103,7 +103,7 @@ def test_a_row_is_in_the_first_class_that_it_fits(output: Output, people: pd.Dat
 
 
 @OUTPUTS
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(people=PEOPLE)
 def test_a_plan_names_no_value_of_the_table_that_no_class_shows(
     output: Output, people: pd.DataFrame
@@ -198,7 +198,7 @@ def test_describe_spells_a_set_as_it_is_released() -> None:
 
 
 @OUTPUTS
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(people=PEOPLE, sensitive=SENSITIVE)
 def test_a_histogram_is_as_good_as_its_rows(
     output: Output, people: pd.DataFrame, sensitive: dict[str, list[PrivacyModel]]

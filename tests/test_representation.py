@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from conftest import BASIS, Folder, counts, opened, small_policy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_runs import GATHERED, PASSED, make_entries, make_record, note_check
 
@@ -177,6 +177,7 @@ def test_of_few_people_nothing_is_told() -> None:
     assert row == LabelShares("m", "fewer than 10", None, 0.5, *[None] * 6)
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 100), st.integers(10, 100_000))
 def test_a_step_of_a_told_share_is_ten_people(percent: int, size: int) -> None:
     """Or more of them, so that one person more or less is seen in none of them for sure."""

@@ -443,7 +443,7 @@ populations = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=populations)
 def test_all_who_are_left_out_and_taken_add_up_to_the_roster(
     home: Home, folder: Folder, asked: dict[str, str]
