@@ -106,9 +106,27 @@ def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
             yield from ((node.module or "", alias.name) for alias in node.names)
 
 
+def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk through a tree, past what only a type checker reads."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield from at_run_time(child)
+
+
 def module_of(file: Path) -> str:
     """Name a file as it is imported."""
     return name_of(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    """Give all that one file imports, and what that imports, and so on."""
+    found, ahead = set[str](), [start]
+    while ahead:
+        new = graph[ahead.pop()] - found
+        found |= new
+        ahead += new
+    return found
 
 
 def modules() -> Iterator[ModuleType]:
@@ -162,6 +180,26 @@ def test_no_step_knows_of_ways_out() -> None:
         )
         known = any(re.search(r"\btasks(\.| import .*)\bways\b", line) for line in imports)
         assert not known or name.startswith("tasks/ways/"), name
+
+
+def test_no_two_files_import_each_other() -> None:
+    """By no way round, late imports included: one of them can be read first."""
+    files = {module_of(file): file for file in FILES}
+    graph = {
+        name: {
+            found
+            for module, inner in imports(at_run_time(read_tree(file)))
+            if (found := f"{module}.{inner}" if f"{module}.{inner}" in files else module) in files
+        }
+        for name, file in files.items()
+    }
+    reached = {name: reachable(graph, name) for name in graph}
+    circles = {
+        tuple(sorted(other for other in found if name in reached[other]))
+        for name, found in reached.items()
+        if name in found
+    }
+    assert sorted(circles) == []
 
 
 def test_a_file_is_named_for_its_subject() -> None:
