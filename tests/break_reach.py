@@ -1,12 +1,11 @@
 """Which tests reach a place in the code, by what a run of the suite noted, and how dear they are.
 
-It is noted by coverage contexts and pytest's own report. Tests are named by their functions, and
-found again by these names wherever their files lie.
+It is noted by coverage contexts and pytest's own report. Tests are named by their functions,
+whatever their cases.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from break_places import ROOT, Place, name_named
+from break_places import Place
 
 MOST_TESTS: Final = 200
-LOTS: Final = ((3, 12), (9, 60))
-"""How many files, and tests of them, are run together at first, and then, before all others:
-pytest reads every file before it runs a test.
-"""
+FEW: Final = 12
+"""How many tests are tried before all others, whatever files they are in."""
+RARER: Final = 10
 LINES_A_SECOND: Final = 2000
 """A test that reaches so many lines is taken to cost a second more, for what it loads."""
 
@@ -37,13 +35,14 @@ class Reach:
     def tests(self, place: Place) -> list[str]:
         """Name the tests that reach a place, the cheapest first.
 
-        Before all come those that go the rarer way from there: into what it decides about, or past.
+        Those that go the rarer way from there, into what it decides about or past, tell most of it,
+        and may be dearer.
         Where none does, as of what only another process runs, those that reach the place's file.
         """
         reached, inside = self._reaching(place, place.lines), self._reaching(place, place.inside)
         rare = min(reached & inside, reached - inside, key=len)
         found = reached or self._reaching(place, range(1, 1_000_000))
-        return sorted(found, key=lambda test: (test not in rare, self.cost(test)))
+        return sorted(found, key=lambda test: self.cost(test) / (RARER if test in rare else 1))
 
     def _reaching(self, place: Place, lines: range) -> set[str]:
         query = (
@@ -94,39 +93,10 @@ def name_test(context: str) -> str:
 
 
 def choose_lots(tests: Sequence[str]) -> Iterator[list[str]]:
-    """Part tests into what is run together, the first ones first.
+    """Part tests into a few and the others, each in the order of their files.
 
-    Last come the whole files, where one test makes for another what reaches the break.
+    What a file's tests share is then made once.
     """
-    left = list(tests[:MOST_TESTS])
-    every = list(dict.fromkeys(map(file_of, left)))
-    for most_files, most_tests in LOTS:
-        files = list(dict.fromkeys(map(file_of, left)))[:most_files]
-        if lot := [test for test in left if file_of(test) in files][:most_tests]:
-            yield lot
-            left = [test for test in left if test not in lot]
-    yield from filter(None, (left, every))
-
-
-def file_of(test: str) -> str:
-    """Give the file of a test's id."""
-    return test.partition("::")[0]
-
-
-@cache
-def list_tests() -> Mapping[str, tuple[str, ...]]:
-    """Give the ids of all tests by the names of their functions."""
-    found: dict[str, tuple[str, ...]] = {}
-    for file in sorted((ROOT / "tests").rglob("test_*.py")):
-        for name, _ in name_named(ast.parse(file.read_bytes())):
-            short = name.rpartition(".")[2]
-            test = f"{file.relative_to(ROOT).as_posix()}::{name.replace('.', '::')}"
-            if short.startswith("test_"):
-                found[short] = (*found.get(short, ()), test)
-    return found
-
-
-def find_again(tests: Sequence[str]) -> list[str]:
-    """Find tests where they lie now; one that is gone is left out."""
-    now = (one for test in tests for one in list_tests().get(test.rpartition("::")[2], ()))
-    return list(dict.fromkeys(now))
+    for lot in (tests[:FEW], tests[FEW:MOST_TESTS]):
+        files = list(dict.fromkeys(test.partition("::")[0] for test in lot))
+        yield sorted(lot, key=lambda test: files.index(test.partition("::")[0]))
