@@ -686,5 +686,6 @@ def test_a_withdrawal_tells_of_every_consent_that_it_ends(
             decide(known, question, 10, 10)[1]
             for known in (history, [*history, Event(ending, 10, 10)])
         )
-        assert after <= before
-        assert told or after == before
+        # Read in part, an older gift that goes may let newer ones count (rules 10 and 11).
+        assert question.blank or after <= before
+        assert told or after >= before
