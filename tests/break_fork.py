@@ -125,6 +125,7 @@ class Campaign:
         os.setsid()
         status = 1
         try:
+            items[0].config.pluginmanager.unregister(name="terminalreporter")
             if broken:
                 replace_code(*broken)
             with log.open("a", encoding="utf-8") as begun:

@@ -42,7 +42,8 @@ class Reach:
         reached, inside = self._reaching(place, place.lines), self._reaching(place, place.inside)
         rare = min(reached & inside, reached - inside, key=len)
         found = reached or self._reaching(place, range(1, 1_000_000))
-        return sorted(found, key=lambda test: self.cost(test) / (RARER if test in rare else 1))
+        cost = {test: self.cost(test) / (RARER if test in rare else 1) for test in found}
+        return sorted(found, key=lambda test: (cost[test], test))
 
     def _reaching(self, place: Place, lines: range) -> set[str]:
         query = (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from break_fork import Campaign, replace_code
 from break_places import ROOT, Break, Place, break_source, find_place, find_places, read_catalogue
-from break_reach import Reach, choose_lots, find_again, name_test
+from break_reach import Reach, choose_lots, name_test
 from breaks import compare
 from coverage import CoverageData
-
-HERE = Path(__file__).relative_to(ROOT).as_posix()
 
 
 def in_disclosure(expression: str) -> Break:
@@ -77,21 +77,34 @@ def test_tests_that_go_the_rarer_way_from_a_place_come_first(tmp_path: Path) -> 
     assert Reach(tmp_path / "elsewhere").tests(place) == []
 
 
-def test_lots_begin_small_and_end_with_whole_files() -> None:
-    """What one test makes for others reaches a break by the first of them only."""
-    tests = [f"{file}.py::test_{n}" for file in "abcdef" for n in range(5)]
-    first, second, *others = choose_lots(tests)
-    assert first == tests[:12]
-    assert second == tests[12:]
-    assert others == [[f"{file}.py" for file in "abcdef"]]
-    assert list(choose_lots([])) == []
+def test_a_few_tests_are_tried_first_and_files_stay_together() -> None:
+    """What tests of a file share is made once for a lot."""
+    tests = [f"{file}.py::test_{n}" for n in range(5) for file in "abc"]
+    first, second = choose_lots(tests)
+    assert sorted(first) == sorted(tests[:12])
+    assert [test[0] for test in second] == ["a", "b", "c"]
+    assert [test[0] for test in first] == [*"aaaabbbbcccc"]
 
 
-def test_a_test_is_found_again_by_its_name() -> None:
+def test_a_test_is_found_again_by_its_name(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Wherever its file lies now; one that is gone is left out."""
+    campaign = Campaign(tmp_path, [], Reach(tmp_path), {}, 1.0, lambda _: None)
+    here = name_test(request.node.nodeid)
+    campaign.items = {here: [request.node]}
     name = test_a_test_is_found_again_by_its_name.__name__
-    assert find_again([f"elsewhere/test_x.py::{name}", "test_x.py::gone"]) == [f"{HERE}::{name}"]
-    assert name_test(f"{HERE}::{name}[case-1]|run") == f"{HERE}::{name}"
+    assert campaign.find_again([f"elsewhere/test_x.py::{name}[case]", "x.py::gone"]) == [here]
+
+
+def test_a_loaded_function_is_given_its_broken_code(tmp_path: Path) -> None:
+    """Whoever holds the function calls the broken one, the next function in its file is as was."""
+    sound = "def few(n):\n    return (\n        n < 10\n    )\ndef many(n):\n    return n > 10\n"
+    file, module = tmp_path / "counts.py", ModuleType("counts")
+    exec(compile(sound, str(file), "exec"), vars(module))  # noqa: S102 - as an import does
+    few, many = module.few, module.many
+    assert (
+        replace_code(file, b"def few(n):\n    return False\ndef many(n):\n    return n > 10\n") == 1
+    )
+    assert (few(1), many(11), many(1)) == (False, True, False)
 
 
 def test_what_was_caught_and_is_missed_now_is_named() -> None:
