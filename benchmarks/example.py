@@ -26,11 +26,11 @@ from expectations.policy_file import read_policy
 from flows.opening import open_run
 from ledgers.founding import create_home
 from ledgers.stages import Deidentified
+from tasks.airlock.step import open_at
 from tasks.anonymization.deidentify import deidentify, treat
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
-from tasks.step import open_at
 from tasks.training.declared import declare_encoding
 from tasks.training.models import Encoding, ModelDeclaration
 

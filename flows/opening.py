@@ -26,10 +26,10 @@ from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.vault import Vault
+from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
 from tasks.budget import give_back
 from tasks.own_code import OwnCode
 from tasks.record_wise import load_checked_code
-from tasks.run import Observer, Run, prefect_flow_run, under_way
 from tasks.ways.finder import note_ways_out
 
 

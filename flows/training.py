@@ -21,6 +21,7 @@ from ledgers.stages import (
     Trainable,
     Validated,
 )
+from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.approval import confirm_consent, make_ready
@@ -34,7 +35,6 @@ from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
 from tasks.representation.compare import compare, weigh
 from tasks.representation.inclusion import count_absent
-from tasks.run import Run
 from tasks.training.tradeoff import weigh_detail
 from tasks.training.train import train
 from tasks.validation import check_table, validate

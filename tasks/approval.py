@@ -25,12 +25,12 @@ from expectations.vocabulary import MISSING
 from ledgers.consent import ConsentLedger
 from ledgers.outbox import Outbox
 from ledgers.stages import Reached, Ready, Releasable, Selected
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.consent.events import import_events
 from tasks.consent.standing import decide
 from tasks.ingestion import CATEGORIES, RECORD, read_people
-from tasks.run import Desk
 from tasks.sources.naming import spell
-from tasks.step import Opened, step
 
 PEOPLE: Final = "-people"
 """Where the people wait, beside the outlets; no outlet's name begins so."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
+from tasks.airlock.run import prefect_flow_run
 from tasks.drawings import arrange
 from tasks.gaps import list_gaps
 from tasks.missing_people import (
@@ -20,7 +21,6 @@ from tasks.missing_people import (
     split_hidden,
 )
 from tasks.model_words import say_lifetime, say_runs_left
-from tasks.run import prefect_flow_run
 
 if TYPE_CHECKING:
     from tasks.published import Summary

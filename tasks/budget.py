@@ -24,9 +24,9 @@ from ledgers.budget_accounts import MOST_RUNS
 from ledgers.budget_tables import NOTE, Composition
 from ledgers.database import stamp
 from ledgers.stages import Charged, Permitted, Reached
+from tasks.airlock.run import Desk, Run
+from tasks.airlock.step import Opened, step
 from tasks.ingestion import RECORD
-from tasks.run import Desk, Run
-from tasks.step import Opened, step
 
 if TYPE_CHECKING:
     from ledgers.budget_people import Records

@@ -33,15 +33,15 @@ from ledgers.outbox import Outbox
 from ledgers.private_files import locked, write_private
 from ledgers.stages import Ready, Recorded
 from ledgers.vault import Vault
-from tasks.airlock import run_inside
+from tasks.airlock.airlock import run_inside
+from tasks.airlock.run import Desk, Run, read_part
+from tasks.airlock.step import Opened, step
 from tasks.approval import PEOPLE, USED, refuse_withdrawn
 from tasks.model_card import write_cards
 from tasks.own_code import remember_sources
 from tasks.recorded_place import links_body
 from tasks.recording import attach, attach_to_model, record_run
 from tasks.reporting import render_report
-from tasks.run import Desk, Run, read_part
-from tasks.step import Opened, step
 from tasks.summary import Summary, summarize, to_evidence_json
 
 

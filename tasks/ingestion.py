@@ -24,12 +24,12 @@ from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate
 from expectations.treatments import Redact
 from ledgers.stages import Collected, Permitted, Roster
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.person_keys import key_people
-from tasks.run import Desk
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
 from tasks.sources.naming import spell
-from tasks.step import Opened, step
 
 PERSON: Final = "_person"
 RECORD: Final = "_record"

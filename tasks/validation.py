@@ -21,8 +21,8 @@ from expectations.table_promises import Judged, judge_table, order_labels
 from expectations.treatments import public_labels
 from expectations.vocabulary import MISSING
 from ledgers.stages import Checked, Deidentified, Generalized, Reached, Validated
-from tasks.run import Desk
-from tasks.step import Opened, step
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 
 if TYPE_CHECKING:
     import pandas as pd

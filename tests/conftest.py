@@ -27,7 +27,7 @@ from ledgers import database
 from ledgers.home import Home
 
 if TYPE_CHECKING:
-    from tasks.run import Run
+    from tasks.airlock.run import Run
 
 # How fast an example is says something of the machine, not of the code.
 settings.register_profile(

@@ -505,7 +505,9 @@ def run_case(name: str, policy: Path, launch: Callable[[Path], object]) -> Outco
         stack.enter_context(mock.patch.dict(os.environ, case.environment))
         stack.enter_context(break_by(case, make_people(name)[0]))
         if name == "without airlock":
-            stack.enter_context(mock.patch("tasks.step.run_inside", lambda _step, work, _: work()))
+            stack.enter_context(
+                mock.patch("tasks.airlock.step.run_inside", lambda _step, work, _: work())
+            )
         try:
             if case.spent:
                 advise_as_command(policy, 4)

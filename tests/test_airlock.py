@@ -35,9 +35,9 @@ from flows.opening import open_run
 from ledgers.founding import create_home
 from ledgers.keys import Keys
 from ledgers.stages import Collected, DatasetRef, Permitted, Roster
-from tasks.airlock import run_inside
-from tasks.run import Desk, Run
-from tasks.step import Opened, step
+from tasks.airlock.airlock import run_inside
+from tasks.airlock.run import Desk, Run
+from tasks.airlock.step import Opened, step
 
 SECRET = "Zorblax Quenderin"
 LIBRARY = logging.getLogger("a.library")
@@ -452,7 +452,7 @@ def test_the_same_is_heard_outside(overheard: Overheard, voice: Callable[[], obj
 
 BUFFERED = """
 import ctypes, sys
-from tasks.airlock import run_inside
+from tasks.airlock.airlock import run_inside
 c = ctypes.CDLL(None)
 
 def work():

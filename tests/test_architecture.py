@@ -19,8 +19,8 @@ from types import ModuleType
 import pytest
 from importlinter.cli import lint_imports
 
-from tasks.run import Desk
-from tasks.step import Opened, Step
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, Step
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("tutela", "deployments", "flows", "tasks", "ledgers", "expectations")

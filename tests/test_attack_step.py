@@ -133,7 +133,7 @@ def test_the_audit_of_a_whole_pipelines_classifier_finds_missing_noise(
 
 def seen_by(policy_run: object) -> tuple[dict[str, JSON], list[tuple[str, str]]]:
     """Give a run's measures, and its checks' names with their verdicts."""
-    from tasks.run import Run
+    from tasks.airlock.run import Run
 
     assert isinstance(policy_run, Run)
     entries = policy_run.ledger.entries(policy_run.id)

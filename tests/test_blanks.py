@@ -18,6 +18,8 @@ from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Collected, Deidentified, Permitted, Roster, Selected
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.anonymization.deidentify import deidentify
 from tasks.ingestion import (
     CATEGORIES,
@@ -31,8 +33,6 @@ from tasks.ingestion import (
     read_roster,
 )
 from tasks.population import derive_columns, keep_eligible, select_population
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 TODAY = date(2026, 3, 1)
 AGE, GENDER, HEALTH = 0b001, 0b010, 0b100

@@ -23,6 +23,8 @@ from ledgers.home import Home
 from ledgers.stages import DatasetRef, Permitted
 from tasks import budget as room
 from tasks.advice.weigh import reserve_advice, weigh_columns
+from tasks.airlock.run import Desk, Run
+from tasks.airlock.step import open_at
 from tasks.budget import (
     LargeDelta,
     bound_people,
@@ -35,8 +37,6 @@ from tasks.budget import (
 )
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
-from tasks.run import Desk, Run
-from tasks.step import open_at
 from tasks.training.train import Rows
 
 PROMISE = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"

@@ -19,13 +19,13 @@ from expectations.treatments import Noise, Shift, Token
 from ledgers.home import Home
 from ledgers.key_ledger import KeyLedger
 from ledgers.stages import Deidentified
+from tasks.airlock.run import Run
 from tasks.anonymization.dates import draw_offsets, shift_dates
 from tasks.anonymization.deidentify import deidentify, treat
 from tasks.anonymization.noise import add_noise
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
-from tasks.run import Run
 
 KEY = b"k" * 32
 PURPOSE = "dpv:ScientificResearch"

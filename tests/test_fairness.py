@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from expectations.disclosure import Disclosure
 from ledgers.evidence import JSON
 from ledgers.home import Home
+from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
-from tasks.run import Run
 from tasks.training.fairness import (
     Fairness,
     GroupQuality,

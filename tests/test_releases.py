@@ -15,6 +15,7 @@ from ledgers.home import Home
 from ledgers.key_ledger import KeyLedger
 from ledgers.keys import Keys
 from ledgers.stages import DatasetRef, Generalized
+from tasks.airlock.run import Desk, Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.anonymization.releases.difference_attack import isolate, read_rows
@@ -23,7 +24,6 @@ from tasks.approval import table_content
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
-from tasks.run import Desk, Run
 from tasks.validation import validate
 
 K = 3

@@ -12,9 +12,9 @@ from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.releases import ReleaseHistory, ReleaseLedger
 from tasks import approval, delivery
+from tasks.airlock.run import Run
 from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.delivery import complete_runs
-from tasks.run import Run
 
 TABLE = (
     small_policy()[small_policy().index("  age:\n") : small_policy().index("retention_days")],

@@ -31,6 +31,7 @@ from ledgers.evidence import JSON
 from ledgers.home import Home
 from ledgers.stages import Compared, DatasetRef, Permitted, Roster, Validated, Weighted
 from tasks import summary as room
+from tasks.airlock.run import Run
 from tasks.consent.decision import Moment
 from tasks.consent.meaning import Standing
 from tasks.consent.permission import keep_permitted
@@ -50,7 +51,6 @@ from tasks.representation.comparison import (
 )
 from tasks.representation.figures import count_labels, tell_column
 from tasks.representation.raking import WEIGHT
-from tasks.run import Run
 from tasks.sources import Source
 from tasks.summary import summarize
 

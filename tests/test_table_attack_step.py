@@ -19,6 +19,7 @@ from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TClose
 from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from ledgers.stages import Checked, DatasetRef, Selected, Validated
+from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import declare_hierarchy, generalize
 from tasks.attack.declared_labels import declare_coverage, split_sets
@@ -27,7 +28,6 @@ from tasks.attack.table import attack_table, round_attacks
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import collect, read_roster
 from tasks.population import select_population
-from tasks.run import Run
 from tasks.validation import check_table, validate
 
 Made = tuple[DatasetRef[Checked], DatasetRef[Validated], DatasetRef[Selected]]

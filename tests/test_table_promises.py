@@ -27,11 +27,11 @@ from expectations.table_promises import Judged, judge_table, order_labels
 from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from ledgers.stages import Checked, DatasetRef, Generalized
+from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import select_population
-from tasks.run import Run
 from tasks.validation import check_table, order_sensitive, validate
 
 RARE = "Zanzibar-48151"

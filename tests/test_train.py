@@ -14,6 +14,7 @@ from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home import Home
 from ledgers.stages import Deidentified, Reached, Trained
+from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import attack
@@ -23,7 +24,6 @@ from tasks.budget import give_back, open_budget, reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.ingestion import RECORD, collect, read_roster
 from tasks.population import TEST, select_population
-from tasks.run import Run
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.private_logistic import PrivateLogisticRegression
 from tasks.training.train import (

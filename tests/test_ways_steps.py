@@ -28,6 +28,8 @@ from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from ledgers.stages import Roster
+from tasks.airlock.run import Desk, Finder, Run, under_way
+from tasks.airlock.step import find_ways, step
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize
@@ -41,8 +43,6 @@ from tasks.population import select_population
 from tasks.published_ways import Way, WaysOut
 from tasks.representation.comparison import compare_column
 from tasks.representation.figures import tell_column
-from tasks.run import Desk, Finder, Run, under_way
-from tasks.step import find_ways, step
 from tasks.training.train import Rows, fit_model
 from tasks.validation import check_values, validate
 from tasks.ways import finder, model_ways

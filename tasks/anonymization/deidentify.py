@@ -40,6 +40,8 @@ from expectations.treatments import (
 from expectations.vocabulary import CheckVerdict
 from ledgers.key_ledger import KeyLedger
 from ledgers.stages import Deidentified, Selected
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.anonymization.dates import shift_dates, shorten_dates
 from tasks.anonymization.free_text.text import reduce_texts, residual_identifiers
 from tasks.anonymization.labels import Undeclared, label_values, name_words
@@ -48,8 +50,6 @@ from tasks.anonymization.token_counts import judge_tokens, undone_by_counting
 from tasks.anonymization.tokens import encrypt_identifiers, tokenize
 from tasks.ingestion import RECORD
 from tasks.population import TEST
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 
 def treat(values: pa.ChunkedArray, treatment: Treatment, key: bytes) -> pa.Array | None:

@@ -24,6 +24,8 @@ from expectations.policy import Policy
 from expectations.treatments import has_order, public_labels
 from expectations.vocabulary import MISSING, Use
 from ledgers.stages import Generalized, Validated
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.anonymization.group_loss import (
     GroupLoss,
     compare_groups,
@@ -45,8 +47,6 @@ from tasks.anonymization.releases.successive_releases import (
 from tasks.anonymization.table_plan import TablePlan
 from tasks.ingestion import RECORD
 from tasks.population import TEST
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 
 @dataclass(frozen=True, slots=True, repr=False)

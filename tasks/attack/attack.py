@@ -18,6 +18,8 @@ from expectations.policy import Policy
 from expectations.training import Attacks
 from expectations.vocabulary import CheckVerdict, Use
 from ledgers.stages import Attacked, Reached, Trainable, Trained
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.attack.attribute_inference import MOST_LABELS, attack_attributes, judge_attributes
 from tasks.attack.canaries import give_columns, give_labels
 from tasks.attack.contrast import Contrast
@@ -26,8 +28,6 @@ from tasks.attack.membership import Audited, MembershipAttack, Weights, attack_m
 from tasks.attack.membership_judgement import judge_groups, judge_membership
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
 from tasks.attack.reference_models import limit_threads
-from tasks.run import Desk
-from tasks.step import Opened, step
 from tasks.training.declared import declare_encoding
 from tasks.training.models import WEIGHT_ARGUMENT
 from tasks.training.train import Rows, load_model, split_rows

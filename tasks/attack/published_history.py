@@ -26,6 +26,8 @@ from expectations.disclosure import TEN
 from expectations.vocabulary import CheckVerdict
 from ledgers.evidence import Entry
 from ledgers.stages import Recorded, Selected
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.attack.contrast import FEWEST, Contrast, describe_power, find_critical
 from tasks.attack.count_reconstruction import (
     PublishedFigure,
@@ -36,8 +38,6 @@ from tasks.attack.count_reconstruction import (
 )
 from tasks.attack.risk import NORMAL, Rate
 from tasks.findings import Found
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 ALLOWED: Final = 1 / TEN
 """How often one person changes a figure by the rule: once in ten."""

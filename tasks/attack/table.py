@@ -27,6 +27,8 @@ from expectations.disclosure import bound_share
 from expectations.token_reversal import attack_by_frequency, count_tokens
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Attacked, Checked, Reached, Selected, Validated
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.attack.downcoding import confirm, downcode, judge_downcoding
 from tasks.attack.homogeneity import find_homogeneous, judge_homogeneity
 from tasks.attack.minimality import find_withheld, judge_minimality
@@ -48,8 +50,6 @@ from tasks.attack.token_dictionary import (
     judge_counting,
     judge_tokens,
 )
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 BOUND: Final = 0.1
 """The risk that counts as small where the policy names none: one in ten, beyond chance."""

@@ -15,11 +15,11 @@ from expectations.policy import Column
 from expectations.treatments import Token, public_labels
 from expectations.vocabulary import Identifiability
 from ledgers.stages import Checked, Selected, Validated
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened
 from tasks.attack.declared_labels import declare_coverage
 from tasks.attack.released import Coverage, spell
 from tasks.ingestion import PERSON, RECORD
-from tasks.run import Desk
-from tasks.step import Opened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,13 +17,13 @@ from expectations.legal_basis import ConsentColumn, ConsentLedger, OptOutList, O
 from expectations.policy import Policy
 from expectations.vocabulary import Article9
 from ledgers.stages import Permitted, Roster
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.consent.events import import_events
 from tasks.consent.meaning import BARS, PERMITTED, Standing, is_open_to_objection
 from tasks.consent.snapshot import describe_history, history_body
 from tasks.consent.standing import Standings, decide
 from tasks.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 
 @dataclass(frozen=True, slots=True)

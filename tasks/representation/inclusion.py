@@ -24,6 +24,8 @@ from expectations.population import ExcludedPeople, Margin
 from expectations.population_coherence import part_for_excluded
 from expectations.vocabulary import MISSING
 from ledgers.stages import Collected, Roster
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
 from tasks.consent.meaning import Standing
@@ -43,8 +45,6 @@ from tasks.population import derive_columns, keep_eligible
 from tasks.published_people import InclusionRate
 from tasks.representation.comparison import wilson_interval
 from tasks.representation.figures import NOBODY, count_labels
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON

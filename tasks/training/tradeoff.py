@@ -22,6 +22,8 @@ from expectations.policy import Policy
 from expectations.treatments import YES_NO
 from ledgers.evidence import JSON
 from ledgers.stages import Recorded, Validated
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.anonymization.generalize import declare_hierarchy, generalize_table, pin_values
 from tasks.anonymization.rare import spell_labels
 from tasks.anonymization.utility import (
@@ -32,8 +34,6 @@ from tasks.anonymization.utility import (
     measure_query_error,
 )
 from tasks.population import TEST
-from tasks.run import Desk
-from tasks.step import Opened, step
 
 if TYPE_CHECKING:
     import pandas as pd

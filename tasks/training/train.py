@@ -28,12 +28,12 @@ from expectations.treatments import YES_NO
 from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
+from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened, step
 from tasks.budget import commit
 from tasks.own_code import NO_CODE, OwnCode
 from tasks.population import TEST
 from tasks.representation.raking import WEIGHT
-from tasks.run import Desk
-from tasks.step import Opened, step
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.fairness import audit, score
 from tasks.training.models import (

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from expectations.errors import Refusal
+from tasks.airlock.run import Desk
 from tasks.anonymization.generalize import RefusedTable
 from tasks.attack.attack import Aim
 from tasks.budget import ExceededBudget, LargeDelta, open_budget, read_ceiling
@@ -20,7 +21,6 @@ from tasks.consent.permission import NobodyPermitted
 from tasks.population import SmallCohort
 from tasks.published_ways import WaysOut
 from tasks.representation.compare import UnlikeReference, refer
-from tasks.run import Desk
 from tasks.validation import BrokenPromise, BrokenRules
 from tasks.ways.budget_ways import find_budget_ways, find_delta_ways
 from tasks.ways.model_ways import find_model_ways

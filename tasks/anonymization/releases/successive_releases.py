@@ -21,6 +21,7 @@ from expectations.errors import Refusal
 from expectations.outlets import TableOutlet
 from expectations.treatments import Noise, Shift, Token
 from expectations.vocabulary import CheckVerdict
+from tasks.airlock.run import Desk
 from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.anonymization.releases.difference_attack import Row, isolate
 from tasks.anonymization.releases.release import Choice, Past
@@ -32,7 +33,6 @@ from tasks.anonymization.releases.schedule import (
     name_period,
 )
 from tasks.anonymization.table_plan import TablePlan
-from tasks.run import Desk
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON

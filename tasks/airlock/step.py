@@ -32,8 +32,8 @@ import pyarrow as pa
 from expectations.errors import Refusal, VaultError
 from ledgers.run_vault import RunVault
 from ledgers.stages import MARKERS, DatasetRef, Reached
-from tasks.airlock import attempt, run_inside
-from tasks.run import Desk, Run, current_run, prefect_flow_run
+from tasks.airlock.airlock import attempt, run_inside
+from tasks.airlock.run import Desk, Run, current_run, prefect_flow_run
 from tasks.vouching import is_vouched
 
 if TYPE_CHECKING:
