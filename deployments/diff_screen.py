@@ -62,8 +62,8 @@ def compare_code(old: PolicyFile, new: PolicyFile) -> tuple[list[Change], list[s
 
 def read_code(reference: str, folder: Path) -> dict[str, str] | None:
     """Read the files that a reference stands for; None where they are not in the folder."""
-    from tasks.own_code import OwnCodeError, find_file
-    from tasks.own_sources import UnreadableError, read_sources
+    from tasks.own_code.loading import OwnCodeError, find_file
+    from tasks.own_code.sources import UnreadableError, read_sources
 
     try:
         file, _ = find_file(reference, folder)

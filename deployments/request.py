@@ -24,7 +24,7 @@ from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate, read_policy
 from tasks.consent.event_fields import missing_fields
 from tasks.ingestion import missing_columns, people_source
-from tasks.own_code import NO_CODE, OwnCode
+from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.sources import location_of, open_source
 
 _SQLITE: Final = re.compile(r"^sqlite(\+\w+)?:///(?=[^/$])")

@@ -28,7 +28,7 @@ from ledgers.keys import Keys
 from ledgers.vault import Vault
 from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
 from tasks.budget import give_back
-from tasks.own_code import OwnCode
+from tasks.own_code.loading import OwnCode
 from tasks.record_wise import load_checked_code
 from tasks.ways.finder import note_ways_out
 

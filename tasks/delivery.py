@@ -38,7 +38,7 @@ from tasks.airlock.run import Desk, Run, read_part
 from tasks.airlock.step import Opened, step
 from tasks.approval import PEOPLE, USED, refuse_withdrawn
 from tasks.model_card import write_cards
-from tasks.own_code import remember_sources
+from tasks.own_code.loading import remember_sources
 from tasks.recorded_place import links_body
 from tasks.recording import attach, attach_to_model, record_run
 from tasks.reporting import render_report

@@ -25,8 +25,8 @@ from expectations.policy_file import PolicyFile, locate
 from expectations.treatments import Categories, Level
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
-from tasks.own_code import OwnCode, load_policy_code, tell_error
-from tasks.own_columns import OwnColumn, WrongResult, own_columns
+from tasks.own_code.columns import OwnColumn, WrongResult, own_columns
+from tasks.own_code.loading import OwnCode, load_policy_code, tell_error
 from tasks.rehearsal.people import make_people
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from expectations.errors import PolicyError, UsageError
-from tasks.own_code import OwnCodeError, digest_sources, load_own, private_name
-from tasks.own_packing import requirements, written_sources
+from tasks.own_code.loading import OwnCodeError, digest_sources, load_own, private_name
+from tasks.own_code.packing import requirements, written_sources
 
 ROOT = Path(__file__).parent.parent
 
@@ -129,7 +129,7 @@ def test_recorded_code_is_loaded_without_its_folder(tmp_path: Path) -> None:
     found = load_own("lib/f.py:y", folder)
     module = f"{private_name(found.sources)}.lib.f"
     program = (
-        "import importlib, pathlib\nfrom tasks.own_code import remember_sources\n"
+        "import importlib, pathlib\nfrom tasks.own_code.loading import remember_sources\n"
         f"remember_sources({{'lib/f.py:y': {found.record()!r}}}, pathlib.Path('/gone'))\n"
         f"print(importlib.import_module({module!r}).y)"
     )

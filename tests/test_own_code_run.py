@@ -22,7 +22,7 @@ from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
 from ledgers.keys import Keys
-from tasks.own_code import digest_sources
+from tasks.own_code.loading import digest_sources
 from tasks.recorded_place import tracking_uri
 
 EXPRESSION = "    expression: sugar >= 6.5\n"

@@ -19,7 +19,7 @@ from expectations.errors import PolicyError
 from expectations.plain_yaml import Plain
 from expectations.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy, read_policy
-from tasks.own_code import load_policy_code
+from tasks.own_code.loading import load_policy_code
 from tasks.rehearsal.people import make_people, make_rows
 from tasks.rehearsal.permissions import Crowd, add_answers, choose_notice, make_events
 from tasks.rehearsal.staging import make_crowd, people_needed, stage

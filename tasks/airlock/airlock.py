@@ -31,7 +31,7 @@ from io import StringIO
 from typing import Final, TypeVar
 
 from expectations.errors import ServiceError, StepFailed, TutelaError, UsageError
-from tasks.vouching import find_kind, is_vouched
+from tasks.own_code.vouching import find_kind, is_vouched
 
 T = TypeVar("T")
 EMPTIED: Final = "a library's message inside a step was left out"

@@ -22,7 +22,7 @@ from expectations.policy_file import PolicyFile
 from ledgers.digests import digest_in_run
 from ledgers.home import Home
 from ledgers.settings import without_login
-from tasks.own_code import OwnCode
+from tasks.own_code.loading import OwnCode
 
 if TYPE_CHECKING:
     from ledgers.consent import ConsentLedger

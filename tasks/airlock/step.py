@@ -34,7 +34,7 @@ from ledgers.run_vault import RunVault
 from ledgers.stages import MARKERS, DatasetRef, Reached
 from tasks.airlock.airlock import attempt, run_inside
 from tasks.airlock.run import Desk, Run, current_run, prefect_flow_run
-from tasks.vouching import is_vouched
+from tasks.own_code.vouching import is_vouched
 
 if TYPE_CHECKING:
     import pandas as pd

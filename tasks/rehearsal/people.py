@@ -20,8 +20,8 @@ from expectations.errors import PolicyError, Problem
 from expectations.expressions import parse
 from expectations.policy import Policy
 from expectations.vocabulary import Use
-from tasks.own_code import NO_CODE, OwnCode
-from tasks.own_columns import own_columns
+from tasks.own_code.columns import own_columns
+from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.rehearsal.crowd import Maker, Rows, evaluate_nodes, join_rows, make_maker, pick_rows
 from tasks.rehearsal.identities import columns_apart, fill_apart
 from tasks.rehearsal.shares import allowed_rows, leave, wanted_shares, weigh_rows

@@ -19,7 +19,7 @@ from expectations.legal_basis import ConsentLedger, OptOutList
 from expectations.plain_yaml import Plain, read_yaml
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, parse_policy
-from tasks.own_code import NO_CODE, OwnCode
+from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.rehearsal.people import make_rows
 from tasks.rehearsal.permissions import (
     Crowd,

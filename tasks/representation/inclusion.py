@@ -40,7 +40,7 @@ from tasks.ingestion import (
     collect_columns,
     people_source,
 )
-from tasks.own_code import NO_CODE, OwnCode
+from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.population import derive_columns, keep_eligible
 from tasks.published_people import InclusionRate
 from tasks.representation.comparison import wilson_interval

@@ -9,7 +9,7 @@ from expectations.policy import Policy
 from expectations.treatments import YES_NO, Clip, has_order, public_labels
 from expectations.vocabulary import Use
 from tasks.anonymization.generalize import declare_hierarchy
-from tasks.own_code import NO_CODE, OwnCode
+from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from expectations.errors import UsageError
 from expectations.training import PRIVATE_KINDS, ModelKind
-from tasks.own_code import OwnCode, OwnCodeError, load_own
+from tasks.own_code.loading import OwnCode, OwnCodeError, load_own
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin

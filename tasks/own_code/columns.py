@@ -21,7 +21,7 @@ from expectations.expressions import ColumnType
 from expectations.policy import Policy
 from expectations.treatments import Noise
 from expectations.vocabulary import CheckVerdict
-from tasks.own_code import OwnCode
+from tasks.own_code.loading import OwnCode
 from tasks.sources.conversion import fit
 
 if TYPE_CHECKING:

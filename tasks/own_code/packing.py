@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from tasks.own_code import known_sources
+from tasks.own_code.loading import known_sources
 
 ALWAYS: Final = ("tutela", "scikit-learn", "skops")
 """What every model needs to be loaded."""

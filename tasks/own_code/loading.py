@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from expectations.errors import PolicyError, Problem, UsageError, suggest
 from expectations.policy_file import PolicyFile, locate
-from tasks.own_sources import Sources, UnreadableError, read_sources
-from tasks.vouching import distrust
+from tasks.own_code.sources import Sources, UnreadableError, read_sources
+from tasks.own_code.vouching import distrust
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
