@@ -158,7 +158,7 @@ def make_tokens(_: Path, people: int) -> int:
     """Make the tokens of identifiers, as the roster's are made."""
     import pyarrow as pa
 
-    from tasks.person_keys import key_people
+    from tasks.people.person_keys import key_people
 
     names = pa.chunked_array([pa.array([f"P-{n:09d}" for n in range(people)], pa.large_string())])
     start = time.perf_counter()

@@ -29,8 +29,8 @@ from ledgers.stages import Deidentified
 from tasks.airlock.step import open_at
 from tasks.anonymization.deidentify import deidentify, treat
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 from tasks.training.declared import declare_encoding
 from tasks.training.models import Encoding, ModelDeclaration
 

@@ -140,8 +140,8 @@ def run_tutela(folder: Path) -> dict[str, float]:
     from tasks.anonymization.generalize import generalize
     from tasks.approval import make_ready
     from tasks.consent.permission import filter_consent
-    from tasks.ingestion import collect, read_roster
-    from tasks.population import select_population
+    from tasks.people.ingestion import collect, read_roster
+    from tasks.people.population import select_population
     from tasks.validation import check_table, validate
 
     seconds: dict[str, float] = {}

@@ -31,8 +31,8 @@ from expectations.policy_file import PACKAGED, read_policy
 from expectations.population import Margin, Population, Reference, Weighting
 from expectations.vocabulary import CheckVerdict
 from tasks.anonymization.deidentify import treat
-from tasks.ingestion import CATEGORIES, RECORD
-from tasks.population import derive_columns, keep_eligible
+from tasks.people.ingestion import CATEGORIES, RECORD
+from tasks.people.population import derive_columns, keep_eligible
 from tasks.representation.compare import Comparison, weigh_people
 from tasks.representation.comparison import add_up_labels
 from tasks.representation.raking import effective_share, rake

@@ -25,8 +25,8 @@ from expectations.legal_basis import ConsentLedger
 from expectations.policy import Policy
 from expectations.vocabulary import Category, ConsentStatus, Indication, Purpose
 from ledgers.consent_events import BATCH, Batch, to_micros
-from tasks.ingestion import canonical
-from tasks.person_keys import key_people
+from tasks.people.ingestion import canonical
+from tasks.people.person_keys import key_people
 
 Word = TypeVar("Word", bound=StrEnum)
 Token: TypeAlias = tuple[int, int]

@@ -23,8 +23,8 @@ from expectations.locations import CsvFile, InMemory, JsonLines, Location, SqlTa
 from expectations.policy import Policy
 from expectations.policy_file import PolicyFile, locate, read_policy
 from tasks.consent.event_fields import missing_fields
-from tasks.ingestion import missing_columns, people_source
 from tasks.own_code.loading import NO_CODE, OwnCode
+from tasks.people.ingestion import missing_columns, people_source
 from tasks.sources import location_of, open_source
 
 _SQLITE: Final = re.compile(r"^sqlite(\+\w+)?:///(?=[^/$])")

@@ -10,8 +10,8 @@ from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 from tasks.validation import validate
 
 

@@ -31,8 +31,8 @@ from tasks.attack.table import attack_table
 from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 from tasks.representation.compare import compare, weigh
 from tasks.representation.inclusion import count_absent
 from tasks.training.tradeoff import weigh_detail

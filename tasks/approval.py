@@ -29,7 +29,7 @@ from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.consent.events import import_events
 from tasks.consent.standing import decide
-from tasks.ingestion import CATEGORIES, RECORD, read_people
+from tasks.people.ingestion import CATEGORIES, RECORD, read_people
 from tasks.sources.naming import spell
 
 PEOPLE: Final = "-people"

@@ -26,7 +26,7 @@ from ledgers.database import stamp
 from ledgers.stages import Charged, Permitted, Reached
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step
-from tasks.ingestion import RECORD
+from tasks.people.ingestion import RECORD
 
 if TYPE_CHECKING:
     from ledgers.budget_people import Records

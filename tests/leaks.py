@@ -319,10 +319,10 @@ PRIVATE: Final = both(
     put("budget", {"lifetime_epsilon": 6, "delta": 1e-5}),
 )
 BROKEN_STEPS: Final = {
-    "read_roster": "tasks.ingestion.make_roster",
+    "read_roster": "tasks.people.ingestion.make_roster",
     "filter_consent": "tasks.consent.permission.decide",
-    "collect": "tasks.ingestion.attach_keys",
-    "select_population": "tasks.population.keep_eligible",
+    "collect": "tasks.people.ingestion.attach_keys",
+    "select_population": "tasks.people.population.keep_eligible",
     "deidentify": "tasks.anonymization.deidentify.deidentify_table",
     "validate": "tasks.validation.check_values",
     "compare": "tasks.representation.compare.note_comparison",

@@ -19,7 +19,7 @@ from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.anonymization.releases.difference_attack import Row
 from tasks.anonymization.releases.release import Past, choose_rows
 from tasks.anonymization.table_plan import TablePlan
-from tasks.ingestion import RECORD
+from tasks.people.ingestion import RECORD
 
 K = 3
 AGES = Hierarchy.from_ordered("age", ["0-9", "10-19", "20-29", "30-39"])

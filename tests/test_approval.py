@@ -17,8 +17,8 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.approval import confirm_consent, make_ready, table_content
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import RECORD, collect, read_roster
-from tasks.population import TEST, select_population
+from tasks.people.ingestion import RECORD, collect, read_roster
+from tasks.people.population import TEST, select_population
 from tasks.validation import check_table, validate
 
 

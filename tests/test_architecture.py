@@ -279,7 +279,7 @@ LIGHT = {
     "check of made-up data": ("main(['check', 'registry'])", HEAVY),
     "the anonymizer": ("import tasks.anonymization", HEAVY),
     "k_anonymize": ("from tasks.anonymization import k_anonymize", HEAVY[:3]),
-    "a step": ("import tasks.ingestion", HEAVY),
+    "a step": ("import tasks.people.ingestion", HEAVY),
 }
 
 

@@ -24,8 +24,8 @@ from tasks.attack.canaries import Canaries
 from tasks.attack.epsilon_audit import EpsilonAudit
 from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 from tasks.training import private_descent
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.models import build_estimator

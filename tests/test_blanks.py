@@ -21,7 +21,7 @@ from ledgers.stages import Collected, Deidentified, Permitted, Roster, Selected
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.deidentify import deidentify
-from tasks.ingestion import (
+from tasks.people.ingestion import (
     CATEGORIES,
     DRAW,
     PERSON,
@@ -32,7 +32,7 @@ from tasks.ingestion import (
     make_roster,
     read_roster,
 )
-from tasks.population import derive_columns, keep_eligible, select_population
+from tasks.people.population import derive_columns, keep_eligible, select_population
 
 TODAY = date(2026, 3, 1)
 AGE, GENDER, HEALTH = 0b001, 0b010, 0b100

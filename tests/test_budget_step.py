@@ -36,7 +36,7 @@ from tasks.budget import (
     reserve_budget,
 )
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import RECORD, collect, read_roster
+from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.training.train import Rows
 
 PROMISE = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"

@@ -29,7 +29,7 @@ from ledgers.home import Home
 from tasks.consent.decision import Moment
 from tasks.consent.history import find_ended, find_stance
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import read_roster
+from tasks.people.ingestion import read_roster
 
 WIDTH = 80
 SPANISH = "    - {id: study, version: 2, language: es, purposes: [dpv:ScientificResearch],\n"

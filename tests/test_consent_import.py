@@ -41,7 +41,7 @@ from ledgers.settings import Settings
 from tasks.consent import events
 from tasks.consent.event_fields import missing_fields
 from tasks.consent.events import Imported, Setting, import_events, import_source
-from tasks.person_keys import key_people
+from tasks.people.person_keys import key_people
 from tasks.sources import location_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

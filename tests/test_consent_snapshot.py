@@ -30,7 +30,7 @@ from tasks.consent.snapshot import (
     write_moment,
 )
 from tasks.consent.standing import decide
-from tasks.ingestion import read_people, read_roster
+from tasks.people.ingestion import read_people, read_roster
 
 OPEN = Disclosure(b"k" * 32, threshold=1)
 """So that small numbers can be told apart here."""

@@ -10,7 +10,7 @@ from conftest import small_policy
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from expectations.privacy_loss import compose
-from tasks.population import TEST
+from tasks.people.population import TEST
 from tasks.training.declared import declare_encoding, declare_loss, declare_model
 from tasks.training.encoding import DeclaredEncoder
 from tasks.training.models import build_estimator

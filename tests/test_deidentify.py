@@ -32,8 +32,8 @@ from ledgers.stages import Deidentified
 from tasks.anonymization.deidentify import deidentify, deidentify_table, treat
 from tasks.anonymization.labels import Undeclared
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import RECORD, collect, read_roster
-from tasks.population import TEST, select_population
+from tasks.people.ingestion import RECORD, collect, read_roster
+from tasks.people.population import TEST, select_population
 
 KEY = b"k" * 32
 BINS = Bin(kind="bin", edges=(30, 40.5), labels=("young", "middle", "old"))

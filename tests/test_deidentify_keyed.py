@@ -24,8 +24,8 @@ from tasks.anonymization.dates import draw_offsets, shift_dates
 from tasks.anonymization.deidentify import deidentify, treat
 from tasks.anonymization.noise import add_noise
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 
 KEY = b"k" * 32
 PURPOSE = "dpv:ScientificResearch"

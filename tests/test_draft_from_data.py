@@ -14,7 +14,7 @@ from expectations.treatment_coherence import taken_from_data
 from expectations.treatments import Bin, Categories, describe, public_labels
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
-from tasks.strata import code_values
+from tasks.people.strata import code_values
 
 PRIVATE = (
     ("model: logistic-regression", "model: private-logistic-regression"),

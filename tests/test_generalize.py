@@ -29,8 +29,8 @@ from tasks.anonymization.generalize import (
     pin_values,
 )
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import RECORD, collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import RECORD, collect, read_roster
+from tasks.people.population import select_population
 from tasks.validation import validate
 
 GROUPS = "{kind: generalize, levels: [{under 50: [18-34, 35-49]}, {all: [under 50, 50-64]}]}"

@@ -22,7 +22,7 @@ from tasks.anonymization.group_loss import (
 )
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.recoding import k_anonymize
-from tasks.ingestion import RECORD
+from tasks.people.ingestion import RECORD
 
 AGES = Hierarchy.from_ordered("age", ["0-9", "10-19", "20-29", "30-39"])
 SEXES = Hierarchy.flat("sex", ["f", "m"])

@@ -20,7 +20,7 @@ from tasks.anonymization.group_loss import measure_losses
 from tasks.anonymization.rare import choose_labels, merge_rare
 from tasks.anonymization.releases.release import Past, choose_rows
 from tasks.anonymization.table_plan import TablePlan
-from tasks.ingestion import RECORD
+from tasks.people.ingestion import RECORD
 
 RULE = Rare(kind="rare", at_least=3)
 POLICY = parse_policy(

@@ -17,10 +17,10 @@ from expectations.expressions import ColumnType
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
 from expectations.treatments import Categories
 from tasks.anonymization.deidentify import say_undeclared
-from tasks.ingestion import CATEGORIES, RECORD
 from tasks.own_code.columns import OwnColumn
 from tasks.own_code.loading import load_policy_code
-from tasks.population import derive_columns
+from tasks.people.ingestion import CATEGORIES, RECORD
+from tasks.people.population import derive_columns
 from tasks.record_wise import find_row_dependence, load_checked_code
 
 TODAY = datetime(2026, 11, 26, tzinfo=UTC).date()

@@ -34,7 +34,7 @@ from tasks.consent.permission import (
     reasons,
 )
 from tasks.consent.standing import Standings, come_of_age, decide, read_answers, read_masks
-from tasks.ingestion import (
+from tasks.people.ingestion import (
     ANSWER,
     CATEGORIES,
     PERSON,

@@ -15,8 +15,14 @@ from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Selected
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import CATEGORIES, DRAW, RECORD, SAMPLE, collect, read_roster
-from tasks.population import TEST, derive_columns, find_small, keep_eligible, select_population
+from tasks.people.ingestion import CATEGORIES, DRAW, RECORD, SAMPLE, collect, read_roster
+from tasks.people.population import (
+    TEST,
+    derive_columns,
+    find_small,
+    keep_eligible,
+    select_population,
+)
 
 TODAY = date(2026, 3, 1)
 

@@ -26,8 +26,8 @@ from tasks.attack.published_history import (
     tell_changes,
 )
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 
 Runs = list[dict[str, PublishedFigure]]
 Rule = Callable[[int, int, int], int | None]

@@ -13,7 +13,7 @@ from runs import changed_policy, copy_place, passed, shared_place
 from expectations.policy_file import read_policy
 from ledgers.digests import digest_in_run
 from tasks.consent.permission import digest_people
-from tasks.ingestion import PERSON, RECORD, read_people
+from tasks.people.ingestion import PERSON, RECORD, read_people
 
 REFUSED = [row for row in ROWS if row.status != 0]
 PASSED = [row for row in ROWS if row.status == 0]

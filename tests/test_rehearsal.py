@@ -127,7 +127,7 @@ def test_nothing_that_a_policy_names_is_opened(
         return real(location, *rest)  # type: ignore[arg-type]
 
     real = sources.open_source
-    monkeypatch.setattr("tasks.ingestion.open_source", note)
+    monkeypatch.setattr("tasks.people.ingestion.open_source", note)
     said, found = tell_json(place, changed_policy(tmp_path, (NOTES_SOURCE, NOWHERE), of="notes"))
     assert said.status == 0, said.err
     assert (found["made_up"], found["verdict"]) == (True, "passed")

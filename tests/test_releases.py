@@ -22,8 +22,8 @@ from tasks.anonymization.releases.difference_attack import isolate, read_rows
 from tasks.anonymization.releases.successive_releases import record_release
 from tasks.approval import table_content
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 from tasks.validation import validate
 
 K = 3

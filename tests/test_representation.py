@@ -36,8 +36,8 @@ from tasks.consent.decision import Moment
 from tasks.consent.meaning import Standing
 from tasks.consent.permission import keep_permitted
 from tasks.consent.standing import Standings
-from tasks.ingestion import PERSON, RECORD, collect, people_source, read_roster
-from tasks.population import TEST
+from tasks.people.ingestion import PERSON, RECORD, collect, people_source, read_roster
+from tasks.people.population import TEST
 from tasks.published_people import LabelShares
 from tasks.reporting import render_report
 from tasks.representation import inclusion

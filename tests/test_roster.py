@@ -17,9 +17,9 @@ from expectations.errors import PolicyError, Refusal, SourceError
 from expectations.locations import Location
 from ledgers.home import Home
 from ledgers.stages import Collected, Permitted, Roster
-from tasks import ingestion
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import (
+from tasks.people import ingestion
+from tasks.people.ingestion import (
     AGE,
     BORN,
     CATEGORIES,

@@ -24,10 +24,18 @@ from expectations.selection_coherence import RULES
 from ledgers.home import Home
 from ledgers.stages import Selected
 from tasks.consent.permission import filter_consent
-from tasks.draws import mark_test
-from tasks.ingestion import CATEGORIES, DRAW, RECORD, SAMPLE, collect, make_roster, read_roster
-from tasks.population import TEST, derive_columns, select_population, take_people
-from tasks.strata import find_small_groups, group_people
+from tasks.people.draws import mark_test
+from tasks.people.ingestion import (
+    CATEGORIES,
+    DRAW,
+    RECORD,
+    SAMPLE,
+    collect,
+    make_roster,
+    read_roster,
+)
+from tasks.people.population import TEST, derive_columns, select_population, take_people
+from tasks.people.strata import find_small_groups, group_people
 
 Change = tuple[str, str]
 TODAY = date(2026, 3, 1)

@@ -41,7 +41,7 @@ from tasks.anonymization.releases.difference_attack import (
 from tasks.anonymization.releases.release import Past
 from tasks.anonymization.releases.succession import compare, hold_back, release_again
 from tasks.approval import table_content
-from tasks.ingestion import RECORD
+from tasks.people.ingestion import RECORD
 
 
 def test_without_repair_a_difference_sets_one_person_apart() -> None:

@@ -26,8 +26,8 @@ from tasks.attack.declared_labels import declare_coverage, split_sets
 from tasks.attack.homogeneity import find_homogeneous, judge_homogeneity
 from tasks.attack.table import attack_table, round_attacks
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 from tasks.validation import check_table, validate
 
 Made = tuple[DatasetRef[Checked], DatasetRef[Validated], DatasetRef[Selected]]

@@ -30,8 +30,8 @@ from ledgers.stages import Checked, DatasetRef, Generalized
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
-from tasks.ingestion import RECORD, collect, read_roster
-from tasks.population import select_population
+from tasks.people.ingestion import RECORD, collect, read_roster
+from tasks.people.population import select_population
 from tasks.validation import check_table, order_sensitive, validate
 
 RARE = "Zanzibar-48151"

@@ -9,7 +9,7 @@ from conftest import small_policy
 
 from expectations.policy_file import parse_policy
 from tasks.drawings import draw_tradeoff
-from tasks.population import TEST
+from tasks.people.population import TEST
 from tasks.published import TradePoint
 from tasks.training.tradeoff import Point, measure_tradeoff
 

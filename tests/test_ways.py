@@ -17,8 +17,8 @@ from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from tasks.anonymization.generalize import generalize_table, order_sensitive
-from tasks.ingestion import RECORD
-from tasks.population import TEST
+from tasks.people.ingestion import RECORD
+from tasks.people.population import TEST
 from tasks.published_ways import Way, WaysOut
 from tasks.ways.table_changes import Change, change_policy, find_faults, lower_k
 from tasks.ways.table_ways import Trials, find_table_ways

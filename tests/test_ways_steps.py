@@ -37,9 +37,9 @@ from tasks.attack.attack import Aim
 from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.findings import read
-from tasks.ingestion import collect, read_roster
 from tasks.own_code.loading import load_own
-from tasks.population import select_population
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
 from tasks.published_ways import Way, WaysOut
 from tasks.representation.comparison import compare_column
 from tasks.representation.figures import tell_column

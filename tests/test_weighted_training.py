@@ -25,8 +25,8 @@ from tasks.approval import table_content
 from tasks.attack import attack as room
 from tasks.attack.attack import attack, share_weights
 from tasks.attack.membership import MembershipAttack, Weights, attack_membership
-from tasks.ingestion import RECORD
-from tasks.population import TEST
+from tasks.people.ingestion import RECORD
+from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.training.fairness import compare_groups, score
 from tasks.training.models import WEIGHT_ARGUMENT

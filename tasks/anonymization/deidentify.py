@@ -48,8 +48,8 @@ from tasks.anonymization.labels import Undeclared, label_values, name_words
 from tasks.anonymization.noise import add_noise
 from tasks.anonymization.token_counts import judge_tokens, undone_by_counting
 from tasks.anonymization.tokens import encrypt_identifiers, tokenize
-from tasks.ingestion import RECORD
-from tasks.population import TEST
+from tasks.people.ingestion import RECORD
+from tasks.people.population import TEST
 
 
 def treat(values: pa.ChunkedArray, treatment: Treatment, key: bytes) -> pa.Array | None:

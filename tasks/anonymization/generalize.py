@@ -45,8 +45,8 @@ from tasks.anonymization.releases.successive_releases import (
     refuse_too_few,
 )
 from tasks.anonymization.table_plan import TablePlan
-from tasks.ingestion import RECORD
-from tasks.population import TEST
+from tasks.people.ingestion import RECORD
+from tasks.people.population import TEST
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -19,7 +19,7 @@ from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened
 from tasks.attack.declared_labels import declare_coverage
 from tasks.attack.released import Coverage, spell
-from tasks.ingestion import PERSON, RECORD
+from tasks.people.ingestion import PERSON, RECORD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

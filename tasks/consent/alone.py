@@ -29,7 +29,7 @@ from tasks.consent.event_fields import read_fields
 from tasks.consent.events import Setting, make_batch
 from tasks.consent.meaning import Standing
 from tasks.consent.standing import find_ages, find_standings, on_duckdb, place_on_roster
-from tasks.ingestion import read_people
+from tasks.people.ingestion import read_people
 from tasks.sources.frame import held
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from expectations.consent_terms import Terms
 from expectations.disclosure import Count, Disclosure, Published
 from tasks.consent.snapshot import write_moment
-from tasks.ingestion import TOKEN
+from tasks.people.ingestion import TOKEN
 
 EVERYTHING: Final = "every purpose"
 """What an event is about that names neither a purpose nor a notice."""

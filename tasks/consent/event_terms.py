@@ -30,7 +30,7 @@ from expectations.vocabulary import (
     Purpose,
 )
 from tasks.consent.bad_rows import BadRows
-from tasks.ingestion import canonical
+from tasks.people.ingestion import canonical
 
 MOST: Final = 1_000
 """The most different words of one column: a column of more is no column of words."""

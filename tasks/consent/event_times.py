@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from expectations.event_words import LOCAL, ZONED
 from tasks.consent.bad_rows import BadRows
-from tasks.ingestion import canonical
+from tasks.people.ingestion import canonical
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

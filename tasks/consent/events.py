@@ -31,8 +31,8 @@ from tasks.consent.bad_rows import BadRows
 from tasks.consent.event_fields import digest_fields, read_fields
 from tasks.consent.event_terms import Agreed, Words, agree, read_words
 from tasks.consent.event_times import DAY, Times, read_times
-from tasks.ingestion import canonical
-from tasks.person_keys import key_people
+from tasks.people.ingestion import canonical
+from tasks.people.person_keys import key_people
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,7 +23,7 @@ from tasks.consent.events import import_events
 from tasks.consent.meaning import BARS, PERMITTED, Standing, is_open_to_objection
 from tasks.consent.snapshot import describe_history, history_body
 from tasks.consent.standing import Standings, decide
-from tasks.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE
+from tasks.people.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE
 
 
 @dataclass(frozen=True, slots=True)

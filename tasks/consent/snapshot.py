@@ -26,7 +26,7 @@ from tasks.consent.decision import Moment
 from tasks.consent.judgement import STANDING
 from tasks.consent.meaning import GIFTS, PERMITTED, Standing
 from tasks.consent.standing import READABLE, find_standings, on_duckdb
-from tasks.ingestion import TOKEN
+from tasks.people.ingestion import TOKEN
 
 
 @dataclass(frozen=True, slots=True)

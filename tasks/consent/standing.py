@@ -27,7 +27,7 @@ from tasks.consent.decision import Moment, settle
 from tasks.consent.judgement import COVERED, OWN_FROM, STANDING
 from tasks.consent.meaning import GIFTS, Meaning, Standing, understand
 from tasks.consent.questions import ALWAYS
-from tasks.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
+from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
 from tasks.consent.meaning import Standing
 from tasks.consent.standing import Standings, decide
-from tasks.ingestion import (
+from tasks.own_code.loading import NO_CODE, OwnCode
+from tasks.people.ingestion import (
     CATEGORIES,
     DRAW,
     PERSON,
@@ -40,8 +41,7 @@ from tasks.ingestion import (
     collect_columns,
     people_source,
 )
-from tasks.own_code.loading import NO_CODE, OwnCode
-from tasks.population import derive_columns, keep_eligible
+from tasks.people.population import derive_columns, keep_eligible
 from tasks.published_people import InclusionRate
 from tasks.representation.comparison import wilson_interval
 from tasks.representation.figures import NOBODY, count_labels

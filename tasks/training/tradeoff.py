@@ -33,7 +33,7 @@ from tasks.anonymization.utility import (
     measure_granularity,
     measure_query_error,
 )
-from tasks.population import TEST
+from tasks.people.population import TEST
 
 if TYPE_CHECKING:
     import pandas as pd

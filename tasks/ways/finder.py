@@ -18,7 +18,7 @@ from tasks.anonymization.generalize import RefusedTable
 from tasks.attack.attack import Aim
 from tasks.budget import ExceededBudget, LargeDelta, open_budget, read_ceiling
 from tasks.consent.permission import NobodyPermitted
-from tasks.population import SmallCohort
+from tasks.people.population import SmallCohort
 from tasks.published_ways import WaysOut
 from tasks.representation.compare import UnlikeReference, refer
 from tasks.validation import BrokenPromise, BrokenRules

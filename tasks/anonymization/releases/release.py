@@ -29,7 +29,7 @@ from tasks.anonymization.releases.succession import (
 )
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.table_plan import TablePlan
-from tasks.ingestion import RECORD
+from tasks.people.ingestion import RECORD
 
 if TYPE_CHECKING:
     import pandas as pd

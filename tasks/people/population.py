@@ -23,12 +23,12 @@ from expectations.policy import Policy
 from ledgers.stages import Collected, Selected
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
 from tasks.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
-from tasks.ingestion import RECORD, SAMPLE, coverage, covers
 from tasks.own_code.columns import own_columns, tell_tried
 from tasks.own_code.loading import NO_CODE, OwnCode
-from tasks.strata import Groups, find_small_groups, group_people
+from tasks.people.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
+from tasks.people.ingestion import RECORD, SAMPLE, coverage, covers
+from tasks.people.strata import Groups, find_small_groups, group_people
 
 __all__ = ["TEST", "derive_columns", "keep_eligible", "select_population", "take_people"]
 

@@ -26,7 +26,7 @@ from expectations.treatments import Redact
 from ledgers.stages import Collected, Permitted, Roster
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.person_keys import key_people
+from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
 from tasks.sources.naming import spell

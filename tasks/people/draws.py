@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.population import Population
-from tasks.ingestion import DRAW, SAMPLE, canonical
-from tasks.person_keys import key_people
-from tasks.strata import Groups
+from tasks.people.ingestion import DRAW, SAMPLE, canonical
+from tasks.people.person_keys import key_people
+from tasks.people.strata import Groups
 
 Draws: TypeAlias = "NDArray[np.uint64]"
 Marks: TypeAlias = "NDArray[np.bool_]"
