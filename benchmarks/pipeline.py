@@ -142,7 +142,7 @@ def run_tutela(folder: Path) -> dict[str, float]:
     from tasks.consent.permission import filter_consent
     from tasks.people.ingestion import collect, read_roster
     from tasks.people.population import select_population
-    from tasks.validation import check_table, validate
+    from tasks.validation.validation import check_table, validate
 
     seconds: dict[str, float] = {}
 

@@ -12,7 +12,7 @@ from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.validation import validate
+from tasks.validation.validation import validate
 
 
 @flow(

@@ -37,7 +37,7 @@ from tasks.representation.compare import compare, weigh
 from tasks.representation.inclusion import count_absent
 from tasks.training.tradeoff import weigh_detail
 from tasks.training.train import train
-from tasks.validation import check_table, validate
+from tasks.validation.validation import check_table, validate
 
 PolicyName = Annotated[str, Field(pattern=NAME)]
 

@@ -19,7 +19,7 @@ from tasks.approval import confirm_consent, make_ready, table_content
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.people.population import TEST, select_population
-from tasks.validation import check_table, validate
+from tasks.validation.validation import check_table, validate
 
 
 def table(**columns: pa.Array) -> pa.Table:

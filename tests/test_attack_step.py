@@ -30,7 +30,7 @@ from tasks.training import private_descent
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.models import build_estimator
 from tasks.training.train import train
-from tasks.validation import validate
+from tasks.validation.validation import validate
 
 PROMISE = (
     "recipient: Clinic",

@@ -30,7 +30,7 @@ from tasks.training.fairness import (
 )
 from tasks.training.rate_bounds import bound_largest_difference
 from tasks.training.train import train
-from tasks.validation import validate
+from tasks.validation.validation import validate
 
 
 def scored(rows: Sequence[tuple[str | None, int, float, int]]) -> tuple[Scored, pd.Series]:

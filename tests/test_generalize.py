@@ -18,7 +18,6 @@ from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Generalized
-from tasks import validation
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import (
     count_classes,
@@ -31,7 +30,8 @@ from tasks.anonymization.generalize import (
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.people.population import select_population
-from tasks.validation import validate
+from tasks.validation import validation
+from tasks.validation.validation import validate
 
 GROUPS = "{kind: generalize, levels: [{under 50: [18-34, 35-49]}, {all: [under 50, 50-64]}]}"
 

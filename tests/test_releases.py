@@ -24,7 +24,7 @@ from tasks.approval import table_content
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.validation import validate
+from tasks.validation.validation import validate
 
 K = 3
 LINKABLE = ("age", "sex", "sick")

@@ -28,7 +28,7 @@ from tasks.attack.table import attack_table, round_attacks
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.validation import check_table, validate
+from tasks.validation.validation import check_table, validate
 
 Made = tuple[DatasetRef[Checked], DatasetRef[Validated], DatasetRef[Selected]]
 

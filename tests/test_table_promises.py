@@ -32,7 +32,7 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.people.population import select_population
-from tasks.validation import check_table, order_sensitive, validate
+from tasks.validation.validation import check_table, order_sensitive, validate
 
 RARE = "Zanzibar-48151"
 # Classes of four: 2 a 1 b 1 c, and 1 a 2 b 1 c. The table: 3/8, 3/8, 2/8.

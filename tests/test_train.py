@@ -37,7 +37,7 @@ from tasks.training.train import (
     split_rows,
     train,
 )
-from tasks.validation import check_table, validate
+from tasks.validation.validation import check_table, validate
 
 ON_TABLE = ("{model: logistic-regression}", "{model: logistic-regression, input: partner}")
 PRIVATE = (

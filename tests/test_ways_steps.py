@@ -44,7 +44,7 @@ from tasks.published_ways import Way, WaysOut
 from tasks.representation.comparison import compare_column
 from tasks.representation.figures import tell_column
 from tasks.training.train import Rows, fit_model
-from tasks.validation import check_values, validate
+from tasks.validation.validation import check_values, validate
 from tasks.ways import finder, model_ways
 from tasks.ways.finder import note_ways_out
 from tasks.ways.model_ways import attack_fast, find_model_ways

@@ -9,7 +9,7 @@ does not claim to withstand singling out, linking, inference, downcoding, minima
 and what classes have in common is what a table is released for. The risks are estimates with an
 interval, and a gate on them would refuse by chance; how much is too much depends on the recipient,
 who is known, so the report shows them beside the promise. What the policy does promise of
-sensitive columns is checked before, and refused, by `tasks.validation`.
+sensitive columns is checked before, and refused, by `tasks.validation.validation`.
 
 A check that could not have failed at this size is inconclusive, and never a reason to refuse.
 """

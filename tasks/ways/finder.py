@@ -21,7 +21,7 @@ from tasks.consent.permission import NobodyPermitted
 from tasks.people.population import SmallCohort
 from tasks.published_ways import WaysOut
 from tasks.representation.compare import UnlikeReference, refer
-from tasks.validation import BrokenPromise, BrokenRules
+from tasks.validation.validation import BrokenPromise, BrokenRules
 from tasks.ways.budget_ways import find_budget_ways, find_delta_ways
 from tasks.ways.model_ways import find_model_ways
 from tasks.ways.rule_ways import (
