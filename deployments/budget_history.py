@@ -84,7 +84,7 @@ def charge_json(one: Charged, known: Known | None) -> JSON:
 
 def cost_alone(one: Charged) -> float | None:
     """Give the ε of a charge by itself, at the δ of the ceiling that it was held against."""
-    from tasks.budget import round_up
+    from tasks.training.charge import round_up
 
     return round_up(compose(one.mechanisms, one.ceiling.delta))
 
@@ -120,7 +120,7 @@ def cut(name: str, most: int) -> str:
 
 def months(charged: Sequence[Charged]) -> Iterator[dict[str, JSON]]:
     """Give what each month's standing charges come to together, at the smallest of their δ."""
-    from tasks.budget import round_up
+    from tasks.training.charge import round_up
 
     by_month: dict[str, list[Charged]] = {}
     for one in charged:

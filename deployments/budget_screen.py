@@ -32,7 +32,7 @@ STATES: Final = {"reserved": "unsettled", "committed": "committed", "aborted": "
 
 def show(ledger: BudgetLedger, policy: Policy) -> Answer:
     """Tell where a policy's people stand, and what one more run would cost them."""
-    from tasks.budget import read_ceiling, round_up
+    from tasks.training.charge import read_ceiling, round_up
     from tasks.training.declared import declare_loss
 
     ceiling, mechanisms = read_ceiling(policy), declare_loss(policy)
@@ -64,7 +64,7 @@ def show_rows(
     balance: Balance, states: Mapping[str, int], mechanisms: Sequence[Mechanism]
 ) -> Iterator[tuple[str, str]]:
     """Give what `show` tells, as names and values."""
-    from tasks.budget import say_runs
+    from tasks.training.charge import say_runs
 
     most, delta = f"{balance.ceiling.epsilon:g}", f"δ = {balance.ceiling.delta:g}"
     if balance.filtered:
@@ -83,7 +83,7 @@ def show_rows(
 
 def plan(ledger: BudgetLedger, policy: Policy, epsilon: float | None) -> Answer:
     """Tell how many more runs fit at one ε each, or at several beside the policy's own."""
-    from tasks.budget import read_ceiling
+    from tasks.training.charge import read_ceiling
     from tasks.training.declared import declare_loss
 
     ceiling, people = read_ceiling(policy), ledger.people(policy.name)
@@ -134,7 +134,7 @@ def plan_row(epsilon: float, runs: int, today: date, *, own: bool) -> dict[str, 
 
 def plan_lines(rows: Sequence[Mapping[str, JSON]]) -> Iterator[str]:
     """Give plans as a table."""
-    from tasks.budget import say_runs
+    from tasks.training.charge import say_runs
 
     yield f"{'ε a run':>8}  {'runs left':>14}  if weekly, the last one"
     for row in rows:

@@ -27,9 +27,9 @@ from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.vault import Vault
 from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
-from tasks.budget import give_back
 from tasks.own_code.loading import OwnCode
 from tasks.record_wise import load_checked_code
+from tasks.training.charge import give_back
 from tasks.ways.finder import note_ways_out
 
 

@@ -28,13 +28,13 @@ from tasks.approval import confirm_consent, make_ready
 from tasks.attack.attack import attack
 from tasks.attack.published_history import attack_history
 from tasks.attack.table import attack_table
-from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.delivery import conclude, record, report
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.representation.compare import compare, weigh
 from tasks.representation.inclusion import count_absent
+from tasks.training.charge import reserve_budget
 from tasks.training.tradeoff import weigh_detail
 from tasks.training.train import train
 from tasks.validation.validation import check_table, validate

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from tasks.budget import say_left
 from tasks.published import Difference, OutletSummary, Summary, Training
+from tasks.training.charge import say_left
 
 APART: Final = {
     "demographic_parity": ("Demographic parity", "selection rates"),

@@ -346,7 +346,7 @@ CASES: Final[dict[str, Case]] = {
     "advised, private": Case(PRIVATE, advised=True),
     "broken, reserve_budget": Case(
         PRIVATE, "StepFailed", "step 'reserve_budget' failed",
-        ("tasks.budget.refuse_large_delta",),
+        ("tasks.training.charge.refuse_large_delta",),
     ),
     "broken, weigh_columns": Case(
         error="StepFailed", words="step 'weigh_columns' failed",

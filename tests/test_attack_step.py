@@ -22,11 +22,11 @@ from tasks.attack import epsilon_audit
 from tasks.attack.attack import attack, audit_classifier, find_intolerable
 from tasks.attack.canaries import Canaries
 from tasks.attack.epsilon_audit import EpsilonAudit
-from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.training import private_descent
+from tasks.training.charge import reserve_budget
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.models import build_estimator
 from tasks.training.train import train

@@ -21,11 +21,13 @@ from ledgers.budget_accounts import MOST_RUNS
 from ledgers.evidence import Entry
 from ledgers.home import Home
 from ledgers.stages import DatasetRef, Permitted
-from tasks import budget as room
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import open_at
-from tasks.budget import (
+from tasks.consent.permission import filter_consent
+from tasks.people.ingestion import RECORD, collect, read_roster
+from tasks.training import charge as room
+from tasks.training.charge import (
     LargeDelta,
     bound_people,
     commit,
@@ -35,8 +37,6 @@ from tasks.budget import (
     read_ceiling,
     reserve_budget,
 )
-from tasks.consent.permission import filter_consent
-from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.training.train import Rows
 
 PROMISE = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"

@@ -34,7 +34,6 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import Aim
-from tasks.budget import reserve_budget
 from tasks.consent.permission import filter_consent
 from tasks.findings import read
 from tasks.own_code.loading import load_own
@@ -43,6 +42,7 @@ from tasks.people.population import select_population
 from tasks.published_ways import Way, WaysOut
 from tasks.representation.comparison import compare_column
 from tasks.representation.figures import tell_column
+from tasks.training.charge import reserve_budget
 from tasks.training.train import Rows, fit_model
 from tasks.validation.validation import check_values, validate
 from tasks.ways import finder, model_ways

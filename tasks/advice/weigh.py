@@ -24,8 +24,8 @@ from tasks.advice.patch import write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.budget import commit, reserve
 from tasks.published import AtEpsilon
+from tasks.training.charge import commit, reserve
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.models import ModelDeclaration, build_estimator
 from tasks.training.train import Rows, split_rows

@@ -30,10 +30,10 @@ from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.budget import commit
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT
+from tasks.training.charge import commit
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.fairness import audit, score
 from tasks.training.models import (

@@ -14,8 +14,8 @@ from expectations.errors import Refusal
 from expectations.outlets import ModelOutlet
 from expectations.policy import Policy
 from ledgers.budget_accounts import MOST_RUNS, Balance
-from tasks.budget import round_up
 from tasks.published_ways import Way, WaysOut
+from tasks.training.charge import round_up
 from tasks.training.declared import declare_loss
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from expectations.errors import Refusal
 from tasks.airlock.run import Desk
 from tasks.anonymization.generalize import RefusedTable
 from tasks.attack.attack import Aim
-from tasks.budget import ExceededBudget, LargeDelta, open_budget, read_ceiling
 from tasks.consent.permission import NobodyPermitted
 from tasks.people.population import SmallCohort
 from tasks.published_ways import WaysOut
 from tasks.representation.compare import UnlikeReference, refer
+from tasks.training.charge import ExceededBudget, LargeDelta, open_budget, read_ceiling
 from tasks.validation.validation import BrokenPromise, BrokenRules
 from tasks.ways.budget_ways import find_budget_ways, find_delta_ways
 from tasks.ways.model_ways import find_model_ways

@@ -32,8 +32,8 @@ from tasks.attack.attack import (
 )
 from tasks.attack.membership import MembershipAttack, attack_membership
 from tasks.attack.membership_judgement import judge_groups, judge_membership
-from tasks.budget import read_ceiling, round_up
 from tasks.published_ways import Way, WaysOut
+from tasks.training.charge import read_ceiling, round_up
 from tasks.training.declared import declare_loss
 from tasks.training.quality import evaluate
 from tasks.training.train import fit_model
