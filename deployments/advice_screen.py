@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from deployments.terminal import wrap
 
 if TYPE_CHECKING:
-    from tasks.published import Advice, Trial
+    from tasks.account.published import Advice, Trial
 
 LONGEST_NAME: Final = 16
 """Longer names of features would leave no room for two losses beside them."""

@@ -12,10 +12,10 @@ from expectations.legal_basis import ConsentLedger
 from expectations.policy import Policy
 from expectations.vocabulary import ConsentStatus, Indication
 from ledgers.consent_events import from_micros
+from tasks.account.exclusions import EXCLUSIONS
 from tasks.consent.history import Stance, find_answers
 from tasks.consent.meaning import Standing
 from tasks.consent.snapshot import write_moment
-from tasks.exclusions import EXCLUSIONS
 
 if TYPE_CHECKING:
     from ledgers.consent import RecordedEvent

@@ -28,7 +28,7 @@ from expectations.explanations import (
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
-    from tasks.published import Summary
+    from tasks.account.published import Summary
 
 PARTS: Final = {
     "means": "what it means",

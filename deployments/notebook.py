@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from expectations.policy import Part
     from ledgers.home import Home
     from ledgers.keys import Keys
-    from tasks.published import OutletSummary, Summary
+    from tasks.account.published import OutletSummary, Summary
 
 Data: TypeAlias = "pd.DataFrame | str | Path | None"
 """Rows in memory, a file (or `URL#table`), or None for the policy's own source."""

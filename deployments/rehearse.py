@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from expectations.checks import Check
     from ledgers.evidence import JSON
     from ledgers.home import Home
-    from tasks.published import Summary
+    from tasks.account.published import Summary
     from tasks.rehearsal.staging import Staged
 
 TAG: Final = "rehearsal"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ledgers.evidence import JSON
     from ledgers.home import Home
     from ledgers.keys import Keys
-    from tasks.published import OutletSummary, Quality, Summary
-    from tasks.published_people import Figure
+    from tasks.account.published import OutletSummary, Quality, Summary
+    from tasks.account.published_people import Figure
 
 WORDS: Final = {
     "passed": "Passed: every promise was checked and held.",
@@ -40,8 +40,8 @@ BESIDE: Final = " " * (LONGEST + 3)
 
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     """Give one run as plain values and as a screen."""
+    from tasks.account.summary import to_evidence_json
     from tasks.recorded_run import read_run
-    from tasks.summary import to_evidence_json
 
     summary = read_run(home, keys, prefix).summary()
     report = home.reports / f"{summary.run_id}.html"
@@ -145,7 +145,7 @@ def figure_lines(title: str, rows: Sequence[Figure]) -> list[str]:
 
 def left_out_lines(excluded: Sequence[Figure]) -> list[str]:
     """Give why people were left out; those whose number is hidden in one sentence."""
-    from tasks.missing_people import say_hidden, split_hidden
+    from tasks.account.missing_people import say_hidden, split_hidden
 
     told, hidden = split_hidden(excluded)
     lines = figure_lines("Left out", told)
@@ -164,7 +164,7 @@ def say_blanked(blanked: Sequence[Figure]) -> str:
 
 def missing_lines(summary: Summary) -> Iterator[str]:
     """Say whom the people lack most beside the population meant, and what weights do about it."""
-    from tasks.missing_people import list_told, say_missing, say_weights
+    from tasks.account.missing_people import list_told, say_missing, say_weights
 
     for sentence in list(say_missing(summary))[:1]:
         others = len(list_told(summary)) - 1

@@ -9,8 +9,8 @@ from deployments.terminal import lay_out, wrap
 from tasks.way_words import COSTS, HOLDS
 
 if TYPE_CHECKING:
-    from tasks.published import Summary
-    from tasks.published_ways import Way, WaysOut
+    from tasks.account.published import Summary
+    from tasks.account.published_ways import Way, WaysOut
 
 
 def is_covered(summary: Summary) -> bool:

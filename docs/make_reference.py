@@ -23,7 +23,7 @@ from expectations.outlets import Coarsened
 from expectations.policy import Policy
 from expectations.policy_file import policy_schema
 from expectations.treatments import FITS, Treatment, tell_what_remains
-from tasks.summary import evidence_schema
+from tasks.account.summary import evidence_schema
 
 Schema = Mapping[str, Any]
 PAGE: Final = Path(__file__).with_name("policy.md")
@@ -32,7 +32,7 @@ REFUSALS: Final = PAGE.with_name("refusals.md")
 ROOT: Final = PAGE.parent.parent
 SCHEMAS: Final = {
     ROOT / "expectations" / "policy.schema.json": policy_schema,
-    ROOT / "tasks" / "evidence.schema.json": evidence_schema,
+    ROOT / "tasks" / "account" / "evidence.schema.json": evidence_schema,
 }
 MARK: Final = "<!-- made by make_reference.py from here on: do not edit below -->"
 WORD_ROOMS: Final = (vocabulary, legal_basis, expressions)

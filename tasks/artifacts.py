@@ -9,10 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
-from tasks.airlock.run import prefect_flow_run
-from tasks.drawings import arrange
-from tasks.gaps import list_gaps
-from tasks.missing_people import (
+from tasks.account.gaps import list_gaps
+from tasks.account.missing_people import (
     JUDGED,
     say_hidden,
     say_inclusion,
@@ -20,11 +18,13 @@ from tasks.missing_people import (
     say_weighting,
     split_hidden,
 )
+from tasks.airlock.run import prefect_flow_run
+from tasks.drawings import arrange
 from tasks.model_words import say_lifetime, say_runs_left
 
 if TYPE_CHECKING:
-    from tasks.published import Summary
-    from tasks.published_people import ColumnInclusion, ComparedColumn, Figure
+    from tasks.account.published import Summary
+    from tasks.account.published_people import ColumnInclusion, ComparedColumn, Figure
 
 BLOCKS: Final = 20
 """How many blocks a bar of text has for all."""

@@ -33,6 +33,7 @@ from ledgers.outbox import Outbox
 from ledgers.private_files import locked, write_private
 from ledgers.stages import Ready, Recorded
 from ledgers.vault import Vault
+from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run, read_part
 from tasks.airlock.step import Opened, step
@@ -42,7 +43,6 @@ from tasks.own_code.loading import remember_sources
 from tasks.recorded_place import links_body
 from tasks.recording import attach, attach_to_model, record_run
 from tasks.reporting import render_report
-from tasks.summary import Summary, summarize, to_evidence_json
 
 
 @dataclass(frozen=True, slots=True)

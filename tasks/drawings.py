@@ -12,8 +12,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tasks.published import Advice, Audit, ClassSize, OutletSummary, Quality, TradePoint
-    from tasks.published_people import ComparedColumn, Figure, LabelShares, Representation
+    from tasks.account.published import Advice, Audit, ClassSize, OutletSummary, Quality, TradePoint
+    from tasks.account.published_people import ComparedColumn, Figure, LabelShares, Representation
 
 BREAK: Final = 62.0
 """Where, in percent of a funnel row's height, the bar ends and the slope to the next begins."""

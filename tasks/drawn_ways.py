@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tasks.account.published_ways import Way, WaysOut
 from tasks.drawings import Axis
-from tasks.published_ways import Way, WaysOut
 from tasks.way_words import COSTS, say_costs
 
 STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}

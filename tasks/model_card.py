@@ -14,6 +14,7 @@ from typing import Final
 from expectations.checks import Check
 from expectations.disclosure import percent
 from ledgers.private_files import write_private
+from tasks.account.published import Audit, ColumnFate, OutletSummary, Summary
 from tasks.artifacts import cell
 from tasks.drawings import scale_auc
 from tasks.model_words import (
@@ -27,7 +28,6 @@ from tasks.model_words import (
     say_runs_left,
     say_term,
 )
-from tasks.published import Audit, ColumnFate, OutletSummary, Summary
 from tasks.reporting import Tile, environment, list_caveats
 
 TEMPLATE: Final = "model_card.html.j2"

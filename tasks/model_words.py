@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from tasks.published import Difference, OutletSummary, Summary, Training
+from tasks.account.published import Difference, OutletSummary, Summary, Training
 from tasks.training.charge import say_left
 
 APART: Final = {

@@ -16,6 +16,17 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
 from expectations.vocabulary import CheckVerdict
+from tasks.account.exclusions import EXCLUSIONS
+from tasks.account.gaps import Gap, list_gaps, list_mended, list_unmended
+from tasks.account.missing_people import (
+    JUDGED,
+    say_inclusion,
+    say_missing,
+    say_weighting,
+    split_hidden,
+)
+from tasks.account.published import OutletSummary, Summary
+from tasks.account.published_people import Figure
 from tasks.drawings import (
     Axis,
     arrange,
@@ -28,15 +39,6 @@ from tasks.drawings import (
     trim_sizes,
 )
 from tasks.drawn_ways import draw_ways
-from tasks.exclusions import EXCLUSIONS
-from tasks.gaps import Gap, list_gaps, list_mended, list_unmended
-from tasks.missing_people import (
-    JUDGED,
-    say_inclusion,
-    say_missing,
-    say_weighting,
-    split_hidden,
-)
 from tasks.model_words import (
     name_card,
     say_article,
@@ -47,8 +49,6 @@ from tasks.model_words import (
     say_runs_left,
     say_term,
 )
-from tasks.published import OutletSummary, Summary
-from tasks.published_people import Figure
 
 if TYPE_CHECKING:
     from jinja2 import Environment

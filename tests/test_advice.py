@@ -15,6 +15,7 @@ from owned_draws import own_draws
 from expectations.mechanisms import Gaussian
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
 from expectations.privacy_loss import calibrate, compose
+from tasks.account.published import Advice, AtEpsilon, Dropped
 from tasks.advice import twin as room
 from tasks.advice.advice import Bench, advise, find_loss, merge_neighbours, rank_auc
 from tasks.advice.codes import Codebook, encode_target
@@ -22,7 +23,6 @@ from tasks.advice.patch import write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.advice.weigh import measure_epsilons
 from tasks.drawings import draw_advice
-from tasks.published import Advice, AtEpsilon, Dropped
 
 if TYPE_CHECKING:
     from tasks.advice.codes import Codes

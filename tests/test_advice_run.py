@@ -16,11 +16,11 @@ from expectations.errors import UsageError
 from expectations.policy_file import read_policy
 from ledgers.budget import BudgetLedger
 from ledgers.home import Home
+from tasks.account.published import Advice, AtEpsilon, Dropped, Trial
 from tasks.advice import weigh
 from tasks.advice.advice import Advice as Found
 from tasks.advice.advice import Loss
 from tasks.advice.advice import Trial as Tried
-from tasks.published import Advice, AtEpsilon, Dropped, Trial
 
 PRIVATE = (
     ("{model: logistic-regression}", "{model: private-logistic-regression}"),

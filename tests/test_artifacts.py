@@ -15,9 +15,9 @@ from recorded_runs import (
     passed_run,
 )
 
+from tasks.account.published import Summary
+from tasks.account.summary import summarize
 from tasks.artifacts import budget_lines, share_spent
-from tasks.published import Summary
-from tasks.summary import summarize
 
 
 def spend(lifetime: float, **more: float) -> Summary:

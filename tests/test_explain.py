@@ -42,7 +42,7 @@ from expectations.explanations import (
 from expectations.policy import MissingAtMost, ShareBetween, ValuesBetween, ValuesIn
 from expectations.privacy_models import PrivacyModel
 from expectations.suites import word
-from tasks.summary import summarize
+from tasks.account.summary import summarize
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("expectations", "ledgers", "tasks", "flows", "deployments", "tutela")

@@ -20,8 +20,8 @@ from ledgers.outbox import Outbox
 from ledgers.settings import Settings
 from ledgers.vault import Vault
 from tasks import delivery, recording
+from tasks.account.projection import metrics, promises
 from tasks.delivery import complete_runs
-from tasks.projection import metrics, promises
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -30,12 +30,9 @@ from recorded_runs import (
 from deployments.screen import screen_lines
 from ledgers.evidence import JSON
 from ledgers.home import Home
-from tasks.artifacts import BLOCKS, draw_bar, missing_lines, story_lines
-from tasks.consent.meaning import PERMITTED, Standing
-from tasks.drawings import Axis, scale_ratios
-from tasks.exclusions import EXCLUSIONS, NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
-from tasks.gaps import bound_difference, list_gaps, list_unmended
-from tasks.missing_people import (
+from tasks.account.exclusions import EXCLUSIONS, NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
+from tasks.account.gaps import bound_difference, list_gaps, list_unmended
+from tasks.account.missing_people import (
     JUDGED,
     join,
     say_inclusion,
@@ -43,9 +40,12 @@ from tasks.missing_people import (
     say_weighting,
     say_weights,
 )
-from tasks.projection import note_lines, promises, run_tags
-from tasks.published import Summary
-from tasks.summary import summarize
+from tasks.account.projection import note_lines, promises, run_tags
+from tasks.account.published import Summary
+from tasks.account.summary import summarize
+from tasks.artifacts import BLOCKS, draw_bar, missing_lines, story_lines
+from tasks.consent.meaning import PERMITTED, Standing
+from tasks.drawings import Axis, scale_ratios
 
 OLD = (
     "People with age “65+” are under-represented: 10 % of those who were used, 20 % of the "

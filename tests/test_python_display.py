@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from recorded_runs import MakeRun, failed_run, passed_run, refused_run
 
-from tasks.published_ways import Way, WaysOut
-from tasks.summary import Summary, summarize
+from tasks.account.published_ways import Way, WaysOut
+from tasks.account.summary import Summary, summarize
 from tutela.display import show_run
 
 EVIL = "<script>alert('x')</script>&\"'"

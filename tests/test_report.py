@@ -31,11 +31,11 @@ from recorded_runs import (
 
 from ledgers.evidence import JSON
 from tasks import reporting
+from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped
+from tasks.account.published_people import Figure
+from tasks.account.summary import summarize
 from tasks.drawings import draw_funnel, scale_auc, trim_sizes
-from tasks.published import Advice, AtEpsilon, ClassSize, Dropped
-from tasks.published_people import Figure
 from tasks.reporting import render_report
-from tasks.summary import summarize
 
 VOID = {"meta", "br", "rect", "circle", "line", "path", "link"}
 RUNS = pytest.mark.parametrize(

@@ -30,7 +30,9 @@ from ledgers.consent import Head
 from ledgers.evidence import JSON
 from ledgers.home import Home
 from ledgers.stages import Compared, DatasetRef, Permitted, Roster, Validated, Weighted
-from tasks import summary as room
+from tasks.account import summary as room
+from tasks.account.published_people import LabelShares
+from tasks.account.summary import summarize
 from tasks.airlock.run import Run
 from tasks.consent.decision import Moment
 from tasks.consent.meaning import Standing
@@ -38,7 +40,6 @@ from tasks.consent.permission import keep_permitted
 from tasks.consent.standing import Standings
 from tasks.people.ingestion import PERSON, RECORD, collect, people_source, read_roster
 from tasks.people.population import TEST
-from tasks.published_people import LabelShares
 from tasks.reporting import render_report
 from tasks.representation import inclusion
 from tasks.representation.compare import Comparison, compare, weigh
@@ -52,7 +53,6 @@ from tasks.representation.comparison import (
 from tasks.representation.figures import count_labels, tell_column
 from tasks.representation.raking import WEIGHT
 from tasks.sources import Source
-from tasks.summary import summarize
 
 SCHEMA = Path(room.__file__).with_name("evidence.schema.json")
 HALVES = Margin(shares={"f": 0.5, "m": 0.5})

@@ -27,8 +27,8 @@ from recorded_runs import (
 
 from expectations.policy import Policy
 from ledgers.evidence import JSON, Verdict
-from tasks import summary as room
-from tasks.summary import Summary, evidence_schema, summarize, to_evidence_json
+from tasks.account import summary as room
+from tasks.account.summary import Summary, evidence_schema, summarize, to_evidence_json
 
 SCHEMA = Path(room.__file__).with_name("evidence.schema.json")
 RUNS = pytest.mark.parametrize(

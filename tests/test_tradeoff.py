@@ -8,9 +8,9 @@ import pytest
 from conftest import small_policy
 
 from expectations.policy_file import parse_policy
+from tasks.account.published import TradePoint
 from tasks.drawings import draw_tradeoff
 from tasks.people.population import TEST
-from tasks.published import TradePoint
 from tasks.training.tradeoff import Point, measure_tradeoff
 
 POLICY = parse_policy(small_policy())

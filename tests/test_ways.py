@@ -16,10 +16,10 @@ from expectations.errors import Refusal
 from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.policy_file import parse_policy
+from tasks.account.published_ways import Way, WaysOut
 from tasks.anonymization.generalize import generalize_table, order_sensitive
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
-from tasks.published_ways import Way, WaysOut
 from tasks.ways.table_changes import Change, change_policy, find_faults, lower_k
 from tasks.ways.table_ways import Trials, find_table_ways
 

@@ -28,6 +28,8 @@ from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from ledgers.stages import Roster
+from tasks.account.findings import read
+from tasks.account.published_ways import Way, WaysOut
 from tasks.airlock.run import Desk, Finder, Run, under_way
 from tasks.airlock.step import find_ways, step
 from tasks.anonymization.deidentify import deidentify
@@ -35,11 +37,9 @@ from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize
 from tasks.attack.attack import Aim
 from tasks.consent.permission import filter_consent
-from tasks.findings import read
 from tasks.own_code.loading import load_own
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.published_ways import Way, WaysOut
 from tasks.representation.comparison import compare_column
 from tasks.representation.figures import tell_column
 from tasks.training.charge import reserve_budget

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deployments.screen import say_verdict
-from tasks.missing_people import say_hidden, split_hidden
+from tasks.account.missing_people import say_hidden, split_hidden
 from tasks.way_words import HOLDS, say_costs
 
 if TYPE_CHECKING:
     from expectations.checks import Check
-    from tasks.published import OutletSummary, Summary
-    from tasks.published_ways import Way
+    from tasks.account.published import OutletSummary, Summary
+    from tasks.account.published_ways import Way
 
 STYLE: Final = """
 .tutela-run { font: 14px/1.5 system-ui, sans-serif; color: inherit; max-width: 60em;

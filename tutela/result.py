@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from deployments.notebook import Ran
     from expectations.checks import Check
-    from tasks.published import OutletSummary, State, Summary
-    from tasks.published_ways import WaysOut
+    from tasks.account.published import OutletSummary, State, Summary
+    from tasks.account.published_ways import WaysOut
 
 T = TypeVar("T")
 

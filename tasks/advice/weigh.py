@@ -18,13 +18,13 @@ from expectations.mechanisms import Mechanism
 from expectations.policy import Policy
 from expectations.treatments import YES_NO
 from ledgers.stages import Charged, Permitted, Reached, Recorded, Validated
+from tasks.account.published import AtEpsilon
 from tasks.advice.advice import FOLDS, Advice, Loss, People, advise
 from tasks.advice.codes import Codebook, encode_target
 from tasks.advice.patch import write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.published import AtEpsilon
 from tasks.training.charge import commit, reserve
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.models import ModelDeclaration, build_estimator

@@ -26,6 +26,7 @@ from expectations.disclosure import TEN
 from expectations.vocabulary import CheckVerdict
 from ledgers.evidence import Entry
 from ledgers.stages import Recorded, Selected
+from tasks.account.findings import Found
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.attack.contrast import FEWEST, Contrast, describe_power, find_critical
@@ -37,7 +38,6 @@ from tasks.attack.count_reconstruction import (
     reconstruct,
 )
 from tasks.attack.risk import NORMAL, Rate
-from tasks.findings import Found
 
 ALLOWED: Final = 1 / TEN
 """How often one person changes a figure by the rule: once in ten."""

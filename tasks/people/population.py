@@ -21,9 +21,9 @@ from expectations.errors import Refusal, carrying
 from expectations.expressions import parse
 from expectations.policy import Policy
 from ledgers.stages import Collected, Selected
+from tasks.account.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.own_code.columns import own_columns, tell_tried
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.people.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test

@@ -19,9 +19,9 @@ from expectations.errors import carrying
 from expectations.population import Population, Reference
 from expectations.vocabulary import CheckVerdict
 from ledgers.stages import Compared, Reached, Validated, Weighted
+from tasks.account.published_people import LabelShares
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.published_people import LabelShares
 from tasks.representation.comparison import ColumnShares, add_up_labels, compare_column, in_steps
 from tasks.representation.figures import count_labels, tell_column
 from tasks.representation.raking import WEIGHT, Raked, effective_share, rake

@@ -16,7 +16,7 @@ from expectations.disclosure import Count, Disclosure, Published
 from expectations.measures import standardized_difference
 from expectations.population import Margin
 from expectations.vocabulary import MISSING
-from tasks.published_people import LabelShares
+from tasks.account.published_people import LabelShares
 from tasks.representation.comparison import ColumnShares, LabelShare, in_steps, wilson_interval
 
 if TYPE_CHECKING:

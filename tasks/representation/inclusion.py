@@ -24,6 +24,7 @@ from expectations.population import ExcludedPeople, Margin
 from expectations.population_coherence import part_for_excluded
 from expectations.vocabulary import MISSING
 from ledgers.stages import Collected, Roster
+from tasks.account.published_people import InclusionRate
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.deidentify import treat
@@ -42,7 +43,6 @@ from tasks.people.ingestion import (
     people_source,
 )
 from tasks.people.population import derive_columns, keep_eligible
-from tasks.published_people import InclusionRate
 from tasks.representation.comparison import wilson_interval
 from tasks.representation.figures import NOBODY, count_labels
 

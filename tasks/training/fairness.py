@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from expectations.disclosure import Count, Disclosure
 from expectations.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
+from tasks.account.published import Difference
 from tasks.airlock.run import Desk
-from tasks.published import Difference
 from tasks.training.quality import effective_size, estimate_auc_error, in_tens
 from tasks.training.rate_bounds import bound_largest_difference
 

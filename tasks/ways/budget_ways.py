@@ -14,7 +14,7 @@ from expectations.errors import Refusal
 from expectations.outlets import ModelOutlet
 from expectations.policy import Policy
 from ledgers.budget_accounts import MOST_RUNS, Balance
-from tasks.published_ways import Way, WaysOut
+from tasks.account.published_ways import Way, WaysOut
 from tasks.training.charge import round_up
 from tasks.training.declared import declare_loss
 

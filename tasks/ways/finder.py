@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from expectations.errors import Refusal
+from tasks.account.published_ways import WaysOut
 from tasks.airlock.run import Desk
 from tasks.anonymization.generalize import RefusedTable
 from tasks.attack.attack import Aim
 from tasks.consent.permission import NobodyPermitted
 from tasks.people.population import SmallCohort
-from tasks.published_ways import WaysOut
 from tasks.representation.compare import UnlikeReference, refer
 from tasks.training.charge import ExceededBudget, LargeDelta, open_budget, read_ceiling
 from tasks.validation.validation import BrokenPromise, BrokenRules

@@ -23,6 +23,7 @@ from expectations.errors import Refusal, TutelaError
 from expectations.policy import Policy
 from expectations.vocabulary import CheckVerdict
 from ledgers.budget_accounts import History
+from tasks.account.published_ways import Way, WaysOut
 from tasks.attack.attack import (
     Aim,
     contrast_others,
@@ -32,7 +33,6 @@ from tasks.attack.attack import (
 )
 from tasks.attack.membership import MembershipAttack, attack_membership
 from tasks.attack.membership_judgement import judge_groups, judge_membership
-from tasks.published_ways import Way, WaysOut
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.declared import declare_loss
 from tasks.training.quality import evaluate

@@ -21,14 +21,14 @@ from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween
 from expectations.suites import find_range
 from expectations.table_promises import Judged
 from expectations.vocabulary import CheckVerdict
-from tasks.exclusions import EXCLUSIONS
-from tasks.published_people import AS_THEY_ARE
-from tasks.published_ways import Way, WaysOut
+from tasks.account.exclusions import EXCLUSIONS
+from tasks.account.published_people import AS_THEY_ARE
+from tasks.account.published_ways import Way, WaysOut
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.published_people import LabelShares
+    from tasks.account.published_people import LabelShares
 
 SAME: Final = "Read off what the check tells; nothing else was measured"
 MOST_REASONS: Final = 4

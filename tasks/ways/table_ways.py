@@ -21,6 +21,7 @@ from expectations.errors import Refusal, TutelaError
 from expectations.outlets import TableOutlet
 from expectations.policy import Policy
 from expectations.vocabulary import CheckVerdict
+from tasks.account.published_ways import Way, WaysOut
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize_table
 from tasks.anonymization.group_loss import compare_groups, judge_ratio, measure_losses, show_groups
@@ -28,7 +29,6 @@ from tasks.anonymization.rare import find_common
 from tasks.anonymization.recoding import Recoded
 from tasks.anonymization.table_plan import TablePlan
 from tasks.anonymization.utility import measure_granularity
-from tasks.published_ways import Way, WaysOut
 from tasks.training.tradeoff import compare_columns
 from tasks.ways.table_changes import (
     Change,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from expectations.disclosure import Published
+from tasks.account.published_ways import Way
 from tasks.airlock.run import Desk
-from tasks.published_ways import Way
 
 MOST_FAILED: Final = 4
 """How many ways that do not hold are told, those nearest to holding."""

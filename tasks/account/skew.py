@@ -1,6 +1,6 @@
 """How a run's people differ from those who are meant, and who is absent: read from its evidence.
 
-What was told when people were compared is put into the forms of `tasks/published.py`; nothing is
+What was told when people were compared is put into the forms of `tasks/account/published.py`; nothing is
 computed here, and no exact figure is known. What a run did not compare is absent, not alike.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from expectations.treatments import has_order
-from tasks.findings import Found, read
-from tasks.published_people import (
+from tasks.account.findings import Found, read
+from tasks.account.published_people import (
     ColumnInclusion,
     ComparedColumn,
     Inclusion,

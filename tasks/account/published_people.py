@@ -1,6 +1,6 @@
 """The published form of who is in a run: consent, and who is missing; what `published` is made of.
 
-Only shapes and names stand here; see `tasks/published.py`.
+Only shapes and names stand here; see `tasks/account/published.py`.
 """
 
 from __future__ import annotations

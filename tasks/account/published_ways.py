@@ -1,13 +1,13 @@
 """The published form of the ways out of a refusal, each with what it was measured to cost.
 
-Only shapes stand here; `tasks/ways/` fills them. See `tasks/published.py`.
+Only shapes stand here; `tasks/ways/` fills them. See `tasks/account/published.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.published_people import Part
+from tasks.account.published_people import Part
 
 
 @dataclass(frozen=True, slots=True)

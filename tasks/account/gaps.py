@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from expectations.measures import standardized_difference
 from expectations.vocabulary import MISSING, CheckVerdict
-from tasks.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
+from tasks.account.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:
     from expectations.checks import Check
-    from tasks.published import Summary
-    from tasks.published_people import ComparedColumn, LabelShares, Representation
+    from tasks.account.published import Summary
+    from tasks.account.published_people import ComparedColumn, LabelShares, Representation
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
 from expectations.vocabulary import CheckVerdict
-from tasks.gaps import (
+from tasks.account.gaps import (
     Gap,
     find_check,
     held_out,
@@ -25,11 +25,11 @@ from tasks.gaps import (
     name_people,
     speak,
 )
-from tasks.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
+from tasks.account.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:
-    from tasks.published import Summary
-    from tasks.published_people import Figure, Representation
+    from tasks.account.published import Summary
+    from tasks.account.published_people import Figure, Representation
 
 JUDGED: Final = (AS_THEY_ARE, WEIGHTS, ONCE_WEIGHTED)
 """The checks of how the people compare with those who are meant."""

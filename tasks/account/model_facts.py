@@ -10,8 +10,8 @@ from dataclasses import fields
 from typing import Final
 
 from expectations.policy import Policy
-from tasks.findings import Found, read
-from tasks.published import Audit, Difference, GroupQuality, Quality, Training
+from tasks.account.findings import Found, read
+from tasks.account.published import Audit, Difference, GroupQuality, Quality, Training
 
 DIFFERENCES: Final = ("demographic_parity", "equalized_odds")
 

@@ -18,10 +18,10 @@ from expectations.treatments import describe
 from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.settings import without_login
-from tasks.findings import Found, adapt, read, read_text
-from tasks.model_facts import read_audits, read_quality, read_training
-from tasks.projection import tell_own_code
-from tasks.published import (
+from tasks.account.findings import Found, adapt, read, read_text
+from tasks.account.model_facts import read_audits, read_quality, read_training
+from tasks.account.projection import tell_own_code
+from tasks.account.published import (
     Advice,
     ClassSize,
     ColumnFate,
@@ -35,9 +35,9 @@ from tasks.published import (
     Summary,
     TradePoint,
 )
-from tasks.published_people import ConsentHistory, Figure
-from tasks.published_ways import WaysOut
-from tasks.skew import read_inclusion, read_representation
+from tasks.account.published_people import ConsentHistory, Figure
+from tasks.account.published_ways import WaysOut
+from tasks.account.skew import read_inclusion, read_representation
 
 __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
 

@@ -1,7 +1,7 @@
 """The evidence of one run, looked up by kind and name and read into the forms that are published.
 
 The ledger keeps each entry's body as JSON, and it knows no form; the forms stand in
-`tasks/published.py`. Sealed figures are not opened. A body that does not fit its form raises
+`tasks/account/published.py`. Sealed figures are not opened. A body that does not fit its form raises
 pydantic's `ValidationError`: whoever wrote it and whoever reads it disagree, which is a defect.
 """
 
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from expectations.checks import Check
 from ledgers.evidence import JSON, Entry
-from tasks.published_people import Figure
+from tasks.account.published_people import Figure
 
 T = TypeVar("T")
 

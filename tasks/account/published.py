@@ -1,6 +1,6 @@
 """The published form of a run: what `evidence.json` holds, and what the report shows.
 
-Only shapes stand here; `tasks/summary.py` fills them. The committed `evidence.schema.json` is made
+Only shapes stand here; `tasks/account/summary.py` fills them. The committed `evidence.schema.json` is made
 of these classes, so a change here is a change of what others read: it raises `version`.
 """
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from expectations.checks import Check
-from tasks.published_people import ConsentHistory, Figure, Inclusion, Part, Representation
-from tasks.published_ways import WaysOut
+from tasks.account.published_people import ConsentHistory, Figure, Inclusion, Part, Representation
+from tasks.account.published_ways import WaysOut
 
 State: TypeAlias = Literal["passed", "refused", "failed", "pending", "unfinished"]
 
