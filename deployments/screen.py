@@ -68,7 +68,7 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     """Tell a run line by line."""
-    from tasks.model_words import say_kept_charge
+    from tasks.pages.words import say_kept_charge
 
     yield f"{summary.policy}: {summary.title}"
     yield from wrap(say_verdict(summary))
@@ -115,7 +115,7 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
 
 def model_lines(summary: Summary, served: OutletSummary, home: Home) -> Iterator[str]:
     """Say where a model that left is, and how it is loaded; nothing before MLflow has it."""
-    from tasks.model_words import find_version, name_card, say_call
+    from tasks.pages.words import find_version, name_card, say_call
 
     if version := find_version(summary):
         yield f"Model    {summary.policy}.{served.name}, version {version} in MLflow; its card:"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from deployments.terminal import lay_out, wrap
-from tasks.way_words import COSTS, HOLDS
+from tasks.pages.way_words import COSTS, HOLDS
 
 if TYPE_CHECKING:
     from tasks.account.published import Summary

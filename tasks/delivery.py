@@ -38,11 +38,11 @@ from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run, read_part
 from tasks.airlock.step import Opened, step
 from tasks.approval import PEOPLE, USED, refuse_withdrawn
-from tasks.model_card import write_cards
 from tasks.own_code.loading import remember_sources
+from tasks.pages.model_card import write_cards
+from tasks.pages.report import render_report
 from tasks.recorded_place import links_body
 from tasks.recording import attach, attach_to_model, record_run
-from tasks.reporting import render_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,7 @@ def record(desk: Desk, *ready: Opened[Ready]) -> bytes:
 @step("Write the report", gives=Recorded)
 def report(desk: Desk, recorded: Opened[Recorded]) -> bytes:
     """Write the report, show it in Prefect and MLflow."""
-    from tasks.artifacts import publish_artifacts
+    from tasks.pages.artifacts import publish_artifacts
 
     run = decided(desk)
     path = write_report(run)

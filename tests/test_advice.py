@@ -22,7 +22,7 @@ from tasks.advice.codes import Codebook, encode_target
 from tasks.advice.patch import write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.advice.weigh import measure_epsilons
-from tasks.drawings import draw_advice
+from tasks.pages.drawings import draw_advice
 
 if TYPE_CHECKING:
     from tasks.advice.codes import Codes

@@ -56,7 +56,7 @@ ROOMS = {
     "fairlearn": {"tasks/training/fairness.py"},
     "opacus": {"tasks/training/private_descent.py"},
     "torch": {"tasks/training/private_descent.py"},
-    "jinja2": {"tasks/reporting.py"},
+    "jinja2": {"tasks/pages/report.py"},
     "lark": {"expectations/expression_grammar.py", "expectations/expressions.py"},
     "typer": {
         "deployments/budget.py",
@@ -335,5 +335,5 @@ def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     policies = {f"expectations/policies/{name}.yaml" for name in ("diabetes", "notes", "registry")}
     schemas = {"expectations/policy.schema.json", "tasks/account/evidence.schema.json"}
     pages = {f"tasks/{name}.html.j2" for name in ("report", "drawn", "model_card")}
-    others = {"ledgers/migrations/env.py", "deployments/prefect.yaml", "tasks/page.css"}
+    others = {"ledgers/migrations/env.py", "deployments/prefect.yaml", "tasks/pages/page.css"}
     assert policies | schemas | pages | others <= held

@@ -17,7 +17,7 @@ from recorded_runs import (
 
 from tasks.account.published import Summary
 from tasks.account.summary import summarize
-from tasks.artifacts import budget_lines, share_spent
+from tasks.pages.artifacts import budget_lines, share_spent
 
 
 def spend(lifetime: float, **more: float) -> Summary:

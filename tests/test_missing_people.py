@@ -43,9 +43,9 @@ from tasks.account.missing_people import (
 from tasks.account.projection import note_lines, promises, run_tags
 from tasks.account.published import Summary
 from tasks.account.summary import summarize
-from tasks.artifacts import BLOCKS, draw_bar, missing_lines, story_lines
 from tasks.consent.meaning import PERMITTED, Standing
-from tasks.drawings import Axis, scale_ratios
+from tasks.pages.artifacts import BLOCKS, draw_bar, missing_lines, story_lines
+from tasks.pages.drawings import Axis, scale_ratios
 
 OLD = (
     "People with age “65+” are under-represented: 10 % of those who were used, 20 % of the "

@@ -30,8 +30,8 @@ from test_report import HOSTILE, Page
 from ledgers.evidence import JSON
 from tasks.account.published import Difference
 from tasks.account.summary import Summary, summarize
-from tasks.model_card import list_cards, render_card, write_cards, write_markdown
-from tasks.model_words import list_privacy, say_difference, say_mechanism
+from tasks.pages.model_card import list_cards, render_card, write_cards, write_markdown
+from tasks.pages.words import list_privacy, say_difference, say_mechanism
 
 SPENT: tuple[Note, ...] = (
     ("measure", "privacy.lifetime_epsilon", 2.513),

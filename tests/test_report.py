@@ -30,12 +30,12 @@ from recorded_runs import (
 )
 
 from ledgers.evidence import JSON
-from tasks import reporting
 from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped
 from tasks.account.published_people import Figure
 from tasks.account.summary import summarize
-from tasks.drawings import draw_funnel, scale_auc, trim_sizes
-from tasks.reporting import render_report
+from tasks.pages import report as reporting
+from tasks.pages.drawings import draw_funnel, scale_auc, trim_sizes
+from tasks.pages.report import render_report
 
 VOID = {"meta", "br", "rect", "circle", "line", "path", "link"}
 RUNS = pytest.mark.parametrize(

@@ -38,9 +38,9 @@ from tasks.consent.decision import Moment
 from tasks.consent.meaning import Standing
 from tasks.consent.permission import keep_permitted
 from tasks.consent.standing import Standings
+from tasks.pages.report import render_report
 from tasks.people.ingestion import PERSON, RECORD, collect, people_source, read_roster
 from tasks.people.population import TEST
-from tasks.reporting import render_report
 from tasks.representation import inclusion
 from tasks.representation.compare import Comparison, compare, weigh
 from tasks.representation.comparison import (

@@ -9,7 +9,7 @@ from conftest import small_policy
 
 from expectations.policy_file import parse_policy
 from tasks.account.published import TradePoint
-from tasks.drawings import draw_tradeoff
+from tasks.pages.drawings import draw_tradeoff
 from tasks.people.population import TEST
 from tasks.training.tradeoff import Point, measure_tradeoff
 

@@ -13,8 +13,8 @@ from deployments.ways_screen import is_covered, ways_lines
 from ledgers.evidence import JSON
 from tasks.account.published_ways import Way, WaysOut
 from tasks.account.summary import Summary, summarize, to_evidence_json
-from tasks.drawn_ways import draw_ways
-from tasks.reporting import render_report
+from tasks.pages.drawn_ways import draw_ways
+from tasks.pages.report import render_report
 
 NOTED: dict[str, JSON] = {
     "check": "membership", "outlet": "ward", "asked": "an AUC of at most 0.6",

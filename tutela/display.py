@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from deployments.screen import say_verdict
 from tasks.account.missing_people import say_hidden, split_hidden
-from tasks.way_words import HOLDS, say_costs
+from tasks.pages.way_words import HOLDS, say_costs
 
 if TYPE_CHECKING:
     from expectations.checks import Check

@@ -19,8 +19,8 @@ from tasks.account.missing_people import (
     split_hidden,
 )
 from tasks.airlock.run import prefect_flow_run
-from tasks.drawings import arrange
-from tasks.model_words import say_lifetime, say_runs_left
+from tasks.pages.drawings import arrange
+from tasks.pages.words import say_lifetime, say_runs_left
 
 if TYPE_CHECKING:
     from tasks.account.published import Summary

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.account.published_ways import Way, WaysOut
-from tasks.drawings import Axis
-from tasks.way_words import COSTS, say_costs
+from tasks.pages.drawings import Axis
+from tasks.pages.way_words import COSTS, say_costs
 
 STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
 SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Unknown"}

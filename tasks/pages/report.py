@@ -27,7 +27,7 @@ from tasks.account.missing_people import (
 )
 from tasks.account.published import OutletSummary, Summary
 from tasks.account.published_people import Figure
-from tasks.drawings import (
+from tasks.pages.drawings import (
     Axis,
     arrange,
     draw_advice,
@@ -38,8 +38,8 @@ from tasks.drawings import (
     scale_ratios,
     trim_sizes,
 )
-from tasks.drawn_ways import draw_ways
-from tasks.model_words import (
+from tasks.pages.drawn_ways import draw_ways
+from tasks.pages.words import (
     name_card,
     say_article,
     say_difference,

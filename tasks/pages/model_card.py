@@ -15,9 +15,10 @@ from expectations.checks import Check
 from expectations.disclosure import percent
 from ledgers.private_files import write_private
 from tasks.account.published import Audit, ColumnFate, OutletSummary, Summary
-from tasks.artifacts import cell
-from tasks.drawings import scale_auc
-from tasks.model_words import (
+from tasks.pages.artifacts import cell
+from tasks.pages.drawings import scale_auc
+from tasks.pages.report import Tile, environment, list_caveats
+from tasks.pages.words import (
     list_privacy,
     list_training,
     name_card,
@@ -28,7 +29,6 @@ from tasks.model_words import (
     say_runs_left,
     say_term,
 )
-from tasks.reporting import Tile, environment, list_caveats
 
 TEMPLATE: Final = "model_card.html.j2"
 UNBOUNDED: Final = (
