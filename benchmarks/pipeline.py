@@ -138,8 +138,8 @@ def run_tutela(folder: Path) -> dict[str, float]:
     from flows.opening import Request, open_run, request
     from tasks.anonymization.deidentify import deidentify
     from tasks.anonymization.generalize import generalize
-    from tasks.approval import make_ready
     from tasks.consent.permission import filter_consent
+    from tasks.handover.readiness import make_ready
     from tasks.people.ingestion import collect, read_roster
     from tasks.people.population import select_population
     from tasks.validation.validation import check_table, validate

@@ -19,7 +19,7 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
     from deployments.prefect_server import set_environment
 
     set_environment(home)
-    from tasks.delivery import complete_runs
+    from tasks.handover.delivery import complete_runs
 
     completed = complete_runs(home, keys)
     said = [run.said for run in completed]

@@ -117,8 +117,8 @@ def finish_others(home: Home, keys: Keys, shown: Progress) -> None:
 
 def read_ran(home: Home, keys: Keys, run_id: str) -> Ran:
     """Read what may be published of a run from the verified ledger."""
+    from tasks.handover.recorded_run import read_run
     from tasks.own_code.loading import kept_packages
-    from tasks.recorded_run import read_run
 
     run = read_run(home, keys, run_id)
     return Ran(run.summary(), home, tuple(kept_packages(run.record.facts.get("own_code"))))
@@ -146,7 +146,7 @@ def read_model(ran: Ran, outlet: OutletSummary) -> Pipeline | None:
     """
     import skops.io
 
-    from tasks.recording import fetch_model
+    from tasks.handover.recording import fetch_model
 
     mlflow_run = next((link.id for link in ran.summary.links if link.name == "MLflow run"), None)
     if outlet.claim is None or mlflow_run is None:

@@ -9,7 +9,7 @@ from flows.training import PolicyName
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
-from tasks.delivery import conclude, record, report
+from tasks.handover.delivery import conclude, record, report
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.validation.validation import validate

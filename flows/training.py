@@ -24,12 +24,12 @@ from ledgers.stages import (
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
-from tasks.approval import confirm_consent, make_ready
 from tasks.attack.attack import attack
 from tasks.attack.published_history import attack_history
 from tasks.attack.table import attack_table
 from tasks.consent.permission import filter_consent
-from tasks.delivery import conclude, record, report
+from tasks.handover.delivery import conclude, record, report
+from tasks.handover.readiness import confirm_consent, make_ready
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.representation.compare import compare, weigh

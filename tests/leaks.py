@@ -330,10 +330,10 @@ BROKEN_STEPS: Final = {
     "check_table": "tasks.validation.validation.judge_table",
     "train": "tasks.training.train.fit_model",
     "attack": "tasks.attack.attack.attack_membership",
-    "make_ready": "tasks.approval.table_content",
-    "confirm_consent": "tasks.approval.refuse_withdrawn",
-    "record": "tasks.delivery.record_run",
-    "report": "tasks.delivery.render_report",
+    "make_ready": "tasks.handover.readiness.table_content",
+    "confirm_consent": "tasks.handover.readiness.refuse_withdrawn",
+    "record": "tasks.handover.delivery.record_run",
+    "report": "tasks.handover.delivery.render_report",
 }
 AWAY: Final = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 CASES: Final[dict[str, Case]] = {
@@ -596,7 +596,7 @@ def complete_away(row: Row) -> list[str]:
 
     home = Home.open()
     try:
-        with break_by(Case(breaks=("tasks.approval.read_people",)), row):
+        with break_by(Case(breaks=("tasks.handover.readiness.read_people",)), row):
             broken = finish_leftovers(home, Keys.open(home))
     except ValueError as error:
         broken = [f"nothing caught this: {error}"]

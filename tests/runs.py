@@ -90,7 +90,7 @@ class Place:
         """A client of the home's MLflow store."""
         from mlflow import MlflowClient
 
-        from tasks.recording import tracking_uri
+        from tasks.handover.recording import tracking_uri
 
         return MlflowClient(tracking_uri(self.home))
 
@@ -218,7 +218,7 @@ def fresh_home() -> Path:
 
 def _make_fresh(folder: Path) -> None:
     """Make a home whose MLflow store is ready: making that takes longer than a small run."""
-    from tasks.recording import make_store
+    from tasks.handover.recording import make_store
 
     home = create_home(folder)
     (home.keys / "root.key").write_bytes(ROOT_KEY)

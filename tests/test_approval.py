@@ -12,11 +12,11 @@ from expectations.errors import Refusal
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.outbox import Outbox
-from tasks import approval
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
-from tasks.approval import confirm_consent, make_ready, table_content
 from tasks.consent.permission import filter_consent
+from tasks.handover import readiness as approval
+from tasks.handover.readiness import confirm_consent, make_ready, table_content
 from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.people.population import TEST, select_population
 from tasks.validation.validation import check_table, validate

@@ -28,8 +28,8 @@ from deployments.notebook import read_ran
 from ledgers.database import SCHEMA
 from ledgers.home import Home
 from tasks.attack import epsilon_audit
+from tasks.handover.recorded_run import read_run
 from tasks.pages.report import render_report
-from tasks.recorded_run import read_run
 from tutela.result import Result
 
 PLACE: Final = Path("/tmp/tutela-frozen")  # noqa: S108  # where the paths in it lead

@@ -19,9 +19,9 @@ from ledgers.keys import Keys
 from ledgers.outbox import Outbox
 from ledgers.settings import Settings
 from ledgers.vault import Vault
-from tasks import delivery, recording
 from tasks.account.projection import metrics, promises
-from tasks.delivery import complete_runs
+from tasks.handover import delivery, recording
+from tasks.handover.delivery import complete_runs
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

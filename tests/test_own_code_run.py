@@ -22,8 +22,8 @@ from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
 from ledgers.keys import Keys
+from tasks.handover.recorded_place import tracking_uri
 from tasks.own_code.loading import digest_sources
-from tasks.recorded_place import tracking_uri
 
 EXPRESSION = "    expression: sugar >= 6.5\n"
 FUNCTION = "    function: tasks/features.py:sick\n    reads: [sugar]\n    type: boolean\n"

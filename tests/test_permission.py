@@ -23,7 +23,6 @@ from ledgers.database import open_database
 from ledgers.digests import digest_in_run
 from ledgers.home import Home
 from ledgers.keys import Keys
-from tasks.approval import USED, still_covered
 from tasks.consent.events import import_events
 from tasks.consent.meaning import Meaning, Standing
 from tasks.consent.permission import (
@@ -34,6 +33,7 @@ from tasks.consent.permission import (
     reasons,
 )
 from tasks.consent.standing import Standings, come_of_age, decide, read_answers, read_masks
+from tasks.handover.readiness import USED, still_covered
 from tasks.people.ingestion import (
     ANSWER,
     CATEGORIES,

@@ -20,7 +20,7 @@ from scanner import scan
 import tutela
 from ledgers.home import Home
 from ledgers.keys import Keys
-from tasks.delivery import complete_runs
+from tasks.handover.delivery import complete_runs
 
 NOBODY = (
     'share-between, column: sick, value: "yes", low: 0.1',

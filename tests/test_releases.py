@@ -20,8 +20,8 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
 from tasks.anonymization.releases.difference_attack import isolate, read_rows
 from tasks.anonymization.releases.successive_releases import record_release
-from tasks.approval import table_content
 from tasks.consent.permission import filter_consent
+from tasks.handover.readiness import table_content
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.validation.validation import validate

@@ -11,10 +11,11 @@ from ledgers.database import open_database
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.releases import ReleaseHistory, ReleaseLedger
-from tasks import approval, delivery
 from tasks.airlock.run import Run
 from tasks.anonymization.releases.counted_rows import CountedRows
-from tasks.delivery import complete_runs
+from tasks.handover import delivery
+from tasks.handover import readiness as approval
+from tasks.handover.delivery import complete_runs
 
 TABLE = (
     small_policy()[small_policy().index("  age:\n") : small_policy().index("retention_days")],

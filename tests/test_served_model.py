@@ -17,7 +17,7 @@ from mlflow.models import Model
 from runs import RunOnRecord, passed
 
 from expectations.errors import Refusal, UsageError
-from tasks.recording import tracking_uri
+from tasks.handover.recording import tracking_uri
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
 from tasks.training.served_model import DeclaredColumns
 

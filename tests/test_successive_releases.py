@@ -40,7 +40,7 @@ from tasks.anonymization.releases.difference_attack import (
 )
 from tasks.anonymization.releases.release import Past
 from tasks.anonymization.releases.succession import compare, hold_back, release_again
-from tasks.approval import table_content
+from tasks.handover.readiness import table_content
 from tasks.people.ingestion import RECORD
 
 

@@ -21,10 +21,10 @@ from expectations.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Compared, Trained, Validated, Weighted
-from tasks.approval import table_content
 from tasks.attack import attack as room
 from tasks.attack.attack import attack, share_weights
 from tasks.attack.membership import MembershipAttack, Weights, attack_membership
+from tasks.handover.readiness import table_content
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT

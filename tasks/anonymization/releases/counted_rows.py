@@ -49,7 +49,7 @@ class CountedRows:
     def from_csv(
         cls, content: bytes, linkable: Sequence[str], names: Mapping[str, str] | None = None
     ) -> CountedRows:
-        """Count the rows of a released file (see `tasks.approval.table_content`).
+        """Count the rows of a released file (see `tasks.handover.readiness.table_content`).
 
         `names` are the columns that are looked at, and what each is called; None: all, as named.
         """

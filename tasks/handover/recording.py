@@ -26,8 +26,8 @@ from ledgers.evidence import Entry, RunRecord
 from ledgers.home import Home
 from ledgers.settings import without_login
 from tasks.account.projection import metrics, promises, run_tags
+from tasks.handover.recorded_place import MlflowRun, find_page, tracking_uri
 from tasks.own_code.packing import requirements, written_sources
-from tasks.recorded_place import MlflowRun, find_page, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,7 +6,7 @@ from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import Home
 from ledgers.keys import Keys
-from tasks.delivery import DecidedRun, decided_run
+from tasks.handover.delivery import DecidedRun, decided_run
 
 
 def read_run(home: Home, keys: Keys, prefix: str) -> DecidedRun:

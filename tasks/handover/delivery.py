@@ -37,12 +37,12 @@ from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run, read_part
 from tasks.airlock.step import Opened, step
-from tasks.approval import PEOPLE, USED, refuse_withdrawn
+from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
+from tasks.handover.recorded_place import links_body
+from tasks.handover.recording import attach, attach_to_model, record_run
 from tasks.own_code.loading import remember_sources
 from tasks.pages.model_card import write_cards
 from tasks.pages.report import render_report
-from tasks.recorded_place import links_body
-from tasks.recording import attach, attach_to_model, record_run
 
 
 @dataclass(frozen=True, slots=True)
