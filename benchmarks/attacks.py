@@ -40,7 +40,7 @@ from audits import audit_trainers
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from expectations.training import AttributeCheck, MemorizationCheck
+from expectations.policy.training import AttributeCheck, MemorizationCheck
 from tasks.attack.attribute_inference import attack_attributes
 from tasks.attack.contrast import Contrast, judge_together
 from tasks.attack.membership import Audited, MembershipAttack, attack_membership

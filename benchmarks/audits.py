@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.attack import audit_classifier
 from tasks.attack.epsilon_audit import EpsilonAudit, judge_audit
 from tasks.training import private_boosting, private_logistic

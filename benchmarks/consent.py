@@ -78,7 +78,7 @@ def make_data(folder: Path, people: int, events: int) -> None:
 
 def plain_meaning() -> Meaning:
     """Give what the terms mean for a policy that asks the plain question."""
-    from expectations.vocabulary import Category
+    from expectations.policy.vocabulary import Category
     from tasks.consent.meaning import Meaning, Standing
 
     answers = {Standing.BY_SELF: (0,), Standing.REFUSED: (1,), Standing.WITHDRAWN: (2,)}
@@ -96,7 +96,7 @@ def plain_meaning() -> Meaning:
 
 def full_meaning() -> Meaning:
     """Give what all the terms mean for a policy that uses every rule."""
-    from expectations.vocabulary import Category
+    from expectations.policy.vocabulary import Category
     from tasks.consent.meaning import Meaning, Standing
 
     given, guardian, refused, withdrawn = (

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from expectations.consent_terms import NoticeTerms, Terms
-from expectations.vocabulary import Category, ConsentStatus, Purpose
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from ledgers.consent import Batch, ConsentLedger
 from ledgers.database import open_database
 from ledgers.founding import create_home

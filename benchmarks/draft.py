@@ -44,7 +44,7 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import yaml
 
-from expectations.vocabulary import Identifiability
+from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.examination import examine
 from tasks.drafting.signs import Found
 from tasks.sources import location_of, open_source

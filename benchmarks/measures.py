@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from expectations.measures import k_anonymity, measure
-from expectations.outlets import TableOutlet
-from expectations.privacy_models import (
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,
     DeltaDisclosure,

@@ -26,10 +26,10 @@ import pandas as pd
 import pyarrow as pa
 
 from expectations.disclosure import Disclosure
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
+from expectations.policy.population import Margin, Population, Reference, Weighting
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import PACKAGED, read_policy
-from expectations.population import Margin, Population, Reference, Weighting
-from expectations.vocabulary import CheckVerdict
 from tasks.anonymization.deidentify import treat
 from tasks.people.ingestion import CATEGORIES, RECORD
 from tasks.people.population import derive_columns, keep_eligible

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
-from expectations.privacy_models import DistinctLDiversity
+from expectations.policy.privacy_models import DistinctLDiversity
 from tasks.anonymization import k_anonymize
 from tasks.attack.downcoding import confirm, downcode
 from tasks.attack.homogeneity import find_homogeneous

@@ -14,7 +14,7 @@ from deployments.completion import policies
 from deployments.terminal import JsonOption, PolicyArgument, tell
 
 if TYPE_CHECKING:
-    from expectations.policy import Policy
+    from expectations.policy.policy import Policy
     from ledgers.budget import BudgetLedger
 
 budget_app = typer.Typer(

@@ -14,7 +14,7 @@ from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, Sampl
 from expectations.privacy_loss import SANE_EPSILON
 
 if TYPE_CHECKING:
-    from expectations.policy import Policy
+    from expectations.policy.policy import Policy
     from ledgers.budget import Balance, BudgetLedger
     from ledgers.evidence import JSON
 

@@ -15,7 +15,7 @@ from deployments.terminal import JsonOption, PolicyArgument, confirm, tell
 from expectations.errors import UsageError
 
 if TYPE_CHECKING:
-    from expectations.policy import Policy
+    from expectations.policy.policy import Policy
     from ledgers.consent import ConsentLedger
 
 consent_app = typer.Typer(

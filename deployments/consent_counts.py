@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from deployments.terminal import wrap
 from expectations.disclosure import Published, roughly
-from expectations.legal_basis import ConsentLedger
-from expectations.locations import (
+from expectations.policy.legal_basis import ConsentLedger
+from expectations.policy.locations import (
     CsvFile,
     ExampleData,
     JsonLines,
@@ -19,7 +19,7 @@ from expectations.locations import (
     SqlQuery,
     SqlTable,
 )
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from ledgers.settings import without_login
 
 if TYPE_CHECKING:

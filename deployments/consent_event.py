@@ -18,12 +18,12 @@ from typing import Final, TypeAlias, TypeVar
 import pyarrow as pa
 
 from expectations.consent_coherence import enumerates
-from expectations.consent_terms import NoticeTerms, Terms
 from expectations.errors import UsageError
-from expectations.event_words import LONGEST, LONGEST_EVIDENCE
-from expectations.legal_basis import ConsentLedger
-from expectations.policy import Policy
-from expectations.vocabulary import Category, ConsentStatus, Indication, Purpose
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.event_words import LONGEST, LONGEST_EVIDENCE
+from expectations.policy.legal_basis import ConsentLedger
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Category, ConsentStatus, Indication, Purpose
 from ledgers.consent_events import BATCH, Batch, to_micros
 from tasks.people.ingestion import canonical
 from tasks.people.person_keys import key_people

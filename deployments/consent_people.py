@@ -21,7 +21,7 @@ from deployments.request import event_sources
 from deployments.terminal import Answer, wrap
 from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, UsageError
-from expectations.legal_basis import ConsentLedger as ConsentBasis
+from expectations.policy.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy_file import read_policy
 from ledgers.consent_events import to_micros
 from ledgers.consent_tables import find_link

@@ -25,11 +25,11 @@ from deployments.consent_screen import (
     write_time,
 )
 from deployments.terminal import Answer, wrap
-from expectations.consent_terms import Terms
 from expectations.errors import UsageError
-from expectations.legal_basis import ConsentLedger as ConsentBasis
-from expectations.policy import Policy
-from expectations.vocabulary import Purpose
+from expectations.policy.consent_terms import Terms
+from expectations.policy.legal_basis import ConsentLedger as ConsentBasis
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Purpose
 from ledgers.consent_events import to_micros
 from tasks.consent.decision import Moment
 from tasks.consent.events import check_notices

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from deployments.terminal import wrap
-from expectations.consent_terms import Terms
-from expectations.legal_basis import ConsentLedger
-from expectations.policy import Policy
-from expectations.vocabulary import ConsentStatus, Indication
+from expectations.policy.consent_terms import Terms
+from expectations.policy.legal_basis import ConsentLedger
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import ConsentStatus, Indication
 from ledgers.consent_events import from_micros
 from tasks.account.exclusions import EXCLUSIONS
 from tasks.consent.history import Stance, find_answers

@@ -12,7 +12,7 @@ from deployments.terminal import JsonOption, say, tell
 from expectations.errors import ServiceError, TutelaError, UsageError
 
 if TYPE_CHECKING:
-    from expectations.locations import Location
+    from expectations.policy.locations import Location
     from tasks.drafting.decisions import Answers, Decided
     from tasks.drafting.examination import Examined
 

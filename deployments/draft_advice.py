@@ -9,8 +9,8 @@ from deployments.draft_place import shorten
 from deployments.terminal import lay_out, wrap
 from expectations.errors import UsageError
 from expectations.expressions import ColumnType
-from expectations.locations import CsvFile, Location, ParquetFiles
-from expectations.vocabulary import Identifiability
+from expectations.policy.locations import CsvFile, Location, ParquetFiles
+from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.decisions import Decided, Fate
 from tasks.drafting.examination import Examined
 from tasks.drafting.writing_columns import NAMED

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError, UsageError
-from expectations.locations import CsvFile, JsonLines, Location, ParquetFiles, SqlTable
+from expectations.policy.locations import CsvFile, JsonLines, Location, ParquetFiles, SqlTable
 
 if TYPE_CHECKING:
     from tasks.sources import Source

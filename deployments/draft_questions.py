@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 from deployments.terminal import lay_out, say
 from expectations.consent_coherence import SAFEGUARDED
 from expectations.errors import UsageError
-from expectations.legal_basis import LegalBasis
-from expectations.policy import Controller
-from expectations.vocabulary import Article6, Article9, Purpose
+from expectations.policy.legal_basis import LegalBasis
+from expectations.policy.policy import Controller
+from expectations.policy.vocabulary import Article6, Article9, Purpose
 from tasks.drafting.decisions import Answers
 
 PURPOSES: Final[Mapping[str, str]] = {

@@ -12,8 +12,8 @@ from deployments.draft_place import shorten
 from deployments.plan import count_open
 from deployments.terminal import Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
-from expectations.treatments import describe
-from expectations.vocabulary import Article6
+from expectations.policy.treatments import describe
+from expectations.policy.vocabulary import Article6
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.writing_outlets import such_as
 

@@ -21,7 +21,7 @@ from deployments.prefect_server import (
 from deployments.progress import Progress
 from deployments.screen import describe_run
 from expectations.errors import ServiceError, TutelaError
-from expectations.policy import Part
+from expectations.policy.policy import Part
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON
 from ledgers.home import Home
@@ -30,7 +30,7 @@ from ledgers.keys import Keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from expectations.locations import InMemory
+    from expectations.policy.locations import InMemory
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 from expectations.errors import HomeError, Refusal, ServiceError, UsageError
-from expectations.locations import InMemory
+from expectations.policy.locations import InMemory
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
     from deployments.progress import Progress
-    from expectations.policy import Part
+    from expectations.policy.policy import Part
     from ledgers.home import Home
     from ledgers.keys import Keys
     from tasks.account.published import OutletSummary, Summary

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from expectations.consent_coherence import enumerates
 from expectations.disclosure import EXACT, percent
-from expectations.legal_basis import (
+from expectations.policy.legal_basis import (
     ConsentColumn,
     ConsentLedger,
     Minors,
@@ -15,8 +15,8 @@ from expectations.legal_basis import (
     OptOutList,
     OtherBasis,
 )
-from expectations.policy import Policy
-from expectations.population import Population, Reference, Strata
+from expectations.policy.policy import Policy
+from expectations.policy.population import Population, Reference, Strata
 
 
 def describe_basis(policy: Policy) -> Iterator[str]:

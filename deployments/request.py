@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from expectations.errors import PolicyError, Problem, SourceError, UsageError
-from expectations.legal_basis import (
+from expectations.policy.legal_basis import (
     ConsentColumn,
     ConsentLedger,
     EventSource,
     OptOutList,
     OtherBasis,
 )
-from expectations.locations import CsvFile, InMemory, JsonLines, Location, SqlTable
-from expectations.policy import Policy
+from expectations.policy.locations import CsvFile, InMemory, JsonLines, Location, SqlTable
+from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile, locate, read_policy
 from tasks.consent.event_fields import missing_fields
 from tasks.own_code.loading import NO_CODE, OwnCode

@@ -15,14 +15,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from expectations import expressions, legal_basis, vocabulary
+from expectations import expressions
 from expectations.coherence import RULES
 from expectations.explanations import RULES_OF_CHECK, read_explanations, rule_sentences
 from expectations.expressions import ColumnType
-from expectations.outlets import Coarsened
-from expectations.policy import Policy
+from expectations.policy import legal_basis, vocabulary
+from expectations.policy.outlets import Coarsened
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import FITS, Treatment, tell_what_remains
 from expectations.policy_file import policy_schema
-from expectations.treatments import FITS, Treatment, tell_what_remains
 from tasks.account.summary import evidence_schema
 
 Schema = Mapping[str, Any]
@@ -31,7 +32,7 @@ TREATMENTS: Final = PAGE.with_name("treatments.md")
 REFUSALS: Final = PAGE.with_name("refusals.md")
 ROOT: Final = PAGE.parent.parent
 SCHEMAS: Final = {
-    ROOT / "expectations" / "policy.schema.json": policy_schema,
+    ROOT / "expectations" / "policy" / "policy.schema.json": policy_schema,
     ROOT / "tasks" / "account" / "evidence.schema.json": evidence_schema,
 }
 MARK: Final = "<!-- made by make_reference.py from here on: do not edit below -->"

@@ -20,10 +20,10 @@ from expectations import (
 )
 from expectations.errors import Problem
 from expectations.expressions import ColumnType, ExpressionError, parse
-from expectations.legal_basis import ConsentColumn, ConsentLedger
-from expectations.policy import Policy
-from expectations.treatments import FITS, Drop, Redact, Token
-from expectations.vocabulary import Article6, Article9, Identifiability, Use
+from expectations.policy.legal_basis import ConsentColumn, ConsentLedger
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import FITS, Drop, Redact, Token
+from expectations.policy.vocabulary import Article6, Article9, Identifiability, Use
 
 
 def find_problems(policy: Policy) -> list[Problem]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final
 
-from expectations.consent_terms import NoticeTerms
 from expectations.errors import Problem, suggest
-from expectations.event_words import (
+from expectations.policy.consent_terms import NoticeTerms
+from expectations.policy.event_words import (
     LONGEST_EVIDENCE,
     WORDED,
     is_local,
@@ -19,10 +19,10 @@ from expectations.event_words import (
     suggest_words,
     translate,
 )
-from expectations.legal_basis import ConsentLedger, EventField, EventSource, Notice
-from expectations.locations import JsonLines
-from expectations.policy import Policy
-from expectations.vocabulary import BROADER, Article6, Article9, Purpose
+from expectations.policy.legal_basis import ConsentLedger, EventField, EventSource, Notice
+from expectations.policy.locations import JsonLines
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import BROADER, Article6, Article9, Purpose
 
 NAMES: Final = (EventField.PERSON, EventField.GUARDIAN)
 """The fields that name people."""

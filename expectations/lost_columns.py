@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from expectations.change_meanings import Direction
-from expectations.outlets import ModelOutlet, Outlet, TableOutlet
-from expectations.policy import Policy
+from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet
+from expectations.policy.policy import Policy
 
 ABOUT: Final = ("sensitive", "loss_ratio")
 """The parts of a table's outlet that promise something about a single column."""

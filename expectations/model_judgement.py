@@ -15,7 +15,7 @@ import pandas as pd
 
 from expectations import sensitive_measures as measures
 from expectations.class_counts import Integers, ValueCounts, classify, count_values
-from expectations.privacy_models import (
+from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,
     DeltaDisclosure,

@@ -12,12 +12,12 @@ from typing import Final
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
 from expectations.mechanisms import Gaussian, Mechanism
-from expectations.outlets import DifferentialPrivacy, TableOutlet
-from expectations.policy import Policy
+from expectations.policy.outlets import DifferentialPrivacy, TableOutlet
+from expectations.policy.policy import Policy
+from expectations.policy.training import PRIVATE_KINDS, Budget, Training
+from expectations.policy.treatments import Clip, Drop, public_labels
+from expectations.policy.vocabulary import Use
 from expectations.privacy_loss import RenyiFilter, calibrate, compose
-from expectations.training import PRIVATE_KINDS, Budget, Training
-from expectations.treatments import Clip, Drop, public_labels
-from expectations.vocabulary import Use
 
 RECORD_WISE: Final = "record-wise"
 SETTLED: Final = ("epsilon", "delta", "classes", "features", "edges", "row_bound")

@@ -22,11 +22,11 @@ from expectations.change_meanings import (
     meaning_of,
 )
 from expectations.lost_columns import find_column, say_other_kind, tell_unread
-from expectations.policy import Column, DerivedColumn, Policy
-from expectations.training import PRIVATE_KINDS
+from expectations.policy.policy import Column, DerivedColumn, Policy
+from expectations.policy.training import PRIVATE_KINDS
+from expectations.policy.treatments import describe
+from expectations.policy.vocabulary import BROADER, SPECIAL
 from expectations.treatment_changes import compare_treatments
-from expectations.treatments import describe
-from expectations.vocabulary import BROADER, SPECIAL
 
 KINDS: Final = ("kind", "rule")
 GROUPS: Final = {

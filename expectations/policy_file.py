@@ -20,12 +20,12 @@ import yaml
 
 from expectations.coherence import find_problems
 from expectations.errors import PolicyError, Problem, suggest
-from expectations.hierarchy_files import put_hierarchies
-from expectations.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
-from expectations.policy import Policy
-from expectations.training import Training
-from expectations.treatments import Level
-from expectations.vocabulary import SPECIAL, Category
+from expectations.policy.hierarchy_files import put_hierarchies
+from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
+from expectations.policy.policy import Policy
+from expectations.policy.training import Training
+from expectations.policy.treatments import Level
+from expectations.policy.vocabulary import SPECIAL, Category
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

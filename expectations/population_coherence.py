@@ -10,9 +10,9 @@ from typing import Final
 
 from expectations.errors import Problem, suggest
 from expectations.outlet_coherence import RECORD_WISE
-from expectations.policy import Policy
-from expectations.treatments import public_labels
-from expectations.vocabulary import MISSING, Article6, Identifiability, Use
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import public_labels
+from expectations.policy.vocabulary import MISSING, Article6, Identifiability, Use
 
 
 def margins_are_of_labelled_columns(policy: Policy) -> Iterator[Problem]:

@@ -11,9 +11,9 @@ from typing import Final
 
 from expectations.errors import Problem, suggest
 from expectations.expressions import ColumnType
-from expectations.policy import Policy
-from expectations.treatments import YES_NO, Redact, public_labels
-from expectations.vocabulary import Identifiability
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import YES_NO, Redact, public_labels
+from expectations.policy.vocabulary import Identifiability
 
 
 def known_labels(policy: Policy, column: str) -> tuple[str, ...] | None:

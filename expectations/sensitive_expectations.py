@@ -21,7 +21,7 @@ from great_expectations.compatibility import pydantic
 from expectations.class_counts import ValueCounts
 from expectations.class_metrics import ClassValueCounts, MetricExpectation
 from expectations.model_judgement import INFINITE, judge_counts
-from expectations.privacy_models import (
+from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,
     DeltaDisclosure,

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final, assert_never
 from expectations.checks import Check
 from expectations.disclosure import EXACT, percent
 from expectations.errors import UsageError
-from expectations.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.policy.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.quiet_validation import quiet, refuse_unknown, validate
-from expectations.vocabulary import CheckVerdict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,11 +11,11 @@ from typing import Final
 
 from expectations.errors import Problem, suggest
 from expectations.expression_tree import ColumnType
-from expectations.outlets import Generalized, Rare, TableOutlet
-from expectations.policy import Policy
-from expectations.privacy_models import describe_model
-from expectations.treatments import Noise, Token, Treatment, has_order, public_labels
-from expectations.vocabulary import Identifiability, Use
+from expectations.policy.outlets import Generalized, Rare, TableOutlet
+from expectations.policy.policy import Policy
+from expectations.policy.privacy_models import describe_model
+from expectations.policy.treatments import Noise, Token, Treatment, has_order, public_labels
+from expectations.policy.vocabulary import Identifiability, Use
 
 ONCE: Final = "group each label of the level below once"
 STAYS_ALONE: Final = (

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.errors import UsageError
 from expectations.model_judgement import INFINITE, name_measure, round_reached
-from expectations.outlets import Rare, TableOutlet
-from expectations.privacy_models import PrivacyModel, describe_model
+from expectations.policy.outlets import Rare, TableOutlet
+from expectations.policy.privacy_models import PrivacyModel, describe_model
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.quiet_validation import quiet, refuse_unknown, validate
-from expectations.vocabulary import CheckVerdict
 
 if TYPE_CHECKING:
     import pandas as pd

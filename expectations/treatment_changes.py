@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from expectations.change_meanings import Direction
-from expectations.treatments import (
+from expectations.policy.treatments import (
     Bin,
     Categories,
     Clip,

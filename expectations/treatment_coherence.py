@@ -11,9 +11,9 @@ from typing import Final
 
 from expectations.errors import Problem
 from expectations.expressions import ColumnType
-from expectations.policy import Policy
-from expectations.treatments import Level, Noise, Shift
-from expectations.vocabulary import Use
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import Level, Noise, Shift
+from expectations.policy.vocabulary import Use
 
 BUILT_IN: Final[Mapping[str, tuple[frozenset[ColumnType], int]]] = {
     "dates": (frozenset({ColumnType.DATE}), 4),

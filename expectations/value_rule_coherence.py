@@ -9,8 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import Final, assert_never
 
 from expectations.errors import Problem
-from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
-from expectations.treatments import Clip, public_labels
+from expectations.policy.policy import (
+    MissingAtMost,
+    Policy,
+    Rule,
+    ShareBetween,
+    ValuesBetween,
+    ValuesIn,
+)
+from expectations.policy.treatments import Clip, public_labels
 
 
 def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:

@@ -17,10 +17,10 @@ from typing import Final
 
 from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, ServiceError, TutelaError
-from expectations.locations import InMemory, Location
-from expectations.policy import Part
+from expectations.policy.locations import InMemory, Location
+from expectations.policy.policy import Part
+from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile, read_policy
-from expectations.vocabulary import Verdict
 from ledgers.database import open_database
 from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home import Home

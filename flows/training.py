@@ -10,7 +10,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from expectations.policy import NAME
+from expectations.policy.policy import NAME
 from flows.opening import judged, open_run
 from ledgers.stages import (
     Checked,

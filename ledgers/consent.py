@@ -23,8 +23,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from expectations.consent_terms import Terms, read_terms
 from expectations.errors import Refusal
+from expectations.policy.consent_terms import Terms, read_terms
 from ledgers.consent_audit import check_import, check_tip, verify_ledger
 from ledgers.consent_chain import Codes, Tip
 from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, RecordedEvent, from_micros

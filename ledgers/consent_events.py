@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from expectations.consent_terms import Terms
+from expectations.policy.consent_terms import Terms
 from ledgers.signed_heads import Head
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

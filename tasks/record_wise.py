@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from expectations.errors import PolicyError, Problem
 from expectations.expressions import ColumnType
-from expectations.policy import DerivedColumn
+from expectations.policy.policy import DerivedColumn
+from expectations.policy.treatments import Categories, Level
 from expectations.policy_file import PolicyFile, locate
-from expectations.treatments import Categories, Level
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
 from tasks.own_code.columns import OwnColumn, WrongResult, own_columns

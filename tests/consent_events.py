@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from expectations.consent_terms import NoticeTerms, Terms
-from expectations.vocabulary import Article6, Category, ConsentStatus, Purpose
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.vocabulary import Article6, Category, ConsentStatus, Purpose
 from ledgers.consent import Batch, ConsentLedger, RecordedEvent
 from ledgers.consent_events import BATCH
 from ledgers.database import open_database

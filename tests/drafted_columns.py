@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from expectations.expressions import ColumnType
-from expectations.legal_basis import LegalBasis
-from expectations.locations import CsvFile
-from expectations.policy import Controller
-from expectations.vocabulary import Article6, Article9, Category, Identifiability, Purpose
+from expectations.policy.legal_basis import LegalBasis
+from expectations.policy.locations import CsvFile
+from expectations.policy.policy import Controller
+from expectations.policy.vocabulary import Article6, Article9, Category, Identifiability, Purpose
 from tasks.drafting.deciding import decide
 from tasks.drafting.decisions import Answers
 from tasks.drafting.examination import Examined

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from expectations.privacy_models import (
+from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,
     DeltaDisclosure,

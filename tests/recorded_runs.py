@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON, Entry, RunRecord, Verdict
 

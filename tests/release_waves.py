@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from expectations.outlets import TableOutlet
-from expectations.privacy_models import DistinctLDiversity
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.privacy_models import DistinctLDiversity
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.recoding import k_anonymize
 from tasks.anonymization.releases.counted_rows import CountedRows

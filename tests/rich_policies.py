@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 
 Tree = dict[str, Any]
 AXES = {"identifiability": "quasi", "category": "dpv-pd:Age", "use": ["feature", "release"]}

@@ -333,7 +333,7 @@ def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     }
     assert held == there
     policies = {f"expectations/policies/{name}.yaml" for name in ("diabetes", "notes", "registry")}
-    schemas = {"expectations/policy.schema.json", "tasks/account/evidence.schema.json"}
+    schemas = {"expectations/policy/policy.schema.json", "tasks/account/evidence.schema.json"}
     pages = {f"tasks/{name}.html.j2" for name in ("report", "drawn", "model_card")}
     others = {"ledgers/migrations/env.py", "deployments/prefect.yaml", "tasks/pages/page.css"}
     assert policies | schemas | pages | others <= held

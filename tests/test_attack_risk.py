@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest  # type: ignore[import-untyped]  # ships no types
 
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.risk import Rate, Risk, judge_risk, tell
 
 COPY = Risk(Rate(480, 500), (Rate(20, 500),), Rate(0, 500))

@@ -11,9 +11,9 @@ from owned_draws import own_draws
 
 from expectations.checks import Check
 from expectations.errors import Refusal
+from expectations.policy.training import Attacks
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
-from expectations.training import Attacks
-from expectations.vocabulary import CheckVerdict
 from ledgers.evidence import JSON
 from ledgers.home import Home
 from tasks.anonymization.deidentify import deidentify

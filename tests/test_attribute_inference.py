@@ -9,7 +9,7 @@ from memorizing_model import Holding, People, draw_people
 from sklearn.linear_model import LogisticRegression
 
 from expectations.errors import UsageError
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.attribute_inference import attack_attributes, guess, judge_attributes
 from tasks.attack.contrast import Contrast, place_labels
 

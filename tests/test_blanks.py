@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Collected, Deidentified, Permitted, Roster, Selected

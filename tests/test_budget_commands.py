@@ -16,7 +16,7 @@ from test_budget_step import PRIVATE, within
 
 from deployments.budget_screen import sum_up
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.privacy_loss import calibrate, compose
 from ledgers.budget import BudgetLedger, Ceiling
 from ledgers.budget_tables import NOTE, Composition

@@ -13,7 +13,7 @@ from conftest import Folder, opened
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal, UsageError
 from expectations.mechanisms import Bounded, Gaussian, Mechanism
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.privacy_loss import RenyiFilter, compose
 from flows.opening import Request, open_run, request
 from ledgers.budget import Balance, BudgetLedger, Ceiling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expectations.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet, claim, limits
+from expectations.policy.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet, claim, limits
 
 PLAIN = ModelOutlet(kind="model", recipient="Clinic")
 PRIVATE = PLAIN.model_copy(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.privacy_models import DistinctLDiversity
+from expectations.policy.privacy_models import DistinctLDiversity
 from tasks.anonymization.cluster_growth import Marks
 from tasks.anonymization.cluster_trades import improve
 from tasks.anonymization.clusters import cluster, find_vectors, sort_classes

@@ -17,7 +17,7 @@ from expectations import (
 )
 from expectations.coherence import RULES
 from expectations.errors import PolicyError, Problem
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy, read_policy
 
 PRIVATE = ("model: logistic-regression", "model: private-logistic-regression")

@@ -8,12 +8,12 @@ import pytest
 from conftest import small_policy
 
 from expectations.consent_coherence import RULES, enumerates
-from expectations.consent_terms import NoticeTerms
 from expectations.errors import Problem
-from expectations.locations import JsonLines
-from expectations.plain_yaml import read_yaml
-from expectations.policy import Policy
-from expectations.vocabulary import Category, Purpose
+from expectations.policy.consent_terms import NoticeTerms
+from expectations.policy.locations import JsonLines
+from expectations.policy.plain_yaml import read_yaml
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Category, Purpose
 
 CATEGORIES = "[dpv-pd:Age, dpv-pd:Gender, dpv-pd:Health]"
 NOTICE = f"{{id: study, purposes: [dpv:ScientificResearch], categories: {CATEGORIES}}}"

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from runs import Place, Said
 
 from deployments.consent_event import make_batch, tokenize_person
-from expectations.consent_terms import NoticeTerms, Terms
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from expectations.policy_file import parse_policy
-from expectations.vocabulary import Category, ConsentStatus, Purpose
 from ledgers import database
 from ledgers.consent import ConsentLedger, RecordedEvent
 from ledgers.home import Home

@@ -33,10 +33,10 @@ from test_consent_rules import (
     settle_on,
 )
 
-from expectations.consent_terms import NoticeTerms, Terms
-from expectations.legal_basis import ConsentLedger
-from expectations.policy import Policy
-from expectations.vocabulary import Article6, Article9, ConsentStatus, Indication
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.legal_basis import ConsentLedger
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Article6, Article9, ConsentStatus, Indication
 from tasks.consent.decision import Moment
 
 Choose = Callable[[Sequence[Any]], Any]

@@ -20,11 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from read_events import read_batch
 
-from expectations.consent_terms import NoticeTerms, Terms
 from expectations.errors import SourceError
-from expectations.legal_basis import ConsentColumn, EventField, EventSource, Notice
-from expectations.policy_file import PolicyFile, parse_policy
-from expectations.vocabulary import (
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.legal_basis import ConsentColumn, EventField, EventSource, Notice
+from expectations.policy.vocabulary import (
     Article6,
     Article9,
     Category,
@@ -32,6 +31,7 @@ from expectations.vocabulary import (
     Indication,
     Purpose,
 )
+from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent import ConsentLedger
 from ledgers.consent_events import BATCH, Batch
 from ledgers.database import open_database

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pytest
 from consent_oracle import DAY, Event, Question, decide
 
-from expectations.consent_terms import NoticeTerms, Terms
-from expectations.policy import Policy
-from expectations.vocabulary import (
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import (
     Article6,
     Article9,
     Category,

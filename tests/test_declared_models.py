@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import small_policy
 
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from expectations.privacy_loss import compose
 from tasks.people.population import TEST

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
-from expectations.policy_file import parse_policy
-from expectations.treatments import (
+from expectations.policy.treatments import (
     Bin,
     Categories,
     Clip,
@@ -27,6 +26,7 @@ from expectations.treatments import (
     Token,
     Treatment,
 )
+from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Deidentified
 from tasks.anonymization.deidentify import deidentify, deidentify_table, treat

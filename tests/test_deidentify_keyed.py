@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal, ServiceError, UsageError
-from expectations.treatments import Noise, Shift, Token
+from expectations.policy.treatments import Noise, Shift, Token
 from ledgers.home import Home
 from ledgers.key_ledger import KeyLedger
 from ledgers.stages import Deidentified

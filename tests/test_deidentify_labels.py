@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.expressions import ColumnType
-from expectations.treatments import Level, public_labels
+from expectations.policy.treatments import Level, public_labels
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
 

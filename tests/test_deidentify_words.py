@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from expectations.expressions import ColumnType
-from expectations.treatments import (
+from expectations.policy.treatments import (
     FITS,
     Bin,
     Categories,

@@ -17,13 +17,13 @@ from typer.main import get_command
 
 from deployments.cli import app
 from expectations.errors import PolicyError
-from expectations.legal_basis import ConsentLedger
-from expectations.locations import CsvFile, JsonLines
-from expectations.plain_yaml import Plain, read_yaml
-from expectations.policy import Policy
+from expectations.policy.legal_basis import ConsentLedger
+from expectations.policy.locations import CsvFile, JsonLines
+from expectations.policy.plain_yaml import Plain, read_yaml
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import FITS
+from expectations.policy.vocabulary import ConsentStatus, Use
 from expectations.policy_file import PACKAGED, parse_policy
-from expectations.treatments import FITS
-from expectations.vocabulary import ConsentStatus, Use
 from ledgers.home import Home
 from ledgers.keys import Keys
 from ledgers.settings import Settings

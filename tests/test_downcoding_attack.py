@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.disclosure import Published
-from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.downcoding import Downcoding, confirm, downcode, judge_downcoding
 from tasks.attack.minimality import Minimality, find_withheld, judge_minimality
 from tasks.attack.released import People, Release, read_release

@@ -23,12 +23,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.expressions import ColumnType
-from expectations.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
-from expectations.plain_yaml import read_yaml
-from expectations.policy import Policy
+from expectations.policy.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
+from expectations.policy.plain_yaml import read_yaml
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import Bin, Categories
+from expectations.policy.vocabulary import Article6, Article9, Category, Identifiability, Use
 from expectations.policy_file import parse_policy
-from expectations.treatments import Bin, Categories
-from expectations.vocabulary import Article6, Article9, Category, Identifiability, Use
 from tasks.drafting.deciding import name_columns
 from tasks.drafting.decisions import Fate
 from tasks.drafting.proposing import label_bins

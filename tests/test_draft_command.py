@@ -16,8 +16,8 @@ from runs import Said, say
 from deployments.draft_place import name_policy, write_new
 from deployments.terminal import fold
 from expectations.errors import UsageError
-from expectations.locations import CsvFile, SqlTable
-from expectations.plain_yaml import read_yaml
+from expectations.policy.locations import CsvFile, SqlTable
+from expectations.policy.plain_yaml import read_yaml
 from expectations.policy_file import read_policy
 from tasks.drafting import examination
 

@@ -9,9 +9,9 @@ from runs import say
 
 from expectations.errors import PolicyError
 from expectations.expressions import ColumnType
+from expectations.policy.treatments import Bin, Categories, describe, public_labels
 from expectations.policy_file import parse_policy
 from expectations.treatment_coherence import taken_from_data
-from expectations.treatments import Bin, Categories, describe, public_labels
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
 from tasks.people.strata import code_values

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
+from expectations.policy.vocabulary import Article6, Article9
 from expectations.policy_file import parse_policy
-from expectations.vocabulary import Article6, Article9
 from tasks.drafting.deciding import person_column
 from tasks.drafting.decisions import Fate
 from tasks.drafting.examination import examine

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
-from expectations.vocabulary import Category, Identifiability
+from expectations.policy.vocabulary import Category, Identifiability
 from tasks.drafting import examination
 from tasks.drafting.examination import Examined, examine
 from tasks.drafting.profile import LEAST

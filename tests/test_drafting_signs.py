@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.vocabulary import Category, Identifiability
+from expectations.policy.vocabulary import Category, Identifiability
 from tasks.drafting.names import read_name
 from tasks.drafting.profile import LEAST, count_values
 from tasks.drafting.reading import read_samples

@@ -15,9 +15,9 @@ from statistics import NormalDist
 import pytest
 from example_people import ALL_TOLD, CATEGORIES, RESEARCH, consenting, moment, rows, standings
 
-from expectations.legal_basis import ConsentLedger, EventField
+from expectations.policy.legal_basis import ConsentLedger, EventField
+from expectations.policy.vocabulary import ConsentStatus
 from expectations.policy_file import read_policy
-from expectations.vocabulary import ConsentStatus
 from tasks.sources.examples import nhanes
 from tasks.sources.examples.consent_history import EVENT
 

@@ -16,9 +16,9 @@ from ahocorasick_rs import AhoCorasick
 from example_people import permitted, rows
 from runs import RunOnRecord, Said, changed_policy, make_place, passed
 
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import Bin
 from expectations.policy_file import PACKAGED, read_policy
-from expectations.treatments import Bin
 
 POLICIES = ("diabetes", "notes", "prevalence", "registry")
 TABLES = {"diabetes": "partner", "notes": "quality-team", "registry": "statistics-office"}

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from expectations.errors import SourceError
-from expectations.locations import ExampleData
+from expectations.policy.locations import ExampleData
 from tasks.sources import Part, Source
 from tasks.sources.examples import _PARTS, nhanes, open_example
 

@@ -39,8 +39,8 @@ from expectations.explanations import (
     rule_sentences,
     say_how_to_explain,
 )
-from expectations.policy import MissingAtMost, ShareBetween, ValuesBetween, ValuesIn
-from expectations.privacy_models import PrivacyModel
+from expectations.policy.policy import MissingAtMost, ShareBetween, ValuesBetween, ValuesIn
+from expectations.policy.privacy_models import PrivacyModel
 from expectations.suites import word
 from tasks.account.summary import summarize
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
-from expectations.outlets import TableOutlet
-from expectations.policy import Policy
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Generalized

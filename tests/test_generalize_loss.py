@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from expectations.disclosure import Count
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.anonymization.fitting import Output
 from tasks.anonymization.group_loss import (
     GroupLoss,

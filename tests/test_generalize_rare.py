@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal
-from expectations.outlets import Rare
+from expectations.policy.outlets import Rare
 from expectations.policy_file import parse_policy
 from tasks.anonymization.generalize import fit_table, generalize_table
 from tasks.anonymization.group_loss import measure_losses

@@ -9,8 +9,8 @@ import pytest
 from conftest import small_policy
 
 from expectations.errors import PolicyError
+from expectations.policy.treatments import Level
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
-from expectations.treatments import Level
 
 TOWN = """\
   town:

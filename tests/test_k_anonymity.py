@@ -31,7 +31,7 @@ from recoded_tables import (
 )
 
 from expectations.errors import Refusal
-from expectations.privacy_models import (
+from expectations.policy.privacy_models import (
     BetaLikeness,
     PrivacyModel,
 )

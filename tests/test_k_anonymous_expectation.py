@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from expectations.checks import Check
 from expectations.errors import UsageError
-from expectations.outlets import TableOutlet
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.quiet_validation import quiet, validate
 from expectations.table_promises import Judged, judge_table
-from expectations.vocabulary import CheckVerdict
 
 QI = ["age", "town"]
 RARE = "Zanzibar-48151"

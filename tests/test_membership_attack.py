@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from expectations.errors import Refusal, UsageError
-from expectations.training import MembershipCheck
+from expectations.policy.training import MembershipCheck
 from tasks.attack.membership import (
     Audited,
     MembershipAttack,

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from expectations.errors import UsageError
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.contrast import Contrast, contrast_means, judge_together
 from tasks.attack.memorization import (
     Memorization,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from expectations.errors import PolicyError, Refusal
 from expectations.expressions import ColumnType
+from expectations.policy.treatments import Categories
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
-from expectations.treatments import Categories
 from tasks.anonymization.deidentify import say_undeclared
 from tasks.own_code.columns import OwnColumn
 from tasks.own_code.loading import load_policy_code

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from expectations.errors import Refusal, UsageError
-from expectations.privacy_models import DistinctLDiversity
+from expectations.policy.privacy_models import DistinctLDiversity
 from tasks.anonymization import k_anonymize
 from tasks.anonymization.fitting import Asked
 from tasks.anonymization.hierarchies import Hierarchy

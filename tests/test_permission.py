@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from expectations.disclosure import Count
 from expectations.errors import Refusal
+from expectations.policy.vocabulary import Category
 from expectations.policy_file import PolicyFile, parse_policy
-from expectations.vocabulary import Category
 from ledgers.consent import ConsentLedger
 from ledgers.database import open_database
 from ledgers.digests import digest_in_run

@@ -9,8 +9,8 @@ from conftest import BASIS, Folder, small_policy
 from runs import say
 
 from deployments.plan_people import describe_basis, describe_population
+from expectations.policy.population import Population
 from expectations.policy_file import parse_policy
-from expectations.population import Population
 
 WIDTH = 80
 EVENTS = "  events:\n    - location"

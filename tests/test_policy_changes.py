@@ -19,11 +19,11 @@ from rich_policies import RICH, TREES, Tree, read
 from runs import say
 
 from deployments.diff_screen import describe_changes
-from expectations import vocabulary
 from expectations.change_meanings import PARTS, VALUES
-from expectations.declaration import Declaration
-from expectations.locations import InMemory
-from expectations.policy import Policy
+from expectations.policy import vocabulary
+from expectations.policy.declaration import Declaration
+from expectations.policy.locations import InMemory
+from expectations.policy.policy import Policy
 from expectations.policy_changes import GROUPS, compare_policies
 from expectations.policy_file import policy_schema, read_policy
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from expectations import policy_file
 from expectations.errors import PolicyError
+from expectations.policy.vocabulary import Use
 from expectations.policy_file import find_policy, parse_policy, policy_schema, read_policy
-from expectations.vocabulary import Use
 
 SCHEMA = Path(policy_file.__file__).with_name("policy.schema.json")
 

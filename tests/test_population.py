@@ -10,7 +10,7 @@ from conftest import Folder, counts, opened, small_policy
 
 from expectations.disclosure import Count, Published
 from expectations.errors import Refusal
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Selected

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.disclosure import TEN, Count, Disclosure
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import JSON, Entry
 from ledgers.home import Home
 from tasks.attack import published_history

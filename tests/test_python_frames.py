@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from expectations.errors import Refusal, SourceError
 from expectations.expressions import ColumnType
-from expectations.locations import CsvFile, ParquetFiles
+from expectations.policy.locations import CsvFile, ParquetFiles
 from tasks.sources import open_source
 from tasks.sources.conversion import convert
 from tasks.sources.frame import held

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recoded_tables import AGE, COLUMNS, DECLARED, PEOPLE, SENSITIVE, SEX, WARD, spelt
 
 from expectations.errors import UsageError
-from expectations.privacy_models import PrivacyModel
+from expectations.policy.privacy_models import PrivacyModel
 from tasks.anonymization import k_anonymize
 from tasks.anonymization.fitting import Asked, fit, histogram
 from tasks.anonymization.hierarchies import Hierarchy

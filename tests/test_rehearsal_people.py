@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import PolicyError
-from expectations.plain_yaml import Plain
-from expectations.policy import Policy
+from expectations.policy.plain_yaml import Plain
+from expectations.policy.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy, read_policy
 from tasks.own_code.loading import load_policy_code
 from tasks.rehearsal.people import make_people, make_rows

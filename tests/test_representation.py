@@ -23,9 +23,9 @@ from deployments.screen import screen_lines
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import PolicyError, Refusal, VaultError
+from expectations.policy.population import Margin, Population, Reference, Weighting
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
-from expectations.population import Margin, Population, Reference, Weighting
-from expectations.vocabulary import CheckVerdict
 from ledgers.consent import Head
 from ledgers.evidence import JSON
 from ledgers.home import Home

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import PolicyError, Refusal, SourceError
-from expectations.locations import Location
+from expectations.policy.locations import Location
 from ledgers.home import Home
 from ledgers.stages import Collected, Permitted, Roster
 from tasks.consent.permission import filter_consent

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from expectations import policy_file
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Problem, Refusal
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from expectations.selection_coherence import RULES
 from ledgers.home import Home

@@ -29,7 +29,7 @@ from release_waves import (
     wave,
 )
 
-from expectations.outlets import TableOutlet
+from expectations.policy.outlets import TableOutlet
 from tasks.anonymization.releases.counted_rows import CountedRows, Counts
 from tasks.anonymization.releases.difference_attack import (
     Isolated,

@@ -25,7 +25,7 @@ from recorded_runs import (
     weighted_run,
 )
 
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from ledgers.evidence import JSON, Verdict
 from tasks.account import summary as room
 from tasks.account.summary import Summary, evidence_schema, summarize, to_evidence_json

@@ -14,9 +14,9 @@ from conftest import Folder, counts, opened
 
 from expectations.disclosure import Published
 from expectations.errors import Refusal
+from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
-from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
-from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from ledgers.stages import Checked, DatasetRef, Selected, Validated
 from tasks.airlock.run import Run

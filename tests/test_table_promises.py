@@ -11,9 +11,8 @@ from conftest import Folder, opened
 
 from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
-from expectations.outlets import TableOutlet, claim
-from expectations.policy_file import read_policy
-from expectations.privacy_models import (
+from expectations.policy.outlets import TableOutlet, claim
+from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,
     DeltaDisclosure,
@@ -23,8 +22,9 @@ from expectations.privacy_models import (
     RecursiveLDiversity,
     TCloseness,
 )
+from expectations.policy.vocabulary import CheckVerdict
+from expectations.policy_file import read_policy
 from expectations.table_promises import Judged, judge_table, order_labels
-from expectations.vocabulary import CheckVerdict
 from ledgers.home import Home
 from ledgers.stages import Checked, DatasetRef, Generalized
 from tasks.airlock.run import Run

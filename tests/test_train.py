@@ -8,8 +8,8 @@ import pytest
 from conftest import Folder, Runner, opened, small_policy
 
 from expectations.errors import Refusal, UsageError, VaultError
-from expectations.outlets import DifferentialPrivacy
-from expectations.policy import Policy
+from expectations.policy.outlets import DifferentialPrivacy
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home import Home

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from expectations.plain_yaml import read_yaml
-from expectations.training import PRIVATE_KINDS, Attacks
+from expectations.policy.plain_yaml import read_yaml
+from expectations.policy.training import PRIVATE_KINDS, Attacks
 
 DOCS = Path(__file__).parent.parent / "docs"
 

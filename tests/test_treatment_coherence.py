@@ -7,8 +7,8 @@ import json
 import pytest
 from conftest import small_policy
 
-from expectations.plain_yaml import read_yaml
-from expectations.policy import Policy
+from expectations.policy.plain_yaml import read_yaml
+from expectations.policy.policy import Policy
 from expectations.treatment_coherence import RULES
 
 COLUMN = """\

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
-from expectations.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.policy.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.quiet_validation import validate
 from expectations.suites import build_suite, run_suite, tell_share
-from expectations.vocabulary import CheckVerdict
 from tasks.validation import validation
 
 NAN = float("nan")

@@ -17,7 +17,7 @@ from conftest import Folder, opened, small_policy
 from numpy.typing import NDArray
 
 from expectations.errors import Refusal, UsageError
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home import Home
 from ledgers.stages import Compared, Trained, Validated, Weighted

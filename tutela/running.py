@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from expectations.errors import Problem
-    from expectations.policy import Part
+    from expectations.policy.policy import Part
     from tutela.result import Result
 
 

@@ -13,7 +13,7 @@ from math import copysign, inf
 from typing import TYPE_CHECKING
 
 from expectations.measures import standardized_difference
-from expectations.vocabulary import MISSING, CheckVerdict
+from expectations.policy.vocabulary import MISSING, CheckVerdict
 from tasks.account.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from tasks.account.findings import Found, read
 from tasks.account.published import Audit, Difference, GroupQuality, Quality, Training
 

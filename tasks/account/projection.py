@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from expectations.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet
-from expectations.policy import Policy
+from expectations.policy.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet
+from expectations.policy.policy import Policy
 from ledgers.evidence import JSON, Entry, RunRecord
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from expectations.treatments import has_order
+from expectations.policy.treatments import has_order
 from tasks.account.findings import Found, read
 from tasks.account.published_people import (
     ColumnInclusion,
@@ -20,7 +20,7 @@ from tasks.account.published_people import (
 )
 
 if TYPE_CHECKING:
-    from expectations.policy import Policy
+    from expectations.policy.policy import Policy
 
 COMPARED: Final = "representation."
 COUNTED: Final = "inclusion."

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 from expectations.checks import Check
-from expectations.outlets import ModelOutlet, Outlet, claim, limits
-from expectations.policy import Column, Policy
-from expectations.treatments import describe
-from expectations.vocabulary import CheckVerdict, Use
+from expectations.policy.outlets import ModelOutlet, Outlet, claim, limits
+from expectations.policy.policy import Column, Policy
+from expectations.policy.treatments import describe
+from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.settings import without_login
 from tasks.account.findings import Found, adapt, read, read_text

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.policy import Policy
-from expectations.treatments import YES_NO, Bin, Clip, has_order, public_labels
-from expectations.vocabulary import Use
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import YES_NO, Bin, Clip, has_order, public_labels
+from expectations.policy.vocabulary import Use
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,11 +16,11 @@ from typing import Final
 import yaml
 
 from expectations.errors import PolicyError
-from expectations.plain_yaml import compose
-from expectations.policy import Policy
+from expectations.policy.plain_yaml import compose
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import Bin
+from expectations.policy.vocabulary import Use
 from expectations.policy_file import PolicyFile, parse_policy
-from expectations.treatments import Bin
-from expectations.vocabulary import Use
 from tasks.anonymization.hierarchies import span
 
 PLAIN: Final = re.compile(r"(?!true$|false$|null$)[A-Za-z][\w .+~-]*[\w+]|\d[\d.]*[-~][\w. ~-]*\w")

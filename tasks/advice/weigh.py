@@ -15,8 +15,8 @@ import numpy as np
 
 from expectations.errors import Refusal, UsageError
 from expectations.mechanisms import Mechanism
-from expectations.policy import Policy
-from expectations.treatments import YES_NO
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import YES_NO
 from ledgers.stages import Charged, Permitted, Reached, Recorded, Validated
 from tasks.account.published import AtEpsilon
 from tasks.advice.advice import FOLDS, Advice, Loss, People, advise

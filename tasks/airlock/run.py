@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, TutelaError, UsageError
-from expectations.policy import Part, Policy
+from expectations.policy.policy import Part, Policy
 from expectations.policy_file import PolicyFile
 from ledgers.digests import digest_in_run
 from ledgers.home import Home

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, Published
 from expectations.errors import SourceError
-from expectations.policy import Policy
-from expectations.treatments import (
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import (
     YES_NO,
     Bin,
     Categories,
@@ -37,7 +37,7 @@ from expectations.treatments import (
     Token,
     Treatment,
 )
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from ledgers.key_ledger import KeyLedger
 from ledgers.stages import Deidentified, Selected
 from tasks.airlock.run import Desk

@@ -1,7 +1,7 @@
 """How the values of groups of people are spread, and whether that meets a privacy model.
 
 Only values that occur are counted: absent ones follow from the sums. Called by
-`tasks.anonymization.requirement`; the models' definitions are in `expectations.privacy_models`.
+`tasks.anonymization.requirement`; the models' definitions are in `expectations.policy.privacy_models`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.privacy_models import (
+from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,
     DeltaDisclosure,

@@ -19,7 +19,7 @@ from pandas.api.types import is_integer_dtype
 
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
-from expectations.privacy_models import PrivacyModel
+from expectations.policy.privacy_models import PrivacyModel
 from tasks.anonymization.boxes import LEFT, Codes
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.loss import PEOPLE

@@ -18,11 +18,11 @@ import pyarrow as pa
 from expectations.checks import refuse_failed
 from expectations.disclosure import Count, bound_share
 from expectations.errors import carrying
-from expectations.outlets import Generalized as Coarse
-from expectations.outlets import Rare, TableOutlet
-from expectations.policy import Policy
-from expectations.treatments import has_order, public_labels
-from expectations.vocabulary import MISSING, Use
+from expectations.policy.outlets import Generalized as Coarse
+from expectations.policy.outlets import Rare, TableOutlet
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import has_order, public_labels
+from expectations.policy.vocabulary import MISSING, Use
 from ledgers.stages import Generalized, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from expectations.checks import Check
 from expectations.disclosure import Count, bound_share
-from expectations.vocabulary import MISSING, CheckVerdict
+from expectations.policy.vocabulary import MISSING, CheckVerdict
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.plan import mark_leaves
 

@@ -22,8 +22,8 @@ from pandas.api.types import infer_dtype
 
 from expectations.disclosure import roughly
 from expectations.errors import UsageError
-from expectations.hierarchy_files import ROOT, Fault, UnreadableError, find_faults, read_rows
-from expectations.vocabulary import MISSING
+from expectations.policy.hierarchy_files import ROOT, Fault, UnreadableError, find_faults, read_rows
+from expectations.policy.vocabulary import MISSING
 from tasks.anonymization.spelling import label_of, spell
 
 __all__ = ["MISSING", "ROOT", "Hierarchy", "label_of", "number_labels", "read_all"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.disclosure import roughly
-from expectations.treatments import Level
+from expectations.policy.treatments import Level
 from tasks.anonymization.built_in_levels import (
     OLDEST,
     ages_level,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.outlets import Rare, TableOutlet
-from expectations.vocabulary import MISSING
+from expectations.policy.outlets import Rare, TableOutlet
+from expectations.policy.vocabulary import MISSING
 from tasks.anonymization.hierarchies import ROOT, Hierarchy, label_of
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from expectations.declaration import Declaration
 from expectations.errors import UsageError
-from expectations.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
+from expectations.policy.declaration import Declaration
+from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
 from tasks.anonymization.fitting import Asked, Output, Sensitive, fit_rows
 from tasks.anonymization.hierarchies import ROOT, Hierarchy, number_labels, read_all
 from tasks.anonymization.loss import PEOPLE, Measures, measure
@@ -58,7 +58,7 @@ def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
 
     `sensitive` names columns whose values a class must not tell: `l_diversity` (a number of
     different values) and `t_closeness` (a distance 0 to 1, all values equally far apart) hold for
-    each, or a mapping gives each its own models (see `expectations.privacy_models`).
+    each, or a mapping gives each its own models (see `expectations.policy.privacy_models`).
 
     Raises `UsageError` for what cannot be meant, `Refusal` when it cannot be reached.
 
@@ -118,7 +118,7 @@ def _list_models(own: PrivacyModel | Sequence[PrivacyModel]) -> list[PrivacyMode
     models = [own] if isinstance(own, Declaration) else list(own)
     if not all(isinstance(model, Declaration) for model in models):
         raise UsageError(
-            "k-anonymity: a sensitive column's models are of expectations.privacy_models, such as "
+            "k-anonymity: a sensitive column's models are of expectations.policy.privacy_models, such as "
             "TCloseness(t=0.2)"
         )
     return models
@@ -134,7 +134,7 @@ def _make_model(said: str, given: float | PrivacyModel) -> PrivacyModel:
         return DistinctLDiversity(l=operator.index(given))  # type: ignore[arg-type]  # or TypeError
     except (TypeError, ValueError):
         raise UsageError(
-            f"k-anonymity: {said} is a model of expectations.privacy_models or a number: "
+            f"k-anonymity: {said} is a model of expectations.policy.privacy_models or a number: "
             "l_diversity a whole one from 2, t_closeness above 0 and up to 1"
         ) from None
 

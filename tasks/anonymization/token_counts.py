@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from expectations.checks import Check
 from expectations.disclosure import Published
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 
 SHARED: Final = 10
 """How many people share a token that can be counted, and how many tokens hide among each other."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
-from expectations.policy import Policy
-from expectations.training import Attacks
-from expectations.vocabulary import CheckVerdict, Use
+from expectations.policy.policy import Policy
+from expectations.policy.training import Attacks
+from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

@@ -17,7 +17,7 @@ import numpy as np
 
 from expectations.disclosure import roughly
 from expectations.errors import UsageError
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 
 if TYPE_CHECKING:
     import pandas as pd

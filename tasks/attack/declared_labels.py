@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from expectations.outlets import Generalized, TableOutlet
-from expectations.policy import Policy
-from expectations.treatments import has_order, public_labels
+from expectations.policy.outlets import Generalized, TableOutlet
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import has_order, public_labels
 from tasks.attack.released import MISSING, Coverage
 
 ROOT: Final = "*"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from expectations.checks import Check
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.released import ABSENT, Coverage, People, Release
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ import numpy as np
 from expectations.checks import Check
 from expectations.errors import UsageError
 from expectations.mechanisms import Mechanism
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.audit_bounds import (
     Curve,
     Game,

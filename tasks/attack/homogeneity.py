@@ -15,8 +15,8 @@ import numpy as np
 
 from expectations.checks import Check
 from expectations.disclosure import Published
-from expectations.privacy_models import PrivacyModel, say_stricter
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.privacy_models import PrivacyModel, say_stricter
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.risk import tell
 
 if TYPE_CHECKING:

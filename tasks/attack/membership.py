@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from expectations.errors import Refusal, UsageError
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.contrast import FEWEST, read_confidence
 from tasks.attack.membership_groups import AttackedGroups, separate_groups
 from tasks.attack.membership_scores import FEWEST_FOR_LIRA, score_people

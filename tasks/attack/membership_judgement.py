@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import isinf
 
 from expectations.checks import Check
-from expectations.training import MembershipCheck
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.training import MembershipCheck
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.membership import MembershipAttack
 from tasks.attack.membership_groups import GroupSeparation
 from tasks.attack.separation import TruePositives

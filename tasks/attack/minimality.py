@@ -21,8 +21,8 @@ from expectations.checks import Check
 from expectations.class_counts import RowClasses, ValueCounts, count_values
 from expectations.disclosure import Published
 from expectations.model_judgement import meets, reach
-from expectations.privacy_models import DistinctLDiversity, PrivacyModel
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.downcoding import part_labels
 from tasks.attack.released import ABSENT, Coverage, People, Release
 from tasks.attack.risk import tell

@@ -19,7 +19,7 @@ import numpy as np
 
 from expectations.checks import Check
 from expectations.disclosure import Published
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.released import spell
 
 if TYPE_CHECKING:

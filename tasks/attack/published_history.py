@@ -23,7 +23,7 @@ import numpy as np
 
 from expectations.checks import Check
 from expectations.disclosure import TEN
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import Entry
 from ledgers.stages import Recorded, Selected
 from tasks.account.findings import Found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
 from expectations.disclosure import STEPS
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 
 if TYPE_CHECKING:
     import numpy as np

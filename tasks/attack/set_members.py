@@ -15,7 +15,7 @@ import numpy as np
 
 from expectations.checks import Check
 from expectations.disclosure import Published
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.released import Release
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from expectations.disclosure import Count, Published
-from expectations.outlets import TableOutlet
-from expectations.policy import Column
-from expectations.treatments import Token, public_labels
-from expectations.vocabulary import Identifiability
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.policy import Column
+from expectations.policy.treatments import Token, public_labels
+from expectations.policy.vocabulary import Identifiability
 from ledgers.stages import Checked, Selected, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened

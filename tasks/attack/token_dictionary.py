@@ -18,8 +18,8 @@ from typing import Final
 
 from expectations.checks import Check
 from expectations.disclosure import roughly
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.token_reversal import FrequencyAttack, attack_by_dictionary
-from expectations.vocabulary import CheckVerdict
 
 UNKEYED: Final = ("blake2b", "blake2s", "sha224", "sha384", "sha3_256", "sha3_512")
 KEYED: Final = ("md5", "sha1", "sha256", "sha512")

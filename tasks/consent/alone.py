@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.errors import UsageError
-from expectations.legal_basis import ConsentLedger, EventSource
-from expectations.locations import CsvFile
+from expectations.policy.legal_basis import ConsentLedger, EventSource
+from expectations.policy.locations import CsvFile
 from expectations.policy_file import PolicyFile, read_policy
 from ledgers.consent_events import STANDING_EVENTS, Batch, to_micros
 from ledgers.home import Home
@@ -35,9 +35,9 @@ from tasks.sources.frame import held
 if TYPE_CHECKING:
     import pandas as pd
 
-    from expectations.consent_terms import Terms
-    from expectations.locations import InMemory
-    from expectations.policy import Policy
+    from expectations.policy.consent_terms import Terms
+    from expectations.policy.locations import InMemory
+    from expectations.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.consent_terms import Terms
 from expectations.disclosure import Count, Disclosure, Published
+from expectations.policy.consent_terms import Terms
 from tasks.consent.snapshot import write_moment
 from tasks.people.ingestion import TOKEN
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.errors import Problem, SourceError, suggest
-from expectations.legal_basis import EventField, EventSource, Notice
+from expectations.policy.legal_basis import EventField, EventSource, Notice
 from ledgers.digests import digest_bytes, digest_table
 from tasks.sources import open_source
 

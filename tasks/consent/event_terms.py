@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.consent_coherence import enumerates
-from expectations.consent_terms import NoticeTerms, Terms
 from expectations.errors import SourceError
-from expectations.event_words import ALL, LISTS, LONGEST, NUMBERS, suggest_words, translate
-from expectations.legal_basis import EventField
-from expectations.vocabulary import (
+from expectations.policy.consent_terms import NoticeTerms, Terms
+from expectations.policy.event_words import ALL, LISTS, LONGEST, NUMBERS, suggest_words, translate
+from expectations.policy.legal_basis import EventField
+from expectations.policy.vocabulary import (
     Article6,
     Article9,
     Category,

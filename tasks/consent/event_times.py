@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.event_words import LOCAL, ZONED
+from expectations.policy.event_words import LOCAL, ZONED
 from tasks.consent.bad_rows import BadRows
 from tasks.people.ingestion import canonical
 

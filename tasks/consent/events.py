@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.errors import SourceError
-from expectations.event_words import LONGEST_EVIDENCE, WORDED, tidy
-from expectations.legal_basis import ConsentLedger, EventField, EventSource, Notice
+from expectations.policy.event_words import LONGEST_EVIDENCE, WORDED, tidy
+from expectations.policy.legal_basis import ConsentLedger, EventField, EventSource, Notice
 from expectations.policy_file import PolicyFile
 from ledgers.consent_events import BATCH, Batch, to_micros
 from ledgers.keys import Keys

@@ -12,9 +12,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from expectations.consent_terms import Terms
-from expectations.policy import Policy
-from expectations.vocabulary import Category, ConsentStatus
+from expectations.policy.consent_terms import Terms
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Category, ConsentStatus
 from ledgers.consent_events import STANDING_EVENTS, RecordedEvent
 from tasks.consent.decision import Moment, settle
 from tasks.consent.judgement import COVERED, STANDING

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias
 
-from expectations.consent_terms import Terms
-from expectations.legal_basis import ConsentLedger
-from expectations.policy import Policy
-from expectations.vocabulary import (
+from expectations.policy.consent_terms import Terms
+from expectations.policy.legal_basis import ConsentLedger
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import (
     BROADER,
     Article6,
     Article9,

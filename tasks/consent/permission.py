@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from expectations.disclosure import Count, Published
 from expectations.errors import Refusal, carrying
-from expectations.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
-from expectations.policy import Policy
-from expectations.vocabulary import Article9
+from expectations.policy.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Article9
 from ledgers.stages import Permitted, Roster
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import UsageError
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from ledgers.consent import ConsentLedger, Head
 from ledgers.consent_events import from_micros, to_micros
 from ledgers.evidence import JSON, Entry

@@ -18,8 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.legal_basis import ConsentColumn, ConsentLedger, Minors, OptOutList, OtherBasis
-from expectations.policy import Policy
+from expectations.policy.legal_basis import (
+    ConsentColumn,
+    ConsentLedger,
+    Minors,
+    OptOutList,
+    OtherBasis,
+)
+from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile
 from ledgers import consent
 from ledgers.consent_events import to_micros
@@ -31,7 +37,7 @@ from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
 
 if TYPE_CHECKING:
-    from expectations.consent_terms import Terms
+    from expectations.policy.consent_terms import Terms
     from tasks.consent.decision import Wrap
 
 READABLE: Final = "categories"

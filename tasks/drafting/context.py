@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from expectations.vocabulary import Category
+from expectations.policy.vocabulary import Category
 from tasks.drafting.names import split_name
 from tasks.drafting.signs import Found
 

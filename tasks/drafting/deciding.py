@@ -14,8 +14,8 @@ from typing import Final
 
 from expectations.errors import UsageError
 from expectations.expressions import ColumnType
-from expectations.legal_basis import LegalBasis
-from expectations.vocabulary import Article6, Category, Identifiability
+from expectations.policy.legal_basis import LegalBasis
+from expectations.policy.vocabulary import Article6, Category, Identifiability
 from tasks.drafting.decisions import Decided, Decision, Fate, Outcome, reason_to_deny
 from tasks.drafting.examination import Examined
 from tasks.drafting.names import read_name

@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Final
 
 from expectations.expressions import ColumnType
-from expectations.legal_basis import LegalBasis
-from expectations.policy import Controller
-from expectations.treatments import Treatment
-from expectations.vocabulary import Identifiability, Purpose
+from expectations.policy.legal_basis import LegalBasis
+from expectations.policy.policy import Controller
+from expectations.policy.treatments import Treatment
+from expectations.policy.vocabulary import Identifiability, Purpose
 from tasks.drafting.examination import Examined
 from tasks.drafting.signs import Found
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from expectations.errors import SourceError
 from expectations.expressions import ColumnType
-from expectations.vocabulary import Identifiability
+from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.context import see_context
 from tasks.drafting.header import HEADLESS, holds, refuse_headless
 from tasks.drafting.names import read_name

@@ -16,7 +16,7 @@ from typing import Final
 
 import yaml
 
-from expectations.vocabulary import Category, Identifiability
+from expectations.policy.vocabulary import Category, Identifiability
 
 WORDS: Final = Path(__file__).with_name("name_words.yaml")
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

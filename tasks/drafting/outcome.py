@@ -13,9 +13,9 @@ from typing import Final
 
 from expectations.errors import UsageError, suggest
 from expectations.expressions import ColumnType, ExpressionError, parse
-from expectations.legal_basis import LegalBasis
-from expectations.treatments import Keep
-from expectations.vocabulary import Category
+from expectations.policy.legal_basis import LegalBasis
+from expectations.policy.treatments import Keep
+from expectations.policy.vocabulary import Category
 from tasks.drafting.decisions import Decision, Fate, Outcome, reason_to_deny
 from tasks.drafting.writing_yaml import number
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from expectations.expressions import ColumnType
-from expectations.treatments import Bin, Categories, DateParts, Keep, Treatment
+from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from tasks.drafting.profile import Profile
 from tasks.drafting.writing_yaml import number
 

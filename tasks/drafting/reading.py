@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from expectations.expressions import ColumnType
-from expectations.vocabulary import Category, Identifiability
+from expectations.policy.vocabulary import Category, Identifiability
 from tasks.drafting.profile import MOST_WORDS, hide_values
 from tasks.drafting.signs import Found, choose_category
 

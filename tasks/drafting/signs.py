@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from expectations.expressions import ColumnType
-from expectations.vocabulary import Category, Identifiability
+from expectations.policy.vocabulary import Category, Identifiability
 from tasks.drafting.column_types import is_text, share_that_fits
 from tasks.drafting.names import Sign, read_name
 from tasks.drafting.profile import (

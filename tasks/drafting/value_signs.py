@@ -16,7 +16,7 @@ from typing import Final
 
 import yaml
 
-from expectations.vocabulary import Category, Identifiability
+from expectations.policy.vocabulary import Category, Identifiability
 
 WORDS: Final = Path(__file__).with_name("value_words.yaml")
 MOST: Final = 0.5

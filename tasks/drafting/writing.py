@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from expectations.expressions import ColumnType
-from expectations.legal_basis import LegalBasis
-from expectations.locations import Location
-from expectations.vocabulary import Article6, Category
+from expectations.policy.legal_basis import LegalBasis
+from expectations.policy.locations import Location
+from expectations.policy.vocabulary import Article6, Category
 from tasks.drafting.deciding import repeats_people
 from tasks.drafting.decisions import Answers, Decided, Fate
 from tasks.drafting.writing_columns import (

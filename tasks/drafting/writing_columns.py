@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from expectations.expressions import ColumnType
-from expectations.treatments import Bin, Categories, DateParts, Keep, Treatment
-from expectations.vocabulary import Category, Identifiability, Use
+from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
+from expectations.policy.vocabulary import Category, Identifiability, Use
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.profile import Profile
 from tasks.drafting.proposing import FEW_NUMBERS, label_bins

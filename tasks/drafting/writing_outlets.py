@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from expectations.expressions import ColumnType
-from expectations.treatments import Bin
-from expectations.vocabulary import Identifiability
+from expectations.policy.treatments import Bin
+from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.deciding import first_of_table
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.writing_columns import DECIDE, leaving, tell_share

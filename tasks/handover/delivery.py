@@ -20,10 +20,10 @@ from pydantic import TypeAdapter
 
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
-from expectations.locations import InMemory, Location
-from expectations.outlets import ModelOutlet
+from expectations.policy.locations import InMemory, Location
+from expectations.policy.outlets import ModelOutlet
+from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile, parse_policy
-from expectations.vocabulary import Verdict
 from ledgers.consent import ConsentLedger
 from ledgers.database import open_database
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord

@@ -19,9 +19,9 @@ from pyarrow.csv import write_csv
 
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal
-from expectations.outlets import ModelOutlet
+from expectations.policy.outlets import ModelOutlet
+from expectations.policy.vocabulary import MISSING
 from expectations.policy_file import PolicyFile
-from expectations.vocabulary import MISSING
 from ledgers.consent import ConsentLedger
 from ledgers.outbox import Outbox
 from ledgers.stages import Reached, Ready, Releasable, Selected

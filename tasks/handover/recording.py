@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
-from expectations.outlets import claim
-from expectations.policy import Policy
+from expectations.policy.outlets import claim
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import public_labels
+from expectations.policy.vocabulary import Use, Verdict
 from expectations.policy_file import PolicyFile
-from expectations.treatments import public_labels
-from expectations.vocabulary import Use, Verdict
 from ledgers.evidence import Entry, RunRecord
 from ledgers.home import Home
 from ledgers.settings import without_login

@@ -18,9 +18,9 @@ from expectations.checks import Check
 from expectations.disclosure import roughly
 from expectations.errors import Refusal, UsageError
 from expectations.expressions import ColumnType
-from expectations.policy import Policy
-from expectations.treatments import Noise
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import Noise
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.own_code.loading import OwnCode
 from tasks.sources.conversion import fit
 

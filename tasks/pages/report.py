@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.exclusions import EXCLUSIONS
 from tasks.account.gaps import Gap, list_gaps, list_mended, list_unmended
 from tasks.account.missing_people import (

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.population import Population
+from expectations.policy.population import Population
 from tasks.people.ingestion import DRAW, SAMPLE, canonical
 from tasks.people.person_keys import key_people
 from tasks.people.strata import Groups

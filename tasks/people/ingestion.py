@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from expectations.disclosure import Count, roughly
 from expectations.errors import PolicyError, Problem, SourceError, suggest
 from expectations.expressions import ColumnType
-from expectations.legal_basis import Basis, ConsentColumn, ConsentLedger, Minors
-from expectations.policy import Policy
+from expectations.policy.legal_basis import Basis, ConsentColumn, ConsentLedger, Minors
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import Redact
 from expectations.policy_file import PolicyFile, locate
-from expectations.treatments import Redact
 from ledgers.stages import Collected, Permitted, Roster
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from expectations.disclosure import Count, Published
 from expectations.errors import Refusal, carrying
 from expectations.expressions import parse
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
 from ledgers.stages import Collected, Selected
 from tasks.account.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.airlock.run import Desk

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from expectations.disclosure import Count, Disclosure
 from expectations.expressions import ColumnType
-from expectations.policy import Policy
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import YES_NO, Bin, Categories, Treatment, public_labels
 from expectations.selection_coherence import known_labels
-from expectations.treatments import YES_NO, Bin, Categories, Treatment, public_labels
 
 SHOWN: Final = 20
 """The most small groups that an error lists."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from expectations.expression_tree import Column, Node, Operation, Operator, walk
 from expectations.expressions import Expression, parse
-from expectations.policy import Policy
-from expectations.vocabulary import Use
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Use
 from tasks.rehearsal.values import Draw, Value, may_be_missing, possible_values
 from tasks.sources.conversion import convert
 

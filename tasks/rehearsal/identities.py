@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from expectations.expressions import ColumnType
-from expectations.policy import Column, Policy
-from expectations.treatments import Categories, Level, Mask, Redact, Token
-from expectations.vocabulary import Identifiability
+from expectations.policy.policy import Column, Policy
+from expectations.policy.treatments import Categories, Level, Mask, Redact, Token
+from expectations.policy.vocabulary import Identifiability
 from tasks.rehearsal.crowd import Rows, Texts
 from tasks.rehearsal.values import Draw
 from tasks.sources.examples.identities import Identity, make_identities

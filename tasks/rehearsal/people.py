@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from expectations.errors import PolicyError, Problem
 from expectations.expressions import parse
-from expectations.policy import Policy
-from expectations.vocabulary import Use
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Use
 from tasks.own_code.columns import own_columns
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.rehearsal.crowd import Maker, Rows, evaluate_nodes, join_rows, make_maker, pick_rows

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from expectations.consent_coherence import enumerates
-from expectations.legal_basis import (
+from expectations.policy.legal_basis import (
     Basis,
     ConsentColumn,
     ConsentLedger,
@@ -25,8 +25,8 @@ from expectations.legal_basis import (
     Notice,
     OtherBasis,
 )
-from expectations.policy import Policy
-from expectations.vocabulary import ConsentStatus, Indication
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import ConsentStatus, Indication
 from tasks.rehearsal.crowd import Rows, Texts
 from tasks.rehearsal.values import YEAR, Draw
 

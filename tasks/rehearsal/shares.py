@@ -15,9 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween, ValuesIn
-from expectations.treatments import Drop, Mask, Noise, Redact, Shift, Token, public_labels
-from expectations.vocabulary import MISSING, Use
+from expectations.policy.policy import (
+    MissingAtMost,
+    Policy,
+    Rule,
+    ShareBetween,
+    ValuesBetween,
+    ValuesIn,
+)
+from expectations.policy.treatments import Drop, Mask, Noise, Redact, Shift, Token, public_labels
+from expectations.policy.vocabulary import MISSING, Use
 from tasks.anonymization.deidentify import treat
 
 Weights: TypeAlias = NDArray[np.float64]

@@ -15,9 +15,9 @@ from typing import Final, cast
 import numpy as np
 import pyarrow as pa
 
-from expectations.legal_basis import ConsentLedger, OptOutList
-from expectations.plain_yaml import Plain, read_yaml
-from expectations.policy import Policy
+from expectations.policy.legal_basis import ConsentLedger, OptOutList
+from expectations.policy.plain_yaml import Plain, read_yaml
+from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile, parse_policy
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.rehearsal.people import make_rows

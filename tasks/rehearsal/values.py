@@ -15,8 +15,8 @@ import numpy as np
 
 from expectations.expression_tree import Column, Literal, Operation, Operator, walk
 from expectations.expressions import ColumnType, Expression, parse
-from expectations.policy import Policy, ValuesBetween, ValuesIn
-from expectations.treatments import Bin, Categories, Clip, Level, Noise, Round, Treatment
+from expectations.policy.policy import Policy, ValuesBetween, ValuesIn
+from expectations.policy.treatments import Bin, Categories, Clip, Level, Noise, Round, Treatment
 
 Value: TypeAlias = "bool | int | float | str | date"
 Draw: TypeAlias = np.random.Generator

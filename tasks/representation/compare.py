@@ -16,8 +16,8 @@ import pyarrow as pa
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import carrying
-from expectations.population import Population, Reference
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.population import Population, Reference
+from expectations.policy.vocabulary import CheckVerdict
 from ledgers.stages import Compared, Reached, Validated, Weighted
 from tasks.account.published_people import LabelShares
 from tasks.airlock.run import Desk

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import find_step
 from expectations.measures import standardized_difference
-from expectations.population import Margin
-from expectations.vocabulary import MISSING
+from expectations.policy.population import Margin
+from expectations.policy.vocabulary import MISSING
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.measures import standardized_difference
-from expectations.population import Margin
-from expectations.vocabulary import MISSING
+from expectations.policy.population import Margin
+from expectations.policy.vocabulary import MISSING
 from tasks.account.published_people import LabelShares
 from tasks.representation.comparison import ColumnShares, LabelShare, in_steps, wilson_interval
 

@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import SourceError
-from expectations.policy import Policy
-from expectations.population import ExcludedPeople, Margin
+from expectations.policy.policy import Policy
+from expectations.policy.population import ExcludedPeople, Margin
+from expectations.policy.vocabulary import MISSING
 from expectations.population_coherence import part_for_excluded
-from expectations.vocabulary import MISSING
 from ledgers.stages import Collected, Roster
 from tasks.account.published_people import InclusionRate
 from tasks.airlock.run import Desk

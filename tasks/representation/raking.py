@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from expectations.errors import Refusal
-from expectations.vocabulary import MISSING
+from expectations.policy.vocabulary import MISSING
 
 if TYPE_CHECKING:
     import pandas as pd

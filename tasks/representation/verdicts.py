@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
 from expectations.disclosure import percent
-from expectations.population import Reference, Weighting
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.population import Reference, Weighting
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 from tasks.representation.comparison import ColumnShares, LabelShare, detectable_difference
 from tasks.representation.raking import Missed, Raked, effective_share

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import assert_never
 
 from expectations.errors import UsageError
-from expectations.locations import (
+from expectations.policy.locations import (
     CsvFile,
     ExampleData,
     InMemory,

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from expectations.errors import SourceError
-from expectations.locations import CsvFile
+from expectations.policy.locations import CsvFile
 from tasks.sources.header import check_header, explain_unreadable, pick_columns
 
 BLOCK = 1 << 22

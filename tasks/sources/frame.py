@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.errors import Refusal, SourceError
-from expectations.locations import InMemory
+from expectations.policy.locations import InMemory
 from tasks.sources.header import check_header, pick_columns
 from tasks.sources.naming import spell
 

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from expectations.errors import SourceError
-from expectations.locations import JsonLines
+from expectations.policy.locations import JsonLines
 from tasks.sources.header import explain_unreadable, pick_columns
 from tasks.sources.naming import spell
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from expectations.errors import SourceError
-from expectations.locations import ParquetFiles
+from expectations.policy.locations import ParquetFiles
 from tasks.sources.header import check_header, explain_unreadable, is_file, pick_columns
 from tasks.sources.naming import spell_values
 

@@ -26,7 +26,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, SourceError
-from expectations.locations import SqlQuery, SqlTable
+from expectations.policy.locations import SqlQuery, SqlTable
 from tasks.sources.header import check_header, is_file, pick_columns
 from tasks.sources.naming import spell_values
 

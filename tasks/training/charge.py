@@ -17,8 +17,8 @@ from expectations.checks import Check
 from expectations.disclosure import TEN, Count, Disclosure
 from expectations.errors import Refusal, TutelaError, carrying
 from expectations.mechanisms import Mechanism
-from expectations.policy import Policy
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import CheckVerdict
 from ledgers.budget import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceiling, Charge
 from ledgers.budget_accounts import MOST_RUNS
 from ledgers.budget_tables import NOTE, Composition

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from expectations.disclosure import Count, Disclosure
-from expectations.vocabulary import MISSING, Use
+from expectations.policy.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
 from tasks.account.published import Difference
 from tasks.airlock.run import Desk

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 from expectations.errors import UsageError
-from expectations.training import PRIVATE_KINDS, ModelKind
+from expectations.policy.training import PRIVATE_KINDS, ModelKind
 from tasks.own_code.loading import OwnCode, OwnCodeError, load_own
 
 if TYPE_CHECKING:

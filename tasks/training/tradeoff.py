@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
-from expectations.outlets import TableOutlet
-from expectations.policy import Policy
-from expectations.treatments import YES_NO
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import YES_NO
 from ledgers.evidence import JSON
 from ledgers.stages import Recorded, Validated
 from tasks.airlock.run import Desk

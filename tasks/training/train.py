@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from expectations.checks import Check, refuse_failed
 from expectations.errors import Refusal
-from expectations.outlets import DifferentialPrivacy
-from expectations.policy import Policy
+from expectations.policy.outlets import DifferentialPrivacy
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import YES_NO
+from expectations.policy.vocabulary import CheckVerdict, Use
 from expectations.privacy_loss import compose
-from expectations.treatments import YES_NO
-from expectations.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON
 from ledgers.stages import Trainable, Trained, Validated
 from tasks.airlock.run import Desk

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import Refusal
-from expectations.outlets import ModelOutlet
-from expectations.policy import Policy
+from expectations.policy.outlets import ModelOutlet
+from expectations.policy.policy import Policy
 from ledgers.budget_accounts import MOST_RUNS, Balance
 from tasks.account.published_ways import Way, WaysOut
 from tasks.training.charge import round_up

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
 from expectations.errors import Refusal, TutelaError
-from expectations.policy import Policy
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import CheckVerdict
 from ledgers.budget_accounts import History
 from tasks.account.published_ways import Way, WaysOut
 from tasks.attack.attack import (

@@ -16,11 +16,11 @@ from expectations.checks import Check
 from expectations.disclosure import TEN, Published
 from expectations.errors import Refusal
 from expectations.measures import standardized_difference
-from expectations.outlets import TableOutlet
-from expectations.policy import MissingAtMost, Policy, Rule, ShareBetween
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.policy import MissingAtMost, Policy, Rule, ShareBetween
+from expectations.policy.vocabulary import CheckVerdict
 from expectations.suites import find_range
 from expectations.table_promises import Judged
-from expectations.vocabulary import CheckVerdict
 from tasks.account.exclusions import EXCLUSIONS
 from tasks.account.published_people import AS_THEY_ARE
 from tasks.account.published_ways import Way, WaysOut

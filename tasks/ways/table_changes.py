@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from expectations.coherence import find_problems
-from expectations.outlets import TableOutlet
-from expectations.policy import Policy
-from expectations.privacy_models import (
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.policy import Policy
+from expectations.policy.privacy_models import (
     AlphaK,
     DistinctLDiversity,
     EntropyLDiversity,
@@ -23,8 +23,8 @@ from expectations.privacy_models import (
     RecursiveLDiversity,
     TCloseness,
 )
-from expectations.treatments import public_labels
-from expectations.vocabulary import Use
+from expectations.policy.treatments import public_labels
+from expectations.policy.vocabulary import Use
 
 USUAL_K: Final = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 USUAL_SHARES: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, TutelaError
-from expectations.outlets import TableOutlet
-from expectations.policy import Policy
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.published_ways import Way, WaysOut
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize_table

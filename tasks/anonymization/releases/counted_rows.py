@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.vocabulary import MISSING
+from expectations.policy.vocabulary import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

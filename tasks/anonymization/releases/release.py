@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.errors import UsageError
-from expectations.outlets import TableOutlet
+from expectations.policy.outlets import TableOutlet
 from tasks.anonymization.loss import PEOPLE
 from tasks.anonymization.rare import Company
 from tasks.anonymization.releases.counted_rows import CountedRows, Counts

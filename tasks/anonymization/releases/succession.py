@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.privacy_models import PrivacyModel, compares_with_the_table
+from expectations.policy.privacy_models import PrivacyModel, compares_with_the_table
 from tasks.anonymization.loss import PEOPLE
 from tasks.anonymization.releases.counted_rows import CountedRows, Counts
 from tasks.anonymization.requirement import Requirement

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
-from expectations.outlets import TableOutlet
-from expectations.treatments import Noise, Shift, Token
-from expectations.vocabulary import CheckVerdict
+from expectations.policy.outlets import TableOutlet
+from expectations.policy.treatments import Noise, Shift, Token
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.airlock.run import Desk
 from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.anonymization.releases.difference_attack import Row, isolate

@@ -44,7 +44,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from expectations.vocabulary import Category, ConsentStatus, Indication, Purpose
+from expectations.policy.vocabulary import Category, ConsentStatus, Indication, Purpose
 from tasks.sources.examples.consent_stories import (
     LONGEST,
     OTHER_PURPOSES,

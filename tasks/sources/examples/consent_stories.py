@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from expectations.vocabulary import ConsentStatus, Purpose
+from expectations.policy.vocabulary import ConsentStatus, Purpose
 
 
 class Happening(NamedTuple):

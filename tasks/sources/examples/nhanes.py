@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.locations import CsvFile
+from expectations.policy.locations import CsvFile
 from tasks.sources.csv_file import CsvSource
 from tasks.sources.examples.consent_history import (
     give_probability,

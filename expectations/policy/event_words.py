@@ -14,8 +14,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final
 
-from expectations.legal_basis import EventField
-from expectations.vocabulary import (
+from expectations.policy.legal_basis import EventField
+from expectations.policy.vocabulary import (
     Article6,
     Article9,
     Category,

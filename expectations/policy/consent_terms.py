@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from expectations.vocabulary import (
+from expectations.policy.vocabulary import (
     Article6,
     Article9,
     Category,

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator
 
-from expectations.declaration import Declaration, Term
+from expectations.policy.declaration import Declaration, Term
 
 _SECRET: Final = re.compile(
     r"(?:password|passwd|pwd|secret|token|credentials\w*)\s*=\s*(?!\$)[^&;\s]", re.IGNORECASE

@@ -11,10 +11,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from expectations.consent_terms import NoticeTerms
-from expectations.declaration import Declaration, Term
-from expectations.locations import Location
-from expectations.vocabulary import Article6, Article9, Category, Purpose
+from expectations.policy.consent_terms import NoticeTerms
+from expectations.policy.declaration import Declaration, Term
+from expectations.policy.locations import Location
+from expectations.policy.vocabulary import Article6, Article9, Category, Purpose
 
 
 class LegalBasis(Declaration):

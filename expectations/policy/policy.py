@@ -11,15 +11,15 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
-from expectations.declaration import Declaration, Term
 from expectations.expressions import ColumnType, parse
-from expectations.legal_basis import Basis, LegalBasis
-from expectations.locations import Location
-from expectations.outlets import ModelOutlet, Outlet, TableOutlet
-from expectations.population import Population
-from expectations.training import Attacks, Budget, ModelKind, OwnReference, Training
-from expectations.treatments import Drop, Redact, Treatment
-from expectations.vocabulary import Category, Identifiability, Purpose, Use
+from expectations.policy.declaration import Declaration, Term
+from expectations.policy.legal_basis import Basis, LegalBasis
+from expectations.policy.locations import Location
+from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet
+from expectations.policy.population import Population
+from expectations.policy.training import Attacks, Budget, ModelKind, OwnReference, Training
+from expectations.policy.treatments import Drop, Redact, Treatment
+from expectations.policy.vocabulary import Category, Identifiability, Purpose, Use
 
 NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"
 COLUMN = r"^[a-z][a-z0-9_]{0,62}$"

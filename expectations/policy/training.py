@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
-from expectations.declaration import Declaration
+from expectations.policy.declaration import Declaration
 from expectations.privacy_loss import SANE_EPSILON
 
 PrivateKind = Literal["private-logistic-regression", "private-boosting", "private-network"]

@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from expectations.declaration import Declaration, Term
 from expectations.expressions import ColumnType
+from expectations.policy.declaration import Declaration, Term
 
 
 class Drop(Declaration):

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from expectations.declaration import Declaration, Term
+from expectations.policy.declaration import Declaration, Term
+from expectations.policy.privacy_models import PrivacyModel, describe_model
 from expectations.privacy_loss import SANE_EPSILON
-from expectations.privacy_models import PrivacyModel, describe_model
 
 
 class DifferentialPrivacy(Declaration):

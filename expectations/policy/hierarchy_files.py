@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeGuard
 
 from expectations.errors import Problem
-from expectations.plain_yaml import Plain
+from expectations.policy.plain_yaml import Plain
 
 ROOT: Final = "*"
 END: Final = f"put `{ROOT}` last"

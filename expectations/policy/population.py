@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from expectations.declaration import Declaration, Term
-from expectations.vocabulary import Article6, Use
+from expectations.policy.declaration import Declaration, Term
+from expectations.policy.vocabulary import Article6, Use
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from expectations.declaration import Declaration
+from expectations.policy.declaration import Declaration
 
 
 class DistinctLDiversity(Declaration):
