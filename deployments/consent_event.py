@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import pyarrow as pa
 
-from expectations.consent_coherence import enumerates
+from expectations.coherence.consent import enumerates
 from expectations.errors import UsageError
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.event_words import LONGEST, LONGEST_EVIDENCE

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from deployments.terminal import lay_out, say
-from expectations.consent_coherence import SAFEGUARDED
+from expectations.coherence.consent import SAFEGUARDED
 from expectations.errors import UsageError
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.policy import Controller

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from deployments.plan_people import describe_basis, describe_population
 from deployments.terminal import command, lay_out, wrap
+from expectations.coherence.tables import find_warnings
+from expectations.coherence.treatments import taken_from_data
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger
 from expectations.policy.outlets import ModelOutlet, claim, limits
 from expectations.policy.policy import Column, DerivedColumn, Policy
 from expectations.policy.treatments import Drop, Noise, Redact, describe, tell_what_remains
 from expectations.policy.vocabulary import Use
 from expectations.policy_file import PolicyFile
-from expectations.table_coherence import find_warnings
-from expectations.treatment_coherence import taken_from_data
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON

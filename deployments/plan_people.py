@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from expectations.consent_coherence import enumerates
+from expectations.coherence.consent import enumerates
 from expectations.disclosure import EXACT, percent
 from expectations.policy.legal_basis import (
     ConsentColumn,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from expectations import expressions
-from expectations.coherence import RULES
+from expectations.coherence.rules import RULES
 from expectations.explanations import RULES_OF_CHECK, read_explanations, rule_sentences
 from expectations.expressions import ColumnType
 from expectations.policy import legal_basis, vocabulary

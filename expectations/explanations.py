@@ -115,7 +115,7 @@ def rules_that_say(words: str) -> set[str]:
 
     Or, of a whole message, those a piece of which stands in it.
     """
-    from expectations.coherence import RULES
+    from expectations.coherence.rules import RULES
 
     asked = words.strip().casefold()
     return {
@@ -139,7 +139,7 @@ def _said(rule: Callable[..., object]) -> list[str]:
 
 def rule_sentences() -> dict[str, str]:
     """Give each rule of `tutela check` by its name in words, with the sentence that states it."""
-    from expectations.coherence import RULES
+    from expectations.coherence.rules import RULES
 
     return {
         rule.__name__.replace("_", " "): (inspect.getdoc(rule) or "").partition("\n")[0]

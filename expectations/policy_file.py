@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from expectations.coherence import find_problems
+from expectations.coherence.rules import find_problems
 from expectations.errors import PolicyError, Problem, suggest
 from expectations.policy.hierarchy_files import put_hierarchies
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at

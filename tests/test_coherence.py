@@ -7,15 +7,13 @@ from typing import cast
 import pytest
 from conftest import BASIS, small_policy
 
-from expectations import (
-    consent_coherence,
-    policy_file,
-    population_coherence,
-    selection_coherence,
-    table_coherence,
-    treatment_coherence,
-)
-from expectations.coherence import RULES
+from expectations import policy_file
+from expectations.coherence import consent as consent_coherence
+from expectations.coherence import population as population_coherence
+from expectations.coherence import selection as selection_coherence
+from expectations.coherence import tables as table_coherence
+from expectations.coherence import treatments as treatment_coherence
+from expectations.coherence.rules import RULES
 from expectations.errors import PolicyError, Problem
 from expectations.policy.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy, read_policy

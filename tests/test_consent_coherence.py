@@ -7,7 +7,7 @@ import json
 import pytest
 from conftest import small_policy
 
-from expectations.consent_coherence import RULES, enumerates
+from expectations.coherence.consent import RULES, enumerates
 from expectations.errors import Problem
 from expectations.policy.consent_terms import NoticeTerms
 from expectations.policy.locations import JsonLines

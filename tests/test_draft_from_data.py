@@ -7,11 +7,11 @@ import pytest
 from conftest import Folder, small_policy
 from runs import say
 
+from expectations.coherence.treatments import taken_from_data
 from expectations.errors import PolicyError
 from expectations.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, describe, public_labels
 from expectations.policy_file import parse_policy
-from expectations.treatment_coherence import taken_from_data
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
 from tasks.people.strata import code_values

@@ -19,11 +19,11 @@ from drafted_columns import (
     text_of,
 )
 
+from expectations.coherence.treatments import taken_from_data
 from expectations.errors import UsageError
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Article6, Article9, Category, Identifiability, Use
 from expectations.policy_file import parse_policy
-from expectations.treatment_coherence import taken_from_data
 from tasks.drafting.signs import Found
 
 STATUS = column("Loan status", words=("Paid", "Late", "It's open"), category=Category.FINANCIAL)

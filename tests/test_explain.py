@@ -29,7 +29,7 @@ from typer.main import get_command
 
 from deployments import explain as explaining
 from deployments.cli import app
-from expectations.coherence import RULES
+from expectations.coherence.rules import RULES
 from expectations.errors import UsageError
 from expectations.explanations import (
     RULES_OF_CHECK,

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from expectations import policy_file
+from expectations.coherence.selection import RULES
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Problem, Refusal
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
-from expectations.selection_coherence import RULES
 from ledgers.home import Home
 from ledgers.stages import Selected
 from tasks.consent.permission import filter_consent

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from conftest import small_policy
 
+from expectations.coherence.tables import find_warnings
 from expectations.errors import PolicyError
 from expectations.policy_file import parse_policy
-from expectations.table_coherence import find_warnings
 
 AGE = "treatment: {kind: bin, edges: [35, 50, 65], labels: [18-34, 35-49, 50-64, 65+]}"
 SICK = "sick: generalize}"

@@ -7,9 +7,9 @@ import json
 import pytest
 from conftest import small_policy
 
+from expectations.coherence.treatments import RULES
 from expectations.policy.plain_yaml import read_yaml
 from expectations.policy.policy import Policy
-from expectations.treatment_coherence import RULES
 
 COLUMN = """\
   {name}:

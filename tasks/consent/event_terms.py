@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.consent_coherence import enumerates
+from expectations.coherence.consent import enumerates
 from expectations.errors import SourceError
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.event_words import ALL, LISTS, LONGEST, NUMBERS, suggest_words, translate

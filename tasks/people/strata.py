@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from expectations.coherence.selection import known_labels
 from expectations.disclosure import Count, Disclosure
 from expectations.expressions import ColumnType
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO, Bin, Categories, Treatment, public_labels
-from expectations.selection_coherence import known_labels
 
 SHOWN: Final = 20
 """The most small groups that an error lists."""

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from expectations.consent_coherence import enumerates
+from expectations.coherence.consent import enumerates
 from expectations.policy.legal_basis import (
     Basis,
     ConsentColumn,

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
+from expectations.coherence.population import part_for_excluded
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import SourceError
 from expectations.policy.policy import Policy
 from expectations.policy.population import ExcludedPeople, Margin
 from expectations.policy.vocabulary import MISSING
-from expectations.population_coherence import part_for_excluded
 from ledgers.stages import Collected, Roster
 from tasks.account.published_people import InclusionRate
 from tasks.airlock.run import Desk

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from expectations.coherence import find_problems
+from expectations.coherence.rules import find_problems
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy.privacy_models import (

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from expectations import (
-    consent_coherence,
-    outlet_coherence,
-    population_coherence,
-    selection_coherence,
-    table_coherence,
-    treatment_coherence,
-    value_rule_coherence,
-)
+from expectations.coherence import consent as consent_coherence
+from expectations.coherence import models as outlet_coherence
+from expectations.coherence import population as population_coherence
+from expectations.coherence import selection as selection_coherence
+from expectations.coherence import tables as table_coherence
+from expectations.coherence import treatments as treatment_coherence
+from expectations.coherence import value_rules as value_rule_coherence
 from expectations.errors import Problem
 from expectations.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger

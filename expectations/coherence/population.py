@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from expectations.coherence.models import RECORD_WISE
 from expectations.errors import Problem, suggest
-from expectations.outlet_coherence import RECORD_WISE
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import MISSING, Article6, Identifiability, Use
