@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, cast
 
 from deployments.terminal import Answer, lay_out, wrap
-from expectations.policy_changes import GROUPS, Change, compare_policies
+from expectations.changes.policies import GROUPS, Change, compare_policies
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,12 +19,12 @@ from rich_policies import RICH, TREES, Tree, read
 from runs import say
 
 from deployments.diff_screen import describe_changes
-from expectations.change_meanings import PARTS, VALUES
+from expectations.changes.meanings import PARTS, VALUES
+from expectations.changes.policies import GROUPS, compare_policies
 from expectations.policy import vocabulary
 from expectations.policy.declaration import Declaration
 from expectations.policy.locations import InMemory
 from expectations.policy.policy import Policy
-from expectations.policy_changes import GROUPS, compare_policies
 from expectations.policy_file import policy_schema, read_policy
 
 Path = tuple[str | int, ...]

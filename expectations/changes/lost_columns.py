@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from expectations.change_meanings import Direction
+from expectations.changes.meanings import Direction
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.policy.policy import Policy
 

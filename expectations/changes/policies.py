@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from expectations.change_meanings import (
+from expectations.changes.lost_columns import find_column, say_other_kind, tell_unread
+from expectations.changes.meanings import (
     NONE,
     OPPOSITE,
     PARTS,
@@ -21,12 +22,11 @@ from expectations.change_meanings import (
     direction_of,
     meaning_of,
 )
-from expectations.lost_columns import find_column, say_other_kind, tell_unread
+from expectations.changes.treatments import compare_treatments
 from expectations.policy.policy import Column, DerivedColumn, Policy
 from expectations.policy.training import PRIVATE_KINDS
 from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import BROADER, SPECIAL
-from expectations.treatment_changes import compare_treatments
 
 KINDS: Final = ("kind", "rule")
 GROUPS: Final = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from expectations.change_meanings import Direction
+from expectations.changes.meanings import Direction
 from expectations.policy.treatments import (
     Bin,
     Categories,
