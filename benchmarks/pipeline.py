@@ -74,7 +74,7 @@ CATEGORIES = 8
 NUMBERS = 10
 IMPORTS = (
     *("great_expectations", "narwhals", "pandas", "pyarrow.dataset"),
-    *("expectations.suites", "expectations.k_anonymous", "expectations.expressions"),
+    *("expectations.suites", "expectations.k_anonymous", "expectations.expressions.expressions"),
     *("ledgers.database", "ledgers.encrypted_parquet", "tasks.anonymization.generalize"),
 )
 WORDS = [f"word {n}" for n in range(6)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from deployments.draft_place import shorten
 from deployments.terminal import lay_out, wrap
 from expectations.errors import UsageError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.locations import CsvFile, Location, ParquetFiles
 from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.decisions import Decided, Fate

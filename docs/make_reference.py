@@ -15,10 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from expectations import expressions
 from expectations.coherence.rules import RULES
 from expectations.explanations import RULES_OF_CHECK, read_explanations, rule_sentences
-from expectations.expressions import ColumnType
+from expectations.expressions import expressions
+from expectations.expressions.expressions import ColumnType
 from expectations.policy import legal_basis, vocabulary
 from expectations.policy.outlets import Coarsened
 from expectations.policy.policy import Policy

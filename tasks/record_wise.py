@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from expectations.errors import PolicyError, Problem
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import DerivedColumn
 from expectations.policy.treatments import Categories, Level
 from expectations.policy_file import PolicyFile, locate

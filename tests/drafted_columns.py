@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.locations import CsvFile
 from expectations.policy.policy import Controller

@@ -57,7 +57,7 @@ ROOMS = {
     "opacus": {"tasks/training/private_descent.py"},
     "torch": {"tasks/training/private_descent.py"},
     "jinja2": {"tasks/pages/report.py"},
-    "lark": {"expectations/expression_grammar.py", "expectations/expressions.py"},
+    "lark": {"expectations/expressions/grammar.py", "expectations/expressions/expressions.py"},
     "typer": {
         "deployments/budget.py",
         "deployments/cli.py",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Level, public_labels
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared

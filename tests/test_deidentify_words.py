@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import (
     FITS,
     Bin,

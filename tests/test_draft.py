@@ -22,7 +22,7 @@ from drafted_columns import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
 from expectations.policy.plain_yaml import read_yaml
 from expectations.policy.policy import Policy

@@ -9,7 +9,7 @@ from runs import say
 
 from expectations.coherence.treatments import taken_from_data
 from expectations.errors import PolicyError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, describe, public_labels
 from expectations.policy_file import parse_policy
 from tasks.anonymization.deidentify import treat

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from tasks.drafting.profile import LEAST, Profile, count_people, count_values, make_profile
 from tasks.drafting.rounding import choose_step
 from tasks.drafting.singling_out import first_of_each

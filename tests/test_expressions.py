@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expectations.expressions import ColumnType, Expression, ExpressionError, parse
+from expectations.expressions.expressions import ColumnType, Expression, ExpressionError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -327,7 +327,7 @@ def test_a_frame_that_would_give_wrong_answers_is_not_read(frame: Any) -> None:
 def test_importing_expressions_loads_no_heavy_library() -> None:
     """`tutela --help` stays quick."""
     code = (
-        "import sys, expectations.expressions\n"
+        "import sys, expectations.expressions.expressions\n"
         "sys.exit(bool({'lark', 'narwhals', 'pandas', 'duckdb', 'pyarrow'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import PolicyError, Refusal
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Categories
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
 from tasks.anonymization.deidentify import say_undeclared

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal, SourceError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.locations import CsvFile, ParquetFiles
 from tasks.sources import open_source
 from tasks.sources.conversion import convert

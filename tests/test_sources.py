@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from expectations.errors import ServiceError, SourceError, UsageError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.locations import CsvFile, JsonLines, ParquetFiles, SqlQuery, SqlTable
 from tasks.sources import csv_file, json_lines, location_of, open_source, sql_table
 from tasks.sources.conversion import convert

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from expectations.errors import Problem
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.mechanisms import Gaussian, Mechanism
 from expectations.policy.outlets import DifferentialPrivacy, TableOutlet
 from expectations.policy.policy import Policy

@@ -17,7 +17,7 @@ from expectations.coherence import tables as table_coherence
 from expectations.coherence import treatments as treatment_coherence
 from expectations.coherence import value_rules as value_rule_coherence
 from expectations.errors import Problem
-from expectations.expressions import ColumnType, ExpressionError, parse
+from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import FITS, Drop, Redact, Token

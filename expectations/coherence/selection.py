@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from expectations.errors import Problem, suggest
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO, Redact, public_labels
 from expectations.policy.vocabulary import Identifiability

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from expectations.errors import Problem, suggest
-from expectations.expression_tree import ColumnType
+from expectations.expressions.tree import ColumnType
 from expectations.policy.outlets import Generalized, Rare, TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy.privacy_models import describe_model

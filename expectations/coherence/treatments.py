@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from expectations.errors import Problem
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Level, Noise, Shift
 from expectations.policy.vocabulary import Use

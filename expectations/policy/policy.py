@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
-from expectations.expressions import ColumnType, parse
+from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.declaration import Declaration, Term
 from expectations.policy.legal_basis import Basis, LegalBasis
 from expectations.policy.locations import Location

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from tasks.sources.conversion import FALSE, TRUE, fit
 
 SAMPLE: Final = 1000

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Final
 
 from expectations.errors import UsageError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.vocabulary import Article6, Category, Identifiability
 from tasks.drafting.decisions import Decided, Decision, Fate, Outcome, reason_to_deny

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.policy import Controller
 from expectations.policy.treatments import Treatment

@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from expectations.errors import SourceError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.context import see_context
 from tasks.drafting.header import HEADLESS, holds, refuse_headless

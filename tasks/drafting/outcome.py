@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from expectations.errors import UsageError, suggest
-from expectations.expressions import ColumnType, ExpressionError, parse
+from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.treatments import Keep
 from expectations.policy.vocabulary import Category

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from tasks.drafting.column_types import is_text, make_plain, tell_type
 from tasks.drafting.rounding import choose_edges, round_outward
 from tasks.drafting.singling_out import FEW

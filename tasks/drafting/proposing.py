@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from tasks.drafting.profile import Profile
 from tasks.drafting.writing_yaml import number

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.vocabulary import Category, Identifiability
 from tasks.drafting.profile import MOST_WORDS, hide_values
 from tasks.drafting.signs import Found, choose_category

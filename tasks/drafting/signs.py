@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.vocabulary import Category, Identifiability
 from tasks.drafting.column_types import is_text, share_that_fits
 from tasks.drafting.names import Sign, read_name

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.locations import Location
 from expectations.policy.vocabulary import Article6, Category

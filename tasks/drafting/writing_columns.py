@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Use
 from tasks.drafting.decisions import Decided, Decision, Fate

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin
 from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.deciding import first_of_table

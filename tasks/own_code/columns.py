@@ -17,7 +17,7 @@ import pyarrow as pa
 from expectations.checks import Check
 from expectations.disclosure import roughly
 from expectations.errors import Refusal, UsageError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Noise
 from expectations.policy.vocabulary import CheckVerdict

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from expectations.disclosure import Count, roughly
 from expectations.errors import PolicyError, Problem, SourceError, suggest
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import Basis, ConsentColumn, ConsentLedger, Minors
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Redact

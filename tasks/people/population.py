@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from expectations.disclosure import Count, Published
 from expectations.errors import Refusal, carrying
-from expectations.expressions import parse
+from expectations.expressions.expressions import parse
 from expectations.policy.policy import Policy
 from ledgers.stages import Collected, Selected
 from tasks.account.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP

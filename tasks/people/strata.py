@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from expectations.coherence.selection import known_labels
 from expectations.disclosure import Count, Disclosure
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO, Bin, Categories, Treatment, public_labels
 

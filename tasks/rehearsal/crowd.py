@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.expression_tree import Column, Node, Operation, Operator, walk
-from expectations.expressions import Expression, parse
+from expectations.expressions.expressions import Expression, parse
+from expectations.expressions.tree import Column, Node, Operation, Operator, walk
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Use
 from tasks.rehearsal.values import Draw, Value, may_be_missing, possible_values

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import Column, Policy
 from expectations.policy.treatments import Categories, Level, Mask, Redact, Token
 from expectations.policy.vocabulary import Identifiability

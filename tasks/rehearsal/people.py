@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from expectations.errors import PolicyError, Problem
-from expectations.expressions import parse
+from expectations.expressions.expressions import parse
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Use
 from tasks.own_code.columns import own_columns

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from expectations.expression_tree import Column, Literal, Operation, Operator, walk
-from expectations.expressions import ColumnType, Expression, parse
+from expectations.expressions.expressions import ColumnType, Expression, parse
+from expectations.expressions.tree import Column, Literal, Operation, Operator, walk
 from expectations.policy.policy import Policy, ValuesBetween, ValuesIn
 from expectations.policy.treatments import Bin, Categories, Clip, Level, Noise, Round, Treatment
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from expectations.disclosure import roughly
 from expectations.errors import SourceError
-from expectations.expressions import ColumnType
+from expectations.expressions.expressions import ColumnType
 from tasks.sources.naming import spell
 
 Column: TypeAlias = "pa.ChunkedArray"

@@ -28,7 +28,7 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from expectations.expression_tree import (
+from expectations.expressions.tree import (
     EXACT,
     Column,
     ColumnType,

@@ -21,9 +21,9 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from expectations.expression_grammar import LONGEST, ExpressionError, read_tree
-from expectations.expression_meaning import Expression
-from expectations.expression_tree import (
+from expectations.expressions.grammar import LONGEST, ExpressionError, read_tree
+from expectations.expressions.meaning import Expression
+from expectations.expressions.tree import (
     EXACT,
     Column,
     ColumnType,
