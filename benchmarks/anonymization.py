@@ -35,7 +35,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from expectations.measures import k_anonymity, measure
+from expectations.measures.measures import k_anonymity, measure
 from tasks.anonymization import k_anonymize
 
 Q5 = ["sex", "age", "race", "marital-status", "education"]

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expectations.measures import k_anonymity
+from expectations.measures.measures import k_anonymity
 from tasks.anonymization import k_anonymize
 
 K = 5

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from expectations.measures import k_anonymity, measure
+from expectations.measures.measures import k_anonymity, measure
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.privacy_models import (
     AlphaK,

@@ -1,7 +1,7 @@
 """Metrics for Great Expectations (GX), and what our expectations on them share, on pandas and SQL.
 
 The engine groups and counts; what it sends back is a histogram, never the table, and the measures
-are those of `expectations/measures.py` on any engine. A metric is counts only: labels and tokens do
+are those of `expectations/measures/measures.py` on any engine. A metric is counts only: labels and tokens do
 not outlive the call. A row condition narrows the table first, also the one that t, beta and delta
 compare with.
 
@@ -32,9 +32,9 @@ from great_expectations.expectations.model_field_types import ConditionParser
 from great_expectations.expectations.row_conditions import RowConditionType
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
-from expectations.class_counts import Integers, ValueCounts, classify, count_values
 from expectations.errors import ServiceError, UsageError
-from expectations.token_reversal import (
+from expectations.measures.class_counts import Integers, ValueCounts, classify, count_values
+from expectations.measures.token_reversal import (
     DictionaryAttack,
     FrequencyAttack,
     attack_by_dictionary,

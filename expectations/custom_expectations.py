@@ -11,7 +11,7 @@
 
 They run on GX's engines for pandas and SQL, take row conditions, and give counts and
 measures and never a value. Importing this module imports GX (seconds) and registers them, so that
-a stored suite finds them by their names. `expectations/measures.py` measures without GX.
+a stored suite finds them by their names. `expectations/measures/measures.py` measures without GX.
 """
 
 from expectations.k_anonymous import ExpectColumnValueShareToBeBetween, ExpectTableToBeKAnonymous

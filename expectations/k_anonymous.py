@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
 
-from expectations.class_counts import Integers
 from expectations.class_metrics import ClassSizes, MetricExpectation, ValueRows
+from expectations.measures.class_counts import Integers
 
 
 class ExpectTableToBeKAnonymous(MetricExpectation):

@@ -3,7 +3,7 @@
 For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers the expectations. Results hold measures and never a
 value; they are exact, so a result is not to be published as it is. The risks are defined in
-`expectations/reidentification_risk.py`.
+`expectations/measures/reidentification_risk.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
 
-from expectations.class_counts import Integers
 from expectations.class_metrics import ClassSizes, MetricExpectation
-from expectations.reidentification_risk import prosecutor_risk, share_alone
-from expectations.sensitive_measures import ROUNDING
+from expectations.measures.class_counts import Integers
+from expectations.measures.reidentification_risk import prosecutor_risk, share_alone
+from expectations.measures.sensitive_measures import ROUNDING
 
 
 class _ShareOfRows(MetricExpectation, ABC):

@@ -5,7 +5,7 @@ that t, beta and delta compare with. `columns` are those that make the classes, 
 sensitive one. Importing this module imports Great Expectations and registers the expectations.
 
 Results hold counts and measures and never a value: `observed_value` what is reached, as
-`expectations/model_judgement.py` measures it ("infinite" where no bound holds), `classes` how many
+`expectations/measures/model_judgement.py` measures it ("infinite" where no bound holds), `classes` how many
 classes there are, and in `details` the smallest violation that could have been found.
 """
 
@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
 
-from expectations.class_counts import ValueCounts
 from expectations.class_metrics import ClassValueCounts, MetricExpectation
-from expectations.model_judgement import INFINITE, judge_counts
+from expectations.measures.class_counts import ValueCounts
+from expectations.measures.model_judgement import INFINITE, judge_counts
 from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from great_expectations.compatibility import pydantic
 
 from expectations.class_metrics import MetricExpectation, TokenReversal
-from expectations.token_reversal import DictionaryAttack, FrequencyAttack
+from expectations.measures.token_reversal import DictionaryAttack, FrequencyAttack
 
 
 class ExpectColumnNotToBeReversedBy(MetricExpectation):
@@ -20,7 +20,7 @@ class ExpectColumnNotToBeReversedBy(MetricExpectation):
 
     `dictionary` is the path of a text file in UTF-8 with one candidate a line, `frequencies` the
     public shares of the values, as published elsewhere; at least one of them. What is tried, and
-    what is not, stands in `expectations/token_reversal.py`. `observed_value` is the larger share
+    what is not, stands in `expectations/measures/token_reversal.py`. `observed_value` is the larger share
     that an attack turned back. One row is found, if `max_share` is 0.
 
     >>> import great_expectations as gx, pandas as pd, tutela

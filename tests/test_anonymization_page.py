@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expectations.measures import measure
+from expectations.measures.measures import measure
 from expectations.quiet_validation import quiet
 from tasks.anonymization import k_anonymize
 from tasks.anonymization.releases.counted_rows import CountedRows

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations import measures
-from expectations.measures import measure
+from expectations.measures import measures
+from expectations.measures.measures import measure
 
 QI = ["age", "sex"]
 VALUES = st.sampled_from(["a", "b", "c", None])

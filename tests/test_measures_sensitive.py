@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations import sensitive_measures as sensitive
-from expectations.class_counts import ValueCounts, classify, count_values
+from expectations.measures import sensitive_measures as sensitive
+from expectations.measures.class_counts import ValueCounts, classify, count_values
 
 TABLES = st.lists(
     st.lists(st.sampled_from([1, 2, 3, 5, 8, 13]), min_size=1, max_size=12),

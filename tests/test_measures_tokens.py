@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.token_reversal import (
+from expectations.measures.token_reversal import (
     attack_by_dictionary,
     attack_by_frequency,
     count_tokens,

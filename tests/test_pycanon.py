@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expectations import sensitive_measures as sensitive
-from expectations.measures import k_anonymity, measure
+from expectations.measures import sensitive_measures as sensitive
+from expectations.measures.measures import k_anonymity, measure
 
 with warnings.catch_warnings():
     # Its imports warn of what pandas will drop; that is between the two of them.

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from expectations.measures import measure
+from expectations.measures.measures import measure
 from expectations.quiet_validation import quiet
 
 QI = ["age", "marital-status"]

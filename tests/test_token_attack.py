@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from expectations.measures.token_reversal import attack_by_frequency
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.token_reversal import attack_by_frequency
 from tasks.attack.token_dictionary import (
     attack_plain_hashes,
     attack_tokens,

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         TutelaError,
         UsageError,
     )
-    from expectations.measures import k_anonymity, measure, uniqueness
+    from expectations.measures.measures import k_anonymity, measure, uniqueness
     from tasks.anonymization.recoding import k_anonymize
     from tasks.consent.alone import consent_standings
     from tasks.training.private_boosting import PrivateBoosting
@@ -93,7 +93,7 @@ _ROOMS = {
         "HomeError", "PolicyError", "Problem", "Refusal", "ServiceError", "SourceError",
         "TutelaError", "UsageError",
     ),
-    "expectations.measures": ("k_anonymity", "measure", "uniqueness"),
+    "expectations.measures.measures": ("k_anonymity", "measure", "uniqueness"),
     "tasks.anonymization.recoding": ("k_anonymize",),
     "tasks.consent.alone": ("consent_standings",),
     "tasks.training.private_boosting": ("PrivateBoosting",),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import copysign, inf
 from typing import TYPE_CHECKING
 
-from expectations.measures import standardized_difference
+from expectations.measures.measures import standardized_difference
 from expectations.policy.vocabulary import MISSING, CheckVerdict
 from tasks.account.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 

@@ -1,7 +1,7 @@
 """What a recoding reached and what it cost, measured on histograms of distinct tuples.
 
 For the person who chooses hierarchies. The check that a release is k-anonymous is not here but in
-`expectations.measures`, which shares no code with the recoding.
+`expectations.measures.measures`, which shares no code with the recoding.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The room's public function. Fitting reads everybody, so it may stand before a released table but
 never before a differentially private trainer. Nothing here checks itself: the independent check is
-`expectations.measures`.
+`expectations.measures.measures`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A search asks it thousands of times about ever fewer tuples, so it counts only the tuples asked
 about, and values only in groups that have k people. The models are defined in
 `expectations.policy.privacy_models`; the check of a release, which shares no code with this module, is
-`expectations.measures`. Every model here is closed under union: two classes that meet it still
+`expectations.measures.measures`. Every model here is closed under union: two classes that meet it still
 meet it as one (each bounds a convex distance, a share, or a concave diversity), which is what lets
 a search merge classes freely. The reverse does not hold: a part of a class that meets a model may
 break it.

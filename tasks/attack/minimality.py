@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expectations.checks import Check
-from expectations.class_counts import RowClasses, ValueCounts, count_values
 from expectations.disclosure import Published
-from expectations.model_judgement import meets, reach
+from expectations.measures.class_counts import RowClasses, ValueCounts, count_values
+from expectations.measures.model_judgement import meets, reach
 from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.downcoding import part_labels

@@ -24,8 +24,8 @@ import numpy as np
 
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import bound_share
+from expectations.measures.token_reversal import attack_by_frequency, count_tokens
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.token_reversal import attack_by_frequency, count_tokens
 from ledgers.stages import Attacked, Checked, Reached, Selected, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

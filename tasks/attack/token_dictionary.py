@@ -1,6 +1,6 @@
 """Tokens attacked with a dictionary of originals: plain hashes, and keys that can be guessed.
 
-`expectations.token_reversal` hashes candidates as is done without a key, and counts; what is added
+`expectations.measures.token_reversal` hashes candidates as is done without a key, and counts; what is added
 here is what only a run can try: other hashes, hashes that are salted or keyed with a word that is
 public (the purpose, the policy's name, the words that tutorials use), and the tokens of other
 purposes, which would join their tables. The best dictionary there is are the originals themselves.
@@ -18,8 +18,8 @@ from typing import Final
 
 from expectations.checks import Check
 from expectations.disclosure import roughly
+from expectations.measures.token_reversal import FrequencyAttack, attack_by_dictionary
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.token_reversal import FrequencyAttack, attack_by_dictionary
 
 UNKEYED: Final = ("blake2b", "blake2s", "sha224", "sha384", "sha3_256", "sha3_512")
 KEYED: Final = ("md5", "sha1", "sha256", "sha512")

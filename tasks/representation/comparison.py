@@ -12,7 +12,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import find_step
-from expectations.measures import standardized_difference
+from expectations.measures.measures import standardized_difference
 from expectations.policy.population import Margin
 from expectations.policy.vocabulary import MISSING
 

@@ -13,7 +13,7 @@ from math import isinf
 from typing import TYPE_CHECKING
 
 from expectations.disclosure import Count, Disclosure, Published
-from expectations.measures import standardized_difference
+from expectations.measures.measures import standardized_difference
 from expectations.policy.population import Margin
 from expectations.policy.vocabulary import MISSING
 from tasks.account.published_people import LabelShares

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.disclosure import TEN, Published
 from expectations.errors import Refusal
-from expectations.measures import standardized_difference
+from expectations.measures.measures import standardized_difference
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import MissingAtMost, Policy, Rule, ShareBetween
 from expectations.policy.vocabulary import CheckVerdict

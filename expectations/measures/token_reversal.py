@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from expectations.class_counts import Floats, Integers
+from expectations.measures.class_counts import Floats, Integers
 
 ALGORITHMS: Final = ("md5", "sha1", "sha256", "sha512")
 DIGEST_BYTES: Final = 64

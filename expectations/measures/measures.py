@@ -3,8 +3,8 @@
 The independent check of anonymization: it shares no code with the steps that it judges, knows
 neither plans nor hierarchies, and compares labels only for equality. k, l, t are measures of a
 release and not counts of people; they say nothing about columns that are not named, nor about what
-somebody learns from another release. `expectations/sensitive_measures.py` has each measure of a
-sensitive column with its source, `expectations/class_counts.py` says what a class is.
+somebody learns from another release. `expectations/measures/sensitive_measures.py` has each measure of a
+sensitive column with its source, `expectations/measures/class_counts.py` says what a class is.
 
 A table without rows gets the worst value of each measure, so that an empty release meets no
 requirement.
@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from expectations import sensitive_measures as sensitive_of
-from expectations.class_counts import Integers, ValueCounts, classify, count_values
-from expectations.reidentification_risk import Risk, prosecutor_risk, share_alone
+from expectations.measures import sensitive_measures as sensitive_of
+from expectations.measures.class_counts import Integers, ValueCounts, classify, count_values
+from expectations.measures.reidentification_risk import Risk, prosecutor_risk, share_alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from expectations.class_counts import Floats, ValueCounts
+from expectations.measures.class_counts import Floats, ValueCounts
 
 ROUNDING = 1e-9
 """What differs by less is equal: a bound that is just reached is reached."""

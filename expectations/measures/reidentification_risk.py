@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from expectations.class_counts import Integers
 from expectations.disclosure import bound_share
+from expectations.measures.class_counts import Integers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Whether a table meets the privacy models that are asked of its sensitive columns.
 
-The judge of a release: it measures by `expectations/sensitive_measures.py` alone. A judgement holds
+The judge of a release: it measures by `expectations/measures/sensitive_measures.py` alone. A judgement holds
 measures and never a value, and says the smallest violation it could have found. Whether the models
 asked for suffice is not known here.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from expectations import sensitive_measures as measures
-from expectations.class_counts import Integers, ValueCounts, classify, count_values
+from expectations.measures import sensitive_measures as measures
+from expectations.measures.class_counts import Integers, ValueCounts, classify, count_values
 from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,
