@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from expectations.gx.table_promises import judge_table
 from expectations.measures.measures import k_anonymity, measure
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.privacy_models import (
@@ -37,7 +38,6 @@ from expectations.policy.privacy_models import (
     RecursiveLDiversity,
     TCloseness,
 )
-from expectations.table_promises import judge_table
 
 Q7 = ["sex", "age", "race", "marital-status", "education", "native-country", "workclass"]
 SENSITIVE = ["occupation", "salary-class"]

@@ -74,7 +74,11 @@ CATEGORIES = 8
 NUMBERS = 10
 IMPORTS = (
     *("great_expectations", "narwhals", "pandas", "pyarrow.dataset"),
-    *("expectations.suites", "expectations.k_anonymous", "expectations.expressions.expressions"),
+    *(
+        "expectations.gx.suites",
+        "expectations.gx.k_anonymous",
+        "expectations.expressions.expressions",
+    ),
     *("ledgers.database", "ledgers.encrypted_parquet", "tasks.anonymization.generalize"),
 )
 WORDS = [f"word {n}" for n in range(6)]
@@ -174,8 +178,8 @@ def by_hand(folder: Path) -> None:
     import numpy as np
     import pandas as pd
 
+    from expectations.gx.suites import build_suite, run_suite
     from expectations.policy_file import read_policy
-    from expectations.suites import build_suite, run_suite
     from tasks.anonymization.fitting import Asked, fit
     from tasks.anonymization.hierarchies import Hierarchy
 

@@ -14,12 +14,12 @@ measures and never a value. Importing this module imports GX (seconds) and regis
 a stored suite finds them by their names. `expectations/measures/measures.py` measures without GX.
 """
 
-from expectations.k_anonymous import ExpectColumnValueShareToBeBetween, ExpectTableToBeKAnonymous
-from expectations.risk_expectations import (
+from expectations.gx.k_anonymous import ExpectColumnValueShareToBeBetween, ExpectTableToBeKAnonymous
+from expectations.gx.risk_expectations import (
     ExpectTableReidentificationRiskToBeAtMost,
     ExpectTableUniqueRowsShareToBeAtMost,
 )
-from expectations.sensitive_expectations import (
+from expectations.gx.sensitive_expectations import (
     ExpectColumnToBeBetaLike,
     ExpectColumnToBeDeltaDisclosurePrivate,
     ExpectColumnToBeEntropyLDiverse,
@@ -28,7 +28,7 @@ from expectations.sensitive_expectations import (
     ExpectColumnToBeTClose,
     ExpectColumnValuesToBeAtMostAlphaOfClass,
 )
-from expectations.token_expectation import ExpectColumnNotToBeReversedBy
+from expectations.gx.token_expectation import ExpectColumnNotToBeReversedBy
 
 __all__ = [
     "ExpectColumnNotToBeReversedBy",

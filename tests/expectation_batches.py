@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import sqlalchemy as sa
 
-from expectations.quiet_validation import quiet
+from expectations.gx.quiet_validation import quiet
 
 if TYPE_CHECKING:
     from great_expectations.datasource.fluent.interfaces import Batch

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from expectations.gx.quiet_validation import quiet
 from expectations.measures.measures import measure
-from expectations.quiet_validation import quiet
 from tasks.anonymization import k_anonymize
 from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.anonymization.releases.succession import compare, hold_back, release_again

@@ -30,14 +30,14 @@ LONGEST_MODULE, LONGEST_FUNCTION = 500, 60
 ROOMS = {
     "mlflow": {"tasks/handover/recording.py"},
     "great_expectations": {
-        "expectations/suites.py",
-        "expectations/quiet_validation.py",
-        "expectations/table_promises.py",
-        "expectations/k_anonymous.py",
-        "expectations/class_metrics.py",
-        "expectations/sensitive_expectations.py",
-        "expectations/risk_expectations.py",
-        "expectations/token_expectation.py",
+        "expectations/gx/suites.py",
+        "expectations/gx/quiet_validation.py",
+        "expectations/gx/table_promises.py",
+        "expectations/gx/k_anonymous.py",
+        "expectations/gx/class_metrics.py",
+        "expectations/gx/sensitive_expectations.py",
+        "expectations/gx/risk_expectations.py",
+        "expectations/gx/token_expectation.py",
     },
     "presidio_analyzer": {
         "tasks/anonymization/free_text/text.py",

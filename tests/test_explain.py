@@ -39,9 +39,9 @@ from expectations.explanations import (
     rule_sentences,
     say_how_to_explain,
 )
+from expectations.gx.suites import word
 from expectations.policy.policy import MissingAtMost, ShareBetween, ValuesBetween, ValuesIn
 from expectations.policy.privacy_models import PrivacyModel
-from expectations.suites import word
 from tasks.account.summary import summarize
 
 ROOT = Path(__file__).parent.parent
@@ -54,9 +54,9 @@ VALUE_RULES = (
     ShareBetween(rule="share-between", column="sex", value="f", low=0.1, high=0.2),
 )
 NAMED_ELSEWHERE = {
-    ("expectations/suites.py", "words.name"): [word(rule).name for rule in VALUE_RULES],
+    ("expectations/gx/suites.py", "words.name"): [word(rule).name for rule in VALUE_RULES],
     ("expectations/checks.py", "failed[0].name"): [],
-    ("expectations/table_promises.py", "f'{kind} of {column} in {outlet}'"): [
+    ("expectations/gx/table_promises.py", "f'{kind} of {column} in {outlet}'"): [
         f"{kind} of illness in partner" for kind in KINDS
     ],
     ("ledgers/signed_heads.py", "ledger"): ["consent ledger", "budget ledger"],

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from expectations.checks import Check
 from expectations.errors import UsageError
+from expectations.gx.quiet_validation import quiet, validate
+from expectations.gx.table_promises import Judged, judge_table
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.quiet_validation import quiet, validate
-from expectations.table_promises import Judged, judge_table
 
 QI = ["age", "town"]
 RARE = "Zanzibar-48151"
@@ -53,7 +53,7 @@ def result_of(frame: pd.DataFrame, **arguments: Any) -> dict[str, Any]:
     with quiet():
         import great_expectations as gx
 
-        from expectations.k_anonymous import ExpectTableToBeKAnonymous
+        from expectations.gx.k_anonymous import ExpectTableToBeKAnonymous
 
         suite = gx.ExpectationSuite("theirs", [ExpectTableToBeKAnonymous(**arguments)])
     (result,) = validate(frame, suite)

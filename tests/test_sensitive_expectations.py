@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from expectations.gx.quiet_validation import quiet
 from expectations.measures.measures import measure
-from expectations.quiet_validation import quiet
 
 QI = ["age", "marital-status"]
 RARE = "Zanzibar-48151"

@@ -11,6 +11,7 @@ from conftest import Folder, opened
 
 from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
+from expectations.gx.table_promises import Judged, judge_table, order_labels
 from expectations.policy.outlets import TableOutlet, claim
 from expectations.policy.privacy_models import (
     AlphaK,
@@ -24,7 +25,6 @@ from expectations.policy.privacy_models import (
 )
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import read_policy
-from expectations.table_promises import Judged, judge_table, order_labels
 from ledgers.home import Home
 from ledgers.stages import Checked, DatasetRef, Generalized
 from tasks.airlock.run import Run

@@ -11,7 +11,7 @@ import expectation_batches as batches
 import pandas as pd
 import pytest
 
-from expectations.quiet_validation import quiet
+from expectations.gx.quiet_validation import quiet
 
 NAMES = [f"person {number}" for number in range(40)]
 PLAIN = [hashlib.sha256(name.encode()).hexdigest() for name in NAMES]

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
+from expectations.gx.quiet_validation import validate
+from expectations.gx.suites import build_suite, run_suite, tell_share
 from expectations.policy.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.quiet_validation import validate
-from expectations.suites import build_suite, run_suite, tell_share
 from tasks.validation import validation
 
 NAN = float("nan")
@@ -265,7 +265,7 @@ def test_judging_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_importing_the_rules_and_steps_imports_no_gx() -> None:
     """The command line starts without the seconds that GX takes."""
     code = (
-        "import sys, expectations.suites, tasks.validation.validation\n"
+        "import sys, expectations.gx.suites, tasks.validation.validation\n"
         "tasks.validation.validation.check_values(None, [], 10)\n"
         "print([m for m in sys.modules if m.startswith(('great_expectations', 'prefect'))])"
     )

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from expectations.checks import Check
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, TutelaError, UsageError, carrying
+from expectations.gx.table_promises import Judged
 from expectations.policy.policy import MissingAtMost, Policy, Rule, ShareBetween, ValuesBetween
 from expectations.policy.population import Margin
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
-from expectations.table_promises import Judged
 from ledgers.home import Home
 from ledgers.stages import Roster
 from tasks.account.findings import read

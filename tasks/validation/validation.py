@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
+from expectations.gx.suites import build_suite, run_suite
+from expectations.gx.table_promises import Judged, judge_table, order_labels
 from expectations.measures.measures import class_sizes
 from expectations.measures.reidentification_risk import tell_risks
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy, Rule
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import MISSING
-from expectations.suites import build_suite, run_suite
-from expectations.table_promises import Judged, judge_table, order_labels
 from ledgers.stages import Checked, Deidentified, Generalized, Reached, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

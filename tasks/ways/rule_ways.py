@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.disclosure import TEN, Published
 from expectations.errors import Refusal
+from expectations.gx.suites import find_range
+from expectations.gx.table_promises import Judged
 from expectations.measures.measures import standardized_difference
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import MissingAtMost, Policy, Rule, ShareBetween
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.suites import find_range
-from expectations.table_promises import Judged
 from tasks.account.exclusions import EXCLUSIONS
 from tasks.account.published_people import AS_THEY_ARE
 from tasks.account.published_ways import Way, WaysOut

@@ -1,7 +1,7 @@
 """Tutela's own expectations on a table's rows for Great Expectations: k, and a value's share.
 
 For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
-module imports Great Expectations and registers both expectations; `expectations/suites.py`
+module imports Great Expectations and registers both expectations; `expectations/gx/suites.py`
 therefore does it late. Results hold counts and measures and never a value; the count of one value
 is exact, so a result is not to be published as it is.
 """
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
 
-from expectations.class_metrics import ClassSizes, MetricExpectation, ValueRows
+from expectations.gx.class_metrics import ClassSizes, MetricExpectation, ValueRows
 from expectations.measures.class_counts import Integers
 
 

@@ -5,7 +5,7 @@ measures and checks in words. Whether classes and columns are the right ones, an
 release about the same people adds, is not known here.
 
 k and the number of classes are told exactly, all else to three decimals. GX is imported late
-(seconds), and its results go no further (`expectations/quiet_validation.py`).
+(seconds), and its results go no further (`expectations/gx/quiet_validation.py`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
 from expectations.errors import UsageError
+from expectations.gx.quiet_validation import quiet, refuse_unknown, validate
 from expectations.measures.model_judgement import INFINITE, name_measure, round_reached
 from expectations.policy.outlets import Rare, TableOutlet
 from expectations.policy.privacy_models import PrivacyModel, describe_model
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.quiet_validation import quiet, refuse_unknown, validate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +85,8 @@ def build_table_suite(promised: TableOutlet) -> ExpectationSuite:
     with quiet():
         import great_expectations as gx
 
-        from expectations.k_anonymous import ExpectTableToBeKAnonymous
-        from expectations.sensitive_expectations import expect_model
+        from expectations.gx.k_anonymous import ExpectTableToBeKAnonymous
+        from expectations.gx.sensitive_expectations import expect_model
 
         columns, models = list(promised.linkable), list_models(promised)
         made = [

@@ -6,7 +6,7 @@ A range still shows when one person moves a share over its edge, and a verdict o
 allows no exception says that there is none. Nothing here knows a column's treatment: a rule that
 the treatment makes true can't fail, and is passed here all the same.
 
-GX is imported late, and its results go no further (`expectations/quiet_validation.py`).
+GX is imported late, and its results go no further (`expectations/gx/quiet_validation.py`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final, assert_never
 from expectations.checks import Check
 from expectations.disclosure import EXACT, percent
 from expectations.errors import UsageError
+from expectations.gx.quiet_validation import quiet, refuse_unknown, validate
 from expectations.policy.policy import MissingAtMost, Rule, ShareBetween, ValuesBetween, ValuesIn
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.quiet_validation import quiet, refuse_unknown, validate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def expect(rule: Rule, number: int) -> Expectation:
     """Give the expectation that judges a rule; GX sorts them, so `meta` keeps the number."""
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    import expectations.k_anonymous  # noqa: F401  # registers our own with GX
+    import expectations.gx.k_anonymous  # noqa: F401  # registers our own with GX
 
     words = word(rule)
     kind, arguments = translate(rule)

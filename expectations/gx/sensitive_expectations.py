@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
 
-from expectations.class_metrics import ClassValueCounts, MetricExpectation
+from expectations.gx.class_metrics import ClassValueCounts, MetricExpectation
 from expectations.measures.class_counts import ValueCounts
 from expectations.measures.model_judgement import INFINITE, judge_counts
 from expectations.policy.privacy_models import (

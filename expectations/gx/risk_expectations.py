@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
 
-from expectations.class_metrics import ClassSizes, MetricExpectation
+from expectations.gx.class_metrics import ClassSizes, MetricExpectation
 from expectations.measures.class_counts import Integers
 from expectations.measures.reidentification_risk import prosecutor_risk, share_alone
 from expectations.measures.sensitive_measures import ROUNDING

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
 
-from expectations.class_metrics import MetricExpectation, TokenReversal
+from expectations.gx.class_metrics import MetricExpectation, TokenReversal
 from expectations.measures.token_reversal import DictionaryAttack, FrequencyAttack
 
 
