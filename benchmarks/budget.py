@@ -24,10 +24,10 @@ import numpy as np
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.privacy_loss import RenyiFilter, calibrate, compose
 from ledgers.budget import BudgetLedger, Ceiling, Charge
-from ledgers.database import open_database
-from ledgers.founding import create_home
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.founding import create_home
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 
 DELTA = 1e-5
 CEILING = Ceiling(20, DELTA, "fixed")

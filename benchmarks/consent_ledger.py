@@ -26,9 +26,9 @@ import pyarrow as pa
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from ledgers.consent import Batch, ConsentLedger
-from ledgers.database import open_database
-from ledgers.founding import create_home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.founding import create_home
+from ledgers.home.keys import Keys
 
 YEAR = 365 * 86_400 * 1_000_000
 NOTICE = NoticeTerms("n", 1, "en", (Purpose.SCIENTIFIC_RESEARCH,), (Category.AGE, Category.HEALTH))

@@ -79,7 +79,7 @@ IMPORTS = (
         "expectations.gx.k_anonymous",
         "expectations.expressions.expressions",
     ),
-    *("ledgers.database", "ledgers.encrypted_parquet", "tasks.anonymization.generalize"),
+    *("ledgers.home.database", "ledgers.encrypted_parquet", "tasks.anonymization.generalize"),
 )
 WORDS = [f"word {n}" for n in range(6)]
 
@@ -135,7 +135,7 @@ def make_data(folder: Path, people: int) -> None:
 
 def run_tutela(folder: Path) -> dict[str, float]:
     """Run the steps as a flow does, up to the table in the outbox; seconds by step."""
-    from ledgers.founding import create_home
+    from ledgers.home.founding import create_home
 
     os.environ["TUTELA_HOME"] = str(folder / f"home-{os.getpid()}")
     create_home(Path(os.environ["TUTELA_HOME"]))

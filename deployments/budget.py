@@ -85,9 +85,9 @@ def read_private(policy: str) -> Policy:
 def opened_budget() -> BudgetLedger:
     """Open the home's budget ledger."""
     from ledgers.budget import BudgetLedger
-    from ledgers.database import open_database
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.database import open_database
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
     home = Home.open()
     return BudgetLedger(open_database(home), Keys.open(home))

@@ -26,8 +26,8 @@ from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
     from deployments.launch import Outcome
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
 app = typer.Typer(
     name="tutela",
@@ -236,8 +236,8 @@ def mlflow() -> None:
 def opened_home() -> tuple[Home, Keys]:
     """Open the home and finish what earlier processes left there, saying so."""
     from deployments.leftovers import finish_leftovers
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
     home = Home.open()
     keys = Keys.open(home)

@@ -23,7 +23,7 @@ def policies(incomplete: str) -> list[str]:
 
 def run_ids(incomplete: str) -> list[str]:
     """Give the ids of the home's runs that have a report and begin so, newest first."""
-    from ledgers.home import home_path
+    from ledgers.home.home import home_path
 
     reports = home_path() / "reports"
     return sorted((file.stem for file in reports.glob(f"{incomplete}*.html")), reverse=True)

@@ -271,9 +271,9 @@ def read_rules(policy: str | None) -> Policy | None:
 def opened_ledger() -> ConsentLedger:
     """Open the home's consent ledger."""
     from ledgers.consent import ConsentLedger
-    from ledgers.database import open_database
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.database import open_database
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
     home = Home.open()
     return ConsentLedger(open_database(home), home, Keys.open(home))

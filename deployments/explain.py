@@ -157,8 +157,8 @@ def open_lines(summary: Summary) -> Iterator[str]:
 
 def summary_of(run: str) -> Summary:
     """Sum up the run whose id begins so."""
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
     from tasks.handover.recorded_run import read_run
 
     home = Home.open()

@@ -81,10 +81,10 @@ def reveal(
 
 def opened_keys() -> KeyLedger:
     """Open the home's key ledger."""
-    from ledgers.database import open_database
-    from ledgers.home import Home
+    from ledgers.home.database import open_database
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
     from ledgers.key_ledger import KeyLedger
-    from ledgers.keys import Keys
 
     home = Home.open()
     return KeyLedger(open_database(home), Keys.open(home))

@@ -24,8 +24,8 @@ from expectations.errors import ServiceError, TutelaError
 from expectations.policy.policy import Part
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
 
 def finish_leftovers(home: Home, keys: Keys) -> list[str]:
@@ -44,8 +44,8 @@ def mark(home: Home, crashed: list[str]) -> list[str]:
 
 def has_leftovers(home: Home, keys: Keys) -> bool:
     """Whether an earlier process may have left something: a folder, goods, or an open record."""
-    from ledgers.database import open_database
     from ledgers.evidence import EvidenceLedger
+    from ledgers.home.database import open_database
 
     if any(any(place.iterdir()) for place in (home.vault, home.outbox)):
         return True

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from deployments.progress import Progress
     from expectations.policy.policy import Part
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
     from tasks.account.published import OutletSummary, Summary
 
 Data: TypeAlias = "pd.DataFrame | str | Path | None"
@@ -68,8 +68,8 @@ def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
 
 def open_home() -> tuple[Home, Keys]:
     """Open the home and its keys; HomeError, in words for Python, where there is none."""
-    from ledgers.home import Home, home_path
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home, home_path
+    from ledgers.home.keys import Keys
 
     root = home_path()
     if not root.exists():

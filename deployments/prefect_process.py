@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ledgers.home import Home
-from ledgers.private_files import is_locked
+from ledgers.home.home import Home
+from ledgers.home.private_files import is_locked
 
 if TYPE_CHECKING:
     from uvicorn import Server

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from deployments.prefect_process import LOG, is_alive, launch, listen, read_note, share, spawn
 from expectations.errors import HomeError, ServiceError
-from ledgers.home import Home, home_path
+from ledgers.home.home import Home, home_path
 
 Progress = Callable[[str], None]
 """Told one line for a person."""
@@ -187,7 +187,7 @@ def leave_server(home: Home) -> None:
 
 def make_home(passphrase: str | None) -> Home:
     """Make a home where `home_path` says, or open the one there, and prepare its server."""
-    from ledgers.founding import create_home  # loads a database
+    from ledgers.home.founding import create_home  # loads a database
 
     home = create_home(home_path(), passphrase)
     set_environment(home)

@@ -21,8 +21,8 @@ from typing import Final
 from deployments.prefect_process import is_alive, share
 from deployments.prefect_server import running
 from expectations.errors import HomeError
-from ledgers.founding import create_home
-from ledgers.home import Home
+from ledgers.home.founding import create_home
+from ledgers.home.home import Home
 
 OWN: Final = ("TUTELA_PASSPHRASE", "MLFLOW_")
 """How those variables begin that would lead a rehearsal to the user's keys, or to stores and

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deployments.terminal import Answer
     from expectations.checks import Check
     from ledgers.evidence import JSON
-    from ledgers.home import Home
+    from ledgers.home.home import Home
     from tasks.account.published import Summary
     from tasks.rehearsal.staging import Staged
 
@@ -56,7 +56,7 @@ def carry_through(policy: str) -> Rehearsed:
     began = time.monotonic()
     with own_home() as home:
         from deployments.request import check_model, checked_code
-        from ledgers.keys import Keys
+        from ledgers.home.keys import Keys
         from tasks.handover.recorded_run import read_run
         from tasks.rehearsal.staging import stage
 

@@ -16,8 +16,8 @@ from expectations.explanations import say_how_to_explain
 if TYPE_CHECKING:
     from expectations.checks import Check
     from ledgers.evidence import JSON
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
     from tasks.account.published import OutletSummary, Quality, Summary
     from tasks.account.published_people import Figure
 
@@ -51,8 +51,8 @@ def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
 
 def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
     """Give all runs, newest first."""
-    from ledgers.database import open_database
     from ledgers.evidence import EvidenceLedger
+    from ledgers.home.database import open_database
 
     runs = EvidenceLedger(open_database(home), keys).runs()[::-1]
     rows = [

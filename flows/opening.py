@@ -21,10 +21,10 @@ from expectations.policy.locations import InMemory, Location
 from expectations.policy.policy import Part
 from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile, read_policy
-from ledgers.database import open_database
 from ledgers.evidence import JSON, EvidenceLedger
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.vault import Vault
 from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
 from tasks.own_code.loading import OwnCode

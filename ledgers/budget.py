@@ -54,8 +54,8 @@ from ledgers.budget_tables import (
     lock,
     read_book,
 )
-from ledgers.database import snapshot, stamp, transaction
-from ledgers.keys import Keys
+from ledgers.home.database import snapshot, stamp, transaction
+from ledgers.home.keys import Keys
 from ledgers.signed_heads import Head, Heads
 
 OVER: Final = "over all private models and advice of this home"

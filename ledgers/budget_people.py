@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from ledgers.budget_tables import PEOPLE, refuse
-from ledgers.keys import Keys
+from ledgers.home.keys import Keys
 
 Records = NDArray[np.uint64]
 

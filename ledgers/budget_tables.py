@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from expectations.errors import Refusal
 from expectations.mechanisms import Mechanism, from_json, to_json
 from ledgers.evidence import EVIDENCE
-from ledgers.keys import Keys
+from ledgers.home.keys import Keys
 from ledgers.signed_heads import Head, SignedHead
 
 What: TypeAlias = Literal["reserved", "committed", "aborted"]

@@ -30,9 +30,9 @@ from ledgers.consent_chain import Codes, Tip
 from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, RecordedEvent, from_micros
 from ledgers.consent_tables import EVENTS, TERMS, find_import, find_tip, is_person, lock
 from ledgers.consent_writing import append_batch, erase_events, note_import
-from ledgers.database import overwrite_deleted, snapshot, transaction
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import overwrite_deleted, snapshot, transaction
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.packed_rows import read_packed
 from ledgers.signed_heads import Head, Heads
 

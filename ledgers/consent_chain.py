@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ledgers.keys import Keys, decrypt, encrypt
+from ledgers.home.keys import Keys, decrypt, encrypt
 from ledgers.packed_rows import SALT_BYTES
 
 DIGEST_BYTES: Final = 32

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledgers.keys import decrypt, encrypt
+from ledgers.home.keys import decrypt, encrypt
 
 if TYPE_CHECKING:
     import pyarrow as pa

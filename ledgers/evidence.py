@@ -21,8 +21,8 @@ from typing import Literal, TypeAlias, cast
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.database import stamp, transaction
-from ledgers.keys import Keys
+from ledgers.home.database import stamp, transaction
+from ledgers.home.keys import Keys
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Verdict: TypeAlias = Literal["passed", "refused", "failed", "pending"]

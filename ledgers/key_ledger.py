@@ -29,9 +29,9 @@ from typing import Final, Literal, NoReturn, TypeAlias
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.database import overwrite_deleted, stamp, transaction
 from ledgers.evidence import EVIDENCE, RUNS
-from ledgers.keys import KEY_BYTES, Keys
+from ledgers.home.database import overwrite_deleted, stamp, transaction
+from ledgers.home.keys import KEY_BYTES, Keys
 
 What: TypeAlias = Literal["created", "brought over", "rotated", "destroyed", "revealed"]
 MADE: Final[tuple[What, ...]] = ("created", "brought over", "rotated")

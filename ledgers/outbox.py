@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.home import Home
-from ledgers.keys import Keys
-from ledgers.private_files import disk_failure, write_private
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from ledgers.home.private_files import disk_failure, write_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from ledgers.database import transaction
 from ledgers.evidence import EVIDENCE
-from ledgers.keys import Keys
+from ledgers.home.database import transaction
+from ledgers.home.keys import Keys
 
 METADATA = sa.MetaData()
 PLANS = sa.Table(

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from expectations.errors import VaultError
 from ledgers.digests import digest_bytes, digest_table
-from ledgers.keys import decrypt, encrypt
-from ledgers.private_files import disk_failure, write_private
+from ledgers.home.keys import decrypt, encrypt
+from ledgers.home.private_files import disk_failure, write_private
 from ledgers.stages import AnyRef, DatasetRef, Reached, S, Stage
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from expectations.errors import Refusal, ServiceError
-from ledgers.home import Home
-from ledgers.keys import Keys
-from ledgers.private_files import disk_failure, locked, sync_folder
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from ledgers.home.private_files import disk_failure, locked, sync_folder
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.errors import VaultError
-from ledgers.keys import Keys
-from ledgers.private_files import exposure, is_locked
+from ledgers.home.keys import Keys
+from ledgers.home.private_files import exposure, is_locked
 from ledgers.run_vault import RunVault, disk_errors
 from ledgers.stages import (
     AnyRef,

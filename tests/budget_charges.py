@@ -17,9 +17,9 @@ from expectations.mechanisms import Gaussian, Mechanism
 from ledgers.budget import BudgetLedger, Ceiling, Charge
 from ledgers.budget_people import Records
 from ledgers.budget_tables import Composition
-from ledgers.database import open_database
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 
 AT = "2026-03-01T00:00:00+00:00"
 DELTA = 1e-5

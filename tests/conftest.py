@@ -23,8 +23,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from expectations.errors import TutelaError
-from ledgers import database
-from ledgers.home import Home
+from ledgers.home import database
+from ledgers.home.home import Home
 
 if TYPE_CHECKING:
     from tasks.airlock.run import Run

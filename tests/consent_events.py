@@ -16,9 +16,9 @@ from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.vocabulary import Article6, Category, ConsentStatus, Purpose
 from ledgers.consent import Batch, ConsentLedger, RecordedEvent
 from ledgers.consent_events import BATCH
-from ledgers.database import open_database
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 
 NOTICE = NoticeTerms("n", 1, "en", (Purpose.SCIENTIFIC_RESEARCH,), (Category.AGE,))
 GIVEN = Terms(

@@ -23,7 +23,7 @@ def world(
     Those of the night where a test of the night is asked for.
     """
     from deployments.prefect_server import ensure_server, leave_server, set_environment
-    from ledgers.founding import create_home
+    from ledgers.home.founding import create_home
 
     root = tmp_path_factory.mktemp("world")
     for name in ("temporary", "user", "cwd", "console", "outcomes"):

@@ -495,10 +495,10 @@ def break_by(case: Case, row: Row) -> AbstractContextManager[object]:
 
 def run_case(name: str, policy: Path, launch: Callable[[Path], object]) -> Outcome:
     """Run one case in this process, and say how it ended."""
-    from ledgers.database import open_database
     from ledgers.evidence import EvidenceLedger
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.database import open_database
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
     case, home, ended = ALL[name], Home.open(), None
     with ExitStack() as stack:
@@ -523,8 +523,8 @@ def launch_as_command(policy: Path) -> None:
     """Do what `tutela run` does."""
     from deployments.launch import launch
     from deployments.request import checked_request
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
     file, _ = checked_request(str(policy), None)
     home = Home.open()
@@ -553,8 +553,8 @@ def advise_as_command(policy: Path, price: float = 2) -> None:
     from deployments.launch import launch
     from deployments.request import checked_advice
     from expectations.policy_file import read_policy
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
     epsilon = price if read_policy(str(policy)).policy.private else None
     file, home = checked_advice(str(policy), None, epsilon), Home.open()
@@ -572,7 +572,7 @@ def launch_ephemeral(policy: Path) -> None:
     """Call the flow with no server but the one that Prefect starts for it."""
     from deployments.prefect_server import set_environment
     from flows.opening import Request, request
-    from ledgers.home import Home
+    from ledgers.home.home import Home
 
     set_environment(Home.open())
     from prefect.context import refresh_global_settings_context
@@ -591,8 +591,8 @@ def launch_ephemeral(policy: Path) -> None:
 def complete_away(row: Row) -> list[str]:
     """Complete the run that MLflow did not take: first its sources break, then they are there."""
     from deployments.leftovers import finish_leftovers
-    from ledgers.home import Home
-    from ledgers.keys import Keys
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
 
     home = Home.open()
     try:
@@ -668,10 +668,10 @@ class World:
     @property
     def ledger(self) -> EvidenceLedger:
         """The evidence of all cases but the ephemeral ones."""
-        from ledgers.database import open_database
         from ledgers.evidence import EvidenceLedger
-        from ledgers.home import Home
-        from ledgers.keys import Keys
+        from ledgers.home.database import open_database
+        from ledgers.home.home import Home
+        from ledgers.home.keys import Keys
 
         home = Home.open(self.home)
         return EvidenceLedger(open_database(home), Keys.open(home))

@@ -27,11 +27,11 @@ from shared_folder import copy_folder, make_once, own_folder
 from deployments import cli
 from deployments.prefect_server import set_environment
 from expectations.policy_file import PACKAGED
-from ledgers.database import open_database
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
-from ledgers.founding import create_home
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.founding import create_home
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

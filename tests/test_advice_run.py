@@ -15,7 +15,7 @@ from deployments.request import checked_advice
 from expectations.errors import UsageError
 from expectations.policy_file import read_policy
 from ledgers.budget import BudgetLedger
-from ledgers.home import Home
+from ledgers.home.home import Home
 from tasks.account.published import Advice, AtEpsilon, Dropped, Trial
 from tasks.advice import weigh
 from tasks.advice.advice import Advice as Found

@@ -32,8 +32,8 @@ from expectations.errors import (
     VaultError,
 )
 from flows.opening import open_run
-from ledgers.founding import create_home
-from ledgers.keys import Keys
+from ledgers.home.founding import create_home
+from ledgers.home.keys import Keys
 from ledgers.stages import Collected, DatasetRef, Permitted, Roster
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.outbox import Outbox
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize

@@ -67,9 +67,9 @@ ROOMS = {
         "deployments/consent",
         "deployments/keys",
     },
-    "alembic": {"ledgers/database.py", "ledgers/migrations"},
+    "alembic": {"ledgers/home/database.py", "ledgers/migrations"},
     "cryptography": {
-        "ledgers/keys.py",
+        "ledgers/home/keys.py",
         "ledgers/signed_heads.py",
         "tasks/anonymization/tokens.py",
     },

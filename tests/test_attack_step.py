@@ -15,7 +15,7 @@ from expectations.policy.training import Attacks
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
-from ledgers.home import Home
+from ledgers.home.home import Home
 from tasks.anonymization.deidentify import deidentify
 from tasks.attack import attack as room
 from tasks.attack import epsilon_audit

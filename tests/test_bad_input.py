@@ -19,7 +19,7 @@ import pytest
 from conftest import Folder
 from runs import Place, Said, make_place, say, shared_place
 
-from ledgers.home import Home
+from ledgers.home.home import Home
 
 SECRET = "xq7"
 NOBODY = 65534

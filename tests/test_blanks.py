@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from expectations.errors import SourceError
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Collected, Deidentified, Permitted, Roster, Selected
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

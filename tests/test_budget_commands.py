@@ -21,7 +21,7 @@ from expectations.privacy_loss import calibrate, compose
 from ledgers.budget import BudgetLedger, Ceiling
 from ledgers.budget_tables import NOTE, Composition
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
+from ledgers.home.home import Home
 
 CEILING = Ceiling(3, 1e-5, "fixed")
 WIDTH = 80

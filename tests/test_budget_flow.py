@@ -9,7 +9,7 @@ from conftest import Folder, make_folder
 from runs import Place, RunOnRecord, make_place
 
 from ledgers.budget import BudgetLedger
-from ledgers.home import Home
+from ledgers.home.home import Home
 
 PRIVATE = (
     ("{model: logistic-regression}", "{model: private-logistic-regression}"),

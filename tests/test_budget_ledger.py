@@ -30,9 +30,9 @@ from expectations.privacy_loss import RenyiFilter, compose
 from ledgers.budget import BudgetLedger, Ceiling
 from ledgers.budget_accounts import History, find_histories, find_worst
 from ledgers.budget_people import read_set, store_set
-from ledgers.database import overwrite_deleted, transaction
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
+from ledgers.home.database import overwrite_deleted, transaction
+from ledgers.home.home import Home
 
 HEADS = "budget-heads.jsonl"
 

@@ -11,7 +11,7 @@ from budget_charges import DELTA, FIXED, ONE, charge, open_ledger, records, star
 from expectations.errors import UsageError
 from expectations.privacy_loss import compose
 from ledgers.budget import BudgetLedger, Ceiling
-from ledgers.home import Home
+from ledgers.home.home import Home
 
 ROUNDS = 20
 """As many as show two that both get it in 999 of 1,000, if it happens in three rounds of ten."""

@@ -19,7 +19,7 @@ from flows.opening import Request, open_run, request
 from ledgers.budget import Balance, BudgetLedger, Ceiling
 from ledgers.budget_accounts import MOST_RUNS
 from ledgers.evidence import Entry
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import DatasetRef, Permitted
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.airlock.run import Desk, Run

@@ -17,8 +17,8 @@ from runs import Place, Said, changed_policy, passed, say, shared_place
 from typer.main import get_command
 
 from deployments.cli import app
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from tasks.sources.csv_file import CsvSource
 from tasks.sources.examples import _PARTS
 from tasks.sources.examples.nhanes import NhanesSource

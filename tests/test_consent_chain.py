@@ -25,7 +25,7 @@ from expectations.errors import Refusal, ServiceError
 from ledgers import consent_audit, consent_tables, signed_heads
 from ledgers.consent import ConsentLedger
 from ledgers.consent_chain import Codes
-from ledgers.keys import Keys
+from ledgers.home.keys import Keys
 from ledgers.signed_heads import Heads
 
 ERASED = 14

@@ -23,9 +23,9 @@ from deployments.consent_event import make_batch, tokenize_person
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from expectations.policy_file import parse_policy
-from ledgers import database
 from ledgers.consent import ConsentLedger, RecordedEvent
-from ledgers.home import Home
+from ledgers.home import database
+from ledgers.home.home import Home
 from tasks.consent.decision import Moment
 from tasks.consent.history import find_ended, find_stance
 from tasks.consent.permission import filter_consent

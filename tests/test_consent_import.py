@@ -34,10 +34,10 @@ from expectations.policy.vocabulary import (
 from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent import ConsentLedger
 from ledgers.consent_events import BATCH, Batch
-from ledgers.database import open_database
-from ledgers.home import Home
-from ledgers.keys import Keys
-from ledgers.settings import Settings
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from ledgers.home.settings import Settings
 from tasks.consent import events
 from tasks.consent.event_fields import missing_fields
 from tasks.consent.events import Imported, Setting, import_events, import_source

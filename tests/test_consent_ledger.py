@@ -34,10 +34,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import HomeError, Refusal, ServiceError, SourceError
-from ledgers import consent, consent_writing, database, packed_rows
+from ledgers import consent, consent_writing, packed_rows
 from ledgers.consent import ConsentLedger
-from ledgers.database import open_database
-from ledgers.home import Home
+from ledgers.home import database
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
 
 FULL: Event = {"recorded_at": START + 5, "valid_until": START + DAY, "evidence": "form 7"}
 GUARDED: Event = {"guardian_high": -3, "guardian_low": 4}

@@ -27,7 +27,7 @@ from expectations.policy.treatments import (
     Treatment,
 )
 from expectations.policy_file import parse_policy
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Deidentified
 from tasks.anonymization.deidentify import deidentify, deidentify_table, treat
 from tasks.anonymization.labels import Undeclared

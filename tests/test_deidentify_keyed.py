@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from expectations.errors import Refusal, ServiceError, UsageError
 from expectations.policy.treatments import Noise, Shift, Token
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.key_ledger import KeyLedger
 from ledgers.stages import Deidentified
 from tasks.airlock.run import Run

@@ -24,9 +24,9 @@ from expectations.policy.policy import Policy
 from expectations.policy.treatments import FITS
 from expectations.policy.vocabulary import ConsentStatus, Use
 from expectations.policy_file import PACKAGED, parse_policy
-from ledgers.home import Home
-from ledgers.keys import Keys
-from ledgers.settings import Settings
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from ledgers.home.settings import Settings
 from tasks.consent.events import Setting
 
 ROOT = Path(__file__).parent.parent

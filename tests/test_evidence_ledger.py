@@ -15,11 +15,12 @@ from alembic.script import ScriptDirectory
 from conftest import PRAGMAS
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers import budget_tables, consent_tables, database, evidence, key_ledger, releases
-from ledgers.database import open_database
+from ledgers import budget_tables, consent_tables, evidence, key_ledger, releases
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home import database
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 
 
 @pytest.fixture
@@ -148,8 +149,8 @@ def test_a_run_is_found_by_the_beginning_of_its_id(ledger: EvidenceLedger) -> No
 def test_evidence_of_a_killed_process_is_on_the_record(ledger: EvidenceLedger) -> None:
     """Each entry is on the disk when `append` returns."""
     script = (
-        "import os, sys, pathlib, signal\nfrom ledgers.home import Home\n"
-        "from ledgers.keys import Keys\nfrom ledgers.database import open_database\n"
+        "import os, sys, pathlib, signal\nfrom ledgers.home.home import Home\n"
+        "from ledgers.home.keys import Keys\nfrom ledgers.home.database import open_database\n"
         "from ledgers.evidence import EvidenceLedger\nhome = Home.open(pathlib.Path(sys.argv[1]))\n"
         "ledger = EvidenceLedger(open_database(home), Keys.open(home))\n"
         "ledger.append('run-1', 'train', 'measure', 'auc', 0.7)\n"
@@ -207,8 +208,8 @@ def test_a_database_of_a_newer_program_is_refused(ledger: EvidenceLedger) -> Non
 def test_two_writers_append_without_loss(ledger: EvidenceLedger) -> None:
     """Each transaction takes the write lock at its beginning and waits for the other."""
     script = (
-        "import sys, pathlib\nfrom ledgers.home import Home\nfrom ledgers.keys import Keys\n"
-        "from ledgers.database import open_database\nfrom ledgers.evidence import EvidenceLedger\n"
+        "import sys, pathlib\nfrom ledgers.home.home import Home\nfrom ledgers.home.keys import Keys\n"
+        "from ledgers.home.database import open_database\nfrom ledgers.evidence import EvidenceLedger\n"
         "home = Home.open(pathlib.Path(sys.argv[1]))\n"
         "ledger = EvidenceLedger(open_database(home), Keys.open(home))\n"
         "for count in range(40): ledger.append('run-1', 'step', 'measure', sys.argv[2], count)"

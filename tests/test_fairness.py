@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from expectations.disclosure import Disclosure
 from ledgers.evidence import JSON
-from ledgers.home import Home
+from ledgers.home.home import Home
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent

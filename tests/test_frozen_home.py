@@ -25,8 +25,8 @@ from filelock import FileLock
 from runs import Place
 
 from deployments.notebook import read_ran
-from ledgers.database import SCHEMA
-from ledgers.home import Home
+from ledgers.home.database import SCHEMA
+from ledgers.home.home import Home
 from tasks.attack import epsilon_audit
 from tasks.handover.recorded_run import read_run
 from tasks.pages.report import render_report

@@ -12,12 +12,12 @@ from conftest import Folder, Runner
 from recorded_runs import passed_run
 
 from expectations.errors import ServiceError
-from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from ledgers.home.settings import Settings
 from ledgers.outbox import Outbox
-from ledgers.settings import Settings
 from ledgers.vault import Vault
 from tasks.account.projection import metrics, promises
 from tasks.handover import delivery, recording

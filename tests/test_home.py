@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from expectations.errors import HomeError
-from ledgers import database
-from ledgers.founding import create_home
-from ledgers.home import Home, home_path
+from ledgers.home import database
+from ledgers.home.founding import create_home
+from ledgers.home.home import Home, home_path
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_killed_init_leaves_no_home_and_the_next_makes_one(tmp_path: Path, pla
 def test_two_inits_at_once_make_one_home(tmp_path: Path) -> None:
     """Both succeed, and the keys of the one that won stay."""
     script = (
-        "import sys, pathlib\nfrom ledgers.founding import create_home\n"
+        "import sys, pathlib\nfrom ledgers.home.founding import create_home\n"
         "home = create_home(pathlib.Path(sys.argv[1]))\n"
         "print((home.keys / 'root.key').read_bytes().hex())"
     )
@@ -177,6 +177,6 @@ def test_the_home_is_sought_in_the_projects_root(
 def test_finding_a_home_loads_no_heavy_library() -> None:
     """The command line opens a home before it knows whether it needs a key or a database."""
     heavy = {"sqlalchemy", "cryptography", "pyarrow", "alembic", "pandas", "numpy"}
-    script = f"import sys, ledgers.home\nprint(sorted({heavy} & set(sys.modules)))"
+    script = f"import sys, ledgers.home.home\nprint(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     assert answer.stdout == b"[]\n"

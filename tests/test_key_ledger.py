@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.key_ledger import KeyLedger
-from ledgers.keys import Keys
 
 RESEARCH, MARKETING = "dpv:ScientificResearch", "dpv:Marketing"
 

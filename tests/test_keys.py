@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers.founding import create_home
-from ledgers.home import Home
-from ledgers.keys import Keys, open_incident, seal_incident
+from ledgers.home.founding import create_home
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys, open_incident, seal_incident
 from ledgers.outbox import Outbox
 
 PHRASE = "four quiet heron words"

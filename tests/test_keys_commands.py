@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from runs import Said, say
 
-from ledgers.database import open_database
-from ledgers.home import Home
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.key_ledger import KeyLedger
-from ledgers.keys import Keys
 from tasks.anonymization.tokens import encrypt_identifiers
 
 PURPOSE = "dpv:ScientificResearch"

@@ -29,7 +29,7 @@ from recorded_runs import (
 
 from deployments.screen import screen_lines
 from ledgers.evidence import JSON
-from ledgers.home import Home
+from ledgers.home.home import Home
 from tasks.account.exclusions import EXCLUSIONS, NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.account.gaps import bound_difference, list_gaps, list_unmended
 from tasks.account.missing_people import (

@@ -18,10 +18,10 @@ from sklearn.pipeline import Pipeline
 import tutela
 from deployments.notebook import Ran, read_model
 from expectations.errors import PolicyError, StepFailed, UsageError
-from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from tasks.handover.recorded_place import tracking_uri
 from tasks.own_code.loading import digest_sources
 

@@ -33,9 +33,9 @@ from expectations.errors import Refusal, ServiceError
 from expectations.privacy_loss import compose
 from ledgers.budget import BudgetLedger, Ceiling
 from ledgers.consent import ConsentLedger
-from ledgers.database import create_database, open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
+from ledgers.home.database import create_database, open_database
+from ledgers.home.home import Home
 from ledgers.key_ledger import KeyLedger
 from ledgers.releases import PlanName, Release, ReleaseLedger
 
@@ -193,7 +193,7 @@ def test_two_imports_at_once_are_one_after_the_other(ledger: ConsentLedger) -> N
 
 def test_a_scan_sees_one_moment(ledger: ConsentLedger) -> None:
     """Between its first piece and its last, what others append is not seen, nor kept waiting."""
-    from ledgers import database
+    from ledgers.home import database
 
     ledger.append(batch([event(1)]), "csv")
     other = open_ledger(ledger.home.root)

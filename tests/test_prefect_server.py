@@ -22,8 +22,8 @@ from deployments.prefect_server import (
     wait_for_server,
 )
 from expectations.errors import HomeError, ServiceError
-from ledgers.home import Home
-from ledgers.settings import Settings
+from ledgers.home.home import Home
+from ledgers.home.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -185,8 +185,8 @@ def test_a_named_tracking_server_is_only_told(home: Home) -> None:
 USE = """
 import os, pathlib, signal, sys, time, uuid
 from deployments import prefect_server
-from ledgers.home import Home
-from ledgers.settings import Settings
+from ledgers.home.home import Home
+from ledgers.home.settings import Settings
 home = Home(pathlib.Path(sys.argv[1]), Settings())
 prefect_server.set_environment(home)
 prefect_server.ensure_server(home, progress=lambda _: None)

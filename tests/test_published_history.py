@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from expectations.disclosure import TEN, Count, Disclosure
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import JSON, Entry
-from ledgers.home import Home
+from ledgers.home.home import Home
 from tasks.attack import published_history
 from tasks.attack.count_reconstruction import PublishedFigure, Sums, believe, reconstruct
 from tasks.attack.published_history import (

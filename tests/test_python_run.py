@@ -18,8 +18,8 @@ from runs import _without_prefect
 from scanner import scan
 
 import tutela
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from tasks.handover.delivery import complete_runs
 
 NOBODY = (

@@ -9,11 +9,11 @@ import pytest
 from conftest import Folder, opened
 
 from expectations.errors import Refusal
-from ledgers.database import open_database
 from ledgers.evidence import JSON
-from ledgers.home import Home
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.key_ledger import KeyLedger
-from ledgers.keys import Keys
 from ledgers.stages import DatasetRef, Generalized
 from tasks.airlock.run import Desk, Run
 from tasks.anonymization.deidentify import deidentify

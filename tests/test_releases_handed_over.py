@@ -7,9 +7,9 @@ from conftest import Folder, Runner, small_policy
 
 from expectations.errors import Refusal
 from flows import training
-from ledgers.database import open_database
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.releases import ReleaseHistory, ReleaseLedger
 from tasks.airlock.run import Run
 from tasks.anonymization.releases.counted_rows import CountedRows

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError
-from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.releases import FrozenPlan, PlanName, Release, ReleaseLedger
 
 NAME = PlanName("c0ffee", "partner", "2026")

@@ -28,7 +28,7 @@ from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from ledgers.consent import Head
 from ledgers.evidence import JSON
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Compared, DatasetRef, Permitted, Roster, Validated, Weighted
 from tasks.account import summary as room
 from tasks.account.published_people import LabelShares

@@ -21,7 +21,7 @@ from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Problem, Refusal
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Selected
 from tasks.consent.permission import filter_consent
 from tasks.people.draws import mark_test

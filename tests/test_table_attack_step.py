@@ -17,7 +17,7 @@ from expectations.errors import Refusal
 from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Checked, DatasetRef, Selected, Validated
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify

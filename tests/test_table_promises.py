@@ -25,7 +25,7 @@ from expectations.policy.privacy_models import (
 )
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import read_policy
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Checked, DatasetRef, Generalized
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify

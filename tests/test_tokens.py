@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from expectations.disclosure import Published
 from expectations.policy.vocabulary import CheckVerdict
-from ledgers.keys import derive_key
+from ledgers.home.keys import derive_key
 from tasks.anonymization.token_counts import judge_tokens, undone_by_counting
 from tasks.anonymization.tokens import decrypt_identifiers, encrypt_identifiers, tokenize
 

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from expectations.errors import VaultError
 from ledgers.digests import digest_table
-from ledgers.founding import create_home
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.founding import create_home
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from ledgers.stages import MARKERS
 from ledgers.vault import (
     Collected,
@@ -45,8 +45,8 @@ PEOPLE = pa.table(
     }
 )
 OPENING = (
-    "import os, pathlib, sys, time\nimport pyarrow as pa\nfrom ledgers.home import Home\n"
-    "from ledgers.keys import Keys\nfrom ledgers.vault import *\n"
+    "import os, pathlib, sys, time\nimport pyarrow as pa\nfrom ledgers.home.home import Home\n"
+    "from ledgers.home.keys import Keys\nfrom ledgers.vault import *\n"
     "home = Home.open(pathlib.Path(sys.argv[1]))\nvault = Vault(home.vault, Keys.open(home))\n"
 )
 

@@ -26,7 +26,7 @@ from expectations.policy.policy import MissingAtMost, Policy, Rule, ShareBetween
 from expectations.policy.population import Margin
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Roster
 from tasks.account.findings import read
 from tasks.account.published_ways import Way, WaysOut

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from expectations.errors import Refusal, UsageError
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
-from ledgers.home import Home
+from ledgers.home.home import Home
 from ledgers.stages import Compared, Trained, Validated, Weighted
 from tasks.attack import attack as room
 from tasks.attack.attack import attack, share_weights

@@ -20,14 +20,14 @@ from expectations.errors import Refusal, TutelaError, UsageError
 from expectations.policy.policy import Part, Policy
 from expectations.policy_file import PolicyFile
 from ledgers.digests import digest_in_run
-from ledgers.home import Home
-from ledgers.settings import without_login
+from ledgers.home.home import Home
+from ledgers.home.settings import without_login
 from tasks.own_code.loading import OwnCode
 
 if TYPE_CHECKING:
     from ledgers.consent import ConsentLedger
     from ledgers.evidence import JSON, EvidenceLedger
-    from ledgers.keys import Keys
+    from ledgers.home.keys import Keys
     from ledgers.vault import RunVault
 
 Observer = Callable[[str, str, float], None]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ledgers.keys import derive_key
+from ledgers.home.keys import derive_key
 from tasks.anonymization.tokens import digest_each
 
 PRECISION: Final = {"year": "%Y", "month": "%Y-%m"}

@@ -26,7 +26,7 @@ from expectations.policy.event_words import LONGEST_EVIDENCE, WORDED, tidy
 from expectations.policy.legal_basis import ConsentLedger, EventField, EventSource, Notice
 from expectations.policy_file import PolicyFile
 from ledgers.consent_events import BATCH, Batch, to_micros
-from ledgers.keys import Keys
+from ledgers.home.keys import Keys
 from tasks.consent.bad_rows import BadRows
 from tasks.consent.event_fields import digest_fields, read_fields
 from tasks.consent.event_terms import Agreed, Words, agree, read_words

@@ -21,7 +21,7 @@ from expectations.policy.policy import Policy
 from ledgers.consent import ConsentLedger, Head
 from ledgers.consent_events import from_micros, to_micros
 from ledgers.evidence import JSON, Entry
-from ledgers.keys import Keys
+from ledgers.home.keys import Keys
 from tasks.consent.decision import Moment
 from tasks.consent.judgement import STANDING
 from tasks.consent.meaning import GIFTS, PERMITTED, Standing

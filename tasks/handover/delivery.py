@@ -25,12 +25,12 @@ from expectations.policy.outlets import ModelOutlet
 from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent import ConsentLedger
-from ledgers.database import open_database
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from ledgers.home.private_files import locked, write_private
 from ledgers.outbox import Outbox
-from ledgers.private_files import locked, write_private
 from ledgers.stages import Ready, Recorded
 from ledgers.vault import Vault
 from tasks.account.summary import Summary, summarize, to_evidence_json

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledgers.evidence import JSON
-from ledgers.home import Home
-from ledgers.settings import without_login
+from ledgers.home.home import Home
+from ledgers.home.settings import without_login
 
 OWN_PAGES: Final = "http://127.0.0.1:5000"
 """Where `tutela mlflow` opens the home's own store."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledgers.database import open_database
 from ledgers.evidence import EvidenceLedger
-from ledgers.home import Home
-from ledgers.keys import Keys
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from tasks.handover.delivery import DecidedRun, decided_run
 
 

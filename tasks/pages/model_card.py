@@ -13,7 +13,7 @@ from typing import Final
 
 from expectations.checks import Check
 from expectations.disclosure import percent
-from ledgers.private_files import write_private
+from ledgers.home.private_files import write_private
 from tasks.account.published import Audit, ColumnFate, OutletSummary, Summary
 from tasks.pages.artifacts import cell
 from tasks.pages.drawings import scale_auc

@@ -22,7 +22,7 @@ from expectations.policy.vocabulary import CheckVerdict
 from ledgers.budget import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceiling, Charge
 from ledgers.budget_accounts import MOST_RUNS
 from ledgers.budget_tables import NOTE, Composition
-from ledgers.database import stamp
+from ledgers.home.database import stamp
 from ledgers.stages import Charged, Permitted, Reached
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.errors import HomeError
-from ledgers.private_files import exposure
-from ledgers.settings import Settings, read_settings
+from ledgers.home.private_files import exposure
+from ledgers.home.settings import Settings, read_settings
 
 FOLDERS = ("vault", "keys", "incidents", "mlflow", "prefect", "reports", "releases", "outbox")
 FILES = ("settings.toml", "keys/root.key", "keys/operator.key", "keys/operator.pub")

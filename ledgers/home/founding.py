@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 
 from expectations.errors import HomeError
-from ledgers.database import create_database
-from ledgers.home import FOLDERS, Home, home_path, is_absent
-from ledgers.keys import Keys, create_keys
-from ledgers.private_files import disk_failure, locked, sync_folder, write_private
-from ledgers.settings import TEMPLATE, Settings
+from ledgers.home.database import create_database
+from ledgers.home.home import FOLDERS, Home, home_path, is_absent
+from ledgers.home.keys import Keys, create_keys
+from ledgers.home.private_files import disk_failure, locked, sync_folder, write_private
+from ledgers.home.settings import TEMPLATE, Settings
 
 
 def create_home(path: Path, passphrase: str | None = None) -> Home:

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers.home import Home
-from ledgers.private_files import disk_failure, write_private
+from ledgers.home.home import Home
+from ledgers.home.private_files import disk_failure, write_private
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hpke import Suite
