@@ -25,7 +25,7 @@ from representation import read_adults
 from expectations.policy_file import read_policy
 from flows.opening import open_run
 from ledgers.home.founding import create_home
-from ledgers.stages import Deidentified
+from ledgers.vault.stages import Deidentified
 from tasks.airlock.step import open_at
 from tasks.anonymization.deidentify import deidentify, treat
 from tasks.consent.permission import filter_consent

@@ -79,7 +79,7 @@ IMPORTS = (
         "expectations.gx.k_anonymous",
         "expectations.expressions.expressions",
     ),
-    *("ledgers.home.database", "ledgers.encrypted_parquet", "tasks.anonymization.generalize"),
+    *("ledgers.home.database", "ledgers.vault.encrypted_parquet", "tasks.anonymization.generalize"),
 )
 WORDS = [f"word {n}" for n in range(6)]
 

@@ -25,9 +25,9 @@ from expectations.policy.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy_file import read_policy
 from ledgers.consent_events import to_micros
 from ledgers.consent_tables import find_link
-from ledgers.digests import digest_in_run
 from ledgers.home.database import snapshot
 from ledgers.signed_heads import Head, Heads
+from ledgers.vault.digests import digest_in_run
 from tasks.consent.census import take_census
 from tasks.consent.decision import Moment
 from tasks.consent.events import Setting, import_source

@@ -25,7 +25,7 @@ from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
-from ledgers.vault import Vault
+from ledgers.vault.vault import Vault
 from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
 from tasks.own_code.loading import OwnCode
 from tasks.record_wise import load_checked_code

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from expectations.policy.policy import NAME
 from flows.opening import judged, open_run
-from ledgers.stages import (
+from ledgers.vault.stages import (
     Checked,
     DatasetRef,
     Permitted,

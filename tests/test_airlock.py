@@ -34,7 +34,7 @@ from expectations.errors import (
 from flows.opening import open_run
 from ledgers.home.founding import create_home
 from ledgers.home.keys import Keys
-from ledgers.stages import Collected, DatasetRef, Permitted, Roster
+from ledgers.vault.stages import Collected, DatasetRef, Permitted, Roster
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step

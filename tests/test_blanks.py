@@ -17,7 +17,7 @@ from expectations.errors import SourceError
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.stages import Collected, Deidentified, Permitted, Roster, Selected
+from ledgers.vault.stages import Collected, Deidentified, Permitted, Roster, Selected
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.deidentify import deidentify

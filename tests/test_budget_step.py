@@ -20,7 +20,7 @@ from ledgers.budget import Balance, BudgetLedger, Ceiling
 from ledgers.budget_accounts import MOST_RUNS
 from ledgers.evidence import Entry
 from ledgers.home.home import Home
-from ledgers.stages import DatasetRef, Permitted
+from ledgers.vault.stages import DatasetRef, Permitted
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import open_at

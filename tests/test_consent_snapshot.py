@@ -12,11 +12,11 @@ from expectations.disclosure import Disclosure
 from expectations.errors import UsageError
 from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent import ConsentLedger
-from ledgers.digests import digest_in_run
 from ledgers.home.database import open_database
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.vault.digests import digest_in_run
 from tasks.consent.decision import Moment
 from tasks.consent.events import import_events
 from tasks.consent.meaning import Standing

@@ -28,7 +28,7 @@ from expectations.policy.treatments import (
 )
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.stages import Deidentified
+from ledgers.vault.stages import Deidentified
 from tasks.anonymization.deidentify import deidentify, deidentify_table, treat
 from tasks.anonymization.labels import Undeclared
 from tasks.consent.permission import filter_consent

@@ -18,7 +18,7 @@ from expectations.errors import Refusal, ServiceError, UsageError
 from expectations.policy.treatments import Noise, Shift, Token
 from ledgers.home.home import Home
 from ledgers.key_ledger import KeyLedger
-from ledgers.stages import Deidentified
+from ledgers.vault.stages import Deidentified
 from tasks.airlock.run import Run
 from tasks.anonymization.dates import draw_offsets, shift_dates
 from tasks.anonymization.deidentify import deidentify, treat

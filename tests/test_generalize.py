@@ -17,7 +17,7 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.stages import Generalized
+from ledgers.vault.stages import Generalized
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import (
     count_classes,

@@ -18,7 +18,7 @@ from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.settings import Settings
 from ledgers.outbox import Outbox
-from ledgers.vault import Vault
+from ledgers.vault.vault import Vault
 from tasks.account.projection import metrics, promises
 from tasks.handover import delivery, recording
 from tasks.handover.delivery import complete_runs

@@ -19,10 +19,10 @@ from expectations.errors import Refusal
 from expectations.policy.vocabulary import Category
 from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent import ConsentLedger
-from ledgers.digests import digest_in_run
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.vault.digests import digest_in_run
 from tasks.consent.events import import_events
 from tasks.consent.meaning import Meaning, Standing
 from tasks.consent.permission import (

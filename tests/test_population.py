@@ -13,7 +13,7 @@ from expectations.errors import Refusal
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.stages import Selected
+from ledgers.vault.stages import Selected
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import CATEGORIES, DRAW, RECORD, SAMPLE, collect, read_roster
 from tasks.people.population import (

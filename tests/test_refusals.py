@@ -11,7 +11,7 @@ from refusals import ROWS, SHOWN, WITHDRAWN, Refused, cut, render
 from runs import changed_policy, copy_place, passed, shared_place
 
 from expectations.policy_file import read_policy
-from ledgers.digests import digest_in_run
+from ledgers.vault.digests import digest_in_run
 from tasks.consent.permission import digest_people
 from tasks.people.ingestion import PERSON, RECORD, read_people
 

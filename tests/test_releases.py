@@ -14,7 +14,7 @@ from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.key_ledger import KeyLedger
-from ledgers.stages import DatasetRef, Generalized
+from ledgers.vault.stages import DatasetRef, Generalized
 from tasks.airlock.run import Desk, Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize

@@ -29,7 +29,7 @@ from expectations.policy_file import parse_policy
 from ledgers.consent import Head
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
-from ledgers.stages import Compared, DatasetRef, Permitted, Roster, Validated, Weighted
+from ledgers.vault.stages import Compared, DatasetRef, Permitted, Roster, Validated, Weighted
 from tasks.account import summary as room
 from tasks.account.published_people import LabelShares
 from tasks.account.summary import summarize

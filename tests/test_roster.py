@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from expectations.errors import PolicyError, Refusal, SourceError
 from expectations.policy.locations import Location
 from ledgers.home.home import Home
-from ledgers.stages import Collected, Permitted, Roster
+from ledgers.vault.stages import Collected, Permitted, Roster
 from tasks.consent.permission import filter_consent
 from tasks.people import ingestion
 from tasks.people.ingestion import (

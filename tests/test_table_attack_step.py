@@ -18,7 +18,7 @@ from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel,
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.stages import Checked, DatasetRef, Selected, Validated
+from ledgers.vault.stages import Checked, DatasetRef, Selected, Validated
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import declare_hierarchy, generalize

@@ -26,7 +26,7 @@ from expectations.policy.privacy_models import (
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import read_policy
 from ledgers.home.home import Home
-from ledgers.stages import Checked, DatasetRef, Generalized
+from ledgers.vault.stages import Checked, DatasetRef, Generalized
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent

@@ -13,7 +13,7 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
-from ledgers.stages import Deidentified, Reached, Trained
+from ledgers.vault.stages import Deidentified, Reached, Trained
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize

@@ -20,12 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import VaultError
-from ledgers.digests import digest_table
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
-from ledgers.stages import MARKERS
-from ledgers.vault import (
+from ledgers.vault.digests import digest_table
+from ledgers.vault.stages import MARKERS
+from ledgers.vault.vault import (
     Collected,
     DatasetRef,
     Permitted,
@@ -46,7 +46,7 @@ PEOPLE = pa.table(
 )
 OPENING = (
     "import os, pathlib, sys, time\nimport pyarrow as pa\nfrom ledgers.home.home import Home\n"
-    "from ledgers.home.keys import Keys\nfrom ledgers.vault import *\n"
+    "from ledgers.home.keys import Keys\nfrom ledgers.vault.vault import *\n"
     "home = Home.open(pathlib.Path(sys.argv[1]))\nvault = Vault(home.vault, Keys.open(home))\n"
 )
 
@@ -200,7 +200,7 @@ def test_a_changed_file_is_noticed(vault: Vault, run: RunVault, place: float) ->
 
 def test_a_file_under_another_name_does_not_open(tmp_path: Path) -> None:
     """The encryption itself is bound to the name: one file cannot stand in for another."""
-    from ledgers.encrypted_parquet import read_dataset, write_table
+    from ledgers.vault.encrypted_parquet import read_dataset, write_table
 
     first, second = (tmp_path / name for name in ("first", "second"))
     first.touch()
@@ -267,7 +267,7 @@ def test_a_run_that_closes_during_a_sweep_is_not_called_dead(
         run.close()
         return False
 
-    monkeypatch.setattr("ledgers.vault._is_held", closing)
+    monkeypatch.setattr("ledgers.vault.vault._is_held", closing)
     assert vault.sweep() == []
 
 

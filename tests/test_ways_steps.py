@@ -27,7 +27,7 @@ from expectations.policy.population import Margin
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.stages import Roster
+from ledgers.vault.stages import Roster
 from tasks.account.findings import read
 from tasks.account.published_ways import Way, WaysOut
 from tasks.airlock.run import Desk, Finder, Run, under_way

@@ -20,7 +20,7 @@ from expectations.errors import Refusal, UsageError
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.stages import Compared, Trained, Validated, Weighted
+from ledgers.vault.stages import Compared, Trained, Validated, Weighted
 from tasks.attack import attack as room
 from tasks.attack.attack import attack, share_weights
 from tasks.attack.membership import MembershipAttack, Weights, attack_membership

@@ -17,7 +17,7 @@ from expectations.errors import Refusal, UsageError
 from expectations.mechanisms import Mechanism
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO
-from ledgers.stages import Charged, Permitted, Reached, Recorded, Validated
+from ledgers.vault.stages import Charged, Permitted, Reached, Recorded, Validated
 from tasks.account.published import AtEpsilon
 from tasks.advice.advice import FOLDS, Advice, Loss, People, advise
 from tasks.advice.codes import Codebook, encode_target

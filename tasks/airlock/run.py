@@ -19,16 +19,16 @@ from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, TutelaError, UsageError
 from expectations.policy.policy import Part, Policy
 from expectations.policy_file import PolicyFile
-from ledgers.digests import digest_in_run
 from ledgers.home.home import Home
 from ledgers.home.settings import without_login
+from ledgers.vault.digests import digest_in_run
 from tasks.own_code.loading import OwnCode
 
 if TYPE_CHECKING:
     from ledgers.consent import ConsentLedger
     from ledgers.evidence import JSON, EvidenceLedger
     from ledgers.home.keys import Keys
-    from ledgers.vault import RunVault
+    from ledgers.vault.vault import RunVault
 
 Observer = Callable[[str, str, float], None]
 """Told of a run's id (`opened`) and each step's title (`started`, `finished`, `failed`), with its

@@ -39,7 +39,7 @@ from expectations.policy.treatments import (
 )
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.key_ledger import KeyLedger
-from ledgers.stages import Deidentified, Selected
+from ledgers.vault.stages import Deidentified, Selected
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.dates import shift_dates, shorten_dates

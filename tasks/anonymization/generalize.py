@@ -23,7 +23,7 @@ from expectations.policy.outlets import Rare, TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import has_order, public_labels
 from expectations.policy.vocabulary import MISSING, Use
-from ledgers.stages import Generalized, Validated
+from ledgers.vault.stages import Generalized, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.group_loss import (

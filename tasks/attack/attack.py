@@ -17,7 +17,7 @@ from expectations.errors import carrying
 from expectations.policy.policy import Policy
 from expectations.policy.training import Attacks
 from expectations.policy.vocabulary import CheckVerdict, Use
-from ledgers.stages import Attacked, Reached, Trainable, Trained
+from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.attack.attribute_inference import MOST_LABELS, attack_attributes, judge_attributes

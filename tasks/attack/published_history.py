@@ -25,7 +25,7 @@ from expectations.checks import Check
 from expectations.disclosure import TEN
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import Entry
-from ledgers.stages import Recorded, Selected
+from ledgers.vault.stages import Recorded, Selected
 from tasks.account.findings import Found
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

@@ -26,7 +26,7 @@ from expectations.checks import Check, refuse_failed
 from expectations.disclosure import bound_share
 from expectations.measures.token_reversal import attack_by_frequency, count_tokens
 from expectations.policy.vocabulary import CheckVerdict
-from ledgers.stages import Attacked, Checked, Reached, Selected, Validated
+from ledgers.vault.stages import Attacked, Checked, Reached, Selected, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.attack.downcoding import confirm, downcode, judge_downcoding

@@ -14,7 +14,7 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Column
 from expectations.policy.treatments import Token, public_labels
 from expectations.policy.vocabulary import Identifiability
-from ledgers.stages import Checked, Selected, Validated
+from ledgers.vault.stages import Checked, Selected, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened
 from tasks.attack.declared_labels import declare_coverage

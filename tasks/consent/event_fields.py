@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from expectations.errors import Problem, SourceError, suggest
 from expectations.policy.legal_basis import EventField, EventSource, Notice
-from ledgers.digests import digest_bytes, digest_table
+from ledgers.vault.digests import digest_bytes, digest_table
 from tasks.sources import open_source
 
 NEEDED: Final = (EventField.PERSON, EventField.STATUS, EventField.AT)

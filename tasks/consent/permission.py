@@ -16,7 +16,7 @@ from expectations.errors import Refusal, carrying
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Article9
-from ledgers.stages import Permitted, Roster
+from ledgers.vault.stages import Permitted, Roster
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.consent.events import import_events

@@ -31,8 +31,8 @@ from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import locked, write_private
 from ledgers.outbox import Outbox
-from ledgers.stages import Ready, Recorded
-from ledgers.vault import Vault
+from ledgers.vault.stages import Ready, Recorded
+from ledgers.vault.vault import Vault
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run, read_part

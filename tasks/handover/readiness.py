@@ -24,7 +24,7 @@ from expectations.policy.vocabulary import MISSING
 from expectations.policy_file import PolicyFile
 from ledgers.consent import ConsentLedger
 from ledgers.outbox import Outbox
-from ledgers.stages import Reached, Ready, Releasable, Selected
+from ledgers.vault.stages import Reached, Ready, Releasable, Selected
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.consent.events import import_events

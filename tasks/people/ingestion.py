@@ -23,7 +23,7 @@ from expectations.policy.legal_basis import Basis, ConsentColumn, ConsentLedger,
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Redact
 from expectations.policy_file import PolicyFile, locate
-from ledgers.stages import Collected, Permitted, Roster
+from ledgers.vault.stages import Collected, Permitted, Roster
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people

@@ -20,7 +20,7 @@ from expectations.disclosure import Count, Published
 from expectations.errors import Refusal, carrying
 from expectations.expressions.expressions import parse
 from expectations.policy.policy import Policy
-from ledgers.stages import Collected, Selected
+from ledgers.vault.stages import Collected, Selected
 from tasks.account.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

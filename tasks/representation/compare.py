@@ -18,7 +18,7 @@ from expectations.disclosure import Count, Disclosure
 from expectations.errors import carrying
 from expectations.policy.population import Population, Reference
 from expectations.policy.vocabulary import CheckVerdict
-from ledgers.stages import Compared, Reached, Validated, Weighted
+from ledgers.vault.stages import Compared, Reached, Validated, Weighted
 from tasks.account.published_people import LabelShares
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step

@@ -23,7 +23,7 @@ from ledgers.budget import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceil
 from ledgers.budget_accounts import MOST_RUNS
 from ledgers.budget_tables import NOTE, Composition
 from ledgers.home.database import stamp
-from ledgers.stages import Charged, Permitted, Reached
+from ledgers.vault.stages import Charged, Permitted, Reached
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step
 from tasks.people.ingestion import RECORD

@@ -21,7 +21,7 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO
 from ledgers.evidence import JSON
-from ledgers.stages import Recorded, Validated
+from ledgers.vault.stages import Recorded, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.generalize import declare_hierarchy, generalize_table, pin_values

@@ -27,7 +27,7 @@ from expectations.policy.treatments import YES_NO
 from expectations.policy.vocabulary import CheckVerdict, Use
 from expectations.privacy_loss import compose
 from ledgers.evidence import JSON
-from ledgers.stages import Trainable, Trained, Validated
+from ledgers.vault.stages import Trainable, Trained, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.own_code.loading import NO_CODE, OwnCode

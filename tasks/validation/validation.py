@@ -20,7 +20,7 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy, Rule
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import MISSING
-from ledgers.stages import Checked, Deidentified, Generalized, Reached, Validated
+from ledgers.vault.stages import Checked, Deidentified, Generalized, Reached, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 

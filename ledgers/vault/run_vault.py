@@ -22,10 +22,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from expectations.errors import VaultError
-from ledgers.digests import digest_bytes, digest_table
 from ledgers.home.keys import decrypt, encrypt
 from ledgers.home.private_files import disk_failure, write_private
-from ledgers.stages import AnyRef, DatasetRef, Reached, S, Stage
+from ledgers.vault.digests import digest_bytes, digest_table
+from ledgers.vault.stages import AnyRef, DatasetRef, Reached, S, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +86,7 @@ class RunVault:
         self, stage: type[S], table: pa.Table, *, parents: Sequence[AnyRef] = ()
     ) -> DatasetRef[S]:
         """Encrypt `table` and record that it has reached `stage`; columns must not be nested."""
-        from ledgers.encrypted_parquet import write_table
+        from ledgers.vault.encrypted_parquet import write_table
 
         digest, name = digest_table(self._digest_key, table), secrets.token_hex(8)
         making = self._folder / f".{name}.making"
@@ -127,7 +127,7 @@ class RunVault:
         Raises VaultError for another stage, run or content than was recorded. A byte that is
         changed after this makes a scan fail with pyarrow's own error.
         """
-        from ledgers.encrypted_parquet import read_dataset
+        from ledgers.vault.encrypted_parquet import read_dataset
 
         name = self._checked(ref, stage).file
         with disk_errors(self._folder):

@@ -24,8 +24,8 @@ from pathlib import Path
 from expectations.errors import VaultError
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import exposure, is_locked
-from ledgers.run_vault import RunVault, disk_errors
-from ledgers.stages import (
+from ledgers.vault.run_vault import RunVault, disk_errors
+from ledgers.vault.stages import (
     AnyRef,
     Attacked,
     Checked,
