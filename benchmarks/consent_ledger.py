@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
-from ledgers.consent import Batch, ConsentLedger
+from ledgers.consent.ledger import Batch, ConsentLedger
 from ledgers.home.database import open_database
 from ledgers.home.founding import create_home
 from ledgers.home.keys import Keys

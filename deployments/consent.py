@@ -16,7 +16,7 @@ from expectations.errors import UsageError
 
 if TYPE_CHECKING:
     from expectations.policy.policy import Policy
-    from ledgers.consent import ConsentLedger
+    from ledgers.consent.ledger import ConsentLedger
 
 consent_app = typer.Typer(
     help="What each person consented to, and whose data may be read, as of any moment.",
@@ -270,7 +270,7 @@ def read_rules(policy: str | None) -> Policy | None:
 
 def opened_ledger() -> ConsentLedger:
     """Open the home's consent ledger."""
-    from ledgers.consent import ConsentLedger
+    from ledgers.consent.ledger import ConsentLedger
     from ledgers.home.database import open_database
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys

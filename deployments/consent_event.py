@@ -24,7 +24,7 @@ from expectations.policy.event_words import LONGEST, LONGEST_EVIDENCE
 from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Category, ConsentStatus, Indication, Purpose
-from ledgers.consent_events import BATCH, Batch, to_micros
+from ledgers.consent.events import BATCH, Batch, to_micros
 from tasks.people.ingestion import canonical
 from tasks.people.person_keys import key_people
 

@@ -23,8 +23,8 @@ from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, UsageError
 from expectations.policy.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy_file import read_policy
-from ledgers.consent_events import to_micros
-from ledgers.consent_tables import find_link
+from ledgers.consent.events import to_micros
+from ledgers.consent.tables import find_link
 from ledgers.home.database import snapshot
 from ledgers.signed_heads import Head, Heads
 from ledgers.vault.digests import digest_in_run
@@ -35,7 +35,7 @@ from tasks.consent.snapshot import DecidedHistory, find_history, take_snapshot
 from tasks.handover.recorded_run import read_run
 
 if TYPE_CHECKING:
-    from ledgers.consent import ConsentLedger
+    from ledgers.consent.ledger import ConsentLedger
     from ledgers.evidence import JSON
 
 SAME: Final = "the same digest; it was made on this very decision."

@@ -30,14 +30,14 @@ from expectations.policy.consent_terms import Terms
 from expectations.policy.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Purpose
-from ledgers.consent_events import to_micros
+from ledgers.consent.events import to_micros
 from tasks.consent.decision import Moment
 from tasks.consent.events import check_notices
 from tasks.consent.history import find_ended, find_stance
 from tasks.consent.meaning import above
 
 if TYPE_CHECKING:
-    from ledgers.consent import ConsentLedger, RecordedEvent
+    from ledgers.consent.ledger import ConsentLedger, RecordedEvent
     from ledgers.evidence import JSON
 
 NOBODY: Final = (

@@ -11,14 +11,14 @@ from expectations.policy.consent_terms import Terms
 from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import ConsentStatus, Indication
-from ledgers.consent_events import from_micros
+from ledgers.consent.events import from_micros
 from tasks.account.exclusions import EXCLUSIONS
 from tasks.consent.history import Stance, find_answers
 from tasks.consent.meaning import Standing
 from tasks.consent.snapshot import write_moment
 
 if TYPE_CHECKING:
-    from ledgers.consent import RecordedEvent
+    from ledgers.consent.ledger import RecordedEvent
     from ledgers.evidence import JSON
 
 SAID: Final = {

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.vocabulary import Article6, Category, ConsentStatus, Purpose
-from ledgers.consent import Batch, ConsentLedger, RecordedEvent
-from ledgers.consent_events import BATCH
+from ledgers.consent.events import BATCH
+from ledgers.consent.ledger import Batch, ConsentLedger, RecordedEvent
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from expectations.policy.legal_basis import EventSource
-from ledgers.consent_events import Batch
+from ledgers.consent.events import Batch
 from tasks.consent.event_fields import digest_fields, read_fields
 from tasks.consent.events import Setting, make_batch
 

@@ -22,9 +22,11 @@ from consent_events import (
 )
 
 from expectations.errors import Refusal, ServiceError
-from ledgers import consent_audit, consent_tables, signed_heads
-from ledgers.consent import ConsentLedger
-from ledgers.consent_chain import Codes
+from ledgers import signed_heads
+from ledgers.consent import audit as consent_audit
+from ledgers.consent import tables as consent_tables
+from ledgers.consent.chain import Codes
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.home.keys import Keys
 from ledgers.signed_heads import Heads
 

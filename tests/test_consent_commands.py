@@ -23,7 +23,7 @@ from deployments.consent_event import make_batch, tokenize_person
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from expectations.policy_file import parse_policy
-from ledgers.consent import ConsentLedger, RecordedEvent
+from ledgers.consent.ledger import ConsentLedger, RecordedEvent
 from ledgers.home import database
 from ledgers.home.home import Home
 from tasks.consent.decision import Moment

@@ -32,8 +32,8 @@ from expectations.policy.vocabulary import (
     Purpose,
 )
 from expectations.policy_file import PolicyFile, parse_policy
-from ledgers.consent import ConsentLedger
-from ledgers.consent_events import BATCH, Batch
+from ledgers.consent.events import BATCH, Batch
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys

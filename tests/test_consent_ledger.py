@@ -34,8 +34,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import HomeError, Refusal, ServiceError, SourceError
-from ledgers import consent, consent_writing, packed_rows
-from ledgers.consent import ConsentLedger
+from ledgers.consent import ledger as consent
+from ledgers.consent import packed_rows
+from ledgers.consent import writing as consent_writing
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.home import database
 from ledgers.home.database import open_database
 from ledgers.home.home import Home

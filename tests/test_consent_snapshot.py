@@ -11,7 +11,7 @@ from conftest import Folder, Runner, opened, small_policy
 from expectations.disclosure import Disclosure
 from expectations.errors import UsageError
 from expectations.policy_file import PolicyFile, parse_policy
-from ledgers.consent import ConsentLedger
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.home.database import open_database
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home

@@ -18,7 +18,7 @@ from expectations.disclosure import Count
 from expectations.errors import Refusal
 from expectations.policy.vocabulary import Category
 from expectations.policy_file import PolicyFile, parse_policy
-from ledgers.consent import ConsentLedger
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys

@@ -32,7 +32,7 @@ from consent_events import (
 from expectations.errors import Refusal, ServiceError
 from expectations.privacy_loss import compose
 from ledgers.budget import BudgetLedger, Ceiling
-from ledgers.consent import ConsentLedger
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import create_database, open_database
 from ledgers.home.home import Home

@@ -26,7 +26,7 @@ from expectations.errors import PolicyError, Refusal, VaultError
 from expectations.policy.population import Margin, Population, Reference, Weighting
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
-from ledgers.consent import Head
+from ledgers.consent.ledger import Head
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from ledgers.vault.stages import Compared, DatasetRef, Permitted, Roster, Validated, Weighted

@@ -25,7 +25,7 @@ from ledgers.vault.digests import digest_in_run
 from tasks.own_code.loading import OwnCode
 
 if TYPE_CHECKING:
-    from ledgers.consent import ConsentLedger
+    from ledgers.consent.ledger import ConsentLedger
     from ledgers.evidence import JSON, EvidenceLedger
     from ledgers.home.keys import Keys
     from ledgers.vault.vault import RunVault
@@ -107,7 +107,7 @@ class Run:
     @property
     def consent(self) -> ConsentLedger:
         """The home's consent ledger, in the same database as the evidence."""
-        from ledgers.consent import ConsentLedger
+        from ledgers.consent.ledger import ConsentLedger
 
         return ConsentLedger(self.ledger.engine, self.home, self.keys)
 

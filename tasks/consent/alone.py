@@ -20,7 +20,7 @@ from expectations.errors import UsageError
 from expectations.policy.legal_basis import ConsentLedger, EventSource
 from expectations.policy.locations import CsvFile
 from expectations.policy_file import PolicyFile, read_policy
-from ledgers.consent_events import STANDING_EVENTS, Batch, to_micros
+from ledgers.consent.events import STANDING_EVENTS, Batch, to_micros
 from ledgers.home.home import Home
 from ledgers.home.keys import KEY_BYTES, Keys
 from ledgers.home.settings import Settings

@@ -25,7 +25,7 @@ from expectations.errors import SourceError
 from expectations.policy.event_words import LONGEST_EVIDENCE, WORDED, tidy
 from expectations.policy.legal_basis import ConsentLedger, EventField, EventSource, Notice
 from expectations.policy_file import PolicyFile
-from ledgers.consent_events import BATCH, Batch, to_micros
+from ledgers.consent.events import BATCH, Batch, to_micros
 from ledgers.home.keys import Keys
 from tasks.consent.bad_rows import BadRows
 from tasks.consent.event_fields import digest_fields, read_fields
@@ -37,7 +37,7 @@ from tasks.people.person_keys import key_people
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ledgers.consent import ConsentLedger as Ledger
+    from ledgers.consent.ledger import ConsentLedger as Ledger
 
 PEOPLE: Final = (EventField.PERSON, EventField.GUARDIAN)
 TIMES: Final = (EventField.AT, EventField.RECORDED_AT, EventField.EXPIRES_AT)

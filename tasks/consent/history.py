@@ -15,7 +15,7 @@ import pyarrow as pa
 from expectations.policy.consent_terms import Terms
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Category, ConsentStatus
-from ledgers.consent_events import STANDING_EVENTS, RecordedEvent
+from ledgers.consent.events import STANDING_EVENTS, RecordedEvent
 from tasks.consent.decision import Moment, settle
 from tasks.consent.judgement import COVERED, STANDING
 from tasks.consent.meaning import (

@@ -18,8 +18,8 @@ import pyarrow as pa
 from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import UsageError
 from expectations.policy.policy import Policy
-from ledgers.consent import ConsentLedger, Head
-from ledgers.consent_events import from_micros, to_micros
+from ledgers.consent.events import from_micros, to_micros
+from ledgers.consent.ledger import ConsentLedger, Head
 from ledgers.evidence import JSON, Entry
 from ledgers.home.keys import Keys
 from tasks.consent.decision import Moment

@@ -27,8 +27,8 @@ from expectations.policy.legal_basis import (
 )
 from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile
-from ledgers import consent
-from ledgers.consent_events import to_micros
+from ledgers.consent import ledger as consent
+from ledgers.consent.events import to_micros
 from tasks.consent.decision import Moment, settle
 from tasks.consent.judgement import COVERED, OWN_FROM, STANDING
 from tasks.consent.meaning import GIFTS, Meaning, Standing, understand

@@ -24,7 +24,7 @@ from expectations.policy.locations import InMemory, Location
 from expectations.policy.outlets import ModelOutlet
 from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile, parse_policy
-from ledgers.consent import ConsentLedger
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
 from ledgers.home.database import open_database
 from ledgers.home.home import Home

@@ -22,7 +22,7 @@ from expectations.errors import Refusal
 from expectations.policy.outlets import ModelOutlet
 from expectations.policy.vocabulary import MISSING
 from expectations.policy_file import PolicyFile
-from ledgers.consent import ConsentLedger
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.outbox import Outbox
 from ledgers.vault.stages import Reached, Ready, Releasable, Selected
 from tasks.airlock.run import Desk

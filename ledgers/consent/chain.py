@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ledgers.consent.packed_rows import SALT_BYTES
 from ledgers.home.keys import Keys, decrypt, encrypt
-from ledgers.packed_rows import SALT_BYTES
 
 DIGEST_BYTES: Final = 32
 BLOCK: Final = 65_536

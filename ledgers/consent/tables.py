@@ -18,7 +18,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from ledgers.consent_chain import (
+from ledgers.consent.chain import (
     DIGEST_BYTES,
     NO_END,
     NO_GUARDIAN,

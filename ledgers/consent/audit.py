@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from expectations.errors import Refusal
-from ledgers.consent_chain import DIGEST, DIGEST_BYTES, RECORD, Codes, Tip, digest_texts
-from ledgers.consent_tables import (
+from ledgers.consent.chain import DIGEST, DIGEST_BYTES, RECORD, Codes, Tip, digest_texts
+from ledgers.consent.packed_rows import read_packed
+from ledgers.consent.tables import (
     BLOCKS,
     ERASURES,
     EVENTS,
@@ -28,7 +29,6 @@ from ledgers.consent_tables import (
     find_link,
     find_tip,
 )
-from ledgers.packed_rows import read_packed
 from ledgers.signed_heads import NAME, SignedHead
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from expectations.disclosure import roughly
 from expectations.errors import SourceError
-from ledgers.consent_chain import (
+from ledgers.consent.chain import (
     BLOCK,
     DIGEST,
     NO_RECORDING,
@@ -27,8 +27,9 @@ from ledgers.consent_chain import (
     digest_texts,
     make_records,
 )
-from ledgers.consent_events import BATCH, Batch
-from ledgers.consent_tables import (
+from ledgers.consent.events import BATCH, Batch
+from ledgers.consent.packed_rows import SALT_BYTES
+from ledgers.consent.tables import (
     BLOCKS,
     ERASURES,
     EVENTS,
@@ -41,7 +42,6 @@ from ledgers.consent_tables import (
     is_person,
     number_terms,
 )
-from ledgers.packed_rows import SALT_BYTES
 
 PORTION: Final = 1 << 20
 """How many events are sorted together; the tables grow fastest in the order of tokens."""

@@ -2,7 +2,7 @@
 
 A person is two numbers, the halves of a keyed token; what an event says besides is its terms. Of
 an event the chain holds a salted commitment, the events' table payload and salt (see
-`ledgers.consent_tables`). `erase` destroys the latter and leaves the former, so that the chain
+`ledgers.consent.tables`). `erase` destroys the latter and leaves the former, so that the chain
 still holds. What stays then, its place, its commitment and when it was erased, says nothing about
 a person without the salt, not even to whoever holds the keys; it shows that the rest is whole,
 which a controller needs to demonstrate consent (Art. 7(1) GDPR) and to defend claims (Art.
@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 
 from expectations.errors import Refusal
 from expectations.policy.consent_terms import Terms, read_terms
-from ledgers.consent_audit import check_import, check_tip, verify_ledger
-from ledgers.consent_chain import Codes, Tip
-from ledgers.consent_events import STANDING_EVENTS, Appended, Batch, RecordedEvent, from_micros
-from ledgers.consent_tables import EVENTS, TERMS, find_import, find_tip, is_person, lock
-from ledgers.consent_writing import append_batch, erase_events, note_import
+from ledgers.consent.audit import check_import, check_tip, verify_ledger
+from ledgers.consent.chain import Codes, Tip
+from ledgers.consent.events import STANDING_EVENTS, Appended, Batch, RecordedEvent, from_micros
+from ledgers.consent.packed_rows import read_packed
+from ledgers.consent.tables import EVENTS, TERMS, find_import, find_tip, is_person, lock
+from ledgers.consent.writing import append_batch, erase_events, note_import
 from ledgers.home.database import overwrite_deleted, snapshot, transaction
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
-from ledgers.packed_rows import read_packed
 from ledgers.signed_heads import Head, Heads
 
 __all__ = ["Appended", "Batch", "ConsentLedger", "Head", "RecordedEvent"]
