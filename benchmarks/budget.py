@@ -23,7 +23,7 @@ import numpy as np
 
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.privacy_loss import RenyiFilter, calibrate, compose
-from ledgers.budget import BudgetLedger, Ceiling, Charge
+from ledgers.budget.ledger import BudgetLedger, Ceiling, Charge
 from ledgers.home.database import open_database
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home

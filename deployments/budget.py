@@ -15,7 +15,7 @@ from deployments.terminal import JsonOption, PolicyArgument, tell
 
 if TYPE_CHECKING:
     from expectations.policy.policy import Policy
-    from ledgers.budget import BudgetLedger
+    from ledgers.budget.ledger import BudgetLedger
 
 budget_app = typer.Typer(
     help="What private models have cost each person for good, and how many more runs fit.",
@@ -84,7 +84,7 @@ def read_private(policy: str) -> Policy:
 
 def opened_budget() -> BudgetLedger:
     """Open the home's budget ledger."""
-    from ledgers.budget import BudgetLedger
+    from ledgers.budget.ledger import BudgetLedger
     from ledgers.home.database import open_database
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys

@@ -11,7 +11,7 @@ from deployments.terminal import Answer
 from expectations.privacy_loss import compose
 
 if TYPE_CHECKING:
-    from ledgers.budget import BudgetLedger, Charged
+    from ledgers.budget.ledger import BudgetLedger, Charged
     from ledgers.evidence import JSON
 
 NEVER: Final = "Privacy loss never renews: months are told for planning, and begin at nothing."

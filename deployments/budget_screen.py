@@ -15,7 +15,7 @@ from expectations.privacy_loss import SANE_EPSILON
 
 if TYPE_CHECKING:
     from expectations.policy.policy import Policy
-    from ledgers.budget import Balance, BudgetLedger
+    from ledgers.budget.ledger import Balance, BudgetLedger
     from ledgers.evidence import JSON
 
 PLANNED: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -125,7 +125,7 @@ def at_epsilon(policy: Policy, epsilon: float) -> Policy:
 
 def plan_row(epsilon: float, runs: int, today: date, *, own: bool) -> dict[str, JSON]:
     """Give one plan as plain values; `until` is the day of the last of so many weekly runs."""
-    from ledgers.budget_accounts import MOST_RUNS
+    from ledgers.budget.accounts import MOST_RUNS
 
     last = today + timedelta(weeks=max(runs - 1, 0))
     until = last.isoformat() if 0 < runs < MOST_RUNS else None

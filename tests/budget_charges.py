@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from expectations.mechanisms import Gaussian, Mechanism
-from ledgers.budget import BudgetLedger, Ceiling, Charge
-from ledgers.budget_people import Records
-from ledgers.budget_tables import Composition
+from ledgers.budget.ledger import BudgetLedger, Ceiling, Charge
+from ledgers.budget.people import Records
+from ledgers.budget.tables import Composition
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys

@@ -14,7 +14,7 @@ from deployments.advice_screen import advice_lines
 from deployments.request import checked_advice
 from expectations.errors import UsageError
 from expectations.policy_file import read_policy
-from ledgers.budget import BudgetLedger
+from ledgers.budget.ledger import BudgetLedger
 from ledgers.home.home import Home
 from tasks.account.published import Advice, AtEpsilon, Dropped, Trial
 from tasks.advice import weigh

@@ -18,8 +18,8 @@ from deployments.budget_screen import sum_up
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.policy.policy import Policy
 from expectations.privacy_loss import calibrate, compose
-from ledgers.budget import BudgetLedger, Ceiling
-from ledgers.budget_tables import NOTE, Composition
+from ledgers.budget.ledger import BudgetLedger, Ceiling
+from ledgers.budget.tables import NOTE, Composition
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.home import Home
 

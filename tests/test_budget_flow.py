@@ -8,7 +8,7 @@ import pytest
 from conftest import Folder, make_folder
 from runs import Place, RunOnRecord, make_place
 
-from ledgers.budget import BudgetLedger
+from ledgers.budget.ledger import BudgetLedger
 from ledgers.home.home import Home
 
 PRIVATE = (

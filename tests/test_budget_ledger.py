@@ -27,9 +27,9 @@ from hypothesis import strategies as st
 from expectations.errors import Refusal, ServiceError, UsageError
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.privacy_loss import RenyiFilter, compose
-from ledgers.budget import BudgetLedger, Ceiling
-from ledgers.budget_accounts import History, find_histories, find_worst
-from ledgers.budget_people import read_set, store_set
+from ledgers.budget.accounts import History, find_histories, find_worst
+from ledgers.budget.ledger import BudgetLedger, Ceiling
+from ledgers.budget.people import read_set, store_set
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import overwrite_deleted, transaction
 from ledgers.home.home import Home

@@ -10,14 +10,14 @@ from budget_charges import DELTA, FIXED, ONE, charge, open_ledger, records, star
 
 from expectations.errors import UsageError
 from expectations.privacy_loss import compose
-from ledgers.budget import BudgetLedger, Ceiling
+from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.home.home import Home
 
 ROUNDS = 20
 """As many as show two that both get it in 999 of 1,000, if it happens in three rounds of ten."""
 RACE = """
 from expectations.errors import Refusal
-from ledgers.budget import Ceiling
+from ledgers.budget.ledger import Ceiling
 name, rounds = sys.argv[2], int(sys.argv[3])
 ledger.plan(records(0), ONE, FIXED)
 for n in range(rounds):
@@ -96,7 +96,7 @@ def test_a_run_that_is_killed_while_it_reserves_leaves_nothing_or_a_charge(
 ) -> None:
     """Killed before the commit of the database, it charged nobody, and nothing is broken."""
     script = (
-        "import ledgers.budget as module\n"
+        "import ledgers.budget.ledger as module\n"
         "module.append_event = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "ledger.reserve(charge('killed', [1]), FIXED)"
     )

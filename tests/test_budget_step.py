@@ -16,8 +16,8 @@ from expectations.mechanisms import Bounded, Gaussian, Mechanism
 from expectations.policy.policy import Policy
 from expectations.privacy_loss import RenyiFilter, compose
 from flows.opening import Request, open_run, request
-from ledgers.budget import Balance, BudgetLedger, Ceiling
-from ledgers.budget_accounts import MOST_RUNS
+from ledgers.budget.accounts import MOST_RUNS
+from ledgers.budget.ledger import Balance, BudgetLedger, Ceiling
 from ledgers.evidence import Entry
 from ledgers.home.home import Home
 from ledgers.vault.stages import DatasetRef, Permitted

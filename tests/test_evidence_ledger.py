@@ -15,7 +15,8 @@ from alembic.script import ScriptDirectory
 from conftest import PRAGMAS
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers import budget_tables, evidence, key_ledger, releases
+from ledgers import evidence, key_ledger, releases
+from ledgers.budget import tables as budget_tables
 from ledgers.consent import tables as consent_tables
 from ledgers.evidence import EvidenceLedger
 from ledgers.home import database

@@ -31,7 +31,7 @@ from consent_events import (
 
 from expectations.errors import Refusal, ServiceError
 from expectations.privacy_loss import compose
-from ledgers.budget import BudgetLedger, Ceiling
+from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import create_database, open_database

@@ -19,9 +19,9 @@ from expectations.errors import Refusal, TutelaError, carrying
 from expectations.mechanisms import Mechanism
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
-from ledgers.budget import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceiling, Charge
-from ledgers.budget_accounts import MOST_RUNS
-from ledgers.budget_tables import NOTE, Composition
+from ledgers.budget.accounts import MOST_RUNS
+from ledgers.budget.ledger import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceiling, Charge
+from ledgers.budget.tables import NOTE, Composition
 from ledgers.home.database import stamp
 from ledgers.vault.stages import Charged, Permitted, Reached
 from tasks.airlock.run import Desk, Run
@@ -29,7 +29,7 @@ from tasks.airlock.step import Opened, step
 from tasks.people.ingestion import RECORD
 
 if TYPE_CHECKING:
-    from ledgers.budget_people import Records
+    from ledgers.budget.people import Records
 
 CHECK = "privacy budget"
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 from expectations.errors import Refusal
 from expectations.policy.outlets import ModelOutlet
 from expectations.policy.policy import Policy
-from ledgers.budget_accounts import MOST_RUNS, Balance
+from ledgers.budget.accounts import MOST_RUNS, Balance
 from tasks.account.published_ways import Way, WaysOut
 from tasks.training.charge import round_up
 from tasks.training.declared import declare_loss
 
 if TYPE_CHECKING:
     from expectations.mechanisms import Mechanism
-    from ledgers.budget import BudgetLedger, Ceiling
-    from ledgers.budget_people import Records
+    from ledgers.budget.ledger import BudgetLedger, Ceiling
+    from ledgers.budget.people import Records
 
 USUAL: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 CEILINGS: Final = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50, 100)

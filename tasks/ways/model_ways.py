@@ -22,7 +22,7 @@ from expectations.checks import Check
 from expectations.errors import Refusal, TutelaError
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
-from ledgers.budget_accounts import History
+from ledgers.budget.accounts import History
 from tasks.account.published_ways import Way, WaysOut
 from tasks.attack.attack import (
     Aim,

@@ -20,7 +20,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from ledgers.budget_tables import PEOPLE, refuse
+from ledgers.budget.tables import PEOPLE, refuse
 from ledgers.home.keys import Keys
 
 Records = NDArray[np.uint64]

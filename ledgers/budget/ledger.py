@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from expectations.errors import Refusal, UsageError
 from expectations.mechanisms import Mechanism
-from ledgers.budget_accounts import (
+from ledgers.budget.accounts import (
     Balance,
     History,
     count_runs,
@@ -34,7 +34,7 @@ from ledgers.budget_accounts import (
     find_worst,
     sum_charges,
 )
-from ledgers.budget_people import (
+from ledgers.budget.people import (
     Records,
     check_sets,
     find_members,
@@ -42,7 +42,7 @@ from ledgers.budget_people import (
     sort_people,
     store_set,
 )
-from ledgers.budget_tables import (
+from ledgers.budget.tables import (
     HEADS,
     Book,
     Ceiling,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from expectations.mechanisms import Mechanism, repeat, tally
 from expectations.privacy_loss import RenyiFilter, compose
-from ledgers.budget_tables import Ceiling
+from ledgers.budget.tables import Ceiling
 
 MOST_RUNS: Final = 5200
 """As far as runs are planned: a hundred years of weeks."""
