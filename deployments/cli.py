@@ -25,7 +25,7 @@ from expectations.errors import Refusal, ServiceError, TutelaError
 from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
-    from deployments.launch import Outcome
+    from deployments.run.launch import Outcome
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
@@ -130,8 +130,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a policy: read whom it may, check every promise, hand over what passed."""
-    from deployments.launch import launch
     from deployments.request import checked_request
+    from deployments.run.launch import launch
 
     file, _ = checked_request(policy, source)
     home, keys = opened_home()
@@ -157,8 +157,8 @@ def advise(
     as_json: JsonOption = False,
 ) -> None:
     """Find features that the model could do without, or read more coarsely; writes a patch."""
-    from deployments.launch import launch
     from deployments.request import checked_advice
+    from deployments.run.launch import launch
 
     file = checked_advice(policy, source, epsilon)
     home, keys = opened_home()
@@ -192,7 +192,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run found and where its report is; without RUN, list the runs."""
-    from deployments.screen import describe_run, list_runs
+    from deployments.run.screen import describe_run, list_runs
 
     home, keys = opened_home()
     found, text = describe_run(home, keys, run_id) if run_id else list_runs(home, keys)
@@ -235,7 +235,7 @@ def mlflow() -> None:
 
 def opened_home() -> tuple[Home, Keys]:
     """Open the home and finish what earlier processes left there, saying so."""
-    from deployments.leftovers import finish_leftovers
+    from deployments.run.leftovers import finish_leftovers
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 

@@ -16,7 +16,7 @@ from deployments.terminal import JsonOption, PolicyArgument, lay_out, tell, wrap
 from expectations.errors import Refusal, ServiceError, TutelaError
 
 if TYPE_CHECKING:
-    from deployments.launch import Ended
+    from deployments.run.launch import Ended
     from deployments.terminal import Answer
     from expectations.checks import Check
     from ledgers.evidence import JSON
@@ -70,9 +70,9 @@ def carry_through(policy: str) -> Rehearsed:
 
 def run_staged(home: Home, staged: Staged) -> Ended:
     """Run the flow on what was made up, its runs in Prefect tagged as rehearsals."""
-    from deployments.launch import carry_out
     from deployments.prefect_server import set_environment
-    from deployments.progress import Progress
+    from deployments.run.launch import carry_out
+    from deployments.run.progress import Progress
 
     set_environment(home)
     with Progress() as progress:

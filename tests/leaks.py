@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 if TYPE_CHECKING:
-    from deployments.launch import Outcome as LaunchOutcome
+    from deployments.run.launch import Outcome as LaunchOutcome
     from ledgers.evidence import EvidenceLedger
 
 HERE: Final = Path(__file__).parent
@@ -521,8 +521,8 @@ def run_case(name: str, policy: Path, launch: Callable[[Path], object]) -> Outco
 
 def launch_as_command(policy: Path) -> None:
     """Do what `tutela run` does."""
-    from deployments.launch import launch
     from deployments.request import checked_request
+    from deployments.run.launch import launch
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
@@ -550,8 +550,8 @@ def run_in_python(policy: Path) -> None:
 
 def advise_as_command(policy: Path, price: float = 2) -> None:
     """Do what `tutela advise` does."""
-    from deployments.launch import launch
     from deployments.request import checked_advice
+    from deployments.run.launch import launch
     from expectations.policy_file import read_policy
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
@@ -590,7 +590,7 @@ def launch_ephemeral(policy: Path) -> None:
 
 def complete_away(row: Row) -> list[str]:
     """Complete the run that MLflow did not take: first its sources break, then they are there."""
-    from deployments.leftovers import finish_leftovers
+    from deployments.run.leftovers import finish_leftovers
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 

@@ -239,7 +239,8 @@ def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes"
 @contextlib.contextmanager
 def _without_prefect() -> Iterator[None]:
     """Let `tutela run` call the flows' own functions, and start no server; `init` neither."""
-    from deployments import launch, prefect_server
+    from deployments import prefect_server
+    from deployments.run import launch
     from flows import advice, training
 
     train, release = training.train_and_release.fn, training.release_tables.fn

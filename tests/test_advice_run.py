@@ -10,8 +10,8 @@ import pytest
 from conftest import Folder
 from runs import Place, Said, changed_policy, make_place
 
-from deployments.advice_screen import advice_lines
 from deployments.request import checked_advice
+from deployments.run.advice_screen import advice_lines
 from expectations.errors import UsageError
 from expectations.policy_file import read_policy
 from ledgers.budget.ledger import BudgetLedger

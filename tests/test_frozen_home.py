@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 from runs import Place
 
-from deployments.notebook import read_ran
+from deployments.run.notebook import read_ran
 from ledgers.home.database import SCHEMA
 from ledgers.home.home import Home
 from tasks.attack import epsilon_audit

@@ -27,7 +27,7 @@ from recorded_runs import (
     weighted_run,
 )
 
-from deployments.screen import screen_lines
+from deployments.run.screen import screen_lines
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from tasks.account.exclusions import EXCLUSIONS, NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP

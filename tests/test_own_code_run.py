@@ -16,7 +16,7 @@ from runs import _without_prefect
 from sklearn.pipeline import Pipeline
 
 import tutela
-from deployments.notebook import Ran, read_model
+from deployments.run.notebook import Ran, read_model
 from expectations.errors import PolicyError, StepFailed, UsageError
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database

@@ -165,12 +165,12 @@ def test_a_rehearsal_is_told_from_a_run_by_its_tag(monkeypatch: pytest.MonkeyPat
 
     seen: list[set[str]] = []
     monkeypatch.setattr(
-        "deployments.launch.wait_for_server",
+        "deployments.run.launch.wait_for_server",
         lambda *_, **__: seen.append(set(TagsContext.get().current_tags)),
     )
-    monkeypatch.setattr("deployments.launch.start_server", lambda *_, **__: None)
-    monkeypatch.setattr("deployments.launch.leave_server", lambda *_, **__: None)
-    monkeypatch.setattr("deployments.launch.run_flow", lambda _: ServiceError("stopped"))
+    monkeypatch.setattr("deployments.run.launch.start_server", lambda *_, **__: None)
+    monkeypatch.setattr("deployments.run.launch.leave_server", lambda *_, **__: None)
+    monkeypatch.setattr("deployments.run.launch.run_flow", lambda _: ServiceError("stopped"))
     with pytest.raises(ServiceError, match="stopped"):
         rehearse.carry_through("registry")
     assert seen == [{rehearse.TAG}]

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_runs import GATHERED, PASSED, make_entries, make_record, note_check
 
-from deployments.screen import screen_lines
+from deployments.run.screen import screen_lines
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import PolicyError, Refusal, VaultError

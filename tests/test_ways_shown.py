@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from recorded_runs import make_entries, refused_run
 
-from deployments.ways_screen import is_covered, ways_lines
+from deployments.run.ways_screen import is_covered, ways_lines
 from ledgers.evidence import JSON
 from tasks.account.published_ways import Way, WaysOut
 from tasks.account.summary import Summary, summarize, to_evidence_json

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployments.screen import say_verdict
+from deployments.run.screen import say_verdict
 from tasks.account.missing_people import say_hidden, split_hidden
 from tasks.pages.way_words import HOLDS, say_costs
 

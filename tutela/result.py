@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from deployments.notebook import Ran
+    from deployments.run.notebook import Ran
     from expectations.checks import Check
     from tasks.account.published import OutletSummary, State, Summary
     from tasks.account.published_ways import WaysOut
@@ -104,7 +104,7 @@ class Result:
     @cached_property
     def models(self) -> Mapping[str, Model]:
         """The released estimators by outlet; of a run that passed and served a model."""
-        from deployments.notebook import read_model
+        from deployments.run.notebook import read_model
 
         found = {o.name: read_model(self._ran, o) for o in self._outlets("model")}
         return MappingProxyType({name: one for name, one in found.items() if one is not None})
@@ -112,7 +112,7 @@ class Result:
     @cached_property
     def tables(self) -> Mapping[str, pd.DataFrame]:
         """The released tables by outlet, every value as text, as the recipient's file has it."""
-        from deployments.notebook import read_table
+        from deployments.run.notebook import read_table
 
         found = {o.name: read_table(self._ran, o) for o in self._outlets("table")}
         return MappingProxyType({name: one for name, one in found.items() if one is not None})

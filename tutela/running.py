@@ -39,7 +39,7 @@ def run(
     >>> result.verdict
     'passed'
     """
-    from deployments.notebook import run_here
+    from deployments.run.notebook import run_here
     from tutela.result import Result
 
     part: Part = "tables" if tables_only else "all"
@@ -58,8 +58,8 @@ def check(policy: str | Path, data: pd.DataFrame | str | Path | None = None) -> 
     >>> [problem.what for problem in tutela.check("diabetis")]
     ['there is no such file, and no policy of that name comes with tutela']
     """
-    from deployments.notebook import given
     from deployments.request import checked_request
+    from deployments.run.notebook import given
     from expectations.errors import PolicyError
 
     try:

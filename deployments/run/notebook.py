@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    from deployments.progress import Progress
+    from deployments.run.progress import Progress
     from expectations.policy.policy import Part
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
@@ -51,9 +51,9 @@ def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
     Raises `HomeError`, `PolicyError`, `SourceError` and `UsageError` for what is wrong before
     anything is read of a person, and whatever else ended a run that no check refused.
     """
-    from deployments.launch import carry_out
-    from deployments.progress import Progress
     from deployments.request import checked_request
+    from deployments.run.launch import carry_out
+    from deployments.run.progress import Progress
 
     home, keys = open_home()
     with given(data) as source, Progress(choose_stream(show=progress)) as shown:
@@ -109,7 +109,7 @@ def choose_stream(*, show: bool) -> TextIO | None:
 
 def finish_others(home: Home, keys: Keys, shown: Progress) -> None:
     """Finish what earlier processes left, and say so."""
-    from deployments.leftovers import finish_leftovers
+    from deployments.run.leftovers import finish_leftovers
 
     for sentence in finish_leftovers(home, keys):
         shown.tell(sentence)

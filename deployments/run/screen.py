@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, cast
 
-from deployments.advice_screen import advice_lines
+from deployments.run.advice_screen import advice_lines
+from deployments.run.ways_screen import is_covered, ways_lines
 from deployments.terminal import WIDTH, command, lay_out, wrap
-from deployments.ways_screen import is_covered, ways_lines
 from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:

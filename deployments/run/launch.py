@@ -18,8 +18,8 @@ from deployments.prefect_server import (
     start_server,
     wait_for_server,
 )
-from deployments.progress import Progress
-from deployments.screen import describe_run
+from deployments.run.progress import Progress
+from deployments.run.screen import describe_run
 from expectations.errors import ServiceError, TutelaError
 from expectations.policy.policy import Part
 from expectations.policy_file import PolicyFile
