@@ -107,12 +107,12 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say, without reading a person's data, what a policy would read, do and promise."""
-    from deployments.plan import describe_plan, plan_json
+    from deployments.check.plan import describe_plan, plan_json
     from deployments.request import checked_request
 
     file, there = checked_request(policy, source)
     if diff is not None:
-        from deployments.diff_screen import describe_changes
+        from deployments.check.diff_screen import describe_changes
         from expectations.policy_file import read_policy
 
         tell(describe_changes(read_policy(diff), file), as_json=as_json)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from deployments.check.plan import count_open
 from deployments.draft_place import shorten
-from deployments.plan import count_open
 from deployments.terminal import Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
 from expectations.policy.treatments import describe

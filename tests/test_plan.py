@@ -8,7 +8,7 @@ import pytest
 from conftest import BASIS, Folder, small_policy
 from runs import say
 
-from deployments.plan_people import describe_basis, describe_population
+from deployments.check.plan_people import describe_basis, describe_population
 from expectations.policy.population import Population
 from expectations.policy_file import parse_policy
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from rich_policies import RICH, TREES, Tree, read
 from runs import say
 
-from deployments.diff_screen import describe_changes
+from deployments.check.diff_screen import describe_changes
 from expectations.changes.meanings import PARTS, VALUES
 from expectations.changes.policies import GROUPS, compare_policies
 from expectations.policy import vocabulary

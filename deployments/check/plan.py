@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from deployments.plan_people import describe_basis, describe_population
+from deployments.check.plan_people import describe_basis, describe_population
 from deployments.terminal import command, lay_out, wrap
 from expectations.coherence.tables import find_warnings
 from expectations.coherence.treatments import taken_from_data
