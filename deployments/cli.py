@@ -15,7 +15,7 @@ import typer
 
 from deployments.budget import budget_app
 from deployments.completion import policies, run_ids
-from deployments.consent import consent_app
+from deployments.consent.commands import consent_app
 from deployments.draft import draft
 from deployments.explain import explain
 from deployments.keys import keys_app

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import Place, Said
 
-from deployments.consent_event import make_batch, tokenize_person
+from deployments.consent.event import make_batch, tokenize_person
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from expectations.policy_file import parse_policy

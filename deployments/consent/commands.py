@@ -79,7 +79,7 @@ def take_in(
 
     Each source is taken in whole or not at all. A run does the same before it decides.
     """
-    from deployments import consent_people
+    from deployments.consent import people as consent_people
 
     tell(consent_people.take_in(opened_ledger(), policy, given, like), as_json=as_json)
 
@@ -142,8 +142,8 @@ def record(  # noqa: PLR0913, PLR0917 - one option per field of an event
     WHEN is a day, which begins at midnight UTC (2026-01-31), or a time with its zone
     (2026-01-31T09:30+01:00).
     """
-    from deployments import consent_person
-    from deployments.consent_event import Typed, read_identifier
+    from deployments.consent import person as consent_person
+    from deployments.consent.event import Typed, read_identifier
 
     typed = Typed(
         read_identifier(person), status, purpose, tuple(categories or ()), notice, notice_version,
@@ -166,8 +166,8 @@ def withdraw(
 
     For one that was received earlier, see tutela consent record --status withdrawn --at WHEN.
     """
-    from deployments import consent_person
-    from deployments.consent_event import Typed, read_identifier
+    from deployments.consent import person as consent_person
+    from deployments.consent.event import Typed, read_identifier
 
     if policy and purpose:
         raise UsageError("--policy and --purpose both say for what: name one of them")
@@ -179,8 +179,8 @@ def withdraw(
 @consent_app.command(epilog="Example: tutela consent show P-014440 --policy diabetes")
 def show(person: PersonArgument, policy: PolicyOption = None, as_json: JsonOption = False) -> None:
     """Tell what the ledger holds of a person, and where they stand under a policy, and why."""
-    from deployments import consent_person
-    from deployments.consent_event import read_identifier
+    from deployments.consent import person as consent_person
+    from deployments.consent.event import read_identifier
 
     name, rules = read_identifier(person), read_rules(policy)
     tell(consent_person.show(opened_ledger(), name, rules), as_json=as_json)
@@ -193,8 +193,8 @@ def erase(
     as_json: JsonOption = False,
 ) -> None:
     """Destroy what the ledger holds of a person; the chain that proves the rest stays whole."""
-    from deployments import consent_person
-    from deployments.consent_event import read_identifier
+    from deployments.consent import person as consent_person
+    from deployments.consent.event import read_identifier
 
     name = read_identifier(person)
     found = consent_person.erase(opened_ledger(), name, lambda asked: yes or confirm(asked))
@@ -234,7 +234,7 @@ def snapshot(
     WHEN is a day, which begins at midnight UTC (2026-01-31), or a time with its zone
     (2026-01-31T09:30+01:00).
     """
-    from deployments import consent_people
+    from deployments.consent import people as consent_people
 
     if run_id is None:
         found = consent_people.reproduce(opened_ledger(), policy, valid_at, known_at)
@@ -248,7 +248,7 @@ def snapshot(
 @consent_app.command(epilog="Example: tutela consent stats")
 def stats(as_json: JsonOption = False) -> None:
     """Tell how many people said what, for which purpose, in the whole ledger."""
-    from deployments import consent_people
+    from deployments.consent import people as consent_people
 
     tell(consent_people.count(opened_ledger()), as_json=as_json)
 
@@ -256,7 +256,7 @@ def stats(as_json: JsonOption = False) -> None:
 @consent_app.command(epilog="Example: tutela consent verify")
 def verify(as_json: JsonOption = False) -> None:
     """Recompute the ledger's chain, and say whether all events are as they were recorded."""
-    from deployments import consent_people
+    from deployments.consent import people as consent_people
 
     tell(consent_people.verify(opened_ledger()), as_json=as_json)
 

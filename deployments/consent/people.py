@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from deployments.consent_counts import (
+from deployments.consent.counts import (
     census_json,
     describe_census,
     describe_imports,
@@ -16,7 +16,7 @@ from deployments.consent_counts import (
     snapshot_json,
     write_day,
 )
-from deployments.consent_event import read_when
+from deployments.consent.event import read_when
 from deployments.request import event_sources
 from deployments.terminal import Answer, wrap
 from expectations.disclosure import Disclosure

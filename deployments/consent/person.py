@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from deployments.consent_event import (
+from deployments.consent.event import (
     SOURCE,
     Typed,
     make_batch,
@@ -15,7 +15,7 @@ from deployments.consent_event import (
     read_span,
     tokenize_person,
 )
-from deployments.consent_screen import (
+from deployments.consent.screen import (
     brief,
     describe_history,
     describe_stance,
