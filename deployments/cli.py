@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from deployments.budget import budget_app
+from deployments.budget.commands import budget_app
 from deployments.completion import policies, run_ids
 from deployments.consent.commands import consent_app
 from deployments.draft import draft

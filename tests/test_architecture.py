@@ -59,7 +59,7 @@ ROOMS = {
     "jinja2": {"tasks/pages/report.py"},
     "lark": {"expectations/expressions/grammar.py", "expectations/expressions/expressions.py"},
     "typer": {
-        "deployments/budget.py",
+        "deployments/budget/commands.py",
         "deployments/cli.py",
         "deployments/draft.py",
         "deployments/explain.py",

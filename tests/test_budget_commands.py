@@ -14,7 +14,7 @@ from conftest import Folder
 from runs import Said, say
 from test_budget_step import PRIVATE, within
 
-from deployments.budget_screen import sum_up
+from deployments.budget.screen import sum_up
 from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.policy.policy import Policy
 from expectations.privacy_loss import calibrate, compose
@@ -63,7 +63,7 @@ def policy(folder: Folder) -> str:
 def budget(*words: str, status: int = 0) -> Said:
     """Call `tutela budget`."""
     from deployments import cli
-    from deployments.budget import budget_app
+    from deployments.budget.commands import budget_app
 
     if not any(group.name == "budget" for group in cli.app.registered_groups):
         cli.app.add_typer(budget_app, name="budget")

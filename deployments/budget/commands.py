@@ -27,7 +27,7 @@ budget_app = typer.Typer(
 @budget_app.command(epilog="Example: tutela budget show diabetes")
 def show(policy: PolicyArgument, as_json: JsonOption = False) -> None:
     """Tell the lifetime ε so far, the ceiling, what one more run costs, and how many fit."""
-    from deployments import budget_screen
+    from deployments.budget import screen as budget_screen
 
     tell(budget_screen.show(opened_budget(), read_private(policy)), as_json=as_json)
 
@@ -42,7 +42,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how many more runs fit, at the policy's ε and at others, and until when if weekly."""
-    from deployments import budget_screen
+    from deployments.budget import screen as budget_screen
 
     found = budget_screen.plan(opened_budget(), read_private(policy), epsilon)
     tell(found, as_json=as_json)
@@ -61,7 +61,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what was charged, when, by which run, what became of it, and what months cost."""
-    from deployments.budget_history import tell_history
+    from deployments.budget.history import tell_history
     from expectations.policy_file import read_policy
 
     name = None if policy is None else read_policy(policy).policy.name

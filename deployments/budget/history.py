@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from deployments.budget_screen import STATES, describe, note
+from deployments.budget.screen import STATES, describe, note
 from deployments.terminal import Answer
 from expectations.privacy_loss import compose
 
