@@ -16,7 +16,7 @@ import typer
 from deployments.budget.commands import budget_app
 from deployments.completion import policies, run_ids
 from deployments.consent.commands import consent_app
-from deployments.draft import draft
+from deployments.draft.commands import draft
 from deployments.explain import explain
 from deployments.keys import keys_app
 from deployments.rehearse import rehearse

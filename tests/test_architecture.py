@@ -61,7 +61,7 @@ ROOMS = {
     "typer": {
         "deployments/budget/commands.py",
         "deployments/cli.py",
-        "deployments/draft.py",
+        "deployments/draft/commands.py",
         "deployments/explain.py",
         "deployments/terminal.py",
         "deployments/consent",

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from runs import Said, say
 
-from deployments.draft_place import name_policy, write_new
+from deployments.draft.place import name_policy, write_new
 from deployments.terminal import fold
 from expectations.errors import UsageError
 from expectations.policy.locations import CsvFile, SqlTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployments.draft_place import shorten
+from deployments.draft.place import shorten
 from deployments.terminal import lay_out, wrap
 from expectations.errors import UsageError
 from expectations.expressions.expressions import ColumnType

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deployments.check.plan import count_open
-from deployments.draft_place import shorten
+from deployments.draft.place import shorten
 from deployments.terminal import Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
 from expectations.policy.treatments import describe

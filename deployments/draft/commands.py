@@ -74,9 +74,9 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     as_json: JsonOption = False,
 ) -> None:
     """Read a table of people, and write a policy for it in which all doubtful is denied."""
-    from deployments.draft_place import free_place, name_policy, open_data, seen_from, write_new
-    from deployments.draft_questions import Given, complete
-    from deployments.draft_screen import tell_draft
+    from deployments.draft.place import free_place, name_policy, open_data, seen_from, write_new
+    from deployments.draft.questions import Given, complete
+    from deployments.draft.screen import tell_draft
     from expectations.policy_file import parse_policy
     from tasks.drafting.examination import examine
     from tasks.drafting.writing import Draft, write_policy
@@ -118,7 +118,7 @@ def unquoted() -> Iterator[None]:
 
 def decide_all(examined: Examined, answers: Answers, location: Location, target: str) -> Decided:
     """Decide of every column; `UsageError` where nobody is named, or nothing can be proposed."""
-    from deployments.draft_advice import explain_few, explain_nameless, explain_nothing, fold
+    from deployments.draft.advice import explain_few, explain_nameless, explain_nothing, fold
     from tasks.drafting.deciding import decide, person_column
     from tasks.drafting.decisions import Fate
     from tasks.drafting.profile import LEAST
