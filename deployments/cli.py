@@ -18,7 +18,7 @@ from deployments.completion import policies, run_ids
 from deployments.consent.commands import consent_app
 from deployments.draft.commands import draft
 from deployments.explain import explain
-from deployments.keys import keys_app
+from deployments.keys.commands import keys_app
 from deployments.rehearse import rehearse
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
 from expectations.errors import Refusal, ServiceError, TutelaError

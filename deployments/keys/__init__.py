@@ -1,0 +1,4 @@
+"""The commands `tutela keys …`, and what each answers.
+
+No key is ever shown.
+"""
