@@ -19,7 +19,7 @@ from deployments.consent.commands import consent_app
 from deployments.draft.commands import draft
 from deployments.explain import explain
 from deployments.keys.commands import keys_app
-from deployments.rehearse import rehearse
+from deployments.rehearse.commands import rehearse
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
 from expectations.errors import Refusal, ServiceError, TutelaError
 from expectations.explanations import say_how_to_explain

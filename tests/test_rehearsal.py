@@ -17,7 +17,9 @@ from runs import Place, Said, changed_policy, make_place
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from deployments import cli, rehearsal_home, rehearse
+from deployments import cli
+from deployments.rehearse import commands as rehearse
+from deployments.rehearse import home as rehearsal_home
 from expectations.errors import ServiceError
 from tasks import sources
 

@@ -49,7 +49,7 @@ def rehearse(policy: PolicyArgument, as_json: JsonOption = False) -> None:
 
 def carry_through(policy: str) -> Rehearsed:
     """Rehearse a policy in a home of its own; raises what kept it from being begun."""
-    from deployments.rehearsal_home import own_home
+    from deployments.rehearse.home import own_home
     from expectations.policy_file import read_policy
 
     file = read_policy(policy)

@@ -1,0 +1,4 @@
+"""The command `tutela rehearse`, in a home of its own that goes afterwards.
+
+Touches no real person, key or record.
+"""
