@@ -136,7 +136,7 @@ def checked_code(file: PolicyFile) -> Mapping[str, OwnCode]:
     """Load a policy's own code and try it on made-up rows; `PolicyError` where it does not do."""
     if not file.policy.own_code:
         return NO_CODE
-    from tasks.record_wise import load_checked_code
+    from tasks.rehearsal.trial import load_checked_code
 
     return load_checked_code(file)
 

@@ -28,7 +28,7 @@ from ledgers.home.keys import Keys
 from ledgers.vault.vault import Vault
 from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
 from tasks.own_code.loading import OwnCode
-from tasks.record_wise import load_checked_code
+from tasks.rehearsal.trial import load_checked_code
 from tasks.training.charge import give_back
 from tasks.ways.finder import note_ways_out
 

@@ -10,7 +10,7 @@ from conftest import small_policy
 
 from expectations.errors import PolicyError
 from expectations.policy_file import PolicyFile, read_policy
-from tasks.record_wise import load_checked_code
+from tasks.rehearsal.trial import load_checked_code
 from tasks.training.declared import declare_encoding, declare_model
 from tasks.training.models import build_estimator
 

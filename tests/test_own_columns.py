@@ -21,7 +21,7 @@ from tasks.own_code.columns import OwnColumn
 from tasks.own_code.loading import load_policy_code
 from tasks.people.ingestion import CATEGORIES, RECORD
 from tasks.people.population import derive_columns
-from tasks.record_wise import find_row_dependence, load_checked_code
+from tasks.rehearsal.trial import find_row_dependence, load_checked_code
 
 TODAY = datetime(2026, 11, 26, tzinfo=UTC).date()
 EXPRESSION = "    expression: sugar >= 6.5\n"
