@@ -55,7 +55,7 @@ from tasks.ways.rule_ways import (
     find_judged_ways,
     find_rule_ways,
 )
-from tasks.ways.teaching import keep_telling
+from tasks.ways.telling import keep_telling
 
 KEY = bytes(32)
 COLUMNS = ("age", "sex", "sick")

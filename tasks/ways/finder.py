@@ -32,7 +32,7 @@ from tasks.ways.rule_ways import (
     find_rule_ways,
 )
 from tasks.ways.table_ways import find_table_ways
-from tasks.ways.teaching import list_left_out
+from tasks.ways.telling import list_left_out
 
 
 def note_ways_out(desk: Desk, refusal: Refusal) -> None:

@@ -39,7 +39,7 @@ from tasks.training.quality import evaluate
 from tasks.training.train import fit_model
 from tasks.ways.budget_ways import promise
 from tasks.ways.table_changes import find_faults
-from tasks.ways.teaching import keep_telling
+from tasks.ways.telling import keep_telling
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

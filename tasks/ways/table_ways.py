@@ -41,7 +41,7 @@ from tasks.ways.table_changes import (
     lower_k,
     weaken_models,
 )
-from tasks.ways.teaching import keep_telling
+from tasks.ways.telling import keep_telling
 
 if TYPE_CHECKING:
     import pandas as pd
