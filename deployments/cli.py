@@ -75,7 +75,7 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a home here: vault, ledgers, keys, and the stores of MLflow and Prefect."""
-    from deployments.prefect_server import make_home
+    from deployments.servers.prefect_server import make_home
 
     secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)\
         if passphrase else None  # fmt: skip
@@ -216,7 +216,7 @@ def incident_show(
 @app.command(epilog="Example: tutela prefect")
 def prefect() -> None:
     """Open this home's Prefect server with its pages, until Ctrl-C."""
-    from deployments.prefect_server import serve_prefect, set_environment
+    from deployments.servers.prefect_server import serve_prefect, set_environment
 
     home, _ = opened_home()
     set_environment(home)
@@ -226,7 +226,7 @@ def prefect() -> None:
 @app.command(epilog="Example: tutela mlflow")
 def mlflow() -> None:
     """Open MLflow's pages on this home's store, until Ctrl-C."""
-    from deployments.prefect_server import serve_mlflow, set_environment
+    from deployments.servers.prefect_server import serve_mlflow, set_environment
 
     home, _ = opened_home()
     set_environment(home)

@@ -272,7 +272,7 @@ def _environment() -> Iterator[None]:
 @pytest.fixture
 def home(template_home: Path, tmp_path: Path) -> Home:
     """A home of the test's own, named by `TUTELA_HOME`; Prefect and MLflow are quiet and in it."""
-    from deployments.prefect_server import set_environment
+    from deployments.servers.prefect_server import set_environment
 
     root = tmp_path / "home"
     shutil.copytree(template_home, root)

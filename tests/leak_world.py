@@ -22,7 +22,7 @@ def world(
 
     Those of the night where a test of the night is asked for.
     """
-    from deployments.prefect_server import ensure_server, leave_server, set_environment
+    from deployments.servers.prefect_server import ensure_server, leave_server, set_environment
     from ledgers.home.founding import create_home
 
     root = tmp_path_factory.mktemp("world")

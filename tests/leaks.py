@@ -570,7 +570,7 @@ def tell(outcome: LaunchOutcome) -> None:
 
 def launch_ephemeral(policy: Path) -> None:
     """Call the flow with no server but the one that Prefect starts for it."""
-    from deployments.prefect_server import set_environment
+    from deployments.servers.prefect_server import set_environment
     from flows.opening import Request, request
     from ledgers.home.home import Home
 

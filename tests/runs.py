@@ -25,7 +25,7 @@ from conftest import ROOT_KEY
 from shared_folder import copy_folder, make_once, own_folder
 
 from deployments import cli
-from deployments.prefect_server import set_environment
+from deployments.servers.prefect_server import set_environment
 from expectations.policy_file import PACKAGED
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
 from ledgers.home.database import open_database
@@ -239,8 +239,8 @@ def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes"
 @contextlib.contextmanager
 def _without_prefect() -> Iterator[None]:
     """Let `tutela run` call the flows' own functions, and start no server; `init` neither."""
-    from deployments import prefect_server
     from deployments.run import launch
+    from deployments.servers import prefect_server
     from flows import advice, training
 
     train, release = training.train_and_release.fn, training.release_tables.fn

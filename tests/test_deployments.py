@@ -68,7 +68,7 @@ def test_one_run_at_a_time(deployment: dict[str, Any]) -> None:
 @each
 def test_a_flow_in_a_worker_is_as_safe_as_one_by_hand(deployment: dict[str, Any]) -> None:
     """What the command line requires of its environment, the worker gives to each flow."""
-    from deployments.prefect_server import REQUIRED
+    from deployments.servers.prefect_server import REQUIRED
 
     given = deployment["work_pool"]["job_variables"]["env"]
     assert given == {name: REQUIRED[name][0] for name in REQUIRED}

@@ -11,9 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from deployments import prefect_server
-from deployments.prefect_process import LOG, NOTE, is_alive, launch, listen, read_note, share
-from deployments.prefect_server import (
+from deployments.servers import prefect_server
+from deployments.servers.prefect_process import (
+    LOG,
+    NOTE,
+    is_alive,
+    launch,
+    listen,
+    read_note,
+    share,
+)
+from deployments.servers.prefect_server import (
     REQUIRED,
     running,
     serve_mlflow,

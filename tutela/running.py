@@ -81,6 +81,6 @@ def init(passphrase: str | None = None) -> Path:
     >>> sorted(path.name for path in tutela.init().iterdir() if path.suffix == ".toml")
     ['settings.toml']
     """
-    from deployments.prefect_server import make_home
+    from deployments.servers.prefect_server import make_home
 
     return make_home(passphrase).root

@@ -70,9 +70,9 @@ def carry_through(policy: str) -> Rehearsed:
 
 def run_staged(home: Home, staged: Staged) -> Ended:
     """Run the flow on what was made up, its runs in Prefect tagged as rehearsals."""
-    from deployments.prefect_server import set_environment
     from deployments.run.launch import carry_out
     from deployments.run.progress import Progress
+    from deployments.servers.prefect_server import set_environment
 
     set_environment(home)
     with Progress() as progress:

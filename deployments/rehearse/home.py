@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from deployments.prefect_process import is_alive, share
-from deployments.prefect_server import running
+from deployments.servers.prefect_process import is_alive, share
+from deployments.servers.prefect_server import running
 from expectations.errors import HomeError
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployments.prefect_server import (
+from deployments.run.progress import Progress
+from deployments.run.screen import describe_run
+from deployments.servers.prefect_server import (
     leave_server,
     set_environment,
     start_server,
     wait_for_server,
 )
-from deployments.run.progress import Progress
-from deployments.run.screen import describe_run
 from expectations.errors import ServiceError, TutelaError
 from expectations.policy.policy import Part
 from expectations.policy_file import PolicyFile

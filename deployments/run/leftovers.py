@@ -16,7 +16,7 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
     """
     if not has_leftovers(home, keys):
         return []
-    from deployments.prefect_server import set_environment
+    from deployments.servers.prefect_server import set_environment
 
     set_environment(home)
     from tasks.handover.delivery import complete_runs
@@ -30,7 +30,7 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
 
 def mark(home: Home, crashed: list[str]) -> list[str]:
     """Mark flow runs as crashed in Prefect, and say so where it cannot be done."""
-    from deployments.prefect_server import ensure_server, mark_crashed
+    from deployments.servers.prefect_server import ensure_server, mark_crashed
     from expectations.errors import ServiceError
 
     try:

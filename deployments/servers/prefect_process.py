@@ -6,7 +6,7 @@ that uses the server shares the other (`server.users`); the server tries for it 
 when it gets it. So it outlives no command, however that one ended, and none takes it away from
 another. The locks hold within one machine.
 
-`python -m deployments.prefect_process HOME` becomes the server. It knows nothing of flows.
+`python -m deployments.servers.prefect_process HOME` becomes the server. It knows nothing of flows.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def share(home: Home) -> int:
 
 def spawn(home: Home) -> subprocess.Popen[bytes]:
     """Start the home's server; the second of two ends at once with status 0."""
-    command = [sys.executable, "-P", "-m", "deployments.prefect_process", str(home.root)]
+    command = [sys.executable, "-P", "-m", "deployments.servers.prefect_process", str(home.root)]
     environment = {**os.environ, "PREFECT__SERVER_FINAL": "1"}
     # The server has its own log, and its pages ask the address that they came from.
     for name in ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_API_URL"):

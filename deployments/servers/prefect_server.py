@@ -25,7 +25,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from deployments.prefect_process import LOG, is_alive, launch, listen, read_note, share, spawn
+from deployments.servers.prefect_process import (
+    LOG,
+    is_alive,
+    launch,
+    listen,
+    read_note,
+    share,
+    spawn,
+)
 from expectations.errors import HomeError, ServiceError
 from ledgers.home.home import Home, home_path
 
