@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # libraries take no more than its core.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q \
 	-n auto --dist loadfile --no-loadscope-reorder \
-	--ignore tests/test_postgres.py --ignore tests/test_private_network.py
+	--ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py
 
 .DEFAULT_GOAL := help
 .PHONY: setup demo test coverage nightly breaks postgres torch lint types silence docs bench lock clean help
@@ -37,16 +37,16 @@ nightly: $(STAMP) ## what takes long and guards what a quick test guards too
 	@$(PYTEST) -m nightly tests
 
 breaks: $(STAMP) ## weaken the code in a hundred ways, one after the other: some test must fail each time (hours)
-	@$(BIN)/python tests/breaks.py contexts -n auto --dist loadfile --ignore tests/test_postgres.py --ignore tests/test_private_network.py tests
+	@$(BIN)/python tests/breaks.py contexts -n auto --dist loadfile --ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py tests
 	@$(BIN)/python tests/breaks.py run --json .breaks/found.json
 
 postgres: $(STAMP) ## the ledgers on Postgres: starts a server of its own, which must be installed
-	@$(BIN)/python -m pytest -q tests/test_postgres.py
+	@$(BIN)/python -m pytest -q tests/ledgers/test_postgres.py
 
 torch: $(STAMP) ## networks under differential privacy: installs torch and opacus beside, then tests them
 	@$(BIN)/python -m pip freeze --exclude-editable 2>/dev/null | grep '==' > .venv/beside.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --constraint .venv/beside.txt --editable '.[torch]'
-	@$(BIN)/python -m pytest -q tests/test_private_network.py
+	@$(BIN)/python -m pytest -q tests/tasks/training/test_private_network.py
 
 lint: $(STAMP) ## style, and imports that point downward only
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
@@ -55,7 +55,7 @@ types: $(STAMP) ## mypy, strict
 	@$(BIN)/mypy
 
 silence: $(STAMP) ## a demo with the network cut off: no address but this machine is ever tried (needs root)
-	@rm -rf .silence && TUTELA_HOME=.silence/home $(BIN)/python tests/silence.py -- $(MAKE) --no-print-directory demo && rm -rf .silence
+	@rm -rf .silence && TUTELA_HOME=.silence/home $(BIN)/python tests/leaks/silence.py -- $(MAKE) --no-print-directory demo && rm -rf .silence
 
 docs: $(STAMP) ## the documents as a site in .site/, which loads nothing from elsewhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict && echo "Open .site/index.html"

@@ -19,8 +19,9 @@ from types import CodeType, FunctionType
 from typing import Any, Final, NoReturn
 
 import pytest
-from break_places import Break, break_source, find_place
-from break_reach import Reach, choose_lots, name_test
+
+from tests.break_places import Break, break_source, find_place
+from tests.break_reach import Reach, choose_lots, name_test
 
 REMEMBERED: Final = 60
 """How many of the tests that reach a break are kept in the results, for a tree without contexts."""

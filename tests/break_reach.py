@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from break_places import Place
+from tests.break_places import Place
 
 MOST_TESTS: Final = 200
 FEW: Final = 12

@@ -27,9 +27,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from break_fork import Campaign, Result
-from break_places import ROOT, Break, list_packages, read_catalogue
-from break_reach import Reach
+from tests.break_fork import Campaign, Result
+from tests.break_places import ROOT, Break, list_packages, read_catalogue
+from tests.break_reach import Reach
 
 HERE: Final = Path(__file__).resolve().parent
 CONTEXTS: Final = ROOT / ".breaks"

@@ -17,7 +17,6 @@ from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
-from shared_folder import settle, written_to
 from sqlalchemy import Engine, event
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -25,6 +24,7 @@ from xdist.scheduler import LoadFileScheduling
 from expectations.errors import TutelaError
 from ledgers.home import database
 from ledgers.home.home import Home
+from tests.shared_folder import settle, written_to
 
 if TYPE_CHECKING:
     from tasks.airlock.run import Run
@@ -257,7 +257,7 @@ def template_home() -> Path:
     Its root key is always the same, so that no keyed draw (who is tested, which way a count is
     rounded) is another one today.
     """
-    from runs import fresh_home
+    from tests.runs import fresh_home
 
     return fresh_home()
 

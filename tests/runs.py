@@ -20,10 +20,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from unittest import mock
 
-from audits import audit_once
-from conftest import ROOT_KEY
-from shared_folder import copy_folder, make_once, own_folder
-
 from deployments import cli
 from deployments.servers.prefect_server import set_environment
 from expectations.policy_file import PACKAGED
@@ -32,6 +28,9 @@ from ledgers.home.database import open_database
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from tests.audits import audit_once
+from tests.conftest import ROOT_KEY
+from tests.shared_folder import copy_folder, make_once, own_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

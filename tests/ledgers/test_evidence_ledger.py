@@ -1,0 +1,223 @@
+"""What the evidence ledger promises: appended, kept, and an edit shows."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from expectations.errors import HomeError, ServiceError, UsageError
+from ledgers import evidence, key_ledger, releases
+from ledgers.budget import tables as budget_tables
+from ledgers.consent import tables as consent_tables
+from ledgers.evidence import EvidenceLedger
+from ledgers.home import database
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from tests.conftest import PRAGMAS
+
+
+@pytest.fixture
+def ledger(template_home: Path, tmp_path: Path) -> Iterator[EvidenceLedger]:
+    """A ledger with one run of three entries, under way."""
+    shutil.copytree(template_home, tmp_path / "home")
+    home = Home.open(tmp_path / "home")
+    engine = open_database(home)
+    ledger = EvidenceLedger(engine, Keys.open(home))
+    ledger.begin("run-1", "adult", {"code": "c0ffee"})
+    for name, reached in (("k", 5), ("l", 2), ("t", 0.25)):
+        ledger.append("run-1", "validate", "measure", name, {"reached": reached}, sealed={"n": 47})
+    yield ledger
+    engine.dispose()
+
+
+def edit(ledger: EvidenceLedger, statement: str) -> None:
+    """Change the database as its owner can: past the triggers, with another program."""
+    connection = sqlite3.connect(ledger.keys.home.ledger)
+    for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def test_entries_come_back_as_they_were_written(ledger: EvidenceLedger) -> None:
+    """In order, with their numbers' types, and exact figures only to the keys' holder."""
+    entries = ledger.entries("run-1")
+    assert [entry.seq for entry in entries] == [1, 2, 3]
+    assert [entry.body for entry in entries] == [{"reached": 5}, {"reached": 2}, {"reached": 0.25}]
+    assert ledger.unseal(entries[0]) == {"n": 47}
+    stored = b"".join(path.read_bytes() for path in ledger.keys.home.root.glob("ledger.sqlite*"))
+    assert b'"n":47' not in stored
+    assert b'"reached":0.25' in stored
+
+
+def test_a_run_is_open_until_its_verdict(ledger: EvidenceLedger) -> None:
+    """The verdict is one more entry, after which the run takes no other."""
+    assert [run.verdict for run in ledger.runs()] == [None]
+    ledger.close("run-1", "refused", {"check": "k"})
+    assert [(run.verdict, run.facts) for run in ledger.runs()] == [("refused", {"code": "c0ffee"})]
+    with pytest.raises(ServiceError, match="closed"):
+        ledger.append("run-1", "train", "measure", "auc", 0.7)
+
+
+def test_a_pending_run_may_still_be_decided(ledger: EvidenceLedger) -> None:
+    """When MLflow is back the run goes on, and its latest verdict counts."""
+    ledger.close("run-1", "pending")
+    assert ledger.runs()[0].verdict == "pending"
+    ledger.append("run-1", "register", "digest", "model", "ab12")
+    ledger.close("run-1", "passed")
+    assert ledger.runs()[0].verdict == "passed"
+    ledger.verify("run-1")
+
+
+def test_a_run_must_begin_and_begins_once(ledger: EvidenceLedger) -> None:
+    """Evidence without a run, or a second run under the same id, is refused."""
+    with pytest.raises(ServiceError, match="has to begin"):
+        ledger.append("run-2", "train", "measure", "auc", 0.7)
+    with pytest.raises(ServiceError, match="IntegrityError"):
+        ledger.begin("run-1", "other", {})
+    assert ledger.runs()[0].policy == "adult"
+
+
+def test_a_figure_that_is_no_number_is_refused(ledger: EvidenceLedger) -> None:
+    """NaN is no JSON; it would make the record unreadable elsewhere."""
+    with pytest.raises(ValueError, match="JSON"):
+        ledger.append("run-1", "train", "measure", "auc", float("nan"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE evidence SET body = '{}' WHERE seq = 1",
+        "DELETE FROM evidence WHERE seq = 3",
+        "REPLACE INTO evidence SELECT * FROM evidence WHERE seq = 1",
+        "UPDATE runs SET policy = 'mild'",
+        "DELETE FROM runs",
+        "REPLACE INTO runs SELECT run_id, 'mild', started_at, facts FROM runs",
+    ],
+    ids=["update", "delete", "replace", "update run", "delete run", "replace run"],
+)
+def test_the_database_itself_refuses_to_change_the_record(
+    ledger: EvidenceLedger, statement: str
+) -> None:
+    """A tool that opens the file without this program meets the triggers."""
+    connection = sqlite3.connect(ledger.keys.home.ledger)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute(statement)
+    connection.close()
+    ledger.verify("run-1")
+
+
+@pytest.mark.parametrize(
+    ("statement", "entry"),
+    [
+        ("UPDATE evidence SET body = '{\"reached\":9}' WHERE seq = 2", 2),
+        ("UPDATE evidence SET sealed = (SELECT sealed FROM evidence WHERE seq = 1)", 2),
+        ("UPDATE evidence SET at = '2020-01-01' WHERE seq = 3", 3),
+        ("DELETE FROM evidence WHERE seq = 2", 2),
+        ("UPDATE evidence SET run_id = 'run-1', seq = 4 WHERE seq = 1", 1),
+        ("UPDATE runs SET policy = 'mild'", 1),
+    ],
+    ids=["body", "sealed", "time", "removed", "moved", "run"],
+)
+def test_an_edit_past_the_triggers_shows(
+    ledger: EvidenceLedger, statement: str, entry: int
+) -> None:
+    """The chain names the first entry that is not as it was written."""
+    ledger.verify("run-1")
+    edit(ledger, statement)
+    with pytest.raises(ServiceError, match=f"at or before entry {entry} of"):
+        ledger.verify("run-1")
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(ledger: EvidenceLedger) -> None:
+    """One match is taken, none and several are said; a wildcard is a plain sign."""
+    ledger.begin("run-22", "adult", {})
+    assert ledger.find("run-2") == "run-22"
+    for prefix, said in (("run", "2 runs"), ("x", "no run"), ("%", "no run"), ("", "no run")):
+        with pytest.raises(UsageError, match=said):
+            ledger.find(prefix)
+
+
+def test_evidence_of_a_killed_process_is_on_the_record(ledger: EvidenceLedger) -> None:
+    """Each entry is on the disk when `append` returns."""
+    script = (
+        "import os, sys, pathlib, signal\nfrom ledgers.home.home import Home\n"
+        "from ledgers.home.keys import Keys\nfrom ledgers.home.database import open_database\n"
+        "from ledgers.evidence import EvidenceLedger\nhome = Home.open(pathlib.Path(sys.argv[1]))\n"
+        "ledger = EvidenceLedger(open_database(home), Keys.open(home))\n"
+        "ledger.append('run-1', 'train', 'measure', 'auc', 0.7)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", script, str(ledger.keys.home.root)]
+    assert subprocess.run(command, check=False).returncode == -9
+    assert ledger.entries("run-1")[-1].name == "auc"
+    ledger.verify("run-1")
+
+
+def test_an_error_of_the_database_quotes_nothing(ledger: EvidenceLedger) -> None:
+    """A full or broken database is a ServiceError without the statement's parameters."""
+    edit(ledger, "DROP TABLE evidence")
+    with pytest.raises(ServiceError, match="OperationalError") as caught:
+        ledger.append("run-1", "train", "measure", "Ada", "Lovelace")
+    assert "Lovelace" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_sqlite_is_set_up_for_safety(
+    ledger: EvidenceLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every commit reaches the disk, and what is deleted is overwritten."""
+    monkeypatch.setattr(database, "PRAGMAS", PRAGMAS)
+    engine = open_database(ledger.keys.home)
+    with engine.begin() as connection:
+        found = {
+            name: connection.scalar(sa.text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "synchronous", "secure_delete", "busy_timeout")
+        }
+    engine.dispose()
+    expected = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "busy_timeout": 30000}
+    assert found == expected
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(ledger: EvidenceLedger) -> None:
+    """The newest step is the one the program expects, and no column differs."""
+    folder = Path(database.__file__).parent / "migrations"
+    ledgers = (evidence, consent_tables, key_ledger, releases, budget_tables)
+    tables = [ledger.METADATA for ledger in ledgers]
+    assert ScriptDirectory(str(folder)).get_current_head() == database.SCHEMA
+    with ledger.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, tables) == []
+
+
+def test_a_database_of_a_newer_program_is_refused(ledger: EvidenceLedger) -> None:
+    """An old program must not write into a schema that it does not know."""
+    edit(ledger, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(HomeError, match="newer tutela"):
+        open_database(ledger.keys.home)
+
+
+def test_two_writers_append_without_loss(ledger: EvidenceLedger) -> None:
+    """Each transaction takes the write lock at its beginning and waits for the other."""
+    script = (
+        "import sys, pathlib\nfrom ledgers.home.home import Home\nfrom ledgers.home.keys import Keys\n"
+        "from ledgers.home.database import open_database\nfrom ledgers.evidence import EvidenceLedger\n"
+        "home = Home.open(pathlib.Path(sys.argv[1]))\n"
+        "ledger = EvidenceLedger(open_database(home), Keys.open(home))\n"
+        "for count in range(40): ledger.append('run-1', 'step', 'measure', sys.argv[2], count)"
+    )
+    root = str(ledger.keys.home.root)
+    writers = [subprocess.Popen([sys.executable, "-c", script, root, name]) for name in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert len(ledger.entries("run-1")) == 83
+    ledger.verify("run-1")

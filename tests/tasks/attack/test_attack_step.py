@@ -1,0 +1,225 @@
+"""The attacks of a policy are all carried out, each reaches the evidence, and some end the run."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from expectations.checks import Check
+from expectations.errors import Refusal
+from expectations.policy.training import Attacks
+from expectations.policy.vocabulary import CheckVerdict
+from expectations.policy_file import parse_policy
+from ledgers.evidence import JSON
+from ledgers.home.home import Home
+from tasks.anonymization.deidentify import deidentify
+from tasks.attack import attack as room
+from tasks.attack import epsilon_audit
+from tasks.attack.attack import attack, audit_classifier, find_intolerable
+from tasks.attack.canaries import Canaries
+from tasks.attack.epsilon_audit import EpsilonAudit
+from tasks.consent.permission import filter_consent
+from tasks.people.ingestion import collect, read_roster
+from tasks.people.population import select_population
+from tasks.training import private_descent
+from tasks.training.charge import reserve_budget
+from tasks.training.declared import declare_encoding, declare_model
+from tasks.training.models import build_estimator
+from tasks.training.train import train
+from tasks.validation.validation import validate
+from tests.conftest import Folder, opened, small_policy
+from tests.owned_draws import own_draws
+
+PROMISE = (
+    "recipient: Clinic",
+    "recipient: Clinic\n    promise: {kind: differential-privacy, epsilon: 8, delta: 1e-5}",
+)
+NAMES = {
+    "membership": "membership inference",
+    "audit": "audit of ε",
+    "memorization": "memorization",
+    "attribute_inference": "attribute inference",
+}
+
+
+def private(kind: str) -> tuple[tuple[str, str], ...]:
+    """Give the changes of the small policy that make its model a private one of a kind."""
+    return ("{model: logistic-regression}", f"{{model: {kind}}}"), PROMISE
+
+
+def found(name: str, verdict: CheckVerdict) -> Check:
+    """Give a check of an attack."""
+    return Check(name, "asked", "measured", verdict, power="much", remedy="do")
+
+
+def asked(**when: str) -> Attacks:
+    """Give what a policy asks of its attacks; each attack says what is done without power."""
+    each = {part: {"when_inconclusive": words} for part, words in when.items()}
+    return Attacks.model_validate({"membership": {}, **each})
+
+
+@pytest.mark.parametrize("part", NAMES)
+@pytest.mark.parametrize("tolerated", [True, False])
+def test_an_attack_without_power_ends_a_run_where_the_policy_says_so(
+    part: str, *, tolerated: bool
+) -> None:
+    """Each attack by its own word; what was found or passed goes on to be judged as it is."""
+    others = {name: "report" if not tolerated else "refuse" for name in NAMES if name != part}
+    policy = asked(**{part: "report" if tolerated else "refuse"}, **others)
+    open_one = found(NAMES[part], CheckVerdict.INCONCLUSIVE)
+    caught = found(NAMES[part], CheckVerdict.REFUSED)
+    held = found(NAMES[part], CheckVerdict.PASSED)
+    intolerable = list(find_intolerable([open_one, caught, held], policy))
+    assert intolerable == ([caught, held] if tolerated else [open_one, caught, held])
+
+
+def test_of_groups_that_are_too_small_nothing_ends_a_run() -> None:
+    """However strict the policy, since every policy with a rare group would be refused."""
+    strict = asked(**dict.fromkeys(NAMES, "refuse"))
+    group = "membership inference within groups"
+    assert list(find_intolerable([found(group, CheckVerdict.INCONCLUSIVE)], strict)) == []
+    caught = found(group, CheckVerdict.REFUSED)
+    assert list(find_intolerable([caught], strict)) == [caught]
+
+
+@pytest.mark.parametrize(
+    ("kind", "additive"),
+    [
+        ("private-logistic-regression", True),
+        ("private-boosting", True),
+        pytest.param("private-network", False, marks=pytest.mark.filterwarnings("ignore")),
+    ],
+)
+def test_the_twins_of_each_kind_are_declared_for_the_canaries(
+    kind: str, monkeypatch: pytest.MonkeyPatch, *, additive: bool
+) -> None:
+    """The policy's own classifier, with its parameters and its noise, over made-up rows."""
+    policy = parse_policy(small_policy(*private(kind)))
+    monkeypatch.setattr(private_descent, "require_torch", lambda: None)  # nothing is trained here
+    pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
+    audited = mock.Mock()
+    monkeypatch.setattr(room, "audit_epsilon", audited)
+    assert audit_classifier(pipeline[-1], kind) is audited.return_value
+    (make_model, mechanisms, delta), given = audited.call_args
+    twin, canaries = make_model(), given["canaries"]
+    own = pipeline[-1].get_params()
+    changed = {name for name, value in twin.get_params().items() if own[name] != value}
+    assert changed <= {"features", "row_bound"}
+    assert (mechanisms, delta, given["additive"]) == (twin.mechanisms(), 1e-5, additive)
+    assert twin.epsilon == 8
+    assert (given["efficiency"] > 0) is additive  # of a network's canaries nothing is known
+    assert isinstance(canaries, Canaries)
+    if kind == "private-boosting":
+        assert twin.features == [int(canaries.rows.max()) + 1] * 4
+    if kind == "private-logistic-regression":
+        assert twin.row_bound >= np.linalg.norm(canaries.rows, axis=1).max()
+
+
+def test_the_audit_of_a_whole_pipelines_classifier_finds_missing_noise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the step builds is strong enough: a trainer that draws no noise is caught at ε = 8."""
+    from tasks.training import private_logistic
+
+    policy = parse_policy(small_policy(*private("private-logistic-regression")))
+    pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
+    monkeypatch.setattr(private_logistic, "add_noise_to_sums", lambda sums, _deviation: sums)
+    monkeypatch.setattr(epsilon_audit, "CANARIES", 64)
+    own_draws(monkeypatch)
+    assert audit_classifier(pipeline[-1], "private-logistic-regression").refuted
+
+
+def seen_by(policy_run: object) -> tuple[dict[str, JSON], list[tuple[str, str]]]:
+    """Give a run's measures, and its checks' names with their verdicts."""
+    from tasks.airlock.run import Run
+
+    assert isinstance(policy_run, Run)
+    entries = policy_run.ledger.entries(policy_run.id)
+    measures = {e.name: e.body for e in entries if e.kind == "measure"}
+    checks = [
+        (e.name, str(e.body["verdict"]))
+        for e in entries
+        if e.kind == "check" and isinstance(e.body, dict)
+    ]
+    return measures, checks
+
+
+def audit_of_made_up_twins(*, refuted: bool) -> EpsilonAudit:
+    """Give what an audit may find."""
+    return EpsilonAudit(
+        8.0,
+        9.0 if refuted else 0.5,
+        1e-5,
+        2000,
+        1500,
+        1,
+        0.6,
+        12.0,
+        refuted,
+        False,
+        "canaries",
+    )
+
+
+@pytest.mark.parametrize("refuted", [False, True])
+def test_each_attack_on_a_private_model_reaches_the_evidence(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch, *, refuted: bool
+) -> None:
+    """Refused or not: what the others found is on record, too."""
+    assert home.vault.is_dir()
+    monkeypatch.setattr(
+        room, "audit_classifier", lambda *_: audit_of_made_up_twins(refuted=refuted)
+    )
+    own_draws(monkeypatch)
+    kind = "private-logistic-regression"
+    with opened(folder.write(*private(kind), ("test_share: 0.4", "test_share: 0.6"))) as run:
+        permitted = reserve_budget(filter_consent(read_roster()))
+        rows = validate(deidentify(select_population(collect(permitted))))
+        model = train(rows)
+        if refuted:
+            with pytest.raises(Refusal, match="audit of ε"):
+                attack(model, rows)
+        else:
+            attack(model, rows)
+        measures, checks = seen_by(run)
+        assert any(e.kind == "ways" for e in run.ledger.entries(run.id)) == refuted
+    assert set(NAMES.values()) <= {name for name, _ in checks}
+    assert {"privacy.membership_auc", "privacy.audit_epsilon"} <= set(measures)
+    assert dict(checks)["audit of ε"] == ("refused" if refuted else "passed")
+
+
+def test_without_a_private_model_there_is_no_epsilon_to_audit(home: Home, folder: Folder) -> None:
+    """The other attacks are carried out."""
+    assert home.vault.is_dir()
+    with opened(folder.write(("test_share: 0.4", "test_share: 0.6"))) as run:
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        attack(train(rows), rows)
+        measures, checks = seen_by(run)
+    names = {name for name, _ in checks}
+    assert set(NAMES.values()) - names == {"audit of ε"}
+    assert "privacy.audit_epsilon" not in measures
+
+
+def test_a_feature_of_too_many_labels_is_left_out_and_named(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends no run that has been trained, and does not count as tried."""
+    assert home.vault.is_dir()
+    monkeypatch.setattr(room, "MOST_LABELS", 2)
+    with opened(folder.write(("test_share: 0.4", "test_share: 0.6"))) as run:
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        monkeypatch.setattr("tasks.attack.attribute_inference.MOST_LABELS", 2)
+        attack(train(rows), rows)
+        (check,) = (
+            e.body for e in run.ledger.entries(run.id)
+            if e.name == "attribute inference" and isinstance(e.body, dict)
+        )  # fmt: skip
+        many = {
+            name
+            for name, labels in declare_encoding(run.policy).categories.items()
+            if len(labels) > 2
+        }
+    assert many
+    assert f"not tried: {len(many)} features of over 2 labels" in str(check["power"])

@@ -1,0 +1,75 @@
+"""What k costs is measured on the policy's own people, and drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from expectations.policy_file import parse_policy
+from tasks.account.published import TradePoint
+from tasks.pages.drawings import draw_tradeoff
+from tasks.people.population import TEST
+from tasks.training.tradeoff import Point, measure_tradeoff
+from tests.conftest import small_policy
+
+POLICY = parse_policy(small_policy())
+TABLE = POLICY.table_outlets["partner"]
+AGES = ("18-34", "35-49", "50-64", "65+")
+
+
+@pytest.fixture
+def people() -> pd.DataFrame:
+    """Eight hundred people of whom the older are ill more often, every third for the test."""
+    draw = np.random.default_rng(1)
+    age = draw.integers(0, 4, 800)
+    return pd.DataFrame(
+        {
+            TEST: np.arange(800) % 3 == 0,
+            "age": np.array(AGES)[age],
+            "sex": np.array(["f", "m"])[draw.integers(0, 2, 800)],
+            "sick": np.where(draw.random(800) < 0.15 + 0.2 * age, "yes", "no"),
+        }
+    )
+
+
+def test_more_k_keeps_less_detail_and_k_one_is_the_rows_as_they_are(people: pd.DataFrame) -> None:
+    """The points are in the order of k, the policy's own among them."""
+    points = measure_tradeoff(people, POLICY, TABLE)
+    assert [point.k for point in points] == [1, 2, 3, 5, 10, 20, 50]
+    detail = [point.granularity for point in points if point.granularity is not None]
+    assert detail == sorted(detail, reverse=True)
+    assert points[0].query_error == 0
+
+
+def test_a_model_is_judged_on_people_as_they_are(people: pd.DataFrame) -> None:
+    """Age tells who is ill; once it is gone from the table, nothing does."""
+    as_is = measure_tradeoff(people, POLICY, TABLE)[0].auc
+    assert as_is is not None
+    assert as_is > 0.65
+    blind = people.assign(age="18-34")
+    assert measure_tradeoff(blind, POLICY, TABLE)[0].auc == pytest.approx(0.5, abs=0.07)
+
+
+def test_no_model_is_judged_without_enough_people_of_both_kinds(people: pd.DataFrame) -> None:
+    """Nineteen ill people tell nothing of a model."""
+    assert measure_tradeoff(people.assign(sick="no"), POLICY, TABLE)[0].auc is None
+
+
+def test_a_k_that_cannot_be_reached_has_no_figures(people: pd.DataFrame) -> None:
+    """With more k than people the policy's limit on people left out is passed."""
+    few = measure_tradeoff(people.head(15), POLICY, TABLE.model_copy(update={"max_suppressed": 0}))
+    assert few[-1] == Point(50)
+
+
+def test_the_curve_is_drawn_without_what_is_not_there() -> None:
+    """The policy's k is marked, a k without figures left out, a curve without any not drawn."""
+    points = [TradePoint(1, 0.8, 0.0, None), TradePoint(5, 0.4, 0.1, None)]
+    curves = draw_tradeoff([*points, TradePoint(50, None, None, None)], 5)
+    assert [curve.title for curve in curves] == ["Detail kept", "Error of counts"]
+    assert [(m.under, m.text, m.asked) for m in curves[0].marks] == [
+        ("as is", "100 %", False),
+        ("5", "50 %", True),
+    ]
+    assert curves[0].marks[0].y < curves[0].marks[1].y
+    assert len(curves[0].lines) == 1
