@@ -14,9 +14,11 @@ measures and never a value. Importing this module imports GX (seconds) and regis
 a stored suite finds them by their names. `expectations/measures/measures.py` measures without GX.
 """
 
-from expectations.gx.k_anonymous import ExpectColumnValueShareToBeBetween, ExpectTableToBeKAnonymous
-from expectations.gx.risk_expectations import (
+from expectations.gx.k_anonymous import (
+    ExpectColumnNotToBeReversedBy,
+    ExpectColumnValueShareToBeBetween,
     ExpectTableReidentificationRiskToBeAtMost,
+    ExpectTableToBeKAnonymous,
     ExpectTableUniqueRowsShareToBeAtMost,
 )
 from expectations.gx.sensitive_expectations import (
@@ -28,7 +30,6 @@ from expectations.gx.sensitive_expectations import (
     ExpectColumnToBeTClose,
     ExpectColumnValuesToBeAtMostAlphaOfClass,
 )
-from expectations.gx.token_expectation import ExpectColumnNotToBeReversedBy
 
 __all__ = [
     "ExpectColumnNotToBeReversedBy",

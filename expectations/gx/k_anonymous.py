@@ -1,19 +1,38 @@
-"""Tutela's own expectations on a table's rows for Great Expectations: k, and a value's share.
+"""Tutela's own expectations on a table's rows for Great Expectations (GX): k, shares, risks, tokens.
+
+Tutela's own expectations on a table's rows for Great Expectations: k, and a value's share.
 
 For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers both expectations; `expectations/gx/suites.py`
 therefore does it late. Results hold counts and measures and never a value; the count of one value
 is exact, so a result is not to be published as it is.
+
+Expectations for Great Expectations on how likely a table's rows are linked to their people.
+
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
+module imports Great Expectations and registers the expectations. Results hold measures and never a
+value; they are exact, so a result is not to be published as it is. The risks are defined in
+`expectations/measures/reidentification_risk.py`.
+
+An expectation for Great Expectations on tokens: nobody without a key turns them back.
+
+For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
+module imports Great Expectations and registers the expectation. Results hold counts and never a
+token or a candidate; candidates stay in a file, because a suite is stored with its arguments.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
 
-from expectations.gx.class_metrics import ClassSizes, MetricExpectation, ValueRows
+from expectations.gx.class_metrics import ClassSizes, MetricExpectation, TokenReversal, ValueRows
 from expectations.measures.class_counts import Integers
+from expectations.measures.reidentification_risk import prosecutor_risk, share_alone
+from expectations.measures.sensitive_measures import ROUNDING
+from expectations.measures.token_reversal import DictionaryAttack, FrequencyAttack
 
 
 class ExpectTableToBeKAnonymous(MetricExpectation):
@@ -72,3 +91,129 @@ class ExpectColumnValueShareToBeBetween(MetricExpectation):
         rows, matching = found
         met = rows > 0 and self.min_value <= matching / rows <= self.max_value
         return met, {"element_count": rows, "matching_count": matching}
+
+
+class _ShareOfRows(MetricExpectation, ABC):
+    """A share that follows from the sizes of the classes is at most a bound."""
+
+    columns: list[str] = pydantic.Field(min_items=1)
+    at_most: float = pydantic.Field(ge=0, lt=1)
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ClassSizes.metric_name,)
+    success_keys: ClassVar[tuple[str, ...]] = ("columns", "at_most")
+
+    @abstractmethod
+    def share(self, size: Integers) -> float:
+        """Give the share, 1 without rows."""
+
+    def judge(self, found: Integers) -> tuple[bool, dict[str, Any]]:
+        """Compare the share with its bound."""
+        reached = self.share(found)
+        result = {"observed_value": reached, "classes": len(found)}
+        return reached <= self.at_most + ROUNDING, result
+
+
+class ExpectTableReidentificationRiskToBeAtMost(_ShareOfRows):
+    """The chance that a row is linked to its person is at most a bound.
+
+    The largest of any row for a "prosecutor", who knows that a person is in the table; the average
+    of all rows for a "marketer", who links them all.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> ages, ill = ["30-39"] * 4 + ["40-49"] * 4, ["flu", "flu", "cold", "cold"] * 2
+    >>> rows = pd.DataFrame({"age": ages, "illness": ill})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectTableReidentificationRiskToBeAtMost(columns=["age"], at_most=0.3)
+    >>> batch.validate(asked, result_format="BASIC").success
+    True
+    """
+
+    attacker: Literal["prosecutor", "marketer"] = "prosecutor"
+    success_keys: ClassVar[tuple[str, ...]] = ("columns", "at_most", "attacker")
+
+    def share(self, size: Integers) -> float:
+        """Give the attacker's chance."""
+        risk = prosecutor_risk(size)
+        return risk.largest if self.attacker == "prosecutor" else risk.average
+
+
+class ExpectTableUniqueRowsShareToBeAtMost(_ShareOfRows):
+    """The share of rows that are alone in their class is at most a bound.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"age": ["30-39", "30-39", "40-49"]})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectTableUniqueRowsShareToBeAtMost(columns=["age"], at_most=0.1)
+    >>> batch.validate(asked, result_format="BASIC").success
+    False
+    """
+
+    def share(self, size: Integers) -> float:
+        """Give the share of rows that are alone."""
+        return share_alone(size)
+
+
+class ExpectColumnNotToBeReversedBy(MetricExpectation):
+    """At most `max_share` of the rows with a token are turned back by a dictionary, or by counting.
+
+    `dictionary` is the path of a text file in UTF-8 with one candidate a line, `frequencies` the
+    public shares of the values, as published elsewhere; at least one of them. What is tried, and
+    what is not, stands in `expectations/measures/token_reversal.py`. `observed_value` is the larger share
+    that an attack turned back. One row is found, if `max_share` is 0.
+
+    >>> import great_expectations as gx, pandas as pd, tutela
+    >>> rows = pd.DataFrame({"token": ["a1"] * 50 + ["b2"] * 30 + ["c3"] * 20})
+    >>> batch = gx.get_context(mode="ephemeral").data_sources.pandas_default.read_dataframe(rows)
+    >>> asked = tutela.ExpectColumnNotToBeReversedBy(
+    ...     column="token", frequencies=[0.5, 0.3, 0.2], max_share=0.1
+    ... )
+    >>> batch.validate(asked, result_format="BASIC").success
+    False
+    """
+
+    column: str = pydantic.Field(min_length=1)
+    dictionary: str | None = None
+    frequencies: list[float] | None = None
+    max_share: float = pydantic.Field(default=0.0, ge=0, lt=1)
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = (TokenReversal.metric_name,)
+    success_keys: ClassVar[tuple[str, ...]] = ("column", "dictionary", "frequencies", "max_share")
+
+    @pydantic.root_validator(skip_on_failure=True)
+    def _ask_something(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805  # pydantic's
+        """Refuse an expectation that would try nothing, or shares that are none."""
+        shares = values["frequencies"]
+        if values["dictionary"] is None and not shares:
+            raise ValueError("name a dictionary, or the public frequencies of the values")
+        if shares and (min(shares) <= 0 or sum(shares) > 1 + 1e-6):
+            raise ValueError("frequencies are shares above 0 that add up to at most 1")
+        return values
+
+    def judge(
+        self, found: tuple[DictionaryAttack | None, FrequencyAttack | None]
+    ) -> tuple[bool, dict[str, Any]]:
+        """Compare the share of rows that were turned back with what is allowed."""
+        result = _describe(*found)
+        # Without a token nothing was shown; a table that lacks them does not meet it.
+        met = result["element_count"] > 0 and result["observed_value"] <= self.max_share
+        return met, result
+
+
+def _describe(
+    by_dictionary: DictionaryAttack | None, by_frequency: FrequencyAttack | None
+) -> dict[str, float]:
+    """Give the counts of both attacks."""
+    found: dict[str, float] = {"element_count": 0, "observed_value": 0.0}
+    turned = []
+    if by_dictionary is not None:
+        turned.append(by_dictionary.reversed_rows)
+        found["element_count"] = by_dictionary.rows
+        found["reversed_by_dictionary"] = by_dictionary.reversed_rows
+        found["candidates"] = by_dictionary.candidates
+        found["shortest_cut_in_bytes"] = by_dictionary.shortest
+    if by_frequency is not None:
+        turned.append(by_frequency.guessed_rows)
+        found["element_count"] = by_frequency.rows
+        found["guessed_by_frequency"] = by_frequency.guessed_rows
+    found["observed_value"] = max(turned) / max(found["element_count"], 1)
+    return found

@@ -36,8 +36,6 @@ ROOMS = {
         "expectations/gx/k_anonymous.py",
         "expectations/gx/class_metrics.py",
         "expectations/gx/sensitive_expectations.py",
-        "expectations/gx/risk_expectations.py",
-        "expectations/gx/token_expectation.py",
     },
     "presidio_analyzer": {
         "tasks/anonymization/free_text/text.py",
