@@ -12,7 +12,7 @@ Expectations for Great Expectations on how likely a table's rows are linked to t
 For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
 module imports Great Expectations and registers the expectations. Results hold measures and never a
 value; they are exact, so a result is not to be published as it is. The risks are defined in
-`expectations/measures/reidentification_risk.py`.
+`expectations/measures/measures.py`.
 
 An expectation for Great Expectations on tokens: nobody without a key turns them back.
 
@@ -30,7 +30,7 @@ from great_expectations.compatibility import pydantic
 
 from expectations.gx.class_metrics import ClassSizes, MetricExpectation, TokenReversal, ValueRows
 from expectations.measures.class_counts import Integers
-from expectations.measures.reidentification_risk import prosecutor_risk, share_alone
+from expectations.measures.measures import prosecutor_risk, share_alone
 from expectations.measures.sensitive_measures import ROUNDING
 from expectations.measures.token_reversal import DictionaryAttack, FrequencyAttack
 

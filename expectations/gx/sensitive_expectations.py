@@ -5,7 +5,7 @@ that t, beta and delta compare with. `columns` are those that make the classes, 
 sensitive one. Importing this module imports Great Expectations and registers the expectations.
 
 Results hold counts and measures and never a value: `observed_value` what is reached, as
-`expectations/measures/model_judgement.py` measures it ("infinite" where no bound holds), `classes` how many
+`expectations/measures/sensitive_measures.py` measures it ("infinite" where no bound holds), `classes` how many
 classes there are, and in `details` the smallest violation that could have been found.
 """
 
@@ -20,7 +20,7 @@ from great_expectations.compatibility import pydantic
 
 from expectations.gx.class_metrics import ClassValueCounts, MetricExpectation
 from expectations.measures.class_counts import ValueCounts
-from expectations.measures.model_judgement import INFINITE, judge_counts
+from expectations.measures.sensitive_measures import INFINITE, judge_counts
 from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,

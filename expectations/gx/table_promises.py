@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.errors import UsageError
 from expectations.gx.quiet_validation import quiet, refuse_unknown, validate
-from expectations.measures.model_judgement import INFINITE, name_measure, round_reached
+from expectations.measures.sensitive_measures import INFINITE, name_measure, round_reached
 from expectations.policy.outlets import Rare, TableOutlet
 from expectations.policy.privacy_models import PrivacyModel, describe_model
 from expectations.policy.vocabulary import CheckVerdict

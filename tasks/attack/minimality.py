@@ -20,7 +20,7 @@ import numpy as np
 from expectations.checks import Check
 from expectations.disclosure import Published
 from expectations.measures.class_counts import RowClasses, ValueCounts, count_values
-from expectations.measures.model_judgement import meets, reach
+from expectations.measures.sensitive_measures import meets, reach
 from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.downcoding import part_labels

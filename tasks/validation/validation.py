@@ -14,8 +14,7 @@ from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
 from expectations.gx.suites import build_suite, run_suite
 from expectations.gx.table_promises import Judged, judge_table, order_labels
-from expectations.measures.measures import class_sizes
-from expectations.measures.reidentification_risk import tell_risks
+from expectations.measures.measures import class_sizes, tell_risks
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy, Rule
 from expectations.policy.treatments import public_labels

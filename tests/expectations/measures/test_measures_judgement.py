@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from expectations.measures.model_judgement import Judgement, judge
+from expectations.measures.sensitive_measures import Judgement, judge
 from expectations.policy.privacy_models import (
     AlphaK,
     BetaLikeness,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.measures.reidentification_risk import (
+from expectations.measures.measures import (
     Risk,
     marketer_risk,
     prosecutor_risk,
