@@ -1,6 +1,13 @@
-"""Whether a policy's reference, weights and look at the excluded fit its columns and outlets.
+"""Whether what a policy says of its population can hold: references, weights, groups, samples, splits.
+
+Whether a policy's reference, weights and look at the excluded fit its columns and outlets.
 
 One plain function per rule, as in `coherence`, which asks them all.
+
+Whether what a policy says of its population can hold: groups, samples, caps and splits.
+
+One plain function per rule, as in `coherence`, which asks them all. Whether a column that is used
+here says so is told there, with all other uses.
 """
 
 from __future__ import annotations
@@ -10,8 +17,9 @@ from typing import Final
 
 from expectations.coherence.models import RECORD_WISE
 from expectations.errors import Problem, suggest
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import public_labels
+from expectations.policy.treatments import YES_NO, Redact, public_labels
 from expectations.policy.vocabulary import MISSING, Article6, Identifiability, Use
 
 
@@ -133,4 +141,130 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     weights_have_margins_to_meet,
     weights_serve_a_model,
     excluded_people_may_be_looked_at,
+)
+
+
+def known_labels(policy: Policy, column: str) -> tuple[str, ...] | None:
+    """Give the labels of the groups by a column, or None where they are words of the data."""
+    kind = policy.column_type(column)
+    if kind is ColumnType.BOOLEAN:
+        return YES_NO
+    return public_labels(policy.treated[column].treatment, kind)
+
+
+def strata_are_groups(policy: Policy) -> Iterator[Problem]:
+    """Strata are made by columns that put people into groups, and ask something of these."""
+    strata = policy.population.strata
+    if strata is None:
+        return
+    for n, name in enumerate(strata.by):
+        path = f"population.strata.by.{n}"
+        if name in strata.by[:n]:
+            yield Problem(path, "is named twice", "take it out here")
+        elif name not in policy.treated:
+            fix = suggest(name, policy.treated, "name it under columns")
+            yield Problem(path, "is not a column of this policy", fix)
+        else:
+            yield from makes_groups(policy, name, path)
+    if strata.smallest is None and strata.at_most is None and not strata.sample:
+        fix = "add smallest, at_most or sample, or take the strata out"
+        yield Problem("population.strata", "nothing is asked of the groups", fix)
+
+
+def makes_groups(policy: Policy, name: str, path: str) -> Iterator[Problem]:
+    """Words and declared labels make groups; an identifier, free text and bare numbers do not."""
+    column, kind = policy.treated[name], policy.column_type(name)
+    if column.identifiability is Identifiability.IDENTIFIER:
+        yield Problem(path, "is an identifier, so that each person is a group", "take it out")
+    elif isinstance(column.treatment, Redact):
+        yield Problem(path, "is free text, which makes no groups", "take it out")
+    elif known_labels(policy, name) is None and kind is not ColumnType.TEXT:
+        fix = "treat it by bin, or derive a text or yes/no column from it"
+        yield Problem(path, f"a column of type {kind} makes no groups", fix)
+
+
+def samples_name_declared_labels(policy: Policy) -> Iterator[Problem]:
+    """A share is said for a label that the one column can have, and in one place."""
+    strata = policy.population.strata
+    if strata is None or not strata.sample:
+        return
+    path = "population.strata.sample"
+    if policy.population.sample < 1:
+        fix = "take population.sample out, and say each group's share here"
+        yield Problem(path, "two shares are said of the same people", fix)
+    if len(strata.by) > 1:
+        fix = "name one column, or derive one that combines them"
+        yield Problem(path, f"it is by value, but there are {len(strata.by)} columns", fix)
+    elif strata.by[0] in policy.treated:
+        labels = known_labels(policy, strata.by[0])
+        if labels is None:
+            fix = "treat the column by categories, and name these"
+            yield Problem(path, f"the policy declares no labels of `{strata.by[0]}`", fix)
+        for label in sorted(strata.sample.keys() - set(labels or strata.sample)):
+            fix = f"use one of {', '.join(labels or ())}"
+            yield Problem(f"{path}.{label}", f"`{strata.by[0]}` can never hold it", fix)
+
+
+def bounds_leave_room(policy: Policy) -> Iterator[Problem]:
+    """The fewest people that are asked for can be there under the most that are taken."""
+    people, strata = policy.population, policy.population.strata
+    if people.at_most is not None and people.at_most < people.smallest:
+        what = f"at most {people.at_most} are taken, and {people.smallest} are asked for"
+        yield Problem("population.at_most", what, "raise it, or lower population.smallest")
+    if strata is None or strata.smallest is None:
+        return
+    if strata.at_most is not None and strata.at_most < strata.smallest:
+        what = f"at most {strata.at_most} are taken, and {strata.smallest} are asked for"
+        yield Problem("population.strata.at_most", what, "raise it, or lower smallest")
+    for label in sorted(label for label, share in strata.sample.items() if share == 0):
+        what = f"nobody is taken, and {strata.smallest} are asked for"
+        fix = "leave the group out by population.eligible, or give it a share"
+        yield Problem(f"population.strata.sample.{label}", what, fix)
+
+
+def splits_keep_people_together(policy: Policy) -> Iterator[Problem]:
+    """A split is by a column whose values many people can share, and serves a model."""
+    name, path = policy.population.split_by, "population.split_by"
+    if name is None:
+        return
+    if policy.training is None:
+        yield Problem(path, "nothing is trained, so nobody is split", "take it out")
+    if name not in policy.treated:
+        fix = suggest(name, policy.treated, "name it under columns")
+        yield Problem(path, "is not a column of this policy", fix)
+        return
+    kind, treatment = policy.column_type(name), policy.treated[name].treatment
+    if kind not in {ColumnType.TEXT, ColumnType.INTEGER} or isinstance(treatment, Redact):
+        fix = "name a column of text or whole numbers, such as the household's"
+        yield Problem(path, "its values do not name what people share", fix)
+
+
+def quotas_stay_before_no_private_model(policy: Policy) -> Iterator[Problem]:
+    """A cap takes one person because of others, so no claim of differential privacy may follow.
+
+    A share does not, and a smallest number decides about the run and about no person.
+    """
+    promised = any(outlet.promise for outlet in policy.model_outlets.values())
+    if not (promised or policy.private):
+        return
+    strata = policy.population.strata
+    caps = {
+        "population.at_most": policy.population.at_most,
+        "population.strata.at_most": strata and strata.at_most,
+    }
+    for path in (path for path, cap in caps.items() if cap is not None):
+        yield Problem(
+            path,
+            "a quota looks at other people, so one person changes who else is taken and the claim "
+            "of differential privacy would be false",
+            "take a share by `sample`, or take the promise out and train another model",
+        )
+
+
+SELECTION_RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    strata_are_groups,
+    samples_name_declared_labels,
+    bounds_leave_room,
+    splits_keep_people_together,
+    quotas_stay_before_no_private_model,
 )

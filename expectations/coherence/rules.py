@@ -11,8 +11,8 @@ from typing import Final
 
 from expectations.coherence import consent as consent_coherence
 from expectations.coherence import models as outlet_coherence
+from expectations.coherence import population
 from expectations.coherence import population as population_coherence
-from expectations.coherence import selection as selection_coherence
 from expectations.coherence import tables as table_coherence
 from expectations.coherence import treatments as treatment_coherence
 from expectations.coherence import value_rules as value_rule_coherence
@@ -241,6 +241,6 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     known_identifiers_are_read,
     tokens_hide_many_values,
     *consent_coherence.RULES,
-    *selection_coherence.RULES,
+    *population.RULES,
     *population_coherence.RULES,
 )

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from expectations.coherence.selection import known_labels
+from expectations.coherence.population import known_labels
 from expectations.disclosure import Count, Disclosure
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.policy import Policy

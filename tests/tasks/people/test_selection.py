@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from expectations import policy_file
-from expectations.coherence.selection import RULES
+from expectations.coherence.population import SELECTION_RULES
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Problem, Refusal
 from expectations.policy.policy import Policy
@@ -629,13 +629,13 @@ def test_every_rule_of_the_selection_is_broken_by_some_case(
     broken: set[str] = set()
 
     def watch(asked: Policy) -> list[Problem]:
-        broken.update(rule.__name__ for rule in RULES if list(rule(asked)))
+        broken.update(rule.__name__ for rule in SELECTION_RULES if list(rule(asked)))
         return []
 
     monkeypatch.setattr(policy_file, "find_problems", watch)
     for changes, _ in REFUSED.values():
         parse_policy(small_policy(*changes))
-    assert broken == {rule.__name__ for rule in RULES}
+    assert broken == {rule.__name__ for rule in SELECTION_RULES}
 
 
 def test_a_table_alone_reads_its_groups_and_no_households() -> None:
