@@ -55,7 +55,7 @@ ROOMS = {
     "opacus": {"tasks/training/private_descent.py"},
     "torch": {"tasks/training/private_descent.py"},
     "jinja2": {"tasks/pages/report.py"},
-    "lark": {"expectations/expressions/grammar.py", "expectations/expressions/expressions.py"},
+    "lark": {"expectations/expressions/expressions.py"},
     "typer": {
         "deployments/budget/commands.py",
         "deployments/cli.py",
