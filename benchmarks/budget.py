@@ -21,8 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
-from expectations.privacy_loss import RenyiFilter, calibrate, compose
+from expectations.privacy_loss import (
+    Bounded,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    RenyiFilter,
+    SampledGaussian,
+    calibrate,
+    compose,
+)
 from ledgers.budget.ledger import BudgetLedger, Ceiling, Charge
 from ledgers.home.database import open_database
 from ledgers.home.founding import create_home

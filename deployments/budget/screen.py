@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Final, cast
 
 from deployments.terminal import Answer, wrap
 from expectations.errors import UsageError
-from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian, tally
-from expectations.privacy_loss import SANE_EPSILON
+from expectations.privacy_loss import (
+    SANE_EPSILON,
+    Bounded,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    SampledGaussian,
+    tally,
+)
 
 if TYPE_CHECKING:
     from expectations.policy.policy import Policy

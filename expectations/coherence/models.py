@@ -11,13 +11,12 @@ from typing import Final
 
 from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType
-from expectations.mechanisms import Gaussian, Mechanism
 from expectations.policy.outlets import DifferentialPrivacy, TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy.training import PRIVATE_KINDS, Budget, Training
 from expectations.policy.treatments import Clip, Drop, public_labels
 from expectations.policy.vocabulary import Use
-from expectations.privacy_loss import RenyiFilter, calibrate, compose
+from expectations.privacy_loss import Gaussian, Mechanism, RenyiFilter, calibrate, compose
 
 RECORD_WISE: Final = "record-wise"
 SETTLED: Final = ("epsilon", "delta", "classes", "features", "edges", "row_bound")

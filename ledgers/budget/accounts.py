@@ -14,8 +14,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.mechanisms import Mechanism, repeat, tally
-from expectations.privacy_loss import RenyiFilter, compose
+from expectations.privacy_loss import Mechanism, RenyiFilter, compose, repeat, tally
 from ledgers.budget.tables import Ceiling
 
 MOST_RUNS: Final = 5200

@@ -24,7 +24,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from expectations.errors import Refusal, UsageError
-from expectations.mechanisms import Mechanism
+from expectations.privacy_loss import Mechanism
 from ledgers.budget.accounts import (
     Balance,
     History,

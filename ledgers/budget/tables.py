@@ -16,7 +16,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 import sqlalchemy as sa
 
 from expectations.errors import Refusal
-from expectations.mechanisms import Mechanism, from_json, to_json
+from expectations.privacy_loss import Mechanism, from_json, to_json
 from ledgers.evidence import EVIDENCE
 from ledgers.home.keys import Keys
 from ledgers.signed_heads import Head, SignedHead

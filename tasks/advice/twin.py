@@ -22,8 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.mechanisms import Gaussian, Mechanism
-from expectations.privacy_loss import calibrate
+from expectations.privacy_loss import Gaussian, Mechanism, calibrate
 from tasks.advice.codes import Codebook, Codes
 from tasks.training.exact_sums import MARGIN, sum_moments
 from tasks.training.noise_samplers import add_noise_to_sums

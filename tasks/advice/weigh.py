@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from expectations.errors import Refusal, UsageError
-from expectations.mechanisms import Mechanism
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO
+from expectations.privacy_loss import Mechanism
 from ledgers.vault.stages import Charged, Permitted, Reached, Recorded, Validated
 from tasks.account.published import AtEpsilon
 from tasks.advice.advice import FOLDS, Advice, Loss, People, advise

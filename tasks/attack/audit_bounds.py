@@ -19,8 +19,7 @@ from math import exp, inf, log, sqrt
 from statistics import NormalDist
 from typing import Final, TypeAlias
 
-from expectations.mechanisms import Bounded, Gaussian, Mechanism
-from expectations.privacy_loss import compose
+from expectations.privacy_loss import Bounded, Gaussian, Mechanism, compose
 
 Curve: TypeAlias = Callable[[float], float]
 """From an outcome's probability with a person, the least that it can have without them."""

@@ -33,8 +33,8 @@ import numpy as np
 
 from expectations.checks import Check
 from expectations.errors import UsageError
-from expectations.mechanisms import Mechanism
 from expectations.policy.vocabulary import CheckVerdict
+from expectations.privacy_loss import Mechanism
 from tasks.attack.audit_bounds import (
     Curve,
     Game,

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from expectations.checks import Check
 from expectations.disclosure import TEN, Count, Disclosure
 from expectations.errors import Refusal, TutelaError, carrying
-from expectations.mechanisms import Mechanism
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
+from expectations.privacy_loss import Mechanism
 from ledgers.budget.accounts import MOST_RUNS
 from ledgers.budget.ledger import NO_RENEWAL, OVER, REMEDY, Balance, BudgetLedger, Ceiling, Charge
 from ledgers.budget.tables import NOTE, Composition

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from expectations.mechanisms import Mechanism
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO, Clip, has_order, public_labels
 from expectations.policy.vocabulary import Use
+from expectations.privacy_loss import Mechanism
 from tasks.anonymization.generalize import declare_hierarchy
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator

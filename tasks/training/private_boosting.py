@@ -39,8 +39,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from expectations.errors import UsageError
-from expectations.mechanisms import Gaussian, is_count
-from expectations.privacy_loss import calibrate, compose
+from expectations.privacy_loss import Gaussian, calibrate, compose, is_count
 from tasks.training.exact_sums import read_logistic
 from tasks.training.noise_samplers import add_noise_to_sums
 from tasks.training.private_classifier import PrivateClassifier

@@ -32,8 +32,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import numpy as np
 
 from expectations.errors import UsageError
-from expectations.mechanisms import Gaussian, Mechanism, is_count, is_measure
-from expectations.privacy_loss import calibrate, compose
+from expectations.privacy_loss import Gaussian, Mechanism, calibrate, compose, is_count, is_measure
 from tasks.training.exact_sums import (
     SHARES,
     STEPS,

@@ -36,8 +36,15 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from expectations.errors import Refusal, UsageError
-from expectations.mechanisms import Gaussian, Mechanism, SampledGaussian, is_count, is_measure
-from expectations.privacy_loss import calibrate, compose
+from expectations.privacy_loss import (
+    Gaussian,
+    Mechanism,
+    SampledGaussian,
+    calibrate,
+    compose,
+    is_count,
+    is_measure,
+)
 from tasks.training.private_classifier import PrivateClassifier
 from tasks.training.private_descent import ROW_BOUND, Descent, add_noise, descend, require_torch
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
     from sklearn.pipeline import Pipeline
 
-    from expectations.mechanisms import Mechanism
+    from expectations.privacy_loss import Mechanism
 
 SHARES: Final = frozenset({"accuracy", "base_rate"})
 """Figures that are shares of people."""

@@ -19,7 +19,7 @@ from tasks.training.charge import round_up
 from tasks.training.declared import declare_loss
 
 if TYPE_CHECKING:
-    from expectations.mechanisms import Mechanism
+    from expectations.privacy_loss import Mechanism
     from ledgers.budget.ledger import BudgetLedger, Ceiling
     from ledgers.budget.people import Records
 

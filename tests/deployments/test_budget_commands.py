@@ -11,9 +11,16 @@ from pathlib import Path
 import pytest
 
 from deployments.budget.screen import sum_up
-from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.policy.policy import Policy
-from expectations.privacy_loss import calibrate, compose
+from expectations.privacy_loss import (
+    Bounded,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    SampledGaussian,
+    calibrate,
+    compose,
+)
 from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.budget.tables import NOTE, Composition
 from ledgers.evidence import EvidenceLedger

@@ -15,18 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import UsageError
-from expectations.mechanisms import (
+from expectations.privacy_loss import (
     Bounded,
     Gaussian,
     Laplace,
     Mechanism,
+    RenyiFilter,
     SampledGaussian,
+    calibrate,
+    compose,
     from_json,
+    measure_renyi,
     repeat,
     tally,
     to_json,
 )
-from expectations.privacy_loss import RenyiFilter, calibrate, compose, measure_renyi
 
 DELTA = 1e-5
 MECHANISMS = st.one_of(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from expectations.mechanisms import Gaussian, Mechanism
+from expectations.privacy_loss import Gaussian, Mechanism
 from ledgers.budget.ledger import BudgetLedger, Ceiling, Charge
 from ledgers.budget.people import Records
 from ledgers.budget.tables import Composition

@@ -15,8 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal, ServiceError, UsageError
-from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
-from expectations.privacy_loss import RenyiFilter, compose
+from expectations.privacy_loss import (
+    Bounded,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    RenyiFilter,
+    SampledGaussian,
+    compose,
+)
 from ledgers.budget.accounts import History, find_histories, find_worst
 from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.budget.people import read_set, store_set

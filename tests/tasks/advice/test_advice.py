@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expectations.mechanisms import Gaussian
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
-from expectations.privacy_loss import calibrate, compose
+from expectations.privacy_loss import Gaussian, calibrate, compose
 from tasks.account.published import Advice, AtEpsilon, Dropped
 from tasks.advice import twin as room
 from tasks.advice.advice import Bench, advise, find_loss, merge_neighbours, rank_auc

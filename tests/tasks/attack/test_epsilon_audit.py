@@ -13,9 +13,15 @@ from scipy.stats import binom, norm
 from sklearn.linear_model import LogisticRegression
 
 from expectations.errors import UsageError
-from expectations.mechanisms import Bounded, Gaussian, Laplace, Mechanism, SampledGaussian
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.privacy_loss import compose
+from expectations.privacy_loss import (
+    Bounded,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    SampledGaussian,
+    compose,
+)
 from tasks.attack import attack as room
 from tasks.attack import epsilon_audit
 from tasks.attack.attack import EFFICIENCY, MEASURED, audit_classifier

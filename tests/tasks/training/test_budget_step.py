@@ -11,9 +11,8 @@ import pytest
 
 from expectations.disclosure import Count, Disclosure
 from expectations.errors import Refusal, UsageError
-from expectations.mechanisms import Bounded, Gaussian, Mechanism
 from expectations.policy.policy import Policy
-from expectations.privacy_loss import RenyiFilter, compose
+from expectations.privacy_loss import Bounded, Gaussian, Mechanism, RenyiFilter, compose
 from flows.opening import Request, open_run, request
 from ledgers.budget.accounts import MOST_RUNS
 from ledgers.budget.ledger import Balance, BudgetLedger, Ceiling

@@ -23,8 +23,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
-from expectations.mechanisms import Gaussian, SampledGaussian
-from expectations.privacy_loss import calibrate, compose
+from expectations.privacy_loss import Gaussian, SampledGaussian, calibrate, compose
 from tasks.training import private_descent, private_network
 from tasks.training.private_descent import draw_sample
 from tasks.training.private_network import PrivateNetwork, draw_start

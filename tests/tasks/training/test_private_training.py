@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
-from expectations.mechanisms import Gaussian
-from expectations.privacy_loss import compose
+from expectations.privacy_loss import Gaussian, compose
 from tasks.training import exact_sums, noise_samplers, private_logistic
 from tasks.training.exact_sums import SHARES, STEPS
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator

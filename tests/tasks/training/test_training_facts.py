@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
-from expectations.mechanisms import Gaussian, Laplace
+from expectations.privacy_loss import Gaussian, Laplace
 from tasks.training.training_facts import describe_training
 
 
