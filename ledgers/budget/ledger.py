@@ -34,25 +34,23 @@ from ledgers.budget.accounts import (
     find_worst,
     sum_charges,
 )
-from ledgers.budget.people import (
-    Records,
-    check_sets,
-    find_members,
-    read_set,
-    sort_people,
-    store_set,
-)
 from ledgers.budget.tables import (
     HEADS,
     Book,
     Ceiling,
     Composition,
     Event,
+    Records,
     What,
     append_event,
     check_noted,
+    check_sets,
+    find_members,
     lock,
     read_book,
+    read_set,
+    sort_people,
+    store_set,
 )
 from ledgers.home.database import snapshot, stamp, transaction
 from ledgers.home.keys import Keys

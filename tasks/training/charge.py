@@ -29,7 +29,7 @@ from tasks.airlock.step import Opened, step
 from tasks.people.ingestion import RECORD
 
 if TYPE_CHECKING:
-    from ledgers.budget.people import Records
+    from ledgers.budget.tables import Records
 
 CHECK = "privacy budget"
 

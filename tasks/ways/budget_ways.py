@@ -21,7 +21,7 @@ from tasks.training.declared import declare_loss
 if TYPE_CHECKING:
     from expectations.privacy_loss import Mechanism
     from ledgers.budget.ledger import BudgetLedger, Ceiling
-    from ledgers.budget.people import Records
+    from ledgers.budget.tables import Records
 
 USUAL: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 CEILINGS: Final = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50, 100)

@@ -15,8 +15,7 @@ import numpy as np
 
 from expectations.privacy_loss import Gaussian, Mechanism
 from ledgers.budget.ledger import BudgetLedger, Ceiling, Charge
-from ledgers.budget.people import Records
-from ledgers.budget.tables import Composition
+from ledgers.budget.tables import Composition, Records
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys

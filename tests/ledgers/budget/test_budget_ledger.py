@@ -26,7 +26,7 @@ from expectations.privacy_loss import (
 )
 from ledgers.budget.accounts import History, find_histories, find_worst
 from ledgers.budget.ledger import BudgetLedger, Ceiling
-from ledgers.budget.people import read_set, store_set
+from ledgers.budget.tables import read_set, store_set
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import overwrite_deleted, transaction
 from ledgers.home.home import Home
