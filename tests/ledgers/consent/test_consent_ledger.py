@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from expectations.errors import HomeError, Refusal, ServiceError, SourceError
 from ledgers.consent import ledger as consent
 from ledgers.consent import packed_rows
-from ledgers.consent import writing as consent_writing
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.home import database
 from ledgers.home.database import open_database
@@ -167,9 +166,9 @@ def test_a_ledger_is_the_set_of_what_was_stated(
 
 def test_many_events_are_one_chain(ledger: ConsentLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of more than a block and more than a portion, of which each repeats some."""
-    for module in (consent_writing, packed_rows):
-        monkeypatch.setattr(module, "BLOCK" if module is consent_writing else "PIECE", 16)
-    monkeypatch.setattr(consent_writing, "PORTION", 64)
+    for module in (consent, packed_rows):
+        monkeypatch.setattr(module, "BLOCK" if module is consent else "PIECE", 16)
+    monkeypatch.setattr(consent, "PORTION", 64)
     events = [event(number % 90, valid_from=number) for number in range(200)]
     first = ledger.append(batch(events + events[:50]), "csv")
     second = ledger.append(batch([*events[100:], event(7, valid_from=-1)]), "csv")
