@@ -79,7 +79,7 @@ IMPORTS = (
         "expectations.gx.k_anonymous",
         "expectations.expressions.expressions",
     ),
-    *("ledgers.home.database", "ledgers.vault.encrypted_parquet", "tasks.anonymization.generalize"),
+    *("ledgers.home.database", "ledgers.vault.vault", "tasks.anonymization.generalize"),
 )
 WORDS = [f"word {n}" for n in range(6)]
 

@@ -30,8 +30,8 @@ from typing import (
 import pyarrow as pa
 
 from expectations.errors import Refusal, VaultError
-from ledgers.vault.run_vault import RunVault
 from ledgers.vault.stages import MARKERS, DatasetRef, Reached
+from ledgers.vault.vault import RunVault
 from tasks.airlock.airlock import attempt, run_inside
 from tasks.airlock.run import Desk, Run, current_run, prefect_flow_run
 from tasks.own_code.vouching import is_vouched

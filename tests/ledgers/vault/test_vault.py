@@ -200,7 +200,7 @@ def test_a_changed_file_is_noticed(vault: Vault, run: RunVault, place: float) ->
 
 def test_a_file_under_another_name_does_not_open(tmp_path: Path) -> None:
     """The encryption itself is bound to the name: one file cannot stand in for another."""
-    from ledgers.vault.encrypted_parquet import read_dataset, write_table
+    from ledgers.vault.vault import read_dataset, write_table
 
     first, second = (tmp_path / name for name in ("first", "second"))
     first.touch()
