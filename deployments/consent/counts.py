@@ -20,7 +20,7 @@ from expectations.policy.locations import (
     SqlTable,
 )
 from expectations.policy.policy import Policy
-from ledgers.home.settings import without_login
+from ledgers.home.home import without_login
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON

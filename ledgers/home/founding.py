@@ -11,10 +11,9 @@ from pathlib import Path
 
 from expectations.errors import HomeError
 from ledgers.home.database import create_database
-from ledgers.home.home import FOLDERS, Home, home_path, is_absent
+from ledgers.home.home import FOLDERS, TEMPLATE, Home, Settings, home_path, is_absent
 from ledgers.home.keys import Keys, create_keys
 from ledgers.home.private_files import disk_failure, locked, sync_folder, write_private
-from ledgers.home.settings import TEMPLATE, Settings
 
 
 def create_home(path: Path, passphrase: str | None = None) -> Home:

@@ -17,7 +17,7 @@ from expectations.policy.policy import Column, Policy
 from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
-from ledgers.home.settings import without_login
+from ledgers.home.home import without_login
 from tasks.account.findings import Found, adapt, read, read_text
 from tasks.account.model_facts import read_audits, read_quality, read_training
 from tasks.account.projection import tell_own_code

@@ -19,8 +19,7 @@ from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, TutelaError, UsageError
 from expectations.policy.policy import Part, Policy
 from expectations.policy_file import PolicyFile
-from ledgers.home.home import Home
-from ledgers.home.settings import without_login
+from ledgers.home.home import Home, without_login
 from ledgers.vault.digests import digest_in_run
 from tasks.own_code.loading import OwnCode
 

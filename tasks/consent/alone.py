@@ -21,9 +21,8 @@ from expectations.policy.legal_basis import ConsentLedger, EventSource
 from expectations.policy.locations import CsvFile
 from expectations.policy_file import PolicyFile, read_policy
 from ledgers.consent.events import STANDING_EVENTS, Batch, to_micros
-from ledgers.home.home import Home
+from ledgers.home.home import Home, Settings
 from ledgers.home.keys import KEY_BYTES, Keys
-from ledgers.home.settings import Settings
 from tasks.consent.decision import Moment
 from tasks.consent.event_fields import read_fields
 from tasks.consent.events import Setting, make_batch

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledgers.evidence import JSON
-from ledgers.home.home import Home
-from ledgers.home.settings import without_login
+from ledgers.home.home import Home, without_login
 
 OWN_PAGES: Final = "http://127.0.0.1:5000"
 """Where `tutela mlflow` opens the home's own store."""

@@ -23,8 +23,7 @@ from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import Use, Verdict
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import Entry, RunRecord
-from ledgers.home.home import Home
-from ledgers.home.settings import without_login
+from ledgers.home.home import Home, without_login
 from tasks.account.projection import metrics, promises, run_tags
 from tasks.handover.recorded_place import MlflowRun, find_page, tracking_uri
 from tasks.own_code.packing import requirements, written_sources

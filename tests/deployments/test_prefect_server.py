@@ -30,8 +30,7 @@ from deployments.servers.prefect_server import (
     wait_for_server,
 )
 from expectations.errors import HomeError, ServiceError
-from ledgers.home.home import Home
-from ledgers.home.settings import Settings
+from ledgers.home.home import Home, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +193,7 @@ USE = """
 import os, pathlib, signal, sys, time, uuid
 from deployments import prefect_server
 from ledgers.home.home import Home
-from ledgers.home.settings import Settings
+from ledgers.home.home import Settings
 home = Home(pathlib.Path(sys.argv[1]), Settings())
 prefect_server.set_environment(home)
 prefect_server.ensure_server(home, progress=lambda _: None)

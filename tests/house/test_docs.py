@@ -22,9 +22,8 @@ from expectations.policy.policy import Policy
 from expectations.policy.treatments import FITS
 from expectations.policy.vocabulary import ConsentStatus, Use
 from expectations.policy_file import PACKAGED, parse_policy
-from ledgers.home.home import Home
+from ledgers.home.home import Home, Settings
 from ledgers.home.keys import Keys
-from ledgers.home.settings import Settings
 from tasks.consent.events import Setting
 from tests.runs import passed
 from tests.tasks.consent.read_events import read_batch

@@ -33,9 +33,8 @@ from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent.events import BATCH, Batch
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.home.database import open_database
-from ledgers.home.home import Home
+from ledgers.home.home import Home, Settings
 from ledgers.home.keys import Keys
-from ledgers.home.settings import Settings
 from tasks.consent import events
 from tasks.consent.event_fields import missing_fields
 from tasks.consent.events import Imported, Setting, import_events, import_source

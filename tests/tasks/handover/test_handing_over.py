@@ -12,9 +12,8 @@ import pytest
 from expectations.errors import ServiceError
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
-from ledgers.home.home import Home
+from ledgers.home.home import Home, Settings
 from ledgers.home.keys import Keys
-from ledgers.home.settings import Settings
 from ledgers.outbox import Outbox
 from ledgers.vault.vault import Vault
 from tasks.account.projection import metrics, promises
