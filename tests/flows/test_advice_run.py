@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployments.request import checked_advice
-from deployments.run.advice_screen import advice_lines
+from deployments.run.screen import advice_lines
 from expectations.errors import UsageError
 from expectations.policy_file import read_policy
 from ledgers.budget.ledger import BudgetLedger

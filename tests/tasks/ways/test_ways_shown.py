@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployments.run.ways_screen import is_covered, ways_lines
+from deployments.run.screen import is_covered, ways_lines
 from ledgers.evidence import JSON
 from tasks.account.published_ways import Way, WaysOut
 from tasks.account.summary import Summary, summarize, to_evidence_json
