@@ -61,7 +61,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what was charged, when, by which run, what became of it, and what months cost."""
-    from deployments.budget.history import tell_history
+    from deployments.budget.screen import tell_history
     from expectations.policy_file import read_policy
 
     name = None if policy is None else read_policy(policy).policy.name
