@@ -118,7 +118,7 @@ def unquoted() -> Iterator[None]:
 
 def decide_all(examined: Examined, answers: Answers, location: Location, target: str) -> Decided:
     """Decide of every column; `UsageError` where nobody is named, or nothing can be proposed."""
-    from deployments.draft.advice import explain_few, explain_nameless, explain_nothing, fold
+    from deployments.draft.screen import explain_few, explain_nameless, explain_nothing, fold
     from tasks.drafting.deciding import decide, person_column
     from tasks.drafting.decisions import Fate
     from tasks.drafting.profile import LEAST

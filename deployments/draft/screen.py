@@ -1,4 +1,9 @@
-"""What `tutela draft` answers: what it proposes and denies, why, and what to do next."""
+"""What `tutela draft` answers: what it proposes and denies, why, and what to do where it cannot.
+
+What `tutela draft` answers: what it proposes and denies, why, and what to do next.
+
+What to do where no policy can be drafted: the table names nobody, or nothing is sure enough.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +17,21 @@ from deployments.check.plan import count_open
 from deployments.draft.place import shorten
 from deployments.terminal import Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
+from expectations.errors import UsageError
+from expectations.expressions.expressions import ColumnType
+from expectations.policy.locations import CsvFile, Location, ParquetFiles
 from expectations.policy.treatments import describe
-from expectations.policy.vocabulary import Article6
+from expectations.policy.vocabulary import Article6, Identifiability
 from tasks.drafting.decisions import Decided, Decision, Fate
+from tasks.drafting.examination import Examined
+from tasks.drafting.writing_columns import NAMED
 from tasks.drafting.writing_outlets import such_as
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
+    from tasks.drafting.signs import Found
     from tasks.drafting.writing import Draft
+
 
 READ: Final = "Every row was read to write it; of the data nothing was kept but what the file says."
 SHOWN: Final = 12
@@ -129,3 +141,116 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
         "decisions": count_open(text),
         "next": f"{command()} check {shlex.quote(shown)}",
     }
+
+
+UNNAMED: Final = (
+    "no column names each person",
+    (
+        "A run tells people apart by such a column: it finds their consent by it, keeps some of "
+        "them for testing, and counts what models cost each. If each row is one person, number "
+        "the rows with the line below, keep the new file, and draft from that. If a person has "
+        "several rows, make one row of them first: numbered rows would count as different people, "
+        "and every promise would be about rows."
+    ),
+)
+NAMELESS: Final = (
+    "the column that could name each person has no name itself",
+    (
+        "A table looks so that was saved with its row numbers. Give the column a name with the "
+        "line below, and draft from the new file:"
+    ),
+)
+
+
+def explain_nameless(examined: Examined, location: Location) -> str:
+    """Say why each person must be named, and give the line that adds a number to each row."""
+    nameless = any(not found.profile.name.strip() and found.person for found in examined.columns)
+    first, why = NAMELESS if nameless else UNNAMED
+    if not nameless:
+        first += "".join(f"; {reason}" for reason in nearly(examined))
+    return "\n".join([*wrap(first), *wrap(why), *command_lines(location, nameless=nameless)])
+
+
+def nearly(examined: Examined) -> Iterator[str]:
+    """Say of up to three columns why they are no key, though they look or count like one."""
+    reasons = {found.profile.name: why_no_key(found) for found in examined.columns}
+    told = [f"`{name}` {why}" for name, why in reasons.items() if why]
+    yield from told[:3] or ["none is complete and different in every row"]
+
+
+def why_no_key(found: Found) -> str:
+    """Say why a column that is called a key, or is different in every row, is none."""
+    profile, named = found.profile, found.identifiability is Identifiability.IDENTIFIER
+    if profile.distinct < profile.rows:
+        return "repeats values, or some rows lack one" * named
+    if profile.type in {ColumnType.NUMBER, ColumnType.DATE}:
+        return "is different in every row, but of decimals or dates, which name nobody"
+    told = [said for said in found.seen if said.startswith(NAMED)]
+    return "is different in every row, but looks like no key" + (
+        f": {told[0]}; call it `person` if it is one" if told else ""
+    )
+
+
+def explain_few(rows: int) -> str:
+    """Say that a handful of rows tells nothing."""
+    return "\n".join(
+        wrap(
+            f"the table has {rows} row{'s' * (rows > 1)}, and what fewer than 10 people have is "
+            "not written into a policy; draft from more people, or write the policy by hand"
+        )
+    )
+
+
+def fold(error: UsageError) -> UsageError:
+    """Break an error's lines to the screen, but for those that are set in, which are copied."""
+    lines = str(error).splitlines()
+    parts = [[line] if line.startswith(" ") else wrap(line) for line in lines]
+    return UsageError("\n".join(line for part in parts for line in part))
+
+
+def command_lines(location: Location, *, nameless: bool) -> Iterator[str]:
+    """Give a command that can be copied: it writes a file beside the data."""
+    match location:
+        case CsvFile(path=full, separator=separator):
+            path = shorten(Path(full))
+            given = f", sep={separator!r}" if separator != "," else ""
+            out = with_person(path)
+            read = f"pd.read_csv({path!r}{given}, dtype=str, keep_default_na=False)"
+            write = f"t.to_csv({out!r}{given}, index=False)"
+        case ParquetFiles(path=full):
+            path = shorten(Path(full))
+            out = with_person(path)
+            read, write = f"pd.read_parquet({path!r})", f"t.to_parquet({out!r})"
+        case _:
+            table = getattr(location, "table", "people")
+            yield f"  CREATE TABLE {table}_with_person AS"
+            yield "    SELECT row_number() OVER () AS person, t.* FROM"
+            yield f"    {table} AS t"
+            return
+    change = (
+        "t.columns = [c if not c.startswith('Unnamed') and c else 'person' for c in t.columns]"
+        if nameless
+        else "t.insert(0, 'person', range(1, len(t) + 1))"
+    )
+    yield f'  python -c "import pandas as pd; t = {read}; {change}; {write}"'
+
+
+def with_person(path: str) -> str:
+    """Name the new file beside the old one."""
+    old = Path(path)
+    return str(old.with_name(f"{old.stem.replace('*', 'all')}-with-person{old.suffix}"))
+
+
+def explain_nothing(decided: Decided) -> str:
+    """Say of each column why it is not proposed, and what would help."""
+    rows = [
+        (f"  {column.found.profile.name or '(no name)'}", column.why)
+        for column in decided.of(Fate.OPEN, Fate.DENIED)
+    ]
+    help_ = (
+        "Columns whose names say what they hold are told more surely (age, district, income): "
+        "rename them. Data of special categories need a second --legal-basis, a word of Art. 9. Or "
+        "write the policy by hand."
+    )
+    first = "nothing is sure enough to be proposed, so that no policy was written:"
+    return "\n".join([first, *lay_out((), rows), *wrap(help_)])
