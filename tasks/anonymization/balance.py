@@ -1,25 +1,237 @@
-"""A search for models that hold a class to the table's shares: splits, and then trades.
+"""A search for models that hold a class to the table's shares: splits from the coarsest, then trades.
 
-Splits (`tasks.anonymization.splits`) are greedy: a rest keeps as few of its parts as it needs, and
+A search for models that hold a class to the table's shares: splits, and then trades.
+
+Splits (`tasks.anonymization.balance`) are greedy: a rest keeps as few of its parts as it needs, and
 is then so far from the table that nothing more can be split from it. A trade gives up classes that
 lean the other way. Their people fall back into that rest, lose some detail, and make it enough like
 the table for more classes to be split from it than were given up.
 
-Called by `tasks.anonymization.search`; knows no labels.
+Called by `tasks.anonymization.fitting`; knows no labels.
+
+Splits from the coarsest class down, for models that hold a class to the table's shares.
+
+Where a class must look like the table (t-closeness, beta-likeness, delta-disclosure), the cheapest
+cover goes wrong: it releases small groups that lean one way, until what is left leans the other
+way so far that nothing can be made of it. Here everybody starts in one class, which is the table
+and so meets such a model, and classes are split only into parts that all meet the requirement:
+those that do by themselves, and one rest, which takes in parts that bring it back to the table.
+Nobody is left over who could be released.
+
+Called by `tasks.anonymization.balance`; knows no labels. Greedy, as top-down specialization is
+(Fung et al., "Top-down specialization for information and privacy preservation", 2005), but each
+class is split in its own way, and by two columns at once where that saves more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.anonymization.boxes import LEFT, Codes
-from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.splits import Region, Splitter
-from tasks.anonymization.tuples import Classes, Tuples
+from tasks.anonymization.requirement import Requirement, equal_distance
+from tasks.anonymization.tuples import (
+    LEFT,
+    Classes,
+    Codes,
+    Losses,
+    Tuples,
+    Vector,
+    combine,
+    common_vector,
+)
+
+THRIFT = 1 / 3
+"""How much it counts against a split that its parts are further from the table than the whole."""
+MOST_SPLITS = 128
+"""Ways to split one class that are tried: by each column, and by those two that could save most."""
+LEAST_GAIN = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Tuples that will be released at a vector of levels, or finer.
+
+    `known` is what vectors saved, at most, in the region that this one is the rest of. A part of
+    it seldom saves more, so this is taken as a bound.
+    """
+
+    members: Codes
+    vector: Vector
+    known: Mapping[Vector, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """A way to split a region: the finer vector, each member's part, and which parts go alone."""
+
+    vector: Vector
+    part: Codes
+    alone: NDArray[np.bool_]
+
+    def regions(self, region: Region, known: Mapping[Vector, float]) -> list[Region]:
+        """Give the rest, if there is one, and then the parts that go alone."""
+        alone = self.alone[self.part]
+        rest = [Region(region.members[~alone], region.vector, known)]
+        parts = np.flatnonzero(self.alone)[::-1]
+        found = [Region(region.members[self.part == part], self.vector) for part in parts]
+        return found if alone.all() else rest + found
+
+
+@dataclass(frozen=True)
+class Splitter:
+    """How the regions of a table are split; `levels`, `parts` and `costs` are those of `tuples`."""
+
+    tuples: Tuples
+    requirement: Requirement
+    levels: list[list[int]]
+    parts: list[Codes]
+    costs: list[Losses]
+
+    def start(self) -> list[Region]:
+        """Put people together as coarsely as they can be, where that meets the requirement."""
+        top = tuple(used[-1] for used in self.levels)
+        labels = [part[level] for part, level in zip(self.parts, top, strict=True)]
+        group, distinct = pd.factorize(combine(labels))
+        met = self.requirement.met(np.arange(len(group)), group, len(distinct))
+        return [Region(np.flatnonzero(group == number), top) for number in np.flatnonzero(met)]
+
+    def split(self, region: Region) -> list[Region]:
+        """Split a region until nothing is gained; in the order in which a tuple is tried.
+
+        Parts come before the rest of what they were split from: so each tuple is in the first
+        that it fits, since no member of a rest has the labels of a part that went alone.
+        """
+        found, waiting = [], [region]
+        while waiting:
+            last = waiting.pop()
+            known = dict(last.known)
+            region = Region(last.members, common_vector(self.tuples, last.members))
+            if split := self.best(region, known):
+                waiting += split.regions(region, known)
+            else:
+                found.append(region)
+        return found
+
+    def best(self, region: Region, known: dict[Vector, float]) -> Split | None:
+        """Find the split that saves most for how far it moves people, and note what all save."""
+        found, least = None, LEAST_GAIN
+        if self.tuples.people[region.members].sum() < 2 * self.requirement.k:
+            return None
+        far = self.distance(region.members, np.zeros_like(region.members))
+        offers = [(min(bound, known.get(v, bound)), v) for bound, v in self.offers(region)]
+        for bound, vector in sorted(offers, key=lambda offer: -round(offer[0], 6)):
+            if bound <= least:
+                break
+            most, split = self.judge(region, vector, least, far)
+            if split:
+                found, least = split, most
+            if most > 0:  # what saved nothing may, once others are gone
+                known[vector] = most
+        return found
+
+    def offers(self, region: Region) -> Iterator[tuple[float, Vector]]:
+        """List the vectors that are finer in one or two columns, each with the most it can save."""
+        people = self.requirement.people[region.members]
+        single: list[tuple[float, int, int]] = []
+        for column, own in enumerate(region.vector):
+            weight = self.costs[column][:, region.members] @ people
+            finer = [level for level in self.levels[column] if level < own]
+            single += [(float(weight[own] - weight[level]), column, level) for level in finer]
+        pairs = [
+            (one[0] + two[0], (one[1:], two[1:]))
+            for one, two in combinations(single, 2)
+            if one[1] != two[1]
+        ]
+        pairs.sort(key=lambda pair: -round(pair[0], 6))
+        several = pairs[: max(0, MOST_SPLITS - len(single))]
+        for bound, steps in [(bound, (step,)) for bound, *step in single] + several:
+            vector = list(region.vector)
+            for column, level in steps:
+                vector[column] = level
+            yield bound, tuple(vector)
+
+    def judge(
+        self, region: Region, vector: Vector, least: float, far: float
+    ) -> tuple[float, Split | None]:
+        """Say what a vector saves in a region, at most, and how, if that scores above `least`.
+
+        `far` is the distance of the region as it is.
+        """
+        members, people = region.members, self.requirement.people[region.members]
+        changed = [at for at, level in enumerate(vector) if level != region.vector[at]]
+        part, distinct = pd.factorize(
+            combine([self.parts[at][vector[at], members] for at in changed])
+        )
+        saved = sum(
+            self.costs[at][region.vector[at], members] - self.costs[at][vector[at], members]
+            for at in changed
+        )
+        gain: Losses = np.bincount(part, saved * people, len(distinct)).astype(np.float64)
+        good = self.requirement.met(members, part, len(distinct)) & (gain > LEAST_GAIN)
+        if (most := float(gain[good].sum())) <= least:
+            return most, None
+        alone = self.spare(members, part, good, gain)
+        if (score := float(gain[alone].sum())) <= least:
+            return score, None
+        moved = self.distance(members, np.where(alone[part], part, len(distinct))) - far
+        score /= (1 + max(moved, 0.0)) ** THRIFT
+        return score, Split(vector, part, alone) if score > least else None
+
+    def spare(
+        self, members: Codes, part: Codes, good: NDArray[np.bool_], gain: Losses
+    ) -> NDArray[np.bool_]:
+        """Leave to the rest as few good parts as it needs to meet the requirement."""
+        if good.all():
+            return good
+        counterweights = self.counterweights(members, part, good, gain)
+        turn = np.zeros(len(good), dtype=np.int64)
+        turn[good] = len(good)
+        turn[counterweights] = np.arange(1, len(counterweights) + 1)
+        turn = np.where(turn > len(counterweights), len(counterweights) + 1, turn)
+
+        def enough(taken: int) -> bool:
+            rest = members[turn[part] <= taken]
+            return bool(self.requirement.met(rest, np.zeros_like(rest), 1)[0])
+
+        low, high = -1, 0
+        while high < len(counterweights) and not enough(high):
+            low, high = high, min(2 * high + 1, len(counterweights))
+        if high == len(counterweights) and not enough(high):
+            return np.zeros_like(good)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(middle) else (middle, high)
+        return turn > high
+
+    def counterweights(
+        self, members: Codes, part: Codes, good: NDArray[np.bool_], gain: Losses
+    ) -> Codes:
+        """Sort good parts that lean against the rest by what they bring it for what they save."""
+        lean = np.zeros(len(good))
+        for column in self.requirement.sensitive:
+            tally = column.tally(members, part, len(good))
+            among = ~good[tally.group]
+            rest = np.bincount(tally.value[among], tally.count[among], len(column.share))
+            excess = rest / max(rest.sum(), 1) - column.share
+            excess -= excess @ column.share
+            lean += np.bincount(tally.group, tally.count * excess[tally.value], len(good))
+        (able,) = np.nonzero(good & (lean < 0))
+        return able[np.argsort((lean[able] / gain[able]).round(9), kind="stable")]
+
+    def distance(self, members: Codes, part: Codes) -> float:
+        """How many people's values would have to be others for each part to be like the table."""
+        number, distinct = pd.factorize(part)
+        far = 0.0
+        for column in self.requirement.sensitive:
+            tally = column.tally(members, number, len(distinct))
+            far += float(equal_distance(tally, column.share) @ tally.total(tally.count))
+        return far
+
 
 MOST_TRADES = 16
 """Trades that are made: most of what can be saved is saved by the first two or three."""

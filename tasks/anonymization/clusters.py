@@ -3,7 +3,7 @@
 With sixteen or more quasi-identifiers nearly all tuples are unique, and which vectors of levels
 are worth anything follows from which tuples lie together. So clusters of k people are grown
 (`cluster_growth`), made better by trades (`cluster_trades`), and put into an order in which
-tuples find their own cluster first. Called by `tasks.anonymization.search`; knows no labels.
+tuples find their own cluster first. Called by `tasks.anonymization.fitting`; knows no labels.
 
 What a class keeps is counted as granularity: 1 - the share of the column's values under a label.
 Products of matrices round differently on other machines, so classes may differ there.
@@ -18,11 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.anonymization.boxes import LEFT, Boxes, Codes
-from tasks.anonymization.cluster_growth import Flags, Floats, Marks, grow, project
-from tasks.anonymization.cluster_trades import improve
+from tasks.anonymization.cluster_growth import Flags, Floats, Marks, grow, improve, project
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.tuples import Classes, Tuples, Vector, find_corners
+from tasks.anonymization.tuples import LEFT, Boxes, Classes, Codes, Tuples, Vector, find_corners
 
 CYCLES = 2
 """How often clusters are traded and put into an order."""

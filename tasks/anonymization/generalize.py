@@ -26,17 +26,16 @@ from expectations.policy.vocabulary import MISSING, Use
 from ledgers.vault.stages import Generalized, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.anonymization.group_loss import (
+from tasks.anonymization.hierarchies import Hierarchy, label_of
+from tasks.anonymization.loss import (
     GroupLoss,
+    Measures,
     compare_groups,
     judge_ratio,
     measure_losses,
     show_groups,
     tell_loss,
 )
-from tasks.anonymization.hierarchies import Hierarchy, label_of
-from tasks.anonymization.loss import Measures
-from tasks.anonymization.rare import find_common, merge_rare
 from tasks.anonymization.recoding import Recoded, k_anonymize
 from tasks.anonymization.releases.release import choose_rows
 from tasks.anonymization.releases.successive_releases import (
@@ -44,7 +43,7 @@ from tasks.anonymization.releases.successive_releases import (
     open_outgoing,
     refuse_too_few,
 )
-from tasks.anonymization.table_plan import TablePlan
+from tasks.anonymization.table_plan import TablePlan, find_common, merge_rare
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
 

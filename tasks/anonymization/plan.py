@@ -19,9 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.errors import UsageError
-from tasks.anonymization.boxes import LEFT, Boxes, Codes
 from tasks.anonymization.hierarchies import ROOT, Hierarchy
-from tasks.anonymization.tuples import combine
+from tasks.anonymization.tuples import LEFT, Boxes, Codes, combine
 
 _RANGE = re.compile(r"[\d.]+-[\d.]+")
 Labels = tuple[str, ...]

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.errors import UsageError
-from tasks.anonymization.boxes import LEFT, Boxes, Codes
 from tasks.anonymization.requirement import Requirement, settle
-from tasks.anonymization.tuples import Losses, Tuples
+from tasks.anonymization.tuples import LEFT, Boxes, Codes, Losses, Tuples
 
 ROUNDS = 3
 MOST_MOVES = 2_000

@@ -25,14 +25,14 @@ from ledgers.vault.stages import Recorded, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.generalize import declare_hierarchy, generalize_table, pin_values
-from tasks.anonymization.rare import spell_labels
-from tasks.anonymization.utility import (
+from tasks.anonymization.loss import (
     Detail,
     compare_column,
     find_cover,
     measure_granularity,
     measure_query_error,
 )
+from tasks.anonymization.table_plan import spell_labels
 from tasks.people.population import TEST
 
 if TYPE_CHECKING:

@@ -24,11 +24,15 @@ from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.published_ways import Way, WaysOut
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize_table
-from tasks.anonymization.group_loss import compare_groups, judge_ratio, measure_losses, show_groups
-from tasks.anonymization.rare import find_common
+from tasks.anonymization.loss import (
+    compare_groups,
+    judge_ratio,
+    measure_granularity,
+    measure_losses,
+    show_groups,
+)
 from tasks.anonymization.recoding import Recoded
-from tasks.anonymization.table_plan import TablePlan
-from tasks.anonymization.utility import measure_granularity
+from tasks.anonymization.table_plan import TablePlan, find_common
 from tasks.training.tradeoff import compare_columns
 from tasks.ways.table_changes import (
     Change,

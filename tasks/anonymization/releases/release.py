@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from expectations.errors import UsageError
 from expectations.policy.outlets import TableOutlet
 from tasks.anonymization.loss import PEOPLE
-from tasks.anonymization.rare import Company
 from tasks.anonymization.releases.counted_rows import CountedRows, Counts
 from tasks.anonymization.releases.plan_crossing import Crossing, PlanClasses
 from tasks.anonymization.releases.succession import (
@@ -28,7 +27,7 @@ from tasks.anonymization.releases.succession import (
     release_again,
 )
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.table_plan import TablePlan
+from tasks.anonymization.table_plan import Company, TablePlan
 from tasks.people.ingestion import RECORD
 
 if TYPE_CHECKING:

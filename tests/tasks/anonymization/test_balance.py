@@ -21,10 +21,8 @@ from expectations.policy.privacy_models import (
     TCloseness,
 )
 from tasks.anonymization import balance as searched
-from tasks.anonymization import splits
-from tasks.anonymization.balance import Trade, Trader, balance
+from tasks.anonymization.balance import Region, Splitter, Trade, Trader, balance
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.splits import Region, Splitter
 from tasks.anonymization.tuples import Classes, Tuples
 
 LEFT = -1
@@ -156,7 +154,7 @@ def test_a_table_that_cannot_meet_a_model_is_left_over() -> None:
 
 def test_classes_are_valid_however_few_splits_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without splits by two columns at once, one column after the other is told."""
-    monkeypatch.setattr(splits, "MOST_SPLITS", 0)
+    monkeypatch.setattr(searched, "MOST_SPLITS", 0)
     table, required = make([(0, 0), (0, 1), (2, 0), (2, 1)], [["a", "b"]] * 4, 2, [*LIKE])
 
     assert len(balance(table, required).vectors) == 4

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import UsageError
-from tasks.anonymization.built_in_levels import ages_level, dates_level, postcodes_level
+from tasks.anonymization.labels import ages_level, dates_level, postcodes_level
 
 DAYS = {
     date(1969, 12, 31): ["1969-12-31", "1969-12", "1969-Q4", "1969", "1960s", "*"],

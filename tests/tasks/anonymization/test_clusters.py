@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy.privacy_models import DistinctLDiversity
-from tasks.anonymization.cluster_growth import Marks
-from tasks.anonymization.cluster_trades import improve
+from tasks.anonymization.cluster_growth import Marks, improve
 from tasks.anonymization.clusters import cluster, find_vectors, sort_classes
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Tuples

@@ -13,12 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.anonymization.boxes import LEFT, Boxes
-from tasks.anonymization.cover import cover
-from tasks.anonymization.lattice import Lattice, find_groups, sort_by_labels
+from tasks.anonymization.fitting import rescue
+from tasks.anonymization.lattice import Lattice, cover, find_groups, sort_by_labels
 from tasks.anonymization.requirement import Requirement, settle
-from tasks.anonymization.search import rescue
-from tasks.anonymization.tuples import Classes, Tuples, combine, common_vector, find_corners
+from tasks.anonymization.tuples import (
+    LEFT,
+    Boxes,
+    Classes,
+    Tuples,
+    combine,
+    common_vector,
+    find_corners,
+)
 from tests.tasks.anonymization.recoded_tables import AGE, SEX, UNION_MODELS, WARD, Case, cases
 
 FEW = settings(max_examples=40)

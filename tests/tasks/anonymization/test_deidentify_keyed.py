@@ -19,8 +19,7 @@ from ledgers.home.home import Home
 from ledgers.key_ledger import KeyLedger
 from ledgers.vault.stages import Deidentified
 from tasks.airlock.run import Run
-from tasks.anonymization.dates import draw_offsets, shift_dates
-from tasks.anonymization.deidentify import deidentify, treat
+from tasks.anonymization.deidentify import deidentify, draw_offsets, shift_dates, treat
 from tasks.anonymization.noise import add_noise
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster

@@ -6,12 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.anonymization.boxes import LEFT
-from tasks.anonymization.cover import cover
-from tasks.anonymization.exchange import exchange
 from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.lattice import cover, exchange
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.tuples import Classes, Tuples
+from tasks.anonymization.tuples import LEFT, Classes, Tuples
 from tests.tasks.anonymization.recoded_tables import UNION_MODELS, Case, cases
 from tests.tasks.anonymization.test_cover import check
 

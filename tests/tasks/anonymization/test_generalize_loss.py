@@ -11,7 +11,8 @@ import pytest
 from expectations.disclosure import Count
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.anonymization.fitting import Output
-from tasks.anonymization.group_loss import (
+from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.loss import (
     GroupLoss,
     compare_groups,
     find_least_ratio,
@@ -20,7 +21,6 @@ from tasks.anonymization.group_loss import (
     show_groups,
     tell_loss,
 )
-from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.recoding import k_anonymize
 from tasks.people.ingestion import RECORD
 

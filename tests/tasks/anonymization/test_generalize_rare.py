@@ -15,10 +15,9 @@ from expectations.errors import Refusal
 from expectations.policy.outlets import Rare
 from expectations.policy_file import parse_policy
 from tasks.anonymization.generalize import fit_table, generalize_table
-from tasks.anonymization.group_loss import measure_losses
-from tasks.anonymization.rare import choose_labels, merge_rare
+from tasks.anonymization.loss import measure_losses
 from tasks.anonymization.releases.release import Past, choose_rows
-from tasks.anonymization.table_plan import TablePlan
+from tasks.anonymization.table_plan import TablePlan, choose_labels, merge_rare
 from tasks.people.ingestion import RECORD
 from tests.conftest import small_policy
 

@@ -18,7 +18,7 @@ from expectations.policy.privacy_models import (
     BetaLikeness,
     PrivacyModel,
 )
-from tasks.anonymization import k_anonymize, search
+from tasks.anonymization import fitting, k_anonymize
 from tasks.anonymization.recoding import Recoded
 from tests.tasks.anonymization.recoded_tables import (
     AGE,
@@ -156,7 +156,7 @@ def test_the_promise_holds_whichever_search_is_taken(
 ) -> None:
     """A table of too many vectors to list is recoded by another search, as truly."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "LISTABLE", listable)
+        patch.setattr(fitting, "LISTABLE", listable)
         made = recode(people, k, limit=1.0)
 
     assert made

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.anonymization import k_anonymize
-from tasks.anonymization.boxes import LEFT, Codes
-from tasks.anonymization.cover import cover
+from tasks.anonymization.fitting import rescue
 from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.lattice import cover
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.search import rescue
 from tasks.anonymization.sets import refine_sets
-from tasks.anonymization.tuples import Tuples
+from tasks.anonymization.tuples import LEFT, Codes, Tuples
 from tests.tasks.anonymization.recoded_tables import MODELS, UNION_MODELS, Case, cases
 
 CASES = st.one_of(cases(), cases(UNION_MODELS), cases(MODELS))

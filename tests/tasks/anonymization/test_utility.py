@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tasks.anonymization.hierarchies import Hierarchy
-from tasks.anonymization.utility import (
+from tasks.anonymization.loss import (
     Detail,
     compare_column,
     find_cover,
