@@ -1,14 +1,25 @@
-"""Choosing who is in a release: by the frozen plan, and by what was released before.
+"""Choosing who is in a release: by the frozen plan, what it crosses, and what was released before.
+
+Choosing who is in a release: by the frozen plan, and by what was released before.
 
 Pure functions on frames; `successive_releases` gives them the ledger's memory. What the choice
 protects, and what it does not, is said in `succession`.
+
+Two plans over the same people: which regions both describe, and what crossing them isolates.
+
+Under another plan a table is cut into other classes. A union of old classes that is a union of new
+ones can be counted in both tables, and so compared; the smallest such unions are the connected
+parts of the graph between old and new classes, linked where somebody is in both. And whoever knows
+that a person is in both tables knows both classes: the people in the crossing of the two are those
+among whom the person is then looked for. That number cannot be bounded without recoding again: it
+is measured, as if everybody who leaves now had been in the earlier table too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +27,10 @@ from numpy.typing import NDArray
 from expectations.errors import UsageError
 from expectations.policy.outlets import TableOutlet
 from tasks.anonymization.loss import PEOPLE
-from tasks.anonymization.releases.counted_rows import CountedRows, Counts
-from tasks.anonymization.releases.plan_crossing import Crossing, PlanClasses
 from tasks.anonymization.releases.succession import (
     Comparison,
+    CountedRows,
+    Counts,
     MeetsModels,
     compare,
     hold_back,
@@ -32,6 +43,74 @@ from tasks.people.ingestion import RECORD
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+Labels = tuple[str, ...]
+NOBODY: Final = -1
+
+
+@dataclass(frozen=True)
+class PlanClasses:
+    """The class of each person by its number in `labels`, shape (people,); -1 for none."""
+
+    labels: tuple[Labels, ...]
+    of: NDArray[np.int64]
+
+    @classmethod
+    def from_released(
+        cls, released: pd.DataFrame, columns: Sequence[str], index: pd.Index
+    ) -> PlanClasses:
+        """Give the classes of the people of `index`; who is not released has none."""
+        import pandas as pd
+
+        codes = released.groupby(list(columns), observed=True, sort=False).ngroup().to_numpy()
+        first = np.unique(codes, return_index=True)[1]
+        texts = released[list(columns)].iloc[first].astype(str)
+        of = pd.Series(codes, released.index).reindex(index, fill_value=NOBODY)
+        return cls(tuple(texts.itertuples(index=False, name=None)), of.to_numpy(np.int64))
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The classes of the same people under the new and the old plan."""
+
+    new: PlanClasses
+    old: PlanClasses
+
+    def name_regions(
+        self, new: Sequence[Labels], old: Sequence[Labels]
+    ) -> tuple[list[Hashable], list[Hashable]]:
+        """Give classes their regions; one that nobody links to the other plan is one of its own."""
+        linked = (self.new.of != NOBODY) & (self.old.of != NOBODY)
+        behind = len(self.new.labels)
+        ends = np.column_stack([self.new.of[linked], self.old.of[linked] + behind])
+        part = _connected(np.unique(ends, axis=0), behind + len(self.old.labels)).tolist()
+        of_new = dict(zip(self.new.labels, part[:behind], strict=True))
+        of_old = dict(zip(self.old.labels, part[behind:], strict=True))
+        return (
+            [of_new.get(labels, ("new", labels)) for labels in new],
+            [of_old.get(labels, ("old", labels)) for labels in old],
+        )
+
+    def isolated(self, k: int, leaving: NDArray[np.bool_]) -> int:
+        """Count the people, of those who are leaving, in crossings of fewer than k of them."""
+        both = leaving & (self.new.of != NOBODY) & (self.old.of != NOBODY)
+        crossed = self.new.of[both] * len(self.old.labels) + self.old.of[both]
+        sizes = np.unique(crossed, return_counts=True)[1]
+        return int(sizes[sizes < k].sum())
+
+
+def _connected(ends: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
+    """Give each node the smallest number of a node that it is connected with."""
+    part = np.arange(nodes)
+    while True:
+        before = part.copy()
+        least = part[ends].min(axis=1)
+        np.minimum.at(part, ends[:, 0], least)
+        np.minimum.at(part, ends[:, 1], least)
+        part = part[part]
+        if (part == before).all():
+            return part
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,30 @@
-"""The memory of one table outlet: its frozen plan, what left before, and what is about to.
+"""The memory of one table outlet: its frozen plan, what left before, and when it may leave again.
+
+The memory of one table outlet: its frozen plan, what left before, and what is about to.
 
 Thin: reads and writes the release ledger for a step, and words what was found. A release is
 recorded when nothing else can refuse its run any more, before it can leave; it stands unless the
 run is refused all the same (see `ledgers.releases`).
+
+When a table can leave again: data periods, and how long until enough people have changed.
+
+A forecast takes the changes since the last release to go on at their pace, all of them together;
+it promises nothing, and is not made where it would tell of a number of people below the
+disclosure threshold.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
 
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, bound_share
@@ -22,21 +33,70 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.treatments import Noise, Shift, Token
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.airlock.run import Desk
-from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.anonymization.releases.difference_attack import Row, isolate
 from tasks.anonymization.releases.release import Choice, Past
-from tasks.anonymization.releases.schedule import (
-    Pace,
-    begin_next,
-    forecast,
-    measure_pace,
-    name_period,
-)
+from tasks.anonymization.releases.succession import Comparison, CountedRows
 from tasks.anonymization.table_plan import TablePlan
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
     from ledgers.releases import FrozenPlan, PlanName, Release, ReleaseHistory, ReleaseLedger
+    from tasks.anonymization.releases.succession import Counts
+
+
+Period = Literal["month", "quarter", "year"]
+MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
+
+
+def name_period(moment: datetime, period: Period) -> str:
+    """Name the data period of a moment: `2026-11`, `2026-Q4` or `2026`."""
+    match period:
+        case "month":
+            return f"{moment:%Y-%m}"
+        case "quarter":
+            return f"{moment:%Y}-Q{(moment.month + 2) // 3}"
+        case "year":
+            return f"{moment:%Y}"
+
+
+def begin_next(moment: datetime, period: Period) -> date:
+    """Give the first day of the next data period."""
+    months = MONTHS[period]
+    count = moment.year * 12 + ((moment.month - 1) // months + 1) * months
+    return date(count // 12, count % 12 + 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Changes that were seen in the classes which wait, those they wait for, and in how long."""
+
+    seen: int
+    needed: int
+    days: float
+
+
+def measure_pace(last: Comparison, present: Counts, k: int, days: float) -> Pace:
+    """Measure how far the classes that wait have come since the last release.
+
+    `present` is how many people there are of each distinct row. A class waits where fewer than k
+    were added or are gone.
+    """
+    added, gone, _ = last.differences(present)
+    changed = np.maximum(np.where(added < k, added, 0), np.where(gone < k, gone, 0))
+    return Pace(int(changed.sum()), int(k * (changed > 0).sum()), days)
+
+
+def forecast(pace: Pace | None, threshold: int) -> str:
+    """Say in how many days enough will have changed, in one digit, if that may and can be told."""
+    if pace is None or pace.seen < threshold or pace.days <= 0:
+        return "too little has changed since the last table to say when enough will have"
+    days = pace.days * (pace.needed - pace.seen) / pace.seen
+    step = 10 ** max(0, math.floor(math.log10(max(days, 1))))
+    return (
+        f"at the pace since the table last changed enough will have changed in about "
+        f"{(number := max(1, round(days / step)) * step):,} {'day' if number == 1 else 'days'}"
+    )
+
 
 Pairs: TypeAlias = Counter[tuple[Row, Row]]
 """How many rows have the same class and the same other values."""

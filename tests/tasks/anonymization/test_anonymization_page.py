@@ -13,8 +13,7 @@ import pytest
 from expectations.gx.quiet_validation import quiet
 from expectations.measures.measures import measure
 from tasks.anonymization import k_anonymize
-from tasks.anonymization.releases.counted_rows import CountedRows
-from tasks.anonymization.releases.succession import compare, hold_back, release_again
+from tasks.anonymization.releases.succession import CountedRows, compare, hold_back, release_again
 from tasks.attack.downcoding import downcode
 from tasks.attack.released import read_release
 

@@ -15,9 +15,9 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.privacy_models import DistinctLDiversity
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.recoding import k_anonymize
-from tasks.anonymization.releases.counted_rows import CountedRows
 from tasks.anonymization.releases.difference_attack import Row
 from tasks.anonymization.releases.release import Past, choose_rows
+from tasks.anonymization.releases.succession import CountedRows
 from tasks.anonymization.table_plan import TablePlan
 from tasks.people.ingestion import RECORD
 

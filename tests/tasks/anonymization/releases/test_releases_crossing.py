@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.anonymization.releases.plan_crossing import Crossing, PlanClasses
+from tasks.anonymization.releases.release import Crossing, PlanClasses
 
 Link = tuple[int, int]
 

@@ -11,7 +11,7 @@ from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.releases import ReleaseHistory, ReleaseLedger
 from tasks.airlock.run import Run
-from tasks.anonymization.releases.counted_rows import CountedRows
+from tasks.anonymization.releases.succession import CountedRows
 from tasks.handover import delivery
 from tasks.handover import readiness as approval
 from tasks.handover.delivery import complete_runs

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.anonymization.releases.schedule import (
+from tasks.anonymization.releases.succession import Comparison
+from tasks.anonymization.releases.successive_releases import (
     Pace,
     Period,
     begin_next,
@@ -17,7 +18,6 @@ from tasks.anonymization.releases.schedule import (
     measure_pace,
     name_period,
 )
-from tasks.anonymization.releases.succession import Comparison
 
 NOVEMBER = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
 

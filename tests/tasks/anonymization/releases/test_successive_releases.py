@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from expectations.policy.outlets import TableOutlet
-from tasks.anonymization.releases.counted_rows import CountedRows, Counts
 from tasks.anonymization.releases.difference_attack import (
     Isolated,
     Row,
@@ -24,7 +23,13 @@ from tasks.anonymization.releases.difference_attack import (
     subtract,
 )
 from tasks.anonymization.releases.release import Past
-from tasks.anonymization.releases.succession import compare, hold_back, release_again
+from tasks.anonymization.releases.succession import (
+    CountedRows,
+    Counts,
+    compare,
+    hold_back,
+    release_again,
+)
 from tasks.handover.readiness import table_content
 from tasks.people.ingestion import RECORD
 from tests.tasks.anonymization.releases.release_waves import (
