@@ -75,7 +75,7 @@ def is_phone(text: str) -> bool:
 
 def is_personal_name(text: str) -> bool:
     """Tell whether a text is one to five words, one of which is a common given name."""
-    from tasks.anonymization.free_text.given_names import GIVEN_NAMES
+    from tasks.anonymization.free_text.places import GIVEN_NAMES
 
     words = re.findall(r"[^\W\d_]+", text.lower())
     return 1 <= len(words) <= 5 and not GIVEN_NAMES.isdisjoint(words)

@@ -46,7 +46,6 @@ ROOMS = {
     "spacy": {"tasks/anonymization/free_text/entity_model.py"},
     "thinc": {
         "tasks/anonymization/free_text/entity_model.py",
-        "tasks/anonymization/free_text/entity_decoder.py",
     },
     "phonenumbers": {"tasks/anonymization/free_text/phone_numbers.py"},
     "opendp": {"tasks/training/noise_samplers.py", "tasks/anonymization/noise.py"},

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tasks.anonymization.free_text.entity_model import Finding
-from tasks.anonymization.free_text.given_names import WORDS_TOO
 from tasks.anonymization.free_text.mentions import Span
-from tasks.anonymization.free_text.places import MONTHS, PEOPLES, WEEKDAYS
+from tasks.anonymization.free_text.places import MONTHS, PEOPLES, WEEKDAYS, WORDS_TOO
 from tasks.anonymization.free_text.unlisted_names import (
     capitalize,
     is_followed_by_term,

@@ -215,7 +215,7 @@ def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
     from presidio_analyzer import RecognizerRegistry
     from presidio_analyzer import predefined_recognizers as presidio
 
-    from tasks.anonymization.free_text import address_recognizers, name_recognizers, recognizers
+    from tasks.anonymization.free_text import address_recognizers, recognizers
     from tasks.anonymization.free_text.phone_numbers import TelephoneRecognizer
     from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer
 
@@ -229,7 +229,7 @@ def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
         Recognizer(each.supported_entities, re.compile(_CUES[each.supported_entities[0]]), each)
         for each in [*registry.recognizers, *british, *american]
     ]
-    rooms = (recognizers, address_recognizers, name_recognizers)
+    rooms = (recognizers, address_recognizers)
     made = [each() for room in rooms for each in room.RECOGNIZERS]
     ours = [Recognizer(each.supported_entities, each.cue, each) for each in made]
     phone = TelephoneRecognizer()

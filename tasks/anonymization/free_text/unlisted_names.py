@@ -23,8 +23,7 @@ from typing import Any, Final
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 
 from tasks.anonymization.free_text.entity_model import load_pipeline
-from tasks.anonymization.free_text.given_names import GIVEN_NAMES, WORDS_TOO
-from tasks.anonymization.free_text.places import MONTHS, WEEKDAYS
+from tasks.anonymization.free_text.places import GIVEN_NAMES, MONTHS, WEEKDAYS, WORDS_TOO
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _LETTERS = re.compile(r"[^\W\d_]+")

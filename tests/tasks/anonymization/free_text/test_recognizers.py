@@ -4,14 +4,13 @@ import pytest
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
-from tasks.anonymization.free_text import address_recognizers, name_recognizers, recognizers
+from tasks.anonymization.free_text import address_recognizers, recognizers
 from tasks.anonymization.free_text.phone_numbers import TelephoneRecognizer
 from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer, is_listed, is_term
 
 EVERY = [
     *(each() for each in recognizers.RECOGNIZERS),
     *(each() for each in address_recognizers.RECOGNIZERS),
-    *(each() for each in name_recognizers.RECOGNIZERS),
     TelephoneRecognizer(),
     UnlistedNameRecognizer(),
 ]
