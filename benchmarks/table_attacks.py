@@ -34,17 +34,20 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # s
 
 from expectations.policy.privacy_models import DistinctLDiversity
 from tasks.anonymization import k_anonymize
-from tasks.attack.downcoding import confirm, downcode
-from tasks.attack.homogeneity import find_homogeneous
-from tasks.attack.inference import infer_secret
-from tasks.attack.linkability import link_people
-from tasks.attack.minimality import find_withheld
+from tasks.attack.downcoding import confirm, downcode, find_withheld
+from tasks.attack.homogeneity import count_members, find_homogeneous
 from tasks.attack.original_identifiers import search_identifiers
 from tasks.attack.released import People, Release, read_release
 from tasks.attack.risk import Risk
-from tasks.attack.set_members import count_members
-from tasks.attack.singling_out import make_predicates, single_out
-from tasks.attack.table_risks import risk_of_inference, risk_of_linking, risk_of_singling_out
+from tasks.attack.table_risks import (
+    infer_secret,
+    link_people,
+    make_predicates,
+    risk_of_inference,
+    risk_of_linking,
+    risk_of_singling_out,
+    single_out,
+)
 from tasks.attack.token_dictionary import attack_tokens
 
 T = TypeVar("T")

@@ -21,11 +21,22 @@ from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.attack.attribute_inference import MOST_LABELS, attack_attributes, judge_attributes
-from tasks.attack.canaries import give_columns, give_labels
 from tasks.attack.contrast import Contrast
-from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
-from tasks.attack.membership import Audited, MembershipAttack, Weights, attack_membership
-from tasks.attack.membership_judgement import judge_groups, judge_membership
+from tasks.attack.epsilon_audit import (
+    EpsilonAudit,
+    audit_epsilon,
+    give_columns,
+    give_labels,
+    judge_audit,
+)
+from tasks.attack.membership import (
+    Audited,
+    MembershipAttack,
+    Weights,
+    attack_membership,
+    judge_groups,
+    judge_membership,
+)
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
 from tasks.attack.reference_models import limit_threads
 from tasks.training.declared import declare_encoding

@@ -1,4 +1,6 @@
-"""Audit of ε: whether a trainer is as private as it claims, by canaries in twins of its model.
+"""Audit of ε: whether a trainer is as private as it claims, by canaries and what right guesses refute.
+
+Audit of ε: whether a trainer is as private as it claims, by canaries in twins of its model.
 
 The claim is what the trainer says that it draws (`mechanisms()`), or what the policy promises,
 not what the accountant made of it. Under a claim of Gaussian noise everybody who sees the model
@@ -20,31 +22,309 @@ canary's efficiency is how far in and out lie apart in a model, as a share of wh
 at most. It cannot be read from the audited twin, whose canaries may lie apart by lack of noise as
 well: it is a least one, measured beforehand on honest trainers. If these canaries are less
 efficient than that and the noise is less by the same share, nothing shows, and it is passed.
+
+Made-up rows whose traces in a model show how much it tells of one person.
+
+No person's data is read: a twin of the policy's classifier is trained on canaries among people
+without features. So the audit costs no privacy, and what it finds holds for any data.
+
+What a promise of privacy allows to guess, and which promises a number of right guesses refutes.
+
+The game: each of many canaries is trained on or not, by a fair coin; whoever sees the model
+guesses every coin. With trade-off function f (Dong, Roth and Su 2022) one guess is right with at
+most a certain probability. Where the noise of canaries is independent, as in a model that adds up
+a weight for each, the right guesses are then bounded by a binomial count. Where it may not be, a
+mechanism may leak much about everybody at once, rarely; what holds even so, in one training, is
+far weaker (Mahloujifar, Melis and Chaudhuri 2025; for (ε, δ) Steinke, Nasr and Jagielski 2023).
+
+All in closed form or by search on it: it shares no code with the accountant of
+`expectations.privacy_loss`, but for claims that have no closed form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil, floor
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, exp, floor, inf, log, sqrt
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import numpy as np
 
 from expectations.checks import Check
 from expectations.errors import UsageError
 from expectations.policy.vocabulary import CheckVerdict
-from expectations.privacy_loss import Mechanism
-from tasks.attack.audit_bounds import (
-    Curve,
-    Game,
-    claim_epsilon,
-    convert_separation,
-    describe_claim,
-    guess_best,
-    separate_epsilon,
-)
-from tasks.attack.canaries import Canaries, MakeModel, guess_right, play, repeats_itself
+from expectations.privacy_loss import Bounded, Gaussian, Mechanism, compose
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+LOWEST_PROBABILITY = 1e-12
+
+
+class PrivateClassifier(Protocol):
+    """What the audit asks of a classifier: the declared labels, and scikit-learn's interface."""
+
+    @property
+    def classes(self) -> Sequence[Hashable]:
+        """The two declared labels, the positive one last."""
+        ...
+
+    def fit(self, X: NDArray[np.float64], y: NDArray[np.generic], /) -> object:  # noqa: N803  # sklearn's
+        """Train on rows and their labels."""
+        ...
+
+    def predict_proba(self, X: NDArray[np.float64], /) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
+        """Give each row's probability of each class, in the order of `classes`."""
+        ...
+
+
+MakeModel: TypeAlias = Callable[[], PrivateClassifier]
+
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """Encoded rows, each of which no other canary resembles, and the rows of other people.
+
+    Both of shape (..., features), as the classifier reads them; more others than canaries.
+    """
+
+    rows: NDArray[np.float64]
+    others: NDArray[np.float64]
+
+
+def give_columns(count: int = 16, people: int = 6_000, length: float = 4.0) -> Canaries:
+    """Give each canary a column of its own among others with the same; for models with weights.
+
+    A quarter of the others have one of the columns: so none stands out, where a trainer makes its
+    directions equally long, and none explains a canary. `length` is long enough that the gradient
+    is clipped. Few columns: a trainer may spend noise on how each goes with each.
+    """
+    rows = length * np.eye(count)
+    others = np.zeros((people, count))
+    others[: people // 4] = rows[np.arange(people // 4) % count]
+    return Canaries(rows, others)
+
+
+def give_labels(count: int = 250, people: int = 50_000, columns: int = 4) -> Canaries:
+    """Give each canary a label of its own, the same in all columns, among others with the same.
+
+    For models with a score for each bin: the others keep it from explaining the canary. In several
+    columns, as a person is in a bin of each: noise that is meant for one alone is too little by
+    the root of their number. The twin must be declared with as many features of `count` labels,
+    given as 0, 1, ...
+    """
+    return Canaries(_repeat(np.arange(count), columns), _repeat(np.arange(people) % count, columns))
+
+
+def play(
+    model: PrivateClassifier, canaries: Canaries, included: NDArray[np.bool_], group: int
+) -> NDArray[np.float64]:
+    """Train with `group` copies of each included canary; give every canary's log-odds.
+
+    Canaries and as many others have the second label, the rest the first, so that no canary is
+    explained by what it shares with others and its gradient stays long.
+    """
+    present = np.repeat(canaries.rows[included], group, axis=0)
+    rows = np.vstack([present, canaries.others])
+    positive = np.arange(len(rows)) < len(present) + len(canaries.rows)
+    model.fit(rows, np.array(model.classes)[positive.astype(int)])
+    odds = np.clip(model.predict_proba(canaries.rows), LOWEST_PROBABILITY, None)
+    return np.asarray(np.log(odds[:, 1] / odds[:, 0]))
+
+
+def guess_right(scores: NDArray[np.float64], included: NDArray[np.bool_]) -> int:
+    """Count the canaries whose coin is guessed right: in, where the score is above the mean.
+
+    Both of any shape; the mean is over all, and looks at no coin.
+    """
+    return int(((scores > scores.mean()) == included).sum())
+
+
+def repeats_itself(make_model: MakeModel, canaries: Canaries) -> bool:
+    """Tell whether two trainings on the same rows give the same model: its noise is no secret.
+
+    Never so with fresh continuous noise. Noise that repeats in part only is not seen.
+    """
+    few = replace(canaries, others=canaries.others[: 2 * len(canaries.rows)])
+    nobody = np.zeros(len(canaries.rows), dtype=bool)
+    first, second = (play(make_model(), few, nobody, 1) for _ in range(2))
+    return bool(np.allclose(first, second, rtol=1e-9, atol=1e-9))
+
+
+def _repeat(labels: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
+    return np.tile(labels.astype(np.float64)[:, None], columns)
+
+
+Curve: TypeAlias = Callable[[float], float]
+"""From an outcome's probability with a person, the least that it can have without them."""
+
+LARGEST_SEPARATION: Final = 20.0
+DELTAS: Final = tuple(10.0**-power for power in (1, 1.5, 2, 3, 4, 5, 7))
+"""Where a claim without a closed form is read from its accountant: (ε, δ) at each of these δ."""
+
+_NORMAL = NormalDist()
+
+
+def describe_gaussian(separation: float) -> Curve:
+    """Give the curve of Gaussian noise whose means lie `separation` deviations apart (μ-GDP)."""
+
+    def least(with_person: float) -> float:
+        if not 0 < with_person < 1:
+            return float(with_person >= 1)
+        return _NORMAL.cdf(_NORMAL.inv_cdf(with_person) - separation)
+
+    return least
+
+
+def describe_bounds(bounds: Sequence[tuple[float, float]]) -> Curve:
+    """Give the curve of what is (ε, δ)-differentially private for every pair of `bounds`."""
+
+    def least(with_person: float) -> float:
+        return max(
+            max((with_person - delta) * exp(-epsilon), 1 - delta - (1 - with_person) * exp(epsilon))
+            for epsilon, delta in ((0.0, 1.0), *bounds)
+        )
+
+    return least
+
+
+def describe_claim(mechanisms: Iterable[Mechanism], delta: float, group: int) -> Curve:
+    """Give the curve that `mechanisms` promise a group of `group` people.
+
+    A group's curve is one person's, taken `group` times (Dong, Roth and Su 2022, theorem 2.14).
+    """
+    drawn = tuple(mechanisms)
+    separation = separate_gaussians(drawn)
+    if separation is not None:
+        return describe_gaussian(group * separation)
+    deltas = (*DELTAS, delta)
+    if any(isinstance(one, Bounded) for one in drawn):
+        deltas = (delta,)
+    one = describe_bounds([(compose(drawn, each), each) for each in deltas])
+
+    def least(with_person: float) -> float:
+        for _ in range(group):
+            with_person = one(with_person)
+        return with_person
+
+    return least
+
+
+def separate_gaussians(mechanisms: Sequence[Mechanism]) -> float | None:
+    """Give the μ of Gaussian mechanisms together, exactly; None where others are among them."""
+    if not all(isinstance(one, Gaussian) for one in mechanisms):
+        return None
+    return sqrt(sum(m.count / m.noise_multiplier**2 for m in mechanisms if isinstance(m, Gaussian)))
+
+
+def guess_best(curve: Curve) -> float:
+    """Give the largest probability, to 1e-6, of guessing one fair coin right under `curve`."""
+    low, high = 0.0, 1.0
+    # What the best threshold gains is concave in how often it says "in", as curves are convex.
+    while high - low > 1e-7:
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        rising = left - curve(left) < right - curve(right)
+        low, high = (left, high) if rising else (low, right)
+    return (1 + high - curve(high)) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """A number of canaries, whether their noise is independent, and the error allowed."""
+
+    canaries: int
+    independent: bool
+    false_alarm: float
+
+    def find_critical(self, curve: Curve) -> int | None:
+        """Give the least number of right guesses that refutes `curve`; None where not even all."""
+        low, high = self.canaries // 2, self.canaries + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.refutes(curve, middle) else (middle, high)
+        return high if high <= self.canaries else None
+
+    def refutes(self, curve: Curve, right: int) -> bool:
+        """Tell whether so many right guesses are rarer than the error allowed under `curve`."""
+        from scipy.stats import binom
+
+        if not self.independent:
+            return refutes_in_one_run(curve, self.canaries, right, self.false_alarm)
+        chance = binom.sf(right - 1, self.canaries, guess_best(curve))
+        return bool(chance <= self.false_alarm)
+
+    def bound_separation(self, right: int) -> float:
+        """Give the largest μ, to 1e-3, whose Gaussian curve is refuted; 0 where none is."""
+        low, high = 0.0, LARGEST_SEPARATION
+        while high - low > 1e-3:
+            middle = (low + high) / 2
+            refuted = self.refutes(describe_gaussian(middle), right)
+            low, high = (middle, high) if refuted else (low, middle)
+        return low
+
+
+def refutes_in_one_run(curve: Curve, canaries: int, right: int, false_alarm: float) -> bool:
+    """Tell whether `right` guesses refute `curve`, however the canaries depend on one another.
+
+    Supposes that so many are right with probability `false_alarm` and follows, count by count
+    downward, how much probability the curve forces on fewer right guesses: above one in all,
+    the supposition is wrong. Flipping one canary's coin turns a right guess, among n, into a wrong
+    one among n - 1: so the mass of right guesses (of n / canaries, over all n >= count) has to the
+    mass of wrong ones (over n >= count - 1) at most the ratio that the curve allows.
+    """
+    hits = false_alarm * right / canaries
+    misses = false_alarm - hits
+    for count in range(right, 0, -1):
+        more = curve(hits) - misses
+        if more > 0:
+            hits += more * (count - 1) / (canaries - count + 1)
+            misses += more
+        if hits + misses > 1:
+            return True
+    return False
+
+
+def measure_delta(separation: float, epsilon: float) -> float:
+    """Give the δ at `epsilon` of Gaussian noise `separation` apart (Balle and Wang 2018, thm 8)."""
+    if separation == 0:
+        return 0.0
+    shift = epsilon / separation
+    beyond = _NORMAL.cdf(-separation / 2 - shift)
+    # A tail too thin to be told from nothing must not be multiplied by an overflowing e^ε.
+    return _NORMAL.cdf(separation / 2 - shift) - (exp(epsilon + log(beyond)) if beyond else 0.0)
+
+
+def convert_separation(separation: float, delta: float) -> float:
+    """Give the ε at `delta` of Gaussian noise whose means lie `separation` deviations apart."""
+    if separation == inf:
+        return inf
+    return _search(lambda epsilon: measure_delta(separation, epsilon) > delta, 500.0)
+
+
+def separate_epsilon(epsilon: float, delta: float) -> float:
+    """Give the μ of the Gaussian mechanism that is exactly (`epsilon`, `delta`)-private."""
+    return _search(lambda separation: measure_delta(separation, epsilon) <= delta, 50.0)
+
+
+def claim_epsilon(mechanisms: Iterable[Mechanism], delta: float) -> float:
+    """Give the ε that `mechanisms` claim: for Gaussians in closed form, else by the accountant."""
+    drawn = tuple(mechanisms)
+    separation = separate_gaussians(drawn)
+    if separation is None:
+        return compose(drawn, delta)
+    return convert_separation(separation, delta)
+
+
+def _search(too_low: Callable[[float], bool], high: float) -> float:
+    """Give where `too_low` turns false on [0, `high`]."""
+    low = 0.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_low(middle) else (low, middle)
+    return high
+
 
 FALSE_ALARM = 0.01
 POWER = 0.8

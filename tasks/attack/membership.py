@@ -1,4 +1,6 @@
-"""Membership inference: whether a model's holder can tell who was in its training data.
+"""Membership inference: whether a model's holder can tell who was in its training data, and of whom.
+
+Membership inference: whether a model's holder can tell who was in its training data.
 
 Several attacks are made (see `membership_scores`), with reference models of the same kind, through
 the encoding that the model is served with. The strongest decides, and every interval is widened so
@@ -8,22 +10,53 @@ Shares no code with training: it knows a fitted model with `predict_proba` and a
 ones. The attacker here knows the target label, the method of training and people of the same
 kind; one who has more (white-box access, planted rows) is not simulated. "Passed" says that these
 attacks had the power to see a leak of the limit's size and saw none, not that no attack works.
+
+Three membership attacks: each scores people so that a higher score says "member".
+
+- loss (Yeom et al. 2018, "Privacy Risk in Machine Learning"): the model's confidence alone.
+- RMIA (Zarifzadeh, Liu & Shokri 2024, "Low-Cost High-Power Membership Inference Attacks", online):
+  the confidence divided by its mean under reference models, half of which saw the person. RMIA
+  then ranks that ratio among the ratios of a population; the rank rises with the ratio, so that
+  AUC and true-positive rates are those of the ratio itself.
+- LiRA (Carlini et al. 2022, "Membership Inference Attacks From First Principles", online): the
+  likelihood ratio of the logit of the confidence under two normal distributions, fitted for each
+  person to the references that saw them and to those that did not.
+
+Which is the strongest depends on the model: none is known to be best. What was tried on top and
+gained nothing on Adult (boosting, 16 references, AUC of RMIA .588): an attack learned on the
+references (.585), sharing noise among neighbours (.583), ranks within each label (.585), LiRA with
+shrunk variances (.562).
+
+Membership inference within groups: a model can keep most people's secret and not a group's.
+
+Every group of an audit column is attacked by itself, its members against its own non-members, with
+intervals that hold together over all groups of all columns. A group with fewer people on either
+side than the smallest cohort is not attacked, nor named: its figures would be about single people.
+
+From what the membership attacks found to checks that a report can print.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isinf
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
+from expectations.policy.training import MembershipCheck
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.contrast import FEWEST, read_confidence
-from tasks.attack.membership_groups import AttackedGroups, separate_groups
-from tasks.attack.membership_scores import FEWEST_FOR_LIRA, score_people
-from tasks.attack.reference_models import LEAST_CONFIDENCE, Classifier, People, train_references
+from tasks.attack.contrast import FEWEST, join_verdicts, read_confidence
+from tasks.attack.reference_models import (
+    LEAST_CONFIDENCE,
+    Classifier,
+    People,
+    References,
+    train_references,
+)
 from tasks.attack.separation import (
     FEWEST_FALSE,
     Separation,
@@ -36,6 +69,136 @@ from tasks.attack.separation import (
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+
+FEWEST_FOR_LIRA: Final = 8
+"""References on each side under which no normal distribution is fitted to a person."""
+FEWEST_FOR_OWN_SPREAD: Final = 32
+"""References on each side under which all people share one variance (Carlini et al., VI-B)."""
+LEAST_SPREAD: Final = 1e-3
+
+
+def score_people(
+    confidence: NDArray[np.float64], references: References
+) -> dict[str, NDArray[np.float64]]:
+    """Score each person by each attack that the number of references allows, by name."""
+    scores = {
+        "loss": confidence,
+        "RMIA": confidence / references.confidence.mean(axis=0),
+    }
+    if len(references.inside) // 2 >= FEWEST_FOR_LIRA:
+        scores["LiRA"] = score_by_likelihood(confidence, references)
+    return scores
+
+
+def score_by_likelihood(
+    confidence: NDArray[np.float64], references: References
+) -> NDArray[np.float64]:
+    """Give each person's log likelihood ratio of being a member (see LiRA above)."""
+    seen = _logit(confidence)
+    logits = _logit(references.confidence)
+    return _log_density(seen, logits, references.inside) - _log_density(
+        seen, logits, ~references.inside
+    )
+
+
+def _log_density(
+    seen: NDArray[np.float64], logits: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Give the normal log density of what was seen, fitted to each person's chosen references."""
+    count = chosen.sum(axis=0)
+    mean = np.where(chosen, logits, 0.0).sum(axis=0) / count
+    squares = np.where(chosen, (logits - mean) ** 2, 0.0).sum(axis=0)
+    if count.min() < FEWEST_FOR_OWN_SPREAD:
+        # as large as the mean of all people's: their own would be mostly chance
+        squares, count = squares.sum(), count.sum()
+    deviation = np.maximum(np.sqrt(squares / count), LEAST_SPREAD)
+    density: NDArray[np.float64] = -np.log(deviation) - ((seen - mean) / deviation) ** 2 / 2
+    return density
+
+
+def _logit(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the log odds, which are closer to normal than the confidence."""
+    bounded = np.clip(confidence, LEAST_CONFIDENCE, 1 - LEAST_CONFIDENCE)
+    odds: NDArray[np.float64] = np.log(bounded / (1 - bounded))
+    return odds
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSeparation:
+    """How well an attack told one group's members from its non-members."""
+
+    column: str
+    group: str
+    separation: Separation
+
+    def verdict(self, limit: float) -> CheckVerdict:
+        """Judge against the largest AUC that is allowed.
+
+        Refused where the group leaks more than the limit for certain (the whole interval is over
+        it); without power, or where neither is certain, inconclusive. Less strict than for
+        everybody, as many small groups would each have their bad luck.
+        """
+        found = self.separation
+        if found.low > limit:
+            return CheckVerdict.REFUSED
+        if found.high <= limit and found.detectable <= limit:
+            return CheckVerdict.PASSED
+        return CheckVerdict.INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class AttackedGroups:
+    """Every group that was attacked, by column and label, and how many were too small for it."""
+
+    attacked: tuple[GroupSeparation, ...] = ()
+    too_small: int = 0
+
+    def find_worst(self, limit: float) -> GroupSeparation | None:
+        """Give the group that may leak most, of those that are refused if there are any."""
+        return max(
+            self.attacked,
+            key=lambda one: (one.separation.low > limit, one.separation.high),
+            default=None,
+        )
+
+    def verdict(self, limit: float) -> CheckVerdict:
+        """Refused if any group is; passed if all are, of at least one; else inconclusive."""
+        return join_verdicts(group.verdict(limit) for group in self.attacked)
+
+
+def separate_groups(
+    scores: NDArray[np.float64], member: NDArray[np.bool_], columns: pd.DataFrame, smallest: int
+) -> AttackedGroups:
+    """Attack each group with at least `smallest` people (2 or more) on either side.
+
+    `scores`, `member` and the rows of `columns` are aligned by position. People without a label
+    form the group "missing".
+    """
+    groups = list(_find_groups(columns))
+    large = [
+        (column, label, people)
+        for column, label, people in groups
+        if min((people & member).sum(), (people & ~member).sum()) >= max(smallest, 2)
+    ]
+    attacked = tuple(
+        GroupSeparation(
+            column,
+            label,
+            separate(scores[people & member], scores[people & ~member], len(large)),
+        )
+        for column, label, people in large
+    )
+    return AttackedGroups(attacked, len(groups) - len(large))
+
+
+def _find_groups(columns: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Give each column's labels in their order, with who has them."""
+    for column in columns:
+        values = columns[column].astype(object).where(columns[column].notna(), "missing")
+        for label in sorted(values.unique(), key=str):
+            yield str(column), str(label), (values == label).to_numpy()
+
 
 RATES: Final = (0.1, 0.01, 0.001)
 """False-positive rates at which the share of members found is reported, where it can be."""
@@ -217,3 +380,90 @@ def _join(
         return People(features, labels)
     joined = np.concatenate([weights.members, weights.nonmembers])
     return People(features, labels, joined, weights.argument)
+
+
+REMEDY = "train a private or simpler model, on fewer features or more people"
+
+
+def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:
+    """Compare the strongest attack's success with what the policy allows."""
+    measured = f"AUC {found.auc:.3f} ({found.low:.3f} to {found.high:.3f}; {found.strongest})"
+    return Check(
+        name="membership inference",
+        asked=f"AUC at most {asked.auc_at_most:.2f} (upper end of the 95 % interval)",
+        measured="; ".join([measured, *(describe_found(each) for _, each in found.found_at)]),
+        verdict=found.verdict(asked.auc_at_most),
+        power="; ".join(
+            [f"{describe_power(found.detectable)}, {found.references} references"]
+            + ([f"not tried: {', '.join(found.unreported)}"] if found.unreported else [])
+        ),
+        remedy=REMEDY,
+        outlet=outlet,
+    )
+
+
+def judge_groups(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check | None:
+    """Compare the worst group's AUC with the same limit; None where there are no groups at all.
+
+    Inconclusive as soon as one group is, and none refused: most policies have groups that are too
+    small for an attack to say anything of them.
+    """
+    groups, limit = found.groups, asked.auc_at_most
+    if not (groups.attacked or groups.too_small):
+        return None
+    worst = groups.find_worst(limit)
+    return Check(
+        name="membership inference within groups",
+        asked=f"no group of an audit column over an AUC of {limit:.2f}",
+        measured=describe_group(worst) if worst else "no group was attacked",
+        verdict=groups.verdict(limit),
+        power=describe_group_power(found, limit),
+        remedy=REMEDY,
+        outlet=outlet,
+    )
+
+
+def describe_power(detectable: float) -> str:
+    """Say which AUC the attack would have found."""
+    if isinf(detectable):
+        return "no AUC would be found among so few people"
+    return f"an AUC of {detectable:.2f} or more would be found with 80 % power"
+
+
+def describe_found(found: TruePositives) -> str:
+    """Say which share of members is found at a false-positive rate.
+
+    To two digits: with more, it would count those who are found.
+    """
+    return (
+        f"finds {100 * found.found:.0f} % of the members at {100 * found.rate:g} % false positives"
+    )
+
+
+def describe_group(worst: GroupSeparation) -> str:
+    """Name the worst group and its figures, to two digits: of few people more would count them."""
+    found = worst.separation
+    return (
+        f"worst: {worst.column} {worst.group}, AUC {found.auc:.2f} "
+        f"({found.low:.2f} to {found.high:.2f})"
+    )
+
+
+def describe_group_power(found: MembershipAttack, limit: float) -> str:
+    """Say how many groups were attacked, how many of them without an answer or left out."""
+    groups = found.groups
+    unclear = [
+        group.separation.detectable
+        for group in groups.attacked
+        if group.verdict(limit) is CheckVerdict.INCONCLUSIVE
+    ]
+    words = [f"{len(groups.attacked)} groups attacked"]
+    words += [f"{len(unclear)} inconclusive ({_hide(max(unclear))})"] if unclear else []
+    words += [f"{groups.too_small} groups too small to be attacked"] if groups.too_small else []
+    return "; ".join(words)
+
+
+def _hide(detectable: float) -> str:
+    return (
+        "any AUC could hide" if isinf(detectable) else f"an AUC under {detectable:.2f} could hide"
+    )

@@ -29,9 +29,14 @@ from expectations.policy.vocabulary import CheckVerdict
 from ledgers.vault.stages import Attacked, Checked, Reached, Selected, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.attack.downcoding import confirm, downcode, judge_downcoding
-from tasks.attack.homogeneity import find_homogeneous, judge_homogeneity
-from tasks.attack.minimality import find_withheld, judge_minimality
+from tasks.attack.downcoding import (
+    confirm,
+    downcode,
+    find_withheld,
+    judge_downcoding,
+    judge_minimality,
+)
+from tasks.attack.homogeneity import count_members, find_homogeneous, judge_homogeneity, judge_sets
 from tasks.attack.original_identifiers import (
     find_own_words,
     is_found,
@@ -41,7 +46,6 @@ from tasks.attack.original_identifiers import (
 )
 from tasks.attack.released import People, Release, read_release, spell
 from tasks.attack.risk import FEWEST, Risk, judge_risk, tell
-from tasks.attack.set_members import count_members, judge_sets
 from tasks.attack.table_risks import risk_of_inference, risk_of_linking, risk_of_singling_out
 from tasks.attack.target import Target
 from tasks.attack.token_dictionary import (

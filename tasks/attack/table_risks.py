@@ -1,4 +1,6 @@
-"""The three attacks on a released table, each with its control, as risks.
+"""The three attacks on a released table, each with its control: singling out, linking, inferring.
+
+The three attacks on a released table, each with its control, as risks.
 
 The control of linking and inference is the same attack on the same people with the table that they
 are not in. That table is not made anew, so it is bracketed: their rows are taken out, once with
@@ -11,32 +13,316 @@ is bracketed by their chance as if columns had nothing to do with each other (on
 of the truth, to either side) and by 1/e, which is all that any predicate of whatever weight can
 reach on people whom nobody has looked at (Cohen and Nissim 2020, section 2).
 `benchmarks/table_attacks.py` lays both brackets beside people who were really held out.
+
+Singling out: predicates made from the released table that exactly one original person meets.
+
+Giomi et al. (2023), section 3.1, with the narrowing of Cohen and Nissim, "Towards formalizing the
+GDPR's notion of singling out" (2020): a predicate is a set of values per column, those that a
+released row's labels cover. Rows that nobody shares are taken first. Where a row stands for m
+people, the predicate is narrowed to the single value that about 1/m of the people under a label
+have, by public statistics of each column. Such a predicate singles somebody out by chance as well,
+in up to 1/e of cases; only what a table adds to that is its risk.
+
+Linkability: two lists that share no column are joined through the released table.
+
+Each of two parties knows half of the columns of the same people. Every person of the first list is
+given the partner from the second who is likeliest by the released rows that are nearest to both
+halves. Giomi et al. (2023), section 3.2, call a link found where both halves have the same nearest
+row; here the lists themselves decide between partners, since on tables with many equal rows the
+other rule finds few links even in a copy.
+
+Inference: a secret value guessed from the released rows that are nearest in all other columns.
+
+Giomi et al. (2023), section 3.3. The guess is the value that most of the nearest rows vote for; a
+row whose label covers several values splits its vote. A number counts as guessed only when it is
+the same value: columns of many different numbers should be binned before they leave.
+
+Which released rows are nearest to a person, whose values an attacker knows in some columns.
+
+First come the rows whose labels cover the most of the known values: a recoding is truthful, so a
+label that does not cover a value is no coarser form of it. Among those a row weighs by how likely
+its labels stand for just these values, each label's values being equally likely.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import e
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tasks.attack.inference import guess_commonest, infer_secret
-from tasks.attack.linkability import link_people
-from tasks.attack.released import ABSENT, People, Release
+from tasks.attack.released import ABSENT, Column, People, Release, distinct_columns
 from tasks.attack.risk import Rate, Risk
-from tasks.attack.singling_out import (
-    ATTACKS,
-    SEED,
-    expect_by_chance,
-    guess_predicates,
-    make_predicates,
-    single_out,
-)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Codes = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+SEED: Final = 20231011
+"""A public constant: an auditor who repeats the attack makes the same choices."""
+ATTACKS: Final = 500
+BLOCK: Final = 20_000
+
+
+@dataclass(frozen=True)
+class Predicates:
+    """Predicates over some columns: per column, which values each allows, shape (values, n)."""
+
+    columns: tuple[int, ...]
+    allowed: tuple[Flags, ...]
+
+    @property
+    def count(self) -> int:
+        """How many predicates there are."""
+        return int(self.allowed[0].shape[1])
+
+
+def make_predicates(
+    release: Release, columns: Collection[int], attacks: int = ATTACKS
+) -> Predicates:
+    """Make predicates from the combinations of labels that the fewest people share."""
+    places = tuple(columns)
+    present = np.flatnonzero(release.people)
+    cells, number = distinct_columns(release.rows[list(places)][:, present])
+    people = np.bincount(number, release.people[present], cells.shape[1])
+    shuffled = np.random.default_rng(SEED).permutation(cells.shape[1])
+    chosen = shuffled[np.argsort(people[shuffled], kind="stable")][:attacks]
+    allowed = [
+        _cover(release.columns[at], labels)
+        for at, labels in zip(places, cells[:, chosen], strict=True)
+    ]
+    _narrow(allowed, [release.columns[at].share for at in places], people[chosen])
+    return Predicates(places, tuple(allowed))
+
+
+def single_out(predicates: Predicates, people: People) -> NDArray[np.float64]:
+    """Say of each predicate whether exactly one of the people meets it, 1 or 0."""
+    total = np.zeros(predicates.count, dtype=np.int64)
+    packed = [np.packbits(allowed, axis=1) for allowed in predicates.allowed]
+    nobody = np.zeros((1, packed[0].shape[1]), dtype=np.uint8)
+    tables = [np.concatenate([bits, nobody]) for bits in packed]
+    for start in range(0, people.count, BLOCK):
+        values = people.codes[list(predicates.columns), start : start + BLOCK]
+        met = np.bitwise_and.reduce([t[v] for t, v in zip(tables, values, strict=True)])
+        flags = np.unpackbits(met, axis=1, count=predicates.count)
+        total += flags.sum(axis=0, dtype=np.int64)
+    return np.asarray(total == 1, dtype=np.float64)
+
+
+def expect_by_chance(release: Release, predicates: Predicates, people: int) -> NDArray[np.float64]:
+    """Give each predicate's chance to single somebody out of as many other people.
+
+    By public statistics of each column alone, as if the columns had nothing to do with each other.
+    """
+    weight = np.ones(predicates.count)
+    for at, allowed in zip(predicates.columns, predicates.allowed, strict=True):
+        weight *= release.columns[at].share @ allowed
+    return np.asarray(people * weight * (1 - weight) ** max(people - 1, 0))
+
+
+def guess_predicates(release: Release, predicates: Predicates) -> Predicates:
+    """Draw as many predicates of one value per column by public statistics alone."""
+    generator = np.random.default_rng(SEED)
+    allowed = []
+    for at in predicates.columns:
+        share = release.columns[at].share
+        value = generator.choice(len(share), predicates.count, p=share)
+        allowed.append(np.arange(len(share))[:, None] == value)
+    return Predicates(predicates.columns, tuple(allowed))
+
+
+def _cover(column: Column, labels: Codes) -> Flags:
+    """Allow the values under one label per predicate."""
+    allowed = np.zeros((len(column.known), len(labels)), dtype=bool)
+    place, value = column.expand(labels)
+    allowed[value, place] = True
+    return allowed
+
+
+def _narrow(allowed: list[Flags], shares: list[NDArray[np.float64]], people: Codes) -> None:
+    """Narrow predicates that several people meet, column by column, to about one person each."""
+    expected = people.astype(float)
+    for _ in allowed:
+        (wide,) = np.nonzero(expected > 1.5)
+        if not len(wide):
+            return
+        gaps, values, parts = [], [], []
+        for flags, share in zip(allowed, shares, strict=True):
+            chance = flags[:, wide] * share[:, None]
+            part = chance / np.maximum(chance.sum(axis=0), 1e-300)
+            gap = np.where(
+                flags[:, wide], np.abs(np.log(np.maximum(part, 1e-300) * expected[wide])), np.inf
+            )
+            best = gap.argmin(axis=0)
+            picked = np.arange(len(wide))
+            gaps.append(gap[best, picked])
+            values.append(best)
+            parts.append(part[best, picked])
+        column = np.argmin(gaps, axis=0)
+        for at, flags in enumerate(allowed):
+            (mine,) = np.nonzero(column == at)
+            flags[:, wide[mine]] = np.arange(len(flags))[:, None] == values[at][mine]
+            expected[wide[mine]] *= parts[at][mine]
+
+
+CELLS: Final = 20_000_000
+"""How many pairs of a person and a released row are looked at together."""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest rows of each person: pairs of a person and a row, and the pair's weight."""
+
+    person: Codes
+    row: Codes
+    weight: NDArray[np.float64]
+
+
+def find_nearest(release: Release, people: People, columns: Collection[int]) -> Nearest:
+    """Find the nearest rows of each person by the values of some columns."""
+    chosen, present = list(columns), np.flatnonzero(release.people)
+    cells, number = distinct_columns(release.rows[chosen][:, present])
+    known, person = distinct_columns(people.codes[chosen])
+    if not cells.shape[1] or not known.shape[1]:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Nearest(nothing, nothing, np.zeros(0))
+    asked = [release.columns[at] for at in chosen]
+    step = max(1, CELLS // cells.shape[1])
+    starts = range(0, known.shape[1], step)
+    found = [_search(asked, known[:, start : start + step], cells) for start in starts]
+    who = np.concatenate([part[0] + start for start, part in zip(starts, found, strict=True)])
+    cell, likely = (np.concatenate([part[n] for part in found]) for n in (1, 2))
+    pair, row = _spread(cell, number)
+    pair_of, one = _spread(who[pair], person)
+    kept = pair[pair_of]
+    rows = present[row[pair_of]]
+    return Nearest(one, rows, likely[kept] * release.people[rows])
+
+
+def _spread(group: Codes, number: Codes) -> tuple[Codes, Codes]:
+    """Give every member of each group: the group's place in the list, and the member."""
+    order = np.argsort(number, kind="stable")
+    size = np.bincount(number, minlength=int(group.max(initial=-1)) + 1)
+    start = np.cumsum(size) - size
+    length = size[group]
+    place = np.repeat(np.arange(len(group)), length)
+    first = np.repeat(start[group] - np.cumsum(length) + length, length)
+    return place, order[first + np.arange(len(place))]
+
+
+def _search(
+    columns: Sequence[Column], known: Codes, cells: Codes
+) -> tuple[Codes, Codes, NDArray[np.float64]]:
+    """Compare some combinations of values with every combination of labels at once.
+
+    The score is a constant per column that fits, less the logarithms of the labels' widths, which
+    never add up to the constant: the number of columns that fit decides first.
+    """
+    bonus = 1.0 + sum(float(np.log(np.maximum(column.width, 1)).max()) for column in columns)
+    score = np.zeros((known.shape[1], cells.shape[1]), dtype=np.float32)
+    for column, values, labels in zip(columns, known, cells, strict=True):
+        score += _gains(column, values, bonus).take(labels, axis=1)
+    fits = np.ceil(score.max(axis=1) / np.float32(bonus))
+    who, cell = np.nonzero(score > ((fits - 1) * np.float32(bonus))[:, None])
+    return who, cell, np.exp(score[who, cell].astype(np.float64) - fits[who] * bonus)
+
+
+def _gains(column: Column, values: Codes, bonus: float) -> NDArray[np.float32]:
+    """What each label adds to the score of each person, shape (people, labels)."""
+    asked, person = np.unique(values, return_inverse=True)
+    place = np.full(len(column.known) + 1, ABSENT)
+    place[asked] = np.arange(len(asked))
+    place[-1] = ABSENT
+    label = np.repeat(np.arange(len(column.labels)), column.width)
+    hit = place[column.member] != ABSENT
+    gain = np.zeros((len(asked), len(column.labels)), dtype=np.float32)
+    gain[place[column.member[hit]], label[hit]] = bonus - np.log(column.width[label[hit]])
+    return gain[person.ravel()]
+
+
+def halve_columns(release: Release) -> tuple[list[int], list[int]]:
+    """Deal the columns out to two parties, those with many values first, alternately."""
+    order = sorted(
+        range(len(release.columns)),
+        key=lambda at: (-len(release.columns[at].known), release.columns[at].name),
+    )
+    return order[::2], order[1::2]
+
+
+def link_people(release: Release, people: People) -> NDArray[np.float64]:
+    """Try to link each person's two halves among these people.
+
+    Gives 1 for the right partner found, 1/n where it is one of n equally likely ones, else 0.
+    """
+    first, second = halve_columns(release)
+    one, two = find_nearest(release, people, first), find_nearest(release, people, second)
+    size = people.count
+    weight = _joint(release, one, two, size) / np.maximum(_total(two, size), 1e-300)
+    best = weight.max(axis=1, initial=0.0)
+    # Products of the same numbers in another order may differ in the last digits.
+    ties = weight >= best[:, None] * (1 - 1e-9)
+    found = ties[np.arange(size), np.arange(size)] & (best > 0)
+    return np.asarray(found / np.maximum(ties.sum(axis=1), 1))
+
+
+def _joint(release: Release, one: Nearest, two: Nearest, size: int) -> NDArray[np.float64]:
+    """How likely a row nearest to one person's first half has another's second half."""
+    shared = np.intersect1d(one.row, two.row)
+    left, right = (_dense(half, shared, size) for half in (one, two))
+    return left @ (right / np.maximum(release.people[shared], 1)).T
+
+
+def _dense(half: Nearest, rows: Collection[int], size: int) -> NDArray[np.float64]:
+    """Lay the weights of some rows out, shape (people, rows)."""
+    chosen = np.asarray(rows)
+    place = np.searchsorted(chosen, half.row)
+    place = np.minimum(place, max(len(chosen) - 1, 0))
+    hit = chosen[place] == half.row if len(chosen) else np.zeros(len(half.row), dtype=bool)
+    table = np.zeros((size, len(chosen)))
+    table[half.person[hit], place[hit]] = half.weight[hit]
+    return table
+
+
+def _total(half: Nearest, size: int) -> NDArray[np.float64]:
+    """How likely each person's half is, over all rows."""
+    return np.bincount(half.person, half.weight, size).astype(np.float64)
+
+
+def infer_secret(release: Release, people: People, secret: str) -> NDArray[np.float64]:
+    """Guess one column of each person; 1 for right, 1/n where n values are as likely, else 0."""
+    (at,) = release.place([secret])
+    others = [place for place in range(len(release.columns)) if place != at]
+    near, size = find_nearest(release, people, others), people.count
+    column = release.columns[at]
+    label = release.rows[at, near.row]
+    place, value = column.expand(label)
+    votes = (near.weight / column.width[label])[place]
+    width = len(column.known)
+    total = np.bincount(near.person[place] * width + value, votes, size * width)
+    return _guess(total.astype(np.float64).reshape(size, width), people.codes[at])
+
+
+def guess_commonest(release: Release, people: People, secret: str) -> NDArray[np.float64]:
+    """Guess the table's commonest value for everybody, as one can who looks at no row."""
+    (at,) = release.place([secret])
+    column = release.columns[at]
+    place, value = column.expand(release.rows[at])
+    votes = (release.people / column.width[release.rows[at]])[place]
+    total = np.bincount(value, votes, len(column.known))
+    return _guess(np.tile(total, (people.count, 1)), people.codes[at])
+
+
+def _guess(votes: NDArray[np.float64], true: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compare the likeliest values with the true ones; a value unknown to the table is missed."""
+    best = votes.max(axis=1)
+    ties = votes >= best[:, None] * (1 - 1e-9)
+    found = ties[np.arange(len(true)), true] & (best > 0) & (true >= 0)
+    return np.asarray(found / np.maximum(ties.sum(axis=1), 1))
+
 
 Attack = Callable[[Release, People], "NDArray[np.float64]"]
 

@@ -17,8 +17,7 @@ from expectations.policy.vocabulary import Identifiability
 from ledgers.vault.stages import Checked, Selected, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened
-from tasks.attack.declared_labels import declare_coverage
-from tasks.attack.released import Coverage, spell
+from tasks.attack.released import Coverage, declare_coverage, spell
 from tasks.people.ingestion import PERSON, RECORD
 
 if TYPE_CHECKING:

@@ -31,8 +31,12 @@ from tasks.attack.attack import (
     judge_others,
     share_weights,
 )
-from tasks.attack.membership import MembershipAttack, attack_membership
-from tasks.attack.membership_judgement import judge_groups, judge_membership
+from tasks.attack.membership import (
+    MembershipAttack,
+    attack_membership,
+    judge_groups,
+    judge_membership,
+)
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.declared import declare_loss
 from tasks.training.quality import evaluate

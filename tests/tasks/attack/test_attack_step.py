@@ -18,8 +18,7 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.attack import attack as room
 from tasks.attack import epsilon_audit
 from tasks.attack.attack import attack, audit_classifier, find_intolerable
-from tasks.attack.canaries import Canaries
-from tasks.attack.epsilon_audit import EpsilonAudit
+from tasks.attack.epsilon_audit import Canaries, EpsilonAudit
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population

@@ -18,10 +18,17 @@ from hypothesis import strategies as st
 from expectations.disclosure import Published
 from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel, TCloseness
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.downcoding import Downcoding, confirm, downcode, judge_downcoding
-from tasks.attack.minimality import Minimality, find_withheld, judge_minimality
+from tasks.attack.downcoding import (
+    Downcoding,
+    Minimality,
+    confirm,
+    downcode,
+    find_withheld,
+    judge_downcoding,
+    judge_minimality,
+)
+from tasks.attack.homogeneity import SetMembers, count_members, judge_sets
 from tasks.attack.released import People, Release, read_release
-from tasks.attack.set_members import SetMembers, count_members, judge_sets
 
 PARTS = {
     "a": {"*": "1234", "lo": "12", "hi": "34"},

@@ -25,18 +25,24 @@ from expectations.privacy_loss import (
 from tasks.attack import attack as room
 from tasks.attack import epsilon_audit
 from tasks.attack.attack import EFFICIENCY, MEASURED, audit_classifier
-from tasks.attack.audit_bounds import (
+from tasks.attack.epsilon_audit import (
+    Canaries,
+    EpsilonAudit,
     Game,
+    audit_epsilon,
     convert_separation,
     describe_bounds,
     describe_claim,
     describe_gaussian,
+    give_columns,
+    give_labels,
     guess_best,
+    guess_right,
+    judge_audit,
     refutes_in_one_run,
+    repeats_itself,
     separate_epsilon,
 )
-from tasks.attack.canaries import Canaries, give_columns, give_labels, guess_right, repeats_itself
-from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
 from tasks.training import private_boosting, private_logistic
 from tasks.training.private_boosting import PrivateBoosting
 from tasks.training.private_logistic import PrivateLogisticRegression

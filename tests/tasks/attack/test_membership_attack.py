@@ -16,9 +16,10 @@ from tasks.attack.membership import (
     Audited,
     MembershipAttack,
     attack_membership,
+    judge_groups,
+    judge_membership,
     summarize_attacks,
 )
-from tasks.attack.membership_judgement import judge_groups, judge_membership
 from tasks.attack.reference_models import Classifier
 from tasks.attack.separation import Separation
 

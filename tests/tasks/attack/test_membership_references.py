@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tasks.attack.membership_scores import score_people
+from tasks.attack.membership import score_people
 from tasks.attack.reference_models import (
     LEAST_CONFIDENCE,
     Classifier,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tasks.attack.membership_judgement import describe_found, describe_power
+from tasks.attack.membership import describe_found, describe_power
 from tasks.attack.separation import (
     TruePositives,
     count_found,

@@ -12,21 +12,20 @@ from hypothesis import strategies as st
 
 from expectations.errors import UsageError
 from tasks.anonymization import k_anonymize
-from tasks.attack.inference import guess_commonest, infer_secret
-from tasks.attack.linkability import link_people
-from tasks.attack.nearest import find_nearest
 from tasks.attack.released import ABSENT, read_release
-from tasks.attack.singling_out import (
-    expect_by_chance,
-    guess_predicates,
-    make_predicates,
-    single_out,
-)
 from tasks.attack.table_risks import (
     draw_lists,
+    expect_by_chance,
+    find_nearest,
+    guess_commonest,
+    guess_predicates,
+    infer_secret,
+    link_people,
+    make_predicates,
     risk_of_inference,
     risk_of_linking,
     risk_of_singling_out,
+    single_out,
 )
 
 AGES = {"old": ["60", "70"], "young": ["20", "30"]}

@@ -21,8 +21,8 @@ from ledgers.vault.stages import Checked, DatasetRef, Selected, Validated
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import declare_hierarchy, generalize
-from tasks.attack.declared_labels import declare_coverage, split_sets
 from tasks.attack.homogeneity import find_homogeneous, judge_homogeneity
+from tasks.attack.released import declare_coverage, split_sets
 from tasks.attack.table import attack_table, round_attacks
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
