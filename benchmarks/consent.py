@@ -125,8 +125,7 @@ def ask(folder: Path, *, full: bool) -> int:
     import narwhals as nw
     from pyarrow import parquet
 
-    from tasks.consent.decision import Moment, settle
-    from tasks.consent.judgement import STANDING, TOKEN
+    from tasks.consent.judgement import STANDING, TOKEN, Moment, settle
     from tasks.consent.meaning import GIFTS
 
     with duckdb.connect(config={"temp_directory": ""}) as duck:
@@ -169,7 +168,7 @@ def make_tokens(_: Path, people: int) -> int:
 
 def measure(side: str, folder: Path, people: int) -> None:
     """Carry out one side in this process and print its figures."""
-    for module in ("duckdb", "narwhals", "pandas", "tasks.consent.decision"):
+    for module in ("duckdb", "narwhals", "pandas", "tasks.consent.judgement"):
         importlib.import_module(module)
     if side == "tokens":
         make_tokens(folder, people)

@@ -36,8 +36,8 @@ from ledgers.home.home import without_login
 from ledgers.signed_heads import Head, Heads
 from ledgers.vault.digests import digest_in_run
 from tasks.consent.census import take_census
-from tasks.consent.decision import Moment
 from tasks.consent.events import Setting, import_source
+from tasks.consent.judgement import Moment
 from tasks.consent.snapshot import DecidedHistory, find_history, take_snapshot
 from tasks.handover.recorded_run import read_run
 

@@ -29,9 +29,9 @@ from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import ConsentStatus, Indication, Purpose
 from ledgers.consent.events import from_micros, to_micros
 from tasks.account.exclusions import EXCLUSIONS
-from tasks.consent.decision import Moment
 from tasks.consent.events import check_notices
 from tasks.consent.history import Stance, find_answers, find_ended, find_stance
+from tasks.consent.judgement import Moment
 from tasks.consent.meaning import Standing, above
 from tasks.consent.snapshot import write_moment
 

@@ -23,9 +23,9 @@ from expectations.policy_file import PolicyFile, read_policy
 from ledgers.consent.events import STANDING_EVENTS, Batch, to_micros
 from ledgers.home.home import Home, Settings
 from ledgers.home.keys import KEY_BYTES, Keys
-from tasks.consent.decision import Moment
 from tasks.consent.event_fields import read_fields
 from tasks.consent.events import Setting, make_batch
+from tasks.consent.judgement import Moment
 from tasks.consent.meaning import Standing
 from tasks.consent.standing import find_ages, find_standings, on_duckdb, place_on_roster
 from tasks.people.ingestion import read_people

@@ -27,10 +27,17 @@ from expectations.policy.legal_basis import ConsentLedger, EventField, EventSour
 from expectations.policy_file import PolicyFile
 from ledgers.consent.events import BATCH, Batch, to_micros
 from ledgers.home.keys import Keys
-from tasks.consent.bad_rows import BadRows
 from tasks.consent.event_fields import digest_fields, read_fields
-from tasks.consent.event_terms import Agreed, Words, agree, read_words
-from tasks.consent.event_times import DAY, Times, read_times
+from tasks.consent.event_terms import (
+    DAY,
+    Agreed,
+    BadRows,
+    Times,
+    Words,
+    agree,
+    read_times,
+    read_words,
+)
 from tasks.people.ingestion import canonical
 from tasks.people.person_keys import key_people
 

@@ -16,8 +16,7 @@ from expectations.policy.consent_terms import Terms
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Category, ConsentStatus
 from ledgers.consent.events import STANDING_EVENTS, RecordedEvent
-from tasks.consent.decision import Moment, settle
-from tasks.consent.judgement import COVERED, STANDING
+from tasks.consent.judgement import COVERED, STANDING, Moment, settle
 from tasks.consent.meaning import (
     ENDS,
     IDLE,

@@ -1,21 +1,99 @@
-"""From each person's latest answers to where they stand: the rules that join them, as expressions.
+"""From each person's history of answers to where they stand at one moment, as expressions.
+
+From each person's latest answers to where they stand: the rules that join them, as expressions.
 
 It knows no event any more, only the latest answer to each question: its code (a `Standing`), its
 moment and when it was recorded, in columns whose names end as `PARTS` say.
+
+Where each person stands at one moment, as known at another: one narwhals expression.
+
+The events form a set; in what order they came changes nothing. Of a person's answers on a
+category the latest counts, of several at the same moment the one recorded last, of those recorded
+together the more restrictive. The same code runs on DuckDB and on pandas.
+
+Most events answer alike on every category, so one question is asked of them for all categories at
+once; the few others have questions of their own, whose answers are then brought together. What an
+event answers follows from its terms' number alone, so it is looked up before the engine begins: an
+engine would compare each event with hundreds of numbers.
+
+The questions that are asked of a history of consent, and how an answer to one is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from tasks.consent.meaning import BARS, GIFTS, Meaning, Standing
-from tasks.consent.questions import ALWAYS, ANSWERED, NOTHING, PARTS, Question
+import numpy as np
+import pyarrow as pa
+
+from tasks.consent.meaning import BARS, GIFTS, IDLE, Meaning, Reads, Standing
 
 if TYPE_CHECKING:
     import narwhals as nw
 
     Frame: TypeAlias = nw.LazyFrame[Any]
+    Wrap: TypeAlias = Callable[[pa.Table], Frame]
+
+PARTS: Final = ("", "_at", "_rec")
+"""What is kept of an answer, by the end of its columns' names: code, moment, recorded when."""
+ALWAYS: Final = -62_135_596_800_000_000
+"""The year 1 in microseconds since 1970; no event begins before it."""
+ANSWERED: Final = 1_000_000_000_000_000_000
+"""Added to the moment of what is not idle, so that it is later than anything idle."""
+NOTHING: Final = -1
+"""No answer, and its moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Events that answer alike on some classes of categories, or on a right: the latest counts."""
+
+    name: str
+    reads: Reads
+    classes: tuple[int, ...] = ()
+    ends: bool = False
+    """Whether its answers may be gifts, which come to an end."""
+
+
+def list_questions(meaning: Meaning) -> Iterator[Question]:
+    """Give the questions that some event answers.
+
+    Most events answer alike on every class; so one question asks for all classes, and few events
+    are left to those that ask for some of them.
+    """
+    expired = int(Standing.EXPIRED)
+    by_kind = {
+        "answer": [{c: t for c, t in reads.items() if c != expired} for reads in meaning.answers],
+        "expiry": [{c: t for c, t in reads.items() if c == expired} for reads in meaning.answers],
+        "renewal": meaning.renewals,
+    }
+    for kind, by_class in by_kind.items():
+        for number, (classes, reads) in enumerate(group_reads(by_class).items()):
+            yield Question(f"{kind}_{number}", reads, classes, ends=True)
+    for name, right in (("objection", meaning.objections), ("restriction", meaning.restrictions)):
+        if right:
+            yield Question(name, right)
+
+
+def group_reads(by_class: Sequence[Reads]) -> dict[tuple[int, ...], dict[int, tuple[int, ...]]]:
+    """Give the answers that each set of classes has in common, with the terms that give them."""
+    heard: dict[tuple[int, int], list[int]] = {}
+    for number, reads in enumerate(by_class):
+        for code, terms in reads.items():
+            for one in terms:
+                heard.setdefault((one, code), []).append(number)
+    groups: dict[tuple[int, ...], dict[int, tuple[int, ...]]] = {}
+    for (one, code), classes in sorted(heard.items()):
+        reads_alike = groups.setdefault(tuple(classes), {})
+        reads_alike[code] = (*reads_alike.get(code, ()), one)
+    if len(groups) <= len(by_class):
+        return groups
+    # Where events name many sets of categories, one question for each class is fewer.
+    return {(n,): dict(reads) for n, reads in enumerate(by_class) if reads}
+
 
 TOKEN: Final = ["token_high", "token_low"]
 OWN_FROM: Final = "own_from"
@@ -173,3 +251,101 @@ def barred(meaning: Meaning) -> nw.Expr:
         by_class.append(nw.when(bars).then(code).otherwise(nw.lit(NOTHING, nw.Int64)))
     worst = nw.max_horizontal(*by_class)
     return nw.when(worst < 0).then(nw.lit(int(Standing.BY_SELF), nw.Int64)).otherwise(worst)
+
+
+NOBODY: Final = pa.schema(
+    [*((name, pa.int64()) for name in TOKEN), (STANDING, pa.int8()), (COVERED, pa.int32())]
+)
+"""What is found where nobody said anything."""
+DAY: Final = 86_400_000_000
+"""Microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The two moments of a decision, in microseconds since 1970 UTC."""
+
+    valid_at: int
+    known_at: int
+
+
+def settle(
+    events: pa.Table, wrap: Wrap, meaning: Meaning, moment: Moment, ages: pa.Table | None = None
+) -> pa.Table:
+    """Give token, standing and `covered` of everybody who said something, in any order.
+
+    `events` holds the token, `terms`, `valid_from`, `recorded_at` and `valid_until` (null: no
+    end), and `wrap` gives a table to the engine; `covered` is a bit mask over the meaning's
+    classes. `ages` holds tokens and `own_from`, the moment (microseconds since 1970) from which a
+    person's own word counts; who is not in it always could, and without `ages` nobody's word lacks
+    a guardian. No event begins before year 1.
+    """
+    import narwhals as nw
+
+    questions = tuple(list_questions(meaning))
+    if not questions:
+        return NOBODY.empty_table()
+    known = wrap(append_answers(events, questions)).filter(
+        nw.col("valid_from") <= moment.valid_at, nw.col("recorded_at") <= moment.known_at
+    )
+    lapsed = is_over(meaning, moment)
+    latest = reduce(join_answers, (pick_latest(known, one, lapsed) for one in questions))
+    if ages is not None:
+        joined = latest.join(wrap(ages).select(*TOKEN, OWN_FROM), on=TOKEN, how="left")
+        latest = joined.with_columns(nw.col(OWN_FROM).fill_null(ALWAYS))
+    judged = judge(latest, meaning, questions, aged=ages is not None)
+    table: pa.Table = judged.collect("pyarrow").to_native()
+    return table
+
+
+def append_answers(events: pa.Table, questions: Iterable[Question]) -> pa.Table:
+    """Add a column for each question: what an event answers to it, `NOTHING` where that is none."""
+    terms = events.column("terms").to_numpy()
+    numbers = int(terms.max(initial=0)) + 1
+    for question in questions:
+        codes = np.full(numbers, NOTHING, np.int8)
+        for code, reads in question.reads.items():
+            codes[[number for number in reads if number < numbers]] = code
+        events = events.append_column(question.name, pa.array(codes[terms]))
+    return events
+
+
+def pick_latest(events: Frame, question: Question, lapsed: nw.Expr) -> Frame:
+    """Give the latest answer to a question by token, its moment, and when it was recorded.
+
+    An answer that is idle has a moment before all others.
+    """
+    import narwhals as nw
+
+    name = question.name
+    spoken = events.filter(nw.col(name) != NOTHING).with_columns(nw.col(name).cast(nw.Int64))
+    if question.ends:
+        gift = nw.any_horizontal(*(nw.col(name) == int(one) for one in GIFTS), ignore_nulls=True)
+        over = nw.lit(int(Standing.LAPSED), nw.Int64)
+        read = nw.when(gift & lapsed).then(over).otherwise(nw.col(name))
+        spoken = spoken.with_columns(read.alias(name))
+    idle = nw.any_horizontal(*(nw.col(name) == int(one) for one in IDLE), ignore_nulls=True)
+    since = nw.col("valid_from") - ALWAYS
+    spoken = spoken.with_columns(nw.when(idle).then(since).otherwise(since + ANSWERED).alias("at"))
+    return spoken.unique(TOKEN, keep="last", order_by=["at", "recorded_at", name]).select(
+        *TOKEN, name, nw.col("at").alias(f"{name}_at"), nw.col("recorded_at").alias(f"{name}_rec")
+    )
+
+
+def join_answers(ours: Frame, theirs: Frame) -> Frame:
+    """Put the answers to two questions side by side, whoever answered either."""
+    import narwhals as nw
+
+    joined = ours.join(theirs, on=TOKEN, how="full", suffix="_theirs")
+    both = (nw.coalesce(nw.col(name), nw.col(f"{name}_theirs")).alias(name) for name in TOKEN)
+    return joined.with_columns(*both).drop([f"{name}_theirs" for name in TOKEN])
+
+
+def is_over(meaning: Meaning, moment: Moment) -> nw.Expr:
+    """Whether a gift's own end, or the policy's maximum age, has come."""
+    import narwhals as nw
+
+    over = nw.col("valid_until").fill_null(moment.valid_at + 1) <= moment.valid_at
+    if meaning.maximum_age_days is None:
+        return over
+    return over | (nw.col("valid_from") <= moment.valid_at - meaning.maximum_age_days * DAY)

@@ -22,8 +22,7 @@ from ledgers.consent.events import from_micros, to_micros
 from ledgers.consent.ledger import ConsentLedger, Head
 from ledgers.evidence import JSON, Entry
 from ledgers.home.keys import Keys
-from tasks.consent.decision import Moment
-from tasks.consent.judgement import STANDING
+from tasks.consent.judgement import STANDING, Moment
 from tasks.consent.meaning import GIFTS, PERMITTED, Standing
 from tasks.consent.standing import READABLE, find_standings, on_duckdb
 from tasks.people.ingestion import TOKEN

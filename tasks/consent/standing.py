@@ -29,16 +29,14 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile
 from ledgers.consent import ledger as consent
 from ledgers.consent.events import to_micros
-from tasks.consent.decision import Moment, settle
-from tasks.consent.judgement import COVERED, OWN_FROM, STANDING
+from tasks.consent.judgement import ALWAYS, COVERED, OWN_FROM, STANDING, Moment, settle
 from tasks.consent.meaning import GIFTS, Meaning, Standing, understand
-from tasks.consent.questions import ALWAYS
 from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
 
 if TYPE_CHECKING:
     from expectations.policy.consent_terms import Terms
-    from tasks.consent.decision import Wrap
+    from tasks.consent.judgement import Wrap
 
 READABLE: Final = "categories"
 PLACE: Final = "place"

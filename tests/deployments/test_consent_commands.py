@@ -22,8 +22,8 @@ from expectations.policy_file import parse_policy
 from ledgers.consent.ledger import ConsentLedger, RecordedEvent
 from ledgers.home import database
 from ledgers.home.home import Home
-from tasks.consent.decision import Moment
 from tasks.consent.history import find_ended, find_stance
+from tasks.consent.judgement import Moment
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import read_roster
 from tests.conftest import Folder, opened, small_policy

@@ -18,7 +18,7 @@ from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Article6, Article9, ConsentStatus, Indication
-from tasks.consent.decision import Moment
+from tasks.consent.judgement import Moment
 from tests.tasks.consent.consent_oracle import DAY, Event, Question, decide
 from tests.tasks.consent.test_consent_rules import (
     ACADEMIC,

@@ -26,12 +26,12 @@ from expectations.policy.vocabulary import (
     Indication,
     Purpose,
 )
-from tasks.consent.decision import Moment, settle
+from tasks.consent.judgement import Moment, settle
 from tasks.consent.meaning import Standing, understand
 from tests.tasks.consent.consent_oracle import DAY, Event, Question, decide
 
 if TYPE_CHECKING:
-    from tasks.consent.decision import Frame
+    from tasks.consent.judgement import Frame
 
 AGE, ORIGIN, HEALTH, MOOD = (
     Category.AGE,

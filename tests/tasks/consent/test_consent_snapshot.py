@@ -16,8 +16,8 @@ from ledgers.home.founding import create_home
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.vault.digests import digest_in_run
-from tasks.consent.decision import Moment
 from tasks.consent.events import import_events
+from tasks.consent.judgement import Moment
 from tasks.consent.meaning import Standing
 from tasks.consent.permission import filter_consent
 from tasks.consent.snapshot import (

@@ -32,7 +32,7 @@ from tasks.account import summary as room
 from tasks.account.published_people import LabelShares
 from tasks.account.summary import summarize
 from tasks.airlock.run import Run
-from tasks.consent.decision import Moment
+from tasks.consent.judgement import Moment
 from tasks.consent.meaning import Standing
 from tasks.consent.permission import keep_permitted
 from tasks.consent.standing import Standings
