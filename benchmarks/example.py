@@ -31,8 +31,7 @@ from tasks.anonymization.deidentify import deidentify, treat
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.training.declared import declare_encoding
-from tasks.training.models import Encoding, ModelDeclaration
+from tasks.training.models import Encoding, ModelDeclaration, declare_encoding
 
 POLICY: Final = "diabetes"
 SPLITS: Final = 20

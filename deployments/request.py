@@ -176,8 +176,7 @@ def check_model(policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) -> None:
     network = training is not None and training.model == "private-network"
     if training is None or not (network or "." in training.model or training.parameters):
         return
-    from tasks.training.declared import declare_encoding, declare_loss, declare_model
-    from tasks.training.models import build_estimator
+    from tasks.training.models import build_estimator, declare_encoding, declare_loss, declare_model
 
     if policy.private:
         declare_loss(policy)

@@ -47,7 +47,7 @@ STATES: Final = {"reserved": "unsettled", "committed": "committed", "aborted": "
 def show(ledger: BudgetLedger, policy: Policy) -> Answer:
     """Tell where a policy's people stand, and what one more run would cost them."""
     from tasks.training.charge import read_ceiling, round_up
-    from tasks.training.declared import declare_loss
+    from tasks.training.models import declare_loss
 
     ceiling, mechanisms = read_ceiling(policy), declare_loss(policy)
     people = ledger.people(policy.name)
@@ -98,7 +98,7 @@ def show_rows(
 def plan(ledger: BudgetLedger, policy: Policy, epsilon: float | None) -> Answer:
     """Tell how many more runs fit at one ε each, or at several beside the policy's own."""
     from tasks.training.charge import read_ceiling
-    from tasks.training.declared import declare_loss
+    from tasks.training.models import declare_loss
 
     ceiling, people = read_ceiling(policy), ledger.people(policy.name)
     promised = next(o.promise.epsilon for o in policy.model_outlets.values() if o.promise)

@@ -26,8 +26,7 @@ from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.training.charge import commit, reserve
-from tasks.training.declared import declare_encoding, declare_model
-from tasks.training.models import ModelDeclaration, build_estimator
+from tasks.training.models import ModelDeclaration, build_estimator, declare_encoding, declare_model
 from tasks.training.train import Rows, split_rows
 
 if TYPE_CHECKING:

@@ -39,8 +39,7 @@ from tasks.attack.membership import (
 )
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
 from tasks.attack.reference_models import limit_threads
-from tasks.training.declared import declare_encoding
-from tasks.training.models import WEIGHT_ARGUMENT
+from tasks.training.models import WEIGHT_ARGUMENT, declare_encoding
 from tasks.training.train import Rows, load_model, split_rows
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ def read_ceiling(policy: Policy) -> Ceiling:
 def reserve_budget(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
     """Charge the permitted people for the policy's private model; Refusal if that is too much."""
     if desk.policy.private:
-        from tasks.training.declared import declare_loss
+        from tasks.training.models import declare_loss
 
         ceiling = read_ceiling(desk.policy)
         people = permitted.table([RECORD]).column(RECORD).to_numpy()

@@ -1,4 +1,6 @@
-"""Boosted additive model that is (ε, δ)-differentially private for each person it was trained on.
+"""Boosted additive model that is (ε, δ)-differentially private for each person, on public bins.
+
+Boosted additive model that is (ε, δ)-differentially private for each person it was trained on.
 
 For policies whose model must be read: a score per bin of each feature, summed. Method: a private
 explainable boosting machine (Nori, Caruana, Bu, Shen & Kulkarni 2021) on public bins. One noisy
@@ -26,6 +28,11 @@ Neighbours: two data sets that differ by adding or removing one row; a person mu
 The number of people is secret; it is known only by the noisy counts. Not covered: error messages
 (an undeclared label, a value outside the bounds), run time, and what else is published beside the
 model. Public: the declarations of features and classes, and all parameters.
+
+Public bins of features, and fast sums over them: nothing here is learned from data.
+
+A feature is declared either by its number of labels (positions 0 to k - 1) or by increasing edges,
+whose first and last are its public bounds. Each has one more bin at the end, for missing values.
 """
 
 from __future__ import annotations
@@ -33,29 +40,147 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Final, Self
+from functools import cache, reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from expectations.errors import UsageError
+from expectations.disclosure import roughly
+from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Gaussian, calibrate, compose, is_count
 from tasks.training.exact_sums import read_logistic
 from tasks.training.noise_samplers import add_noise_to_sums
 from tasks.training.private_classifier import PrivateClassifier
-from tasks.training.public_bins import (
-    BinnedRows,
-    Declaration,
-    Floats,
-    bin_rows,
-    check_declaration,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
     from scipy.sparse import csr_array
     from sklearn.utils import Tags
+
+
+Declaration: TypeAlias = int | Sequence[float]
+"""The number of labels, or the edges of the bins of a number."""
+Floats: TypeAlias = NDArray[np.float64]
+CELLS: Final = 4096
+"""The most joint cells of a group of features: their table stays in the processor's first cache."""
+
+
+def check_declaration(features: Sequence[Declaration]) -> None:
+    """Raise UsageError where a feature has neither labels nor increasing, finite edges."""
+    faults = [place for place, feature in enumerate(features) if not _is_sound(feature)]
+    if faults or not features:
+        raise UsageError(
+            f"public bins: {len(faults)} of {len(features)} features (positions {faults[:5]}) are "
+            "not declared by a number of labels of 1 or more, or by two or more increasing edges"
+        )
+
+
+def _is_sound(feature: Declaration) -> bool:
+    if isinstance(feature, int):
+        return feature >= 1
+    edges = list(feature)
+    return (
+        len(edges) > 1
+        and all(math.isfinite(edge) for edge in edges)
+        and all(low < high for low, high in pairwise(edges))
+    )
+
+
+def count_bins(feature: Declaration) -> int:
+    """Give the number of bins of a feature, the one for missing values included."""
+    return feature + 1 if isinstance(feature, int) else len(feature)
+
+
+def bin_rows(rows: Floats, features: Sequence[Declaration]) -> BinnedRows:
+    """Put the rows of shape (people, features) into bins; NaN lands in the feature's last bin.
+
+    Raises Refusal for values that are not in their feature's public labels or bounds.
+    """
+    if rows.shape[1] != len(features):
+        raise UsageError(
+            f"public bins: {len(features)} features are declared, the rows have {rows.shape[1]}"
+        )
+    sizes = [count_bins(feature) for feature in features]
+    return BinnedRows(lambda place: _place_column(rows[:, place], features[place], place), sizes)
+
+
+def _place_column(values: Floats, feature: Declaration, place: int) -> NDArray[np.intp]:
+    missing = np.isnan(values)
+    if isinstance(feature, int):
+        known = (values >= 0) & (values < feature) & (values == np.floor(values))
+        bins = np.where(known, values, 0)
+    else:
+        known = (values >= feature[0]) & (values <= feature[-1])
+        bins = np.searchsorted(np.asarray(feature[1:-1], float), values, side="right")
+    outside = int((~known & ~missing).sum())
+    if outside:
+        raise Refusal(
+            "private training",
+            f"{roughly(outside)} values of the feature at position {place} are outside its public "
+            "labels or bounds; clip them, or correct the declaration, which must not be read from "
+            "data",
+        )
+    return np.where(missing, count_bins(feature) - 1, bins).astype(np.intp)
+
+
+class BinnedRows:
+    """Rows by their bins; features are joined so that one table look-up serves several of them.
+
+    `place` gives the bins of the feature at a position, `sizes` how many bins each feature has.
+    Values of all bins come and go as one array, feature after feature; `ends` parts it. Sums of
+    whole multiples of a power of two are exact up to 2^53 of them.
+    """
+
+    def __init__(self, place: Callable[[int], NDArray[np.intp]], sizes: Sequence[int]) -> None:
+        self.sizes = sizes
+        self.ends = np.cumsum(sizes)[:-1]
+        self._groups = _group(sizes)
+        self._cells = [_join(place, group, sizes) for group in self._groups]
+
+    def score(self, scores: Floats) -> Floats:
+        """Give for each row the sum of its bins' scores."""
+        tables = np.split(scores, self.ends)
+        total = np.zeros(len(self._cells[0]))
+        for group, cells in zip(self._groups, self._cells, strict=True):
+            joint: Floats = reduce(np.add.outer, [tables[feature] for feature in group])
+            total += joint.ravel()[cells]
+        return total
+
+    def sum_by_bin(self, values: Floats) -> Floats:
+        """Give the sum of the rows' values in each bin."""
+        sums: list[Floats] = []
+        for group, cells in zip(self._groups, self._cells, strict=True):
+            shape = tuple(self.sizes[feature] for feature in group)
+            joint = np.bincount(cells, values, math.prod(shape)).reshape(shape)
+            axes = range(len(shape))
+            sums += [joint.sum(tuple(other for other in axes if other != kept)) for kept in axes]
+        return np.concatenate(sums)
+
+
+def _join(
+    place: Callable[[int], NDArray[np.intp]], group: Sequence[int], sizes: Sequence[int]
+) -> NDArray[np.intp]:
+    """Give each row's joint cell of a group of features."""
+    cells = place(group[0])
+    for feature in group[1:]:
+        cells = cells * sizes[feature] + place(feature)
+    return cells
+
+
+def _group(sizes: Sequence[int]) -> list[list[int]]:
+    """Put neighbouring features together while their joint cells stay few."""
+    groups: list[list[int]] = [[0]]
+    for feature in range(1, len(sizes)):
+        joint = math.prod(sizes[member] for member in groups[-1]) * sizes[feature]
+        if joint <= CELLS:
+            groups[-1].append(feature)
+        else:
+            groups.append([feature])
+    return groups
+
 
 GRID: Final = 2.0**20
 COUNT_SHARE: Final = 0.05

@@ -16,7 +16,7 @@ from expectations.policy.policy import Policy
 from ledgers.budget.accounts import MOST_RUNS, Balance
 from tasks.account.published_ways import Way, WaysOut
 from tasks.training.charge import round_up
-from tasks.training.declared import declare_loss
+from tasks.training.models import declare_loss
 
 if TYPE_CHECKING:
     from expectations.privacy_loss import Mechanism

@@ -38,7 +38,7 @@ from tasks.attack.membership import (
     judge_membership,
 )
 from tasks.training.charge import read_ceiling, round_up
-from tasks.training.declared import declare_loss
+from tasks.training.models import declare_loss
 from tasks.training.quality import evaluate
 from tasks.training.train import fit_model
 from tasks.ways.budget_ways import promise

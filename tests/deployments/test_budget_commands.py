@@ -53,7 +53,7 @@ def ledger(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[BudgetLedger
         assert promise is not None
         return draws(promise.epsilon)
 
-    monkeypatch.setattr("tasks.training.declared.declare_loss", declare)
+    monkeypatch.setattr("tasks.training.models.declare_loss", declare)
     opened = open_ledger(home.root)
     yield opened
     opened.engine.dispose()

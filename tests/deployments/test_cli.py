@@ -320,7 +320,7 @@ def test_the_usual_model_is_not_built_to_be_checked(
 ) -> None:
     """It can be trained anywhere, and building it would take seconds."""
     monkeypatch.setattr("tasks.training.models.build_estimator", None)
-    monkeypatch.setattr("tasks.training.declared.build_estimator", None)
+    monkeypatch.setattr("tasks.training.models.build_estimator", None)
     assert say("check", str(folder.write())).status == 0
     assert say("check", "diabetes").status == 0
 

@@ -24,8 +24,7 @@ from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.training import private_descent
 from tasks.training.charge import reserve_budget
-from tasks.training.declared import declare_encoding, declare_model
-from tasks.training.models import build_estimator
+from tasks.training.models import build_estimator, declare_encoding, declare_model
 from tasks.training.train import train
 from tasks.validation.validation import validate
 from tests.conftest import Folder, opened, small_policy

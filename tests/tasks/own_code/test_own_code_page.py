@@ -10,8 +10,7 @@ import pytest
 from expectations.errors import PolicyError
 from expectations.policy_file import PolicyFile, read_policy
 from tasks.rehearsal.trial import load_checked_code
-from tasks.training.declared import declare_encoding, declare_model
-from tasks.training.models import build_estimator
+from tasks.training.models import build_estimator, declare_encoding, declare_model
 from tests.conftest import small_policy
 
 PAGE = Path(__file__).parents[3] / "docs" / "own-code.md"

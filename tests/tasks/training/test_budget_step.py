@@ -63,7 +63,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, home: Home) -> list[tuple[Mechanism, 
         assert policy.private
         return said[0]
 
-    monkeypatch.setattr("tasks.training.declared.declare_loss", declare)
+    monkeypatch.setattr("tasks.training.models.declare_loss", declare)
     return said
 
 

@@ -10,9 +10,8 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from expectations.privacy_loss import compose
 from tasks.people.population import TEST
-from tasks.training.declared import declare_encoding, declare_loss, declare_model
 from tasks.training.encoding import DeclaredEncoder
-from tasks.training.models import build_estimator
+from tasks.training.models import build_estimator, declare_encoding, declare_loss, declare_model
 from tasks.training.private_network import draw_start
 from tasks.training.quality import evaluate
 from tasks.training.train import fit_model, load_model, save_model, split_rows

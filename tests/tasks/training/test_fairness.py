@@ -23,11 +23,11 @@ from tasks.training.fairness import (
     Fairness,
     GroupQuality,
     Scored,
+    bound_largest_difference,
     choose_shown,
     compare_groups,
     describe_groups,
 )
-from tasks.training.rate_bounds import bound_largest_difference
 from tasks.training.train import train
 from tasks.validation.validation import validate
 from tests.conftest import Folder, opened

@@ -19,9 +19,9 @@ from tasks.training.private_boosting import (
     RESIDUAL_BOUND,
     PrivateBoosting,
     Training,
+    bin_rows,
     shorten_residuals,
 )
-from tasks.training.public_bins import bin_rows
 
 FEATURES = (3, (0.0, 0.25, 0.5, 1.0), 2)
 SMALL = {"features": FEATURES, "rounds": 3}

@@ -22,7 +22,7 @@ from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.people.population import TEST, select_population
 from tasks.training.charge import give_back, open_budget, reserve_budget
-from tasks.training.declared import declare_encoding, declare_model
+from tasks.training.models import declare_encoding, declare_model
 from tasks.training.private_logistic import PrivateLogisticRegression
 from tasks.training.train import (
     Rows,

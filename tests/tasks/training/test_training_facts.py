@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from expectations.privacy_loss import Gaussian, Laplace
-from tasks.training.training_facts import describe_training
+from tasks.training.train import describe_training
 
 
 class Noisy(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
