@@ -24,8 +24,8 @@ from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import Article6, Identifiability
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.examination import Examined
+from tasks.drafting.writing import such_as
 from tasks.drafting.writing_columns import NAMED
-from tasks.drafting.writing_outlets import such_as
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON

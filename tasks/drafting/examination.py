@@ -1,24 +1,210 @@
-"""The whole table: every column judged, and which of them together single people out."""
+"""The whole table: is there a header, what is each column, and which of them single people out.
+
+The whole table: every column judged, and which of them together single people out.
+
+Whether a table's first line is a header: without one, the first person's values are its names.
+
+What is not known: a first line of words that nobody else has looks like any header.
+
+What a column is taken for by the company it keeps: a table that is about people's health.
+
+Columns of text, read on a sample as free text is read: for names, numbers and places.
+
+Presidio's recognizers and the language model read a few different values of each column that has
+many. They know English, and of single words without a sentence around them they miss more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.errors import SourceError
 from expectations.expressions.expressions import ColumnType
-from expectations.policy.vocabulary import Identifiability
-from tasks.drafting.context import see_context
-from tasks.drafting.header import HEADLESS, holds, refuse_headless
-from tasks.drafting.names import read_name
-from tasks.drafting.profile import LEAST, Profile, count_people, count_values
-from tasks.drafting.reading import SAMPLE, read_samples, wants_reading
-from tasks.drafting.signs import Found, judge, sample_texts
+from expectations.policy.vocabulary import Category, Identifiability
+from tasks.drafting.profile import (
+    LEAST,
+    MOST_WORDS,
+    Profile,
+    Values,
+    count_people,
+    count_values,
+    hide_values,
+)
+from tasks.drafting.signs import Found, choose_category, judge, read_name, sample_texts, split_name
 from tasks.drafting.singling_out import Codes, find_joint, first_of_each, number_values
+from tasks.drafting.value_signs import FORMS, WRITTEN_DATE
 from tasks.sources import Source
+
+if TYPE_CHECKING:
+    from tasks.anonymization.free_text.mentions import Span
+
+
+HEADLESS: Final = (
+    "the first line looks like a row of data and not like a header, so what it says is not told; "
+    "write a line with the columns' names above it, or rename columns that are named by numbers, "
+    "by dates or as one of their values"
+)
+SURE: Final = (
+    "e-mail addresses", "IBANs", "card numbers", "internet addresses", "device addresses",
+    "UUIDs or long keys", "telephone numbers", "web addresses or user names",
+)  # fmt: skip
+"""Forms of values that no column is named in."""
+
+
+def refuse_headless(names: Sequence[str]) -> None:
+    """Raise `SourceError`, without quoting, if a name of a column looks like a person's value."""
+    if any(looks_like_data(name.strip()) for name in names):
+        raise SourceError(HEADLESS)
+
+
+def looks_like_data(name: str) -> bool:
+    """Whether a name is a number, a date or of the form of an identifier."""
+    forms = [form for form in FORMS if form.says in SURE]
+    return is_number(name) or WRITTEN_DATE(name) or any(form.matches(name) for form in forms)
+
+
+def is_number(name: str) -> bool:
+    """Whether a name is a number; `nan` and `inf` are words."""
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
+def holds(values: Values, name: str) -> bool:
+    """Whether a column's own name is one of its values; of two columns that is no chance."""
+    return bool(name.strip()) and bool(pc.any(pc.equal(values.texts, name)).as_py())
+
+
+# fmt: off
+TIMES: Final = {
+    "time", "futime", "ftime", "rtime", "stime", "dtime", "ptime", "survtime", "followup", "follow",
+    "tte", "duration", "durat",
+}
+EVENTS: Final = {
+    "status", "event", "cens", "censor", "censored", "death", "delta", "fustat", "dead", "died",
+    "pstat",
+}
+# fmt: on
+"""Whole names that together tell how long something took, and whether it came."""
+MAYBE: Final = frozenset({"grade", "visit"})
+"""Words that speak of health in a table about health, and of school, credit or a gym elsewhere."""
+
+
+def see_context(found: Sequence[Found]) -> Iterator[Found]:
+    """Take what is not known for health, in doubt, where the table seems to be about health."""
+    medical = is_medical(found)
+    for each in found:
+        maybe = each.category is None or not MAYBE.isdisjoint(split_name(each.profile.name)[0])
+        if medical and maybe and not each.consent and not (each.category and each.category.special):
+            seen = (*each.seen, "the table seems to be about health")
+            yield replace(each, category=Category.HEALTH, seen=seen, doubtful=True)
+        else:
+            yield each
+
+
+def is_medical(found: Sequence[Found]) -> bool:
+    """Tell whether a third of the known columns are of health, or the table follows up an event."""
+    known = [each for each in found if each.category]
+    health = [each for each in known if each.category is Category.HEALTH]
+    names = {split_name(each.profile.name)[1] for each in found}
+    followed = not names.isdisjoint(TIMES) and not names.isdisjoint(EVENTS)
+    return followed or (len(health) >= 2 and 3 * len(health) >= len(known))
+
+
+SAMPLE: Final = 40
+"""Values read of each column."""
+MOST_READ: Final = 0.4
+"""The share of sampled values that must be, for half of their length, of one kind."""
+OFTEN: Final = 0.1
+"""The share of sampled free texts in which a kind must stand to be told of."""
+
+
+class Kind(NamedTuple):
+    """What Presidio calls a kind of finding, and what it makes of a column."""
+
+    says: str
+    identifiability: Identifiability
+    category: Category
+
+
+_ID, _QUASI = Identifiability.IDENTIFIER, Identifiability.QUASI
+KINDS: Final = {
+    "PERSON": Kind("names of people", _ID, Category.IDENTIFYING),
+    "EMAIL_ADDRESS": Kind("e-mail addresses", _ID, Category.CONTACT),
+    "PHONE_NUMBER": Kind("telephone numbers", _ID, Category.CONTACT),
+    "STREET_ADDRESS": Kind("street addresses", _ID, Category.LOCATION),
+    "MEDICAL_RECORD_NUMBER": Kind("record numbers", _ID, Category.IDENTIFYING),
+    "RECORD_NUMBER": Kind("record numbers", _ID, Category.IDENTIFYING),
+    "URL": Kind("web addresses", _ID, Category.IDENTIFYING),
+    "LOCATION": Kind("places", _QUASI, Category.LOCATION),
+    "ORGANIZATION": Kind("organizations", _QUASI, Category.PROFESSIONAL),
+    "NRP": Kind("nationality, religion or politics", _QUASI, Category.ETHNIC_ORIGIN),
+}
+
+
+def wants_reading(found: Found) -> bool:
+    """Tell whether a column is of text with many values, and no identifier anyway."""
+    text = found.profile.type is ColumnType.TEXT and found.profile.distinct > MOST_WORDS
+    return text and (found.free_text or found.identifiability is not Identifiability.IDENTIFIER)
+
+
+def read_samples(found: Sequence[Found], samples: Mapping[str, Sequence[str]]) -> Iterator[Found]:
+    """Give the columns with what reading found in their samples, which are named by column."""
+    spans = _read([text for sample in samples.values() for text in sample])
+    for each in found:
+        sample = samples.get(each.profile.name, ())
+        told = Counter(kind for text in sample for kind in _kinds_of(text, spans[text], each))
+        least = OFTEN if each.free_text else MOST_READ
+        kinds = [KINDS[kind] for kind, times in told.most_common() if times >= least * len(sample)]
+        yield _with_mentions(each, kinds) if each.free_text else _with_kinds(each, kinds)
+
+
+def _read(texts: Sequence[str]) -> Mapping[str, Sequence[Span]]:
+    if not texts:
+        return {}
+    from tasks.anonymization.free_text.text import find_identifiers  # slow to load
+
+    return dict(zip(texts, find_identifiers(texts, processes=1), strict=True))
+
+
+def _kinds_of(text: str, spans: Sequence[Span], found: Found) -> set[str]:
+    """Give the kinds that stand in a text, or that half of a short value is of."""
+    return {
+        span.entity
+        for span in spans
+        if span.entity in KINDS and (found.free_text or 2 * (span.end - span.start) >= len(text))
+    }
+
+
+def _with_mentions(found: Found, kinds: Sequence[Kind]) -> Found:
+    seen = tuple(f"{kind.says} stand in sampled texts (Presidio)" for kind in kinds)
+    return replace(found, seen=(*found.seen, *dict.fromkeys(seen)))
+
+
+def _with_kinds(found: Found, kinds: Sequence[Kind]) -> Found:
+    """Make the column what its values are; a reading alone is doubtful."""
+    if not kinds:
+        return found
+    seen = tuple(f"many sampled values look like {kind.says} (Presidio)" for kind in kinds)
+    strongest = _ID if any(kind.identifiability is _ID for kind in kinds) else _QUASI
+    categories = [each for each in (found.category, *(kind.category for kind in kinds)) if each]
+    return replace(
+        found,
+        identifiability=strongest,
+        category=choose_category(categories),
+        profile=hide_values(found.profile) if strongest is _ID else found.profile,
+        seen=(*found.seen, *dict.fromkeys(seen)),
+        doubtful=found.doubtful or strongest is _ID,
+    )
+
 
 CELLS: Final = 8_000_000
 """Values held at a time, but for one column at the least."""

@@ -9,9 +9,9 @@ from typing import Final
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Use
+from tasks.drafting.deciding import FEW_NUMBERS, label_bins
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.profile import Profile
-from tasks.drafting.proposing import FEW_NUMBERS, label_bins
 from tasks.drafting.signs import NOTHING
 from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, number
 

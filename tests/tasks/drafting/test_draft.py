@@ -16,9 +16,8 @@ from expectations.policy.policy import Policy
 from expectations.policy.treatments import Bin, Categories
 from expectations.policy.vocabulary import Article6, Article9, Category, Identifiability, Use
 from expectations.policy_file import parse_policy
-from tasks.drafting.deciding import name_columns
+from tasks.drafting.deciding import label_bins, name_columns
 from tasks.drafting.decisions import Fate
-from tasks.drafting.proposing import label_bins
 from tasks.drafting.signs import Found
 from tasks.drafting.writing_yaml import Value, entry
 from tests.tasks.drafting.drafted_columns import (

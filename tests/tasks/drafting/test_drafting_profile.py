@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.expressions.expressions import ColumnType
-from tasks.drafting.profile import LEAST, Profile, count_people, count_values, make_profile
-from tasks.drafting.rounding import choose_step
+from tasks.drafting.profile import (
+    LEAST,
+    Profile,
+    choose_step,
+    count_people,
+    count_values,
+    make_profile,
+)
 from tasks.drafting.singling_out import first_of_each
 from tasks.sources.conversion import convert
 

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy.vocabulary import Category, Identifiability
-from tasks.drafting.names import read_name
+from tasks.drafting.examination import read_samples
 from tasks.drafting.profile import LEAST, count_values
-from tasks.drafting.reading import read_samples
-from tasks.drafting.signs import NOTHING, Found, choose_category, judge, sample_texts
+from tasks.drafting.signs import NOTHING, Found, choose_category, judge, read_name, sample_texts
 from tasks.drafting.value_signs import is_card, is_iban
 
 ID, QUASI, NONE = Identifiability.IDENTIFIER, Identifiability.QUASI, Identifiability.NONE
