@@ -20,8 +20,15 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import PACKAGED, parse_policy, read_policy
 from tasks.own_code.loading import load_policy_code
 from tasks.rehearsal.people import make_people, make_rows
-from tasks.rehearsal.permissions import Crowd, add_answers, choose_notice, make_events
-from tasks.rehearsal.staging import make_crowd, people_needed, stage
+from tasks.rehearsal.staging import (
+    Crowd,
+    add_answers,
+    choose_notice,
+    make_crowd,
+    make_events,
+    people_needed,
+    stage,
+)
 from tests.conftest import Folder
 
 HELD = {
