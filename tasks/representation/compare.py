@@ -22,8 +22,14 @@ from ledgers.vault.stages import Compared, Reached, Validated, Weighted
 from tasks.account.published_people import LabelShares
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.representation.comparison import ColumnShares, add_up_labels, compare_column, in_steps
-from tasks.representation.figures import count_labels, tell_column
+from tasks.representation.comparison import (
+    ColumnShares,
+    add_up_labels,
+    compare_column,
+    count_labels,
+    in_steps,
+    tell_column,
+)
 from tasks.representation.raking import WEIGHT, Raked, effective_share, rake
 from tasks.representation.verdicts import judge_people, judge_weighted, judge_weights
 

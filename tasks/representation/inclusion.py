@@ -43,8 +43,7 @@ from tasks.people.ingestion import (
     people_source,
 )
 from tasks.people.population import derive_columns, keep_eligible
-from tasks.representation.comparison import wilson_interval
-from tasks.representation.figures import NOBODY, count_labels
+from tasks.representation.comparison import NOBODY, count_labels, wilson_interval
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON

@@ -44,11 +44,12 @@ from tasks.representation.compare import Comparison, compare, weigh
 from tasks.representation.comparison import (
     add_up_labels,
     compare_column,
+    count_labels,
     detectable_difference,
     in_steps,
+    tell_column,
     wilson_interval,
 )
-from tasks.representation.figures import count_labels, tell_column
 from tasks.representation.raking import WEIGHT
 from tasks.sources import Source
 from tests.conftest import BASIS, Folder, counts, opened, small_policy

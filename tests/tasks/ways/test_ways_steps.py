@@ -39,8 +39,7 @@ from tasks.consent.permission import filter_consent
 from tasks.own_code.loading import load_own
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.representation.comparison import compare_column
-from tasks.representation.figures import tell_column
+from tasks.representation.comparison import compare_column, tell_column
 from tasks.training.charge import reserve_budget
 from tasks.training.train import Rows, fit_model
 from tasks.validation.validation import check_values, validate
