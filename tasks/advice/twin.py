@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.privacy_loss import Gaussian, Mechanism, calibrate
-from tasks.advice.codes import Codebook, Codes
+from tasks.advice.advice import Codebook, Codes
 from tasks.training.exact_sums import MARGIN, sum_moments
 from tasks.training.noise_samplers import add_noise_to_sums
 

@@ -14,8 +14,15 @@ from expectations.policy_file import PolicyFile, parse_policy, read_policy
 from expectations.privacy_loss import Gaussian, calibrate, compose
 from tasks.account.published import Advice, AtEpsilon, Dropped
 from tasks.advice import twin as room
-from tasks.advice.advice import Bench, advise, find_loss, merge_neighbours, rank_auc
-from tasks.advice.codes import Codebook, encode_target
+from tasks.advice.advice import (
+    Bench,
+    Codebook,
+    advise,
+    encode_target,
+    find_loss,
+    merge_neighbours,
+    rank_auc,
+)
 from tasks.advice.patch import write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.advice.weigh import measure_epsilons
@@ -24,7 +31,7 @@ from tests.conftest import small_policy
 from tests.owned_draws import own_draws
 
 if TYPE_CHECKING:
-    from tasks.advice.codes import Codes
+    from tasks.advice.advice import Codes
 
 BOOK = Codebook(
     {"strong": ("a", "b", "c", "d"), "copy": ("a", "b", "c", "d"), "useless": ("x", "y")},
