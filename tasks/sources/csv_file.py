@@ -23,7 +23,7 @@ import pyarrow.csv as pv
 
 from expectations.errors import SourceError
 from expectations.policy.locations import CsvFile
-from tasks.sources.header import check_header, explain_unreadable, pick_columns
+from tasks.sources.source import check_header, explain_unreadable, pick_columns
 
 BLOCK = 1 << 22
 """Bytes parsed at a time; a row must fit in one block."""

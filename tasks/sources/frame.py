@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from expectations.errors import Refusal, SourceError
 from expectations.policy.locations import InMemory
-from tasks.sources.header import check_header, pick_columns
 from tasks.sources.naming import spell
+from tasks.sources.source import check_header, pick_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,8 +25,8 @@ import pyarrow.json as pj
 
 from expectations.errors import SourceError
 from expectations.policy.locations import JsonLines
-from tasks.sources.header import explain_unreadable, pick_columns
 from tasks.sources.naming import spell
+from tasks.sources.source import explain_unreadable, pick_columns
 
 BLOCK: Final = 1 << 22
 """Bytes parsed at a time."""

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from expectations.errors import SourceError
 from expectations.policy.locations import ParquetFiles
-from tasks.sources.header import check_header, explain_unreadable, is_file, pick_columns
 from tasks.sources.naming import spell_values
+from tasks.sources.source import check_header, explain_unreadable, is_file, pick_columns
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

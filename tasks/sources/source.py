@@ -1,12 +1,25 @@
-"""What a source is: a table that is read by named columns, wherever it lies."""
+"""What a source is, what a table of it is, and the columns that its header says it holds.
+
+What a source is: a table that is read by named columns, wherever it lies.
+
+The header of a source: which columns it holds, and whether those that are asked for are there.
+
+It knows names of columns and nothing of what stands in them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from expectations.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
 
 Part: TypeAlias = Literal["people", "consent", "objections"]
 """Which table of an example is meant; other locations name one table each."""
@@ -30,3 +43,50 @@ class Source(Protocol):
         database is away; no message holds a value.
         """
         ...
+
+
+def check_header(names: Sequence[str], place: str) -> tuple[str, ...]:
+    """Give the names of a source's columns; raise SourceError if one stands there twice."""
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    if repeated:
+        said = "s are" if len(repeated) > 1 else " is"
+        raise SourceError(
+            f"{place}: {len(repeated)} column name{said} there more than once, so a name does not "
+            "say which is meant; rename them, or write a header if the first row is none"
+        )
+    return tuple(names)
+
+
+def pick_columns(asked: Iterable[str], held: Sequence[str], place: str) -> list[str]:
+    """Give the asked names once each, in their order; raise SourceError for what is not held."""
+    picked = list(dict.fromkeys(asked))
+    absent = [name for name in picked if name not in held]
+    if absent:
+        near = sorted({match for name in absent for match in get_close_matches(name, held, n=1)})
+        hint = f"did you mean {_list(near)}?" if near else f"it has {len(held)} others"
+        raise SourceError(f"{place}: there is no column {_list(absent)}; {hint}")
+    return picked
+
+
+def explain_unreadable(error: OSError, place: str, path: Path) -> SourceError:
+    """Say why a file cannot be opened, without what the library says of its content."""
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"{place}: there is no file {path}; check the path")
+    if isinstance(error, PermissionError):
+        return SourceError(
+            f"{place}: the file may not be read; give this user the right to read it"
+        )
+    return SourceError(f"{place}: the file cannot be read ({type(error).__name__}); check the path")
+
+
+def is_file(path: Path, place: str) -> bool:
+    """Say whether a file is there; raise SourceError where this user may not even look."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise explain_unreadable(error, place, path) from None
+
+
+def _list(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

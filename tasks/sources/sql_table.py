@@ -27,8 +27,8 @@ import sqlalchemy as sa
 
 from expectations.errors import ServiceError, SourceError
 from expectations.policy.locations import SqlQuery, SqlTable
-from tasks.sources.header import check_header, is_file, pick_columns
 from tasks.sources.naming import spell_values
+from tasks.sources.source import check_header, is_file, pick_columns
 
 ROWS = 50_000
 """Rows brought over at a time."""

@@ -33,7 +33,7 @@ from tasks.sources.examples.consent_history import (
 )
 from tasks.sources.examples.identities import Identity, make_identities, pick, shuffle
 from tasks.sources.examples.table import pick_rows
-from tasks.sources.header import pick_columns
+from tasks.sources.source import pick_columns
 
 MADE_UP = (
     "patient_number",

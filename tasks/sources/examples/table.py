@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.sources.header import pick_columns
+from tasks.sources.source import pick_columns
 
 
 @dataclass(frozen=True)
