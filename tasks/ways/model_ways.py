@@ -42,7 +42,7 @@ from tasks.training.models import declare_loss
 from tasks.training.quality import evaluate
 from tasks.training.train import fit_model
 from tasks.ways.budget_ways import promise
-from tasks.ways.table_changes import find_faults
+from tasks.ways.table_ways import find_faults
 from tasks.ways.telling import keep_telling
 
 if TYPE_CHECKING:

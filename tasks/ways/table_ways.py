@@ -5,22 +5,39 @@ holds when the policy is changed so and run on the same people as a first releas
 back beside an earlier release is not tried. A table promises k and no ε, and the run measures it
 at other k anyway (`tasks.training.tradeoff`), so the same kind of measure is taken here whatever
 is promised of a model: rounded, with shares of people as bounds, and of the released columns only.
+
+The changes of a table outlet that are tried once it is refused, in the policy's own words.
+
+Each change stands alone, asks for less in one place, and leaves a policy that `check` takes; which
+of them helps is found in `table_ways`. Changes of what a column becomes before it is released
+(other bins, other groupings) are not among them: there are too many, and what they are worth is
+for who knows the column.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
+from expectations.coherence.rules import find_problems
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, TutelaError
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy
-from expectations.policy.vocabulary import CheckVerdict
+from expectations.policy.privacy_models import (
+    AlphaK,
+    DistinctLDiversity,
+    EntropyLDiversity,
+    PrivacyModel,
+    RecursiveLDiversity,
+    TCloseness,
+)
+from expectations.policy.treatments import public_labels
+from expectations.policy.vocabulary import CheckVerdict, Use
 from tasks.account.published_ways import Way, WaysOut
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize_table
@@ -34,21 +51,161 @@ from tasks.anonymization.loss import (
 from tasks.anonymization.recoding import Recoded
 from tasks.anonymization.table_plan import TablePlan, find_common
 from tasks.training.tradeoff import compare_columns
-from tasks.ways.table_changes import (
-    Change,
-    allow_ratio,
-    change_policy,
-    coarsen,
-    find_faults,
-    leave_more_out,
-    leave_out,
-    lower_k,
-    weaken_models,
-)
 from tasks.ways.telling import keep_telling
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+USUAL_K: Final = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+USUAL_SHARES: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+"""Of people who may be left out; a policy allows no more than half."""
+TENTHS: Final = tuple(round(n / 20, 2) for n in range(1, 21))
+FACTORS: Final = (1.25, 1.5, 2, 3, 4, 6, 10)
+"""By how much a bound without a largest value is loosened."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is changed, in words, and the outlet as it then is."""
+
+    words: str
+    outlet: TableOutlet
+
+    def then(self, other: Change) -> Change:
+        """Take the columns that another change leaves out, out of this one's outlet too."""
+        out = self.outlet
+        for column in [name for name in out.columns if name not in other.outlet.columns]:
+            out = drop_column(out, column)
+        return Change(f"{self.words}, and {other.words}", out)
+
+
+def drop_column(outlet: TableOutlet, column: str) -> TableOutlet:
+    """Leave a column out of an outlet and of all that the outlet says of columns."""
+    parts = ("columns", "sensitive", "loss_ratio", "not_linkable")
+    return outlet.model_copy(
+        update={
+            part: {name: said for name, said in getattr(outlet, part).items() if name != column}
+            for part in parts
+        }
+    )
+
+
+def leave_out(outlet: TableOutlet) -> Iterator[Change]:
+    """Leave out one linkable column, as long as another one stays."""
+    for column in outlet.linkable if len(outlet.linkable) > 1 else ():
+        yield Change(f"leave out {column}", drop_column(outlet, column))
+
+
+def coarsen(policy: Policy, outlet: TableOutlet) -> Iterator[Change]:
+    """Generalize one column that was kept, where its treatment declares labels."""
+    for column in outlet.linkable:
+        treatment, kind = policy.treated[column].treatment, policy.column_type(column)
+        if outlet.columns[column] == "keep" and public_labels(treatment, kind) is not None:
+            columns = {**outlet.columns, column: "generalize"}
+            changed = outlet.model_copy(update={"columns": columns})
+            yield Change(f"{column}: generalize", changed)
+
+
+def lower_k(outlet: TableOutlet) -> list[Change]:
+    """Ask for a smaller k, the nearest first."""
+    return [
+        Change(f"k: {k}", outlet.model_copy(update={"k": k}))
+        for k in reversed(USUAL_K)
+        if k < outlet.k
+    ]
+
+
+def leave_more_out(outlet: TableOutlet, least: float) -> list[Change]:
+    """Let more people be left out, from the share that was found on (a bound that may be told)."""
+    shares = sorted({least, *(share for share in USUAL_SHARES if share > least)})
+    return [
+        Change(f"max_suppressed: {share:g}", outlet.model_copy(update={"max_suppressed": share}))
+        for share in shares
+        if outlet.max_suppressed < share <= USUAL_SHARES[-1]
+    ]
+
+
+def allow_ratio(outlet: TableOutlet, column: str) -> list[Change]:
+    """Let the worst-treated group of a column lose more, the nearest ratio first."""
+    asked = outlet.loss_ratio[column]
+    return [
+        Change(
+            f"loss_ratio: {column}: {ratio:g}",
+            outlet.model_copy(update={"loss_ratio": {**outlet.loss_ratio, column: ratio}}),
+        )
+        for ratio in (round(asked * factor, 1) for factor in FACTORS)
+        if ratio > asked
+    ]
+
+
+def weaken_models(outlet: TableOutlet) -> Iterator[list[Change]]:
+    """Ask less of one privacy model of a sensitive column, the nearest first; a list for each."""
+    for column, models in outlet.sensitive.items():
+        for at, model in enumerate(models):
+            yield [
+                Change(
+                    f"{column}: {weaker.kind} with {said}",
+                    put_model(outlet, column, (*models[:at], weaker, *models[at + 1 :])),
+                )
+                for said, weaker in weaker_than(model)
+            ]
+
+
+def put_model(outlet: TableOutlet, column: str, models: tuple[PrivacyModel, ...]) -> TableOutlet:
+    """Give an outlet other models for one sensitive column."""
+    return outlet.model_copy(update={"sensitive": {**outlet.sensitive, column: models}})
+
+
+def weaker_than(model: PrivacyModel) -> list[tuple[str, PrivacyModel]]:
+    """Give ever weaker models of the same kind, each with its bound in words."""
+    name, bounds = list_bounds(model)
+    return [(f"{name}: {bound:g}", model.model_copy(update={name: bound})) for bound in bounds]
+
+
+def list_bounds(model: PrivacyModel) -> tuple[str, Sequence[float]]:
+    """Name what a model bounds, and give ever weaker bounds."""
+    match model:
+        case DistinctLDiversity(l=asked):
+            return "l", range(asked - 1, 1, -1)
+        case EntropyLDiversity(l=asked):
+            return "l", [b for b in (asked - n / 4 for n in range(1, 13)) if b > 1]
+        case TCloseness(t=asked):
+            return "t", [bound for bound in TENTHS if bound > asked]
+        case AlphaK(alpha=asked):
+            return "alpha", [bound for bound in TENTHS[:-1] if bound > asked]
+        case RecursiveLDiversity(c=asked):
+            return "c", [round(asked * factor, 2) for factor in FACTORS]
+    name = "beta" if model.kind == "beta-likeness" else "delta"
+    return name, [round(getattr(model, name) * factor, 2) for factor in FACTORS]
+
+
+def change_policy(policy: Policy, name: str, outlet: TableOutlet) -> Policy:
+    """Put a changed outlet into a policy, and take `release` off what no table releases any more.
+
+    A column that was there only to be released is not read at all.
+    """
+    changed = policy.model_copy(update={"outlets": {**policy.outlets, name: outlet}})
+    released = {column for table in changed.table_outlets.values() for column in table.columns}
+    gone = {*policy.used_as(Use.RELEASE)} - released
+    parts: dict[str, Mapping[str, object]] = {}
+    for part in ("columns", "derived"):
+        kept = {
+            column: said
+            if column not in gone
+            else said.model_copy(update={"use": tuple(u for u in said.use if u != Use.RELEASE)})
+            for column, said in getattr(policy, part).items()
+        }
+        parts[part] = {column: said for column, said in kept.items() if said.use}
+    there = parts["columns"].keys() | parts["derived"].keys()
+    rules = tuple(rule for rule in policy.expectations if rule.column in there)
+    return changed.model_copy(update={**parts, "expectations": rules})
+
+
+def find_faults(policy: Policy) -> set[tuple[str, str]]:
+    """Give where and what `check` finds wrong with a policy."""
+    return {(problem.path, problem.what) for problem in find_problems(policy)}
+
 
 SECONDS: Final = 10.0
 """Of computing, after which nothing more is tried."""

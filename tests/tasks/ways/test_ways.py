@@ -19,8 +19,14 @@ from tasks.account.published_ways import Way, WaysOut
 from tasks.anonymization.generalize import generalize_table, order_sensitive
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
-from tasks.ways.table_changes import Change, change_policy, find_faults, lower_k
-from tasks.ways.table_ways import Trials, find_table_ways
+from tasks.ways.table_ways import (
+    Change,
+    Trials,
+    change_policy,
+    find_faults,
+    find_table_ways,
+    lower_k,
+)
 from tests.conftest import small_policy
 
 AGES = ("18-34", "35-49", "50-64", "65+")
