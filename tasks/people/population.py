@@ -1,34 +1,255 @@
-"""The population: who is eligible, what is derived of them, who of them is taken, and the split.
+"""The population: who is eligible, in which group, who of them is drawn, and on which side.
+
+The population: who is eligible, what is derived of them, who of them is taken, and the split.
 
 Eligibility, derived columns, samples and the split are record-wise: what becomes of a person
 depends on their own row, the policy and the home's key. A cap looks at other people, and a
 smallest number decides about the run. What a person kept back is unknown, whatever an expression
 makes of missing values.
+
+What a keyed draw decides of a person: in the sample or not, under a cap, on which side.
+
+A draw is a uniform 64-bit number of each person's own, which nobody can tell without the home's
+key. A sample and a split compare it with a public bound, so they are record-wise: a newcomer moves
+nobody. A cap takes the lowest draws, and so looks at other people.
+
+Groups of people by the values of some columns: who is in which, and which are too small.
+
+The labels that a policy declares may be told; any other value is a word of the data, and its group
+is called "a group by" its columns. It does not know what the groups are for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from expectations.disclosure import Count, Published
+from expectations.coherence.population import known_labels
+from expectations.disclosure import Count, Disclosure, Published
 from expectations.errors import Refusal, carrying
-from expectations.expressions.expressions import parse
+from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.policy import Policy
+from expectations.policy.population import Population
+from expectations.policy.treatments import YES_NO, Bin, Categories, Treatment, public_labels
 from ledgers.vault.stages import Collected, Selected
 from tasks.account.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.own_code.columns import own_columns, tell_tried
 from tasks.own_code.loading import NO_CODE, OwnCode
-from tasks.people.draws import TEST, Marks, draw_sample, keep_under_caps, mark_test
-from tasks.people.ingestion import RECORD, SAMPLE, coverage, covers
-from tasks.people.strata import Groups, find_small_groups, group_people
+from tasks.people.ingestion import DRAW, RECORD, SAMPLE, canonical, coverage, covers
+from tasks.people.person_keys import key_people
+
+SHOWN: Final = 20
+"""The most small groups that an error lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """People by the values of the columns `by`: `places` gives each person's group in `values`.
+
+    A group's values are in the order of `by`, None where they are missing. Of `declared` columns
+    the values are labels of the policy.
+    """
+
+    by: tuple[str, ...]
+    places: NDArray[np.intp]
+    values: tuple[tuple[str | None, ...], ...]
+    declared: bool
+
+    def name(self, place: int) -> str:
+        """Call a group by its labels where the policy declares them, else by its columns."""
+        if not self.declared:
+            return f"a group by {' and '.join(self.by)}"
+        labels = zip(self.by, self.values[place], strict=True)
+        return ", ".join(f"{name} {'missing' if v is None else v}" for name, v in labels)
+
+    def sum_up(self, among: NDArray[np.bool_]) -> list[Count]:
+        """Count the people of each group among some of them."""
+        sizes = np.bincount(self.places[among], minlength=len(self.values))
+        return [Count(size) for size in sizes.tolist()]
+
+
+def group_people(table: pa.Table, policy: Policy) -> Groups | None:
+    """Put people into the policy's strata; a missing value makes a group of its own.
+
+    By one column with declared labels there is a group for each label, also where it is empty.
+    None where the policy has no strata.
+    """
+    if policy.population.strata is None:
+        return None
+    by = policy.population.strata.by
+    coded = [code_values(table.column(name), policy.treated[name].treatment) for name in by]
+    places = np.zeros(table.num_rows, dtype=np.intp)
+    for own, labels in coded:
+        _, places = np.unique(places * (len(labels) + 1) + own, return_inverse=True)
+    _, first = np.unique(places, return_index=True)
+    values = tuple(
+        tuple((*labels, None)[own[row]] for own, labels in coded) for row in first.tolist()
+    )
+    declared = all(known_labels(policy, name) is not None for name in by)
+    absent = known_labels(policy, by[0]) if declared and len(by) == 1 else None
+    empty = tuple((label,) for label in absent or () if (label,) not in values)
+    return Groups(by, places, values + empty, declared)
+
+
+def code_values(
+    values: pa.ChunkedArray, treatment: Treatment
+) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Give each value's place among the labels, and these; what has none stands after the last.
+
+    A word that its treatment does not declare has none, and stops the run at de-identification.
+    """
+    if isinstance(treatment, Bin):
+        numbers = values.cast(pa.float64()).to_numpy()
+        bins = np.searchsorted(np.asarray(treatment.edges), numbers, side="right")
+        return np.where(np.isnan(numbers), len(treatment.labels), bins), treatment.labels
+    if pa.types.is_boolean(values.type):
+        return values.cast(pa.int8()).fill_null(len(YES_NO)).to_numpy().astype(np.intp), YES_NO
+    encoded = pc.dictionary_encode(values.cast(pa.large_string())).combine_chunks()
+    words = encoded.dictionary.to_pylist()
+    labels = tuple(words)
+    if isinstance(treatment, Categories):
+        labels = public_labels(treatment, ColumnType.TEXT) or ()
+        named = {word: word for word in treatment.values} | {**treatment.rename}
+        words = [named.get(word, treatment.other) for word in words]
+    place = {label: n for n, label in enumerate(labels)}
+    of_words = np.array([*(place.get(word, len(labels)) for word in words), len(labels)])
+    return of_words[encoded.indices.fill_null(len(words)).to_numpy()], labels
+
+
+def find_small_groups(
+    groups: Groups, selected: Sequence[Count], policy: Policy, disclosure: Disclosure
+) -> Iterator[str]:
+    """Say it where groups of the selected are below the smallest that the policy asks of each."""
+    strata = policy.population.strata
+    assert strata is not None
+    if strata.smallest is None:
+        return
+    small = list(list_small(groups, selected, strata.smallest, disclosure))
+    if small:
+        yield (
+            f"some groups are left with less than the {strata.smallest:,} people that the policy "
+            f"asks for in each: {'; '.join(small)}; ask more people, leave a group out by "
+            "population.eligible, or lower population.strata.smallest with a reason"
+        )
+
+
+def list_small(
+    groups: Groups, counts: Sequence[Count], smallest: int, disclosure: Disclosure
+) -> Iterator[str]:
+    """Name every group below `smallest`, with its published count; alike ones together."""
+    found = [
+        f"{groups.name(place)} ({disclosure.publish(count)} people)"
+        for place, count in enumerate(counts)
+        if count.exact < smallest
+    ]
+    told = sorted(Counter(found).items())
+    for text, times in told[:SHOWN]:
+        yield text if times == 1 else f"{times} times {text}"
+    if len(told) > SHOWN:
+        yield f"and {len(told) - SHOWN} more"
+
+
+Draws: TypeAlias = "NDArray[np.uint64]"
+Marks: TypeAlias = "NDArray[np.bool_]"
+
+TEST: Final = "_test"
+GOLDEN: Final = 0x9E3779B97F4A7C15
+
+
+def fall_below(draws: Draws, share: float) -> Marks:
+    """Tell whose draw is among the lowest `share` of all numbers, from 0 to 1."""
+    if share >= 1:
+        return np.ones(len(draws), dtype=bool)
+    below: Marks = draws < np.uint64(int(share * 2**64))
+    return below
+
+
+def redraw(draws: Draws, stream: int) -> Draws:
+    """Give everybody another draw that tells nothing of the first, one for each stream from 1.
+
+    The finalizer of SplitMix64 (Steele, Lea and Flood 2014), which keeps different draws different.
+    """
+    mixed = draws + np.uint64(stream * GOLDEN % 2**64)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def keep_lowest(draws: Draws, groups: NDArray[np.intp], most: int) -> Marks:
+    """Tell who has one of the `most` lowest draws of their group; `groups` gives each a number."""
+    order = np.lexsort((draws, groups))
+    sizes = np.bincount(groups)
+    rank = np.arange(len(draws)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    kept = np.zeros(len(draws), dtype=bool)
+    kept[order] = rank < most
+    return kept
+
+
+def draw_sample(draws: Draws, groups: Groups | None, people: Population) -> Marks:
+    """Tell who is in the sample: each by their own draw, and the share of all or of their group."""
+    sampled, strata = fall_below(draws, people.sample), people.strata
+    if groups is not None and strata is not None and strata.sample:
+        for place, (label, *_) in enumerate(groups.values):
+            share = 1.0 if label is None else strata.sample.get(label, 1.0)
+            sampled &= (groups.places != place) | fall_below(draws, share)
+    return sampled
+
+
+def keep_under_caps(
+    draws: Draws, groups: Groups | None, people: Population, sampled: Marks
+) -> Marks:
+    """Tell who of the sampled stays under the caps: of each group, then of all.
+
+    Each cap goes by a draw of its own, lest it favour those whom the sample or another cap took
+    the fewest of.
+    """
+    strata, places = people.strata, np.flatnonzero(sampled)
+    if groups is not None and strata is not None and strata.at_most is not None:
+        lowest = keep_lowest(redraw(draws[places], 1), groups.places[places], strata.at_most)
+        places = places[lowest]
+    if people.at_most is not None:
+        one_group = np.zeros(len(places), dtype=np.intp)
+        places = places[keep_lowest(redraw(draws[places], 2), one_group, people.at_most)]
+    taken = np.zeros(len(draws), dtype=bool)
+    taken[places] = True
+    return taken
+
+
+def draw_together(values: pa.ChunkedArray, own: Draws, column: str, key: bytes) -> Draws:
+    """Give all people of one value the draw of that value; who lacks one keeps their own.
+
+    Raises `SourceError` where the values of the policy's `column` cannot be spelled.
+    """
+    names = canonical(values, f"source: the column '{column}'")
+    encoded = pc.dictionary_encode(names).combine_chunks()
+    if len(encoded.dictionary) == 0:
+        return own
+    shared = key_people(encoded.dictionary, key).draw
+    places = encoded.indices.fill_null(-1).to_numpy()
+    return np.where(places < 0, own, shared[places])
+
+
+def mark_test(table: pa.Table, people: Population, key: bytes) -> pa.Table:
+    """Mark the policy's share of the people for testing by their own draw, or by a shared one.
+
+    The draws have then done their work and go no further.
+    """
+    draws = table.column(DRAW).to_numpy()
+    if people.split_by is not None:
+        draws = draw_together(table.column(people.split_by), draws, people.split_by, key)
+    marked = table.append_column(TEST, pa.array(fall_below(draws, people.test_share)))
+    return marked.drop_columns([DRAW, SAMPLE])
+
 
 __all__ = ["TEST", "derive_columns", "keep_eligible", "select_population", "take_people"]
 

@@ -12,7 +12,7 @@ from expectations.policy.treatments import Bin, Categories, describe, public_lab
 from expectations.policy_file import parse_policy
 from tasks.anonymization.deidentify import treat
 from tasks.anonymization.labels import Undeclared
-from tasks.people.strata import code_values
+from tasks.people.population import code_values
 from tests.conftest import Folder, small_policy
 from tests.runs import say
 

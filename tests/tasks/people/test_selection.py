@@ -23,7 +23,6 @@ from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
 from ledgers.vault.stages import Selected
 from tasks.consent.permission import filter_consent
-from tasks.people.draws import mark_test
 from tasks.people.ingestion import (
     CATEGORIES,
     DRAW,
@@ -33,8 +32,15 @@ from tasks.people.ingestion import (
     make_roster,
     read_roster,
 )
-from tasks.people.population import TEST, derive_columns, select_population, take_people
-from tasks.people.strata import find_small_groups, group_people
+from tasks.people.population import (
+    TEST,
+    derive_columns,
+    find_small_groups,
+    group_people,
+    mark_test,
+    select_population,
+    take_people,
+)
 from tests.conftest import Folder, counts, opened, small_policy
 
 Change = tuple[str, str]
