@@ -26,7 +26,7 @@ from ledgers.evidence import Entry, RunRecord
 from ledgers.home.home import Home, without_login
 from tasks.account.projection import metrics, promises, run_tags
 from tasks.handover.recorded_place import MlflowRun, find_page, tracking_uri
-from tasks.own_code.packing import requirements, written_sources
+from tasks.own_code.loading import requirements, written_sources
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

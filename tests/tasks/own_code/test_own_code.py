@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from expectations.errors import PolicyError, UsageError
-from tasks.own_code.loading import OwnCodeError, digest_sources, load_own, private_name
-from tasks.own_code.packing import requirements, written_sources
+from tasks.own_code.loading import (
+    OwnCodeError,
+    digest_sources,
+    load_own,
+    private_name,
+    requirements,
+    written_sources,
+)
 
 ROOT = Path(__file__).parents[3]
 
