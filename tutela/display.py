@@ -17,8 +17,7 @@ from tasks.pages.way_words import HOLDS, say_costs
 
 if TYPE_CHECKING:
     from expectations.checks import Check
-    from tasks.account.published import OutletSummary, Summary
-    from tasks.account.published_ways import Way
+    from tasks.account.published import OutletSummary, Summary, Way
 
 STYLE: Final = """
 .tutela-run { font: 14px/1.5 system-ui, sans-serif; color: inherit; max-width: 60em;

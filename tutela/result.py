@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from deployments.run.notebook import Ran
     from expectations.checks import Check
-    from tasks.account.published import OutletSummary, State, Summary
-    from tasks.account.published_ways import WaysOut
+    from tasks.account.published import OutletSummary, State, Summary, WaysOut
 
 T = TypeVar("T")
 

@@ -23,9 +23,16 @@ if TYPE_CHECKING:
     from ledgers.evidence import JSON
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
-    from tasks.account.published import Advice, OutletSummary, Quality, Summary, Trial
-    from tasks.account.published_people import Figure
-    from tasks.account.published_ways import Way, WaysOut
+    from tasks.account.published import (
+        Advice,
+        Figure,
+        OutletSummary,
+        Quality,
+        Summary,
+        Trial,
+        Way,
+        WaysOut,
+    )
 
 
 def is_covered(summary: Summary) -> bool:

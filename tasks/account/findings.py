@@ -3,20 +3,44 @@
 The ledger keeps each entry's body as JSON, and it knows no form; the forms stand in
 `tasks/account/published.py`. Sealed figures are not opened. A body that does not fit its form raises
 pydantic's `ValidationError`: whoever wrote it and whoever reads it disagree, which is a defect.
+
+What a run found out about its model: its training, its quality, and how it treats groups.
+
+Read from the evidence into the published forms; what was not noted is absent, not zero.
+
+How a run's people differ from those who are meant, and who is absent: read from its evidence.
+
+What was told when people were compared is put into the forms of `tasks/account/published.py`; nothing is
+computed here, and no exact figure is known. What a run did not compare is absent, not alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import TypeAdapter
 
 from expectations.checks import Check
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import has_order
 from ledgers.evidence import JSON, Entry
-from tasks.account.published_people import Figure
+from tasks.account.published import (
+    Audit,
+    ColumnInclusion,
+    ComparedColumn,
+    Difference,
+    Figure,
+    GroupQuality,
+    Inclusion,
+    InclusionRate,
+    LabelShares,
+    Quality,
+    Representation,
+    Training,
+)
 
 T = TypeVar("T")
 
@@ -88,3 +112,98 @@ def adapt(form: Hashable) -> TypeAdapter[Any]:
 def read_text(value: JSON) -> str | None:
     """Give a text, or None for anything else."""
     return value if isinstance(value, str) else None
+
+
+DIFFERENCES: Final = ("demographic_parity", "equalized_odds")
+
+
+def read_training(found: Found, policy: Policy) -> Training | None:
+    """Give how the model is trained, by the policy and by what the run noted; None without one."""
+    if policy.training is None:
+        return None
+    noted, budget = found.body("training", "model"), policy.budget
+    return Training(
+        kind=policy.training.model,
+        input=policy.training.input,
+        crosses=policy.training.crosses,
+        parameters=read(dict[str, str], noted.get("parameters") or {}),
+        mechanisms=read(tuple[dict[str, str | float], ...], noted.get("mechanisms") or ()),
+        lifetime_epsilon=budget.lifetime_epsilon if budget else None,
+        lifetime_delta=budget.delta if budget else None,
+        composition=budget.composition if budget else None,
+    )
+
+
+def read_quality(found: Found) -> Quality | None:
+    """Give how good the model is; None where no model was measured."""
+    measures = found.measures("utility.")
+    if measures.get("auc") is None:
+        return None
+    names = [form.name for form in fields(Quality)]
+    return read(Quality, {name: measures.get(name) for name in names})
+
+
+def read_audits(found: Found) -> tuple[Audit, ...]:
+    """Give what is told of the groups of each audited column."""
+    return tuple(
+        Audit(
+            column,
+            read(tuple[GroupQuality, ...], body),
+            tuple(_read_differences(found.measures("fairness."), column)),
+        )
+        for column, body in found.tables("utility.groups.").items()
+    )
+
+
+def _read_differences(measures: dict[str, float | None], column: str) -> Iterator[Difference]:
+    for name in DIFFERENCES:
+        places = (name, f"{name}_low", f"{name}_high")
+        value, low, high = (measures.get(f"{place}.{column}") for place in places)
+        if value is not None and low is not None and high is not None:
+            yield Difference(name, value, low, high)
+
+
+COMPARED: Final = "representation."
+COUNTED: Final = "inclusion."
+
+
+def read_representation(found: Found, policy: Policy) -> Representation | None:
+    """Give how the people compare with the policy's reference; None where nobody was compared."""
+    reference, tables = policy.population.reference, found.tables(COMPARED)
+    if reference is None or not tables:
+        return None
+    measures = found.measures(COMPARED)
+    return Representation(
+        source=reference.source,
+        difference_at_most=reference.difference_at_most,
+        columns=tuple(
+            ComparedColumn(
+                column=column,
+                role=reference.margins[column].role,
+                ordered=has_order(policy.treated[column].treatment),
+                labels=read(tuple[LabelShares, ...], rows),
+                drift=measures.get(f"drift.{column}"),
+                drift_weighted=measures.get(f"drift_weighted.{column}"),
+            )
+            for column, rows in tables.items()
+        ),
+        effective_sample_share=measures.get("effective_sample_share"),
+    )
+
+
+def read_inclusion(found: Found) -> Inclusion | None:
+    """Give what was counted of eligible people without consent; None where nobody was looked at."""
+    basis, tables = found.body("basis", "excluded people"), found.tables(COUNTED)
+    if not basis:
+        return None
+    return Inclusion(
+        article_6=read(str, basis["article_6"]),
+        assessment=read(str, basis["assessment"]),
+        read=read(tuple[str, ...], basis["columns"]),
+        left_alone=read(tuple[str, ...], basis["left_alone"]),
+        absent=found.figure("people.absent", "eligible without consent"),
+        columns=tuple(
+            ColumnInclusion(column, read(tuple[InclusionRate, ...], rows))
+            for column, rows in tables.items()
+        ),
+    )

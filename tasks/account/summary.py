@@ -18,14 +18,25 @@ from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import without_login
-from tasks.account.findings import Found, adapt, read, read_text
-from tasks.account.model_facts import read_audits, read_quality, read_training
+from tasks.account.findings import (
+    Found,
+    adapt,
+    read,
+    read_audits,
+    read_inclusion,
+    read_quality,
+    read_representation,
+    read_text,
+    read_training,
+)
 from tasks.account.projection import tell_own_code
 from tasks.account.published import (
     Advice,
     ClassSize,
     ColumnFate,
+    ConsentHistory,
     DataSet,
+    Figure,
     GroupLoss,
     Link,
     OutletSummary,
@@ -34,10 +45,8 @@ from tasks.account.published import (
     State,
     Summary,
     TradePoint,
+    WaysOut,
 )
-from tasks.account.published_people import ConsentHistory, Figure
-from tasks.account.published_ways import WaysOut
-from tasks.account.skew import read_inclusion, read_representation
 
 __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
-from tasks.account.gaps import list_gaps
 from tasks.account.missing_people import (
     JUDGED,
+    list_gaps,
     say_hidden,
     say_inclusion,
     say_missing,
@@ -23,8 +23,7 @@ from tasks.pages.drawings import arrange
 from tasks.pages.words import say_lifetime, say_runs_left
 
 if TYPE_CHECKING:
-    from tasks.account.published import Summary
-    from tasks.account.published_people import ColumnInclusion, ComparedColumn, Figure
+    from tasks.account.published import ColumnInclusion, ComparedColumn, Figure, Summary
 
 BLOCKS: Final = 20
 """How many blocks a bar of text has for all."""

@@ -12,8 +12,18 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tasks.account.published import Advice, Audit, ClassSize, OutletSummary, Quality, TradePoint
-    from tasks.account.published_people import ComparedColumn, Figure, LabelShares, Representation
+    from tasks.account.published import (
+        Advice,
+        Audit,
+        ClassSize,
+        ComparedColumn,
+        Figure,
+        LabelShares,
+        OutletSummary,
+        Quality,
+        Representation,
+        TradePoint,
+    )
 
 BREAK: Final = 62.0
 """Where, in percent of a funnel row's height, the bar ends and the slope to the next begins."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.pages.drawings import Axis
 from tasks.pages.way_words import COSTS, say_costs
 

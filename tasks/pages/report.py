@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Final
 from expectations.disclosure import percent
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.exclusions import EXCLUSIONS
-from tasks.account.gaps import Gap, list_gaps, list_mended, list_unmended
 from tasks.account.missing_people import (
     JUDGED,
+    Gap,
+    list_gaps,
+    list_mended,
+    list_unmended,
     say_inclusion,
     say_missing,
     say_weighting,
     split_hidden,
 )
-from tasks.account.published import OutletSummary, Summary
-from tasks.account.published_people import Figure
+from tasks.account.published import Figure, OutletSummary, Summary
 from tasks.pages.drawings import (
     Axis,
     arrange,

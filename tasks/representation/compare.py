@@ -19,7 +19,7 @@ from expectations.errors import carrying
 from expectations.policy.population import Population, Reference
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.vault.stages import Compared, Reached, Validated, Weighted
-from tasks.account.published_people import LabelShares
+from tasks.account.published import LabelShares
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.representation.comparison import (

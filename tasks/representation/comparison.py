@@ -23,7 +23,7 @@ from expectations.disclosure import Count, Disclosure, Published, find_step
 from expectations.measures.measures import standardized_difference
 from expectations.policy.population import Margin
 from expectations.policy.vocabulary import MISSING
-from tasks.account.published_people import LabelShares
+from tasks.account.published import LabelShares
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,7 +24,7 @@ from expectations.policy.policy import Policy
 from expectations.policy.population import ExcludedPeople, Margin
 from expectations.policy.vocabulary import MISSING
 from ledgers.vault.stages import Collected, Roster
-from tasks.account.published_people import InclusionRate
+from tasks.account.published import InclusionRate
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.anonymization.deidentify import treat

@@ -15,12 +15,12 @@ from expectations.checks import Check
 from expectations.disclosure import percent
 from expectations.policy.population import Reference, Weighting
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.account.published_people import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
+from tasks.account.published import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 from tasks.representation.comparison import ColumnShares, LabelShare, detectable_difference
 from tasks.representation.raking import Missed, Raked, effective_share
 
 if TYPE_CHECKING:
-    from tasks.account.published_people import LabelShares
+    from tasks.account.published import LabelShares
 
     Figures = Mapping[str, Sequence[LabelShares]]
 

@@ -14,7 +14,7 @@ from expectations.errors import Refusal
 from expectations.policy.outlets import ModelOutlet
 from expectations.policy.policy import Policy
 from ledgers.budget.accounts import MOST_RUNS, Balance
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.training.charge import round_up
 from tasks.training.models import declare_loss
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from expectations.errors import Refusal
-from tasks.account.published_ways import WaysOut
+from tasks.account.published import WaysOut
 from tasks.airlock.run import Desk
 from tasks.anonymization.generalize import RefusedTable
 from tasks.attack.attack import Aim

@@ -23,7 +23,7 @@ from expectations.errors import Refusal, TutelaError
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.budget.accounts import History
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.attack.attack import (
     Aim,
     contrast_others,

@@ -22,13 +22,12 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import MissingAtMost, Policy, Rule, ShareBetween
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.exclusions import EXCLUSIONS
-from tasks.account.published_people import AS_THEY_ARE
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import AS_THEY_ARE, Way, WaysOut
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.account.published_people import LabelShares
+    from tasks.account.published import LabelShares
 
 SAME: Final = "Read off what the check tells; nothing else was measured"
 MOST_REASONS: Final = 4

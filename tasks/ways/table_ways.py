@@ -38,7 +38,7 @@ from expectations.policy.privacy_models import (
 )
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import CheckVerdict, Use
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize_table
 from tasks.anonymization.loss import (

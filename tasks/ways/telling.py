@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from expectations.disclosure import Published
-from tasks.account.published_ways import Way
+from tasks.account.published import Way
 from tasks.airlock.run import Desk
 
 MOST_FAILED: Final = 4

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.account.summary import Summary, summarize
 from tests.recorded_runs import MakeRun, failed_run, passed_run, refused_run
 from tutela.display import show_run

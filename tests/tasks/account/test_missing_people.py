@@ -13,10 +13,12 @@ from deployments.run.screen import screen_lines
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from tasks.account.exclusions import EXCLUSIONS, NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
-from tasks.account.gaps import bound_difference, list_gaps, list_unmended
 from tasks.account.missing_people import (
     JUDGED,
+    bound_difference,
     join,
+    list_gaps,
+    list_unmended,
     say_inclusion,
     say_missing,
     say_weighting,

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgers.evidence import JSON
-from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped
-from tasks.account.published_people import Figure
+from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped, Figure
 from tasks.account.summary import summarize
 from tasks.pages import report as reporting
 from tasks.pages.drawings import draw_funnel, scale_auc, trim_sizes

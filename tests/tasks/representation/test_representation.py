@@ -29,7 +29,7 @@ from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from ledgers.vault.stages import Compared, DatasetRef, Permitted, Roster, Validated, Weighted
 from tasks.account import summary as room
-from tasks.account.published_people import LabelShares
+from tasks.account.published import LabelShares
 from tasks.account.summary import summarize
 from tasks.airlock.run import Run
 from tasks.consent.judgement import Moment

@@ -15,7 +15,7 @@ from expectations.errors import Refusal
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.anonymization.generalize import generalize_table, order_sensitive
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST

@@ -10,7 +10,7 @@ import pytest
 
 from deployments.run.screen import is_covered, ways_lines
 from ledgers.evidence import JSON
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.pages.drawn_ways import draw_ways
 from tasks.pages.report import render_report

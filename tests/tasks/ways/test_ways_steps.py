@@ -28,7 +28,7 @@ from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
 from ledgers.vault.stages import Roster
 from tasks.account.findings import read
-from tasks.account.published_ways import Way, WaysOut
+from tasks.account.published import Way, WaysOut
 from tasks.airlock.run import Desk, Finder, Run, under_way
 from tasks.airlock.step import find_ways, step
 from tasks.anonymization.deidentify import deidentify
