@@ -159,7 +159,7 @@ def summary_of(run: str) -> Summary:
     """Sum up the run whose id begins so."""
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
-    from tasks.handover.recorded_run import read_run
+    from tasks.handover.delivery import read_run
 
     home = Home.open()
     return read_run(home, Keys.open(home), run).summary()

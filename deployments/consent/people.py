@@ -39,7 +39,7 @@ from tasks.consent.census import take_census
 from tasks.consent.events import Setting, import_source
 from tasks.consent.judgement import Moment
 from tasks.consent.snapshot import DecidedHistory, find_history, take_snapshot
-from tasks.handover.recorded_run import read_run
+from tasks.handover.delivery import read_run
 
 if TYPE_CHECKING:
     from ledgers.consent.ledger import ConsentLedger

@@ -57,7 +57,7 @@ def carry_through(policy: str) -> Rehearsed:
     with own_home() as home:
         from deployments.request import check_model, checked_code
         from ledgers.home.keys import Keys
-        from tasks.handover.recorded_run import read_run
+        from tasks.handover.delivery import read_run
         from tasks.rehearsal.staging import stage
 
         own = checked_code(file)

@@ -117,7 +117,7 @@ def finish_others(home: Home, keys: Keys, shown: Progress) -> None:
 
 def read_ran(home: Home, keys: Keys, run_id: str) -> Ran:
     """Read what may be published of a run from the verified ledger."""
-    from tasks.handover.recorded_run import read_run
+    from tasks.handover.delivery import read_run
     from tasks.own_code.loading import kept_packages
 
     run = read_run(home, keys, run_id)

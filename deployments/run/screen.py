@@ -181,7 +181,7 @@ BESIDE: Final = " " * (LONGEST + 3)
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     """Give one run as plain values and as a screen."""
     from tasks.account.summary import to_evidence_json
-    from tasks.handover.recorded_run import read_run
+    from tasks.handover.delivery import read_run
 
     summary = read_run(home, keys, prefix).summary()
     report = home.reports / f"{summary.run_id}.html"

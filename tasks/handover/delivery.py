@@ -1,9 +1,13 @@
-"""Handing over what a decided run made ready, and closing its record; safe to repeat after a crash.
+"""Handing over what a decided run made ready, closing its record, and reading it back.
+
+Handing over what a decided run made ready, and closing its record; safe to repeat after a crash.
 
 A decided run is recorded in MLflow, its tables are put where their recipients' copies are made,
 its report is written, and only then is it closed and its outbox emptied. Whatever ends the process
 on the way, the next command finds the run decided but open and completes it, after asking for the
 consent of its people again.
+
+A run that is on record, read back by those who tell of it afterwards.
 """
 
 from __future__ import annotations
@@ -38,8 +42,7 @@ from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run, read_part
 from tasks.airlock.step import Opened, step
 from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
-from tasks.handover.recorded_place import links_body
-from tasks.handover.recording import attach, attach_to_model, record_run
+from tasks.handover.recording import attach, attach_to_model, links_body, record_run
 from tasks.own_code.loading import remember_sources
 from tasks.pages.model_card import write_cards
 from tasks.pages.report import render_report
@@ -298,3 +301,15 @@ def report(desk: Desk, recorded: Opened[Recorded]) -> bytes:
     path = write_report(run)
     publish_artifacts(run.summary())
     return path.name.encode() + recorded.content()[:0]
+
+
+def read_run(home: Home, keys: Keys, prefix: str) -> DecidedRun:
+    """Give the run whose id begins so, its evidence verified.
+
+    Raises `UsageError` where none or several do, and what the ledger raises for a broken chain.
+    """
+    ledger = EvidenceLedger(open_database(home), keys)
+    run_id = ledger.find(prefix)
+    ledger.verify(run_id)
+    record = next(record for record in ledger.runs() if record.run_id == run_id)
+    return decided_run(home, keys, ledger, record)

@@ -1,8 +1,14 @@
-"""The run as MLflow shows it: a view of the evidence ledger, replayed by run id; nothing more.
+"""The run as MLflow shows it, and where: a view of the evidence ledger, replayed by run id.
+
+The run as MLflow shows it: a view of the evidence ledger, replayed by run id; nothing more.
 
 The only room that imports mlflow. Replaying twice gives one MLflow run: it is found again by its
 tag. MLflow's database is not tamper-evident; the evidence ledger is the record. No frame, example
 row or profile goes there, only published counts, measures, digests and the model that passed.
+
+Where MLflow shows a run: the address of its store, the run's page, what the ledger keeps of it.
+
+Knows addresses alone, and no MLflow.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -22,16 +29,53 @@ from expectations.policy.policy import Policy
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import Use, Verdict
 from expectations.policy_file import PolicyFile
-from ledgers.evidence import Entry, RunRecord
+from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import Home, without_login
 from tasks.account.projection import metrics, promises, run_tags
-from tasks.handover.recorded_place import MlflowRun, find_page, tracking_uri
 from tasks.own_code.loading import requirements, written_sources
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Run
     from mlflow.models import ModelSignature
+
+
+OWN_PAGES: Final = "http://127.0.0.1:5000"
+"""Where `tutela mlflow` opens the home's own store."""
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowRun:
+    """Where MLflow shows a run, and the versions of the models that it registered."""
+
+    run_id: str
+    experiment_id: str
+    url: str | None
+    models: Mapping[str, str]
+
+
+def tracking_uri(home: Home) -> str:
+    """Give the address of MLflow's store: the settings' own, or the home's."""
+    return home.settings.mlflow_tracking_uri or f"sqlite:///{home.mlflow}/mlflow.db"
+
+
+def find_page(home: Home, experiment: str, run: str) -> str | None:
+    """Give the address of the run's page; the home's own store is opened by `tutela mlflow`."""
+    uri = without_login(home.settings.mlflow_tracking_uri or OWN_PAGES)
+    if not uri.startswith("http"):
+        return None
+    return f"{uri}/#/experiments/{experiment}/runs/{run}"
+
+
+def links_body(found: MlflowRun) -> dict[str, JSON]:
+    """Give what the evidence ledger keeps of a recorded run."""
+    return {
+        "run_id": found.run_id,
+        "experiment_id": found.experiment_id,
+        "url": found.url,
+        "model_version": next(iter(found.models.values()), None),
+    }
+
 
 RUN_TAG: Final = "tutela.run"
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}

@@ -27,7 +27,7 @@ from deployments.run.notebook import read_ran
 from ledgers.home.database import SCHEMA
 from ledgers.home.home import Home
 from tasks.attack import epsilon_audit
-from tasks.handover.recorded_run import read_run
+from tasks.handover.delivery import read_run
 from tasks.pages.report import render_report
 from tests.runs import Place
 from tutela.result import Result
