@@ -35,12 +35,12 @@ from tasks.pages.drawings import (
     draw_advice,
     draw_funnel,
     draw_tradeoff,
+    draw_ways,
     list_risks,
     scale_auc,
     scale_ratios,
     trim_sizes,
 )
-from tasks.pages.drawn_ways import draw_ways
 from tasks.pages.words import (
     name_card,
     say_article,

@@ -12,7 +12,7 @@ from deployments.run.screen import is_covered, ways_lines
 from ledgers.evidence import JSON
 from tasks.account.published import Way, WaysOut
 from tasks.account.summary import Summary, summarize, to_evidence_json
-from tasks.pages.drawn_ways import draw_ways
+from tasks.pages.drawings import draw_ways
 from tasks.pages.report import render_report
 from tests.recorded_runs import make_entries, refused_run
 
