@@ -182,7 +182,8 @@ def wait_for_no_disk() -> Iterator[None]:
 def hurry(connection: object, _record: object) -> None:
     """Let a new connection to SQLite wait for no disk."""
     if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous=OFF")
+        with contextlib.suppress(sqlite3.DatabaseError):  # no database: who opened it will say so
+            connection.execute("PRAGMA synchronous=OFF")
 
 
 def make_folder(path: Path) -> Folder:

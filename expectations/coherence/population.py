@@ -136,14 +136,6 @@ def part_for_excluded(policy: Policy) -> Policy:
     return policy.model_copy(update=kept)
 
 
-RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
-    margins_are_of_labelled_columns,
-    weights_have_margins_to_meet,
-    weights_serve_a_model,
-    excluded_people_may_be_looked_at,
-)
-
-
 def known_labels(policy: Policy, column: str) -> tuple[str, ...] | None:
     """Give the labels of the groups by a column, or None where they are words of the data."""
     kind = policy.column_type(column)
@@ -267,4 +259,12 @@ SELECTION_RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     bounds_leave_room,
     splits_keep_people_together,
     quotas_stay_before_no_private_model,
+)
+
+RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    *SELECTION_RULES,
+    margins_are_of_labelled_columns,
+    weights_have_margins_to_meet,
+    weights_serve_a_model,
+    excluded_people_may_be_looked_at,
 )

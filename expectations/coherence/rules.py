@@ -11,7 +11,6 @@ from typing import Final
 
 from expectations.coherence import consent as consent_coherence
 from expectations.coherence import models as outlet_coherence
-from expectations.coherence import population
 from expectations.coherence import population as population_coherence
 from expectations.coherence import tables as table_coherence
 from expectations.coherence import treatments as treatment_coherence
@@ -241,6 +240,5 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     known_identifiers_are_read,
     tokens_hide_many_values,
     *consent_coherence.RULES,
-    *population.RULES,
     *population_coherence.RULES,
 )

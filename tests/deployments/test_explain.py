@@ -128,7 +128,7 @@ def test_nothing_is_explained_that_cannot_be_met() -> None:
 
 def test_a_rules_words_are_words_of_its_messages() -> None:
     """What stands under a rule as its message can be pasted from what `check` printed."""
-    source = "\n".join(f.read_text("utf-8") for f in (ROOT / "expectations").glob("*.py"))
+    source = "\n".join(f.read_text("utf-8") for f in (ROOT / "expectations").rglob("*.py"))
     said = re.sub(r'"\s*\n\s*f?"', "", source)
     for one in read_explanations().values():
         for form in one.printed if one.group == RULES_OF_CHECK else ():

@@ -191,9 +191,8 @@ def test_a_named_tracking_server_is_only_told(home: Home) -> None:
 
 USE = """
 import os, pathlib, signal, sys, time, uuid
-from deployments import prefect_server
-from ledgers.home.home import Home
-from ledgers.home.home import Settings
+from deployments.servers import prefect_server
+from ledgers.home.home import Home, Settings
 home = Home(pathlib.Path(sys.argv[1]), Settings())
 prefect_server.set_environment(home)
 prefect_server.ensure_server(home, progress=lambda _: None)

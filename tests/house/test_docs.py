@@ -290,7 +290,7 @@ def test_every_use_of_a_column_is_explained() -> None:
 
 def test_every_tag_of_a_run_is_explained() -> None:
     """Who meets a tag in MLflow finds what it says."""
-    files = (ROOT / "tasks" / name for name in ("recording.py", "projection.py"))
+    files = (ROOT / "tasks" / name for name in ("handover/recording.py", "account/projection.py"))
     recorder = "".join(file.read_text("utf-8") for file in files)
     tags = set(re.findall(r'"(tutela\.[a-z_0-9]+)"', recorder))
     assert tags

@@ -644,7 +644,7 @@ class World:
             "TUTELA_HOME": str(self.home),
             "TMPDIR": str(self.root / "temporary"),
             "HOME": str(self.root / "user"),
-            "PYTHONPATH": str(HERE.parents[1]),
+            "PYTHONPATH": str(HERE),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PREFECT_LOGGING_LEVEL": "DEBUG",
         }

@@ -191,7 +191,7 @@ def test_sqlite_is_set_up_for_safety(
 
 def test_the_migrations_make_the_tables_that_the_code_uses(ledger: EvidenceLedger) -> None:
     """The newest step is the one the program expects, and no column differs."""
-    folder = Path(database.__file__).parent / "migrations"
+    folder = Path(database.__file__).parents[1] / "migrations"
     ledgers = (evidence, consent_tables, key_ledger, releases, budget_tables)
     tables = [ledger.METADATA for ledger in ledgers]
     assert ScriptDirectory(str(folder)).get_current_head() == database.SCHEMA

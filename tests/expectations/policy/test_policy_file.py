@@ -15,7 +15,7 @@ from expectations.policy.vocabulary import Use
 from expectations.policy_file import find_policy, parse_policy, policy_schema, read_policy
 from tests.conftest import POLICY, small_policy
 
-SCHEMA = Path(policy_file.__file__).with_name("policy.schema.json")
+SCHEMA = Path(policy_file.__file__).with_name("policy") / "policy.schema.json"
 
 
 def problems(text: str) -> list[str]:

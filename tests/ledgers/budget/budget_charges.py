@@ -66,7 +66,7 @@ def edit(ledger: BudgetLedger, *statements: str) -> None:
 def start_script(ledger: BudgetLedger, script: str, *words: str) -> subprocess.Popen[str]:
     """Run code in another process in which `ledger` is the same one; `words` are its arguments."""
     opening = (
-        "import os, pathlib, signal, sys\nfrom budget_charges import *\n"
+        "import os, pathlib, signal, sys\nfrom tests.ledgers.budget.budget_charges import *\n"
         "ledger = open_ledger(pathlib.Path(sys.argv[1]))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -80,7 +80,7 @@ def seq_of(ledger: ConsentLedger, person: int) -> int:
 def start_script(ledger: ConsentLedger, script: str) -> subprocess.Popen[str]:
     """Run code in another process in which `ledger` is the same one and `root` its home."""
     opening = (
-        "import os, pathlib, signal, sys\nfrom consent_events import *\n"
+        "import os, pathlib, signal, sys\nfrom tests.ledgers.consent.consent_events import *\n"
         "root = pathlib.Path(sys.argv[1])\nledger = open_ledger(root)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -302,7 +302,7 @@ def test_two_imports_at_once_are_one_after_the_other(ledger: ConsentLedger) -> N
 def test_an_import_killed_half_way_leaves_the_old_state(ledger: ConsentLedger, moment: str) -> None:
     """Wherever it was, and the next import of the same source brings everything."""
     old = ledger.append(batch([event(1)]), "csv").head
-    module, function = moment.split(".")
+    module, _, function = moment.rpartition(".")
     script = (
         f"import ledgers.{module} as module\nplain = module.{function}\n"
         f"def kill(*arguments):\n"
@@ -417,7 +417,7 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(
     ledger.engine.dispose()
     ledger.home.ledger.unlink()
     config = Config()
-    folder = Path(database.__file__).parent / "migrations"
+    folder = Path(database.__file__).parents[1] / "migrations"
     config.set_main_option("script_location", str(folder))
     config.set_main_option("path_separator", "os")
     engine = sa.create_engine(f"sqlite:///{ledger.home.ledger}")

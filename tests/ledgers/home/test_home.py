@@ -62,7 +62,7 @@ def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_killed_init_leaves_no_home_and_the_next_makes_one(tmp_path: Path, place: str) -> None:
     """A home is renamed into place whole; what a dead init built is removed by the next."""
     script = (
-        "import os, sys, pathlib\nfrom ledgers import founding\n"
+        "import os, sys, pathlib\nfrom ledgers.home import founding\n"
         f"founding.{place} = lambda *_: os._exit(9)\n"
         "founding.create_home(pathlib.Path(sys.argv[1]))"
     )

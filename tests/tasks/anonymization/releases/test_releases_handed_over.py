@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from expectations.errors import Refusal
-from flows import training
+from flows import opening, training
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.releases import ReleaseHistory, ReleaseLedger
-from tasks.airlock.run import Run
 from tasks.anonymization.releases.succession import CountedRows
 from tasks.handover import delivery
 from tasks.handover import readiness as approval
@@ -105,7 +104,7 @@ def test_a_run_that_is_killed_before_it_is_decided_leaves_no_release(
 ) -> None:
     """Until the next command finds it dead it may still hand over, and so stands."""
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_decide", end_process)
+        patch.setattr(opening, "decide", end_process)
         with pytest.raises(SystemExit):
             run_direct(folder.write(TABLE))
     assert len(history(home).standing) == 1
