@@ -1,26 +1,20 @@
-"""A search for models that hold a class to the table's shares: splits from the coarsest, then trades.
-
-A search for models that hold a class to the table's shares: splits, and then trades.
-
-Splits (`tasks.anonymization.balance`) are greedy: a rest keeps as few of its parts as it needs, and
-is then so far from the table that nothing more can be split from it. A trade gives up classes that
-lean the other way. Their people fall back into that rest, lose some detail, and make it enough like
-the table for more classes to be split from it than were given up.
-
-Called by `tasks.anonymization.fitting`; knows no labels.
-
-Splits from the coarsest class down, for models that hold a class to the table's shares.
+"""The search for models that hold a class to the table's shares: splits, and then trades.
 
 Where a class must look like the table (t-closeness, beta-likeness, delta-disclosure), the cheapest
 cover goes wrong: it releases small groups that lean one way, until what is left leans the other
 way so far that nothing can be made of it. Here everybody starts in one class, which is the table
 and so meets such a model, and classes are split only into parts that all meet the requirement:
 those that do by themselves, and one rest, which takes in parts that bring it back to the table.
-Nobody is left over who could be released.
-
-Called by `tasks.anonymization.balance`; knows no labels. Greedy, as top-down specialization is
+Nobody is left over who could be released. The splits are greedy, as top-down specialization is
 (Fung et al., "Top-down specialization for information and privacy preservation", 2005), but each
 class is split in its own way, and by two columns at once where that saves more.
+
+A greedy rest keeps as few of its parts as it needs, and is then so far from the table that nothing
+more can be split from it. A trade gives up classes that lean the other way. Their people fall back
+into that rest, lose some detail, and make it enough like the table for more classes to be split
+from it than were given up.
+
+Called by `tasks.anonymization.fitting`; knows no labels.
 """
 
 from __future__ import annotations
@@ -289,7 +283,7 @@ class Trader:
 
     def fall(self, regions: list[Region]) -> Codes:
         """Say which class would take in all people of each, were it given up; `LEFT` if none."""
-        tuples, classes = self.splitter.tuples, to_classes(self.splitter.tuples, regions)
+        tuples, classes = self.splitter.tuples, _to_classes(self.splitter.tuples, regions)
         (kept,) = np.nonzero(classes.of != LEFT)
         of = classes.of[kept]
         next_ = classes.boxes(tuples).first(tuples.codes[:, kept], but=of)
@@ -358,7 +352,7 @@ def _rank(
     return [givers[number] for number in order]
 
 
-def to_classes(tuples: Tuples, regions: list[Region]) -> Classes:
+def _to_classes(tuples: Tuples, regions: list[Region]) -> Classes:
     """Make classes of regions, in their order; who is in none is left over."""
     classes = Classes(np.full(len(tuples.people), LEFT))
     for region in regions:
@@ -375,4 +369,4 @@ def balance(tuples: Tuples, requirement: Requirement) -> Classes:
     regions = [part for region in splitter.start() for part in splitter.split(region)]
     if requirement.compares:
         regions = Trader(splitter).run(regions)
-    return to_classes(tuples, regions)
+    return _to_classes(tuples, regions)

@@ -1,17 +1,15 @@
-"""Clusters of k people among near neighbours: grown, then bettered by trading tuples.
-
-Growing clusters of k people among near neighbours, where tuples are nearly all unique.
+"""Clusters of k people where tuples are nearly all unique: grown among neighbours, then traded.
 
 What a cluster keeps is the sum of what its members have in common: per column the finest label
-that all of them share. `Marks` lays this out so that it is an inner product. Called by
-`tasks.anonymization.clusters`; knows no order of fit and no privacy model beyond k.
+that all of them share. `Marks` lays this out so that what two tuples would keep together is an
+inner product.
 
-Better clusters from good ones: tuples that change places between clusters that lie together.
+`grow` makes clusters of k people among near neighbours; it is greedy, so `improve` trades
+afterwards. A trade is a swap of two tuples, the move of one that its cluster can spare, or the end
+of a cluster whose members all find better ones. All trades inside a block are weighed at once, as
+products of matrices; the best that touch different clusters are done.
 
-A trade is a swap of two tuples, the move of one that its cluster can spare, or the end of a
-cluster whose members all find better ones. All trades inside a block are weighed at once, as
-products of matrices; the best that touch different clusters are done. The blocks are cut
-differently in every sweep. Called by `tasks.anonymization.clusters`.
+Called by `tasks.anonymization.clusters`; knows no order of classes and no privacy model beyond k.
 """
 
 from __future__ import annotations
@@ -140,7 +138,7 @@ def split(points: Floats, size: int) -> list[Codes]:
     return found
 
 
-def split_corners(points: Floats, corner: Codes, size: int) -> list[Codes]:
+def _split_corners(points: Floats, corner: Codes, size: int) -> list[Codes]:
     """Cut each corner into parts of at most `size`; small corners are parts of their own."""
     order = np.argsort(corner, kind="stable")
     ends = np.flatnonzero(np.diff(corner[order], append=-1)) + 1
@@ -188,7 +186,7 @@ def _take_disjoint(of: Codes, kept: Floats, seed: Codes, member: Codes) -> int:
 def _offer(marks: Marks, points: Floats, rest: Codes) -> tuple[Floats, Codes, Codes]:
     """Grow a cluster from each of these tuples: what it keeps, its seed, the others (-1: none)."""
     kept, seeds, members = [], [], []
-    for part in split_corners(points[rest], marks.corner[rest], BLOCK):
+    for part in _split_corners(points[rest], marks.corner[rest], BLOCK):
         block = rest[part]
         most = min(max(NEIGHBOURS, 2 * marks.k), len(block) - 1)
         if marks.people[block].sum() < marks.k or most < 1:

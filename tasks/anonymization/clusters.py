@@ -2,8 +2,8 @@
 
 With sixteen or more quasi-identifiers nearly all tuples are unique, and which vectors of levels
 are worth anything follows from which tuples lie together. So clusters of k people are grown
-(`cluster_growth`), made better by trades (`cluster_trades`), and put into an order in which
-tuples find their own cluster first. Called by `tasks.anonymization.fitting`; knows no labels.
+and made better by trades (`cluster_growth`), and put into an order in which tuples find their own
+cluster first. Called by `tasks.anonymization.fitting`; knows no labels.
 
 What a class keeps is counted as granularity: 1 - the share of the column's values under a label.
 Products of matrices round differently on other machines, so classes may differ there.

@@ -5,9 +5,7 @@ policy alone (for tokens and moved dates also on the purpose's key, for noise on
 results come as Arrow dictionaries whose words are the declared ones. A value that fits no declared
 word stops the run, and so does a column of tokens that counting undoes.
 
-What becomes of dates: shortened to a part, or moved per person.
-
-A shift hides when something happened and keeps how long it took: all dates of one person move by
+Moved dates hide when something happened and keep how long it took: all dates of one person move by
 the same number of days, in every column and table of a purpose whose policies declare the same
 `days`. Whoever knows one date of a person knows that person's shift, and with it all their dates;
 so does whoever sees a moved placeholder, such as the end of the calendar for "no end". Intervals

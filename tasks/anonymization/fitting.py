@@ -1,12 +1,10 @@
-"""Fitting a plan: from a weighted histogram to classes that meet what is asked, by the search that fits.
+"""Fitting a plan: from a weighted histogram to classes that meet what is asked.
 
-Fitting a plan: from a weighted histogram of distinct tuples to classes that meet what is asked.
-
-A histogram is what any engine produces with one group-by; a plan is applied to any partition. The
-searches are in `tasks.anonymization.fitting`. Called by `tasks.anonymization.recoding` and by
-whoever has a histogram in place of rows.
-
-Which search finds the classes of a table, and what becomes of people whom it left over.
+A histogram of distinct tuples is what any engine produces with one group-by; the plan is applied to
+any partition. Here is decided which search finds the classes of a table (`lattice`, `clusters` or
+`balance`), what becomes of people whom it left over, and what the plan names. Nothing here checks
+the result: that is `expectations.measures.measures`. Called by `tasks.anonymization.recoding` and
+by whoever has a histogram in place of rows.
 """
 
 from __future__ import annotations

@@ -1,17 +1,14 @@
-"""Generalization hierarchies: which coarser labels a value may be released under, and how it is spelt.
-
-Generalization hierarchies: which coarser labels a value of one column may be released under.
+"""Generalization hierarchies: which coarser labels a value of one column may be released under.
 
 A hierarchy is public knowledge: declared in a policy or read from an ARX file. It knows no person
 and no counts. The one exception is marked: a hierarchy with `derived=True` lists the values of a
 table, and whoever stores it must first drop those that stand for few people (`fitting.fit` does).
-Read by `tasks.anonymization.recoding`; terms follow Sweeney, "Achieving k-anonymity privacy
-protection using generalization and suppression" (2002).
+Terms follow Sweeney, "Achieving k-anonymity privacy protection using generalization and
+suppression" (2002).
 
-How a value is spelt as the label of a hierarchy, whichever type its column has.
-
-A whole number has one spelling (5 and 5.0 are "5"), and so has a day (a date and a midnight are
-"1969-12-31"). Everything else is spelt as Python's `str` does.
+A value meets its label by spelling, whichever type its column has. A whole number has one spelling
+(5 and 5.0 are "5"), and so has a day (a date and a midnight are "1969-12-31"). Everything else is
+spelt as Python's `str` does.
 """
 
 from __future__ import annotations
@@ -33,7 +30,13 @@ from expectations.errors import UsageError
 from expectations.policy.hierarchy_files import ROOT, Fault, UnreadableError, find_faults, read_rows
 from expectations.policy.vocabulary import MISSING
 
+__all__ = ["MISSING", "ROOT", "Hierarchy", "label_of", "number_labels", "read_all"]
+
+EXAMPLES = 3
+"""Leaves that a refusal names: enough to find the line at fault."""
 WHOLE = 2.0**63
+"""The first float that no 64-bit integer holds: from here on Python spells it digit by digit."""
+_RANGE = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
 
 
 def label_of(value: object) -> str:
@@ -79,12 +82,6 @@ def _spell_times(times: NDArray[np.datetime64]) -> NDArray[np.object_]:
     timed = days != times
     labels[timed] = [str(time) for time in pd.DatetimeIndex(times[timed])]
     return labels
-
-
-__all__ = ["MISSING", "ROOT", "Hierarchy", "label_of", "number_labels", "read_all"]
-
-EXAMPLES = 3
-_RANGE = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,11 @@
 """Public labels of values: declared words, and the levels of a declared or built-in hierarchy.
 
-Public labels of values: declared words, and a level of a declared or built-in hierarchy.
+What a value becomes depends on that value and on the policy alone, so these serve record-wise
+treatments. What has no label is counted and stops the run; nothing is guessed from how a value
+looks. A missing value stays missing.
 
-What a value becomes depends on that value and on the policy alone. What has no label is counted
-and stops the run; nothing is guessed from how a value looks.
-
-Levels that need no declared list: of dates, of ages and of postcodes.
-
-Public: what becomes of a value depends on that value alone, so these serve record-wise treatments
-(`labels.label_values`, for the policy's `kind: hierarchy` with `of`).
-A missing value stays missing (None). Level 0 is the value itself, the last level is `*`.
+Three hierarchies are built in and need no declared list (`kind: hierarchy` with `of`). Level 0 is
+the value itself, the last level is `*`.
 
 - dates: day, month, quarter, year, decade, `*`.
 - ages: whole years, then bands of 5, 10 and 20 years, open from `top` on ("90+"), `*`. HIPAA's safe
@@ -33,9 +29,8 @@ from numpy.typing import NDArray
 from expectations.disclosure import roughly
 from expectations.errors import UsageError
 from expectations.policy.treatments import Level
-from tasks.anonymization.hierarchies import label_of, spell
+from tasks.anonymization.hierarchies import ROOT, label_of, spell
 
-ROOT = "*"
 DATE_LEVELS = ("day", "month", "quarter", "year", "decade", "all")
 AGE_BANDS = (1, 5, 10, 20)
 OLDEST = 150

@@ -1,23 +1,16 @@
-"""The search over all vectors of levels: classes found cheapest first, then made better by exchange.
+"""The search over all vectors of levels: classes taken cheapest first, then bettered by exchange.
 
-All vectors of generalization levels, and the groups of tuples that each would release together.
+A vector gives each column a level of its hierarchy; all vectors together are the lattice. At each
+of them the tuples with equal labels are a group, which may be released as a class.
 
-Used by the searches that list vectors (`cover`, `exchange`); where there are too many
-to list, `clusters` finds classes in another way.
+`cover` takes groups from the least generalization on, each when it is due. It is greedy: a class
+that is found early keeps all its people, though a few of them would complete a group whose members
+are otherwise released much coarser. `exchange` looks for such groups and sets them into the order
+of classes where they take exactly those people. A class that is left with fewer than k is given up
+if what its people lose elsewhere is less than what is gained.
 
-The cheapest-first cover: classes found from the least generalization on, each where it is due.
-
-Called by `tasks.anonymization.fitting`; knows no labels.
-
-Better classes from good ones: boxes that borrow from classes with people to spare.
-
-The cover is greedy: a class that is found early keeps all its people, though a few of them would
-complete a group whose members are otherwise released much coarser. Here such groups are looked
-for, and set into the order of classes where they take exactly those people. A class that is left
-with fewer than k is given up, if what its people lose elsewhere is less than what is gained.
-
-Called by `tasks.anonymization.fitting` on the result of `tasks.anonymization.lattice`; knows no
-labels.
+Called by `tasks.anonymization.fitting`, for tables whose vectors can be listed; `clusters` and
+`balance` do without a list. Knows no labels and no files.
 """
 
 from __future__ import annotations

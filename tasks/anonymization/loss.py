@@ -1,23 +1,19 @@
 """What a recoding cost: by column, by group of people, and in the measures of the literature.
 
-What a recoding reached and what it cost, measured on histograms of distinct tuples.
+For the person who chooses hierarchies or k. Three views, each of a whole release:
 
-For the person who chooses hierarchies. The check that a release is k-anonymous is not here but in
-`expectations.measures.measures`, which shares no code with the recoding.
+- `measure`: what k, suppression and the labels came to, on histograms of distinct tuples.
+- `measure_losses` and what follows: who pays for k. Local recoding keeps detail where many are
+  alike, so that minorities lose more. A person's loss is the mean, over the columns that k holds
+  over, of the share of a column's other values that their label stands for as well (Iyengar 2002):
+  0 keeps all, 1 loses all, as for who is left out.
+- `measure_granularity` and `measure_query_error`: figures to compare with other tools. They need to
+  know which of a column's values a released label stands for: its cover.
 
-Who pays for k: how much detail each declared group of people loses in a table.
-
-Local recoding keeps detail where many are alike, so that minorities lose more. A person's loss is
-the mean, over the columns that k holds over, of the share of a column's other values that their
-label stands for as well (Iyengar 2002): 0 keeps all, 1 loses all, as for who is left out. It is the
-loss of this release for these people; whether that matters for a use is not said.
-
-How much of a table's detail a recoding left, in the measures of the literature.
-
-Every measure needs to know which of a column's values a released label stands for: its cover. All
-are measures of a whole release and tell of no person; none says whether the table is good enough
-for a use that is not named (for a model, see `tasks.training.tradeoff`). The loss that the search
-itself counts is in `tasks.anonymization.loss`.
+None says whether the table is good enough for a use that is not named (for a model, see
+`tasks.training.tradeoff`). What the search itself minimizes is `tuples.Tuples.losses`. The check
+that a release is k-anonymous is `expectations.measures.measures`, which shares no code with the
+recoding.
 """
 
 from __future__ import annotations

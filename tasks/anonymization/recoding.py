@@ -118,8 +118,8 @@ def _list_models(own: PrivacyModel | Sequence[PrivacyModel]) -> list[PrivacyMode
     models = [own] if isinstance(own, Declaration) else list(own)
     if not all(isinstance(model, Declaration) for model in models):
         raise UsageError(
-            "k-anonymity: a sensitive column's models are of expectations.policy.privacy_models, such as "
-            "TCloseness(t=0.2)"
+            "k-anonymity: a sensitive column's models are of expectations.policy.privacy_models, "
+            "such as TCloseness(t=0.2)"
         )
     return models
 

@@ -1,17 +1,15 @@
 """What a group of people must be to be released as one class: k people, and the privacy models.
 
 A search asks it thousands of times about ever fewer tuples, so it counts only the tuples asked
-about, and values only in groups that have k people. The models are defined in
-`expectations.policy.privacy_models`; the check of a release, which shares no code with this module, is
-`expectations.measures.measures`. Every model here is closed under union: two classes that meet it still
-meet it as one (each bounds a convex distance, a share, or a concave diversity), which is what lets
-a search merge classes freely. The reverse does not hold: a part of a class that meets a model may
-break it.
+about, and values only in groups that have k people. Only values that occur are counted: absent ones
+follow from the sums.
 
-How the values of groups of people are spread, and whether that meets a privacy model.
+Every model here is closed under union: two classes that meet it still meet it as one (each bounds a
+convex distance, a share, or a concave diversity), which is what lets a search merge classes freely.
+The reverse does not hold: a part of a class that meets a model may break it.
 
-Only values that occur are counted: absent ones follow from the sums. Called by
-`tasks.anonymization.requirement`; the models' definitions are in `expectations.policy.privacy_models`.
+The models are defined in `expectations.policy.privacy_models`; the check of a release, which shares
+no code with this module, is `expectations.measures.measures`.
 """
 
 from __future__ import annotations
@@ -37,12 +35,11 @@ from expectations.policy.privacy_models import (
 )
 from tasks.anonymization.hierarchies import label_of
 from tasks.anonymization.loss import PEOPLE
-from tasks.anonymization.tuples import LEFT, Boxes, join_ranges
+from tasks.anonymization.tuples import LEFT, Boxes, Codes, join_ranges
 
 TOLERANCE = 1e-9
 """What differs by less is equal: a bound that is just reached holds, a strict one does not."""
 
-Codes = NDArray[np.int64]
 Shares = NDArray[np.float64]
 
 
@@ -89,9 +86,9 @@ def holds(model: PrivacyModel, tally: Tally, table: Shares) -> NDArray[np.bool_]
         case TCloseness(t=most, distance="equal"):
             return equal_distance(tally, table) <= most + TOLERANCE
         case TCloseness(t=most):
-            return ordered_distance(tally, table) <= most + TOLERANCE
+            return _ordered_distance(tally, table) <= most + TOLERANCE
         case BetaLikeness():
-            most_of = share_bound(model, table)[tally.value]
+            most_of = _share_bound(model, table)[tally.value]
             return tally.worst(tally.shares() - most_of) <= TOLERANCE
         case DeltaDisclosure(delta=most):
             return _disclosed(tally, table) < most - TOLERANCE
@@ -115,7 +112,7 @@ def equal_distance(tally: Tally, table: Shares) -> Shares:
     return tally.total(np.maximum(tally.shares() - table[tally.value], 0.0))
 
 
-def ordered_distance(tally: Tally, table: Shares) -> Shares:
+def _ordered_distance(tally: Tally, table: Shares) -> Shares:
     """Measure the earth mover's distance along the order of the table's values, 0 to 1.
 
     The sum over values i of |P_i - Q_i|, both cumulated, over (values - 1). From one value that
@@ -141,7 +138,7 @@ def ordered_distance(tally: Tally, table: Shares) -> Shares:
     return distance
 
 
-def share_bound(model: BetaLikeness, table: Shares) -> Shares:
+def _share_bound(model: BetaLikeness, table: Shares) -> Shares:
     """Give the largest share of each value in a class under beta-likeness."""
     if not model.enhanced:
         return np.asarray(table * (1 + model.beta))

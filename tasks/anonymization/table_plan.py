@@ -5,11 +5,10 @@ same values, which is what makes two releases comparable. It promises k only of 
 fitted on; `tasks.anonymization.releases.succession` sees to the others. It holds labels of k or
 more people and of common values, and the policy's own words: no person, no count.
 
-Labels that few people share become one label; data-dependent, so for tables only.
-
-Which labels stay is decided once, when a plan is fitted, and frozen with it. "Few" is fewer than a
-number of the table's people. If the one label itself would stand for fewer, the next rarest join
-it until it does not. That a label was rare shows in the table; whose it was does not.
+Before recoding, labels that few people share become one label. "Few" is fewer than a number of the
+table's people, so this depends on the data and is for tables only. If the one label itself would
+stand for fewer, the next rarest join it until it does not. That a label was rare shows in the
+table; whose it was does not.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def merge_rare(frame: pd.DataFrame, common: Mapping[str, Common]) -> pd.DataFram
     return merged
 
 
-def have_company(merged: pd.DataFrame, common: Mapping[str, Common]) -> NDArray[np.bool_]:
+def _have_company(merged: pd.DataFrame, common: Mapping[str, Common]) -> NDArray[np.bool_]:
     """Tell of each person whether their labels are shared by enough people of this table.
 
     All are, where the labels that stay were found in this very table.
@@ -113,7 +112,7 @@ class Company:
         return allowed
 
 
-def widen(values: pd.Series, found: Common) -> Hierarchy:
+def _widen(values: pd.Series, found: Common) -> Hierarchy:
     """Give the hierarchy by which the loss of a merged column is measured: of the data's labels."""
     labels = set(spell_labels(values))
     if labels - {found.label} - set(found.stays):
@@ -147,7 +146,7 @@ class TablePlan:
     def hierarchies(self, frame: pd.DataFrame) -> dict[str, Hierarchy]:
         """Give the hierarchy by which each recoded column's loss is measured."""
         return {
-            hierarchy.column: widen(frame[hierarchy.column], self.common[hierarchy.column])
+            hierarchy.column: _widen(frame[hierarchy.column], self.common[hierarchy.column])
             if hierarchy.column in self.common
             else hierarchy
             for hierarchy in self.recoding.hierarchies
@@ -159,7 +158,7 @@ class TablePlan:
         Raises `UsageError` where the frame lacks a column, or a declared hierarchy a value of it.
         """
         merged = merge_rare(frame, self.common)
-        return self.recoding.apply(merged[have_company(merged, self.common)])
+        return self.recoding.apply(merged[_have_company(merged, self.common)])
 
     def measure(self, frame: pd.DataFrame, released: pd.DataFrame) -> Measures:
         """Measure what became of a frame's people, those left out included."""

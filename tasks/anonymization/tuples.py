@@ -1,15 +1,9 @@
-"""What a search works on: distinct tuples of integer codes, classes of them, and which they fit.
+"""What a search works on: distinct tuples of integer codes, and classes of them in their order.
 
-What a search works on: distinct tuples of integer codes, and classes of them in their order.
-
-A class is a set of distinct tuples released under one vector of generalization levels. A tuple
-belongs to the first class that it fits, which is what makes a short list of labels a complete
-plan. Nothing here knows labels or files.
-
-Which classes a tuple fits: per column the leaves that each class takes, as bits.
-
-A plan is an ordered list of such boxes, of labels or of sets of values; a tuple belongs to the
-first that it fits.
+A class is a set of distinct tuples released under one vector of generalization levels, or under
+sets of values. Either way it is a box: per column the leaves that it takes, kept as bits. A tuple
+belongs to the first box that it fits, which is what makes a short list of labels a complete plan.
+Nothing here knows labels or files.
 """
 
 from __future__ import annotations

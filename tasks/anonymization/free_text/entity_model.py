@@ -43,7 +43,7 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 
-def read_affine(layer: Model[Any, Any]) -> tuple[Floats, Floats]:
+def _read_affine(layer: Model[Any, Any]) -> tuple[Floats, Floats]:
     """Give a linear layer's weights, inputs first, and its offsets."""
     weights, offsets = (np.asarray(layer.get_param(name)) for name in ("W", "b"))
     return np.ascontiguousarray(weights.T), offsets
@@ -126,7 +126,7 @@ class Decoder:
             np.ascontiguousarray(weights.reshape(-1, weights.shape[3]).T),
             np.ascontiguousarray(np.asarray(lower.get_param("b")).T).reshape(-1),
             np.ascontiguousarray(missing).reshape(len(missing), -1),
-            *read_affine(upper),
+            *_read_affine(upper),
         )
 
     def decide(self, vectors: Floats, words: Words) -> tuple[Places, Places]:
@@ -244,7 +244,7 @@ def load_entity_model(language: str) -> EntityModel:
         columns=tuple(next(x for x in layers if x.name == "extract_features").attrs["columns"]),
         embeddings=tuple(layer for layer in layers if layer.name == "hashembed"),
         layers=tuple(Layer.read(layer) for layer in layers if layer.name == "maxout>>layernorm"),
-        narrow=read_affine(next(layer for layer in layers if layer.name == "linear")),
+        narrow=_read_affine(next(layer for layer in layers if layer.name == "linear")),
         decoder=Decoder.read(
             lower,
             finder.model.get_ref("upper"),

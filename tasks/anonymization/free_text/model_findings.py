@@ -3,7 +3,7 @@
 Durations and "last week" tell nothing of whom; abbreviations, doses, medicines, examinations and
 signs called by their discoverer's name ("Romberg positive") are taken for names by a model that
 has read newspapers. Leaving those alone keeps clinical content; it can also leave a person whose
-surname stands before such a word, unless a rule of `name_recognizers.py` finds it.
+surname stands before such a word, unless a rule of `recognizers.py` finds it.
 """
 
 from __future__ import annotations

@@ -1,18 +1,15 @@
-"""Closed public lists: countries and peoples (ISO 3166), states, months, and common given names.
+"""Closed public lists of words that identify: countries, peoples, states, months, given names.
 
-Closed public lists: countries and peoples (ISO 3166, usual English names), states, months.
+Countries and peoples are those of ISO 3166 with their usual English names. Names of countries that
+are also common words stay in `AMBIGUOUS`: they count only where they are capitalized. Cities are
+not listed: there are too many, and most are also surnames. Months of German, French, Spanish,
+Italian, Dutch and Portuguese are in `OTHER_MONTHS`.
 
-Months of German, French, Spanish, Italian, Dutch and Portuguese are in `OTHER_MONTHS`.
-
-Names of countries that are also common words stay in `AMBIGUOUS`: they count only where they are
-capitalized. Cities are not listed: there are too many, and most are also surnames.
-
-Common given names of many countries: a closed public list, written for this project.
-
-A given name says "person" where a dictionary says "word" (Jacob, Elizabeth, Scott are in WordNet)
-and where nothing is written with a capital. `WORDS_TOO` are names that are also English words or
-places: they count only where their surroundings allow it. Rare names, and those of languages not
-written in Latin letters, are not here; `unlisted_names.py` finds many of them.
+The list of given names was written for this project, of many countries. A given name says "person"
+where a dictionary says "word" (Jacob, Elizabeth, Scott are in WordNet) and where nothing is written
+with a capital. `WORDS_TOO` are names that are also English words or places: they count only where
+their surroundings allow it. Rare names, and those of languages not written in Latin letters, are
+not here; `unlisted_names.py` finds many of them.
 """
 
 from __future__ import annotations

@@ -1,20 +1,16 @@
-"""Presidio recognizers for numbers, dates, ages, addresses of mail, and names by the words around.
+"""Presidio recognizers that go by the words around: numbers, dates, ages, mail addresses, names.
 
-Presidio recognizers for numbers, dates, ages and addresses of mail that Presidio's own miss.
+They find what Presidio's own miss, and can be added to any `presidio_analyzer` registry, as can
+those of `address_recognizers.py`, `phone_numbers.py` and `unlisted_names.py`. They are patterns:
+context words, word endings, closed lists.
 
-Each can be added to any `presidio_analyzer` registry, as can those of `name_recognizers.py`,
-`address_recognizers.py`, `phone_numbers.py` and `unlisted_names.py`. They are patterns: context
-words, word endings, closed lists. A number is taken for an identifier only where its surroundings
-say so, since doses, results and scores have to stay.
+A number is taken for an identifier only where its surroundings say so, since doses, results and
+scores have to stay. A name is found by a title, a role ("Patient:"), kinship, a phrase that
+introduces or addresses a person, or initials; an organization by its legal form or the kind of
+institution. A name without any of these is left to a language model and to `unlisted_names.py`.
 
 They do not know misspelled context words. The context words are English, some German and French.
 Presidio is slow to load, so these modules are imported where texts are read.
-
-Presidio recognizers of people and organizations by the words around their names.
-
-Titles, roles ("Patient:"), kinship, phrases that introduce or address a person, initials; legal
-forms and kinds of institution. A name without any of these is left to a language model and to
-`unlisted_names.py`.
 """
 
 from __future__ import annotations

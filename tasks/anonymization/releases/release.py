@@ -1,18 +1,14 @@
-"""Choosing who is in a release: by the frozen plan, what it crosses, and what was released before.
-
-Choosing who is in a release: by the frozen plan, and by what was released before.
+"""Choosing who is in a release: by the frozen plan, and by what was released before.
 
 Pure functions on frames; `successive_releases` gives them the ledger's memory. What the choice
 protects, and what it does not, is said in `succession`.
 
-Two plans over the same people: which regions both describe, and what crossing them isolates.
-
-Under another plan a table is cut into other classes. A union of old classes that is a union of new
-ones can be counted in both tables, and so compared; the smallest such unions are the connected
-parts of the graph between old and new classes, linked where somebody is in both. And whoever knows
-that a person is in both tables knows both classes: the people in the crossing of the two are those
-among whom the person is then looked for. That number cannot be bounded without recoding again: it
-is measured, as if everybody who leaves now had been in the earlier table too.
+A release under another plan cuts the table into other classes. A union of old classes that is a
+union of new ones can be counted in both tables, and so compared; the smallest such unions are the
+connected parts of the graph between old and new classes, linked where somebody is in both. And
+whoever knows that a person is in both tables knows both classes: the people in the crossing of the
+two are those among whom the person is then looked for. That number cannot be bounded without
+recoding again: it is measured, as if everybody who leaves now had been in the earlier table too.
 """
 
 from __future__ import annotations

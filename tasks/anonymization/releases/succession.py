@@ -1,18 +1,19 @@
-"""Releases one after the other: what each shows, and rows left out until no difference isolates.
+"""Releases one after the other: leaving out rows until no difference of two isolates anybody.
 
-Releases one after the other: leaving out rows until no difference of two isolates anybody.
+All that an observer knows of a release is what `CountedRows` holds: its distinct rows, as spelled
+in the released file, and how many people have each. Rows are in classes by the columns over which k
+holds; the other released columns are their tail. Nothing here knows whose a row is.
 
 Whoever has two releases of a table can subtract one from the other. Of a group of rows that both
 describe - a class, where both were made by one plan - they see how many were added, how many are
 gone, and how many may be the same people. Here each of the three is made nobody or at least k
 people, for every earlier release, by leaving rows out: newcomers wait until k have come, and with
 fewer than k who left others leave as well. Each release is k-anonymous by itself as before.
+Where columns are sensitive, the models that look at a class alone are asked of the three as well.
 
 Who leaves as well is drawn, each as likely, by a generator that only the home can seed: were it
 the most frequent rows, a rare one that is gone would be known to be of somebody who left
 (minimality: Wong et al., "Minimality attack in privacy preserving data publishing", 2007).
-
-Where columns are sensitive, the models that look at a class alone are asked of the three as well.
 
 What it costs: a class that one person left loses k people or, if fewer than k would be left, all;
 and it adds up, since every earlier release counts. Of Adult's 30,162 rows over five columns at
@@ -26,12 +27,6 @@ releases show and no two do; tables of several outlets or policies about the sam
 plans only regions that both describe are compared, the smallest unions of classes that hold the
 same people under either plan. Xiao and Tao, "m-invariance" (2007), solve the problem for one
 sensitive value by counterfeit rows; here nobody is made up.
-
-What a table shows: its distinct rows, as spelled in the released file, and how many have each.
-
-All that an observer of a release knows of it, and so what two releases are compared by. Rows are
-in classes by the columns over which k holds; the other released columns are their tail. Nothing
-here knows whose a row is.
 """
 
 from __future__ import annotations

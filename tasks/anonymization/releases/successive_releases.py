@@ -1,16 +1,13 @@
 """The memory of one table outlet: its frozen plan, what left before, and when it may leave again.
 
-The memory of one table outlet: its frozen plan, what left before, and what is about to.
-
 Thin: reads and writes the release ledger for a step, and words what was found. A release is
 recorded when nothing else can refuse its run any more, before it can leave; it stands unless the
 run is refused all the same (see `ledgers.releases`).
 
-When a table can leave again: data periods, and how long until enough people have changed.
-
-A forecast takes the changes since the last release to go on at their pace, all of them together;
-it promises nothing, and is not made where it would tell of a number of people below the
-disclosure threshold.
+Each data period has a plan of its own. Where too many people would be left out of a release, a
+forecast says how long until enough have changed: it takes the changes since the last release to go
+on at their pace, all of them together. It promises nothing, and is not made where it would tell of
+a number of people below the disclosure threshold.
 """
 
 from __future__ import annotations
