@@ -44,6 +44,7 @@ THRIFT = 1 / 3
 MOST_SPLITS = 128
 """Ways to split one class that are tried: by each column, and by those two that could save most."""
 LEAST_GAIN = 1e-6
+"""In people's loss: less than this is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,8 @@ class Split:
         rest = [Region(region.members[~alone], region.vector, known)]
         parts = np.flatnonzero(self.alone)[::-1]
         found = [Region(region.members[self.part == part], self.vector) for part in parts]
+        # The rest lies lowest on the stack: parts are tried before it, and stand before it in the
+        # plan.
         return found if alone.all() else rest + found
 
 
@@ -88,6 +91,7 @@ class Splitter:
 
     def start(self) -> list[Region]:
         """Put people together as coarsely as they can be, where that meets the requirement."""
+        # Pinned columns have no level above their values: they keep people apart even here.
         top = tuple(used[-1] for used in self.levels)
         labels = [part[level] for part, level in zip(self.parts, top, strict=True)]
         group, distinct = pd.factorize(combine(labels))
@@ -104,6 +108,7 @@ class Splitter:
         while waiting:
             last = waiting.pop()
             known = dict(last.known)
+            # What members share after a split may be finer than what the split gave them.
             region = Region(last.members, common_vector(self.tuples, last.members))
             if split := self.best(region, known):
                 waiting += split.regions(region, known)
@@ -119,6 +124,7 @@ class Splitter:
         far = self.distance(region.members, np.zeros_like(region.members))
         offers = [(min(bound, known.get(v, bound)), v) for bound, v in self.offers(region)]
         for bound, vector in sorted(offers, key=lambda offer: -round(offer[0], 6)):
+            # Sorted by what each can save at most: no later one can save more than has been found.
             if bound <= least:
                 break
             most, split = self.judge(region, vector, least, far)
@@ -136,6 +142,7 @@ class Splitter:
             weight = self.costs[column][:, region.members] @ people
             finer = [level for level in self.levels[column] if level < own]
             single += [(float(weight[own] - weight[level]), column, level) for level in finer]
+        # Losses add up over columns: a pair saves at most what its two columns do.
         pairs = [
             (one[0] + two[0], (one[1:], two[1:]))
             for one, two in combinations(single, 2)
@@ -157,6 +164,7 @@ class Splitter:
         `far` is the distance of the region as it is.
         """
         members, people = region.members, self.requirement.people[region.members]
+        # In all other columns the members have the same labels already.
         changed = [at for at, level in enumerate(vector) if level != region.vector[at]]
         part, distinct = pd.factorize(
             combine([self.parts[at][vector[at], members] for at in changed])
@@ -172,6 +180,7 @@ class Splitter:
         alone = self.spare(members, part, good, gain)
         if (score := float(gain[alone].sum())) <= least:
             return score, None
+        # Distance is not forbidden but dear: what leans now is hard to split later.
         moved = self.distance(members, np.where(alone[part], part, len(distinct))) - far
         score /= (1 + max(moved, 0.0)) ** THRIFT
         return score, Split(vector, part, alone) if score > least else None
@@ -180,9 +189,11 @@ class Splitter:
         self, members: Codes, part: Codes, good: NDArray[np.bool_], gain: Losses
     ) -> NDArray[np.bool_]:
         """Leave to the rest as few good parts as it needs to meet the requirement."""
+        # Without a rest there is nothing to bring back to the table.
         if good.all():
             return good
         counterweights = self.counterweights(members, part, good, gain)
+        # Parts join the rest in turn: bad ones at 0, counterweights one by one, the others never.
         turn = np.zeros(len(good), dtype=np.int64)
         turn[good] = len(good)
         turn[counterweights] = np.arange(1, len(counterweights) + 1)
@@ -192,6 +203,8 @@ class Splitter:
             rest = members[turn[part] <= taken]
             return bool(self.requirement.met(rest, np.zeros_like(rest), 1)[0])
 
+        # Doubling and then halving, as if one counterweight more never did harm: a guess that saves
+        # nearly all questions, and what it finds was asked about.
         low, high = -1, 0
         while high < len(counterweights) and not enough(high):
             low, high = high, min(2 * high + 1, len(counterweights))
@@ -212,6 +225,7 @@ class Splitter:
             among = ~good[tally.group]
             rest = np.bincount(tally.value[among], tally.count[among], len(column.share))
             excess = rest / max(rest.sum(), 1) - column.share
+            # So that a part which looks like the table leans neither way.
             excess -= excess @ column.share
             lean += np.bincount(tally.group, tally.count * excess[tally.value], len(good))
         (able,) = np.nonzero(good & (lean < 0))
@@ -263,6 +277,7 @@ class Trader:
     def run(self, regions: list[Region]) -> list[Region]:
         """Trade as long as that saves loss."""
         for _ in range(MOST_TRADES):
+            # Found one at a time: the second taker is tried only where the first has no trade.
             trade = next(self.find(regions), None)
             if trade is None:
                 break
@@ -290,6 +305,7 @@ class Trader:
         first, last = np.full(len(regions), len(regions)), np.full(len(regions), LEFT)
         np.minimum.at(first, of, next_)
         np.maximum.at(last, of, next_)
+        # A class whose people would fall into several others stays: a trade weighs a single taker.
         return np.where(first == last, first, LEFT)
 
     def lose(self, region: Region, at: Region) -> float:
@@ -325,6 +341,7 @@ class Trader:
             trade = (
                 self.judge(taker, counterweights[:many]) if many <= len(counterweights) else None
             )
+            # A trial costs a split: the first number that saves less than the one before ends them.
             if found and (trade is None or trade.saved <= found.saved):
                 break
             found = trade if trade and trade.saved > 0 else found
@@ -335,6 +352,8 @@ class Trader:
         everyone = frozenset([taker, *given])
         if everyone in self.tried:
             return None
+        # Regions never change, and the taker is the last of its set: tried once, the outcome is
+        # known.
         self.tried.add(everyone)
         members = np.sort(np.concatenate([region.members for region in everyone]))
         parts = self.splitter.split(Region(members, taker.vector))

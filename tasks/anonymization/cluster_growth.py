@@ -23,13 +23,16 @@ from numpy.typing import NDArray
 from tasks.anonymization.tuples import Codes, Tuples
 
 NEIGHBOURS = 32
+"""Tuples that a cluster is grown among, or twice k: more than it needs, as not all fit together."""
 DIMENSIONS = 48
+"""Axes of the projection: neighbours are looked for in so few numbers, not in all labels."""
 SAMPLE = 8_000
 WIDEST = 800
 """Tuples and labels that the projection is made from."""
 BLOCK = 25_000
 """Tuples among which neighbours are looked for."""
 ROWS = 512
+"""Tuples whose neighbours are looked for at once: 512 x 25,000 products are 50 MB."""
 
 Ids = NDArray[np.int32]
 Floats = NDArray[np.float32]
@@ -63,6 +66,7 @@ class Marks:
             sizes = [np.bincount(row[seen], minlength=row.max() + 1)[row] for row in groups]
             for low, high in itertools.pairwise(used):
                 gained = np.zeros(int(groups[low].max()) + 1, dtype=np.float32)
+                # Granularity: the share of the column's values that the coarser label would add.
                 gained[groups[low]] = (sizes[high] - sizes[low]) * (weight / len(seen))
                 ids.append(groups[low][codes] + offset)
                 worth.append(gained.clip(0))
@@ -87,6 +91,7 @@ class Marks:
         size = np.bincount(of)
         start = np.cumsum(size) - size
         ids = self.id[order]
+        # All members share a label where the least and the greatest number are the same.
         low = np.minimum.reduceat(ids, start, axis=0)
         agree = low == np.maximum.reduceat(ids, start, axis=0)
         people = np.bincount(of, self.people).astype(np.int64)
@@ -103,6 +108,7 @@ def project(marks: Marks) -> Floats:
     share = np.bincount(sample.ravel(), minlength=len(marks.worth)) / len(sample)
     widest = np.argsort(-marks.worth * share, kind="stable")[:WIDEST]
     coded = _one_hot(marks, sample, widest)
+    # Not centred: the product itself is to be kept, not how it varies.
     _, axes = np.linalg.eigh((coded.T @ coded).astype(np.float64))
     axes = axes[:, ::-1][:, :DIMENSIONS]
     # An axis has no direction of its own: its largest entry decides.
@@ -118,6 +124,7 @@ def _one_hot(marks: Marks, ids: Ids, widest: Codes) -> Floats:
     place = np.full(len(marks.worth), len(widest), dtype=np.int32)
     place[widest] = np.arange(len(widest))
     coded = np.zeros((len(ids), len(widest) + 1), dtype=np.float32)
+    # With roots, the product of two tuples is the worth of the labels that they share.
     np.put_along_axis(coded, place[ids], np.sqrt(marks.worth[ids]), axis=1)
     return coded[:, :-1]
 
@@ -132,6 +139,7 @@ def split(points: Floats, size: int) -> list[Codes]:
             continue
         parts = -(-len(some) // size)
         here = points[some]
+        # A whole number of full parts on either side, so that few parts are small.
         order = np.argsort(here[:, here.var(axis=0).argmax()], kind="stable")
         cut = len(some) * (parts // 2) // parts
         waiting += [some[order[cut:]], some[order[:cut]]]
@@ -154,15 +162,18 @@ def grow(marks: Marks, points: Floats) -> Codes:
     the few who are over join the cluster of a neighbour.
     """
     of = np.full(len(marks.id), -1)
+    # k people who are all alike lose nothing, and need nobody.
     alone = np.flatnonzero(marks.people >= marks.k)
     of[alone] = np.arange(len(alone))
     rest = np.flatnonzero(of < 0)
+    # Ends: the best offer of each pass is always taken, or there is none.
     while len(rest):
         kept, seed, member = _offer(marks, points, rest)
         taken = _take_disjoint(of, kept, seed, member)
         if not taken:
             break
         rest = rest[of[rest] < 0]
+    # Too few for a cluster of their own, or too far from each other.
     for one in rest.tolist():
         (others,) = np.nonzero((marks.corner == marks.corner[one]) & (of >= 0))
         of[one] = of[others[(points[others] @ points[one]).argmax()]]
@@ -214,10 +225,12 @@ def _nearest(points: Floats, rows: Codes, most: int) -> Codes:
     near[np.arange(len(rows)), rows] = -np.inf
     step = 16
     width = len(points) // step
+    # Too narrow for a fold to leave anything out.
     if width <= 2 * most:
         return np.argpartition(near, len(points) - most, axis=1)[:, -most:]
     # The best lie in the best columns of a 16-high fold: far fewer to sort.
     fold = near[:, : width * step].reshape(len(rows), step, width)
+    # Exact: a column that holds one of the best `most` is itself among the best `most`.
     best = np.argpartition(fold.max(axis=1), width - most, axis=1)[:, -most:]
     among = (best[:, None, :] + np.arange(step)[:, None] * width).reshape(len(rows), -1)
     tail = np.broadcast_to(np.arange(width * step, len(points)), (len(rows), len(points) % step))
@@ -238,6 +251,7 @@ def _grow_boxes(marks: Marks, seed: Codes, near: Codes) -> tuple[Floats, Flags]:
     chosen = np.zeros(near.shape, dtype=bool)
     grows = people < marks.k
     while grows.any():
+        # What the box would still have in common with each neighbour.
         score = np.matmul(same, box[:, :, None])[:, :, 0]
         score[chosen] = -1
         best = score.argmax(axis=1)[grows]
@@ -254,9 +268,11 @@ ROUNDS = 8
 TRADE_BLOCK = 1_500
 """Tuples whose trades are weighed together."""
 AXES = 12
+"""Widest axes, along a random turn of which blocks are cut: another one in every sweep."""
 LEAST = 2e-4
 """Share of what a block keeps that a round has to gain for another one to follow."""
 GAIN = 1e-3
+"""A trade that gains less may be rounding, in single precision."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +302,8 @@ class Shared:
         low[live] = np.minimum.reduceat(marks.id[order], start, axis=0)
         high[live] = np.maximum.reduceat(marks.id[order], start, axis=0)
         is_low, is_high = marks.id == low[of], marks.id == high[of]
+        # 16 bits, to move half the memory: the counts of a cluster of more than 32,767 tuples wrap,
+        # and all that costs is some of its trades.
         lows[live] = np.add.reduceat(is_low[order], start, axis=0, dtype=np.int16)
         highs[live] = np.add.reduceat(is_high[order], start, axis=0, dtype=np.int16)
         agree = (low == high) & (size > 0)[:, None]
@@ -347,11 +365,13 @@ class Block:
         whole = self._spread(shared.label[columns], shared.worth[columns])
         (used,) = np.nonzero(without.any(axis=0) | whole.any(axis=0))
         coded = self.coded[:, used]
+        # What t leaves behind in common, and u has as well, is kept by all people there afterwards.
         swap = without[:, used] @ coded.T
         after = (shared.people[of] - people)[rows, None] + people
         swap *= after
         swap -= shared.kept[of[rows], None]
         swap[after < marks.k] = -np.inf
+        # Without its only tuple a cluster has nothing in common with anybody.
         swap[shared.size[of[rows]] == 1] = -np.inf
         self.swap[rows] = swap
         join = coded @ whole[:, used].T
@@ -367,6 +387,7 @@ class Block:
         self.join[np.arange(len(of)), of] = -np.inf
         order = np.argsort(of, kind="stable")
         start = np.cumsum(shared.size) - shared.size
+        # Member by member, as a table of tuples by tuples would be as large as `swap` itself.
         for step in range(int(shared.size.max())):
             some = rows[shared.size[of[rows]] > step]
             self.swap[some, order[start[of[some]] + step]] = -np.inf
@@ -385,6 +406,7 @@ class Block:
         touched, gained = np.zeros(self.clusters, dtype=bool), 0.0
         for gain, tuples, to in self._offers(shared):
             clusters = {*of[tuples].tolist(), *to}
+            # A gain holds only as long as its clusters are as they were weighed.
             if len(set(to)) == len(to) and not any(touched[c] for c in clusters):
                 new[tuples] = to
                 touched[list(clusters)] = True
@@ -398,6 +420,7 @@ class Block:
         both = self.swap + self.swap.T
         partner = both.argmax(axis=1)
         gain = both[every, partner]
+        # A swap is found from both its ends, and offered from one.
         once = (partner[partner] != every) | (every < partner)
         offers = [
             (float(gain[t]), [t, int(partner[t])], [int(of[partner[t]]), int(of[t])])
@@ -411,6 +434,7 @@ class Block:
         offers += [
             (float(move[t]), [t], [int(target[t])]) for t in np.flatnonzero(move > GAIN).tolist()
         ]
+        # A cluster ends where what its members gain elsewhere is more than it kept.
         end = np.bincount(of, best, self.clusters) - shared.kept
         for cluster in np.flatnonzero((end > GAIN) & (shared.size > 0)).tolist():
             members = np.flatnonzero(of == cluster)
@@ -420,6 +444,7 @@ class Block:
 
 def improve(marks: Marks, points: Floats, of: Codes) -> Codes:
     """Trade tuples between clusters, all numbered from 0; gives the better clusters' numbers."""
+    # The seed is fixed: the same tuples give the same clusters.
     random = np.random.default_rng(0)
     axes = np.argsort(-points.var(axis=0), kind="stable")[:AXES]
     for _ in range(SWEEPS):
@@ -449,6 +474,7 @@ def _cut(centre: Floats, marks: Marks, of: Codes) -> list[Codes]:
     where, number, room = np.empty(clusters, dtype=np.int64), -1, 0
     for here in np.split(order, ends):
         for part in split(centre[here], most):
+            # Blocks are filled up, since many corners are far smaller than one.
             if room < len(part):
                 number, room = number + 1, most
             room -= len(part)

@@ -25,6 +25,7 @@ from tasks.anonymization.tuples import LEFT, Boxes, Classes, Codes, Tuples, Vect
 CYCLES = 2
 """How often clusters are traded and put into an order."""
 BLOCK = 1024
+"""Tuples looked up at once: each takes a bit for every class."""
 MOST_FITS = 64
 """Classes that a tuple fits, on average, beyond which an order is not worth its memory."""
 
@@ -73,6 +74,7 @@ def cluster(tuples: Tuples, requirement: Requirement) -> Classes:
         return best
     crowd, most = Crowd.of(tuples, requirement), -1.0
     of = _grow(crowd)
+    # No cycle is sure to gain: an order puts tuples into classes that did not choose them.
     for _ in range(CYCLES):
         classes = _arrange(crowd, _trade(crowd, of))
         of, kept = classes.of, classes.of != LEFT
@@ -99,6 +101,7 @@ def _grow(crowd: Crowd) -> Codes:
     """Cluster all whose corner has k people; gives each one's cluster, or `LEFT`."""
     marks = crowd.marks
     of = np.full(len(marks.id), LEFT)
+    # A corner of fewer than k people can hold no class, whatever is tried.
     able = np.bincount(marks.corner, marks.people)[marks.corner] >= max(marks.k, 1)
     if able.any():
         some = crowd.where(able)
@@ -112,6 +115,7 @@ def _arrange(crowd: Crowd, of: Codes) -> Classes:
     part, rest = crowd, np.arange(len(of))
     while (of != LEFT).any():
         place = _settle(_sort(part, of), part)
+        # Those who are placed are out of the way for the rest, which grows clusters of its own.
         taken = place != LEFT
         if not taken.any():
             break
@@ -130,6 +134,8 @@ def _join_failing(crowd: Crowd, of: Codes) -> Codes:
 
     Clusters are numbered from 0 without gaps; those that fail in the end are `LEFT`.
     """
+    # Models are closed under union (`requirement`): two that meet them stay good when joined, and a
+    # failing one is joined until it meets them or has its corner to itself.
     while crowd.requirement.sensitive:
         into = _find_partners(crowd, of, np.flatnonzero(~crowd.met(of)))
         if (into == np.arange(len(into))).all():
@@ -148,6 +154,7 @@ def _find_partners(crowd: Crowd, of: Codes, failing: Codes) -> Codes:
     for one in failing.tolist():
         near = np.flatnonzero((corner == corner[one]) & (into == np.arange(len(size))))
         near = near[near != one]
+        # A cluster that another has joined meanwhile waits: what it then is has not been judged.
         if into[one] == one and len(near):
             far = ((centre[near] - centre[one]) ** 2).sum(axis=1)
             into[into == one] = near[far.argmin()]
@@ -165,6 +172,7 @@ def find_vectors(tuples: Tuples, of: Codes) -> list[Vector]:
     start = np.cumsum(size) - size
     vectors = np.zeros((len(tuples.codes), len(size)), dtype=np.int64)
     for vector, codes, groups in zip(vectors, tuples.codes, tuples.groups, strict=True):
+        # From the coarsest to the finest: the last level at which all agree is the one that stays.
         for level in range(len(groups) - 1, -1, -1):
             label = groups[level][codes[order]]
             low, high = np.minimum.reduceat(label, start), np.maximum.reduceat(label, start)
@@ -182,6 +190,7 @@ def _sort(crowd: Crowd, of: Codes) -> Boxes:
     worth, people = marks.where(kept).kept(clusters.of[kept])
     boxes = clusters.boxes(tuples)
     fits = find_fits(boxes, tuples.codes)
+    # Then nearly all fit nearly everything, and an order by what classes keep does as well.
     if len(fits[0]) > MOST_FITS * len(of):
         order = np.argsort(-worth, kind="stable")
     else:
@@ -198,6 +207,8 @@ def find_fits(boxes: Boxes, codes: Codes) -> tuple[Codes, Codes]:
     tuples, classes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for start in range(0, codes.shape[1], BLOCK):
         block = codes[:, start : start + BLOCK]
+        # A class takes a tuple if it takes its leaf in every column: an `and` of bits, 8 classes
+        # each.
         bits = boxes.fits[0][block[0]]
         for fit, leaf in zip(boxes.fits[1:], block[1:], strict=True):
             bits &= fit[leaf]
@@ -219,6 +230,7 @@ def sort_classes(
     other = (of[fits[0]] != fits[1]) & (of[fits[0]] != LEFT)
     tuple_, class_ = fits[0][other], fits[1][other]
     classes = len(spare)
+    # How many tuples of classes not yet placed a class would take, were it placed next.
     cost = np.bincount(class_, minlength=classes).tolist()
     fits_of, takes = _lists(tuple_, class_, len(of)), _lists(class_, tuple_, classes)
     members = _lists(of[of != LEFT], np.flatnonzero(of != LEFT), classes)
@@ -228,6 +240,7 @@ def sort_classes(
     placed, done, free = [], [False] * classes, (of == LEFT).tolist()
     while heap:
         asked, _, one = heapq.heappop(heap)
+        # Costs only fall, and each fall is a new entry: one of another cost is out of date.
         if done[one] or asked != cost[one]:
             continue
         done[one] = True
@@ -236,6 +249,7 @@ def sort_classes(
         freed = [*members[one], *lost]
         for t in lost:
             owner = int(of[t])
+            # Who is taken by an earlier class is lost to its own, which fails once below k.
             spare[owner] -= int(people[t])
             if spare[owner] < 0 and not done[owner]:
                 done[owner] = True
@@ -273,6 +287,8 @@ def _settle(boxes: Boxes, crowd: Crowd) -> Codes:
         (moved,) = np.nonzero((place != LEFT) & ~np.append(good, True)[place])
         if not len(moved):
             return place
+        # Only those whose class went look on: for all others the first that they fit is still
+        # there.
         stays = np.ones(boxes.fits[0].shape[1] * 8, dtype=bool)
         stays[place[moved]] = False
         boxes = Boxes(tuple(fit & np.packbits(stays) for fit in boxes.fits))

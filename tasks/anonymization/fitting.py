@@ -56,6 +56,7 @@ def search(
     for classes in found:
         if classes.left(tuples) > max_suppressed:
             rescue(tuples, requirement, classes)
+    # What is left over counts as lost whole, so that losses compare.
     return min(found, key=lambda classes: tuples.lose(classes) @ tuples.people)
 
 
@@ -63,6 +64,7 @@ def _find_candidates(
     tuples: Tuples, requirement: Requirement, *, refine: bool
 ) -> Iterator[Classes]:
     """Try the searches that suit the table; under a privacy model neither is always the better."""
+    # Of these two only splits look at the table; clusters keep more where none has to.
     if math.prod(map(len, tuples.levels())) > LISTABLE:
         yield balance(tuples, requirement) if requirement.compares else cluster(tuples, requirement)
         return
@@ -90,6 +92,7 @@ def _merge(tuples: Tuples, requirement: Requirement, classes: Classes, here: Cod
     """
     numbers = np.unique(classes.of[here])
     numbers = numbers[numbers != LEFT]
+    # As few as will do, within a factor of two: each of them pays with its detail.
     for taken in _ever_more(len(numbers)):
         some = np.append(numbers[len(numbers) - taken :], LEFT)
         members = here[np.isin(classes.of[here], some)]
@@ -105,6 +108,7 @@ def _ever_more(most: int) -> list[int]:
 
 
 MOST_PEOPLE = 1 << 62
+"""People are counted in 64-bit integers, and so are their sums."""
 Output = Literal["hierarchy", "sets"]
 Sensitive = Mapping[str, Sequence[PrivacyModel]]
 
@@ -208,12 +212,14 @@ def fit(histogram: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
 
 def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: Asked) -> Fitted:
     """Fit a plan on rows with their people in `_people`; see `fit`."""
+    # Sorted by name, so that the order of columns changes nothing.
     ordered = tuple(hierarchies[column] for column in sorted(hierarchies))
     codes, number, example = find_distinct(encode(rows, ordered))
     _refuse_unlisted(codes, ordered)
     requirement = Requirement.from_histogram(rows, number, asked.k, asked.sensitive)
     groups = tuple(hierarchy.groups for hierarchy in ordered)
     most = max(asked.weights.values(), default=1.0)
+    # At most 1, since what a search takes for too little to gain is a fixed number.
     importance = tuple(asked.weights.get(each.column, 1.0) / max(most, 1.0) for each in ordered)
     tuples = Tuples(codes, requirement.people, groups, importance)
     classes = find_classes(tuples, requirement, asked)
@@ -261,6 +267,8 @@ def _search(
 ) -> Classes:
     classes = search(tuples, requirement, max_suppressed, refine=asked.output == "hierarchy")
     classes = classes.renumber(classes.of)
+    # Whoever is left out changes the table, by which a class may fail that held before: its people
+    # are left out next. Classes only become fewer, so this ends.
     while requirement.compares and (classes.of == LEFT).any() and classes.vectors:
         released = requirement.within(np.flatnonzero(classes.of != LEFT))
         place = settle(classes.boxes(tuples), tuples.codes, released)
@@ -291,6 +299,7 @@ def _name_sets(
     """Name what each class shows: in each column the values that its people have."""
     if requirement.compares:
         requirement = requirement.within(np.flatnonzero(classes.of != LEFT))
+    # From here on the same people stay, since others would be another table to compare with.
     place = refine_sets(tuples, requirement, classes.of)
     (kept,) = np.nonzero(place != LEFT)
     numbers, number = np.unique(place[kept], return_inverse=True)
@@ -300,6 +309,7 @@ def _name_sets(
     for hierarchy, codes in zip(hierarchies, tuples.codes, strict=True):
         has = np.zeros((many, hierarchy.groups.shape[1]), dtype=bool)
         has[number, codes[kept]] = True
+        # Many classes show the same set of a column; spelling it is what takes long.
         distinct, which = np.unique(np.packbits(has, axis=1), axis=0, return_inverse=True)
         one = np.empty(len(distinct), dtype=np.int64)
         one[which.ravel()] = np.arange(many)
@@ -315,6 +325,7 @@ def _publishable(
     """Drop from a hierarchy that lists a table's values all those that no class shows."""
     if not hierarchy.derived:
         return hierarchy
+    # Such a value is of somebody left out or hidden: a plan that lists it would tell of them.
     shown = {label for labels in classes for label in labels[place]}
     return replace(hierarchy, levels=tuple(row for row in hierarchy.levels if row[0] in shown))
 
@@ -340,6 +351,7 @@ def _advise(tuples: Tuples, hierarchies: Sequence[Hierarchy], asked: Asked) -> s
         others = [tuples.codes[at] for at in pinned if at != out]
         group = pd.factorize(combine(others))[0] if others else np.zeros_like(tuples.people)
         rare = (np.bincount(group, tuples.people) < asked.k)[group]
+        # Where fewer than k share all the other pinned values, no generalizing helps.
         bound = _percent(bound_share(tuples.people[rare].sum() / people, people))
         effects.append(f"without '{hierarchies[out].column}' up to {bound}")
     if effects:

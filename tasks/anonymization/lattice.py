@@ -44,12 +44,17 @@ class Lattice:
         """List the vectors, cheapest first."""
         levels, costs = tuples.levels(), tuples.costs
         share = tuples.people / max(tuples.people.sum(), 1)
+        # A vector costs the sum of its columns' costs, so that outer sums over the columns give
+        # those of all vectors at once, in the order of the grid below.
         bound = mean = np.zeros(1)
         for used, cost in zip(levels, costs, strict=True):
+            # Not the least: some odd tuple is cheap at almost any vector, and would hold every
+            # group back.
             near = np.quantile(cost[used], 0.25, axis=1) if cost.size else np.zeros(len(used))
             bound = np.add.outer(bound, near).ravel()
             mean = np.add.outer(mean, cost[used] @ share).ravel()
         grid = np.stack(np.meshgrid(*levels, indexing="ij"), axis=-1).reshape(-1, len(levels))
+        # Rounded, so that the last digits of a sum break no tie.
         order = np.lexsort((mean.round(6), bound.round(6)))
         return cls(grid[order], bound[order].round(6), costs)
 
@@ -97,6 +102,7 @@ def sort_by_labels(parts: Sequence[Codes], vectors: Codes) -> tuple[Codes, Codes
     places = parts[0].shape[1]
     bits = places.bit_length()
     key = _label_keys(parts, vectors, 2**62 >> bits)
+    # Labels above, places below: one sort puts equal labels together and their places in order.
     key <<= bits
     key |= np.arange(places)
     key.sort(axis=1)
@@ -105,6 +111,7 @@ def sort_by_labels(parts: Sequence[Codes], vectors: Codes) -> tuple[Codes, Codes
     flat >>= bits
     new = np.empty(len(flat), dtype=bool)
     np.not_equal(flat[1:], flat[:-1], out=new[1:])
+    # Another vector begins another group, even where the labels have the same number.
     new[::places] = True
     return place, np.flatnonzero(new)
 
@@ -115,6 +122,7 @@ def _label_keys(parts: Sequence[Codes], vectors: Codes, limit: int) -> Codes:
     if math.prod(sizes) > limit:
         labels = [part[level] for part, level in zip(parts, vectors.T, strict=True)]
         return combine(labels, limit)
+    # All fit into one integer, each column's labels a digit: nothing has to be renumbered.
     key = np.zeros((len(vectors), parts[0].shape[1]), dtype=np.int64)
     scale = 1
     for part, level, size in zip(parts, vectors.T, sizes, strict=True):
@@ -135,6 +143,7 @@ def find_groups(
     start, length = start[large], length[large]
     vector = numbers[start // len(rest)]
     member = rest[place[join_ranges(start, length)]]
+    # Members have the same labels, and so the same cost: the first stands for all.
     groups = TupleGroups(lattice.cost(vector, rest[place[start]]), vector, length, member)
     if not requirement.sensitive or not len(start):
         return groups
@@ -163,8 +172,10 @@ def cover(tuples: Tuples, requirement: Requirement) -> Classes:
         seen += len(numbers)
         found = find_groups(lattice, numbers, (rest, parts), requirement)
         found = found if held is None else held + found
+        # The others wait: a vector still to come may have something cheaper for the same people.
         due = found.cost <= (lattice.bound[seen] if seen < len(vectors) else np.inf)
         _release(found.where(due), lattice, classes, requirement)
+        # What waits may lose members meanwhile; `_release` counts again when it is due.
         held = found.where(~due)
         stay = np.flatnonzero(classes.of[rest] == LEFT)
         rest, parts = rest[stay], [part.take(stay, axis=1) for part in parts]
@@ -184,11 +195,13 @@ def _release(
     group, member = np.repeat(rank, groups.length), groups.member
     first = np.empty(len(classes.of), dtype=np.int64)
     open_ = classes.of[member] == LEFT
+    # Ends, since the cheapest undecided group is first for all its members, and so decided.
     while open_.any():
         group, member = group[open_], member[open_]
         people = requirement.people[member]
         first[member] = len(order)
         np.minimum.at(first, member, group)
+        # A group is sure of its members where none of them stands in a cheaper undecided one.
         claimed = np.bincount(group, people * (first[member] == group), len(order))
         full = np.bincount(group, people, len(order))
         small = full < requirement.k
@@ -199,10 +212,12 @@ def _release(
         classes.of[member[taken]] = number[group[taken]]
         vectors = lattice.vectors[groups.vector[order[met]]]
         classes.vectors.extend(map(tuple, vectors.tolist()))
+        # A group that fell below k is dropped, and what it claimed is free for those after it.
         open_ = ~sure & ~small[group] & (classes.of[member] == LEFT)
 
 
 ROUNDS = 2
+"""The second round uses what the first one made room for, if `LEAST` lets it come to that."""
 MOST_PAIRS = 1 << 18
 """Of a vector and a tuple that a round looks at: the cheapest vectors, where nearly all gain is."""
 LEAST = 0.005
@@ -249,6 +264,8 @@ def exchange(tuples: Tuples, requirement: Requirement, classes: Classes) -> Clas
         state = State(tuples, requirement, lattice, classes, tuples.lose(classes))
         boxes = _choose(state, _propose(state))
         inserted = _insert(state, boxes)
+        # A box takes everybody who fits it from its place on, more than was weighed: so all are
+        # placed anew, and what then fails is given up.
         place = settle(inserted.boxes(tuples), tuples.codes, requirement)
         classes = inserted.renumber(place)
         if (tuples.lose(classes) - state.own) @ tuples.people > -LEAST * state.own @ tuples.people:
@@ -264,6 +281,7 @@ def _propose(state: State) -> Proposals:
     """
     tuples, lattice, own = state.tuples, state.lattice, state.own
     by_class = np.argsort(state.of, kind="stable")
+    # A vector that costs more than the worst-off pay now can save nothing.
     (numbers,) = np.nonzero(lattice.bound < own.max())
     parts = [part[:, by_class] for part in tuples.parts()]
     some = numbers[: max(1, MOST_PAIRS // len(own))]
@@ -278,13 +296,16 @@ def _cut(state: State, groups: TupleGroups) -> Proposals:
     """Choose from which of its classes on each group would best become a box."""
     group = np.repeat(np.arange(len(groups.length)), groups.length)
     of, people = state.of[groups.member], state.tuples.people[groups.member]
+    # A run: the members of one group that are now in one class.
     run = np.flatnonzero(np.diff(group, prepend=-1) | np.diff(of, prepend=-1))
     saved = np.add.reduceat(people * (state.own[groups.member] - groups.cost[group]), run)
     moved = np.add.reduceat(people, run)
     gain = saved - _give_up(state, groups.member, run, moved)
     end = np.searchsorted(group[run], np.arange(len(groups.length)), side="right")[group[run]]
+    # Whoever takes from a class takes from all later ones: hence sums up to the group's end.
     gain, taken = _sum_from(gain, end).round(9), _sum_from(moved, end)
     (able,) = np.nonzero((gain > 0) & (taken >= state.requirement.k))
+    # Sorted by group and then by gain, the first of each group is its best cut.
     best = able[np.lexsort((able, -gain[able], group[run][able]))]
     best = best[np.unique(group[run][best], return_index=True)[1]]
     chosen, start = group[run[best]], run[best]
@@ -317,6 +338,7 @@ def _choose(state: State, found: Proposals) -> TupleGroups:
     groups, of = found.groups, state.of
     taken = np.zeros(len(found.gain), dtype=bool)
     touched = np.zeros(len(state.classes.vectors) + 1, dtype=bool)
+    # Gains were reckoned with every other class as it is, and hold for one change of a class only.
     for number in np.lexsort((groups.vector, -found.gain)):
         start = groups.start[number]
         member = groups.member[start : start + groups.length[number]]
@@ -346,6 +368,7 @@ def _insert(state: State, boxes: TupleGroups) -> Classes:
     np.minimum.at(earliest, number, state.of[boxes.member])
     # A class has an odd rank, a box the even one right before its first donor's.
     rank = np.where(state.classes.of == LEFT, LEFT, state.classes.of * 2 + 1)
+    # Two boxes share no donor, and so no rank.
     rank[boxes.member] = earliest[number] * 2
     vectors = [vector for vector in state.classes.vectors for _ in range(2)]
     vectors += vectors[-1:] * 2

@@ -23,6 +23,7 @@ from tasks.anonymization.hierarchies import ROOT, Hierarchy
 from tasks.anonymization.tuples import LEFT, Boxes, Codes, combine
 
 _RANGE = re.compile(r"[\d.]+-[\d.]+")
+"""What a value must not look like where sets are spelled: a range of two numbers."""
 Labels = tuple[str, ...]
 """What a class shows of one column: a label of the hierarchy, or several leaves, sorted."""
 JOINT = "~"
@@ -91,6 +92,7 @@ class Plan:
         for at, column in enumerate(self.columns):
             spelt = {labels: name for name, labels in self.members[column].items()}
             values = pd.Index([spelt[shown[at]] for shown in self.classes], dtype=str)
+            # All labels of the plan, in use or not: categories must not tell who is in a partition.
             names = pd.Index(sorted(set(spelt.values())), dtype=str)
             found.append((names, names.get_indexer(values).astype(np.int64)))
         return found
@@ -103,6 +105,7 @@ class Plan:
     def _takes(self, column: int) -> NDArray[np.bool_]:
         """Whether each class takes each leaf of a column, shape (leaves, classes)."""
         shown = [labels[column] for labels in self.classes]
+        # Classes are many and their labels few: each label is looked up once.
         place = {labels: number for number, labels in enumerate(dict.fromkeys(shown))}
         marked = mark_leaves(self.hierarchies[column], list(place))
         return marked[np.array([place[labels] for labels in shown], dtype=np.int64)].T
@@ -140,9 +143,12 @@ def mark_leaves(hierarchy: Hierarchy, shown: Sequence[Labels]) -> NDArray[np.boo
     place: dict[str, tuple[int, int]] = {}
     for level, labels in enumerate(hierarchy.labels):
         for code, label in enumerate(labels):
+            # A label on several levels stands for the same leaves on each, and its finest is the
+            # first.
             place.setdefault(label, (level, code))
     marked = np.zeros((len(shown), hierarchy.groups.shape[1]), dtype=bool)
     found = [(row, *place[label]) for row, labels in enumerate(shown) for label in labels]
+    # Sets name leaves by the thousand: those are marked in one go.
     leaves = [(row, code) for row, level, code in found if not level]
     if leaves:
         rows, codes = np.array(leaves).T
@@ -212,6 +218,7 @@ def _as_number(label: str) -> float | None:
         number = float(label)
     except ValueError:
         return None
+    # `nan` and `inf` are words here: they have no place among numbers.
     return number if np.isfinite(number) else None
 
 
@@ -225,7 +232,9 @@ def find_distinct(codes: Codes) -> tuple[Codes, Codes, Codes]:
     """Distinct tuples in the order of their codes, which of them each row is, and a row of each."""
     number, keys = pd.factorize(combine(list(codes)))
     first = np.empty(len(keys), dtype=np.int64)
+    # Of several assignments to one place the last one stays: backwards, that is the first row.
     first[number[::-1]] = np.arange(len(number))[::-1]
+    # By codes and not by where rows stand: their order must not change a plan.
     order = np.lexsort(codes[:, first])
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))

@@ -77,10 +77,12 @@ def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
     asked = Asked(k, max_suppressed, models, weights or {}, output)
     asked.check_names(frame, quasi_identifiers)
     found = name_hierarchies(frame, quasi_identifiers, hierarchies or {})
+    # A row is a person here; whoever counts people elsewhere calls `fitting.fit`.
     fitted = fit_rows(frame.assign(**{PEOPLE: 1}), found, asked)
     examples = frame.iloc[fitted.example].reset_index(drop=True)
     histogram = examples.assign(**{PEOPLE: fitted.people})
     released = fitted.plan.release(histogram, fitted.place)
+    # On distinct tuples with their people: the same figures as on rows, from far fewer.
     measures = measure(released, histogram, found, fitted.plan.members)
     return Recoded(fitted.plan.release(frame, fitted.place[fitted.tuple]), measures, fitted.plan)
 
@@ -131,6 +133,7 @@ def _make_model(said: str, given: float | PrivacyModel) -> PrivacyModel:
     try:
         if said == "t_closeness":
             return TCloseness(t=given)
+        # 2.0 is no number of values: `index` takes whole numbers only.
         return DistinctLDiversity(l=operator.index(given))  # type: ignore[arg-type]  # or TypeError
     except (TypeError, ValueError):
         raise UsageError(
@@ -155,6 +158,7 @@ def name_hierarchies(
 def list_values(frame: pd.DataFrame, column: str) -> Hierarchy:
     """Take a flat hierarchy from a column's own values."""
     labels = set(number_labels(frame[column])[1])
+    # As a leaf it would read like what is released of somebody hidden.
     if ROOT in labels:
         raise UsageError(
             f"k-anonymity: '{ROOT}' is a value of column '{column}', and stands for all values in "

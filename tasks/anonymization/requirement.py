@@ -79,9 +79,11 @@ def holds(model: PrivacyModel, tally: Tally, table: Shares) -> NDArray[np.bool_]
             return tally.kinds() >= least
         case EntropyLDiversity(l=least):
             share = tally.shares()
+            # In natural logarithms on both sides; absent values add 0.
             return -tally.total(share * np.log(share)) >= math.log(least) - TOLERANCE
         case RecursiveLDiversity(c=factor, l=least):
             top, tail = _tails(tally, least)
+            # Strict by definition: r1 < c (r_l + ... + r_m).
             return top < factor * tail - TOLERANCE
         case TCloseness(t=most, distance="equal"):
             return equal_distance(tally, table) <= most + TOLERANCE
@@ -131,6 +133,7 @@ def _ordered_distance(tally: Tally, table: Shares) -> Shares:
         np.cumsum(tally.count) - (np.cumsum(tally.count) - tally.count)[tally.first][tally.group]
     )
     share /= tally.total(tally.count)[tally.group]
+    # Where Q overtakes P: before it the difference is P - Q, behind it Q - P.
     cross = np.clip(np.searchsorted(below, share), start, end)
     far = share * (2 * cross - start - end) + sums[end] + sums[start] - 2 * sums[cross]
     # Before the first value that occurs P is 0, and the distance is Q itself.
@@ -181,6 +184,7 @@ class Sensitive:
         entry = join_ranges(start, length)
         width = len(self.share)
         key = np.repeat(group, length) * width + self.value[entry]
+        # Counting into every cell beats sorting as long as there are few cells for each entry.
         if groups * width <= 8 * len(key) + 1024:
             every = np.bincount(key, self.people[entry], groups * width)
             cell = np.flatnonzero(every)
@@ -236,6 +240,7 @@ class Requirement:
         `members` are tuples, `group` the number of each one's group, below `groups`. A group
         without people meets nothing.
         """
+        # The cheap question first: most groups a search asks about are too small.
         good = np.bincount(group, self.people[members], groups) >= max(self.k, 1)
         for column in self.sensitive:
             (asked,) = np.nonzero(good)
@@ -267,6 +272,8 @@ def settle(boxes: Boxes, codes: Codes, requirement: Requirement) -> Codes:
         place = boxes.first(codes)
         (kept,) = np.nonzero(place != LEFT)
         bad = ~requirement.met(kept, place[kept], many)
+        # A class without people meets nothing, and does no harm: it may be a filler of the last
+        # byte.
         bad[np.bincount(place[kept], minlength=many) == 0] = False
         if not bad.any():
             return place
@@ -284,7 +291,9 @@ def _count(
 ) -> Sensitive:
     """Count one column's values per tuple."""
     tuples, models = asked
+    # In order, since the ordered distance of t-closeness takes neighbours for near.
     code, width = rank_values(values)
+    # A histogram may list combinations of no people.
     some = people > 0
     cell, place = np.unique((number * width + code)[some], return_inverse=True)
     count = np.bincount(place, people[some], len(cell)).astype(np.int64)
@@ -302,6 +311,7 @@ def rank_values(values: pd.Series) -> tuple[Codes, int]:
     code, distinct = pd.factorize(values)
     rank = _ranks(pd.Index(distinct))
     known = int(rank.max(initial=-1)) + 1
+    # A missing value's code is -1, which picks the last place.
     return np.append(rank, known)[code], known + bool((code < 0).any())
 
 

@@ -20,12 +20,14 @@ from tasks.anonymization.requirement import Requirement, settle
 from tasks.anonymization.tuples import LEFT, Boxes, Codes, Losses, Tuples
 
 ROUNDS = 3
+"""Moves make new cuts possible and the other way round."""
 MOST_MOVES = 2_000
 """Tuples that a round may move, those whose going saves most: each is held against all classes."""
 MOST_REPAIRS = 8
 MOST_CELLS = 1 << 27
 """Of a class and a value, all of which are counted: a million values are no matter for sets."""
 BLOCK = 256
+"""Tuples held against all classes at once: a table of tuples by classes has to fit in memory."""
 
 Bools = NDArray[np.bool_]
 
@@ -74,6 +76,7 @@ class Values:
 
     def cost(self, present: Bools) -> Losses:
         """What a person costs in each class that has these values; an empty one costs nothing."""
+        # The values of a column are worth the same: its first stands for all.
         starts = np.append(0, self.ends[:-1])
         sizes = np.add.reduceat(present, starts, axis=1, dtype=np.int64)
         return np.asarray(np.maximum(sizes - 1, 0) @ self.worth[starts])
@@ -105,6 +108,7 @@ def refine_sets(tuples: Tuples, requirement: Requirement, of: Codes) -> Codes:
     if (of == LEFT).all():
         return of
     values = Values.of(tuples, requirement)
+    # No more classes than tuples, nor than there are k people for.
     classes = min(len(of), int(requirement.people.sum()) // requirement.k)
     if classes * len(values.worth) > MOST_CELLS:
         raise UsageError(
@@ -115,14 +119,17 @@ def refine_sets(tuples: Tuples, requirement: Requirement, of: Codes) -> Codes:
     for _ in range(ROUNDS):
         refined = _split(values, _move(values, refined))
     refined = _order(values, refined)
+    # The order may cost more than cuts and moves have gained.
     return refined if values.prefers(refined, of) else of
 
 
 def _split(values: Values, of: Codes) -> Codes:
     """Cut classes in two where it saves most, as long as both halves can stand by themselves."""
     final = np.zeros(len(of), dtype=bool)
+    # Ends: every pass makes classes smaller, or final.
     while True:
         cut = _best_cuts(values, np.where(final, LEFT, of))
+        # One half keeps its number, the other gets one that nobody has; gaps are closed in the end.
         new = np.where(cut, of + int(of.max(initial=0)) + 1, of)
         new[of == LEFT] = LEFT
         halves = np.unique(of[cut])
@@ -132,6 +139,8 @@ def _split(values: Values, of: Codes) -> Codes:
             whole = np.isin(of, halves)
             number = np.unique(np.where(whole, new, LEFT), return_inverse=True)[1]
             met = values.requirement.met(np.arange(len(of)), number, int(number.max()) + 1)
+            # Only the best cut of a class is tried: where either half fails, it stays whole for
+            # good.
             bad = np.isin(of, of[whole & ~met[number]])
             new, final = np.where(bad, of, new), final | bad
         of = new
@@ -140,6 +149,7 @@ def _split(values: Values, of: Codes) -> Codes:
 def _best_cuts(values: Values, of: Codes) -> Bools:
     """Mark the tuples that each class's best cut would set apart."""
     k, (able,) = values.requirement.k, np.nonzero(of != LEFT)
+    # Less than 2 k people cannot be two classes.
     large = values.total(of) >= 2 * k
     able = able[large[of[able]]]
     found = [_cuts(values, able, of[able], column) for column in range(len(values.cells))]
@@ -175,6 +185,7 @@ def _cuts(
     under = np.arange(len(group)) - first[of_group] + 1
     high = whole - low
     lost = (under - 1) * low + (many - under - 1) * high
+    # Of this column alone: the sets of the others may shrink too, but never grow.
     gain = ((many - 1) * whole - lost) * values.worth[cell]
     (good,) = np.nonzero(
         (low >= values.requirement.k) & (high >= values.requirement.k) & (gain > 0)
@@ -191,6 +202,7 @@ def _move(values: Values, of: Codes) -> Codes:
     gain = (saved - added).round(9)
     (good,) = np.nonzero(gain > 0)
     good = good[np.lexsort((tuple_[good], -gain[good]))]
+    # A gain was reckoned with all classes as they are: it holds if no other move touches the two.
     taken = _take_disjoint(of[tuple_[good]], target[good], len(total))
     moved = of.copy()
     moved[tuple_[good[taken]]] = target[good[taken]]
@@ -203,6 +215,7 @@ def _find_odd(
     """Find tuples that their classes can spare, and what their going would save."""
     weight = values.people
     (spare,) = np.nonzero((of != LEFT) & (total[of] - weight >= values.requirement.k))
+    # The only tuple of its class with that value: all others' set is narrower without it.
     alone = count[of[spare], values.cells[:, spare]] == 1
     narrower = (alone * values.worth[values.cells[:, spare]]).sum(axis=0)
     saved = narrower * (total[of[spare]] - weight[spare]) + weight[spare] * cost[of[spare]]
@@ -216,6 +229,8 @@ def _find_places(
 ) -> tuple[Codes, Losses]:
     """Find for each tuple the other class that it costs least to join, and that cost."""
     absent, total, cost = classes
+    # Single precision and a row per value: this is what takes the time. What comes of it is judged
+    # in double precision (`prefers`).
     news = np.ascontiguousarray((absent * values.worth).astype(np.float32).T)
     best, added = np.full(len(tuples), 0), np.full(len(tuples), np.inf)
     for start in range(0, len(tuples), BLOCK):
@@ -224,6 +239,7 @@ def _find_places(
         adds = news[values.cells[0, some]]
         for cells in values.cells[1:, some]:
             adds += news[cells]
+        # All people of the class pay for the new values, and who joins also for those it has.
         adds *= total.astype(np.float32) + weight
         adds += weight * cost.astype(np.float32)
         adds[:, total == 0] = np.inf
@@ -241,6 +257,7 @@ def _take_disjoint(source: Codes, target: Codes, classes: int) -> Codes:
     touched = np.zeros(classes, dtype=bool)
     rest = np.arange(len(source))
     while len(rest):
+        # A move that is the best left for both its classes is made; the best of all always is.
         first = np.full(classes, len(source))
         np.minimum.at(first, source[rest], rest)
         np.minimum.at(first, target[rest], rest)
@@ -254,6 +271,7 @@ def _take_disjoint(source: Codes, target: Codes, classes: int) -> Codes:
 def _undo_failures(values: Values, before: Codes, after: Codes) -> Codes:
     """Take back moves from and to classes that fail a privacy model since."""
     while values.requirement.sensitive:
+        # k is safe: no class gave more than one tuple, and that one it could spare.
         bad = ~values.met(after)
         wrong = (before != after) & (bad[before] | bad[after])
         if not wrong.any():
@@ -272,6 +290,7 @@ def _order(values: Values, of: Codes) -> Codes:
         present = values.count(of) > 0
         by_cost = np.argsort(values.cost(present).round(9), kind="stable")
         new = _boxes(values, present[by_cost]).first(values.cells)
+        # The last entry answers for `LEFT`, which is -1.
         bad = np.append(~values.met(new), False)
         astray = np.flatnonzero((new != LEFT) & bad[new])
         if not len(astray):
@@ -288,4 +307,5 @@ def _order(values: Values, of: Codes) -> Codes:
 
 def _boxes(values: Values, present: Bools) -> Boxes:
     """Which values each class takes; the values are numbered over all columns."""
+    # One table serves all columns, since no two columns share a number.
     return Boxes(Boxes.of([present.T]).fits * len(values.cells))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 LEFT = -1
 BLOCK = 1024
+"""Tuples looked up at once, so that their rows of bits stay in a core's cache."""
 
 Codes = NDArray[np.int64]
 
@@ -48,7 +49,9 @@ class Boxes:
             row = np.arange(len(bits))
             if but is not None:
                 own = but[start : start + BLOCK]
+                # `packbits` puts the first class of eight into the highest bit.
                 bits[row, own >> 3] &= ~(128 >> (own & 7)).astype(np.uint8)
+            # The first byte that is not 0 holds the first class; only that one is unpacked.
             byte = (bits != 0).argmax(axis=1)
             first = np.unpackbits(bits[row, byte][:, None], axis=1)
             hit = first.any(axis=1)
@@ -82,6 +85,7 @@ class Tuples:
         found = []
         for codes, groups in zip(self.codes, self.groups, strict=True):
             seen = np.flatnonzero(np.bincount(codes))
+            # Sizes in values of the data: what nobody has costs nobody detail.
             sizes = np.array(
                 [np.bincount(row[seen], minlength=row.max() + 1)[row] for row in groups]
             )
@@ -147,6 +151,7 @@ class Classes:
         """Which leaves each class takes in each column; every class has members."""
         vectors = np.array(self.vectors, dtype=np.int64).reshape(-1, len(tuples.codes))
         (kept,) = np.nonzero(self.of != LEFT)
+        # Any member stands for its class: all of them have its labels.
         one = np.empty(len(vectors), dtype=np.int64)
         one[self.of[kept]] = kept
         columns = zip(tuples.codes, tuples.groups, vectors.T, strict=True)
@@ -171,6 +176,7 @@ def combine(parts: Sequence[Codes], limit: int = 2**62) -> Codes:
     key, bound = np.zeros_like(parts[0]), 1
     for part in parts:
         size = int(part.max(initial=0)) + 1
+        # Each part is a digit; where they no longer fit, the numbers so far are closed up.
         if bound > limit // size:
             number, distinct = pd.factorize(key.ravel())
             key, bound = number.reshape(key.shape), len(distinct)
@@ -183,6 +189,7 @@ def common_vector(tuples: Tuples, members: Codes) -> Vector:
     vector = []
     for codes, groups in zip(tuples.codes[:, members], tuples.groups, strict=True):
         labels = groups[:, codes]
+        # Levels are nested: from the finest on which all agree, all agree upward.
         vector.append(int((labels == labels[:, :1]).all(axis=1).argmax()))
     return tuple(vector)
 
@@ -201,5 +208,6 @@ def find_corners(tuples: Tuples) -> Codes:
 
 def join_ranges(start: Codes, length: Codes) -> Codes:
     """Put the places of these ranges in a row."""
+    # The place in the whole row, moved by how far each range starts from where it is put.
     behind = np.cumsum(length)
     return np.repeat(start - behind + length, length) + np.arange(length.sum())
