@@ -20,12 +20,19 @@ from numpy.typing import NDArray
 
 from tasks.anonymization.cluster_growth import Flags, Floats, Marks, grow, improve, project
 from tasks.anonymization.requirement import Requirement
-from tasks.anonymization.tuples import LEFT, Boxes, Classes, Codes, Tuples, Vector, find_corners
+from tasks.anonymization.tuples import (
+    BLOCK,
+    LEFT,
+    Boxes,
+    Classes,
+    Codes,
+    Tuples,
+    Vector,
+    find_corners,
+)
 
 CYCLES = 2
 """How often clusters are traded and put into an order."""
-BLOCK = 1024
-"""Tuples looked up at once: each takes a bit for every class."""
 MOST_FITS = 64
 """Classes that a tuple fits, on average, beyond which an order is not worth its memory."""
 
