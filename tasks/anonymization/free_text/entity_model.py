@@ -10,10 +10,10 @@ spelling is embedded once.
 Tokenizer and weights are spaCy's; the formulas are those of thinc's `Maxout` and `LayerNorm` and of
 spaCy's `parser_model`. The findings are spaCy's but for rounding: a test compares them.
 
-Why not spaCy's own `nlp.pipe`: measured over the 1,000 short texts of `benchmarks/text.py`, in
-processor time of one core (December 2026), reducing text is 8 times as fast as Presidio's default
-analyzer with this module, and 4 times with `nlp.pipe` running the entity finder alone, in batches
-of 64 to 1,000 (5 times with thinc's products left to NumPy); the reduced texts are equal. Once
+Why not spaCy's own `nlp.pipe`: over the 1,000 short texts of `benchmarks/text.py` (processor time
+of one core, median of three, December 2026) reducing text is 7.7 times as fast as Presidio's
+default analyzer with this module, and 4.0 times with `nlp.pipe` running the entity finder alone, in
+whatever batches (4.9 times with thinc's products left to NumPy); the reduced texts are equal. Once
 `nlp.pipe` comes as far, this module should go.
 
 It knows models with an embedding of their own for entities (spaCy's `_sm` models), no limits of
