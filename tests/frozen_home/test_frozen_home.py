@@ -34,7 +34,7 @@ from tutela.result import Result
 
 PLACE: Final = Path("/tmp/tutela-frozen")  # noqa: S108  # where the paths in it lead
 """Where a home was frozen, and is unpacked: MLflow's paths in it are absolute."""
-ARCHIVES: Final = sorted((Path(__file__).parent / "frozen_home").glob("home-*.tar.xz"))
+ARCHIVES: Final = sorted(Path(__file__).parent.glob("home-*.tar.xz"))
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*[Tt]ype hint is inferred:UserWarning")
 

@@ -297,7 +297,7 @@ def test_two_imports_at_once_are_one_after_the_other(ledger: ConsentLedger) -> N
 
 @pytest.mark.parametrize(
     "moment",
-    ["consent.writing.insert_events", "consent.tables._insert_many", "consent.ledger.note_import"],
+    ["consent.ledger.insert_events", "consent.tables._insert_many", "consent.ledger.note_import"],
 )
 def test_an_import_killed_half_way_leaves_the_old_state(ledger: ConsentLedger, moment: str) -> None:
     """Wherever it was, and the next import of the same source brings everything."""

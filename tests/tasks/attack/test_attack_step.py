@@ -154,7 +154,6 @@ def audit_of_made_up_twins(*, refuted: bool) -> EpsilonAudit:
         1500,
         1,
         0.6,
-        12.0,
         refuted,
         False,
         "canaries",

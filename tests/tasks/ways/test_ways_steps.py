@@ -186,7 +186,7 @@ def test_a_table_that_is_refused_says_what_would_hold(folder: Folder, home: Home
         "{age: generalize, sex: generalize, sick: generalize}",
         "{age: keep, sex: keep, sick: keep}",
     )
-    with opened(folder.write(kept, ("k: 3", "k: 10"))) as run:
+    with opened(folder.write(kept, ("k: 3", "k: 60"))) as run:
         people = select_population(collect(filter_consent(read_roster())))
         with pytest.raises(Refusal, match="k-anonymity"):
             generalize(validate(deidentify(people)), "partner")
@@ -199,7 +199,7 @@ def test_a_table_that_is_refused_says_what_would_hold(folder: Folder, home: Home
     ("answer", "smallest", "ways"),
     [
         ("requested", 10, ("legal basis", "ask them again")),
-        ("given", 100, ("smallest cohort", "population: smallest: ")),
+        ("given", 1000, ("smallest cohort", "population: smallest: ")),
     ],
 )
 def test_too_few_people_leave_what_can_be_done_about_it(
