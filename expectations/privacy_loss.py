@@ -1,18 +1,15 @@
 """What mechanisms of differential privacy draw, and what they cost one person, alone and composed.
 
-What mechanisms of differential privacy cost one person, alone and composed; by `dp_accounting`.
+A mechanism is told by public parameters only, so that its cost is known before any data is read.
+Neighbours differ by adding or removing all that one person contributed.
 
-`compose` holds where every parameter was fixed before anything was seen, also if drawing then ends
-early: by privacy loss distributions, rounded up (Koskela et al. 2020; Doroshenko et al. 2022), or
-for Gaussian noise alone in closed form (Balle and Wang 2018). Where a later parameter may depend
-on earlier results, only a filter bounds the whole: `RenyiFilter` (Feldman and Zrnic 2021).
+Costs are composed by `dp_accounting`. `compose` holds where every parameter was fixed before
+anything was seen, also if drawing then ends early: by privacy loss distributions, rounded up
+(Koskela et al. 2020; Doroshenko et al. 2022), or for Gaussian noise alone in closed form (Balle and
+Wang 2018). Where a later parameter may depend on earlier results, only a filter bounds the whole:
+`RenyiFilter` (Feldman and Zrnic 2021).
 
 Knows nothing of the code that draws the noise: whether it does what it says is audited elsewhere.
-
-What a differentially private estimator draws, by public parameters only.
-
-So its cost is known before any data is read (see `expectations.privacy_loss`). Neighbours differ
-by adding or removing all that one person contributed.
 """
 
 from __future__ import annotations
@@ -28,6 +25,18 @@ from expectations.errors import UsageError
 
 if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+
+SANE_EPSILON: Final = 20
+"""The largest ε that may be promised: e^20 is a factor of 485 million, which protects nobody."""
+_STEP: Final = 1e-4
+"""How finely losses are told apart; whatever lies between two steps counts as the larger."""
+_COARSE: Final = 1e-3
+_LOUD: Final = 50.0
+"""A loss at which nothing is protected: what may cost more by itself is taken as infinite."""
+_FARTHEST: Final = 30.0
+"""How far the logarithm of a noise multiplier is sought."""
+_ORDERS: Final = tuple(1 + 2 ** (step / 4) for step in range(-16, 65))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +165,6 @@ def _apart(mechanism: Mechanism) -> tuple[Mechanism, int]:
             assert_never(mechanism)
 
 
-SANE_EPSILON: Final = 20
-"""The largest ε that may be promised: e^20 is a factor of 485 million, which protects nobody."""
-
-
-_STEP: Final = 1e-4
-"""How finely losses are told apart; whatever lies between two steps counts as the larger."""
-_COARSE: Final = 1e-3
-_LOUD: Final = 50.0
-"""A loss at which nothing is protected: what may cost more by itself is taken as infinite."""
-
-
 def compose(mechanisms: Iterable[Mechanism], delta: float) -> float:
     """Give the ε at `delta` of all of them together, their parameters fixed beforehand; 0 of none.
 
@@ -247,10 +245,6 @@ def _bracket(
     )
 
 
-_FARTHEST: Final = 30.0
-"""How far the logarithm of a noise multiplier is sought."""
-
-
 @dataclass(frozen=True, slots=True)
 class RenyiFilter:
     """Bounds what may be spent while each next mechanism may depend on all earlier results.
@@ -292,9 +286,6 @@ class RenyiFilter:
     def _conversion(self, order: float) -> float:
         """Give what turning a divergence into ε adds (Canonne et al. 2020, prop. 12)."""
         return math.log1p(-1 / order) - math.log(self.delta / 2 * order) / (order - 1)
-
-
-_ORDERS: Final = tuple(1 + 2 ** (step / 4) for step in range(-16, 65))
 
 
 @lru_cache(maxsize=4096)

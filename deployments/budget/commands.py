@@ -27,9 +27,9 @@ budget_app = typer.Typer(
 @budget_app.command(epilog="Example: tutela budget show diabetes")
 def show(policy: PolicyArgument, as_json: JsonOption = False) -> None:
     """Tell the lifetime ε so far, the ceiling, what one more run costs, and how many fit."""
-    from deployments.budget import screen as budget_screen
+    from deployments.budget import screen
 
-    tell(budget_screen.show(opened_budget(), read_private(policy)), as_json=as_json)
+    tell(screen.show(opened_budget(), read_private(policy)), as_json=as_json)
 
 
 @budget_app.command(epilog="Example: tutela budget plan diabetes --epsilon 0.5")
@@ -42,9 +42,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how many more runs fit, at the policy's ε and at others, and until when if weekly."""
-    from deployments.budget import screen as budget_screen
+    from deployments.budget import screen
 
-    found = budget_screen.plan(opened_budget(), read_private(policy), epsilon)
+    found = screen.plan(opened_budget(), read_private(policy), epsilon)
     tell(found, as_json=as_json)
 
 

@@ -1,8 +1,6 @@
 """What `tutela budget` answers: where people stand, what is left, and each charge of the past.
 
-What `tutela budget show` and `plan` answer: where a policy's people stand, and its future.
-
-What `tutela budget history` answers: each charge, what it was for, and what each month cost.
+Figures come from the ledger and the accounting; what a mechanism costs is not worked out here.
 """
 
 from __future__ import annotations
@@ -42,6 +40,20 @@ EARLIER: Final = (
     "data was read. The next run is held against exactly the people it may read."
 )
 STATES: Final = {"reserved": "unsettled", "committed": "committed", "aborted": "given back"}
+NEVER: Final = "Privacy loss never renews: months are told for planning, and begin at nothing."
+UNSETTLED: Final = (
+    "unsettled: under way, or it ended without saying whether it drew; it stays charged."
+)
+ADAPTIVE: Final = (
+    "* an adaptive choice: from then on a filter holds those people's runs, which guarantees a "
+    "ceiling and no smaller figure."
+)
+ROOM: Final = 34
+"""How wide a run and its policy may be together; longer names are cut."""
+SECONDS: Final = len("20261126T171200")
+"""How much of a run's id says when it began, by which it can be asked for."""
+Known: TypeAlias = tuple[str, str]
+"""What a run on record was for, and how it ended."""
 
 
 def show(ledger: BudgetLedger, policy: Policy) -> Answer:
@@ -158,73 +170,6 @@ def plan_lines(rows: Sequence[Mapping[str, JSON]]) -> Iterator[str]:
         yield f"{cast('float', row['epsilon']):>8g}  {say_runs(runs):>14}  {until}{mark}"
 
 
-def sum_up(mechanisms: Sequence[Mechanism]) -> Iterator[str]:
-    """Say in few words what was drawn: each kind once, how often, and at its most telling."""
-    drawn = tally(mechanisms)
-    for kind in dict.fromkeys(map(type, drawn)):
-        same = [one for one in drawn if type(one) is kind]
-        whole = describe(find_loudest(same), several=len(same) > 1)
-        yield times(sum(drawn[one] for one in same)) + whole
-
-
-def find_loudest(same: Sequence[Mechanism]) -> Mechanism:
-    """Give one mechanism that tells at least as much as each of some of its kind."""
-    values = [asdict(one) for one in same]
-    found = {
-        name: (min if name == "noise_multiplier" else max)(one[name] for one in values)
-        for name in values[0]
-    }
-    return type(same[0])(**found)
-
-
-def describe(mechanism: Mechanism, *, several: bool = False) -> str:
-    """Say in words what was drawn; where it stands for `several`, that it is the loudest."""
-    more, less = (" or more", " or less") if several else ("", "")
-    match mechanism:
-        case Gaussian(noise_multiplier=noise, count=count):
-            return f"{times(count)}Gaussian noise of {noise:.4g} sensitivities{more}"
-        case SampledGaussian(noise_multiplier=noise, probability=share, count=count):
-            return (
-                f"{times(count)}Gaussian noise of {noise:.4g} sensitivities{more} on a sample of "
-                f"{share:.3g} of the people{less}"
-            )
-        case Laplace(epsilon=epsilon, count=count):
-            return f"{times(count)}Laplace noise, ε = {epsilon:.4g}{less}"
-        case Bounded(epsilon=epsilon, delta=delta):
-            return f"a mechanism of ε = {epsilon:.4g}, δ = {delta:g}{less}"
-
-
-def times(count: int) -> str:
-    """Say how often, unless it is once."""
-    return f"{count:,} times " if count > 1 else ""
-
-
-def row_lines(name: str, value: str) -> list[str]:
-    """Give one row of a table of two columns."""
-    return list(wrap(f"  {name:<19} {value}", hanging=" " * 22))
-
-
-def note(text: str) -> str:
-    """Set a note to the width of the screen."""
-    return "\n".join(wrap(text))
-
-
-NEVER: Final = "Privacy loss never renews: months are told for planning, and begin at nothing."
-UNSETTLED: Final = (
-    "unsettled: under way, or it ended without saying whether it drew; it stays charged."
-)
-ADAPTIVE: Final = (
-    "* an adaptive choice: from then on a filter holds those people's runs, which guarantees a "
-    "ceiling and no smaller figure."
-)
-ROOM: Final = 34
-"""How wide a run and its policy may be together; longer names are cut."""
-SECONDS: Final = len("20261126T171200")
-"""How much of a run's id says when it began, by which it can be asked for."""
-Known: TypeAlias = tuple[str, str]
-"""What a run on record was for, and how it ended."""
-
-
 def tell_history(ledger: BudgetLedger, policy: str | None) -> Answer:
     """Tell every charge of a ledger that was checked whole, and what each month cost."""
     ledger.verify()
@@ -303,16 +248,6 @@ def charge_lines(charged: Sequence[Charged], known: Mapping[str, Known]) -> Iter
         )
 
 
-def say(epsilon: JSON) -> str:
-    """Give an ε to three digits; None is an infinite one."""
-    return f"{epsilon:.3f}" if isinstance(epsilon, float) else "no end"
-
-
-def cut(name: str, most: int) -> str:
-    """Shorten a name, and show that it was."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
 def months(charged: Sequence[Charged]) -> Iterator[dict[str, JSON]]:
     """Give what each month's standing charges come to together, at the smallest of their δ."""
     from tasks.training.charge import round_up
@@ -325,3 +260,64 @@ def months(charged: Sequence[Charged]) -> Iterator[dict[str, JSON]]:
         delta = min(one.ceiling.delta for one in ones)
         epsilon = compose((drawn for one in ones for drawn in one.mechanisms), delta)
         yield {"month": month, "epsilon": round_up(epsilon), "delta": delta}
+
+
+def sum_up(mechanisms: Sequence[Mechanism]) -> Iterator[str]:
+    """Say in few words what was drawn: each kind once, how often, and at its most telling."""
+    drawn = tally(mechanisms)
+    for kind in dict.fromkeys(map(type, drawn)):
+        same = [one for one in drawn if type(one) is kind]
+        whole = describe(find_loudest(same), several=len(same) > 1)
+        yield times(sum(drawn[one] for one in same)) + whole
+
+
+def find_loudest(same: Sequence[Mechanism]) -> Mechanism:
+    """Give one mechanism that tells at least as much as each of some of its kind."""
+    values = [asdict(one) for one in same]
+    found = {
+        name: (min if name == "noise_multiplier" else max)(one[name] for one in values)
+        for name in values[0]
+    }
+    return type(same[0])(**found)
+
+
+def describe(mechanism: Mechanism, *, several: bool = False) -> str:
+    """Say in words what was drawn; where it stands for `several`, that it is the loudest."""
+    more, less = (" or more", " or less") if several else ("", "")
+    match mechanism:
+        case Gaussian(noise_multiplier=noise, count=count):
+            return f"{times(count)}Gaussian noise of {noise:.4g} sensitivities{more}"
+        case SampledGaussian(noise_multiplier=noise, probability=share, count=count):
+            return (
+                f"{times(count)}Gaussian noise of {noise:.4g} sensitivities{more} on a sample of "
+                f"{share:.3g} of the people{less}"
+            )
+        case Laplace(epsilon=epsilon, count=count):
+            return f"{times(count)}Laplace noise, ε = {epsilon:.4g}{less}"
+        case Bounded(epsilon=epsilon, delta=delta):
+            return f"a mechanism of ε = {epsilon:.4g}, δ = {delta:g}{less}"
+
+
+def times(count: int) -> str:
+    """Say how often, unless it is once."""
+    return f"{count:,} times " if count > 1 else ""
+
+
+def say(epsilon: JSON) -> str:
+    """Give an ε to three digits; None is an infinite one."""
+    return f"{epsilon:.3f}" if isinstance(epsilon, float) else "no end"
+
+
+def cut(name: str, most: int) -> str:
+    """Shorten a name, and show that it was."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def row_lines(name: str, value: str) -> list[str]:
+    """Give one row of a table of two columns."""
+    return list(wrap(f"  {name:<19} {value}", hanging=" " * 22))
+
+
+def note(text: str) -> str:
+    """Set a note to the width of the screen."""
+    return "\n".join(wrap(text))

@@ -1,8 +1,6 @@
 """What `tutela consent` does and says about everybody: import, reproduce a decision, count, verify.
 
-What `tutela consent` does about everybody: import, reproduce a decision, count, verify.
-
-What `tutela consent` says of many people at once: imports, snapshots and the ledger's census.
+Counts of people are told as published; who they are is not known here.
 """
 
 from __future__ import annotations
@@ -51,6 +49,116 @@ if TYPE_CHECKING:
     Sources: TypeAlias = Sequence[tuple[str, Imported]]
 
 ROUNDED: Final = "Counts are rounded to tens, or hidden; parts need not add up."
+SAME: Final = "the same digest; it was made on this very decision."
+DIFFERENT: Final = (
+    "another digest. Was somebody erased since? That cannot be reproduced. Else compare the "
+    "ledger with a backup: tutela consent verify."
+)
+AHEAD: Final = "--valid-at lies ahead: this is how it will be if nothing more is said."
+CHANGED: Final = (
+    "The policy's file has changed since that run; it was used as the run's record holds it."
+)
+
+
+def take_in(ledger: ConsentLedger, policy: str, given: str | None, like: int | None) -> Answer:
+    """Take the events of a policy's sources, or of one file, into the ledger."""
+    file = read_policy(policy)
+    sources = event_sources(file, given, like)
+    assert isinstance(file.policy.basis, ConsentBasis)
+    setting = Setting(file.folder, file.policy.basis.notices, ledger.keys, datetime.now(UTC))
+    names = [name_location(source.location) for source in sources]
+    places = names if given else [f"basis.events.{number}" for number in range(len(sources))]
+    found = [
+        (name, import_source(source, place, ledger, setting))
+        for name, place, source in zip(names, places, sources, strict=True)
+    ]
+    threshold = ledger.home.settings.disclosure_threshold
+    return Answer(imports_json(found, threshold), list(describe_imports(found, threshold)))
+
+
+def reproduce(
+    ledger: ConsentLedger, policy: str, valid_at: str | None, known_at: str | None
+) -> Answer:
+    """Reproduce a policy's decision valid at one moment as known at another."""
+    rules, now, head = read_policy(policy).policy, datetime.now(UTC), ledger.head()
+    # The ledger's clock never runs backwards, and so may be ahead of this one.
+    latest = max(now, datetime.fromisoformat(head.at)) if head.seq else now
+    valid = now if valid_at is None else read_when(valid_at, "--valid-at")
+    known = latest if valid_at is None else min(valid, latest)
+    known = known if known_at is None else read_when(known_at, "--known-at")
+    if known > latest:
+        raise UsageError("--known-at: it lies ahead, and nobody knows what will be recorded then")
+    moment = Moment(to_micros(valid), to_micros(known))
+    found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), moment)
+    lines = list(describe_snapshot(rules, found))
+    return Answer(snapshot_json(rules, found), lines, [AHEAD] if valid > now else [])
+
+
+def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
+    """Reproduce the decision that a run was made on, and say whether it comes to the same.
+
+    The run's own policy is used, as its record holds it; the given one says which is meant. The
+    digest is told as the run shows it.
+    """
+    file, run = read_policy(policy), read_run(ledger.home, ledger.keys, prefix)
+    record, rules, run_id = run.record, run.file.policy, run.record.run_id
+    if record.policy != file.policy.name:
+        raise UsageError(f"run {run_id} is not of {file.policy.name} but of {record.policy}")
+    noted = find_history(run.entries)
+    check_link(ledger, noted)
+    head = Head(noted.events, noted.link, record.started_at)
+    found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), noted.moment, head)
+    shown = digest_in_run(run_id, found.history.digest)
+    found = replace(found, history=replace(found.history, digest=shown))
+    same = shown == noted.digest
+    changed = file.sha256 != record.facts["policy_sha256"]
+    said = SAME if same else DIFFERENT
+    body = snapshot_json(rules, found) | {"run": run_id, "same_digest": same}
+    lines = [*describe_snapshot(rules, found), "", *wrap(f"Run {run_id}: {said}")]
+    refused = None if same else Refusal("consent snapshot", f"run {run_id} noted another digest")
+    return Answer(body, lines, [CHANGED] if changed else [], refused)
+
+
+def check_link(ledger: ConsentLedger, noted: DecidedHistory) -> None:
+    """Refuse a ledger in which another link stands at the number at which a run saw its own."""
+    with snapshot(ledger.engine) as connection:
+        link = find_link(connection, noted.events)
+    if noted.events and (link is None or link.hex() != noted.link):
+        raise Refusal(
+            "consent ledger",
+            f"event {noted.events}: the chain has another link there than the run saw, so the "
+            "ledger was rewritten since; compare it with a backup",
+        )
+
+
+def count(ledger: ConsentLedger) -> Answer:
+    """Count what the whole ledger holds."""
+    found = take_census(ledger.scan(), ledger.terms(), rule_of(ledger))
+    return Answer(census_json(found), list(describe_census(found)))
+
+
+def verify(ledger: ConsentLedger) -> Answer:
+    """Recompute the ledger; Refusal names the first event that is not as it was recorded."""
+    head, signed = ledger.verify(), len(Heads(ledger.home, ledger.keys).read())
+    lines = [
+        "Whole: every event is as it was recorded, and none is missing.",
+        f"  events  {head.seq:,}, those erased included",
+        f"  heads   {signed:,} were signed, and each is met",
+        f"  link    {head.link}",
+        f"  added   {write_day(head.at)}",
+        *wrap(
+            "Keep the last number and link elsewhere too: the newest events cut off together with "
+            "the heads that name them show only there, and in the record of each run."
+        ),
+    ]
+    body: dict[str, JSON] = {"events": head.seq, "link": head.link, "at": head.at}
+    return Answer(body | {"signed_heads": signed}, lines)
+
+
+def rule_of(ledger: ConsentLedger) -> Disclosure:
+    """Give the rule by which counts of people are published in the ledger's home."""
+    key = ledger.keys.derive("disclosure")
+    return Disclosure(key, ledger.home.settings.disclosure_threshold)
 
 
 def name_location(location: Location) -> str:
@@ -185,115 +293,3 @@ def census_json(census: Census) -> dict[str, JSON]:
         "last": census.last,
         "said": list(rows),
     }
-
-
-SAME: Final = "the same digest; it was made on this very decision."
-DIFFERENT: Final = (
-    "another digest. Was somebody erased since? That cannot be reproduced. Else compare the "
-    "ledger with a backup: tutela consent verify."
-)
-AHEAD: Final = "--valid-at lies ahead: this is how it will be if nothing more is said."
-CHANGED: Final = (
-    "The policy's file has changed since that run; it was used as the run's record holds it."
-)
-
-
-def take_in(ledger: ConsentLedger, policy: str, given: str | None, like: int | None) -> Answer:
-    """Take the events of a policy's sources, or of one file, into the ledger."""
-    file = read_policy(policy)
-    sources = event_sources(file, given, like)
-    assert isinstance(file.policy.basis, ConsentBasis)
-    setting = Setting(file.folder, file.policy.basis.notices, ledger.keys, datetime.now(UTC))
-    names = [name_location(source.location) for source in sources]
-    places = names if given else [f"basis.events.{number}" for number in range(len(sources))]
-    found = [
-        (name, import_source(source, place, ledger, setting))
-        for name, place, source in zip(names, places, sources, strict=True)
-    ]
-    threshold = ledger.home.settings.disclosure_threshold
-    return Answer(imports_json(found, threshold), list(describe_imports(found, threshold)))
-
-
-def reproduce(
-    ledger: ConsentLedger, policy: str, valid_at: str | None, known_at: str | None
-) -> Answer:
-    """Reproduce a policy's decision valid at one moment as known at another."""
-    rules, now, head = read_policy(policy).policy, datetime.now(UTC), ledger.head()
-    # The ledger's clock never runs backwards, and so may be ahead of this one.
-    latest = max(now, datetime.fromisoformat(head.at)) if head.seq else now
-    valid = now if valid_at is None else read_when(valid_at, "--valid-at")
-    known = latest if valid_at is None else min(valid, latest)
-    known = known if known_at is None else read_when(known_at, "--known-at")
-    if known > latest:
-        raise UsageError("--known-at: it lies ahead, and nobody knows what will be recorded then")
-    moment = Moment(to_micros(valid), to_micros(known))
-    found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), moment)
-    lines = list(describe_snapshot(rules, found))
-    return Answer(snapshot_json(rules, found), lines, [AHEAD] if valid > now else [])
-
-
-def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
-    """Reproduce the decision that a run was made on, and say whether it comes to the same.
-
-    The run's own policy is used, as its record holds it; the given one says which is meant. The
-    digest is told as the run shows it.
-    """
-    file, run = read_policy(policy), read_run(ledger.home, ledger.keys, prefix)
-    record, rules, run_id = run.record, run.file.policy, run.record.run_id
-    if record.policy != file.policy.name:
-        raise UsageError(f"run {run_id} is not of {file.policy.name} but of {record.policy}")
-    noted = find_history(run.entries)
-    check_link(ledger, noted)
-    head = Head(noted.events, noted.link, record.started_at)
-    found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), noted.moment, head)
-    shown = digest_in_run(run_id, found.history.digest)
-    found = replace(found, history=replace(found.history, digest=shown))
-    same = shown == noted.digest
-    changed = file.sha256 != record.facts["policy_sha256"]
-    said = SAME if same else DIFFERENT
-    body = snapshot_json(rules, found) | {"run": run_id, "same_digest": same}
-    lines = [*describe_snapshot(rules, found), "", *wrap(f"Run {run_id}: {said}")]
-    refused = None if same else Refusal("consent snapshot", f"run {run_id} noted another digest")
-    return Answer(body, lines, [CHANGED] if changed else [], refused)
-
-
-def check_link(ledger: ConsentLedger, noted: DecidedHistory) -> None:
-    """Refuse a ledger in which another link stands at the number at which a run saw its own."""
-    with snapshot(ledger.engine) as connection:
-        link = find_link(connection, noted.events)
-    if noted.events and (link is None or link.hex() != noted.link):
-        raise Refusal(
-            "consent ledger",
-            f"event {noted.events}: the chain has another link there than the run saw, so the "
-            "ledger was rewritten since; compare it with a backup",
-        )
-
-
-def count(ledger: ConsentLedger) -> Answer:
-    """Count what the whole ledger holds."""
-    found = take_census(ledger.scan(), ledger.terms(), rule_of(ledger))
-    return Answer(census_json(found), list(describe_census(found)))
-
-
-def verify(ledger: ConsentLedger) -> Answer:
-    """Recompute the ledger; Refusal names the first event that is not as it was recorded."""
-    head, signed = ledger.verify(), len(Heads(ledger.home, ledger.keys).read())
-    lines = [
-        "Whole: every event is as it was recorded, and none is missing.",
-        f"  events  {head.seq:,}, those erased included",
-        f"  heads   {signed:,} were signed, and each is met",
-        f"  link    {head.link}",
-        f"  added   {write_day(head.at)}",
-        *wrap(
-            "Keep the last number and link elsewhere too: the newest events cut off together with "
-            "the heads that name them show only there, and in the record of each run."
-        ),
-    ]
-    body: dict[str, JSON] = {"events": head.seq, "link": head.link, "at": head.at}
-    return Answer(body | {"signed_heads": signed}, lines)
-
-
-def rule_of(ledger: ConsentLedger) -> Disclosure:
-    """Give the rule by which counts of people are published in the ledger's home."""
-    key = ledger.keys.derive("disclosure")
-    return Disclosure(key, ledger.home.settings.disclosure_threshold)

@@ -1,8 +1,7 @@
 """What `tutela draft` answers: what it proposes and denies, why, and what to do where it cannot.
 
-What `tutela draft` answers: what it proposes and denies, why, and what to do next.
-
-What to do where no policy can be drafted: the table names nobody, or nothing is sure enough.
+It cannot where the table names nobody, or nothing is sure enough. What a column is taken for was
+decided before, and no value of it is shown here.
 """
 
 from __future__ import annotations
@@ -36,6 +35,32 @@ if TYPE_CHECKING:
 READ: Final = "Every row was read to write it; of the data nothing was kept but what the file says."
 SHOWN: Final = 12
 """Rows of a table on the screen; the file and --json have all."""
+SAID: Final = {
+    Fate.PERSON: ("names each person", "name each person"),
+    Fate.ANSWER: ("says who consented", "say who consented"),
+    Fate.PROPOSED: ("is proposed", "are proposed"),
+    Fate.OPEN: ("waits for your decision, and is not read",
+                "wait for your decision, and are not read"),
+    Fate.DENIED: ("is never read", "are never read"),
+}  # fmt: skip
+"""Of one column, and of several."""
+UNNAMED: Final = (
+    "no column names each person",
+    (
+        "A run tells people apart by such a column: it finds their consent by it, keeps some of "
+        "them for testing, and counts what models cost each. If each row is one person, number "
+        "the rows with the line below, keep the new file, and draft from that. If a person has "
+        "several rows, make one row of them first: numbered rows would count as different people, "
+        "and every promise would be about rows."
+    ),
+)
+NAMELESS: Final = (
+    "the column that could name each person has no name itself",
+    (
+        "A table looks so that was saved with its row numbers. Give the column a name with the "
+        "line below, and draft from the new file:"
+    ),
+)
 
 
 def tell_draft(draft: Draft, place: Path, text: str) -> Answer:
@@ -69,17 +94,6 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
         *wrap(other_words(decided)),
         f"Next: {command()} check {shlex.quote(shown)}",
     ]
-
-
-SAID: Final = {
-    Fate.PERSON: ("names each person", "name each person"),
-    Fate.ANSWER: ("says who consented", "say who consented"),
-    Fate.PROPOSED: ("is proposed", "are proposed"),
-    Fate.OPEN: ("waits for your decision, and is not read",
-                "wait for your decision, and are not read"),
-    Fate.DENIED: ("is never read", "are never read"),
-}  # fmt: skip
-"""Of one column, and of several."""
 
 
 def needs_answers(draft: Draft) -> bool:
@@ -141,25 +155,6 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
         "decisions": count_open(text),
         "next": f"{command()} check {shlex.quote(shown)}",
     }
-
-
-UNNAMED: Final = (
-    "no column names each person",
-    (
-        "A run tells people apart by such a column: it finds their consent by it, keeps some of "
-        "them for testing, and counts what models cost each. If each row is one person, number "
-        "the rows with the line below, keep the new file, and draft from that. If a person has "
-        "several rows, make one row of them first: numbered rows would count as different people, "
-        "and every promise would be about rows."
-    ),
-)
-NAMELESS: Final = (
-    "the column that could name each person has no name itself",
-    (
-        "A table looks so that was saved with its row numbers. Give the column a name with the "
-        "line below, and draft from the new file:"
-    ),
-)
 
 
 def explain_nameless(examined: Examined, location: Location) -> str:

@@ -25,17 +25,17 @@ PurposeArgument = Annotated[
 @keys_app.command("list", epilog="Example: tutela keys list")
 def show(as_json: JsonOption = False) -> None:
     """Tell which keys there are, when each was made, and what became of it."""
-    from deployments.keys import screen as key_screen
+    from deployments.keys import screen
 
-    tell(key_screen.show(opened_keys()), as_json=as_json)
+    tell(screen.show(opened_keys()), as_json=as_json)
 
 
 @keys_app.command(epilog="Example: tutela keys rotate dpv:ScientificResearch")
 def rotate(purpose: PurposeArgument, as_json: JsonOption = False) -> None:
     """Begin a new key for a purpose: its next tokens match none made before."""
-    from deployments.keys import screen as key_screen
+    from deployments.keys import screen
 
-    tell(key_screen.rotate(opened_keys(), purpose), as_json=as_json)
+    tell(screen.rotate(opened_keys(), purpose), as_json=as_json)
 
 
 @keys_app.command(epilog="Example: tutela keys destroy dpv:ScientificResearch --version 1")
@@ -48,9 +48,9 @@ def destroy(
     as_json: JsonOption = False,
 ) -> None:
     """Overwrite a purpose's key, so that its tokens cannot be made again or read back."""
-    from deployments.keys import screen as key_screen
+    from deployments.keys import screen
 
-    answer = key_screen.destroy(
+    answer = screen.destroy(
         opened_keys(), purpose, version, lambda asked: yes or confirm(asked)
     )
     tell(answer, as_json=as_json)
@@ -74,9 +74,9 @@ def reveal(
 
     For whoever may know them by the purpose's legal basis; that it was done is recorded.
     """
-    from deployments.keys import screen as key_screen
+    from deployments.keys import screen
 
-    tell(key_screen.reveal(opened_keys(), purpose, file, column), as_json=as_json)
+    tell(screen.reveal(opened_keys(), purpose, file, column), as_json=as_json)
 
 
 def opened_keys() -> KeyLedger:

@@ -1,8 +1,8 @@
 """What a run came to, on one screen in plain words, at most 80 columns wide.
 
-The ways out of a refusal as tables at the terminal: what to change, and what it costs.
-
-What advice on a policy's features comes to, on one screen.
+Beside what was checked and released stand the ways out of a refusal, with what each costs, and what
+advice on a policy's features comes to. All of it is read from the run's summary; nothing is
+measured here.
 """
 
 from __future__ import annotations
@@ -35,132 +35,6 @@ if TYPE_CHECKING:
     )
 
 
-def is_covered(summary: Summary) -> bool:
-    """Whether the ways say why the run was refused, so that its reason need not."""
-    told = {ways.check for ways in summary.ways}
-    # What an outlet's checks came to stands with the outlet.
-    rest = all(check.outlet or check.name in told for check in summary.causes)
-    return summary.verdict == "refused" and summary.stopped_by in told and rest
-
-
-def ways_lines(summary: Summary) -> Iterator[str]:
-    """Give each refusal that ways were found out of, and them as a table."""
-    for found in summary.ways:
-        of = f" of {found.outlet}" if found.outlet and found.outlet not in found.check else ""
-        yield ""
-        yield from wrap(f"Ways out of “{found.check}{of}”")
-        yield from wrap(f"asked    {found.asked}", "  ", " " * 11)
-        yield from wrap(f"reached  {found.reached}", "  ", " " * 11)
-        yield ""
-        yield from table_lines(found)
-        yield from wrap(f"{say_as_is(found)}{found.note}.")
-        for cause in summary.causes:
-            if cause.name == found.check:
-                yield from wrap(f"In words: {cause.remedy}.")
-        yield ""
-
-
-def say_as_is(found: WaysOut) -> str:
-    """Say what the figures are, and what they would be where nothing is changed, if it is known."""
-    said = {
-        "granularity": "Granularity is the detail kept; of the rows as they are {}. ",
-        "auc": "AUC is of the model on test people, attack of those who look for its own; the "
-        "refused model's AUC is {}. ",
-    }
-    return "".join(
-        said[name].format(COSTS[name].write(value))
-        for name, value in found.as_is.items()
-        if value is not None
-    )
-
-
-def table_lines(found: WaysOut) -> list[str]:
-    """Give the ways as an aligned table, with a column for each cost that is known of some way."""
-    costs = [name for name in COSTS if any(way.cost.get(name) is not None for way in found.ways)]
-    header = ["change", "holds", *(COSTS[name].head for name in costs), "reached"]
-    rows = [
-        [way.change, HOLDS[way.holds], *tell_costs(way, costs), way.reached] for way in found.ways
-    ]
-    return lay_out(header, rows, numbers=range(2, 2 + len(costs)))
-
-
-def tell_costs(way: Way, costs: list[str]) -> Iterator[str]:
-    """Write each cost of a way; nothing where it is not known."""
-    for name in costs:
-        value = way.cost.get(name)
-        yield "" if value is None else COSTS[name].write(value)
-
-
-LONGEST_NAME: Final = 16
-"""Longer names of features would leave no room for two losses beside them."""
-
-
-def advice_lines(advice: Advice, patch: Path) -> Iterator[str]:
-    """Tell what was tried on whom, what each feature is worth, and where the patch is."""
-    yield ""
-    yield from wrap(f"Advice   {say_whom(advice)}", hanging="         ")
-    yield f"         AUC {advice.auc:.3f} with all {len(advice.path) + 1} features"
-    yield "         free: at most .005 is lost, at the upper end of the interval"
-    yield ""
-    yield from trial_lines(advice)
-    yield ""
-    yield from patch_lines(advice, patch)
-
-
-def trial_lines(advice: Advice) -> Iterator[str]:
-    """Tell what each feature is worth; a long name has a line of its own."""
-    width = min(max(len(trial.column) for trial in advice.trials), LONGEST_NAME)
-    yield f"  {'feature':<{width}}  {'AUC lost if dropped':<31}if halved"
-    halved = {trial.column: trial for trial in advice.trials if trial.change == "coarsen"}
-    for trial in advice.trials:
-        if trial.change == "drop":
-            coarser = say_loss(halved[trial.column]) if trial.column in halved else ""
-            beside = len(trial.column) <= width
-            if not beside:
-                yield f"  {trial.column}"
-            name = trial.column if beside else ""
-            yield f"  {name:<{width}}  {say_loss(trial):<31}{coarser}".rstrip()
-
-
-def say_whom(advice: Advice) -> str:
-    """Say whose rows were tried on, and what that cost."""
-    if advice.epsilon is None:
-        return (
-            "tried on folds of the training people; these figures are not private, as no private "
-            "model was asked for"
-        )
-    return (
-        f"tried on a made-up twin of the training people, which cost each ε = {advice.epsilon:g}, "
-        "charged to the budget for good; all later runs of these people are held by the filter, "
-        "since they may depend on this. What follows from the twin costs nothing more"
-    )
-
-
-def say_loss(trial: Trial) -> str:
-    """Give a loss with its interval and what it comes to."""
-    mean, low, high = (
-        f"{value:+.3f}".replace("-", "−").replace("0.", ".")
-        for value in (trial.mean, trial.low, trial.high)
-    )
-    said = {"needed": " needed", "not needed": " free", "cannot tell": ""}
-    return f"{mean} ({low} to {high}){said[trial.verdict]}"
-
-
-def patch_lines(advice: Advice, patch: Path) -> Iterator[str]:
-    """Say where the patch is and what it leaves to a person."""
-    if advice.patch:
-        yield f"Patch    {patch}"
-        yield "         look at it, then in the policy's folder: patch -p1 < it"
-    else:
-        yield "Patch    none: nothing could be left out without measurable loss"
-    if advice.by_hand:
-        names = ", ".join(advice.by_hand)
-        yield from wrap(
-            f"By hand  {names}: could go too, but the rest of the policy still needs them",
-            hanging="         ",
-        )
-
-
 WORDS: Final = {
     "passed": "Passed: every promise was checked and held.",
     "refused": "Refused: a check said no, so nothing left.",
@@ -173,9 +47,11 @@ OTHERS: Final = ("warned", "inconclusive")
 """What else than passed a check may have come to in a run that goes on."""
 ALL: Final = 0.995
 """From which loss on a column of a released table tells nothing any more."""
-LONGEST: Final = len("inconclusive")
-BESIDE: Final = " " * (LONGEST + 3)
+LONGEST_VERDICT: Final = len("inconclusive")
+BESIDE: Final = " " * (LONGEST_VERDICT + 3)
 """Under what stands beside a verdict."""
+LONGEST_NAME: Final = 16
+"""Longer names of features would leave no room for two losses beside them."""
 
 
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
@@ -340,7 +216,7 @@ def check_lines(summary: Summary) -> Iterator[str]:
 
 def verdict_line(check: Check) -> str:
     """Say what a check came to and measured."""
-    return f"{check.verdict:<{LONGEST}} {check.name}: {check.measured}"
+    return f"{check.verdict:<{LONGEST_VERDICT}} {check.name}: {check.measured}"
 
 
 def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
@@ -369,7 +245,7 @@ def open_lines(outlet: OutletSummary) -> Iterator[str]:
         if names:
             of = re.compile(rf" (of|in|from) {re.escape(outlet.name)}\b")
             told = f"{', '.join(of.sub('', name) for name in names)}: see the report"
-            yield from wrap(f"{verdict:<{LONGEST}} {told}", "  ", BESIDE)
+            yield from wrap(f"{verdict:<{LONGEST_VERDICT}} {told}", "  ", BESIDE)
 
 
 def quality_line(quality: Quality) -> str:
@@ -390,3 +266,125 @@ def quality_line(quality: Quality) -> str:
         f"Quality  on people the model was not trained on: AUC {quality.auc:.3f}{interval}, "
         + ", ".join(rest)
     )
+
+
+def is_covered(summary: Summary) -> bool:
+    """Whether the ways say why the run was refused, so that its reason need not."""
+    told = {ways.check for ways in summary.ways}
+    # What an outlet's checks came to stands with the outlet.
+    rest = all(check.outlet or check.name in told for check in summary.causes)
+    return summary.verdict == "refused" and summary.stopped_by in told and rest
+
+
+def ways_lines(summary: Summary) -> Iterator[str]:
+    """Give each refusal that ways were found out of, and them as a table."""
+    for found in summary.ways:
+        of = f" of {found.outlet}" if found.outlet and found.outlet not in found.check else ""
+        yield ""
+        yield from wrap(f"Ways out of “{found.check}{of}”")
+        yield from wrap(f"asked    {found.asked}", "  ", " " * 11)
+        yield from wrap(f"reached  {found.reached}", "  ", " " * 11)
+        yield ""
+        yield from table_lines(found)
+        yield from wrap(f"{say_as_is(found)}{found.note}.")
+        for cause in summary.causes:
+            if cause.name == found.check:
+                yield from wrap(f"In words: {cause.remedy}.")
+        yield ""
+
+
+def say_as_is(found: WaysOut) -> str:
+    """Say what the figures are, and what they would be where nothing is changed, if it is known."""
+    said = {
+        "granularity": "Granularity is the detail kept; of the rows as they are {}. ",
+        "auc": "AUC is of the model on test people, attack of those who look for its own; the "
+        "refused model's AUC is {}. ",
+    }
+    return "".join(
+        said[name].format(COSTS[name].write(value))
+        for name, value in found.as_is.items()
+        if value is not None
+    )
+
+
+def table_lines(found: WaysOut) -> list[str]:
+    """Give the ways as an aligned table, with a column for each cost that is known of some way."""
+    costs = [name for name in COSTS if any(way.cost.get(name) is not None for way in found.ways)]
+    header = ["change", "holds", *(COSTS[name].head for name in costs), "reached"]
+    rows = [
+        [way.change, HOLDS[way.holds], *tell_costs(way, costs), way.reached] for way in found.ways
+    ]
+    return lay_out(header, rows, numbers=range(2, 2 + len(costs)))
+
+
+def tell_costs(way: Way, costs: list[str]) -> Iterator[str]:
+    """Write each cost of a way; nothing where it is not known."""
+    for name in costs:
+        value = way.cost.get(name)
+        yield "" if value is None else COSTS[name].write(value)
+
+
+def advice_lines(advice: Advice, patch: Path) -> Iterator[str]:
+    """Tell what was tried on whom, what each feature is worth, and where the patch is."""
+    yield ""
+    yield from wrap(f"Advice   {say_whom(advice)}", hanging="         ")
+    yield f"         AUC {advice.auc:.3f} with all {len(advice.path) + 1} features"
+    yield "         free: at most .005 is lost, at the upper end of the interval"
+    yield ""
+    yield from trial_lines(advice)
+    yield ""
+    yield from patch_lines(advice, patch)
+
+
+def trial_lines(advice: Advice) -> Iterator[str]:
+    """Tell what each feature is worth; a long name has a line of its own."""
+    width = min(max(len(trial.column) for trial in advice.trials), LONGEST_NAME)
+    yield f"  {'feature':<{width}}  {'AUC lost if dropped':<31}if halved"
+    halved = {trial.column: trial for trial in advice.trials if trial.change == "coarsen"}
+    for trial in advice.trials:
+        if trial.change == "drop":
+            coarser = say_loss(halved[trial.column]) if trial.column in halved else ""
+            beside = len(trial.column) <= width
+            if not beside:
+                yield f"  {trial.column}"
+            name = trial.column if beside else ""
+            yield f"  {name:<{width}}  {say_loss(trial):<31}{coarser}".rstrip()
+
+
+def say_whom(advice: Advice) -> str:
+    """Say whose rows were tried on, and what that cost."""
+    if advice.epsilon is None:
+        return (
+            "tried on folds of the training people; these figures are not private, as no private "
+            "model was asked for"
+        )
+    return (
+        f"tried on a made-up twin of the training people, which cost each ε = {advice.epsilon:g}, "
+        "charged to the budget for good; all later runs of these people are held by the filter, "
+        "since they may depend on this. What follows from the twin costs nothing more"
+    )
+
+
+def say_loss(trial: Trial) -> str:
+    """Give a loss with its interval and what it comes to."""
+    mean, low, high = (
+        f"{value:+.3f}".replace("-", "−").replace("0.", ".")
+        for value in (trial.mean, trial.low, trial.high)
+    )
+    said = {"needed": " needed", "not needed": " free", "cannot tell": ""}
+    return f"{mean} ({low} to {high}){said[trial.verdict]}"
+
+
+def patch_lines(advice: Advice, patch: Path) -> Iterator[str]:
+    """Say where the patch is and what it leaves to a person."""
+    if advice.patch:
+        yield f"Patch    {patch}"
+        yield "         look at it, then in the policy's folder: patch -p1 < it"
+    else:
+        yield "Patch    none: nothing could be left out without measurable loss"
+    if advice.by_hand:
+        names = ", ".join(advice.by_hand)
+        yield from wrap(
+            f"By hand  {names}: could go too, but the rest of the policy still needs them",
+            hanging="         ",
+        )

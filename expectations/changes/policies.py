@@ -4,16 +4,11 @@ Every place at which two policies differ is told of, none silently: a place that
 written for is shown with both values, as changed. Knows neither data nor runs, and not whether a
 change is lawful.
 
-What goes with a column or a table that a policy no longer has, said where policies are compared.
-
-A rule about a column that is not read any more protects nobody: that it is gone is no weaker
-promise, and that one came with a new column no stronger. A table that became a model took its k
-and its columns with it.
-
-Whether a column's treatment became weaker or stronger: what two treatments keep of a value.
-
 A treatment is stronger where all that it tells follows from what the other told, or where it is the
-same with a larger step, shift or noise. Where neither can be said, a person has to look.
+same with a larger step, shift or noise; where neither can be said, a person has to look. A rule
+about a column that is not read any more protects nobody: that it is gone is no weaker promise, and
+that one came with a new column no stronger. A table that became a model took its k and its columns
+with it.
 """
 
 from __future__ import annotations
@@ -52,136 +47,6 @@ from expectations.policy.treatments import (
 )
 from expectations.policy.vocabulary import BROADER, SPECIAL
 
-ABOUT: Final = ("sensitive", "loss_ratio")
-"""The parts of a table's outlet that promise something about a single column."""
-
-
-def find_column(path: Sequence[str], rules: Mapping[str, str]) -> str | None:
-    """Name the single column that a rule, or a part of an outlet, is about; None for all else.
-
-    `rules` gives by the name of each rule the column that it is about.
-    """
-    match path:
-        case ["expectations", rule, *_]:
-            return rules.get(rule.partition(" #")[0])
-        case ["outlets", _, part, column, *_] if part in ABOUT:
-            return column
-        case _:
-            return None
-
-
-def tell_unread(column: str | None, direction: Direction, old: Policy, new: Policy) -> str:
-    """Say that a promise came or went with the column that it is about; "" where it did not."""
-    if column is None:
-        return ""
-    if direction == "weaker" and column not in new.treated:
-        return f" ({column} is no longer read)"
-    if direction == "stronger" and column not in old.treated:
-        return f" ({column} was not read before)"
-    return ""
-
-
-def say_other_kind(old: Outlet, new: Outlet) -> str:
-    """Say what an outlet of another kind was and is; "" for one of the same kind."""
-    if old.kind == new.kind:
-        return ""
-    return f"was {_say_outlet(old)}, is now {_say_outlet(new)}"
-
-
-def _say_outlet(outlet: Outlet) -> str:
-    match outlet:
-        case ModelOutlet(promise=None):
-            return "a model without differential privacy"
-        case ModelOutlet(promise=promise):
-            assert promise is not None
-            return f"a model under ε = {promise.epsilon:g}, δ = {promise.delta:g}"
-        case TableOutlet(k=k, max_suppressed=share, columns=columns):
-            told = f"k = {k}, at most {100 * share:.3g} % left out"
-            return f"a table of {', '.join(columns)} ({told})"
-
-
-KEPT: Final = {"drop": 0, "keep": 2}
-"""The kinds that keep nothing and everything. Between the others there is no order: a clip to two
-numbers keeps less than a fine rounding, a wide one more."""
-PARTS_OF_A_DATE: Final = ("year", "quarter", "month")
-
-
-def compare_treatments(old: Treatment, new: Treatment) -> Direction:
-    """Say which way another treatment of the same column points."""
-    if old.kind != new.kind:
-        if isinstance(old, Bin) and isinstance(new, Clip):
-            return "weaker" if _tells(new, old) else "changed"
-        if isinstance(old, Clip) and isinstance(new, Bin):
-            return "stronger" if _tells(old, new) else "changed"
-        return _by_amount(KEPT.get(old.kind, 1), KEPT.get(new.kind, 1))
-    differing = {
-        name for name in type(old).model_fields if getattr(old, name) != getattr(new, name)
-    }
-    compared, direction = _compare_alike(old, new)
-    return direction if differing <= compared else "changed"
-
-
-def _compare_alike(old: Treatment, new: Treatment) -> tuple[set[str], Direction]:
-    """Give the parameters that can be compared where all others are alike, and what they say."""
-    match old, new:
-        case Mask(), Mask():
-            return {"show_last"}, _by_amount(old.show_last, new.show_last)
-        case Token(), Token():
-            return {"reversible"}, _by_amount(old.reversible, new.reversible)
-        case Bin(), Bin():
-            return {"edges", "labels"}, _by_set(old.edges, new.edges)
-        case Clip(), Clip():
-            return {"low", "high"}, _by_bounds(old, new)
-        case Round(), Round():
-            return {"to"}, _by_step(old.to, new.to)
-        case Noise(), Noise():
-            return {"epsilon"}, _by_amount(old.epsilon, new.epsilon)
-        case Shift(), Shift():
-            return {"days"}, _by_amount(-old.days, -new.days)
-        case Categories(), Categories():
-            return {"values"}, _by_set(old.values, new.values)
-        case Redact(), Redact():
-            return {"known"}, _by_set(new.known, old.known)
-        case Level(), Level():
-            return {"level"}, _by_amount(-old.level, -new.level)
-        case DateParts(), DateParts():
-            before, after = (PARTS_OF_A_DATE.index(part.precision) for part in (old, new))
-            return {"precision"}, _by_amount(before, after)
-        case _:
-            return set(), "changed"
-
-
-def _by_amount(old: float, new: float) -> Direction:
-    """Weaker where more is kept."""
-    return "changed" if old == new else "weaker" if new > old else "stronger"
-
-
-def _by_set(old: tuple[object, ...], new: tuple[object, ...]) -> Direction:
-    """Weaker where all that was told apart still is, and more."""
-    before, after = set(old), set(new)
-    return "weaker" if before < after else "stronger" if after < before else "changed"
-
-
-def _by_bounds(old: Clip, new: Clip) -> Direction:
-    """Weaker where the bounds are wider: exact values farther out stay."""
-    if new.low <= old.low and old.high <= new.high:
-        return "weaker"
-    return "stronger" if old.low <= new.low and new.high <= old.high else "changed"
-
-
-def _tells(clip: Clip, binned: Bin) -> bool:
-    """Whether a clipped number says in which interval the number lies."""
-    return clip.low < binned.edges[0] and binned.edges[-1] <= clip.high
-
-
-def _by_step(old: float, new: float) -> Direction:
-    """Weaker for a smaller step; unless one is a multiple of the other, they can't be compared."""
-    larger, smaller = max(old, new), min(old, new)
-    if (larger / smaller) % 1:
-        return "changed"
-    return "weaker" if new < old else "stronger"
-
-
 KINDS: Final = ("kind", "rule")
 GROUPS: Final = {
     "whom it reaches": ("population", "basis"),
@@ -204,6 +69,13 @@ UNSAID: Final = (
 """Words on the way to a value that say no more than its label and its group do."""
 CONSENT: Final = {"other-basis": 0, "opt-out": 1, "consent-column": 2, "consent": 2}
 """How much a person has to say under each basis."""
+
+ABOUT: Final = ("sensitive", "loss_ratio")
+"""The parts of a table's outlet that promise something about a single column."""
+KEPT: Final = {"drop": 0, "keep": 2}
+"""The kinds that keep nothing and everything. Between the others there is no order: a clip to two
+numbers keeps less than a fine rounding, a wide one more."""
+PARTS_OF_A_DATE: Final = ("year", "quarter", "month")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +146,7 @@ def _compare_treated(old: Policy, new: Policy) -> Iterator[Change]:
             if told[0] != told[1]
             else f"{told[0]} as before, with other parameters"
         )
-        direction = compare_treatments(was.treatment, column.treatment)
+        direction = _compare_treatments(was.treatment, column.treatment)
         yield Change(f"{new.path_of(name)}.treatment", direction, f"{name}: {said}")
 
 
@@ -368,11 +240,11 @@ def _reword(change: Change, old: Policy, new: Policy) -> Change:
     path = change.path.split(".")
     columns = {**old.treated, **new.treated}
     rules = {name_part(r.model_dump()): r.column for r in (*old.expectations, *new.expectations)}
-    about = find_column(path, rules)
-    if unread := tell_unread(about, change.direction, old, new):
+    about = _find_column(path, rules)
+    if unread := _tell_unread(about, change.direction, old, new):
         return Change(change.path, "other", change.words + unread)
     if path[0] == "outlets" and len(path) == 2 and {path[1]} <= old.outlets.keys() & new.outlets:
-        said = say_other_kind(old.outlets[path[1]], new.outlets[path[1]])
+        said = _say_other_kind(old.outlets[path[1]], new.outlets[path[1]])
         return Change(change.path, change.direction, f"{path[1]}: {said}" if said else change.words)
     if path[0] in TREATED and len(path) == 2:
         return Change(change.path, change.direction, change.words + _say_category(columns[path[1]]))
@@ -409,3 +281,123 @@ def _whole_direction(change: Change, old: Policy, new: Policy) -> Direction:
         private = [each.training.model in PRIVATE_KINDS for each in (old, new) if each.training]
         return "changed" if len(set(private)) == 1 else "weaker" if private[0] else "stronger"
     return change.direction
+
+
+def _compare_treatments(old: Treatment, new: Treatment) -> Direction:
+    """Say which way another treatment of the same column points."""
+    if old.kind != new.kind:
+        if isinstance(old, Bin) and isinstance(new, Clip):
+            return "weaker" if _tells(new, old) else "changed"
+        if isinstance(old, Clip) and isinstance(new, Bin):
+            return "stronger" if _tells(old, new) else "changed"
+        return _by_amount(KEPT.get(old.kind, 1), KEPT.get(new.kind, 1))
+    differing = {
+        name for name in type(old).model_fields if getattr(old, name) != getattr(new, name)
+    }
+    compared, direction = _compare_alike(old, new)
+    return direction if differing <= compared else "changed"
+
+
+def _compare_alike(old: Treatment, new: Treatment) -> tuple[set[str], Direction]:
+    """Give the parameters that can be compared where all others are alike, and what they say."""
+    match old, new:
+        case Mask(), Mask():
+            return {"show_last"}, _by_amount(old.show_last, new.show_last)
+        case Token(), Token():
+            return {"reversible"}, _by_amount(old.reversible, new.reversible)
+        case Bin(), Bin():
+            return {"edges", "labels"}, _by_set(old.edges, new.edges)
+        case Clip(), Clip():
+            return {"low", "high"}, _by_bounds(old, new)
+        case Round(), Round():
+            return {"to"}, _by_step(old.to, new.to)
+        case Noise(), Noise():
+            return {"epsilon"}, _by_amount(old.epsilon, new.epsilon)
+        case Shift(), Shift():
+            return {"days"}, _by_amount(-old.days, -new.days)
+        case Categories(), Categories():
+            return {"values"}, _by_set(old.values, new.values)
+        case Redact(), Redact():
+            return {"known"}, _by_set(new.known, old.known)
+        case Level(), Level():
+            return {"level"}, _by_amount(-old.level, -new.level)
+        case DateParts(), DateParts():
+            before, after = (PARTS_OF_A_DATE.index(part.precision) for part in (old, new))
+            return {"precision"}, _by_amount(before, after)
+        case _:
+            return set(), "changed"
+
+
+def _by_amount(old: float, new: float) -> Direction:
+    """Weaker where more is kept."""
+    return "changed" if old == new else "weaker" if new > old else "stronger"
+
+
+def _by_set(old: tuple[object, ...], new: tuple[object, ...]) -> Direction:
+    """Weaker where all that was told apart still is, and more."""
+    before, after = set(old), set(new)
+    return "weaker" if before < after else "stronger" if after < before else "changed"
+
+
+def _by_bounds(old: Clip, new: Clip) -> Direction:
+    """Weaker where the bounds are wider: exact values farther out stay."""
+    if new.low <= old.low and old.high <= new.high:
+        return "weaker"
+    return "stronger" if old.low <= new.low and new.high <= old.high else "changed"
+
+
+def _tells(clip: Clip, binned: Bin) -> bool:
+    """Whether a clipped number says in which interval the number lies."""
+    return clip.low < binned.edges[0] and binned.edges[-1] <= clip.high
+
+
+def _by_step(old: float, new: float) -> Direction:
+    """Weaker for a smaller step; unless one is a multiple of the other, they can't be compared."""
+    larger, smaller = max(old, new), min(old, new)
+    if (larger / smaller) % 1:
+        return "changed"
+    return "weaker" if new < old else "stronger"
+
+
+def _find_column(path: Sequence[str], rules: Mapping[str, str]) -> str | None:
+    """Name the single column that a rule, or a part of an outlet, is about; None for all else.
+
+    `rules` gives by the name of each rule the column that it is about.
+    """
+    match path:
+        case ["expectations", rule, *_]:
+            return rules.get(rule.partition(" #")[0])
+        case ["outlets", _, part, column, *_] if part in ABOUT:
+            return column
+        case _:
+            return None
+
+
+def _tell_unread(column: str | None, direction: Direction, old: Policy, new: Policy) -> str:
+    """Say that a promise came or went with the column that it is about; "" where it did not."""
+    if column is None:
+        return ""
+    if direction == "weaker" and column not in new.treated:
+        return f" ({column} is no longer read)"
+    if direction == "stronger" and column not in old.treated:
+        return f" ({column} was not read before)"
+    return ""
+
+
+def _say_other_kind(old: Outlet, new: Outlet) -> str:
+    """Say what an outlet of another kind was and is; "" for one of the same kind."""
+    if old.kind == new.kind:
+        return ""
+    return f"was {_say_outlet(old)}, is now {_say_outlet(new)}"
+
+
+def _say_outlet(outlet: Outlet) -> str:
+    match outlet:
+        case ModelOutlet(promise=None):
+            return "a model without differential privacy"
+        case ModelOutlet(promise=promise):
+            assert promise is not None
+            return f"a model under ε = {promise.epsilon:g}, δ = {promise.delta:g}"
+        case TableOutlet(k=k, max_suppressed=share, columns=columns):
+            told = f"k = {k}, at most {100 * share:.3g} % left out"
+            return f"a table of {', '.join(columns)} ({told})"

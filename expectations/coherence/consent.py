@@ -1,6 +1,6 @@
 """Whether what a policy says of consent fits together: one plain function per rule.
 
-Like `coherence`, it looks at a well-formed policy and knows neither the sources nor the ledger.
+Like `rules`, it looks at a well-formed policy and knows neither the sources nor the ledger.
 """
 
 from __future__ import annotations

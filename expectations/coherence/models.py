@@ -1,6 +1,6 @@
 """Whether what a policy promises of its models fits together: training, features, promises.
 
-One plain function per rule, as in `coherence`, which asks them all.
+One plain function per rule, as in `rules`, which asks them all.
 """
 
 from __future__ import annotations

@@ -9,12 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from expectations.coherence import consent as consent_coherence
-from expectations.coherence import models as outlet_coherence
-from expectations.coherence import population as population_coherence
-from expectations.coherence import tables as table_coherence
-from expectations.coherence import treatments as treatment_coherence
-from expectations.coherence import value_rules as value_rule_coherence
+from expectations.coherence import consent, models, population, tables, treatments, value_rules
 from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger
@@ -78,21 +73,21 @@ def names_are_declared_once(policy: Policy) -> Iterator[Problem]:
 
 def legal_basis_matches_the_basis_per_person(policy: Policy) -> Iterator[Problem]:
     """Consent is asked per person exactly where consent is the legal basis."""
-    consent = policy.legal_basis.article_6 is Article6.CONSENT
+    by_consent = policy.legal_basis.article_6 is Article6.CONSENT
     per_person = isinstance(policy.basis, ConsentLedger | ConsentColumn)
-    if consent and not per_person:
+    if by_consent and not per_person:
         yield Problem(
             "basis.kind",
             "the legal basis is consent (Art. 6(1)(a)), but nobody's consent is looked up",
             "use kind `consent` or `consent-column`, or name another legal basis",
         )
-    if per_person and not consent:
+    if per_person and not by_consent:
         yield Problem(
             "legal_basis.article_6",
             "consent is looked up per person, but the legal basis is another",
             "use eu-gdpr:A6-1-a, or the basis `opt-out` or `other-basis`",
         )
-    if not consent and policy.legal_basis.assessment is None:
+    if not by_consent and policy.legal_basis.assessment is None:
         yield Problem(
             "legal_basis.assessment",
             f"{policy.legal_basis.article_6} needs an assessment on file",
@@ -233,12 +228,12 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     declared_uses_are_real,
     releases_are_declared,
     dropped_columns_end_there,
-    *table_coherence.RULES,
-    *treatment_coherence.RULES,
-    *outlet_coherence.RULES,
-    *value_rule_coherence.RULES,
+    *tables.RULES,
+    *treatments.RULES,
+    *models.RULES,
+    *value_rules.RULES,
     known_identifiers_are_read,
     tokens_hide_many_values,
-    *consent_coherence.RULES,
-    *population_coherence.RULES,
+    *consent.RULES,
+    *population.RULES,
 )

@@ -1,6 +1,6 @@
 """Whether what a policy promises of its tables fits together.
 
-One plain function per rule, as in `coherence`, which asks them all; `find_warnings` is about what
+One plain function per rule, as in `rules`, which asks them all; `find_warnings` is about what
 may run and should give pause.
 """
 

@@ -1,6 +1,6 @@
 """Whether treatments fit the columns and the other treatments that they stand beside.
 
-One plain function per rule, as in `coherence`, which asks them all.
+One plain function per rule, as in `rules`, which asks them all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a policy's value rules fit the treatments of their columns, and can fail at all.
 
-One plain function per rule of coherence, as in `coherence`, which asks them all.
+One plain function per rule of coherence, as in `rules`, which asks them all.
 """
 
 from __future__ import annotations

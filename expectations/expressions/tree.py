@@ -1,12 +1,7 @@
 """The typed tree of a record-wise expression: said in words, and worked out on a frame.
 
-The typed tree of a record-wise expression, and how it is said in words.
-
 An expression reads one person's row and nothing else, so one person changes only their own
-results. `expressions.parse` makes the tree and checks its types; `expression_meaning` carries it
-out. This module knows neither the grammar nor any engine's ways.
-
-A record-wise expression, and what it means on a frame.
+results. `expressions.parse` makes the tree and checks its types; this module knows no grammar.
 
 Meaning, equal on every engine:
 
@@ -80,6 +75,16 @@ class Operator(StrEnum):
     DAYS_SINCE = "days_since"
 
 
+HELD = {
+    ColumnType.NUMBER: "Float64",
+    ColumnType.INTEGER: "Int64",
+    ColumnType.TEXT: "String",
+    ColumnType.BOOLEAN: "Boolean",
+    ColumnType.DATE: "Date",
+}
+"""narwhals' name of the type in which a column must be held."""
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A value written in the policy."""
@@ -114,6 +119,52 @@ def walk(node: Node) -> Iterator[Node]:
     if isinstance(node, Operation):
         for operand in node.operands:
             yield from walk(operand)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A type-checked record-wise expression: `text` as written, `root` as understood."""
+
+    text: str
+    root: Node
+
+    @property
+    def type(self) -> ColumnType:
+        """What the expression gives for each row."""
+        return self.root.type
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The names of all columns that are read."""
+        return frozenset(self._declared)
+
+    @cached_property
+    def _declared(self) -> dict[str, ColumnType]:
+        return {node.name: node.type for node in walk(self.root) if isinstance(node, Column)}
+
+    def to_narwhals(self, today: date) -> nw.Expr:
+        """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
+        return _Compiler(today, min(self.columns, default=None)).column(self.root)
+
+    def check_frame(self, frame: nw.DataFrame[pd.DataFrame] | nw.LazyFrame[Any]) -> None:
+        """Raise TypeError if a column that is read is absent or not held as this module needs."""
+        held = {name: str(dtype) for name, dtype in frame.collect_schema().items()}
+        if frame.implementation.is_pandas():
+            native = cast("pd.DataFrame", frame.to_native()).dtypes
+            held = {
+                n: t if str(native[n]).endswith("[pyarrow]") else f"pandas {native[n]}"
+                for n, t in held.items()
+            }
+        for name, declared in sorted(self._declared.items()):
+            if held.get(name) != HELD[declared]:
+                raise TypeError(
+                    f"column '{name}' must be held as Arrow {HELD[declared]} to be read as "
+                    f"{declared}, and is {held.get(name, 'absent')}; cast it when it is read"
+                )
+
+    def describe(self) -> str:
+        """Say the expression in plain words, for reports; it quotes the policy's literals."""
+        return say(self.root)
 
 
 _WORDS = {
@@ -170,15 +221,6 @@ def _say_inside(node: Node) -> str:
     return f"({say(node)})" if isinstance(node, Operation) else say(node)
 
 
-HELD = {
-    ColumnType.NUMBER: "Float64",
-    ColumnType.INTEGER: "Int64",
-    ColumnType.TEXT: "String",
-    ColumnType.BOOLEAN: "Boolean",
-    ColumnType.DATE: "Date",
-}
-"""narwhals' name of the type in which a column must be held."""
-
 _Binary: TypeAlias = "Callable[[nw.Expr, nw.Expr], nw.Expr]"
 
 _LOGIC: dict[Operator, _Binary] = {Operator.AND: operator.and_, Operator.OR: operator.or_}
@@ -198,54 +240,8 @@ _ARITHMETIC: dict[Operator, _Binary] = {
 }
 
 
-@dataclass(frozen=True)
-class Expression:
-    """A type-checked record-wise expression: `text` as written, `root` as understood."""
-
-    text: str
-    root: Node
-
-    @property
-    def type(self) -> ColumnType:
-        """What the expression gives for each row."""
-        return self.root.type
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """The names of all columns that are read."""
-        return frozenset(self._declared)
-
-    @cached_property
-    def _declared(self) -> dict[str, ColumnType]:
-        return {node.name: node.type for node in walk(self.root) if isinstance(node, Column)}
-
-    def to_narwhals(self, today: date) -> nw.Expr:
-        """Give the expression for a frame that passes `check_frame`; `today` is the run's day."""
-        return Compiler(today, min(self.columns, default=None)).column(self.root)
-
-    def check_frame(self, frame: nw.DataFrame[pd.DataFrame] | nw.LazyFrame[Any]) -> None:
-        """Raise TypeError if a column that is read is absent or not held as this module needs."""
-        held = {name: str(dtype) for name, dtype in frame.collect_schema().items()}
-        if frame.implementation.is_pandas():
-            native = cast("pd.DataFrame", frame.to_native()).dtypes
-            held = {
-                n: t if str(native[n]).endswith("[pyarrow]") else f"pandas {native[n]}"
-                for n, t in held.items()
-            }
-        for name, declared in sorted(self._declared.items()):
-            if held.get(name) != HELD[declared]:
-                raise TypeError(
-                    f"column '{name}' must be held as Arrow {HELD[declared]} to be read as "
-                    f"{declared}, and is {held.get(name, 'absent')}; cast it when it is read"
-                )
-
-    def describe(self) -> str:
-        """Say the expression in plain words, for reports; it quotes the policy's literals."""
-        return say(self.root)
-
-
 @dataclass(frozen=True, slots=True)
-class Compiler:
+class _Compiler:
     """Nodes as narwhals expressions; literals take the engine's types from column `anchor`.
 
     pandas gives a bare literal its own type, in which a missing value would later compare as

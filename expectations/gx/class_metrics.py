@@ -1,9 +1,9 @@
 """Metrics for Great Expectations (GX), and what our expectations on them share, on pandas and SQL.
 
 The engine groups and counts; what it sends back is a histogram, never the table, and the measures
-are those of `expectations/measures/measures.py` on any engine. A metric is counts only: labels and tokens do
-not outlive the call. A row condition narrows the table first, also the one that t, beta and delta
-compare with.
+are those of `expectations/measures/measures.py` on any engine. A metric is counts only: labels and
+tokens do not outlive the call. A row condition narrows the table first, also the one that t, beta
+and delta compare with.
 
 Equal is what the engine groups as equal: a database whose collation ignores case or blanks finds
 larger classes than a reader of the exported table would. Values are ordered as Python orders them.

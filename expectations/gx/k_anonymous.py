@@ -1,24 +1,10 @@
-"""Tutela's own expectations on a table's rows for Great Expectations (GX): k, shares, risks, tokens.
-
-Tutela's own expectations on a table's rows for Great Expectations: k, and a value's share.
+"""Our own expectations on a table's rows for Great Expectations (GX): k, shares, risks, tokens.
 
 For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
-module imports Great Expectations and registers both expectations; `expectations/gx/suites.py`
-therefore does it late. Results hold counts and measures and never a value; the count of one value
-is exact, so a result is not to be published as it is.
-
-Expectations for Great Expectations on how likely a table's rows are linked to their people.
-
-For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
-module imports Great Expectations and registers the expectations. Results hold measures and never a
-value; they are exact, so a result is not to be published as it is. The risks are defined in
-`expectations/measures/measures.py`.
-
-An expectation for Great Expectations on tokens: nobody without a key turns them back.
-
-For anybody's suite, on pandas and SQL; row conditions narrow the table first. Importing this
-module imports Great Expectations and registers the expectation. Results hold counts and never a
-token or a candidate; candidates stay in a file, because a suite is stored with its arguments.
+module imports GX and registers them; `expectations/gx/suites.py` therefore does it late. Results
+hold counts and measures and never a value, a token or a candidate; they are exact, so a result is
+not to be published as it is. Candidates for tokens stay in a file, because a suite is stored with
+its arguments. The risks are defined in `expectations/measures/measures.py`.
 """
 
 from __future__ import annotations
@@ -158,8 +144,8 @@ class ExpectColumnNotToBeReversedBy(MetricExpectation):
 
     `dictionary` is the path of a text file in UTF-8 with one candidate a line, `frequencies` the
     public shares of the values, as published elsewhere; at least one of them. What is tried, and
-    what is not, stands in `expectations/measures/token_reversal.py`. `observed_value` is the larger share
-    that an attack turned back. One row is found, if `max_share` is 0.
+    what is not, stands in `expectations/measures/token_reversal.py`. `observed_value` is the larger
+    share that an attack turned back. One row is found, if `max_share` is 0.
 
     >>> import great_expectations as gx, pandas as pd, tutela
     >>> rows = pd.DataFrame({"token": ["a1"] * 50 + ["b2"] * 30 + ["c3"] * 20})

@@ -5,8 +5,9 @@ that t, beta and delta compare with. `columns` are those that make the classes, 
 sensitive one. Importing this module imports Great Expectations and registers the expectations.
 
 Results hold counts and measures and never a value: `observed_value` what is reached, as
-`expectations/measures/sensitive_measures.py` measures it ("infinite" where no bound holds), `classes` how many
-classes there are, and in `details` the smallest violation that could have been found.
+`expectations/measures/sensitive_measures.py` measures it ("infinite" where no bound holds),
+`classes` how many classes there are, and in `details` the smallest violation that could have been
+found.
 """
 
 from __future__ import annotations

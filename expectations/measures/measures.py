@@ -1,25 +1,20 @@
 """Privacy measures of a table from the table alone, and how likely its rows are linked to people.
 
-Privacy measures of a table, computed from the table alone.
-
 The independent check of anonymization: it shares no code with the steps that it judges, knows
 neither plans nor hierarchies, and compares labels only for equality. k, l, t are measures of a
 release and not counts of people; they say nothing about columns that are not named, nor about what
-somebody learns from another release. `expectations/measures/sensitive_measures.py` has each measure of a
-sensitive column with its source, `expectations/measures/class_counts.py` says what a class is.
+somebody learns from another release. `sensitive_measures` has each measure of a sensitive column
+with its source, `class_counts` says what a class is.
+
+A row is linked to its person by the sizes of classes: El Emam and Dankar, "Protecting privacy using
+k-anonymity" (2008), for the prosecutor, who knows that a person is in the table; El Emam, "Guide to
+the De-Identification of Personal Health Information" (2013), chapter 16, for the marketer, who
+links every row and wants many right, whichever they are. What a journalist achieves, who has a list
+of a population, is not measured. Whoever links rows is taken to know nothing but the named columns,
+exactly.
 
 A table without rows gets the worst value of each measure, so that an empty release meets no
 requirement.
-
-How likely it is that a row of a table is linked to its person, from the sizes of its classes.
-
-El Emam and Dankar, "Protecting privacy using k-anonymity" (2008), for the prosecutor, who knows
-that a person is in the table; El Emam, "Guide to the De-Identification of Personal Health
-Information" (2013), chapter 16, for the marketer, who links every row and wants many right,
-whichever they are. What a journalist achieves, who has a list of a population, is not measured.
-
-Nobody here knows a sensitive value, and whoever links rows is taken to know nothing but the named
-columns, exactly. All risks are shares, 0 to 1; 1 for a table without rows.
 """
 
 from __future__ import annotations
@@ -35,51 +30,6 @@ from numpy.typing import ArrayLike, NDArray
 from expectations.disclosure import bound_share
 from expectations.measures import sensitive_measures as sensitive_of
 from expectations.measures.class_counts import Integers, ValueCounts, classify, count_values
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """The largest and the average chance that a row is linked to its person."""
-
-    largest: float
-    average: float
-
-
-def prosecutor_risk(size: Integers) -> Risk:
-    """Link people known to be in the table: 1 over the rows of their class."""
-    if not len(size):
-        return Risk(1.0, 1.0)
-    return Risk(float(1 / size.min()), len(size) / float(size.sum()))
-
-
-def marketer_risk(size: Integers) -> float:
-    """Link every row with somebody of its class: classes over rows are right, on average."""
-    return prosecutor_risk(size).average
-
-
-def share_alone(size: Integers) -> float:
-    """Give the share of rows that are alone in their class: the uniqueness of a table."""
-    rows = int(size.sum())
-    return float((size == 1).sum() / rows) if rows else 1.0
-
-
-def tell_risks(size: Integers, threshold: int) -> dict[str, float]:
-    """Give the risks that a release's record tells, by name: bounds, rounded up.
-
-    `prosecutor` is the largest chance of one row, `marketer` the average of all, `uniqueness` the
-    share of rows that are alone in their class. The number of classes is told beside them, so the
-    last two go up to the next step of `threshold` people: exact, they would count the rows.
-    """
-    rows = int(size.sum())
-    if not rows:
-        return dict.fromkeys(("prosecutor", "marketer", "uniqueness"), 1.0)
-    alone = share_alone(size)
-    return {
-        "prosecutor": math.ceil(1e3 / size.min()) / 1e3,
-        "marketer": bound_share(marketer_risk(size), rows, threshold),
-        # That nobody is alone is no secret: the smallest class is told as well.
-        "uniqueness": bound_share(alone, rows, threshold) if alone else 0.0,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +133,51 @@ def uniqueness(frame: pd.DataFrame, columns: Sequence[str]) -> float:
     0.5
     """
     return measure(frame, columns).uniqueness
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """The largest and the average chance that a row is linked to its person."""
+
+    largest: float
+    average: float
+
+
+def prosecutor_risk(size: Integers) -> Risk:
+    """Link people known to be in the table: 1 over the rows of their class."""
+    if not len(size):
+        return Risk(1.0, 1.0)
+    return Risk(float(1 / size.min()), len(size) / float(size.sum()))
+
+
+def marketer_risk(size: Integers) -> float:
+    """Link every row with somebody of its class: classes over rows are right, on average."""
+    return prosecutor_risk(size).average
+
+
+def share_alone(size: Integers) -> float:
+    """Give the share of rows that are alone in their class: the uniqueness of a table."""
+    rows = int(size.sum())
+    return float((size == 1).sum() / rows) if rows else 1.0
+
+
+def tell_risks(size: Integers, threshold: int) -> dict[str, float]:
+    """Give the risks that a release's record tells, by name: bounds, rounded up.
+
+    `prosecutor` is the largest chance of one row, `marketer` the average of all, `uniqueness` the
+    share of rows that are alone in their class. The number of classes is told beside them, so the
+    last two go up to the next step of `threshold` people: exact, they would count the rows.
+    """
+    rows = int(size.sum())
+    if not rows:
+        return dict.fromkeys(("prosecutor", "marketer", "uniqueness"), 1.0)
+    alone = share_alone(size)
+    return {
+        "prosecutor": math.ceil(1e3 / size.min()) / 1e3,
+        "marketer": bound_share(marketer_risk(size), rows, threshold),
+        # That nobody is alone is no secret: the smallest class is told as well.
+        "uniqueness": bound_share(alone, rows, threshold) if alone else 0.0,
+    }
 
 
 def standardized_difference(share_a: ArrayLike, share_b: ArrayLike) -> NDArray[np.float64]:

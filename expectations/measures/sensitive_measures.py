@@ -1,17 +1,13 @@
 """What the classes of a table give away of a sensitive column, and whether that is as asked.
 
-What the classes of a table give away of one sensitive column, computed from counts alone.
-
-Each function takes `ValueCounts` and gives the worst of all classes, and the worst value there is
+Each measure takes `ValueCounts` and gives the worst of all classes, and the worst value there is
 for a table without rows, so that an empty release meets no requirement. "The table" that t, beta
 and delta compare with is the table counted, its shares taken as known. Values count as different
 or equal, however alike in meaning.
 
-Whether a table meets the privacy models that are asked of its sensitive columns.
-
-The judge of a release: it measures by `expectations/measures/sensitive_measures.py` alone. A judgement holds
-measures and never a value, and says the smallest violation it could have found. Whether the models
-asked for suffice is not known here.
+The judge of a release measures by these alone. A judgement holds measures and never a value, and
+says the smallest violation it could have found. Whether the models asked for suffice is not known
+here.
 """
 
 from __future__ import annotations
@@ -38,6 +34,8 @@ from expectations.policy.privacy_models import (
 
 ROUNDING = 1e-9
 """What differs by less is equal: a bound that is just reached is reached."""
+INFINITE = "infinite"
+"""How a measure that no number bounds is written; JSON has no infinity."""
 
 
 def distinct_l_diversity(counts: ValueCounts) -> int:
@@ -169,10 +167,6 @@ def _descend(counts: ValueCounts) -> tuple[Floats, Floats]:
     descending = base - 1 - key % base
     before = np.cumsum(descending) - descending
     return descending, before - before[counts.start][counts.group]
-
-
-INFINITE = "infinite"
-"""How a measure that no number bounds is written; JSON has no infinity."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The grammar of a policy: one purpose, who may be read, what each column becomes, who gets what.
 
-A `Policy` that exists is well formed; whether its parts fit together is said by `coherence`.
-Neither knows the source: `tasks/sources` compares the two.
+A `Policy` that exists is well formed; whether its parts fit together is said by
+`expectations.coherence`. Neither knows the source: `tasks/sources` compares the two.
 """
 
 from __future__ import annotations

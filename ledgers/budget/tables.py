@@ -1,18 +1,16 @@
-"""What the budget ledger keeps: a chain of events, and sealed sets of people, each stored once.
-
-What the budget ledger keeps: a chain of events, and sealed sets of people.
+"""What the budget ledger keeps: a chain of events, and sealed sets of people.
 
 Each event carries an HMAC over itself and the one before, so that one that was edited, removed or
 put in between shows; the newest ones cut off show by the signed heads (`ledgers.signed_heads`).
 
-Whom a charge was for: sets of keyed record numbers, sealed, each stored once.
-
-A set is named by a keyed digest of its sorted numbers, and stored in full or as the difference to
-a full one, whichever is shorter: weekly runs of the same policy use nearly the same people. What
-is sealed is filled up to whole pages of 4 KiB, so that its length tells no exact count.
+Whom a charge was for is a set of keyed record numbers, named by a keyed digest of its sorted
+numbers, sealed, and stored once: in full or as the difference to a full one, whichever is shorter,
+since weekly runs of the same policy use nearly the same people. What is sealed is filled up to
+whole pages of 4 KiB, so that its length tells no exact count.
 
 The numbers are pseudonyms: whoever holds the home's keys and knows an identifier can tell whether
-that person was charged. They stay as long as the home, since what was spent never renews.
+that person was charged. They stay as long as the home, since what was spent never renews. What a
+charge comes to is not known here.
 """
 
 from __future__ import annotations
@@ -38,10 +36,13 @@ from ledgers.signed_heads import Head, SignedHead
 
 What: TypeAlias = Literal["reserved", "committed", "aborted"]
 Composition: TypeAlias = Literal["fixed", "adaptive"]
+Records = NDArray[np.uint64]
 
 HEADS: Final = "budget-heads"
 NOTE: Final = "budget"
 """The kind of evidence by which a run names the head that its charge became."""
+
+PAGE: Final = 4096
 METADATA = sa.MetaData()
 EVENTS = sa.Table(
     "budget_events",
@@ -183,15 +184,6 @@ def append_event(connection: sa.Connection, keys: Keys, book: Book, event: Event
     return Book((*book.events, placed), (*book.links, link))
 
 
-def refuse(what: str) -> NoReturn:
-    """Refuse to go on with a ledger that is not as it was written."""
-    raise Refusal(
-        "budget ledger",
-        f"{what}; until it is restored from a backup nobody knows what people have spent, so "
-        "that no private model can be trained",
-    )
-
-
 def _check_heads(
     connection: sa.Connection, links: Sequence[str], heads: Sequence[SignedHead]
 ) -> None:
@@ -223,9 +215,13 @@ def _link(keys: Keys, before: str, row: dict[str, str | int]) -> str:
     return hmac.new(keys.derive("budget-chain"), message, hashlib.sha256).hexdigest()
 
 
-Records = NDArray[np.uint64]
-
-PAGE: Final = 4096
+def refuse(what: str) -> NoReturn:
+    """Refuse to go on with a ledger that is not as it was written."""
+    raise Refusal(
+        "budget ledger",
+        f"{what}; until it is restored from a backup nobody knows what people have spent, so "
+        "that no private model can be trained",
+    )
 
 
 def sort_people(people: Records) -> Records:
@@ -238,7 +234,7 @@ def sort_people(people: Records) -> Records:
     return once
 
 
-def digest_set(keys: Keys, people: Records) -> str:
+def _digest_set(keys: Keys, people: Records) -> str:
     """Give the keyed digest of sorted record numbers; 64 hex digits."""
     key = keys.derive("budget-people")
     return hmac.digest(key, people.astype("<u8").tobytes(), "sha256").hex()
@@ -249,7 +245,7 @@ def store_set(connection: sa.Connection, keys: Keys, people: Records, near: str 
 
     `near` is the digest of a stored set that they may differ from but little.
     """
-    digest = digest_set(keys, people)
+    digest = _digest_set(keys, people)
     known = sa.select(PEOPLE.c.digest).where(PEOPLE.c.digest == digest)
     if connection.execute(known).first():
         return digest
@@ -296,7 +292,7 @@ def find_members(
 def check_sets(connection: sa.Connection, keys: Keys, digests: Collection[str]) -> None:
     """Open every set and compare it with its digest; Refusal for the first that differs."""
     for digest in sorted(set(digests)):
-        if digest_set(keys, read_set(connection, keys, digest)) != digest:
+        if _digest_set(keys, read_set(connection, keys, digest)) != digest:
             refuse("a set of people is another than was charged")
 
 

@@ -7,14 +7,10 @@ still holds. What stays then, its place, its commitment and when it was erased, 
 a person without the salt, not even to whoever holds the keys; it shows that the rest is whole,
 which a controller needs to demonstrate consent (Art. 7(1) GDPR) and to defend claims (Art.
 17(3)(e)). So an append puts its events into a random order: no neighbour tells whose was erased.
-Copies are not reached: backups, other disks, and in Postgres dead rows until VACUUM.
+It takes at most a million at once, for some hundred bytes each of memory. Copies are not reached:
+backups, other disks, and in Postgres dead rows until VACUUM.
 
 The ledger knows nothing of what events mean. The order of its numbers decides nothing.
-
-How the consent ledger is written: events come in, each once, or payloads are destroyed.
-
-It works inside the caller's transaction, which holds the ledger's lock. New events are numbered
-at random, chained and inserted, at most a million at once, for some hundred bytes each of memory.
 """
 
 from __future__ import annotations
@@ -75,102 +71,10 @@ from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.signed_heads import Head, Heads
 
+__all__ = ["Appended", "Batch", "ConsentLedger", "Head", "RecordedEvent"]
+
 PORTION: Final = 1 << 20
 """How many events are sorted together; the tables grow fastest in the order of tokens."""
-
-
-def append_batch(  # noqa: PLR0913, PLR0917 - where, what, after what, when, and from where
-    connection: sa.Connection, codes: Codes, batch: Batch, tip: Tip, now: int, source: str
-) -> Tip:
-    """Add what is new in a batch behind `tip` and give the new tip.
-
-    Raises SourceError for events that state a recording later than `now`.
-    """
-    table = batch.table.select(BATCH.names).cast(BATCH)
-    _refuse_later(table, now, source)
-    texts = [terms.to_json() for terms in batch.terms]
-    numbers, digests = number_terms(connection, texts), digest_texts(texts)
-    for start in range(0, table.num_rows, PORTION):
-        portion = table.slice(start, PORTION)
-        records = make_records(portion, digests)
-        terms = numbers[portion.column("terms").to_numpy()]
-        rows = _keep_one_of_each(Rows(records, terms, portion.column("evidence")), codes, now)
-        if tip.seq and (repeated := find_repeated(connection, rows.records)).any():
-            rows = rows.take(np.flatnonzero(~repeated))
-        tip = _chain(connection, codes, rows, tip, now, source)
-    return tip
-
-
-def note_import(
-    connection: sa.Connection, codes: Codes, note: tuple[str, int, str, int, int]
-) -> None:
-    """Note that a source was taken in: digest, moment, source, how many were new and repeated."""
-    values = (*note, codes.attest("import", *note))
-    connection.execute(sa.insert(IMPORTS), dict(zip(IMPORTS.columns.keys(), values, strict=True)))
-
-
-def erase_events(
-    connection: sa.Connection, codes: Codes, token: tuple[int, int], now: int
-) -> list[int]:
-    """Destroy payload and salt of one person's events; note and give their numbers."""
-    query = sa.select(EVENTS.c.seq).where(is_person(token)).order_by(EVENTS.c.seq)
-    erased = list(connection.scalars(query))
-    for seq in erased:
-        code = codes.attest("erasure", seq, now, find_commitment(connection, seq))
-        connection.execute(sa.insert(ERASURES), {"seq": seq, "at": now, "code": code})
-    connection.execute(sa.delete(EVENTS).where(is_person(token)))
-    return erased
-
-
-def _refuse_later(table: pa.Table, now: int, source: str) -> None:
-    later: int = pc.sum(pc.greater(table.column("recorded_at"), now)).as_py() or 0
-    if later:
-        raise SourceError(
-            f"{source}: {roughly(later)} events state that they were recorded later than now: "
-            "correct the source, its time zone, or this machine's clock"
-        )
-
-
-def _keep_one_of_each(rows: Rows, codes: Codes, now: int) -> Rows:
-    """Put events into the order of tokens, without repetitions, and fill in the clock."""
-    records = rows.records
-    records["identity"] = codes.identify(records)
-    unstated = records["absent"] & NO_RECORDING != 0
-    records["recorded_at"][unstated] = now
-    records["absent"] &= ~NO_RECORDING
-    keys = [records[name].astype(np.int64) for name in KEY]
-    order = np.lexsort(keys[::-1])
-    first = np.ones(len(order), np.bool_)
-    first[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
-    return rows.take(order[first])
-
-
-def _chain(  # noqa: PLR0913, PLR0917 - as above
-    connection: sa.Connection, codes: Codes, rows: Rows, tip: Tip, now: int, source: str
-) -> Tip:
-    """Give the events numbers in a random order, and salts; write blocks and events."""
-    records, count = rows.records, len(rows.records)
-    places = np.argsort(np.frombuffer(os.urandom(8 * count), np.uint64))
-    records["seq"] = tip.seq + 1 + places
-    records["salt"] = np.frombuffer(os.urandom(SALT_BYTES * count), f"V{SALT_BYTES}")
-    commitments = np.empty(count, DIGEST)
-    commitments[places] = codes.commit(records)
-    for block in _blocks(commitments):
-        first, last = tip.seq + 1, tip.seq + len(block) // DIGEST.itemsize
-        link = codes.link(tip.link, first, last, now, source, block)
-        values = {"first_seq": first, "last_seq": last, "recorded_at": now, "source": source}
-        connection.execute(sa.insert(BLOCKS), {**values, "link": link, "commitments": block})
-        tip = Tip(last, link, now)
-    insert_events(connection, replace(rows, evidence=codes.seal_evidence(rows.evidence)))
-    return tip
-
-
-def _blocks(commitments: np.ndarray) -> Iterator[bytes]:
-    for start in range(0, len(commitments), BLOCK):
-        yield commitments[start : start + BLOCK].tobytes()
-
-
-__all__ = ["Appended", "Batch", "ConsentLedger", "Head", "RecordedEvent"]
 
 NEVER: Final = 2**63 - 1
 SCANNED: Final = {
@@ -337,3 +241,94 @@ def _head(tip: Tip) -> Head:
 
 def _now() -> int:
     return time.time_ns() // 1000
+
+
+def append_batch(  # noqa: PLR0913, PLR0917 - where, what, after what, when, and from where
+    connection: sa.Connection, codes: Codes, batch: Batch, tip: Tip, now: int, source: str
+) -> Tip:
+    """Add what is new in a batch behind `tip` and give the new tip.
+
+    Raises SourceError for events that state a recording later than `now`.
+    """
+    table = batch.table.select(BATCH.names).cast(BATCH)
+    _refuse_later(table, now, source)
+    texts = [terms.to_json() for terms in batch.terms]
+    numbers, digests = number_terms(connection, texts), digest_texts(texts)
+    for start in range(0, table.num_rows, PORTION):
+        portion = table.slice(start, PORTION)
+        records = make_records(portion, digests)
+        terms = numbers[portion.column("terms").to_numpy()]
+        rows = _keep_one_of_each(Rows(records, terms, portion.column("evidence")), codes, now)
+        if tip.seq and (repeated := find_repeated(connection, rows.records)).any():
+            rows = rows.take(np.flatnonzero(~repeated))
+        tip = _chain(connection, codes, rows, tip, now, source)
+    return tip
+
+
+def note_import(
+    connection: sa.Connection, codes: Codes, note: tuple[str, int, str, int, int]
+) -> None:
+    """Note that a source was taken in: digest, moment, source, how many were new and repeated."""
+    values = (*note, codes.attest("import", *note))
+    connection.execute(sa.insert(IMPORTS), dict(zip(IMPORTS.columns.keys(), values, strict=True)))
+
+
+def erase_events(
+    connection: sa.Connection, codes: Codes, token: tuple[int, int], now: int
+) -> list[int]:
+    """Destroy payload and salt of one person's events; note and give their numbers."""
+    query = sa.select(EVENTS.c.seq).where(is_person(token)).order_by(EVENTS.c.seq)
+    erased = list(connection.scalars(query))
+    for seq in erased:
+        code = codes.attest("erasure", seq, now, find_commitment(connection, seq))
+        connection.execute(sa.insert(ERASURES), {"seq": seq, "at": now, "code": code})
+    connection.execute(sa.delete(EVENTS).where(is_person(token)))
+    return erased
+
+
+def _refuse_later(table: pa.Table, now: int, source: str) -> None:
+    later: int = pc.sum(pc.greater(table.column("recorded_at"), now)).as_py() or 0
+    if later:
+        raise SourceError(
+            f"{source}: {roughly(later)} events state that they were recorded later than now: "
+            "correct the source, its time zone, or this machine's clock"
+        )
+
+
+def _keep_one_of_each(rows: Rows, codes: Codes, now: int) -> Rows:
+    """Put events into the order of tokens, without repetitions, and fill in the clock."""
+    records = rows.records
+    records["identity"] = codes.identify(records)
+    unstated = records["absent"] & NO_RECORDING != 0
+    records["recorded_at"][unstated] = now
+    records["absent"] &= ~NO_RECORDING
+    keys = [records[name].astype(np.int64) for name in KEY]
+    order = np.lexsort(keys[::-1])
+    first = np.ones(len(order), np.bool_)
+    first[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+    return rows.take(order[first])
+
+
+def _chain(  # noqa: PLR0913, PLR0917 - as above
+    connection: sa.Connection, codes: Codes, rows: Rows, tip: Tip, now: int, source: str
+) -> Tip:
+    """Give the events numbers in a random order, and salts; write blocks and events."""
+    records, count = rows.records, len(rows.records)
+    places = np.argsort(np.frombuffer(os.urandom(8 * count), np.uint64))
+    records["seq"] = tip.seq + 1 + places
+    records["salt"] = np.frombuffer(os.urandom(SALT_BYTES * count), f"V{SALT_BYTES}")
+    commitments = np.empty(count, DIGEST)
+    commitments[places] = codes.commit(records)
+    for block in _blocks(commitments):
+        first, last = tip.seq + 1, tip.seq + len(block) // DIGEST.itemsize
+        link = codes.link(tip.link, first, last, now, source, block)
+        values = {"first_seq": first, "last_seq": last, "recorded_at": now, "source": source}
+        connection.execute(sa.insert(BLOCKS), {**values, "link": link, "commitments": block})
+        tip = Tip(last, link, now)
+    insert_events(connection, replace(rows, evidence=codes.seal_evidence(rows.evidence)))
+    return tip
+
+
+def _blocks(commitments: np.ndarray) -> Iterator[bytes]:
+    for start in range(0, len(commitments), BLOCK):
+        yield commitments[start : start + BLOCK].tobytes()

@@ -1,15 +1,12 @@
 """The home: the one folder where a project's keys, ledgers, vault and stores lie, and its settings.
 
-The home: the one folder where a project's keys, ledgers, vault and stores lie.
-
 Only `founding` makes one, so that a worker started elsewhere cannot find an empty ledger and take
 it for the truth. A home is found by path, by `TUTELA_HOME`, or as `.tutela/` in the project's root.
 What is in its parts is not known here.
 
-The settings that every process of a home must share, read from its `settings.toml`.
-
-The file names servers and the disclosure threshold; it holds no key. Two servers can be named
-by the variables of their own projects instead, and those win.
+The settings, which every process of a home must share, are its `settings.toml`: servers and the
+disclosure threshold, and no key. Two servers can be named by the variables of their own projects
+instead, and those win.
 """
 
 from __future__ import annotations
@@ -23,6 +20,9 @@ from urllib.parse import urlsplit, urlunsplit
 from expectations.errors import HomeError
 from ledgers.home.private_files import exposure
 
+FOLDERS = ("vault", "keys", "incidents", "mlflow", "prefect", "reports", "releases", "outbox")
+FILES = ("settings.toml", "keys/root.key", "keys/operator.key", "keys/operator.pub")
+
 TEMPLATE = """\
 # Settings of this home. Take away the "#" to change one; what is absent keeps its default.
 # mlflow_tracking_uri = "http://127.0.0.1:5000"   # MLFLOW_TRACKING_URI wins over it
@@ -30,65 +30,6 @@ TEMPLATE = """\
 # database_url = "postgresql+psycopg://..."       # then run tutela init again
 # disclosure_threshold = 10                       # counts of people under it are not published
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a home's settings say; None means the home's own store or server."""
-
-    mlflow_tracking_uri: str | None = None
-    prefect_api_url: str | None = None
-    database_url: str | None = field(default=None, repr=False)  # it may hold a password
-    disclosure_threshold: int = 10
-
-
-def without_login(address: str) -> str:
-    """Give an address without the name and password that it may carry."""
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def read_settings(file: Path) -> Settings:
-    """Read `file` and the environment; raises HomeError for what is not valid TOML or unknown.
-
-    A threshold under 2 is refused: it would publish a count of one person.
-    """
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
-        raise HomeError(f"{file} is not readable TOML: correct it or empty it") from None
-    known = [setting.name for setting in fields(Settings)]
-    if unknown := sorted(set(found) - set(known)):
-        raise HomeError(f"{file}: unknown: {', '.join(unknown)}; known are {', '.join(known)}")
-    threshold = found.pop("disclosure_threshold", 10)
-    if type(threshold) is not int or threshold < 2:
-        raise HomeError(f"{file}: disclosure_threshold must be a whole number of 2 or more")
-    for name, value in found.items():
-        if not isinstance(value, str) or not value:
-            raise HomeError(f'{file}: {name} must be text in quotes, such as "http://host:port"')
-    environment = {name: os.environ.get(name.upper()) for name in known[:2]}
-    found.update({name: value for name, value in environment.items() if value})
-    return Settings(**found, disclosure_threshold=threshold)
-
-
-FOLDERS = ("vault", "keys", "incidents", "mlflow", "prefect", "reports", "releases", "outbox")
-FILES = ("settings.toml", "keys/root.key", "keys/operator.key", "keys/operator.pub")
-
-
-def home_path(path: Path | None = None) -> Path:
-    """Say where the home is, or would be made: `path`, else `TUTELA_HOME`, else `.tutela/`.
-
-    The project's root is the nearest folder upward that holds `.tutela`, `pyproject.toml` or
-    `.git`; without one it is the current folder.
-    """
-    if path is None and (named := os.environ.get("TUTELA_HOME")):
-        path = Path(named)
-    if path is not None:
-        return path.expanduser().absolute()
-    here = Path.cwd()
-    marks = (".tutela", "pyproject.toml", ".git")
-    roots = (up for up in (here, *here.parents) if any((up / mark).exists() for mark in marks))
-    return next(roots, here) / ".tutela"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +60,7 @@ class Home:
                 ) from None
             if problem:
                 raise HomeError(problem)
-        return cls(root, read_settings(root / "settings.toml"))
+        return cls(root, _read_settings(root / "settings.toml"))
 
     @property
     def vault(self) -> Path:
@@ -167,6 +108,61 @@ class Home:
         return self.root / "outbox"
 
 
+def home_path(path: Path | None = None) -> Path:
+    """Say where the home is, or would be made: `path`, else `TUTELA_HOME`, else `.tutela/`.
+
+    The project's root is the nearest folder upward that holds `.tutela`, `pyproject.toml` or
+    `.git`; without one it is the current folder.
+    """
+    if path is None and (named := os.environ.get("TUTELA_HOME")):
+        path = Path(named)
+    if path is not None:
+        return path.expanduser().absolute()
+    here = Path.cwd()
+    marks = (".tutela", "pyproject.toml", ".git")
+    roots = (up for up in (here, *here.parents) if any((up / mark).exists() for mark in marks))
+    return next(roots, here) / ".tutela"
+
+
 def is_absent(path: Path) -> bool:
     """Tell whether nothing stands at `path`; an empty folder is nothing."""
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a home's settings say; None means the home's own store or server."""
+
+    mlflow_tracking_uri: str | None = None
+    prefect_api_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)  # it may hold a password
+    disclosure_threshold: int = 10
+
+
+def without_login(address: str) -> str:
+    """Give an address without the name and password that it may carry."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _read_settings(file: Path) -> Settings:
+    """Read `file` and the environment; raises HomeError for what is not valid TOML or unknown.
+
+    A threshold under 2 is refused: it would publish a count of one person.
+    """
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
+        raise HomeError(f"{file} is not readable TOML: correct it or empty it") from None
+    known = [setting.name for setting in fields(Settings)]
+    if unknown := sorted(set(found) - set(known)):
+        raise HomeError(f"{file}: unknown: {', '.join(unknown)}; known are {', '.join(known)}")
+    threshold = found.pop("disclosure_threshold", 10)
+    if type(threshold) is not int or threshold < 2:
+        raise HomeError(f"{file}: disclosure_threshold must be a whole number of 2 or more")
+    for name, value in found.items():
+        if not isinstance(value, str) or not value:
+            raise HomeError(f'{file}: {name} must be text in quotes, such as "http://host:port"')
+    environment = {name: os.environ.get(name.upper()) for name in known[:2]}
+    found.update({name: value for name, value in environment.items() if value})
+    return Settings(**found, disclosure_threshold=threshold)
