@@ -1,1 +1,4 @@
-"""What must be true: the policy grammar, its words, its rules and measures."""
+"""What must be true: the policy's grammar, its words and claims, errors and measures.
+
+Imports no other floor: it judges what it is given, and keeps nothing.
+"""

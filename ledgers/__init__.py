@@ -1,1 +1,4 @@
-"""Floor 2, what is remembered: home and settings, vault, keys, evidence and the outbox."""
+"""What is remembered: the home, its vault, and the ledgers of runs, consent, budgets and keys.
+
+Keeps what it is given, and shows what was changed; what that means is decided above.
+"""

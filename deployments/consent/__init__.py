@@ -1,4 +1,4 @@
 """The commands `tutela consent …`, and what each answers.
 
-Reads and writes by the consent ledger alone; decides nothing of who may be read.
+Writes to the consent ledger alone; who may be read is decided in `tasks.consent`.
 """

@@ -210,8 +210,10 @@ def test_a_database_of_a_newer_program_is_refused(ledger: EvidenceLedger) -> Non
 def test_two_writers_append_without_loss(ledger: EvidenceLedger) -> None:
     """Each transaction takes the write lock at its beginning and waits for the other."""
     script = (
-        "import sys, pathlib\nfrom ledgers.home.home import Home\nfrom ledgers.home.keys import Keys\n"
-        "from ledgers.home.database import open_database\nfrom ledgers.evidence import EvidenceLedger\n"
+        "import sys, pathlib\n"
+        "from ledgers.home.home import Home\nfrom ledgers.home.keys import Keys\n"
+        "from ledgers.home.database import open_database\n"
+        "from ledgers.evidence import EvidenceLedger\n"
         "home = Home.open(pathlib.Path(sys.argv[1]))\n"
         "ledger = EvidenceLedger(open_database(home), Keys.open(home))\n"
         "for count in range(40): ledger.append('run-1', 'step', 'measure', sys.argv[2], count)"
