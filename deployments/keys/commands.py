@@ -50,9 +50,7 @@ def destroy(
     """Overwrite a purpose's key, so that its tokens cannot be made again or read back."""
     from deployments.keys import screen
 
-    answer = screen.destroy(
-        opened_keys(), purpose, version, lambda asked: yes or confirm(asked)
-    )
+    answer = screen.destroy(opened_keys(), purpose, version, lambda asked: yes or confirm(asked))
     tell(answer, as_json=as_json)
 
 

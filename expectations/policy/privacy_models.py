@@ -2,7 +2,8 @@
 
 Each model asks something of every class beyond its size k. `tasks/anonymization/requirement.py`
 holds a search to them; `expectations/measures/sensitive_measures.py` judges a release by them
-afterwards, without sharing its code. "The table" is the table released: its shares of each sensitive value are taken as known.
+afterwards, without sharing its code. "The table" is the table released: its shares of each
+sensitive value are taken as known.
 """
 
 from __future__ import annotations
