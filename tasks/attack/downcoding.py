@@ -1,27 +1,23 @@
-"""What the public rule of the recoding betrays: downcoding, and minimality.
+"""What the public rule of the recoding betrays: values that it made coarser, and why it did so.
 
-Downcoding: what the public rule of the recoding betrays about values that it made coarser.
+Downcoding. Cohen, "Attacks on deidentification's defenses" (2022): whoever knows how an algorithm
+chooses can undo part of its work. Two rules are attacked. Every row is released in the first class
+that it fits, so a coarse class holds nobody who fits an earlier one; a class inside a coarser one
+must be the earlier. And nothing is made coarser than k asks, so what lies apart one level below in
+a column stayed together only because no part had k people. The deductions are sound for a recoding
+that keeps those rules and not complete: a value is ruled out when a single earlier class holds all
+that a class's row could then be. They do not hold for sets of values as labels, which are chosen
+after the classes. Nothing else is known to the attacker here; one who knows which combinations
+exist at all can rule out more.
 
-Cohen, "Attacks on deidentification's defenses" (2022): whoever knows how an algorithm chooses can
-undo part of its work. Two rules are attacked. Every row is released in the first class that it
-fits, so a coarse class holds nobody who fits an earlier one; a class inside a coarser one must be
-the earlier. And nothing is made coarser than k asks, so what lies apart one level below in a
-column stayed together only because no part had k people.
-
-The deductions are sound for a recoding that keeps those rules and not complete: a value is ruled
-out when a single earlier class holds all that a class's row could then be. They do not hold for
-sets of values as labels, which are chosen after the classes. Nothing else is known to the attacker
-here; one who knows which combinations exist at all can rule out more.
-
-Minimality: that a class was made coarser tells why, where a sensitive value was the reason.
-
-Wong et al., "Minimality attack in privacy preserving data publishing" (2007). The algorithm is
-public and makes nothing coarser without need; the attacker knows from elsewhere who is in a class
-and what their uncovered values are. Where k people lie together one level below and were yet not
-released so, those people must have broken the sensitive model: for distinct l-diversity they share
-fewer than l values, so for l = 2 all have one value, which is known when only one value of the
-class is frequent enough. A recoding may have had other reasons, which an attacker cannot tell
-apart: what is reported is what is true of the people, and how much of what is deduced is.
+Minimality. Wong et al., "Minimality attack in privacy preserving data publishing" (2007): that a
+class was made coarser tells why, where a sensitive value was the reason. The attacker knows from
+elsewhere who is in a class and what their uncovered values are. Where k people lie together one
+level below and were yet not released so, those people must have broken the sensitive model: for
+distinct l-diversity they share fewer than l values, so for l = 2 all have one value, which is known
+when only one value of the class is frequent enough. A recoding may have had other reasons, which an
+attacker cannot tell apart: what is reported is what is true of the people, and how much of what is
+deduced is.
 """
 
 from __future__ import annotations
@@ -50,7 +46,9 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 ROUNDS: Final = 8
+"""How often what was ruled out is used to rule out more; fewer find less, and nothing false."""
 BLOCK: Final = 256
+"""Classes that are held against all others at once, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def confirm(
     for at, column in enumerate(release.columns):
         value = people.codes[at, there]
         narrowed[at, own[~found.possible[at][own, value]]] = False
-        part = part_labels(release, at, coverage or {})[release.rows[at, own], value]
+        part = _part_labels(release, at, coverage or {})[release.rows[at, own], value]
         group, size = np.unique(own * len(column.known) + part, return_counts=True)
         of = group // len(column.known)
         largest = np.zeros(len(alike), dtype=np.int64)
@@ -167,6 +165,8 @@ def rule_out(boxes: Boxes, possible: list[Flags], active: Codes) -> Codes:
             _within(left[block], cover).take(labels, axis=1)
             for left, cover, labels in zip(possible, boxes.covers, boxes.labels, strict=True)
         ]
+        # Inside in all columns but one: in that one, whoever has a value that the earlier class
+        # covers would have been released there.
         late, early = np.nonzero(np.sum(inside, axis=0, dtype=np.int16) == len(inside) - 1)
         before = boxes.comes_before(early, block[late])
         late, early = late[before], early[before]
@@ -189,6 +189,7 @@ def _take_away(possible: Flags, classes: Codes, held: Flags) -> Codes:
 
 def _within(inner: Flags, outer: Flags) -> Flags:
     """Whether each inner set lies in each outer one, shape (inner, outer)."""
+    # A product of 0 and 1 counts what lies beyond; float32 because that has a fast product.
     beyond = inner.astype(np.float32) @ (~outer).astype(np.float32).T
     return np.asarray(beyond == 0)
 
@@ -207,14 +208,14 @@ def _split(release: Release, possible: list[Flags], coverage: Coverage) -> Flags
 
 def _count_parts(release: Release, possible: Flags, at: int, coverage: Coverage) -> Codes:
     """Count the parts, one level below, in which each class can have people by one column."""
-    parts = part_labels(release, at, coverage)[release.rows[at]]
+    parts = _part_labels(release, at, coverage)[release.rows[at]]
     group = np.where(possible, parts, -1)
     number, value = np.nonzero(group >= 0)
     pairs = np.unique(number * possible.shape[1] + group[number, value])
     return np.bincount(pairs // possible.shape[1], minlength=len(possible))
 
 
-def part_labels(release: Release, at: int, coverage: Coverage) -> Codes:
+def _part_labels(release: Release, at: int, coverage: Coverage) -> Codes:
     """Give the part, one level below a released label, that each value is in: (labels, values).
 
     Parts are the widest declared sets inside the label, single values where there is none; -1 for
@@ -225,6 +226,7 @@ def part_labels(release: Release, at: int, coverage: Coverage) -> Codes:
     parts = np.full(covers.shape, -1)
     for label, cover in enumerate(covers):
         parts[label, cover] = np.flatnonzero(cover)
+        # The widest last: it overwrites the parts that lie inside it.
         for flags in sorted(declared, key=lambda one: int(one.sum())):
             if (cover | ~flags).all() and flags.sum() < cover.sum():
                 parts[label, flags] = np.flatnonzero(flags)[0]
@@ -300,7 +302,7 @@ def find_withheld(
     binary = any(isinstance(one, DistinctLDiversity) and one.l == 2 for one in models)
     withheld, deduced, certain = (np.zeros(len(people.own), dtype=bool) for _ in range(3))
     for at in range(len(release.columns)):
-        part = part_labels(release, at, coverage)[release.rows[at, own], people.codes[at, there]]
+        part = _part_labels(release, at, coverage)[release.rows[at, own], people.codes[at, there]]
         width = len(release.columns[at].known)
         group, place, size = np.unique(own * width + part, return_inverse=True, return_counts=True)
         of = group // width

@@ -1,21 +1,26 @@
-"""Audit of ε: whether a trainer is as private as it claims, by canaries and what right guesses refute.
-
-Audit of ε: whether a trainer is as private as it claims, by canaries in twins of its model.
+"""Audit of ε: whether a trainer is as private as it claims, by canaries in twins of its model.
 
 The claim is what the trainer says that it draws (`mechanisms()`), or what the policy promises,
-not what the accountant made of it. Under a claim of Gaussian noise everybody who sees the model
-can guess a canary's coin with a certain probability only; noise of half the scale, a longer
-gradient or no noise make it easier. A canary is a group of equal rows, as large as it takes to be
-guessed well at any ε: a group of g people is protected g times less (Dong, Roth and Su 2022,
-theorem 2.14), so the claim about one person says exactly how well.
+not what the accountant made of it. The game: each of many canaries (made-up rows whose traces in a
+model show how much it tells of one person) is trained on or not, by a fair coin; whoever sees the
+model guesses every coin. With trade-off function f (Dong, Roth and Su 2022) one guess is right with
+at most a certain probability; noise of half the scale, a longer gradient or no noise make it
+likelier. No person's data is read: a twin of the policy's classifier is trained on canaries among
+people without features. So the audit costs no privacy, and what it finds holds for any data.
 
-What a finding needs: fair coins; for additive models also that the noise of different canaries is
-independent (as of the scores of bins; in a regression only nearly, as whitening and clipping mix
-its columns; not of networks, for which the weaker bound is used that needs nothing, and sees
-little). Read as a number, the lower bound
-on ε is that of the Gaussian mechanism which the guesses refute. What it does not see: noise that
-is wrong on rows unlike the canaries, noise that repeats in part, what the trainer leaks beside
-the model, and a trainer that recognises the audit.
+A canary is a group of equal rows, as large as it takes to be guessed well at any ε: a group of g
+people is protected g times less (ibid., theorem 2.14), so the claim about one person says exactly
+how well. Where the noise of canaries is independent, as in a model that adds up a weight for each,
+the right guesses are bounded by a binomial count. Where it may not be, a mechanism may leak much
+about everybody at once, rarely; what holds even so, in one training, is far weaker (Mahloujifar,
+Melis and Chaudhuri 2025; for (ε, δ) Steinke, Nasr and Jagielski 2023).
+
+What a finding needs: fair coins; for additive models also that independence (it holds of the scores
+of bins; in a regression only nearly, as whitening and clipping mix its columns; not of networks,
+for which the weaker bound is used, which sees little). Read as a number, the lower bound on ε is
+that of the Gaussian mechanism which the guesses refute. What it does not see: noise that is wrong
+on rows unlike the canaries, noise that repeats in part, what the trainer leaks beside the model,
+and a trainer that recognises the audit.
 
 Passed says that half the noise would show in canaries as efficient as an honest trainer's. A
 canary's efficiency is how far in and out lie apart in a model, as a share of what the claim allows
@@ -23,22 +28,8 @@ at most. It cannot be read from the audited twin, whose canaries may lie apart b
 well: it is a least one, measured beforehand on honest trainers. If these canaries are less
 efficient than that and the noise is less by the same share, nothing shows, and it is passed.
 
-Made-up rows whose traces in a model show how much it tells of one person.
-
-No person's data is read: a twin of the policy's classifier is trained on canaries among people
-without features. So the audit costs no privacy, and what it finds holds for any data.
-
-What a promise of privacy allows to guess, and which promises a number of right guesses refutes.
-
-The game: each of many canaries is trained on or not, by a fair coin; whoever sees the model
-guesses every coin. With trade-off function f (Dong, Roth and Su 2022) one guess is right with at
-most a certain probability. Where the noise of canaries is independent, as in a model that adds up
-a weight for each, the right guesses are then bounded by a binomial count. Where it may not be, a
-mechanism may leak much about everybody at once, rarely; what holds even so, in one training, is
-far weaker (Mahloujifar, Melis and Chaudhuri 2025; for (ε, δ) Steinke, Nasr and Jagielski 2023).
-
-All in closed form or by search on it: it shares no code with the accountant of
-`expectations.privacy_loss`, but for claims that have no closed form.
+All in closed form or by search on it: it shares no code with training, nor with the accountant of
+`expectations.privacy_loss` but for claims that have no closed form.
 """
 
 from __future__ import annotations
@@ -60,7 +51,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-LOWEST_PROBABILITY = 1e-12
+LOWEST_PROBABILITY: Final = 1e-12
+"""Below it a probability is clipped, since its log-odds would be infinite."""
+LARGEST_SEPARATION: Final = 20.0
+"""Deviations up to which a lower bound is searched: ε in the hundreds, which promises nothing."""
+DELTAS: Final = tuple(10.0**-power for power in (1, 1.5, 2, 3, 4, 5, 7))
+"""Where a claim without a closed form is read from its accountant: (ε, δ) at each of these δ."""
+FALSE_ALARM: Final = 0.01
+POWER: Final = 0.8
+HALF: Final = 0.5
+CANARIES: Final = 2000
+"""At least so many, over as many trainings as it takes."""
+GROUP_SEPARATION: Final = 2.0
+"""Deviations by which a group in and out may differ under the claim: guessed right in 84 %."""
+_NORMAL: Final = NormalDist()
 
 
 class PrivateClassifier(Protocol):
@@ -160,12 +164,6 @@ def _repeat(labels: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
 Curve: TypeAlias = Callable[[float], float]
 """From an outcome's probability with a person, the least that it can have without them."""
 
-LARGEST_SEPARATION: Final = 20.0
-DELTAS: Final = tuple(10.0**-power for power in (1, 1.5, 2, 3, 4, 5, 7))
-"""Where a claim without a closed form is read from its accountant: (ε, δ) at each of these δ."""
-
-_NORMAL = NormalDist()
-
 
 def describe_gaussian(separation: float) -> Curve:
     """Give the curve of Gaussian noise whose means lie `separation` deviations apart (μ-GDP)."""
@@ -240,6 +238,7 @@ class Game:
 
     def find_critical(self, curve: Curve) -> int | None:
         """Give the least number of right guesses that refutes `curve`; None where not even all."""
+        # Half of them are guessed right by blind chance, which refutes nothing.
         low, high = self.canaries // 2, self.canaries + 1
         while high - low > 1:
             middle = (low + high) // 2
@@ -274,6 +273,7 @@ def refutes_in_one_run(curve: Curve, canaries: int, right: int, false_alarm: flo
     one among n - 1: so the mass of right guesses (of n / canaries, over all n >= count) has to the
     mass of wrong ones (over n >= count - 1) at most the ratio that the curve allows.
     """
+    # The least mass of right guesses that the supposition allows: exactly `right`, no more.
     hits = false_alarm * right / canaries
     misses = false_alarm - hits
     for count in range(right, 0, -1):
@@ -308,7 +308,7 @@ def separate_epsilon(epsilon: float, delta: float) -> float:
     return _search(lambda separation: measure_delta(separation, epsilon) <= delta, 50.0)
 
 
-def claim_epsilon(mechanisms: Iterable[Mechanism], delta: float) -> float:
+def _claim_epsilon(mechanisms: Iterable[Mechanism], delta: float) -> float:
     """Give the ε that `mechanisms` claim: for Gaussians in closed form, else by the accountant."""
     drawn = tuple(mechanisms)
     separation = separate_gaussians(drawn)
@@ -324,15 +324,6 @@ def _search(too_low: Callable[[float], bool], high: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if too_low(middle) else (low, middle)
     return high
-
-
-FALSE_ALARM = 0.01
-POWER = 0.8
-HALF = 0.5
-CANARIES = 2000
-"""At least so many, over as many trainings as it takes."""
-GROUP_SEPARATION = 2.0
-"""Deviations by which a group in and out may differ under the claim: guessed right in 84 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +366,7 @@ def audit_epsilon(  # noqa: PLR0913  # the trainer, its claim, and the game
     """
     if not 2 <= len(canaries.rows) < len(canaries.others) or not 0 < delta < 1:
         raise UsageError("audit of ε: give 2 canaries, more others than those, and 0 < delta < 1")
-    claimed = claim_epsilon(claimed_mechanisms, delta)
+    claimed = _claim_epsilon(claimed_mechanisms, delta)
     group = _choose_group(claimed, delta) if additive else 1
     curve = describe_claim(claimed_mechanisms, delta, group)
     trainings = ceil(CANARIES / len(canaries.rows))
@@ -437,8 +428,9 @@ def _detect(game: Game, curve: Curve, right: int, efficiency: float) -> float:
         float(beta.ppf(0.975, right + 1, game.canaries - right)) if right < game.canaries else 1.0
     )
     needed = float(beta.ppf(POWER, critical, game.canaries - critical + 1))
-    apart = NormalDist().inv_cdf
+    apart = _NORMAL.inv_cdf
     seen = efficiency * apart(guess_best(curve))
+    # With every guess right there is no upper end to how far they lie apart.
     if most < 1:
         seen = min(seen, apart(most))
     return min(1.0, max(seen, 0.0) / apart(needed))

@@ -1,17 +1,16 @@
 """What a class of equal people, or a set of values, tells about each of its people.
 
-What a class of equal people tells about each of them: homogeneity and skew.
+Classes: an attacker who finds the class of a person learns what its people have in common, whatever
+k is. Machanavajjhala et al., "l-diversity: privacy beyond k-anonymity" (2007), section 2, and Li et
+al., "t-closeness" (2007), section 3. The attacker knows the shares of the whole table beforehand.
 
-An attacker who finds the class of a person learns what its people have in common, whatever k is.
-Machanavajjhala et al., "l-diversity: privacy beyond k-anonymity" (2007), section 2, and Li et al.,
-"t-closeness" (2007), section 3. The attacker knows the shares of the whole table beforehand.
+Sets: a set `a~b` is made of the values that a class has, so each value that it names is somebody's.
+A class of n people whose set names m values has from 1 to n - m + 1 people of each; where m is n,
+exactly one. Whoever knows the class of a person and who else is in it can tell the rest apart. No
+value of a set can be ruled out by the order in which classes were made, for somebody has it:
+`downcoding` finds nothing there.
 
-What a set of values tells that a label does not: each value that it names is somebody's.
-
-A set `a~b` is made of the values that a class has, so a class of n people whose set names m values
-has from 1 to n - m + 1 people of each; where m is n, exactly one. Whoever knows the class of a
-person and who else is in it can tell the rest apart. No value of a set can be ruled out by the
-order in which classes were made, for somebody has it: `downcoding` finds nothing there.
+What follows from several classes together is not found here.
 """
 
 from __future__ import annotations

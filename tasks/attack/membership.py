@@ -1,17 +1,8 @@
-"""Membership inference: whether a model's holder can tell who was in its training data, and of whom.
+"""Membership inference: whether a model's holder can tell who was in its training data.
 
-Membership inference: whether a model's holder can tell who was in its training data.
-
-Several attacks are made (see `membership_scores`), with reference models of the same kind, through
-the encoding that the model is served with. The strongest decides, and every interval is widened so
-that those of all attacks hold together at 95 %.
-
-Shares no code with training: it knows a fitted model with `predict_proba` and a factory of fresh
-ones. The attacker here knows the target label, the method of training and people of the same
-kind; one who has more (white-box access, planted rows) is not simulated. "Passed" says that these
-attacks had the power to see a leak of the limit's size and saw none, not that no attack works.
-
-Three membership attacks: each scores people so that a higher score says "member".
+Three attacks score people so that a higher score says "member"; the strongest decides, and every
+interval is widened so that those of all attacks hold together at 95 %. They use reference models
+of the same kind, through the encoding that the model is served with.
 
 - loss (Yeom et al. 2018, "Privacy Risk in Machine Learning"): the model's confidence alone.
 - RMIA (Zarifzadeh, Liu & Shokri 2024, "Low-Cost High-Power Membership Inference Attacks", online):
@@ -27,13 +18,15 @@ gained nothing on Adult (boosting, 16 references, AUC of RMIA .588): an attack l
 references (.585), sharing noise among neighbours (.583), ranks within each label (.585), LiRA with
 shrunk variances (.562).
 
-Membership inference within groups: a model can keep most people's secret and not a group's.
+A model can keep most people's secret and not a group's. So every group of an audit column is
+attacked by itself, its members against its own non-members, with intervals that hold together over
+all groups of all columns. A group with fewer people on either side than the smallest cohort is not
+attacked, nor named: its figures would be about single people.
 
-Every group of an audit column is attacked by itself, its members against its own non-members, with
-intervals that hold together over all groups of all columns. A group with fewer people on either
-side than the smallest cohort is not attacked, nor named: its figures would be about single people.
-
-From what the membership attacks found to checks that a report can print.
+Shares no code with training: it knows a fitted model with `predict_proba` and a factory of fresh
+ones. The attacker knows the target label, the method of training and people of the same kind; one
+who has more (white-box access, planted rows) is not simulated. "Passed" says that these attacks had
+the power to see a leak of the limit's size and saw none, not that no attack works.
 """
 
 from __future__ import annotations
@@ -76,6 +69,12 @@ FEWEST_FOR_LIRA: Final = 8
 FEWEST_FOR_OWN_SPREAD: Final = 32
 """References on each side under which all people share one variance (Carlini et al., VI-B)."""
 LEAST_SPREAD: Final = 1e-3
+"""In log-odds: references that all say the same must not make one person's ratio infinite."""
+RATES: Final = (0.1, 0.01, 0.001)
+"""False-positive rates at which the share of members found is reported, where it can be."""
+FOR_GROUPS: Final = "RMIA"
+"""The attack on groups, chosen beforehand: the strongest on most models that were measured."""
+REMEDY = "train a private or simpler model, on fewer features or more people"
 
 
 def score_people(
@@ -86,6 +85,7 @@ def score_people(
         "loss": confidence,
         "RMIA": confidence / references.confidence.mean(axis=0),
     }
+    # Each person is in half of the references, so so many are on either side.
     if len(references.inside) // 2 >= FEWEST_FOR_LIRA:
         scores["LiRA"] = score_by_likelihood(confidence, references)
     return scores
@@ -95,8 +95,8 @@ def score_by_likelihood(
     confidence: NDArray[np.float64], references: References
 ) -> NDArray[np.float64]:
     """Give each person's log likelihood ratio of being a member (see LiRA above)."""
-    seen = _logit(confidence)
-    logits = _logit(references.confidence)
+    # Of logits a normal distribution is a fair model; confidences pile up near 1.
+    seen, logits = _logit(confidence), _logit(references.confidence)
     return _log_density(seen, logits, references.inside) - _log_density(
         seen, logits, ~references.inside
     )
@@ -185,6 +185,7 @@ def separate_groups(
         GroupSeparation(
             column,
             label,
+            # As many comparisons as groups of all columns, so that the intervals hold together.
             separate(scores[people & member], scores[people & ~member], len(large)),
         )
         for column, label, people in large
@@ -198,12 +199,6 @@ def _find_groups(columns: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.b
         values = columns[column].astype(object).where(columns[column].notna(), "missing")
         for label in sorted(values.unique(), key=str):
             yield str(column), str(label), (values == label).to_numpy()
-
-
-RATES: Final = (0.1, 0.01, 0.001)
-"""False-positive rates at which the share of members found is reported, where it can be."""
-FOR_GROUPS: Final = "RMIA"
-"""The attack on groups, chosen beforehand: the strongest on most models that were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +252,7 @@ class MembershipAttack:
         """
         if not 0.5 < limit <= 1:
             raise UsageError(f"membership attack: the limit {limit} is not above 0.5 and up to 1")
+        # Any attack, not the strongest alone: that is chosen by how high its interval reaches.
         certain = any(one.low > limit for one in self.attacks.values())
         if certain and min(self.members, self.nonmembers) >= FEWEST:
             return CheckVerdict.REFUSED
@@ -311,6 +307,7 @@ def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on
         read_confidence(model, (people.features, people.labels)), LEAST_CONFIDENCE
     )
     scores = score_people(confidence, train_references(make_model, people, references))
+    # `_join` put the members first.
     member = np.arange(len(confidence)) < len(members[0])
     groups = AttackedGroups()
     if audited:
@@ -380,9 +377,6 @@ def _join(
         return People(features, labels)
     joined = np.concatenate([weights.members, weights.nonmembers])
     return People(features, labels, joined, weights.argument)
-
-
-REMEDY = "train a private or simpler model, on fewer features or more people"
 
 
 def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:

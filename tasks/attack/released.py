@@ -1,18 +1,14 @@
 """A released table as an attacker sees it: its people, its cells, and what a label may stand for.
 
-A released table as an attacker sees it, and the people whose values may stand behind its labels.
-
 A released label stands for a set of original values: itself, or what a coverage says, column by
 column (`{"age": {"20-39": ["20-29", "30-39"]}}`). A label that is neither an original value nor in
 the coverage is taken to stand for the values that were seen under it. A missing value is the word
 "missing". Released rows and people belong together by their index; nothing here knows how the
 labels were found.
 
-Which original labels a released label stands for, as anybody can read it from the policy.
-
-Written anew from the policy's words and what `TableOutlet` says of merges, so that an attack does
-not depend on the recoding that it attacks. What is found here and not released does no harm; what
-is released and not found here is taken by `released` to stand for what was seen under it.
+`declare_coverage` reads which labels stand for what as anybody can, from the policy. It is written
+anew from the policy's words and what `TableOutlet` says of merges, so that an attack does not
+depend on the recoding that it attacks. What it finds and is not released does no harm.
 """
 
 from __future__ import annotations
@@ -41,6 +37,11 @@ Coverage = Mapping[str, Mapping[str, Collection[str]]]
 ABSENT: Final = -1
 """The released row of somebody who is not in the table, and the code of a value unknown there."""
 MISSING: Final = "missing"
+ROOT: Final = "*"
+JOIN: Final = "~"
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_ENDS: Final = re.compile(rf"({_NUMBER.pattern})-({_NUMBER.pattern})")
+_RANGE: Final = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
 
 
 @dataclass(frozen=True)
@@ -168,11 +169,13 @@ def distinct_columns(cells: Codes) -> tuple[Codes, Codes]:
     key, bound = np.zeros(cells.shape[1], dtype=np.int64), 1
     for part in cells:
         size = int(part.max(initial=0)) + 1
+        # Numbered anew before the joint code no longer fits into 64 bits.
         if bound > 2**62 // size:
             key, known = pd.factorize(key)
             bound = len(known)
         key, bound = key * size + part, bound * size
     number, known = pd.factorize(key)
+    # Written backwards, so that the first of equal columns stays.
     first = np.empty(len(known), dtype=np.int64)
     first[number[::-1]] = np.arange(len(number))[::-1]
     order = np.lexsort(cells[::-1, first]) if len(cells) else np.arange(len(first))
@@ -248,13 +251,6 @@ def _check(released: pd.DataFrame, originals: pd.DataFrame, columns: Sequence[st
             f"attack on a table: {strangers} released rows belong to nobody; keep the people's "
             "index in the released table"
         )
-
-
-ROOT: Final = "*"
-JOIN: Final = "~"
-_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
-_ENDS: Final = re.compile(rf"({_NUMBER.pattern})-({_NUMBER.pattern})")
-_RANGE: Final = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
 
 
 def declare_coverage(

@@ -1,6 +1,28 @@
-"""The three attacks on a released table, each with its control: singling out, linking, inferring.
+"""The three risks of a released table, each an attack with its control (WP29 opinion 05/2014).
 
-The three attacks on a released table, each with its control, as risks.
+Giomi et al. (2023), section 3, is the model of all three.
+
+Singling out (3.1): predicates made from the released table that exactly one original person meets.
+With the narrowing of Cohen and Nissim, "Towards formalizing the GDPR's notion of singling out"
+(2020): a predicate is a set of values per column, those that a released row's labels cover. Rows
+that nobody shares are taken first. Where a row stands for m people, the predicate is narrowed to
+the single value that about 1/m of the people under a label have, by public statistics of each
+column.
+
+Linkability (3.2): each of two parties knows half of the columns of the same people, and no column
+in common. Every person of the first list is given the partner from the second who is likeliest by
+the released rows that are nearest to both halves. Giomi et al. call a link found where both halves
+have the same nearest row; here the lists themselves decide between partners, since on tables with
+many equal rows the other rule finds few links even in a copy.
+
+Inference (3.3): a secret value is what most of the rows vote for that are nearest in all other
+columns; a row whose label covers several values splits its vote. A number counts as guessed only
+when it is the same value: columns of many different numbers should be binned before they leave.
+
+Nearest to a person are the rows whose labels cover the most of the values that an attacker knows: a
+recoding is truthful, so a label that does not cover a value is no coarser form of it. Among those a
+row weighs by how likely its labels stand for just these values, each label's values being equally
+likely.
 
 The control of linking and inference is the same attack on the same people with the table that they
 are not in. That table is not made anew, so it is bracketed: their rows are taken out, once with
@@ -8,40 +30,12 @@ every class that could not have been released without them (which leaves an atta
 once without (which leaves too much). People are taken out in short lists, so that the table stays
 what it is. Linking is as hard as such a list is long.
 
-The control of singling out are the same predicates on as many people who are not in the table. It
+A predicate singles somebody out by chance as well; only what a table adds to that is its risk. So
+the control of singling out are the same predicates on as many people who are not in the table. It
 is bracketed by their chance as if columns had nothing to do with each other (on Adult within 0.05
 of the truth, to either side) and by 1/e, which is all that any predicate of whatever weight can
 reach on people whom nobody has looked at (Cohen and Nissim 2020, section 2).
 `benchmarks/table_attacks.py` lays both brackets beside people who were really held out.
-
-Singling out: predicates made from the released table that exactly one original person meets.
-
-Giomi et al. (2023), section 3.1, with the narrowing of Cohen and Nissim, "Towards formalizing the
-GDPR's notion of singling out" (2020): a predicate is a set of values per column, those that a
-released row's labels cover. Rows that nobody shares are taken first. Where a row stands for m
-people, the predicate is narrowed to the single value that about 1/m of the people under a label
-have, by public statistics of each column. Such a predicate singles somebody out by chance as well,
-in up to 1/e of cases; only what a table adds to that is its risk.
-
-Linkability: two lists that share no column are joined through the released table.
-
-Each of two parties knows half of the columns of the same people. Every person of the first list is
-given the partner from the second who is likeliest by the released rows that are nearest to both
-halves. Giomi et al. (2023), section 3.2, call a link found where both halves have the same nearest
-row; here the lists themselves decide between partners, since on tables with many equal rows the
-other rule finds few links even in a copy.
-
-Inference: a secret value guessed from the released rows that are nearest in all other columns.
-
-Giomi et al. (2023), section 3.3. The guess is the value that most of the nearest rows vote for; a
-row whose label covers several values splits its vote. A number counts as guessed only when it is
-the same value: columns of many different numbers should be binned before they leave.
-
-Which released rows are nearest to a person, whose values an attacker knows in some columns.
-
-First come the rows whose labels cover the most of the known values: a recoding is truthful, so a
-label that does not cover a value is no coarser form of it. Among those a row weighs by how likely
-its labels stand for just these values, each label's values being equally likely.
 """
 
 from __future__ import annotations
@@ -65,7 +59,15 @@ if TYPE_CHECKING:
 SEED: Final = 20231011
 """A public constant: an auditor who repeats the attack makes the same choices."""
 ATTACKS: Final = 500
+"""Predicates, or people, that are tried: a 95 % interval of at most 0.05 to either side."""
 BLOCK: Final = 20_000
+"""How many people are held against all predicates at once, so that memory stays bounded."""
+CELLS: Final = 20_000_000
+"""How many pairs of a person and a released row are looked at together."""
+LISTS: Final = (100, 50, 20, 10, 5, 2, 1)
+"""How many people a list may hold, the most first; round, for their number is told."""
+PART: Final = 20
+"""A list is at most one in so many of the people."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def make_predicates(
 def single_out(predicates: Predicates, people: People) -> NDArray[np.float64]:
     """Say of each predicate whether exactly one of the people meets it, 1 or 0."""
     total = np.zeros(predicates.count, dtype=np.int64)
+    # A bit for each predicate, so that all columns are joined by one `and` of bytes; the row of
+    # zeros at the end is where a value unknown to the table (-1) falls.
     packed = [np.packbits(allowed, axis=1) for allowed in predicates.allowed]
     nobody = np.zeros((1, packed[0].shape[1]), dtype=np.uint8)
     tables = [np.concatenate([bits, nobody]) for bits in packed]
@@ -147,6 +151,7 @@ def _narrow(allowed: list[Flags], shares: list[NDArray[np.float64]], people: Cod
     """Narrow predicates that several people meet, column by column, to about one person each."""
     expected = people.astype(float)
     for _ in allowed:
+        # Nearer to two people than to one; the others stay as they are.
         (wide,) = np.nonzero(expected > 1.5)
         if not len(wide):
             return
@@ -167,10 +172,6 @@ def _narrow(allowed: list[Flags], shares: list[NDArray[np.float64]], people: Cod
             (mine,) = np.nonzero(column == at)
             flags[:, wide[mine]] = np.arange(len(flags))[:, None] == values[at][mine]
             expected[wide[mine]] *= parts[at][mine]
-
-
-CELLS: Final = 20_000_000
-"""How many pairs of a person and a released row are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -319,17 +320,13 @@ def guess_commonest(release: Release, people: People, secret: str) -> NDArray[np
 def _guess(votes: NDArray[np.float64], true: NDArray[np.int64]) -> NDArray[np.float64]:
     """Compare the likeliest values with the true ones; a value unknown to the table is missed."""
     best = votes.max(axis=1)
+    # As in linking: sums of the same numbers in another order.
     ties = votes >= best[:, None] * (1 - 1e-9)
     found = ties[np.arange(len(true)), true] & (best > 0) & (true >= 0)
     return np.asarray(found / np.maximum(ties.sum(axis=1), 1))
 
 
 Attack = Callable[[Release, People], "NDArray[np.float64]"]
-
-LISTS: Final = (100, 50, 20, 10, 5, 2, 1)
-"""How many people a list may hold, the most first; round, for their number is told."""
-PART: Final = 20
-"""A list is at most one in so many of the people."""
 
 
 def risk_of_singling_out(
@@ -370,6 +367,7 @@ def attack_lists(
 ) -> tuple[Rate, tuple[Rate, ...]]:
     """Attack each list of people with the table, and with the tables that they are not in."""
     main = [attack(release, one) for one in lists]
+    # At k = 1 no class is too small to be released without them: both brackets are one.
     tables = [release] if release.k == 1 else [release, replace(release, k=1)]
     controls = [[attack(table.without(one), one) for one in lists] for table in tables]
     return _rate(main), tuple(_rate(control) for control in controls)

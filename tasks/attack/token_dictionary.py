@@ -1,10 +1,10 @@
 """Tokens attacked with a dictionary of originals: plain hashes, and keys that can be guessed.
 
-`expectations.measures.token_reversal` hashes candidates as is done without a key, and counts; what is added
-here is what only a run can try: other hashes, hashes that are salted or keyed with a word that is
-public (the purpose, the policy's name, the words that tutorials use), and the tokens of other
-purposes, which would join their tables. The best dictionary there is are the originals themselves.
-A token made with a secret key withstands all of it; whoever has the key needs none.
+`expectations.measures.token_reversal` hashes candidates as is done without a key, and counts; what
+is added here is what only a run can try: other hashes, hashes that are salted or keyed with a word
+that is public (the purpose, the policy's name, the words that tutorials use), and the tokens of
+other purposes, which would join their tables. The best dictionary there is are the originals
+themselves. A token made with a secret key withstands all of it; whoever has the key needs none.
 """
 
 from __future__ import annotations
