@@ -1,21 +1,18 @@
-"""From the words and moments of consent events to ours, with every broken rule once.
+"""From the words and moments of a source's consent events to ours, every broken rule told once.
 
-From the words of consent events to their terms, made once per combination of words.
+Words: a million events say a few dozen different things. Words are numbered column by column, the
+combinations that occur are found on the numbers, and only they are judged.
 
-A million events say a few dozen different things. Words are numbered column by column, the
-combinations that occur are found on the numbers, and only they are judged. It knows words, and
-neither people nor times.
+Moments, in microseconds since 1970 UTC: a time is a timestamp of the source's own, or text in the
+form of ISO 8601 (RFC 3339) with or without an offset. One without belongs to the source's zone,
+where it may mean more than one moment: an hour that the clocks passed twice, or a day of which no
+hour is known (a date, or midnight to the microsecond). Both ends are given, and whoever reads an
+event takes the one that permits less: what permits begins at the first, what forbids at the last,
+so that on the day of a withdrawal no gift of the same day stands against it. A time that the clocks
+left out is wrong.
 
-When consent events happened, as sources write it: moments in microseconds since 1970 UTC.
-
-A time is a timestamp of the source's own, or text in the form of ISO 8601 (RFC 3339) with or
-without an offset. One without belongs to the source's zone, where it may mean more than one
-moment: an hour that the clocks passed twice, or a day of which no hour is known (a date, or
-midnight to the microsecond). Both ends are given, and whoever reads an event takes the one that
-permits less: what permits begins at the first, what forbids at the last, so that on the day of a
-withdrawal no gift of the same day stands against it. A time that the clocks left out is wrong.
-
-What is wrong with the events of one source: each broken rule once, with the events' numbers.
+Of the people whose events these are nothing is known here: what is wrong is told by the numbers of
+events.
 """
 
 from __future__ import annotations
@@ -60,6 +57,22 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 5
 """Numbers of events named of each rule."""
+MOST: Final = 1_000
+"""The most different words of one column: a column of more is no column of words."""
+GIFTS: Final = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
+PERMITS: Final = (*GIFTS, ConsentStatus.OBJECTION_ENDED, ConsentStatus.RESTRICTION_ENDED)
+"""What lets more be read than before; every other status lets less."""
+Said: TypeAlias = Mapping[EventField, str]
+"""Our words by field, of one combination; empty where nothing is said."""
+Fault: TypeAlias = tuple[str, str]
+"""What is wrong, and how to mend it."""
+DAY: Final = 86_400_000_000
+"""Microseconds; a duration counts days of 24 hours."""
+CALENDAR: Final = (-62_104_060_800_000_000, 253_370_764_800_000_000)
+"""From year 2 to year 9999: a local reading beyond, such as 9999-12-31, counts as its bound, since
+Python knows no moment outside of the years 1 to 9999, in whatever zone."""
+NEVER: Final = int(np.iinfo(np.int64).min)
+"""What pandas holds where there is no time."""
 
 
 @dataclass(slots=True)
@@ -81,18 +94,6 @@ class BadRows:
         if self._told:
             lines = "\n".join(self._told)
             raise SourceError(f"{self.place}: some consent events are wrong\n{lines}")
-
-
-MOST: Final = 1_000
-"""The most different words of one column: a column of more is no column of words."""
-GIFTS: Final = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
-PERMITS: Final = (*GIFTS, ConsentStatus.OBJECTION_ENDED, ConsentStatus.RESTRICTION_ENDED)
-"""What lets more be read than before; every other status lets less."""
-
-Said: TypeAlias = Mapping[EventField, str]
-"""Our words by field, of one combination; empty where nothing is said."""
-Fault: TypeAlias = tuple[str, str]
-"""What is wrong, and how to mend it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ def _combine(
     combination = np.zeros(len(parts[0]), dtype=np.int64)
     for part in parts:
         width = int(part.max(initial=0)) + 1
+        # Numbered anew after each column, so that the joint number cannot overflow.
         combination = pd.factorize(combination * width + part)[0].astype(np.int64)
     firsts = np.zeros(int(combination.max(initial=-1)) + 1, dtype=np.int64)
     # Written backwards, so that the first row of each number stays.
@@ -268,15 +270,6 @@ def _make_terms(said: Said, notice: NoticeTerms | None, *, by_guardian: bool) ->
     )
 
 
-DAY: Final = 86_400_000_000
-"""Microseconds; a duration counts days of 24 hours."""
-CALENDAR: Final = (-62_104_060_800_000_000, 253_370_764_800_000_000)
-"""From year 2 to year 9999: a local reading beyond, such as 9999-12-31, counts as its bound, since
-Python knows no moment outside of the years 1 to 9999, in whatever zone."""
-NEVER: Final = int(np.iinfo(np.int64).min)
-"""What pandas holds where there is no time."""
-
-
 @dataclass(frozen=True, slots=True)
 class Times:
     """The first and the last moment that each event's time can mean; undefined where none is."""
@@ -330,7 +323,7 @@ def _find_moments(
     """Give the first and the last moment of local readings; NEVER for an hour left out."""
     if not len(readings):
         return readings, readings
-    days = readings % DAY == 0
+    days = readings % DAY == 0  # whose hour is not known
     first, last = _place(readings, zone), _place(readings, zone, later=True)
     first[days] = _place(readings[days], zone, gap="shift_forward")
     last[days] = _place(readings[days] + DAY, zone, gap="shift_forward") - 1

@@ -1,22 +1,21 @@
-"""From each person's history of answers to where they stand at one moment, as expressions.
-
-From each person's latest answers to where they stand: the rules that join them, as expressions.
-
-It knows no event any more, only the latest answer to each question: its code (a `Standing`), its
-moment and when it was recorded, in columns whose names end as `PARTS` say.
-
-Where each person stands at one moment, as known at another: one narwhals expression.
+"""Where each person stands at one moment, as known at another: one narwhals expression.
 
 The events form a set; in what order they came changes nothing. Of a person's answers on a
 category the latest counts, of several at the same moment the one recorded last, of those recorded
 together the more restrictive. The same code runs on DuckDB and on pandas.
 
-Most events answer alike on every category, so one question is asked of them for all categories at
-once; the few others have questions of their own, whose answers are then brought together. What an
-event answers follows from its terms' number alone, so it is looked up before the engine begins: an
-engine would compare each event with hundreds of numbers.
+First it is asked what each event answers (`list_questions`). Most events answer alike on every
+category, so one question is asked of them for all categories at once; the few others have questions
+of their own, whose answers are then brought together. What an event answers follows from its terms'
+number alone, so it is looked up before the engine begins: an engine would compare each event with
+hundreds of numbers.
 
-The questions that are asked of a history of consent, and how an answer to one is kept.
+Then the latest answer to each question is picked, and `judge` knows no event any more: of each
+answer its code (a `Standing`), its moment and when it was recorded, in columns whose names end as
+`PARTS` say.
+
+What statuses and notices mean for a purpose is decided in `meaning`; who the people are behind the
+tokens is not known here.
 """
 
 from __future__ import annotations
@@ -45,6 +44,15 @@ ANSWERED: Final = 1_000_000_000_000_000_000
 """Added to the moment of what is not idle, so that it is later than anything idle."""
 NOTHING: Final = -1
 """No answer, and its moment."""
+TOKEN: Final = ["token_high", "token_low"]
+OWN_FROM: Final = "own_from"
+STANDING, COVERED = "standing", "covered"
+NOBODY: Final = pa.schema(
+    [*((name, pa.int64()) for name in TOKEN), (STANDING, pa.int8()), (COVERED, pa.int32())]
+)
+"""What is found where nobody said anything."""
+DAY: Final = 86_400_000_000
+"""Microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +103,6 @@ def group_reads(by_class: Sequence[Reads]) -> dict[tuple[int, ...], dict[int, tu
     return {(n,): dict(reads) for n, reads in enumerate(by_class) if reads}
 
 
-TOKEN: Final = ["token_high", "token_low"]
-OWN_FROM: Final = "own_from"
-STANDING, COVERED = "standing", "covered"
-
-
 def judge(people: Frame, meaning: Meaning, questions: Sequence[Question], *, aged: bool) -> Frame:
     """Bring each person's latest answers together to where they stand.
 
@@ -109,6 +112,7 @@ def judge(people: Frame, meaning: Meaning, questions: Sequence[Question], *, age
 
     classes = range(len(meaning.classes))
     parts = [f"{q.name}{part}" for q in questions for part in PARTS]
+    # Who gave no answer to a question has one before all others, so that no null decides anything.
     stood = people.with_columns(*(nw.col(part).fill_null(NOTHING) for part in parts))
     for number in classes:
         for kind in ("answer", "renewal", "expiry"):
@@ -117,8 +121,10 @@ def judge(people: Frame, meaning: Meaning, questions: Sequence[Question], *, age
         if aged:
             stood = stood.with_columns(require_guardian(number))
     gifts = [is_gift(nw.col(f"class_{n}")) for n in classes]
+    # A bit for each class: their sum is the mask that `settle` promises.
     covered = [gift.cast(nw.Int64) * 2**n for n, gift in enumerate(gifts)]
     # Who gave nothing has a moment too, since pandas would make floats of whole numbers with gaps.
+    # It lies after every answer, so that it is never the least.
     none = nw.lit(2 * ANSWERED, nw.Int64)
     begun = [
         nw.when(gift).then(nw.col(f"begun_{n}")).otherwise(none) for n, gift in enumerate(gifts)
@@ -180,6 +186,7 @@ def extend(people: Frame) -> Frame:
     """Let a renewal extend what was given and not taken back; of itself it gives nothing."""
     import narwhals as nw
 
+    # A gift that lapsed can be renewed; one that was withdrawn has another code by now.
     given = is_gift(nw.col("answer")) | (nw.col("answer") == int(Standing.LAPSED))
     later = ~is_later("answer", "renewal") & (nw.col("renewal_at") >= ANSWERED)
     begun = people.with_columns(nw.col("answer_at").alias("begun"))
@@ -204,6 +211,7 @@ def require_guardian(number: int) -> nw.Expr:
 
     code, own_from = nw.col(f"class_{number}"), nw.col(OWN_FROM)
     by_guardian = code == int(Standing.BY_GUARDIAN)
+    # `since` is counted as `pick_latest` counts what is not idle, so the bound must be as well.
     as_child = nw.col(f"since_{number}") < own_from - ALWAYS + ANSWERED
     wrong = is_gift(code) & (by_guardian != as_child)
     lacking = nw.lit(int(Standing.NEEDS_GUARDIAN), nw.Int64)
@@ -218,6 +226,7 @@ def stand(meaning: Meaning, names: Sequence[str]) -> nw.Expr:
     permitted = (found == int(Standing.BY_SELF)) & nw.lit(meaning.asks_consent)
     for name, standing in (("objection", Standing.OBJECTED), ("restriction", Standing.RESTRICTED)):
         if name in names:
+            # Every gift must be later, so the first of them; at the same moment the right prevails.
             consents = permitted & (nw.col("begun") > nw.col(f"{name}_at"))
             bars = (nw.col(name) == 1) & ~consents
             found = nw.when(bars).then(nw.lit(int(standing), nw.Int64)).otherwise(found)
@@ -251,14 +260,6 @@ def barred(meaning: Meaning) -> nw.Expr:
         by_class.append(nw.when(bars).then(code).otherwise(nw.lit(NOTHING, nw.Int64)))
     worst = nw.max_horizontal(*by_class)
     return nw.when(worst < 0).then(nw.lit(int(Standing.BY_SELF), nw.Int64)).otherwise(worst)
-
-
-NOBODY: Final = pa.schema(
-    [*((name, pa.int64()) for name in TOKEN), (STANDING, pa.int8()), (COVERED, pa.int32())]
-)
-"""What is found where nobody said anything."""
-DAY: Final = 86_400_000_000
-"""Microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,8 +326,10 @@ def pick_latest(events: Frame, question: Question, lapsed: nw.Expr) -> Frame:
         read = nw.when(gift & lapsed).then(over).otherwise(nw.col(name))
         spoken = spoken.with_columns(read.alias(name))
     idle = nw.any_horizontal(*(nw.col(name) == int(one) for one in IDLE), ignore_nulls=True)
+    # From year 1 on, so that no moment is negative and idle ones stay below `ANSWERED`.
     since = nw.col("valid_from") - ALWAYS
     spoken = spoken.with_columns(nw.when(idle).then(since).otherwise(since + ANSWERED).alias("at"))
+    # Codes rise with how much they restrict, so the last of a tie is the most restrictive.
     return spoken.unique(TOKEN, keep="last", order_by=["at", "recorded_at", name]).select(
         *TOKEN, name, nw.col("at").alias(f"{name}_at"), nw.col("recorded_at").alias(f"{name}_rec")
     )

@@ -1,22 +1,14 @@
 """The population: who is eligible, in which group, who of them is drawn, and on which side.
 
-The population: who is eligible, what is derived of them, who of them is taken, and the split.
-
 Eligibility, derived columns, samples and the split are record-wise: what becomes of a person
-depends on their own row, the policy and the home's key. A cap looks at other people, and a
+depends on their own row, the policy and the home's key. A draw is a uniform 64-bit number of each
+person's own, which nobody can tell without that key; a sample and a split compare it with a public
+bound, so a newcomer moves nobody. A cap takes the lowest draws, and so looks at other people, and a
 smallest number decides about the run. What a person kept back is unknown, whatever an expression
 makes of missing values.
 
-What a keyed draw decides of a person: in the sample or not, under a cap, on which side.
-
-A draw is a uniform 64-bit number of each person's own, which nobody can tell without the home's
-key. A sample and a split compare it with a public bound, so they are record-wise: a newcomer moves
-nobody. A cap takes the lowest draws, and so looks at other people.
-
-Groups of people by the values of some columns: who is in which, and which are too small.
-
-The labels that a policy declares may be told; any other value is a word of the data, and its group
-is called "a group by" its columns. It does not know what the groups are for.
+Of groups the labels that a policy declares may be told; any other value is a word of the data, and
+its group is called "a group by" its columns. What the groups are for is not known here.
 """
 
 from __future__ import annotations
@@ -50,6 +42,12 @@ from tasks.people.person_keys import key_people
 
 SHOWN: Final = 20
 """The most small groups that an error lists."""
+Draws: TypeAlias = "NDArray[np.uint64]"
+Marks: TypeAlias = "NDArray[np.bool_]"
+TEST: Final = "_test"
+"""The column that marks the people of the test side."""
+GOLDEN: Final = 0x9E3779B97F4A7C15
+"""SplitMix64's odd step between streams: 2^64 by the golden ratio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +157,6 @@ def list_small(
         yield f"and {len(told) - SHOWN} more"
 
 
-Draws: TypeAlias = "NDArray[np.uint64]"
-Marks: TypeAlias = "NDArray[np.bool_]"
-
-TEST: Final = "_test"
-GOLDEN: Final = 0x9E3779B97F4A7C15
-
-
 def fall_below(draws: Draws, share: float) -> Marks:
     """Tell whose draw is among the lowest `share` of all numbers, from 0 to 1."""
     if share >= 1:
@@ -249,9 +240,6 @@ def mark_test(table: pa.Table, people: Population, key: bytes) -> pa.Table:
         draws = draw_together(table.column(people.split_by), draws, people.split_by, key)
     marked = table.append_column(TEST, pa.array(fall_below(draws, people.test_share)))
     return marked.drop_columns([DRAW, SAMPLE])
-
-
-__all__ = ["TEST", "derive_columns", "keep_eligible", "select_population", "take_people"]
 
 
 @dataclass(frozen=True, slots=True)
