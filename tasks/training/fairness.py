@@ -1,15 +1,10 @@
-"""How a model treats the groups of a column that is audited by, in intervals that hold together.
-
-How a model treats the groups of a column that is there to be audited by, told in public figures.
+"""How a model treats the groups of a column that is there to be audited by, told in public figures.
 
 Measured by `fairlearn` on people the model was not trained on. A group under the minimum size is
 not shown, and no figure of it follows from the others and the whole: with it further ones are left
-out, until those left out are of that size together. Why groups differ is not known here, nor
-whether a difference is just.
-
-How far apart two shares of people, of several, may be: intervals that hold for all at once.
-
-Pure arithmetic; of whom the shares are is not known here.
+out, until those left out are of that size together. How far apart groups are has intervals that
+hold for all pairs of them at once. Why groups differ is not known here, nor whether a difference is
+just.
 """
 
 from __future__ import annotations
@@ -37,36 +32,6 @@ if TYPE_CHECKING:
 
 Rate: TypeAlias = tuple[float, float]
 """A share of people, 0 to 1, and of how many people it is one."""
-
-
-def bound_largest_difference(families: Sequence[Sequence[Rate]]) -> tuple[float, float]:
-    """Bound the largest difference of two rates of one family with 95 % confidence.
-
-    Every pair has its interval (Newcombe 1998, method 10, of Wilson's) at a level that holds for
-    all pairs at once (Bonferroni), since which two differ most is seen only in the data.
-    """
-    pairs = [pair for family in families for pair in combinations(family, 2)]
-    z = NormalDist().inv_cdf(1 - 0.025 / len(pairs))
-    bounds = [_bound_difference(one, other, z) for one, other in pairs]
-    return max(low for low, _ in bounds), max(high for _, high in bounds)
-
-
-def _bound_difference(one: Rate, other: Rate, z: float) -> tuple[float, float]:
-    """Bound |p - q| by Newcombe's interval of p - q."""
-    (q, m), (p, n) = sorted((one, other))
-    (p_low, p_high), (q_low, q_high) = _bound_rate(p, n, z), _bound_rate(q, m, z)
-    low = p - q - sqrt((p - p_low) ** 2 + (q_high - q) ** 2)
-    high = p - q + sqrt((p_high - p) ** 2 + (q - q_low) ** 2)
-    return max(low, 0.0), max(high, -low)
-
-
-def _bound_rate(rate: float, size: float, z: float) -> tuple[float, float]:
-    """Give Wilson's interval (1927) of a rate."""
-    middle = (rate + z**2 / (2 * size)) / (1 + z**2 / size)
-    reach = z / (1 + z**2 / size) * sqrt(rate * (1 - rate) / size + z**2 / (4 * size**2))
-    return max(middle - reach, 0.0), min(middle + reach, 1.0)
-
-
 DIFFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "demographic_parity": {"selection_rate": "people"},
     "equalized_odds": {"true_positive_rate": "positives", "false_positive_rate": "negatives"},
@@ -288,3 +253,31 @@ def _list_differences(
             value = max(max(family)[0] - min(family)[0] for family in families)
             low, high = bound_largest_difference(families)
             yield Difference(name, round(value, 2), round(low, 2), round(high, 2))
+
+
+def bound_largest_difference(families: Sequence[Sequence[Rate]]) -> tuple[float, float]:
+    """Bound the largest difference of two rates of one family with 95 % confidence.
+
+    Every pair has its interval (Newcombe 1998, method 10, of Wilson's) at a level that holds for
+    all pairs at once (Bonferroni), since which two differ most is seen only in the data.
+    """
+    pairs = [pair for family in families for pair in combinations(family, 2)]
+    z = NormalDist().inv_cdf(1 - 0.025 / len(pairs))
+    bounds = [_bound_difference(one, other, z) for one, other in pairs]
+    return max(low for low, _ in bounds), max(high for _, high in bounds)
+
+
+def _bound_difference(one: Rate, other: Rate, z: float) -> tuple[float, float]:
+    """Bound |p - q| by Newcombe's interval of p - q."""
+    (q, m), (p, n) = sorted((one, other))
+    (p_low, p_high), (q_low, q_high) = _bound_rate(p, n, z), _bound_rate(q, m, z)
+    low = p - q - sqrt((p - p_low) ** 2 + (q_high - q) ** 2)
+    high = p - q + sqrt((p_high - p) ** 2 + (q - q_low) ** 2)
+    return max(low, 0.0), max(high, -low)
+
+
+def _bound_rate(rate: float, size: float, z: float) -> tuple[float, float]:
+    """Give Wilson's interval (1927) of a rate."""
+    middle = (rate + z**2 / (2 * size)) / (1 + z**2 / size)
+    reach = z / (1 + z**2 / size) * sqrt(rate * (1 - rate) / size + z**2 / (4 * size**2))
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)

@@ -1,11 +1,8 @@
 """What a policy declares of its model, and building it: a kind of ours, or one's own.
 
-Builds the model that is declared: a kind that comes with the project, or one's own.
-
 A model is a pipeline of `DeclaredColumns`, `DeclaredEncoder` and one classifier, so nothing in it
-but the classifier has seen data.
-
-What a policy says in public of its model: how features are encoded, its kind, what it costs.
+but the classifier has seen data. How features are encoded, the model's kind and what it costs are
+said by the policy in public; no row is read here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Training the policy's model on its training people, measuring it on the others, and what is noted.
-
-Training the policy's model on its training people, and measuring it on the others.
+"""Training the policy's model on its training people, and measuring it on the others.
 
 The encoding is declared by the policy; the trainer sees no test person. Where the rows come from
 is decided by the flow; a private model refuses rows that are not record-wise, whatever the policy
@@ -10,10 +8,8 @@ people as they are weighted, and `auc_unweighted` of them as they are.
 A private model's charge stands from before its rows are judged fit: to refuse them tells something
 of them, and so does how a run ends. No refusal, here or before training, is under ε.
 
-What is put on record of a training: the estimator's parameters, and the noise that it drew.
-
-Parameters are public, so they may be told. Nothing that was learned is looked at, but what follows
-from parameters alone.
+Put on record are the estimator's parameters and the noise that it drew: they are public, so they
+may be told. Nothing that was learned is looked at for it, but what follows from parameters alone.
 """
 
 from __future__ import annotations
@@ -56,32 +52,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from expectations.privacy_loss import Mechanism
-
-
-def describe_training(classifier: ClassifierMixin) -> dict[str, JSON]:
-    """Give a classifier's parameters as words, and its mechanisms, if it has any, as plain values.
-
-    Parameters that are themselves objects are named by their type.
-    """
-    mechanisms = classifier.mechanisms() if hasattr(classifier, "mechanisms") else ()
-    return {
-        "parameters": {
-            name: _word(value) for name, value in classifier.get_params(deep=False).items()
-        },
-        "mechanisms": [{"kind": type(one).__name__, **asdict(one)} for one in mechanisms],
-    }
-
-
-def _word(value: object) -> str:
-    """Write a plain value, or name what holds more."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    if value is None or isinstance(value, bool | int | str):
-        return str(value)
-    if isinstance(value, list | tuple) and all(isinstance(v, int | float | str) for v in value):
-        return ", ".join(map(str, value))
-    return f"a {type(value).__name__}"
-
 
 SHARES: Final = frozenset({"accuracy", "base_rate"})
 """Figures that are shares of people."""
@@ -199,6 +169,7 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
         )
     frame = data.frame()
     training, testing = split_rows(frame, policy)
+    # Before anything is judged by these rows: what follows may refuse, and a refusal tells of them.
     if policy.private:
         commit(desk)
     refuse_unfit_rows(training, policy, desk.run.own)
@@ -244,3 +215,28 @@ def judge_privacy(drawn: Sequence[Mechanism], promise: DifferentialPrivacy, outl
         remedy="promise the ε that is spent, or report this as a fault",
         outlet=outlet,
     )
+
+
+def describe_training(classifier: ClassifierMixin) -> dict[str, JSON]:
+    """Give a classifier's parameters as words, and its mechanisms, if it has any, as plain values.
+
+    Parameters that are themselves objects are named by their type.
+    """
+    mechanisms = classifier.mechanisms() if hasattr(classifier, "mechanisms") else ()
+    return {
+        "parameters": {
+            name: _word(value) for name, value in classifier.get_params(deep=False).items()
+        },
+        "mechanisms": [{"kind": type(one).__name__, **asdict(one)} for one in mechanisms],
+    }
+
+
+def _word(value: object) -> str:
+    """Write a plain value, or name what holds more."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if value is None or isinstance(value, bool | int | str):
+        return str(value)
+    if isinstance(value, list | tuple) and all(isinstance(v, int | float | str) for v in value):
+        return ", ".join(map(str, value))
+    return f"a {type(value).__name__}"
