@@ -1,17 +1,12 @@
 """The whole table: is there a header, what is each column, and which of them single people out.
 
-The whole table: every column judged, and which of them together single people out.
+Without a header the first person's values would be taken for names, and told; a first line of words
+that nobody else has looks like any header. Each column is judged by itself, then by the company it
+keeps: in a table that is about people's health more is taken for health.
 
-Whether a table's first line is a header: without one, the first person's values are its names.
-
-What is not known: a first line of words that nobody else has looks like any header.
-
-What a column is taken for by the company it keeps: a table that is about people's health.
-
-Columns of text, read on a sample as free text is read: for names, numbers and places.
-
-Presidio's recognizers and the language model read a few different values of each column that has
-many. They know English, and of single words without a sentence around them they miss more.
+Columns of many texts are read on a sample as free text is read, by Presidio's recognizers and the
+language model: for names, numbers and places. They know English, and of single words without a
+sentence around them they miss more.
 """
 
 from __future__ import annotations
@@ -56,9 +51,35 @@ SURE: Final = (
     "UUIDs or long keys", "telephone numbers", "web addresses or user names",
 )  # fmt: skip
 """Forms of values that no column is named in."""
+# fmt: off
+TIMES: Final = {
+    "time", "futime", "ftime", "rtime", "stime", "dtime", "ptime", "survtime", "followup", "follow",
+    "tte", "duration", "durat",
+}
+EVENTS: Final = {
+    "status", "event", "cens", "censor", "censored", "death", "delta", "fustat", "dead", "died",
+    "pstat",
+}
+# fmt: on
+"""Whole names that together tell how long something took, and whether it came."""
+MAYBE: Final = frozenset({"grade", "visit"})
+"""Words that speak of health in a table about health, and of school, credit or a gym elsewhere."""
+SAMPLE: Final = 40
+"""Values read of each column."""
+MOST_READ: Final = 0.4
+"""The share of sampled values that must be, for half of their length, of one kind."""
+OFTEN: Final = 0.1
+"""The share of sampled free texts in which a kind must stand to be told of."""
+CELLS: Final = 8_000_000
+"""Values held at a time, but for one column at the least."""
+MOST: Final = 8
+"""Columns that are tried beside those whose names tell."""
+NAME: Final = "a person's name"
+FIRST: Final = 4
+"""Columns read before the number of rows is known."""
 
 
-def refuse_headless(names: Sequence[str]) -> None:
+def _refuse_headless(names: Sequence[str]) -> None:
     """Raise `SourceError`, without quoting, if a name of a column looks like a person's value."""
     if any(looks_like_data(name.strip()) for name in names):
         raise SourceError(HEADLESS)
@@ -83,22 +104,7 @@ def holds(values: Values, name: str) -> bool:
     return bool(name.strip()) and bool(pc.any(pc.equal(values.texts, name)).as_py())
 
 
-# fmt: off
-TIMES: Final = {
-    "time", "futime", "ftime", "rtime", "stime", "dtime", "ptime", "survtime", "followup", "follow",
-    "tte", "duration", "durat",
-}
-EVENTS: Final = {
-    "status", "event", "cens", "censor", "censored", "death", "delta", "fustat", "dead", "died",
-    "pstat",
-}
-# fmt: on
-"""Whole names that together tell how long something took, and whether it came."""
-MAYBE: Final = frozenset({"grade", "visit"})
-"""Words that speak of health in a table about health, and of school, credit or a gym elsewhere."""
-
-
-def see_context(found: Sequence[Found]) -> Iterator[Found]:
+def _see_context(found: Sequence[Found]) -> Iterator[Found]:
     """Take what is not known for health, in doubt, where the table seems to be about health."""
     medical = is_medical(found)
     for each in found:
@@ -117,14 +123,6 @@ def is_medical(found: Sequence[Found]) -> bool:
     names = {split_name(each.profile.name)[1] for each in found}
     followed = not names.isdisjoint(TIMES) and not names.isdisjoint(EVENTS)
     return followed or (len(health) >= 2 and 3 * len(health) >= len(known))
-
-
-SAMPLE: Final = 40
-"""Values read of each column."""
-MOST_READ: Final = 0.4
-"""The share of sampled values that must be, for half of their length, of one kind."""
-OFTEN: Final = 0.1
-"""The share of sampled free texts in which a kind must stand to be told of."""
 
 
 class Kind(NamedTuple):
@@ -150,7 +148,7 @@ KINDS: Final = {
 }
 
 
-def wants_reading(found: Found) -> bool:
+def _wants_reading(found: Found) -> bool:
     """Tell whether a column is of text with many values, and no identifier anyway."""
     text = found.profile.type is ColumnType.TEXT and found.profile.distinct > MOST_WORDS
     return text and (found.free_text or found.identifiability is not Identifiability.IDENTIFIER)
@@ -206,15 +204,6 @@ def _with_kinds(found: Found, kinds: Sequence[Kind]) -> Found:
     )
 
 
-CELLS: Final = 8_000_000
-"""Values held at a time, but for one column at the least."""
-MOST: Final = 8
-"""Columns that are tried beside those whose names tell."""
-NAME: Final = "a person's name"
-FIRST: Final = 4
-"""Columns read before the number of rows is known."""
-
-
 @dataclass(frozen=True, slots=True)
 class Examined:
     """A whole table."""
@@ -234,7 +223,7 @@ def examine(source: Source) -> Examined:
     hold a value. A key whose name does not say so is taken for none, and rows are counted. Raises
     what `source` raises, and SourceError for a table without rows.
     """
-    refuse_headless(source.columns())
+    _refuse_headless(source.columns())
     found = list(_judge_each(source))
     rows = found[0].profile.rows if found else 0
     if not rows:
@@ -242,7 +231,7 @@ def examine(source: Source) -> Examined:
     key = _repeated_key(found)
     if key is not None:
         found = list(_count_by_people(source, found, key))
-    found, joint = _single_out(source, list(see_context(found)), key)
+    found, joint = _single_out(source, list(_see_context(found)), key)
     return Examined(rows, tuple(found), joint)
 
 
@@ -255,7 +244,7 @@ def _judge_each(source: Source) -> Iterator[Found]:
         if own > 1:
             raise SourceError(HEADLESS)
         found.append(judge(values))
-        if wants_reading(found[-1]):
+        if _wants_reading(found[-1]):
             samples[name] = sample_texts(values, SAMPLE)
     return read_samples(found, samples)
 

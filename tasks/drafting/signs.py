@@ -1,13 +1,10 @@
 """What a column looks like, and by which signs: its name, its values, how far they single out.
 
-The signs are for recall: a column that is missed is used as if it were harmless, a false alarm
-costs a look. They do not know what a codebook says, nor what a column means that has a name of one
-letter and numbers for values.
-
-What the name of a column says: its words are looked up in lists (`name_words.yaml`).
-
-The lists are for recall: a word that means two things counts as the more delicate one. They do not
-know other languages than five, nor what a codebook says of `q17`.
+A name's words are looked up in lists (`name_words.yaml`), where a word that means two things counts
+as the more delicate one. The signs are for recall: a column that is missed is used as if it were
+harmless, a false alarm costs a look. They do not know other languages than five, nor what a
+codebook says of `q17`, nor what a column means that has a name of one letter and numbers for
+values.
 """
 
 from __future__ import annotations
@@ -49,6 +46,27 @@ WORDS: Final = Path(__file__).with_name("name_words.yaml")
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _LEADS = re.compile(r"^(log|ln|hus|wif|mom|dad|num|tot|avg|has|is|no|ever|[lhwmfsnrd])(?=[a-z]{3})")
 """What stands before a word in survey data: its logarithm, husband's, mother's, a number of …"""
+SAMPLE: Final = 200
+"""Different values that are looked at."""
+ENOUGH: Final = 20
+"""Rows below which uniqueness says nothing."""
+FAMILY: Final = "family or household"
+CODES: Final = 12
+"""More different codes than this are given to people, and not to kinds of them."""
+ANSWERS: Final = 6
+"""More words than this are no answers to a question for consent."""
+# fmt: off
+YES: Final = {
+    "yes", "y", "true", "t", "1", "1.0", "agreed", "agree", "accepted", "given", "granted",
+    "consented", "optin", "opt-in", "ja", "oui", "si", "sí",
+}
+# fmt: on
+# fmt: on
+KEYS: Final = (Category.IDENTIFYING, Category.CONTACT, Category.DEMOGRAPHIC)
+"""What a column may be called and yet number the rows: an income is no key, though each differs."""
+NOTHING: Final = "neither name nor values say what it holds"
+_NONE, _QUASI, _ID = Identifiability.NONE, Identifiability.QUASI, Identifiability.IDENTIFIER
+_STRENGTH: Final = (_NONE, _QUASI, _ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,28 +136,6 @@ def fold(text: str) -> str:
     """Give a text without accents, and with ss for ß."""
     apart = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
     return "".join(sign for sign in apart if not unicodedata.combining(sign))
-
-
-SAMPLE: Final = 200
-"""Different values that are looked at."""
-ENOUGH: Final = 20
-"""Rows below which uniqueness says nothing."""
-FAMILY: Final = "family or household"
-CODES: Final = 12
-"""More different codes than this are given to people, and not to kinds of them."""
-ANSWERS: Final = 6
-"""More words than this are no answers to a question for consent."""
-# fmt: off
-YES: Final = {
-    "yes", "y", "true", "t", "1", "1.0", "agreed", "agree", "accepted", "given", "granted",
-    "consented", "optin", "opt-in", "ja", "oui", "si", "sí",
-}
-# fmt: on
-KEYS: Final = (Category.IDENTIFYING, Category.CONTACT, Category.DEMOGRAPHIC)
-"""What a column may be called and yet number the rows: an income is no key, though each differs."""
-NOTHING: Final = "neither name nor values say what it holds"
-_NONE, _QUASI, _ID = Identifiability.NONE, Identifiability.QUASI, Identifiability.IDENTIFIER
-_STRENGTH: Final = (_NONE, _QUASI, _ID)
 
 
 @dataclass(frozen=True, slots=True)

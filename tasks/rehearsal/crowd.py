@@ -79,6 +79,7 @@ class Maker:
         return rows, self.eligible(rows)
 
     def _draw_again(self, rows: Rows, condition: Node, marks: Marks) -> None:
+        # All columns of the condition: which of them is wrong cannot be told from its outcome.
         read = {node.name for node in walk(condition) if isinstance(node, Column)}
         for name in sorted({self.policy.source_name(name) for name in read} & self.texts.keys()):
             rows[name][marks] = self._column(name, int(marks.sum()))

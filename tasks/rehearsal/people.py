@@ -4,15 +4,11 @@ They are built so that a sound policy can pass: most are eligible, features tell
 target, few combinations of what is linkable occur, each often, and declared shares are met. What
 is measured on them says whether the policy's parts work together, and nothing about real people.
 
-What names a made-up person, and what is written about them; nobody is real.
-
-Such columns stand apart from the others: every person has values of their own, which no
-combination of declared values gives.
-
-How many people there are of each kind: weights by which made-up rows meet declared shares.
-
-Raking (iterative proportional fitting, Deming and Stephan 1940) to the reference's margins and to
-the middle of what value rules allow; and a tilt by which features tell something of the target.
+How many there are of each kind follows from weights: raking (iterative proportional fitting, Deming
+and Stephan 1940) to the reference's margins and to the middle of what value rules allow, and a tilt
+by which features tell something of the target. Columns that name a person, or are written about
+one, stand apart: everybody has values of their own there, which no combination of declared values
+gives.
 """
 
 from __future__ import annotations
@@ -78,6 +74,28 @@ SENTENCES: Final = (
     "Nothing new since the last time.",
     "{name} asked to be called back.",
 )
+Weights: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.int64]
+Columns: TypeAlias = Mapping[str, pa.ChunkedArray]
+CYCLES: Final = 60
+"""Rounds of raking; each ends with the declaration that is met exactly (`wanted_shares`)."""
+STEEP: Final = 1.6
+"""By how much the log-odds of the target rise where the features' sum rises by its deviation."""
+OFTEN: Final = 0.35
+"""The share of the target's last label where nothing else is declared."""
+SPARE: Final = 0.15
+"""A rule that allows fewer missing values than this is met by none."""
+POOL: Final = 6
+"""Rows drawn for each that is taken."""
+LEAST_POOL: Final = 2_000
+"""Rows drawn at least, so that a small rehearsal has rows of rare declared labels too."""
+ROWS_OF_A_KIND: Final = 6
+"""How many times the largest k the rows of one linkable combination are, on average."""
+KINDS_PER_LABEL: Final = 10
+"""How many combinations there are for each label whose share is declared, or none meets it."""
+MOST_KINDS: Final = 400
+OUTSIDE: Final = 0.05
+"""The share of people who are not eligible, where the policy's condition can fail."""
 
 
 def columns_apart(policy: Policy) -> set[str]:
@@ -162,18 +180,6 @@ def _as_texts(values: Iterator[str]) -> Texts:
     return np.array(list(values), dtype=object)
 
 
-Weights: TypeAlias = NDArray[np.float64]
-Codes: TypeAlias = NDArray[np.int64]
-Columns: TypeAlias = Mapping[str, pa.ChunkedArray]
-CYCLES: Final = 60
-STEEP: Final = 1.6
-"""By how much the log-odds of the target rise where the features' sum rises by its deviation."""
-OFTEN: Final = 0.35
-"""The share of the target's last label where nothing else is declared."""
-SPARE: Final = 0.15
-"""A rule that allows fewer missing values than this is met by none."""
-
-
 @dataclass(frozen=True)
 class Wanted:
     """The share that each code of the rows should have; rows of code -1 are left as they are."""
@@ -205,6 +211,7 @@ def allowed_rows(left: Columns, policy: Policy, count: int) -> NDArray[np.bool_]
     for rule in policy.expectations:
         if rule.column in left:
             kept = fits & _fits(rule, left[rule.column], _counts_missing(policy, rule.column))
+            # A rule that nobody could keep is left to the run to refuse.
             fits = kept if kept.any() else fits
     return fits
 
@@ -342,18 +349,6 @@ def _rank(values: pa.ChunkedArray) -> Weights:
     return np.where(codes < 0, 0.5, ranks[codes]) if len(ranks) else np.full(len(codes), 0.5)
 
 
-POOL: Final = 6
-"""Rows drawn for each that is taken."""
-LEAST_POOL: Final = 2_000
-ROWS_OF_A_KIND: Final = 6
-"""How many times the largest k the rows of one linkable combination are, on average."""
-KINDS_PER_LABEL: Final = 10
-"""How many combinations there are for each label whose share is declared, or none meets it."""
-MOST_KINDS: Final = 400
-OUTSIDE: Final = 0.05
-"""The share of people who are not eligible, where the policy's condition can fail."""
-
-
 def make_people(policy: Policy, rows: int, seed: int) -> pd.DataFrame:
     """Make up people of a policy: its columns that are read, under its own names.
 
@@ -395,6 +390,7 @@ def make_rows(
     insiders = take_people(maker, pool, rows - len(next(iter(outsiders.values()))), own)
     made = [pick_rows(join_rows([insiders, outsiders]), draw.permutation(rows))]
     if besides:
+        # After the others, whose shares they must not move.
         made.append(take_people(maker, pool, besides, own))
     return maker, fill_apart(join_rows(made), policy, draw)
 
@@ -421,8 +417,10 @@ def make_pool(maker: Maker, count: int, kinds: int) -> Rows:
     models = pick_rows(drawn, np.flatnonzero(eligible)[:kinds])
     number = len(next(iter(models.values())))
     base = pick_rows(models, maker.draw.integers(0, number, count))
+    # What is not linkable may differ from row to row: few combinations stay few.
     free = maker.texts.keys() - linkable_sources(maker.policy)
     varied = {**base, **maker.rows(count, sorted(free))} if free else base
+    # A new value may fail the condition that its model met: such rows stay as their model is.
     kept = maker.eligible(varied)
     return {name: np.where(kept, varied[name], base[name]) for name in base}
 
@@ -466,6 +464,7 @@ def take_people(maker: Maker, pool: Rows, count: int, own: Mapping[str, OwnCode]
     left = leave(columns, policy)
     weights = weigh_rows(columns, left, policy, len(next(iter(columns.values()))))
     wanted = [one.codes for one in wanted_shares(left, policy)]
+    # Sorted by kind, so that equal steps take each kind in proportion.
     order = np.lexsort(wanted) if wanted else maker.draw.permutation(len(weights))
     taken = order[take_evenly(weights[order], count, float(maker.draw.random()))]
     return pick_rows(pool, np.flatnonzero(fits.to_numpy(zero_copy_only=False))[taken])

@@ -1,14 +1,11 @@
-"""Setting a rehearsal up: a policy whose people and permissions are made up, in a folder to run in.
-
-Setting a rehearsal up: a policy whose people and permissions are made up, in a folder to remove.
+"""Setting a rehearsal up: a policy whose people and permissions are made up, in a folder to remove.
 
 Only where the people, the events and the objections are is changed in the policy; all else is
 carried out as it is written. Nothing of the places that it names is opened.
 
-Made-up permissions: who of the made-up people may be read, in the words of the policy's basis.
-
-Most may be. The others, where a basis lets anybody be left out, refused, withdrew or were never
-asked, so that the filter has somebody to keep out.
+Permissions are made up in the words of the policy's basis. Most people may be read; where a basis
+lets anybody be left out, the others refused, withdrew or were never asked, so that the filter has
+somebody to keep out.
 """
 
 from __future__ import annotations
@@ -53,6 +50,26 @@ STORIES: Final = (
 """How it went with people who may not be read."""
 DAYS: Final = 60
 """How long ago the made-up people answered, at most."""
+FIELDS: Final = (
+    *(EventField.PERSON, EventField.STATUS, EventField.AT, EventField.PURPOSE),
+    *(EventField.NOTICE, EventField.NOTICE_VERSION, EventField.LANGUAGE),
+    *(EventField.INDICATION, EventField.GUARDIAN),
+)
+SEED: Final = 27
+"""Fixed: on the same day a policy is rehearsed with the same people."""
+LEAST: Final = 600
+LEAST_TO_TRAIN: Final = 2_000
+"""People of a rehearsal at least, and of one that trains and attacks a model."""
+PER_K: Final = 60
+"""People for each one that k asks of a class, so that a table can have classes to choose from."""
+SPARE: Final = 1.3
+"""How many more people there are than the policy's smallest group asks for."""
+AGAINST: Final = 0.15
+"""How many people may not be read, for each one who may."""
+NO_NOTICE: Final = (
+    "the policy declares no notice under which a consent to its purpose counts: one was made up, "
+    "and a real run would find nobody who consented under a declared one"
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +99,7 @@ def add_answers(crowd: Crowd, policy: Policy, draw: Draw) -> Rows:
         words = [basis.granted[n % len(basis.granted)] for n in range(len(crowd.people))]
         answers = np.array(words, dtype=object)
         refused = [None, next(w for w in ("no", "refused", "declined") if w not in basis.granted)]
+        # Who may not be read stands last (`Crowd`); by turns no answer, and a no.
         for n, place in enumerate(range(len(answers) - crowd.against, len(answers))):
             answers[place] = refused[n % 2]
         rows[basis.column] = answers
@@ -152,13 +170,6 @@ def make_events(crowd: Crowd, notice: Notice, policy: Policy) -> pa.Table:
     return pa.Table.from_pylist([{str(f): row.get(f) for f in FIELDS} for row in rows], schema)
 
 
-FIELDS: Final = (
-    *(EventField.PERSON, EventField.STATUS, EventField.AT, EventField.PURPOSE),
-    *(EventField.NOTICE, EventField.NOTICE_VERSION, EventField.LANGUAGE),
-    *(EventField.INDICATION, EventField.GUARDIAN),
-)
-
-
 def _tell(
     people: Sequence[str], stories: Iterator[tuple[ConsentStatus, ...]]
 ) -> Iterator[tuple[str, int, ConsentStatus]]:
@@ -204,16 +215,6 @@ def _is_young(text: str | None, minors: Minors) -> bool:
         return float(text) < minors.own_consent_from + 1
     days = (datetime.now(UTC).date() - date.fromisoformat(text)).days
     return days / YEAR < minors.own_consent_from + 1
-
-
-SEED: Final = 27
-LEAST: Final = 600
-LEAST_TO_TRAIN: Final = 2_000
-PER_K: Final = 60
-SPARE: Final = 1.3
-"""How many more people there are than the policy's smallest group asks for."""
-AGAINST: Final = 0.15
-"""How many people may not be read, for each one who may."""
 
 
 @dataclass(frozen=True)
@@ -292,12 +293,6 @@ def stage_basis(
             return {"objections": place(folder / "objections.parquet")}, ()
         case _:
             return {}, ()
-
-
-NO_NOTICE: Final = (
-    "the policy declares no notice under which a consent to its purpose counts: one was made up, "
-    "and a real run would find nobody who consented under a declared one"
-)
 
 
 def place(path: Path) -> dict[str, Plain]:
