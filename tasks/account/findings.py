@@ -1,17 +1,11 @@
 """The evidence of one run, looked up by kind and name and read into the forms that are published.
 
-The ledger keeps each entry's body as JSON, and it knows no form; the forms stand in
-`tasks/account/published.py`. Sealed figures are not opened. A body that does not fit its form raises
-pydantic's `ValidationError`: whoever wrote it and whoever reads it disagree, which is a defect.
+The ledger keeps each entry's body as JSON, and it knows no form; the forms stand in `published`. A
+body that does not fit its form raises pydantic's `ValidationError`: whoever wrote it and whoever
+reads it disagree, which is a defect.
 
-What a run found out about its model: its training, its quality, and how it treats groups.
-
-Read from the evidence into the published forms; what was not noted is absent, not zero.
-
-How a run's people differ from those who are meant, and who is absent: read from its evidence.
-
-What was told when people were compared is put into the forms of `tasks/account/published.py`; nothing is
-computed here, and no exact figure is known. What a run did not compare is absent, not alike.
+Nothing is computed here, sealed figures are not opened, and no exact figure is known. What a run
+did not note or compare is absent: not zero, not alike.
 """
 
 from __future__ import annotations
@@ -43,6 +37,9 @@ from tasks.account.published import (
 )
 
 T = TypeVar("T")
+DIFFERENCES: Final = ("demographic_parity", "equalized_odds")
+COMPARED: Final = "representation."
+COUNTED: Final = "inclusion."
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +111,6 @@ def read_text(value: JSON) -> str | None:
     return value if isinstance(value, str) else None
 
 
-DIFFERENCES: Final = ("demographic_parity", "equalized_odds")
-
-
 def read_training(found: Found, policy: Policy) -> Training | None:
     """Give how the model is trained, by the policy and by what the run noted; None without one."""
     if policy.training is None:
@@ -161,10 +155,6 @@ def _read_differences(measures: dict[str, float | None], column: str) -> Iterato
         value, low, high = (measures.get(f"{place}.{column}") for place in places)
         if value is not None and low is not None and high is not None:
             yield Difference(name, value, low, high)
-
-
-COMPARED: Final = "representation."
-COUNTED: Final = "inclusion."
 
 
 def read_representation(found: Found, policy: Policy) -> Representation | None:

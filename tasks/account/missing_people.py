@@ -1,16 +1,13 @@
 """Who is missing, in words: why people were left out, and which groups that leaves too few.
 
-Who is missing, in words: why people were left out, and whom that leaves out more than others.
-
 The sentences are made of a `Summary`'s published figures, for whoever reads a run in a minute. That
 somebody is missing has other causes than consent too, which are not told apart: who is in the
 source at all, who is eligible, whom a sample or a cap takes.
 
-Which groups of people are too few or too many, beside the population that is meant.
-
-A gap is found in published figures, where a check judged the exact ones. So where that check
-passed there is none, whatever rounding makes of a difference; and a group whose number is hidden
-counts with the least difference that it can have.
+A gap, a group with too few or too many people beside the population that is meant, is found in
+published figures, where a check judged the exact ones. So where that check passed there is none,
+whatever rounding makes of a difference; and a group whose number is hidden counts with the least
+difference that it can have.
 """
 
 from __future__ import annotations
@@ -28,6 +25,11 @@ from tasks.account.published import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
 if TYPE_CHECKING:
     from expectations.checks import Check
     from tasks.account.published import ComparedColumn, Figure, LabelShares, Representation, Summary
+
+JUDGED: Final = (AS_THEY_ARE, WEIGHTS, ONCE_WEIGHTED)
+"""The checks of how the people compare with those who are meant."""
+SAID: Final = 3
+"""The most gaps that are told in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,6 @@ def leave_out_complements(found: Representation, gaps: Sequence[Gap]) -> list[Ga
     }
     few = {gap.column for gap in gaps if gap.difference < 0}
     return [g for g in gaps if g.difference < 0 or g.column not in pairs & few]
-
-
-JUDGED: Final = (AS_THEY_ARE, WEIGHTS, ONCE_WEIGHTED)
-"""The checks of how the people compare with those who are meant."""
-SAID: Final = 3
-"""The most gaps that are told in sentences."""
 
 
 def split_hidden(figures: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:

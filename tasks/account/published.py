@@ -1,15 +1,8 @@
 """The published form of a run: what `evidence.json` holds, and what the report shows.
 
-Only shapes stand here; `tasks/account/summary.py` fills them. The committed `evidence.schema.json` is made
-of these classes, so a change here is a change of what others read: it raises `version`.
-
-The published form of who is in a run: consent, and who is missing; what `published` is made of.
-
-Only shapes and names stand here; see `tasks/account/published.py`.
-
-The published form of the ways out of a refusal, each with what it was measured to cost.
-
-Only shapes stand here; `tasks/ways/` fills them. See `tasks/account/published.py`.
+Only shapes and names stand here; `tasks/account/summary.py` fills them, and `tasks/ways/` those of
+the ways out of a refusal. The committed `evidence.schema.json` is made of these classes, so a
+change here is a change of what others read: it raises `version`.
 """
 
 from __future__ import annotations
@@ -25,6 +18,7 @@ AS_THEY_ARE: Final = "representation"
 ONCE_WEIGHTED: Final = "representation after weighting"
 WEIGHTS: Final = "weights"
 """The checks on whom the people stand for, by the names under which they are on record."""
+State: TypeAlias = Literal["passed", "refused", "failed", "pending", "unfinished"]
 
 
 class Part:
@@ -174,9 +168,6 @@ class WaysOut(Part):
     as_is: dict[str, float | None]
     """The same measures where nothing is recoded, or of what was refused; those that are known."""
     ways: tuple[Way, ...]
-
-
-State: TypeAlias = Literal["passed", "refused", "failed", "pending", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True)

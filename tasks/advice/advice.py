@@ -6,10 +6,9 @@ Nadeau and Bengio (2003), since folds share their training rows; where the rows 
 noisy release, it is widened by how far the loss moves when that noise is drawn again. What holds
 of this linear model need not hold of every other.
 
-People as numbered labels: what a model may read of them, in the policy's declared values only.
-
-A labelled feature keeps its labels, a clipped number falls into ten equal public steps, and what
-is missing has a label of its own. Which labels there are is read off the policy, never off people.
+People are read as numbered labels (`Codebook`): a labelled feature keeps its labels, a clipped
+number falls into ten equal public steps, and what is missing has a label of its own. Which labels
+there are is read off the policy, never off people.
 """
 
 from __future__ import annotations
@@ -34,6 +33,16 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int64]
 STEPS: Final = 10
 """Into how many equal steps the range of a number is cut."""
+FOLDS: Final = 10
+TOLERATED: Final = 0.005
+"""The AUC that one may lose and call it none."""
+FEWEST: Final = 3
+"""Labels that a feature must have to be made coarser."""
+RIDGE: Final = 1e-3
+Verdict: TypeAlias = Literal["not needed", "needed", "cannot tell"]
+Detail: TypeAlias = Mapping[str, Literal["all", "half", "none"]]
+"""How much of each feature is read: its labels, neighbours merged in pairs, or nothing."""
+People: TypeAlias = tuple[Codes, Codes]
 
 
 @dataclass(frozen=True)
@@ -104,18 +113,6 @@ class Codebook:
 def encode_target(labels: pd.Series[str]) -> Codes:
     """Give 1 for yes and 0 for no."""
     return (labels == YES_NO[1]).to_numpy().astype(np.int64)
-
-
-FOLDS: Final = 10
-TOLERATED: Final = 0.005
-"""The AUC that one may lose and call it none."""
-FEWEST: Final = 3
-"""Labels that a feature must have to be made coarser."""
-RIDGE: Final = 1e-3
-Verdict: TypeAlias = Literal["not needed", "needed", "cannot tell"]
-Detail: TypeAlias = Mapping[str, Literal["all", "half", "none"]]
-"""How much of each feature is read: its labels, neighbours merged in pairs, or nothing."""
-People: TypeAlias = tuple[Codes, Codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +220,7 @@ def find_loss(losses: Sequence[NDArray[np.float64]]) -> Loss:
 
     means = [float(one.mean()) for one in losses]
     folds = float(np.mean([one.var(ddof=1) for one in losses]))
+    # Nadeau and Bengio's correction: 1 / FOLDS alone would take the folds for independent.
     corrected = (1 / FOLDS + 1 / (FOLDS - 1)) * folds
     noise = float(np.var(means, ddof=1)) if len(means) > 1 else 0.0
     reach = float(t.ppf(0.975, FOLDS - 1)) * sqrt(corrected + noise)

@@ -1,13 +1,10 @@
 """Handing over what a decided run made ready, closing its record, and reading it back.
 
-Handing over what a decided run made ready, and closing its record; safe to repeat after a crash.
-
 A decided run is recorded in MLflow, its tables are put where their recipients' copies are made,
-its report is written, and only then is it closed and its outbox emptied. Whatever ends the process
-on the way, the next command finds the run decided but open and completes it, after asking for the
-consent of its people again.
-
-A run that is on record, read back by those who tell of it afterwards.
+its report is written, and only then is it closed and its outbox emptied. It is safe to repeat:
+whatever ends the process on the way, the next command finds the run decided but open and completes
+it, after asking for the consent of its people again. A run on record is read back by those who tell
+of it afterwards.
 """
 
 from __future__ import annotations
@@ -199,7 +196,7 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
     try:
         # Own code is taken from the record and run.
         ledger.verify(record.run_id)
-        run = decided_run(home, keys, ledger, record)
+        run = _decided_run(home, keys, ledger, record)
     except (PolicyError, ServiceError) as error:
         unread = "this version cannot read its policy: use the one that began it"
         reason = unread if isinstance(error, PolicyError) else error
@@ -207,7 +204,7 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
     return Completed(complete(run), run.flow_run if record.verdict is None else None)
 
 
-def decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
+def _decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
     """Give a run from its record alone, its policy read from there."""
     facts = record.facts
     text, folder = str(facts["policy_text"]), Path(str(facts.get("policy_folder", "")))
@@ -312,4 +309,4 @@ def read_run(home: Home, keys: Keys, prefix: str) -> DecidedRun:
     run_id = ledger.find(prefix)
     ledger.verify(run_id)
     record = next(record for record in ledger.runs() if record.run_id == run_id)
-    return decided_run(home, keys, ledger, record)
+    return _decided_run(home, keys, ledger, record)

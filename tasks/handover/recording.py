@@ -1,14 +1,8 @@
 """The run as MLflow shows it, and where: a view of the evidence ledger, replayed by run id.
 
-The run as MLflow shows it: a view of the evidence ledger, replayed by run id; nothing more.
-
-The only room that imports mlflow. Replaying twice gives one MLflow run: it is found again by its
+The only module that imports mlflow. Replaying twice gives one MLflow run: it is found again by its
 tag. MLflow's database is not tamper-evident; the evidence ledger is the record. No frame, example
 row or profile goes there, only published counts, measures, digests and the model that passed.
-
-Where MLflow shows a run: the address of its store, the run's page, what the ledger keeps of it.
-
-Knows addresses alone, and no MLflow.
 """
 
 from __future__ import annotations
@@ -42,6 +36,11 @@ if TYPE_CHECKING:
 
 OWN_PAGES: Final = "http://127.0.0.1:5000"
 """Where `tutela mlflow` opens the home's own store."""
+RUN_TAG: Final = "tutela.run"
+EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""So that MLflow's pages show training runs, not traces."""
+SHORT: Final = 32
+"""How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def tracking_uri(home: Home) -> str:
     return home.settings.mlflow_tracking_uri or f"sqlite:///{home.mlflow}/mlflow.db"
 
 
-def find_page(home: Home, experiment: str, run: str) -> str | None:
+def _find_page(home: Home, experiment: str, run: str) -> str | None:
     """Give the address of the run's page; the home's own store is opened by `tutela mlflow`."""
     uri = without_login(home.settings.mlflow_tracking_uri or OWN_PAGES)
     if not uri.startswith("http"):
@@ -75,13 +74,6 @@ def links_body(found: MlflowRun) -> dict[str, JSON]:
         "url": found.url,
         "model_version": next(iter(found.models.values()), None),
     }
-
-
-RUN_TAG: Final = "tutela.run"
-EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
-"""So that MLflow's pages show training runs, not traces."""
-SHORT: Final = 32
-"""How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
 
 def record_run(
@@ -184,7 +176,7 @@ def _record(
     status = "FAILED" if decision.name == Verdict.FAILED else "FINISHED"
     client.set_terminated(run.info.run_id, status)
     info = run.info
-    page = find_page(home, info.experiment_id, info.run_id)
+    page = _find_page(home, info.experiment_id, info.run_id)
     return MlflowRun(info.run_id, info.experiment_id, page, versions)
 
 

@@ -1,7 +1,5 @@
 """Loads functions and estimators of one's own, so that they clash with nothing, and packs them.
 
-Loads functions and estimators of one's own, so that they clash with nothing that is here.
-
 `features.py:band` is a file in the policy's folder or below it; `package.module.Name` is looked for
 there first, then among what is installed. What stands beside the policy is read once, with all that
 it imports relatively, and loaded under a private name made of its digest: a package called `tasks`
@@ -9,11 +7,9 @@ is no clash, `sys.path` stays as it is, an edited file is other code, and a save
 very text that it came from. Imported here is only who is vouched for by the policy's author: what
 the code does, to people's data too, nobody can see to.
 
-What goes along with a model of one's own class: its code as packages, and what these need.
-
-The code goes under the private name that the saved model calls it by, so that it clashes with
-nothing where it is loaded either. What is imported there but stands in no installed distribution,
-nobody can name.
+Along with a model of one's own class goes its code, as packages under the private name that the
+saved model calls it by, and what these need. What is imported there but stands in no installed
+distribution, nobody can name.
 """
 
 from __future__ import annotations
@@ -46,6 +42,8 @@ if TYPE_CHECKING:
 
 
 PRIVATE: Final = "_tutela_own_"
+ALWAYS: Final = ("tutela", "scikit-learn", "skops")
+"""What every model needs to be loaded."""
 
 
 class OwnCodeError(UsageError):
@@ -180,7 +178,7 @@ def kept_packages(kept: JSON) -> dict[str, Sources]:
     return {private_name(text): text for text in sources}
 
 
-def known_sources(package: str) -> Sources | None:
+def _known_sources(package: str) -> Sources | None:
     """Give the texts that a private package is made of, None for any other package."""
     return _finder.sources[package][1] if package in _finder.sources else None
 
@@ -271,10 +269,6 @@ _finder: Final = _Finder()
 sys.meta_path.append(_finder)
 
 
-ALWAYS: Final = ("tutela", "scikit-learn", "skops")
-"""What every model needs to be loaded."""
-
-
 @contextmanager
 def written_sources(types: Iterable[str]) -> Iterator[list[str] | None]:
     """Write out the own code that some types (by full name) come from, as packages to go along.
@@ -284,7 +278,7 @@ def written_sources(types: Iterable[str]) -> Iterator[list[str] | None]:
     with TemporaryDirectory() as place:
         packages = []
         for package in sorted(top_levels(types)):
-            for path, text in (known_sources(package) or {}).items():
+            for path, text in (_known_sources(package) or {}).items():
                 file = Path(place, package, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
@@ -296,7 +290,7 @@ def requirements(types: Iterable[str]) -> list[str]:
     """Name the distributions, as installed here, that loading a model of these types needs."""
     imported = set[str]()
     for package in top_levels(types):
-        texts = known_sources(package)
+        texts = _known_sources(package)
         imported |= {package} if texts is None else set(find_imported(texts.values()))
     # Reading what each distribution holds takes a second; most models need no more than `ALWAYS`.
     there = packages_distributions() if imported else {}

@@ -1,14 +1,10 @@
 """What the report draws, scaled: funnels, axes, groups in their order, and ways out.
 
-What the report draws, scaled: funnels, axes, and the order in which groups stand.
+Pure: published figures in, places in percent out. The drawing itself is in `report.html.j2`.
 
-Pure: numbers in, places in percent out. The drawing itself is in `report.html.j2`.
-
-The ways out of a refusal, scaled for the picture in the report.
-
-A bar says how much a way keeps: detail of a table from none to all, or a model's AUC from chance
-to perfect; a tick stands where nothing is changed. A way that does not hold has no bar, since it
-keeps nothing; where no cost was measured there are words alone.
+The bar of a way out says how much it keeps: detail of a table from none to all, or a model's AUC
+from chance to perfect; a tick stands where nothing is changed. A way that does not hold has no bar,
+since it keeps nothing; where no cost was measured there are words alone.
 """
 
 from __future__ import annotations
@@ -48,6 +44,8 @@ RISKS_OF_SIZE: Final = {
 }
 NEAREST: Final = 0.3
 """How far from 1 an axis of ratios reaches at least, so that small gaps look small."""
+STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
+SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Unknown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +245,6 @@ def list_risks(outlet: OutletSummary) -> tuple[tuple[str, float | None, str], ..
     )
 
 
-STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
-SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Unknown"}
 KEPT: Final[Mapping[str, tuple[str, str, Axis]]] = {
     "granularity": ("Detail kept", "granularity", Axis(0.0, 1.0)),
     "auc": ("Quality kept", "AUC on the test people", Axis(0.5, 1.0)),

@@ -1,11 +1,7 @@
-"""How far the people selected are from those who are meant, and what may be told of it.
-
-How far the people selected are from the population that is meant, label by label.
+"""How far the people selected are from the population that is meant, and what may be told of it.
 
 Pure: it takes numbers of people (counted, published or weighted) and published shares, and knows
 neither how weights were made nor who the people are. The reference's shares are taken as exact.
-
-What may be told of a comparison: shares made of published counts, the rest in coarse steps.
 
 An exact share of a known number of people is an exact count. So what is told of the people as they
 are follows from published counts alone, and weighted shares are told by their distance from the
@@ -35,6 +31,7 @@ Z95: Final = 1.959964
 """The 97.5 % quantile of the normal distribution."""
 POWER: Final = Z95 + 0.841621
 """With the 80 % quantile: what a two-sided 5 % test finds in four cases of five, in errors."""
+NOBODY = Count(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +126,6 @@ def in_steps(share: float, people: float, threshold: int) -> float:
     """
     step = find_step(people, threshold)
     return round(1e3 * share / step) * step / 1e3
-
-
-NOBODY = Count(0)
 
 
 def count_labels(frame: pd.DataFrame, column: str) -> dict[str, Count]:

@@ -1,8 +1,4 @@
-"""What a source is, what a table of it is, and the columns that its header says it holds.
-
-What a source is: a table that is read by named columns, wherever it lies.
-
-The header of a source: which columns it holds, and whether those that are asked for are there.
+"""What a source is: a table that is read by named columns, wherever it lies, and its header.
 
 It knows names of columns and nothing of what stands in them.
 """

@@ -1,17 +1,15 @@
 """The ways out of a refused table: recoded again under one change at a time, and measured.
 
+Each change stands alone, asks for less in one place, in the policy's own words, and leaves a policy
+that `check` takes. Changes of what a column becomes before it is released (other bins, other
+groupings) are not among them: there are too many, and what they are worth is for who knows the
+column.
+
 The same people are recoded by the same search under each changed outlet, so that a way that holds
 holds when the policy is changed so and run on the same people as a first release; who must be held
 back beside an earlier release is not tried. A table promises k and no ε, and the run measures it
 at other k anyway (`tasks.training.tradeoff`), so the same kind of measure is taken here whatever
 is promised of a model: rounded, with shares of people as bounds, and of the released columns only.
-
-The changes of a table outlet that are tried once it is refused, in the policy's own words.
-
-Each change stands alone, asks for less in one place, and leaves a policy that `check` takes; which
-of them helps is found in `table_ways`. Changes of what a column becomes before it is released
-(other bins, other groupings) are not among them: there are too many, and what they are worth is
-for who knows the column.
 """
 
 from __future__ import annotations
@@ -60,9 +58,13 @@ if TYPE_CHECKING:
 USUAL_K: Final = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 USUAL_SHARES: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """Of people who may be left out; a policy allows no more than half."""
-TENTHS: Final = tuple(round(n / 20, 2) for n in range(1, 21))
+TWENTIETHS: Final = tuple(round(n / 20, 2) for n in range(1, 21))
 FACTORS: Final = (1.25, 1.5, 2, 3, 4, 6, 10)
 """By how much a bound without a largest value is loosened."""
+SECONDS: Final = 10.0
+"""Of computing, after which nothing more is tried."""
+BEST: Final = 4
+"""How many columns are left out two by two, those that alone come nearest."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,9 @@ def list_bounds(model: PrivacyModel) -> tuple[str, Sequence[float]]:
         case EntropyLDiversity(l=asked):
             return "l", [b for b in (asked - n / 4 for n in range(1, 13)) if b > 1]
         case TCloseness(t=asked):
-            return "t", [bound for bound in TENTHS if bound > asked]
+            return "t", [bound for bound in TWENTIETHS if bound > asked]
         case AlphaK(alpha=asked):
-            return "alpha", [bound for bound in TENTHS[:-1] if bound > asked]
+            return "alpha", [bound for bound in TWENTIETHS[:-1] if bound > asked]
         case RecursiveLDiversity(c=asked):
             return "c", [round(asked * factor, 2) for factor in FACTORS]
     name = "beta" if model.kind == "beta-likeness" else "delta"
@@ -205,12 +207,6 @@ def change_policy(policy: Policy, name: str, outlet: TableOutlet) -> Policy:
 def find_faults(policy: Policy) -> set[tuple[str, str]]:
     """Give where and what `check` finds wrong with a policy."""
     return {(problem.path, problem.what) for problem in find_problems(policy)}
-
-
-SECONDS: Final = 10.0
-"""Of computing, after which nothing more is tried."""
-BEST: Final = 4
-"""How many columns are left out two by two, those that alone come nearest."""
 
 
 @dataclass(frozen=True, slots=True)

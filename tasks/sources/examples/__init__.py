@@ -1,4 +1,7 @@
-"""The examples: data that comes with the project, made on the fly and never written to disk."""
+"""The examples: data that comes with the project, made on the fly and never written to disk.
+
+They are asked by named columns like any other source, and know no policy that reads them.
+"""
 
 from __future__ import annotations
 

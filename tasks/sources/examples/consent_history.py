@@ -1,6 +1,4 @@
-"""A made-up history of consent, 2023 to 2025, in the words of ISO/IEC TS 27560, and its stories.
-
-A made-up history of consent, 2023 to 2025, in the words of ISO/IEC TS 27560.
+"""A made-up history of consent, 2023 to 2025, in the words of ISO/IEC TS 27560.
 
 Every event lies before 2026, and was recorded before 2026; what is valid then stays valid to the
 end of 2035, so a run gives the same people whenever in these ten years it is made.
@@ -33,10 +31,9 @@ telephone, and what is on paper or on tape has the made-up number of its evidenc
 categories; anything else names some only if it does not mean all. Who is under 18 at the time
 speaks through a guardian, whose number is made up.
 
-How the consents of the examples go: what happens one after the other, and how often.
-
-A story is at most three happenings in rising years. Those under one heading leave a person where
-the heading says, at any moment of 2026 to 2035 and whatever the notice's version.
+How somebody's consent went is a story of at most three happenings in rising years. Those under one
+heading of `STORIES` leave a person where the heading says, at any moment of 2026 to 2035 and
+whatever the notice's version.
 """
 
 from __future__ import annotations
