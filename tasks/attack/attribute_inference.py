@@ -63,6 +63,7 @@ def attack_attributes(
                 f"attribute inference: {feature} has {len(shares)} values, more than "
                 f"{MOST_LABELS}: name features that have labels"
             )
+        # Without the labels of a categorical column that nobody has.
         inside, outside = (guess(model, side, feature, shares[shares > 0]) for side in sides)
         found.append(contrast_means(feature, inside, outside, critical))
     return tuple(found)

@@ -86,12 +86,14 @@ def believe(figure: PublishedFigure) -> Belief:
     """Say what one figure tells by itself, every exact count being as likely beforehand."""
     if figure.about is None:
         return Belief(0, _normalized(np.ones(figure.threshold)))
+    # Published before counts were rounded to tens: no ten, but moved by up to `MOVED`.
     if figure.about % TEN and figure.about != figure.threshold:
         start = max(figure.threshold, figure.about - MOVED)
         return Belief(start, _normalized(np.ones(figure.about + MOVED + 1 - start)))
     start = max(figure.threshold, figure.about - TEN + 1)
     tens, digits = np.divmod(np.arange(start, figure.about + TEN)[:, None], TEN)
     turns = np.arange(1, TEN + 1)
+    # What each number is shown as, for each place at which its ten may be rounded up.
     shown = np.maximum(figure.threshold, TEN * (tens + (digits >= turns)))
     return Belief(start, _normalized((shown == figure.about).sum(axis=1)))
 
@@ -175,6 +177,7 @@ def _kernel(beliefs: tuple[Belief, Belief], pace: float) -> Weights:
     """How likely each number follows on each: one near the pace, or none at all."""
     first, second = (one.start + np.arange(len(one.weights)) for one in beliefs)
     change = second - first[:, None]
+    # Never 0, so that a jump that was published stays possible.
     return np.asarray(0.3 ** np.abs(change - pace) + 0.001, dtype=np.float64)
 
 

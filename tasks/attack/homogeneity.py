@@ -70,11 +70,13 @@ def find_homogeneous(frame: pd.DataFrame, known: Sequence[str], sensitive: str) 
         grouped = frame.groupby(list(known), dropna=False, observed=True, sort=False)
         group = np.asarray(grouped.ngroup(), dtype=np.int64)
     overall = np.bincount(value) / len(frame)
+    # One number for each pair of a class and a value.
     cell, place, people = np.unique(
         group * len(distinct) + value, return_inverse=True, return_counts=True
     )
     share = people / np.bincount(group)[cell // len(distinct)]
     before = overall[cell % len(distinct)]
+    # Of a value that all people of the table have, no class tells anything new.
     alone = (share == 1) & (before < 1)
     sure = (share > SURE) & (before <= SURE)
     return Homogeneity(
@@ -141,6 +143,7 @@ def count_members(release: Release) -> SetMembers:
     named = np.array([
         column.width[labels] for column, labels in zip(release.columns, release.rows, strict=True)
     ])  # fmt: skip
+    # Each of the other values is at least one person's; so many are left for this one at most.
     few = (named > 1) & (release.people - named + 1 < release.k)
     return SetMembers(few.any(axis=0), (few & (named == release.people)).any(axis=0))
 

@@ -119,6 +119,7 @@ def find_lost(model: Predictor, people: People, pool: pd.DataFrame, known: Figur
         differs = ~same_values(people[0][column], copies[column])
         lost += np.where(differs, known - read_confidence(model, (copies, people[1])), 0.0)
         changed += differs
+    # Who was never changed has lost nothing, and stays at 0.
     return lost / np.maximum(changed, 1)
 
 

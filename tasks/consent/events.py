@@ -134,6 +134,7 @@ def make_batch(fields: pa.Table, source: EventSource, place: str, setting: Setti
     agreed = agree(words, by_guardian, [notice.terms for notice in setting.notices], bad)
     times = _read_times(fields, source, now, bad)
     evidence = _read_evidence(fields, bad)
+    # All rules were looked at by now: who mends the source is told of everything at once.
     bad.refuse()
     key = setting.keys.derive("person")
     tokens = {one: _make_tokens(names, key) for one, names in people.items()}

@@ -92,6 +92,7 @@ def decide(
             found = find_standings(policy, ledger, moment, wrap, upto=head.seq, ages=ages)
         there, standing, categories = place_on_roster(found, roster, wrap)
     own = answer_otherwise(file, roster)
+    # Under another basis the ledger can take back what that permits, never permit what it bars.
     standing = np.where(there & (np.isin(own, GIFTS) | asks_ledger(policy)), standing, own)
     if not asks_ledger(policy):
         categories = np.full(roster.num_rows, every_category(policy), np.uint32)
@@ -140,6 +141,7 @@ def read_masks(policy: Policy, meaning: Meaning) -> NDArray[np.uint32]:
     order = {category: 1 << n for n, category in enumerate(policy.categories)}
     masks = np.zeros(1, np.uint32)
     for group in meaning.classes:
+        # All combinations so far, then the same with this class: in binary order.
         masks = np.concatenate([masks, masks | np.uint32(sum(order[one] for one in group))])
     return masks
 

@@ -95,6 +95,7 @@ def leave_gaps(people: pd.DataFrame) -> pd.DataFrame:
 
 def try_alone(column: OwnColumn, frame: pd.DataFrame) -> tuple[str, str]:
     """Say what is wrong with how a function takes rows, and how to mend it; "" if nothing is."""
+    # Called again first: what chance changes would else be taken for a dependence on other rows.
     together = column.call(frame)
     if differing := count_changed(column, together, column.call(frame)):
         what = f"gives another value when it is called again, for {differing} of {ROWS} rows"

@@ -178,8 +178,10 @@ class Training:
     def count_people(self, multiplier: float) -> tuple[Floats, Floats]:
         """Release the people of each bin: all (at least 1) and the positive."""
         parts = (self.positive, 1 - self.positive)
+        # A person is in one bin of each feature, and of one class: √terms in L2.
         exact = np.concatenate([self.people.sum_by_bin(part) for part in parts])
         positive, negative = np.split(add_noise(exact, multiplier * math.sqrt(self.terms)), 2)
+        # Noise can leave a bin with less than nobody, which would turn its steps around.
         return np.maximum(positive + negative, 1.0), positive
 
     def sum_residuals(self, scores: Floats, start: float, multiplier: float) -> Floats:
@@ -200,6 +202,7 @@ def boost(
     scores, step, path = np.zeros_like(people), np.zeros_like(people), []
     for _ in range(rounds.count):
         sums = training.sum_residuals(scores, start, rounds.noise_multiplier)
+        # Each feature alone explains the whole residual; together they would go too far.
         step = MOMENTUM * step + LEARNING_RATE / training.terms * (smoother @ sums)
         scores = scores + step
         path.append(scores)
@@ -240,6 +243,8 @@ def add_noise(exact: Floats, deviation: float) -> Floats:
 
 def _start(people: Floats, positive: Floats, terms: int) -> float:
     """Give the log-odds of the positive class, from the noisy counts of all features together."""
+    # Each feature counts everybody once, so their mean has less noise than one alone. Bounded,
+    # since the log-odds of 0 and of 1 are infinite.
     everybody = max(float(people.sum()) / terms, 2.0)
     share = min(max(float(positive.sum()) / terms, 1.0), everybody - 1) / everybody
     return math.log(share / (1 - share))

@@ -92,6 +92,7 @@ def descend(rows: Matrix, targets: Matrix, start: list[Matrix], plan: Descent) -
 
 def draw_sample(people: int, probability: float) -> NDArray[np.int64]:
     """Give the positions of a Poisson sample: each of `people` independently, from the system."""
+    # 63 bits, so that the bound of a probability of 1 is still a 64-bit number.
     draws = np.frombuffer(os.urandom(8 * people), np.uint64) >> np.uint64(1)
     return np.flatnonzero(draws < np.uint64(int(probability * 2.0**63)))
 

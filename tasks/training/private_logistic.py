@@ -167,6 +167,7 @@ class PrivateLogisticRegression(PrivateClassifier):
         """Release the count, the moments and the gradients of rows of `bound`; give weights."""
         multipliers = split_budget(self.noise_multiplier_, self.steps)
         steps = np.array([len(rows) * COUNT_STEPS], dtype=np.int64)
+        # Noise can make it less than one, by which nothing could be divided.
         people = max(add_noise_to_sums(steps, multipliers.people * COUNT_STEPS)[0] / COUNT_STEPS, 1)
         whitening = whiten(sum_moments(rows), multipliers.moments, people)
         turn_rows(rows, whitening.directions)
@@ -198,6 +199,7 @@ class PrivateLogisticRegression(PrivateClassifier):
             velocity = MOMENTUM * velocity + noisy / (SHARES * unit * people)
             weights = weights - length * velocity
             path.append(weights)
+        # The first steps are still on the way from zero; of the others the mean has less noise.
         skipped = int(self.steps * (1 - AVERAGED_SHARE))
         return np.asarray(np.mean(path[skipped:], axis=0)) / unit
 
@@ -218,6 +220,7 @@ def whiten(moments: NDArray[np.int64], multiplier: float, people: float) -> Whit
     ridge = RIDGE * edge
     values, vectors = np.linalg.eigh(noisy)
     clear = values[values > edge]
+    # Noise can make an eigenvalue negative, which no moments have.
     directions = vectors * np.sqrt(ridge / (np.maximum(values, 0) + ridge))
     return Whitening(directions, sqrt(ridge), max((clear / (clear + ridge)).sum(), 1.0))
 
