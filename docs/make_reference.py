@@ -2,14 +2,17 @@
 
 Every sentence of the reference stands in the code: docstrings of models and fields, the closed
 lists of words, and the rules by which `tutela check` refuses. What stands above the mark in
-a page is written by hand and kept. Tests compare; after a change of the grammar, of what
-`evidence.json` holds, or of a stable name, run `python docs/make_reference.py`.
+a page, or outside of its two marks, is written by hand and kept. Tests compare; after a change of
+the grammar, of a step, of what `evidence.json` holds, or of a stable name, run
+`python docs/make_reference.py`.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -22,8 +25,9 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy import legal_basis, vocabulary
 from expectations.policy.outlets import Coarsened
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import FITS, Treatment, tell_what_remains
-from expectations.policy_file import policy_schema
+from expectations.policy.treatments import TREATMENTS as TREATMENT_FORMS
+from expectations.policy_file import PACKAGED, policy_schema, read_policy
+from ledgers.vault.stages import MARKERS
 from tasks.account.summary import evidence_schema
 
 Schema = Mapping[str, Any]
@@ -31,11 +35,13 @@ PAGE: Final = Path(__file__).with_name("policy.md")
 TREATMENTS: Final = PAGE.with_name("treatments.md")
 REFUSALS: Final = PAGE.with_name("refusals.md")
 ROOT: Final = PAGE.parent.parent
+FLOWS: Final = ROOT / "flows" / "README.md"
 SCHEMAS: Final = {
     ROOT / "expectations" / "policy" / "policy.schema.json": policy_schema,
     ROOT / "tasks" / "account" / "evidence.schema.json": evidence_schema,
 }
 MARK: Final = "<!-- made by make_reference.py from here on: do not edit below -->"
+BEGIN, END = "<!-- made by make_reference.py -->", "<!-- end -->"
 WORD_ROOMS: Final = (vocabulary, legal_basis, expressions)
 """Where the closed lists of words stand."""
 KINDS: Final = ("kind", "rule")
@@ -59,7 +65,7 @@ BOUNDS: Final = {
 
 def make_page(written: str) -> str:
     """Give the whole page: what was written by hand up to the mark, and the reference after it."""
-    return renew(written, reference_lines)
+    return renew(fill(written, example_lines), reference_lines)
 
 
 def renew(written: str, lines: Callable[[], Iterator[str]]) -> str:
@@ -68,6 +74,15 @@ def renew(written: str, lines: Callable[[], Iterator[str]]) -> str:
     if not mark:
         raise SystemExit(f"a page lacks its mark: put `{MARK}` where the reference begins")
     return "\n".join([f"{by_hand}{MARK}\n", *lines(), ""])
+
+
+def fill(written: str, lines: Callable[[], Iterator[str]]) -> str:
+    """Give a page with what stands between its two marks made anew."""
+    before, begin, rest = written.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"a page lacks its marks: put `{BEGIN}` and `{END}` around what is made")
+    return "\n".join([f"{before}{BEGIN}\n", *lines(), "", f"{END}{after}"])
 
 
 def reference_lines() -> Iterator[str]:
@@ -93,18 +108,53 @@ def reference_lines() -> Iterator[str]:
 def treatment_lines() -> Iterator[str]:
     """Say of each treatment what it does, to which columns, and what it leaves possible."""
     yield "## Treatments of a column\n"
-    for form in get_args(get_args(Treatment)[0]):
-        kind = form.model_fields["kind"].annotation.__args__[0]
+    for kind, form in TREATMENT_FORMS.items():
         yield f"### {kind}\n\n{said_of(form)}\n"
-        yield f"- **For columns of type** {', '.join(t for t in ColumnType if t in FITS[kind])}."
-        remains = tell_what_remains(form.model_construct(kind=kind))
-        yield f"- **What somebody who sees it can still do**: {remains}."
+        fits = ", ".join(t for t in ColumnType if t in form.facts.fits)
+        yield f"- **For columns of type** {fits}."
+        yield f"- **What somebody who sees it can still do**: {form.facts.remains}."
         yield f"- **Written as** in [the reference](policy.md#{form.__name__.lower()}).\n"
     yield "## Treatments in a table outlet\n"
     for form in get_args(get_args(Coarsened)[0]):
         kind = form.model_fields["kind"].annotation.__args__[0]
         yield f"### {kind}\n\n{said_of(form)}\n"
         yield f"- **Written as** in [the reference](policy.md#{form.__name__.lower()}).\n"
+
+
+def choice_lines() -> Iterator[str]:
+    """Say which treatment to take for which column."""
+    yield "| the column | take |\n|---|---|"
+    yield "| is not needed for the purpose | nothing: leave it out, and it is never read |"
+    for kind, form in TREATMENT_FORMS.items():
+        yield f"| {form.facts.suits} | [`{kind}`](#{kind}) |"
+
+
+def example_lines() -> Iterator[str]:
+    """Name the policies that come with the project, each with its title."""
+    for file in sorted(PACKAGED.glob("*.yaml")):
+        policy = read_policy(file.stem).policy
+        yield f"- [`{policy.name}`](../expectations/policies/{file.name}): {policy.title}."
+
+
+def step_lines() -> Iterator[str]:
+    """Describe every step in a row of a table, in the order of what they give."""
+    yield "| step | module | gives | what it does |\n|---|---|---|---|"
+    stages, rows = [marker.__name__ for marker in MARKERS.values()], list[tuple[int, str]]()
+    for file in sorted((ROOT / "tasks").rglob("*.py")):
+        text = file.read_text("utf-8")
+        functions = re.findall(
+            r"^@step\(.*?gives=(\w+)\)\ndef (\w+)", text, re.MULTILINE | re.DOTALL
+        )
+        tree = {getattr(node, "name", ""): node for node in ast.parse(text).body}
+        for stage, name in functions:
+            function = tree[name]
+            assert isinstance(function, ast.FunctionDef)
+            kept = function.returns and ast.unparse(function.returns) != "None"
+            said = " ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split())
+            gives = f"`{stage}`" if kept else "nothing that is kept"
+            place = file.relative_to(ROOT).as_posix()
+            rows.append((stages.index(stage), f"| `{name}` | `{place}` | {gives} | {said} |"))
+    yield from (row for _, row in sorted(rows))
 
 
 def refusal_lines() -> Iterator[str]:
@@ -191,8 +241,9 @@ def fit_lines() -> Iterator[str]:
     """Say which treatment can be applied to a column of which type."""
     yield "### Which treatment fits which type\n"
     yield f"| treatment | {' | '.join(ColumnType)} |\n|---|{'---|' * len(ColumnType)}"
-    for kind, types in FITS.items():
-        yield f"| `{kind}` | {' | '.join('yes' if t in types else '' for t in ColumnType)} |"
+    for kind, form in TREATMENT_FORMS.items():
+        fits = ("yes" if t in form.facts.fits else "" for t in ColumnType)
+        yield f"| `{kind}` | {' | '.join(fits)} |"
     yield ""
 
 
@@ -234,16 +285,20 @@ def bounds_of(value: Schema) -> str:
     return f", {', '.join(said)}" if said else ""
 
 
+PARTS: Final[tuple[tuple[Path, Callable[[str], str]], ...]] = (
+    (PAGE, make_page),
+    (TREATMENTS, lambda written: renew(fill(written, choice_lines), treatment_lines)),
+    (REFUSALS, lambda written: renew(written, refusal_lines)),
+    (FLOWS, lambda written: fill(written, step_lines)),
+)
+"""Each page that is made in part, and how it is made anew from what is written."""
+
+
 if __name__ == "__main__":
     import make_api  # beside this file
 
     make_api.PAGE.write_text(make_api.make_page(), encoding="utf-8")
-    PAGE.write_text(make_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    TREATMENTS.write_text(
-        renew(TREATMENTS.read_text(encoding="utf-8"), treatment_lines), encoding="utf-8"
-    )
-    REFUSALS.write_text(
-        renew(REFUSALS.read_text(encoding="utf-8"), refusal_lines), encoding="utf-8"
-    )
+    for page, make in PARTS:
+        page.write_text(make(page.read_text(encoding="utf-8")), encoding="utf-8")
     for schema_file, make_schema in SCHEMAS.items():
         schema_file.write_text(json.dumps(make_schema(), indent=2) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ from expectations.policy.legal_basis import (
 from expectations.policy.outlets import ModelOutlet, claim, limits
 from expectations.policy.policy import Column, DerivedColumn, Policy
 from expectations.policy.population import Population, Reference, Strata
-from expectations.policy.treatments import Drop, Noise, Redact, describe, tell_what_remains
+from expectations.policy.treatments import Drop, Noise, Redact, describe
 from expectations.policy.vocabulary import Use
 from expectations.policy_file import PolicyFile
 
@@ -109,7 +109,7 @@ def remains_lines(policy: Policy, _there: int) -> Iterator[str]:
     alike: dict[str, list[str]] = {}
     for name, column in policy.treated.items():
         if not isinstance(column.treatment, Drop):
-            alike.setdefault(tell_what_remains(column.treatment), []).append(name)
+            alike.setdefault(column.treatment.facts.remains, []).append(name)
     yield from wrap("Whoever sees the treated columns and means to find people can still:")
     for said, names in alike.items():
         yield from wrap(f"{said} ({', '.join(names)})", "  ", "    ")
@@ -269,7 +269,7 @@ def columns_json(policy: Policy) -> dict[str, JSON]:
             "special": column.category.special,
             "use": [str(use) for use in column.use],
             "treatment": describe(column.treatment),
-            "remains": tell_what_remains(column.treatment),
+            "remains": column.treatment.facts.remains,
         }
         for name, column in policy.treated.items()
     }

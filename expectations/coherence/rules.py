@@ -14,7 +14,7 @@ from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import FITS, Drop, Redact, Token
+from expectations.policy.treatments import TREATMENTS, Drop, Redact, Token
 from expectations.policy.vocabulary import Article6, Article9, Identifiability, Use
 
 
@@ -118,8 +118,8 @@ def treatments_fit_their_columns(policy: Policy) -> Iterator[Problem]:
     """A treatment can be applied to the column's type."""
     for name, column in policy.treated.items():
         kind, of = column.treatment.kind, policy.column_type(name)
-        if of not in FITS[kind]:
-            fits = ", ".join(sorted(k for k, types in FITS.items() if of in types))
+        if of not in column.treatment.facts.fits:
+            fits = ", ".join(sorted(k for k, form in TREATMENTS.items() if of in form.facts.fits))
             yield Problem(
                 f"{policy.path_of(name)}.treatment.kind",
                 f"`{kind}` does not fit a column of type {of}",
@@ -132,11 +132,13 @@ def identifiers_never_pass(policy: Policy) -> Iterator[Problem]:
     for name, column in policy.treated.items():
         if column.identifiability is not Identifiability.IDENTIFIER:
             continue
-        if column.treatment.kind not in {"drop", "mask", "token"}:
+        if not column.treatment.facts.identifiers:
+            *others, last = (k for k, form in TREATMENTS.items() if form.facts.identifiers)
             yield Problem(
                 f"{policy.path_of(name)}.treatment.kind",
                 f"`{column.treatment.kind}` lets an identifier pass",
-                "use drop, mask or token; or do not name the column, and it is never read",
+                f"use {', '.join(others)} or {last}; or do not name the column, and it is never "
+                "read",
             )
         if Use.FEATURE in column.use or Use.TARGET in column.use:
             yield Problem(

@@ -32,7 +32,7 @@ def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
             yield Problem(f"{path}.low", "is above high", "swap them")
         treatment = policy.treated[rule.column].treatment
         labels = public_labels(treatment, policy.column_type(rule.column))
-        numeric = labels is None and treatment.kind in {"keep", "clip", "round"}
+        numeric = labels is None and treatment.facts.bounds
         if isinstance(rule, ValuesBetween) and not numeric:
             fix = "use one-of or share-between, or clip the column"
             yield Problem(f"{path}.rule", f"`{treatment.kind}` leaves words, not numbers", fix)

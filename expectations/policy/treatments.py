@@ -3,37 +3,78 @@
 Every treatment here is record-wise with public parameters: what becomes of one person's value
 depends on that value and on the policy alone, never on other people. That is what lets a claim of
 differential privacy stand on what follows. Data-dependent treatments belong to table outlets.
-A new treatment is a class here, a case in `deidentify`, and a test; mypy names what is missing.
+A new treatment is a class here and its place in the union; mypy names what is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.declaration import Declaration, Term
 
+ANY: Final = frozenset(ColumnType)
+TEXT: Final = frozenset({ColumnType.TEXT})
+DATES: Final = frozenset({ColumnType.DATE})
+NUMBERS: Final = frozenset({ColumnType.NUMBER, ColumnType.INTEGER})
+NARROWED: Final = "narrow people down; the rarest label may hold very few"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What holds of a treatment whatever its parameters; every class of one has them."""
+
+    fits: frozenset[ColumnType]
+    """The column types that it can be applied to."""
+    suits: str
+    """What a column is for which it is the one to take, as `a column that …`."""
+    remains: str
+    """What somebody who sees the treated column and means to find people can still do."""
+    identifiers: bool = False
+    """Whether what names a person may leave by it."""
+    bounds: bool = False
+    """Whether its values can be held to bounds by a value rule."""
+
 
 class Drop(Declaration):
     """The column is used where its `use` says and goes no further."""
 
     kind: Literal["drop"]
+    facts: ClassVar = Facts(
+        fits=ANY,
+        suits="is needed in the run, for instance to say who is eligible, and not in what leaves",
+        remains="nothing: it is not there",
+        identifiers=True,
+    )
 
 
 class Keep(Declaration):
     """The value passes as it stands; refused on identifiers, and on text, which may be free."""
 
     kind: Literal["keep"]
+    facts: ClassVar = Facts(
+        fits=ANY - TEXT,
+        suits="is yes or no",
+        remains="match it with any other list that holds it",
+        bounds=True,
+    )
 
 
 class Mask(Declaration):
     """All but the last characters become `*`; the length stays, and a guess can be confirmed."""
 
     kind: Literal["mask"]
+    facts: ClassVar = Facts(
+        fits=TEXT,
+        suits="names a person, and people have to tell their own cases apart",
+        remains="confirm a guess by its length and by what is shown",
+        identifiers=True,
+    )
     show_last: int = Field(default=0, ge=0, le=4)
     """How many characters at the end stay readable."""
 
@@ -45,6 +86,13 @@ class Token(Declaration):
     """
 
     kind: Literal["token"]
+    facts: ClassVar = Facts(
+        fits=TEXT | {ColumnType.INTEGER},
+        suits="names a person, and one person's rows have to be joined",
+        remains="follow one person through every table of the purpose; with the key, confirm a "
+        "guess, or read the value if it is reversible",
+        identifiers=True,
+    )
     reversible: bool = False
     """Encrypt instead (AES-SIV, RFC 5297), so that `tutela keys reveal` can read it back."""
 
@@ -53,6 +101,12 @@ class Bin(Declaration):
     """A number becomes the public interval that holds it: `low ≤ value < high`, ends open."""
 
     kind: Literal["bin"]
+    facts: ClassVar = Facts(
+        fits=NUMBERS,
+        suits="is a number: in fine steps where a model learns from it, with `generalize` in a "
+        "table outlet",
+        remains=NARROWED,
+    )
     edges: tuple[float, ...] = Field(min_length=1)
     """Rising inner edges; below the first and from the last on are intervals of their own."""
     labels: tuple[str, ...]
@@ -74,6 +128,12 @@ class Clip(Declaration):
     """A number is moved to the nearer of two public bounds when it lies outside them."""
 
     kind: Literal["clip"]
+    facts: ClassVar = Facts(
+        fits=NUMBERS,
+        suits="is a number that a model learns from as it is",
+        remains="match exact values between the bounds with another list",
+        bounds=True,
+    )
     low: float
     high: float
 
@@ -88,6 +148,12 @@ class Round(Declaration):
     """A number becomes the nearest multiple of a public step."""
 
     kind: Literal["round"]
+    facts: ClassVar = Facts(
+        fits=NUMBERS,
+        suits="is a number that need not be exact",
+        remains=NARROWED,
+        bounds=True,
+    )
     to: float = Field(gt=0)
 
 
@@ -95,6 +161,11 @@ class Categories(Declaration):
     """One of declared words; another value stops the run, with a count, or becomes `other`."""
 
     kind: Literal["categories"]
+    facts: ClassVar = Facts(
+        fits=TEXT,
+        suits="is one of some words",
+        remains=NARROWED,
+    )
     values: tuple[str, ...] = Field(min_length=2)
     """The words as they leave, in order where `ordered` says so."""
     rename: Mapping[str, str] = Field(default_factory=dict)
@@ -118,6 +189,11 @@ class Level(Declaration):
     """A value becomes its label at one level of a public hierarchy."""
 
     kind: Literal["hierarchy"]
+    facts: ClassVar = Facts(
+        fits=ANY - {ColumnType.BOOLEAN},
+        suits="is a place, an age, a code with a hierarchy",
+        remains=NARROWED,
+    )
     of: Literal["dates", "ages", "postcodes"] | None = None
     """A built-in hierarchy."""
     file: Term | None = None
@@ -140,6 +216,12 @@ class Shift(Declaration):
     """All dates of one person move by the same number of days, drawn from a key per purpose."""
 
     kind: Literal["shift"]
+    facts: ClassVar = Facts(
+        fits=DATES,
+        suits="is a date of which intervals matter, and a [derived]"
+        "(policy.md#a-column-that-is-computed) number of days does not say enough",
+        remains="match the intervals between dates; date them by known events, such as epidemics",
+    )
     days: int = Field(ge=1, le=3650)
     """The farthest that a date moves, backward or forward."""
 
@@ -152,6 +234,11 @@ class Noise(Declaration):
     """
 
     kind: Literal["noise"]
+    facts: ClassVar = Facts(
+        fits=NUMBERS,
+        suits="is a number of which only sums or means matter, and nobody may be trusted with it",
+        remains="estimate the value, more closely with every run",
+    )
     low: float
     high: float
     epsilon: float = Field(gt=0, le=20)
@@ -167,6 +254,11 @@ class DateParts(Declaration):
     """A date becomes its year, year and quarter, or year and month."""
 
     kind: Literal["date-parts"]
+    facts: ClassVar = Facts(
+        fits=DATES,
+        suits="is a date that matters by its year, quarter or month",
+        remains=NARROWED,
+    )
     precision: Literal["year", "quarter", "month"]
 
 
@@ -174,6 +266,11 @@ class Redact(Declaration):
     """Free text, reduced: what Presidio and the row's own identifiers point at is replaced."""
 
     kind: Literal["redact"]
+    facts: ClassVar = Facts(
+        fits=TEXT,
+        suits="is free text that cannot be left out, for a recipient under contract",
+        remains="read what was not found: names, places and the story itself",
+    )
     known: tuple[str, ...] = ()
     """Columns with the row's own identifiers, searched for in its text."""
     languages: tuple[Term, ...] = Field(default=("en",), min_length=1)
@@ -197,22 +294,11 @@ Treatment = Annotated[
     Field(discriminator="kind"),
 ]
 
-FITS: Mapping[str, frozenset[ColumnType]] = {
-    "drop": frozenset(ColumnType),
-    "keep": frozenset(ColumnType) - {ColumnType.TEXT},
-    "mask": frozenset({ColumnType.TEXT}),
-    "token": frozenset({ColumnType.TEXT, ColumnType.INTEGER}),
-    "bin": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
-    "clip": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
-    "hierarchy": frozenset(ColumnType) - {ColumnType.BOOLEAN},
-    "round": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
-    "noise": frozenset({ColumnType.NUMBER, ColumnType.INTEGER}),
-    "shift": frozenset({ColumnType.DATE}),
-    "categories": frozenset({ColumnType.TEXT}),
-    "date-parts": frozenset({ColumnType.DATE}),
-    "redact": frozenset({ColumnType.TEXT}),
+TREATMENTS: Final = {
+    form.model_fields["kind"].annotation.__args__[0]: form
+    for form in get_args(get_args(Treatment)[0])
 }
-"""Which column types each treatment can be applied to."""
+"""The class of each kind."""
 
 
 def describe(treatment: Treatment) -> str:
@@ -249,30 +335,6 @@ _PLAIN: Final = {
 }
 
 
-def tell_what_remains(treatment: Treatment) -> str:
-    """Say what somebody who sees the treated column and means to find people can still do."""
-    return _REMAINS[treatment.kind]
-
-
-_NARROWED: Final = "narrow people down; the rarest label may hold very few"
-_REMAINS: Final = {
-    "drop": "nothing: it is not there",
-    "keep": "match it with any other list that holds it",
-    "mask": "confirm a guess by its length and by what is shown",
-    "token": "follow one person through every table of the purpose; with the key, confirm a "
-    "guess, or read the value if it is reversible",
-    "bin": _NARROWED,
-    "hierarchy": _NARROWED,
-    "round": _NARROWED,
-    "date-parts": _NARROWED,
-    "categories": _NARROWED,
-    "clip": "match exact values between the bounds with another list",
-    "noise": "estimate the value, more closely with every run",
-    "shift": "match the intervals between dates; date them by known events, such as epidemics",
-    "redact": "read what was not found: names, places and the story itself",
-}
-
-
 def public_labels(treatment: Treatment, column_type: ColumnType) -> tuple[str, ...] | None:
     """Give the declared labels that a treated column can hold, or None where it is not labelled."""
     match treatment:
@@ -284,13 +346,23 @@ def public_labels(treatment: Treatment, column_type: ColumnType) -> tuple[str, .
             return tuple(dict.fromkeys(row[level] for row in rows))
         case Keep() if column_type is ColumnType.BOOLEAN:
             return YES_NO
-        case _:
+        case Keep() | Level() | Drop() | Mask() | Token() | Redact():
+            return None
+        case Clip() | Round() | Noise() | DateParts() | Shift():
             return None
 
 
 def has_order(treatment: Treatment) -> bool:
     """Whether neighbouring labels of the treated column may be merged."""
-    return isinstance(treatment, Bin) or (isinstance(treatment, Categories) and treatment.ordered)
+    match treatment:
+        case Bin():
+            return True
+        case Categories(ordered=ordered):
+            return ordered
+        case Level() | Keep() | Drop() | Mask() | Token() | Redact():
+            return False
+        case Clip() | Round() | Noise() | DateParts() | Shift():
+            return False
 
 
 YES_NO = ("no", "yes")

@@ -141,11 +141,8 @@ class Recorded(Reached):
 
 MARKERS: Final[Mapping[Stage, type[Reached]]] = {
     marker.stage: marker
-    for marker in (
-        *(Roster, Permitted, Charged, Collected, Selected, Deidentified, Validated),
-        *(Compared, Weighted),
-        *(Generalized, Checked, Trained, Attacked, Ready, Recorded),
-    )
+    for marker in list(globals().values())
+    if isinstance(marker, type) and issubclass(marker, Reached) and "stage" in vars(marker)
 }
 """The marker of each stage."""
 

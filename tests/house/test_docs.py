@@ -19,9 +19,9 @@ from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.locations import CsvFile, JsonLines
 from expectations.policy.plain_yaml import Plain, read_yaml
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import FITS
+from expectations.policy.treatments import TREATMENTS as KINDS
 from expectations.policy.vocabulary import ConsentStatus, Use
-from expectations.policy_file import PACKAGED, parse_policy
+from expectations.policy_file import parse_policy
 from ledgers.home.home import Home, Settings
 from ledgers.home.keys import Keys
 from tasks.consent.events import Setting
@@ -229,30 +229,21 @@ def test_the_guide_names_columns_that_its_table_has() -> None:
     assert {policy.source.person, *policy.columns} <= set(header)
 
 
-def test_the_reference_is_made_from_the_grammar() -> None:
-    """After a change of the grammar the reference is made anew: python docs/make_reference.py."""
-    written = GUIDE.read_text("utf-8")
-    assert load_reference().make_page(written) == written
+MADE = {page.relative_to(ROOT).as_posix(): make for page, make in load_reference().PARTS}
 
 
-def test_the_page_of_treatments_is_made_from_the_grammar() -> None:
+@pytest.mark.parametrize("page", MADE)
+def test_what_a_page_takes_from_the_code_is_made_anew(page: str) -> None:
+    """The grammar, the steps, the policies and the explanations are written once."""
+    written = (ROOT / page).read_text("utf-8")
+    assert MADE[page](written) == written, f"{page}: run docs/make_reference.py"
+
+
+def test_the_page_of_treatments_names_each() -> None:
     """Each treatment stands there with what it does and what it leaves possible."""
-    written, reference = TREATMENTS.read_text("utf-8"), load_reference()
-    assert reference.renew(written, reference.treatment_lines) == written
+    written = TREATMENTS.read_text("utf-8")
     named = set(re.findall(r"^### ([a-z-]+)$", written, re.MULTILINE))
-    assert named == {*FITS, "generalize", "rare"}
-
-
-def test_every_treatment_is_among_those_to_choose_from() -> None:
-    """Who looks for what to do with a column is led to each treatment of columns."""
-    table = TREATMENTS.read_text("utf-8").partition("## Which to choose")[2].partition("\n## ")[0]
-    assert [kind for kind in FITS if f"`{kind}`" not in table] == []
-
-
-def test_every_example_is_named_in_the_guide() -> None:
-    """A policy that comes with the project is found by who writes one."""
-    guide = GUIDE.read_text("utf-8")
-    assert [file.stem for file in PACKAGED.glob("*.yaml") if f"`{file.stem}`" not in guide] == []
+    assert named == {*KINDS, "generalize", "rare"}
 
 
 def test_every_flow_is_named_in_its_folder() -> None:
@@ -267,19 +258,6 @@ def test_every_flow_is_named_in_its_folder() -> None:
     readme = (ROOT / "flows" / "README.md").read_text("utf-8")
     assert flows
     assert [name for name in flows if f"`{name}`" not in readme] == []
-
-
-def test_every_step_is_described_in_the_flows_folder() -> None:
-    """Each step has its row in `flows/README.md`, with the module that it stands in."""
-    steps = {
-        (name, module.relative_to(ROOT).as_posix())
-        for module in (ROOT / "tasks").rglob("*.py")
-        for name in re.findall(
-            r"^@step\(.*?^def (\w+)", module.read_text("utf-8"), re.MULTILINE | re.DOTALL
-        )
-    }
-    readme = (ROOT / "flows" / "README.md").read_text("utf-8")
-    assert steps == set(re.findall(r"^\| `(\w+)` \| `(tasks/[\w/]+\.py)` \|", readme, re.MULTILINE))
 
 
 def test_every_use_of_a_column_is_explained() -> None:
