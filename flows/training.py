@@ -90,6 +90,7 @@ def serve(run: Run) -> None:
             data = tables.get(run.policy.training.input, people)
             model = attack(train(data), data)
             goods |= dict.fromkeys(run.policy.model_outlets, model)
+        assert goods.keys() == run.policy.outlets.keys(), "no outlet may be left out in silence"
         attack_history(selected)
         ready = [make_ready(item, name) for name, item in goods.items()]
         ready.append(confirm_consent(selected))

@@ -12,7 +12,6 @@ from typing import Final
 from expectations.coherence import consent, models, population, tables, treatments, value_rules
 from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
-from expectations.policy.legal_basis import ConsentColumn, ConsentLedger
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import TREATMENTS, Drop, Redact, Token
 from expectations.policy.vocabulary import Article6, Article9, Identifiability, Use
@@ -74,7 +73,7 @@ def names_are_declared_once(policy: Policy) -> Iterator[Problem]:
 def legal_basis_matches_the_basis_per_person(policy: Policy) -> Iterator[Problem]:
     """Consent is asked per person exactly where consent is the legal basis."""
     by_consent = policy.legal_basis.article_6 is Article6.CONSENT
-    per_person = isinstance(policy.basis, ConsentLedger | ConsentColumn)
+    per_person = policy.basis.by_consent
     if by_consent and not per_person:
         yield Problem(
             "basis.kind",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,3 +23,9 @@ class Declaration(BaseModel):
 
 Term = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
+
+
+def forms_by_kind(union: object) -> dict[str, Any]:
+    """Give the classes of a union that is told apart by `kind`, each by its word."""
+    forms = get_args(get_args(union)[0])
+    return {get_args(form.model_fields["kind"].annotation)[0]: form for form in forms}

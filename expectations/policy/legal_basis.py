@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -116,6 +116,8 @@ class ConsentLedger(Declaration):
     """Each person's history of consent, in the home's ledger."""
 
     kind: Literal["consent"]
+    by_consent: ClassVar = True
+    """Whether people are permitted by their consent, and nobody without it."""
     events: tuple[EventSource, ...] = ()
     """Where events are kept that each run takes into the ledger first; all of them count."""
     notices: tuple[Notice, ...] = ()
@@ -133,6 +135,7 @@ class ConsentColumn(Declaration):
     """A column of the source that holds each person's answer to this purpose."""
 
     kind: Literal["consent-column"]
+    by_consent: ClassVar = True
     column: Term
     granted: tuple[str, ...] = Field(min_length=1)
     """The words that mean yes; every other value, and none, means no."""
@@ -142,6 +145,7 @@ class OptOutList(Declaration):
     """Another legal basis than consent, with a list of the people who objected."""
 
     kind: Literal["opt-out"]
+    by_consent: ClassVar = False
     objections: Location
     person: Term
     """The list's column that names the person."""
@@ -151,6 +155,7 @@ class OtherBasis(Declaration):
     """Another legal basis than consent, that covers everybody in the source."""
 
     kind: Literal["other-basis"]
+    by_consent: ClassVar = False
 
 
 Basis = Annotated[

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator
 
-from expectations.policy.declaration import Declaration, Term
+from expectations.policy.declaration import Declaration, Term, forms_by_kind
 
 _SECRET: Final = re.compile(
     r"(?:password|passwd|pwd|secret|token|credentials\w*)\s*=\s*(?!\$)[^&;\s]", re.IGNORECASE
 )
 """A password or another secret among an address's parameters, as ODBC and some drivers take it."""
 
+Suffixes: TypeAlias = Mapping[str, Mapping[str, str]]
+"""The endings of file names that mean a location, each with what else it says of the file."""
+ExampleName = Literal["nhanes", "nhanes-outcome", "notes", "registry"]
+
 
 class ExampleData(Declaration):
     """Data that comes with the project; what is made up in it is labelled so."""
 
     kind: Literal["example"]
-    name: Literal["nhanes", "nhanes-outcome", "notes", "registry"]
+    suffixes: ClassVar[Suffixes] = {}
+    name: ExampleName
+
+    @property
+    def made_up(self) -> str:
+        """Say what is made up in it."""
+        match self.name:
+            case "nhanes" | "nhanes-outcome":
+                return (
+                    "names, contacts, notes and the consent history are made up; the survey's "
+                    "answers are real and public"
+                )
+            case "notes" | "registry":
+                return "all data is made up"
 
 
 class CsvFile(Declaration):
     """A file of separated values, read as text and converted by the declared types."""
 
     kind: Literal["csv"]
+    suffixes: ClassVar[Suffixes] = {".csv": {}, ".tsv": {"separator": "\t"}}
     path: Term
     separator: str = Field(default=",", min_length=1, max_length=1)
     encoding: Term = "utf-8"
@@ -36,6 +55,7 @@ class ParquetFiles(Declaration):
     """One Parquet file, or all that match a glob."""
 
     kind: Literal["parquet"]
+    suffixes: ClassVar[Suffixes] = {".parquet": {}}
     path: Term
 
 
@@ -43,12 +63,14 @@ class JsonLines(Declaration):
     """A file with one JSON object a line, whose keys are the columns; an absent key is missing."""
 
     kind: Literal["json-lines"]
+    suffixes: ClassVar[Suffixes] = {".jsonl": {}}
     path: Term
 
 
 class Database(Declaration):
     """Any database that SQLAlchemy reaches."""
 
+    suffixes: ClassVar[Suffixes] = {}
     url: Term
     """The database's address; `$NAME` in it is taken from the environment, so that no password
     stands in a policy."""
@@ -90,3 +112,5 @@ Location = Annotated[
     ExampleData | CsvFile | JsonLines | ParquetFiles | SqlTable | SqlQuery,
     Field(discriminator="kind"),
 ]
+LOCATIONS: Final[Mapping[str, type[Location]]] = forms_by_kind(Location)
+"""The class of each kind."""

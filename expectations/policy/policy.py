@@ -7,7 +7,7 @@ A `Policy` that exists is well formed; whether its parts fit together is said by
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from expectations.policy.legal_basis import Basis, LegalBasis
 from expectations.policy.locations import Location
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.policy.population import Population
-from expectations.policy.training import Attacks, Budget, ModelKind, OwnReference, Training
+from expectations.policy.training import MODEL_KINDS, Attacks, Budget, OwnReference, Training
 from expectations.policy.treatments import Drop, Redact, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Purpose, Use
 
@@ -184,7 +184,7 @@ class Policy(Declaration):
     def own_code(self) -> dict[str, str]:
         """Name by its path in the policy everything that is not of tutela: functions, the model."""
         found = {f"derived.{name}.function": own for name, own in self.own_functions.items()}
-        if self.training is not None and self.training.model not in get_args(ModelKind):
+        if self.training is not None and self.training.model not in MODEL_KINDS:
             found["training.model"] = self.training.model
         return found
 

@@ -11,14 +11,9 @@ from expectations.policy.declaration import Declaration
 from expectations.privacy_loss import SANE_EPSILON
 
 PrivateKind = Literal["private-logistic-regression", "private-boosting", "private-network"]
-ModelKind = Literal[
-    "logistic-regression",
-    "gradient-boosting",
-    "private-logistic-regression",
-    "private-boosting",
-    "private-network",
-]
+ModelKind = Literal["logistic-regression", "gradient-boosting", PrivateKind]
 PRIVATE_KINDS: Final[tuple[PrivateKind, ...]] = get_args(PrivateKind)
+MODEL_KINDS: Final[tuple[ModelKind, ...]] = get_args(ModelKind)
 WhenInconclusive = Literal["refuse", "report"]
 OwnReference = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*[.:][A-Za-z_][A-Za-z0-9_]*$")
@@ -41,6 +36,16 @@ class Training(Declaration):
     def private(self) -> bool:
         """Whether the model is trained under differential privacy."""
         return self.model in PRIVATE_KINDS
+
+
+def find_kind(model: str) -> ModelKind | None:
+    """Give the built-in kind that a policy's word for its model names; None for code of its own."""
+    return next((kind for kind in MODEL_KINDS if kind == model), None)
+
+
+def find_private_kind(model: str) -> PrivateKind | None:
+    """Give the kind trained under differential privacy that a policy's word names, if it does."""
+    return next((kind for kind in PRIVATE_KINDS if kind == model), None)
 
 
 class Budget(Declaration):

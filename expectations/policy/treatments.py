@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, ClassVar, Final, Literal, Self, get_args
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from expectations.expressions.expressions import ColumnType
-from expectations.policy.declaration import Declaration, Term
+from expectations.policy.declaration import Declaration, Term, forms_by_kind
 
 ANY: Final = frozenset(ColumnType)
 TEXT: Final = frozenset({ColumnType.TEXT})
@@ -294,10 +294,7 @@ Treatment = Annotated[
     Field(discriminator="kind"),
 ]
 
-TREATMENTS: Final = {
-    form.model_fields["kind"].annotation.__args__[0]: form
-    for form in get_args(get_args(Treatment)[0])
-}
+TREATMENTS: Final[Mapping[str, type[Treatment]]] = forms_by_kind(Treatment)
 """The class of each kind."""
 
 

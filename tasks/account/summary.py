@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 from expectations.checks import Check
+from expectations.policy.locations import ExampleData
 from expectations.policy.outlets import ModelOutlet, Outlet, claim, limits
 from expectations.policy.policy import Column, Policy
 from expectations.policy.treatments import describe
@@ -50,11 +51,6 @@ from tasks.account.published import (
 
 __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
 
-SURVEY: Final = (
-    "names, contacts, notes and the consent history are made up; the survey's answers are real "
-    "and public"
-)
-MADE_UP: Final = {"nhanes": SURVEY, "nhanes-outcome": SURVEY}
 COLUMN_STEPS: Final = {
     "columns.there": "in the source",
     "columns.named": "named, and so read",
@@ -160,7 +156,7 @@ def _say_made_up(policy: Policy, instead: JSON) -> str | None:
     given = instead if isinstance(instead, dict) else location.model_dump()
     if given.get("kind") != "example":
         return None
-    return MADE_UP.get(str(given.get("name")), "all data is made up")
+    return ExampleData.model_validate(given).made_up
 
 
 def _count_columns(found: Found) -> tuple[Figure, ...]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isinf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
 from expectations.policy.policy import Policy
-from expectations.policy.training import Attacks
+from expectations.policy.training import Attacks, PrivateKind, find_private_kind
 from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
@@ -47,7 +47,10 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.pipeline import Pipeline
 
-EFFICIENCY: Final = {"private-logistic-regression": 0.60, "private-boosting": 0.60}
+EFFICIENCY: Final[dict[PrivateKind, float]] = {
+    "private-logistic-regression": 0.60,
+    "private-boosting": 0.60,
+}
 """The least efficiency of the audit's canaries in twins of each kind, with default parameters.
 
 Measured on honest trainers at ε = 0.5, 1, 3 and 8: 0.61 to 0.83 and 0.64 to 0.77, least at 0.5, of
@@ -171,26 +174,32 @@ def note_contrasts(desk: Desk, measure: str, contrasts: Iterable[Contrast]) -> N
 def try_epsilon(desk: Desk, aim: Aim) -> Iterator[Check]:
     """Try whether the trainer draws the noise that the model's ε rests on."""
     assert desk.policy.training is not None
-    found = audit_classifier(aim.pipeline[-1], desk.policy.training.model)
+    kind = find_private_kind(desk.policy.training.model)
+    assert kind is not None, "only a private model is audited"
+    found = audit_classifier(aim.pipeline[-1], kind)
     desk.measure("privacy.audit_epsilon", round(found.lower_epsilon, 3))
     for name, outlet in desk.policy.model_outlets.items():
         if outlet.promise is not None:
             yield judge_audit(found, outlet.promise.epsilon, name)
 
 
-def audit_classifier(classifier: BaseEstimator, kind: str) -> EpsilonAudit:
+def audit_classifier(classifier: BaseEstimator, kind: PrivateKind) -> EpsilonAudit:
     """Audit twins of a private classifier, declared for the made-up rows that its kind reads."""
     from sklearn.base import clone
 
-    canaries, declared = give_columns(), dict[str, object]()
-    if kind == "private-boosting":
-        canaries = give_labels()
-        declared = {"features": [int(canaries.rows.max()) + 1] * canaries.rows.shape[1]}
-    elif kind == "private-logistic-regression":
-        declared = {"row_bound": float(canaries.rows.max())}
+    canaries, declared, additive = give_columns(), dict[str, object](), True
+    match kind:
+        case "private-boosting":
+            canaries = give_labels()
+            declared = {"features": [int(canaries.rows.max()) + 1] * canaries.rows.shape[1]}
+        case "private-logistic-regression":
+            declared = {"row_bound": float(canaries.rows.max())}
+        case "private-network":
+            # Its weights are not independent, which leaves the audit of it little power.
+            additive = False
+        case _:
+            assert_never(kind)
     twin = clone(classifier).set_params(**declared)
-    # A network's weights are not independent, which leaves the audit of it little power.
-    additive = kind != "private-network"
     known = EFFICIENCY.get(kind, 0.0) if trains_as_measured(twin) else 0.0
     return audit_epsilon(
         lambda: clone(twin),

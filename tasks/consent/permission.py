@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,8 @@ def reasons(policy: Policy) -> tuple[str, ...]:
             found = {Standing.NEVER_ASKED, Standing.RESTRICTED, *BARS}
         case OptOutList() | OtherBasis():
             found = {Standing.RESTRICTED, *BARS}
+        case _:
+            assert_never(policy.basis)
     if is_open_to_objection(policy) or isinstance(policy.basis, OptOutList):
         found |= {Standing.OBJECTED}
     return tuple(dict.fromkeys(one.label for one in sorted(found) if not one.permits))

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from expectations.disclosure import Count, roughly
 from expectations.errors import PolicyError, Problem, SourceError, suggest
 from expectations.expressions.expressions import ColumnType
-from expectations.policy.legal_basis import Basis, ConsentColumn, ConsentLedger, Minors
+from expectations.policy.legal_basis import (
+    Basis,
+    ConsentColumn,
+    ConsentLedger,
+    Minors,
+    OptOutList,
+    OtherBasis,
+)
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Redact
 from expectations.policy_file import PolicyFile, locate
@@ -101,7 +108,7 @@ def basis_columns(basis: Basis) -> dict[str, tuple[str, str]]:
             return {BORN: ("minors.born", born)}
         case ConsentLedger(minors=Minors(age=str(age))):
             return {AGE: ("minors.age", age)}
-        case _:
+        case ConsentLedger() | OptOutList() | OtherBasis():
             return {}
 
 

@@ -89,7 +89,11 @@ class Crowd:
 
 def can_refuse(basis: Basis) -> bool:
     """Whether a basis lets anybody be left out."""
-    return not isinstance(basis, OtherBasis)
+    match basis:
+        case ConsentLedger() | ConsentColumn() | OptOutList():
+            return True
+        case OtherBasis():
+            return False
 
 
 def add_answers(crowd: Crowd, policy: Policy, draw: Draw) -> Rows:
@@ -291,7 +295,7 @@ def stage_basis(
             listed = pa.table({column: pa.array(crowd.names[1], pa.string())})
             pq.write_table(listed, folder / "objections.parquet")
             return {"objections": place(folder / "objections.parquet")}, ()
-        case _:
+        case ConsentColumn() | OtherBasis():
             return {}, ()
 
 

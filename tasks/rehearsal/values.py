@@ -16,7 +16,22 @@ import numpy as np
 from expectations.expressions.expressions import ColumnType, Expression, parse
 from expectations.expressions.tree import Column, Literal, Operation, Operator, walk
 from expectations.policy.policy import Policy, ValuesBetween, ValuesIn
-from expectations.policy.treatments import Bin, Categories, Clip, Level, Noise, Round, Treatment
+from expectations.policy.treatments import (
+    Bin,
+    Categories,
+    Clip,
+    DateParts,
+    Drop,
+    Keep,
+    Level,
+    Mask,
+    Noise,
+    Redact,
+    Round,
+    Shift,
+    Token,
+    Treatment,
+)
 
 Value: TypeAlias = "bool | int | float | str | date"
 Draw: TypeAlias = np.random.Generator
@@ -100,7 +115,8 @@ def _declared(treatment: Treatment, held: ColumnType, draw: Draw) -> list[Value]
             return _typed(draw.uniform(low, high, 12), held)
         case Round(to=to):
             return _typed(to * np.arange(12), held)
-    return [True, False] if held is ColumnType.BOOLEAN else []
+        case Level() | Drop() | Keep() | Mask() | Token() | DateParts() | Shift() | Redact():
+            return [True, False] if held is ColumnType.BOOLEAN else []
 
 
 def _in_intervals(edges: Sequence[float], draw: Draw) -> list[float]:

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from expectations.errors import UsageError
 from expectations.policy.locations import (
+    LOCATIONS,
     CsvFile,
     ExampleData,
     InMemory,
@@ -68,15 +69,10 @@ def location_of(text: str) -> Location:
     if "://" in address and mark and table:
         return _sql_table(address, table)
     if "://" not in text:
-        match Path(text).suffix.lower():
-            case ".csv":
-                return CsvFile(kind="csv", path=text)
-            case ".tsv":
-                return CsvFile(kind="csv", path=text, separator="\t")
-            case ".jsonl":
-                return JsonLines(kind="json-lines", path=text)
-            case ".parquet":
-                return ParquetFiles(kind="parquet", path=text)
+        suffix = Path(text).suffix.lower()
+        for kind, form in LOCATIONS.items():
+            if suffix in form.suffixes:
+                return form.model_validate({"kind": kind, "path": text, **form.suffixes[suffix]})
     raise UsageError(
         "the source is no .csv, .tsv, .jsonl or .parquet file (or glob of .parquet files) and no "
         "DATABASE-URL#table; name one of these"

@@ -10,11 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 from expectations.errors import UsageError
 from expectations.policy.policy import Policy
-from expectations.policy.training import PRIVATE_KINDS, ModelKind
+from expectations.policy.training import (
+    MODEL_KINDS,
+    PRIVATE_KINDS,
+    ModelKind,
+    PrivateKind,
+    find_kind,
+)
 from expectations.policy.treatments import YES_NO, Clip, has_order, public_labels
 from expectations.policy.vocabulary import Use
 from expectations.privacy_loss import Mechanism
@@ -26,11 +32,10 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from tasks.training.encoding import DeclaredEncoder, Style
+    from tasks.training.private_classifier import PrivateClassifier
 
     Parameters = Mapping[str, object]
 
-ORDINAL: Final = frozenset({"gradient-boosting", "private-boosting"})
-"""Kinds that read a label by its position."""
 WEIGHT_ARGUMENT: Final = "classifier__sample_weight"
 """How a pipeline's `fit` is handed the weights of its rows."""
 
@@ -82,8 +87,7 @@ def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeli
             )
         )
     try:
-        style: Style = "ordinal" if declaration.kind in ORDINAL else "one-hot"
-        encoder = _build_encoder(encoding, style)
+        encoder = _build_encoder(encoding, _style_of(find_kind(declaration.kind)))
         classifier = _build_classifier(declaration, encoder)
     except TypeError:
         raise UsageError(
@@ -108,9 +112,18 @@ def _build_encoder(encoding: Encoding, style: Style) -> DeclaredEncoder:
     )
 
 
+def _style_of(kind: ModelKind | None) -> Style:
+    """Say how a kind reads a label: by its position, or by an indicator of its own."""
+    match kind:
+        case "gradient-boosting" | "private-boosting":
+            return "ordinal"
+        case "logistic-regression" | "private-logistic-regression" | "private-network" | None:
+            return "one-hot"
+
+
 def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
     parameters = declaration.parameters
-    match declaration.kind:
+    match find_kind(declaration.kind):
         case "logistic-regression":
             from sklearn.linear_model import LogisticRegression
 
@@ -119,13 +132,15 @@ def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -
             from sklearn.ensemble import HistGradientBoostingClassifier
 
             return HistGradientBoostingClassifier(**parameters)
-        case kind if kind in PRIVATE_KINDS:
-            return _build_private(declaration, encoder)
-        case _:
+        case "private-logistic-regression" | "private-boosting" | "private-network" as kind:
+            return _build_private(kind, declaration, encoder)
+        case None:
             return _build_own(declaration)
 
 
-def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
+def _build_private(
+    kind: PrivateKind, declaration: ModelDeclaration, encoder: DeclaredEncoder
+) -> PrivateClassifier:
     """Build a private classifier, with what the encoder knows in public of its rows.
 
     What is promised, and what the encoder knows, stands whatever the parameters say. A network
@@ -133,23 +148,23 @@ def _build_private(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> C
     """
     promised = {"epsilon": declaration.epsilon, "delta": declaration.delta}
     given: Parameters = {**declaration.parameters, **promised}
-    if declaration.kind == "private-logistic-regression":
-        from tasks.training.private_logistic import PrivateLogisticRegression
+    match kind:
+        case "private-logistic-regression":
+            from tasks.training.private_logistic import PrivateLogisticRegression
 
-        return PrivateLogisticRegression(
-            **{**given, "row_bound": encoder.row_bound}  # type: ignore[arg-type]  # checked there
-        )
-    if declaration.kind == "private-boosting":
-        from tasks.training.private_boosting import PrivateBoosting
+            given = {**given, "row_bound": encoder.row_bound}
+            return PrivateLogisticRegression(**given)  # type: ignore[arg-type]  # checked there
+        case "private-boosting":
+            from tasks.training.private_boosting import PrivateBoosting
 
-        return PrivateBoosting(
-            **{**given, "features": encoder.declared_bins}  # type: ignore[arg-type]  # checked there
-        )
-    from tasks.training.private_descent import require_torch
-    from tasks.training.private_network import PrivateNetwork
+            given = {**given, "features": encoder.declared_bins}
+            return PrivateBoosting(**given)  # type: ignore[arg-type]  # checked there
+        case "private-network":
+            from tasks.training.private_descent import require_torch
+            from tasks.training.private_network import PrivateNetwork
 
-    require_torch()
-    return PrivateNetwork(**given)  # type: ignore[arg-type]  # checked there
+            require_torch()
+            return PrivateNetwork(**given)  # type: ignore[arg-type]  # checked there
 
 
 def _build_own(declaration: ModelDeclaration) -> ClassifierMixin:
@@ -157,7 +172,7 @@ def _build_own(declaration: ModelDeclaration) -> ClassifierMixin:
     from sklearn.base import BaseEstimator, is_classifier
 
     path = declaration.kind
-    known = f"known kinds: {', '.join(get_args(ModelKind))}"
+    known = f"known kinds: {', '.join(MODEL_KINDS)}"
     try:
         found = (declaration.own or load_own(path, Path())).value
     except OwnCodeError as error:

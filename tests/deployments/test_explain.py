@@ -108,7 +108,9 @@ NAMES = sorted(set(names()))
 @pytest.mark.parametrize(("name", "place"), NAMES)
 def test_every_name_in_the_code_is_explained(name: str, place: str) -> None:
     """No refusal leaves whoever met it without words."""
-    assert find_explanation(name) is not None, f"{place}: write `{name}` into explanations.yaml"
+    assert find_explanation(name) is not None, (
+        f"expectations/explanations.yaml: write `{name}` there, which {place} can say"
+    )
 
 
 def test_the_names_are_found_in_the_code() -> None:

@@ -5,35 +5,45 @@ They are asked by named columns like any other source, and know no policy that r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from expectations.errors import SourceError
+from expectations.policy.locations import ExampleName
 from tasks.sources.examples import notes, registry
 from tasks.sources.examples.consent_history import EVENT
 from tasks.sources.examples.nhanes import NhanesSource, make_consent
 from tasks.sources.examples.table import MadeUpSource
 from tasks.sources.source import Part, Source
 
-_PARTS: dict[tuple[str, str], Source] = {
-    ("nhanes", "people"): NhanesSource(),
-    ("nhanes", "consent"): MadeUpSource("example 'nhanes', consent", EVENT, make_consent),
-    ("nhanes-outcome", "people"): NhanesSource("example 'nhanes-outcome'", "outcome"),
-    ("nhanes-outcome", "consent"): MadeUpSource(
-        "example 'nhanes-outcome', consent", EVENT, partial(make_consent, "outcome")
-    ),
-    ("notes", "people"): MadeUpSource("example 'notes'", notes.PATIENT, notes.make_notes),
-    ("registry", "people"): MadeUpSource(
-        "example 'registry'", registry.PATIENT, registry.make_registry
-    ),
-    ("registry", "objections"): MadeUpSource(
-        "example 'registry', objections", registry.OBJECTION, registry.make_objections
-    ),
-}
+
+def parts_of(name: ExampleName) -> Mapping[Part, Source]:
+    """Give the tables that an example has."""
+    match name:
+        case "nhanes":
+            consent = MadeUpSource("example 'nhanes', consent", EVENT, make_consent)
+            return {"people": NhanesSource(), "consent": consent}
+        case "nhanes-outcome":
+            place, make = "example 'nhanes-outcome'", partial(make_consent, "outcome")
+            return {
+                "people": NhanesSource(place, "outcome"),
+                "consent": MadeUpSource(f"{place}, consent", EVENT, make),
+            }
+        case "notes":
+            return {"people": MadeUpSource("example 'notes'", notes.PATIENT, notes.make_notes)}
+        case "registry":
+            place = "example 'registry'"
+            return {
+                "people": MadeUpSource(place, registry.PATIENT, registry.make_registry),
+                "objections": MadeUpSource(
+                    f"{place}, objections", registry.OBJECTION, registry.make_objections
+                ),
+            }
 
 
-def open_example(name: str, part: Part) -> Source:
+def open_example(name: ExampleName, part: Part) -> Source:
     """Give one table of an example; raise SourceError if the example has no such table."""
-    if (name, part) not in _PARTS:
-        held = ", ".join(which for example, which in _PARTS if example == name)
-        raise SourceError(f"example '{name}' has no {part}; it has {held}")
-    return _PARTS[name, part]
+    parts = parts_of(name)
+    if part not in parts:
+        raise SourceError(f"example '{name}' has no {part}; it has {', '.join(parts)}")
+    return parts[part]

@@ -10,26 +10,26 @@ from datetime import date
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import pyarrow as pa
 import pytest
 
 from expectations.errors import SourceError
-from expectations.policy.locations import ExampleData
+from expectations.policy.locations import ExampleName
 from tasks.sources import Part, Source
-from tasks.sources.examples import _PARTS, nhanes, open_example
+from tasks.sources.examples import nhanes, open_example, parts_of
 
-Name = Literal["nhanes", "nhanes-outcome", "notes", "registry"]
-SURVEYS: tuple[Name, Name] = ("nhanes", "nhanes-outcome")
+TABLES = [table for name in get_args(ExampleName) for table in parts_of(name).values()]
+SURVEYS: tuple[ExampleName, ExampleName] = ("nhanes", "nhanes-outcome")
 
 
-def example(name: Name, part: Part = "people") -> Source:
+def example(name: ExampleName, part: Part = "people") -> Source:
     """Open an example."""
     return open_example(name, part)
 
 
-def read(name: Name, *columns: str, part: Part = "people") -> list[dict[str, Any]]:
+def read(name: ExampleName, *columns: str, part: Part = "people") -> list[dict[str, Any]]:
     """Read columns of an example, all if none is named."""
     source = example(name, part)
     rows: list[dict[str, Any]] = source.read(columns or source.columns()).to_pylist()
@@ -132,7 +132,7 @@ def test_the_registry_relates_its_columns_and_lists_120_objections() -> None:
         ("registry", "objections", "patient_id"),
     ],
 )
-def test_people_are_picked_from_every_example(name: Name, part: Part, column: str) -> None:
+def test_people_are_picked_from_every_example(name: ExampleName, part: Part, column: str) -> None:
     """`where` gives the rows of the wanted people in the source's order."""
     source = example(name, part)
     everybody = source.read([column])[column].to_pylist()
@@ -163,22 +163,18 @@ def test_the_two_surveys_differ_in_patient_numbers_alone() -> None:
     assert numbers[0].isdisjoint(numbers[1])
 
 
-def test_a_policy_can_name_every_example() -> None:
-    """The grammar's names are those of the examples that there are."""
-    named = get_args(ExampleData.model_fields["name"].annotation)
-    assert set(named) == {name for name, _ in _PARTS} == set(get_args(Name))
-
-
 def test_every_process_makes_the_same_data() -> None:
     """The data depend on the seed alone, not on the process or on what was made before."""
     code = (
-        "import hashlib; from tasks.sources.examples import _PARTS\n"
-        "for source in reversed(_PARTS.values()):\n"
+        "import hashlib; from tasks.sources.examples import parts_of\n"
+        f"names = {get_args(ExampleName)}\n"
+        "tables = [table for name in names for table in parts_of(name).values()]\n"
+        "for source in reversed(tables):\n"
         "    held = source.read(source.columns()[:15]).to_pydict()\n"
         "    print(hashlib.sha256(repr(held).encode()).hexdigest())"
     )
     made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    here = [source.read(source.columns()[:15]).to_pydict() for source in reversed(_PARTS.values())]
+    here = [source.read(source.columns()[:15]).to_pydict() for source in reversed(TABLES)]
     digests = [hashlib.sha256(repr(held).encode()).hexdigest() for held in here]
     assert made.stdout.split() == digests
-    assert len(set(digests)) == len(_PARTS) == 7
+    assert len(set(digests)) == len(TABLES) == 7

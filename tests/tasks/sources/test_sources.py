@@ -24,7 +24,14 @@ from pydantic import ValidationError
 
 from expectations.errors import ServiceError, SourceError, UsageError
 from expectations.expressions.expressions import ColumnType
-from expectations.policy.locations import CsvFile, JsonLines, ParquetFiles, SqlQuery, SqlTable
+from expectations.policy.locations import (
+    LOCATIONS,
+    CsvFile,
+    JsonLines,
+    ParquetFiles,
+    SqlQuery,
+    SqlTable,
+)
 from tasks.sources import csv_file, json_lines, location_of, open_source, sql_table
 from tasks.sources.conversion import convert
 
@@ -39,23 +46,30 @@ def write(folder: Path, content: bytes, **options: Any) -> csv_file.CsvSource:
 
 
 def table(kind: str, folder: Path) -> Any:
-    """Put the same three people into a CSV, JSON lines, Parquet or SQLite, with a numeric id."""
+    """Put the same three people into a source of each kind, with a numeric id."""
     match kind:
         case "csv":
             return write(folder, b"id,name,age\n1,Ada,36\n2,Bao,\n3,Cem,51\n")
-        case "json":
+        case "json-lines":
             names = [{"id": int(n), "name": name, "age": age or None} for n, name, age in PEOPLE]
             return lines(folder, *(json.dumps(person) for person in names))
         case "parquet":
             held = pa.table({"id": [1, 2, 3], "name": ["Ada", "Bao", "Cem"], "age": [36, None, 51]})
             pq.write_table(held, folder / "people.parquet")
             return open_source(location_of("people.parquet"), folder)
+        case "sql" | "sql-query":
+            return database(kind, folder)
+    return pytest.fail(f"tests/tasks/sources/test_sources.py: `table` puts nobody into a `{kind}`")
+
+
+def database(kind: str, folder: Path) -> Any:
+    """Put the three people into SQLite, as a table or behind a query."""
     with sqlite3.connect(folder / "people.db") as database:
         database.execute("create table people (id integer, name text, age integer)")
         rows = [(int(n), name, age or None) for n, name, age in PEOPLE]
         database.executemany("insert into people values (?, ?, ?)", rows)
     database.close()
-    if kind == "query":
+    if kind == "sql-query":
         return query(folder, "select id, name, age from people;")
     return open_source(location_of("sqlite:///people.db#people"), folder)
 
@@ -73,7 +87,8 @@ def query(folder: Path, text: str) -> Any:
     return open_source(asked, folder)
 
 
-every_kind = pytest.mark.parametrize("kind", ["csv", "json", "parquet", "sql", "query"])
+KINDS = [kind for kind in LOCATIONS if kind != "example"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @every_kind
