@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.consent.meaning import Standing
-
 NOT_ELIGIBLE: Final = "not eligible"
 NOT_SAMPLED: Final = "not sampled"
 OVER_CAP: Final = "over the cap"
@@ -25,7 +23,7 @@ class Exclusion:
     """None where the answer is a no, about which nothing is to be done."""
 
 
-WORDS: Final[Mapping[str, Exclusion]] = {
+EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
     "never asked": Exclusion(
         "nothing on record is an answer to this purpose",
         "ask them, and take their answers in: tutela consent import",
@@ -64,10 +62,6 @@ WORDS: Final[Mapping[str, Exclusion]] = {
     ),
     "objected": Exclusion("they objected (Art. 21 GDPR)"),
     "restricted": Exclusion("their data is restricted (Art. 18 GDPR)"),
-}
-"""Each reason that follows from an answer, or from its lack, by its label."""
-EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
-    **{one.label: WORDS[one.label] for one in Standing if not one.permits},
     NOT_ELIGIBLE: Exclusion(
         "they are not whom the policy is about",
         "population: eligible: wider, where the purpose is about them too",

@@ -176,7 +176,7 @@ def test_under_a_running_loop_two_runs_leave_no_byte_of_a_person(
     (tmp_path / "written").mkdir()
     variables = {"TUTELA_HOME": str(home.root), "TMPDIR": str(tmp_path / "written")}
     told = subprocess.run(
-        [sys.executable, "-c", "from tests.tutela import test_python_run as it; it.in_a_notebook()"],
+        [sys.executable, "-c", "import tests.tutela.test_python_run as it; it.in_a_notebook()"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env=os.environ | variables | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
