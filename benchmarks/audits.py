@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.attack import audit_classifier
 from tasks.attack.epsilon_audit import EpsilonAudit, judge_audit
+from tasks.attack.model import audit_classifier
 from tasks.training import private_boosting, private_logistic
 from tasks.training.private_boosting import PrivateBoosting
 from tasks.training.private_logistic import PrivateLogisticRegression

@@ -76,7 +76,7 @@ IMPORTS = (
     *("great_expectations", "narwhals", "pandas", "pyarrow.dataset"),
     *(
         "expectations.gx.suites",
-        "expectations.gx.k_anonymous",
+        "expectations.gx.table_expectations",
         "expectations.expressions.expressions",
     ),
     *("ledgers.home.database", "ledgers.vault.vault", "tasks.anonymization.generalize"),

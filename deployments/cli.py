@@ -107,7 +107,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say, without reading a person's data, what a policy would read, do and promise."""
-    from deployments.check.plan import describe_plan, plan_json
+    from deployments.check.screen import describe_plan, plan_json
     from deployments.request import checked_request
 
     file, there = checked_request(policy, source)

@@ -14,13 +14,6 @@ measures and never a value. Importing this module imports GX (seconds) and regis
 a stored suite finds them by their names. `expectations/measures/measures.py` measures without GX.
 """
 
-from expectations.gx.k_anonymous import (
-    ExpectColumnNotToBeReversedBy,
-    ExpectColumnValueShareToBeBetween,
-    ExpectTableReidentificationRiskToBeAtMost,
-    ExpectTableToBeKAnonymous,
-    ExpectTableUniqueRowsShareToBeAtMost,
-)
 from expectations.gx.sensitive_expectations import (
     ExpectColumnToBeBetaLike,
     ExpectColumnToBeDeltaDisclosurePrivate,
@@ -29,6 +22,13 @@ from expectations.gx.sensitive_expectations import (
     ExpectColumnToBeRecursivelyLDiverse,
     ExpectColumnToBeTClose,
     ExpectColumnValuesToBeAtMostAlphaOfClass,
+)
+from expectations.gx.table_expectations import (
+    ExpectColumnNotToBeReversedBy,
+    ExpectColumnValueShareToBeBetween,
+    ExpectTableReidentificationRiskToBeAtMost,
+    ExpectTableToBeKAnonymous,
+    ExpectTableUniqueRowsShareToBeAtMost,
 )
 
 __all__ = [

@@ -24,7 +24,7 @@ from ledgers.vault.stages import (
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
-from tasks.attack.attack import attack
+from tasks.attack.model import attack
 from tasks.attack.published_history import attack_history
 from tasks.attack.table import attack_table
 from tasks.consent.permission import filter_consent

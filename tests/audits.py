@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tasks.attack.attack import audit_classifier
 from tasks.attack.epsilon_audit import EpsilonAudit
+from tasks.attack.model import audit_classifier
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

@@ -247,7 +247,7 @@ def _without_prefect() -> Iterator[None]:
         mock.patch.multiple(training, train_and_release=train, release_tables=release),
         mock.patch.object(advice, "advise_on_columns", advice.advise_on_columns.fn),
         mock.patch.object(prefect_server, "spawn"),
-        mock.patch("tasks.attack.attack.audit_classifier", audit_once),
+        mock.patch("tasks.attack.model.audit_classifier", audit_once),
         mock.patch.multiple(
             launch,
             start_server=mock.DEFAULT,

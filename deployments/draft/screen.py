@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployments.check.plan import count_open
+from deployments.check.screen import count_open
 from deployments.draft.place import shorten
 from deployments.terminal import Answer, command, lay_out, wrap
 from expectations.disclosure import roughly

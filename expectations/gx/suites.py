@@ -92,7 +92,7 @@ def expect(rule: Rule, number: int) -> Expectation:
     """Give the expectation that judges a rule; GX sorts them, so `meta` keeps the number."""
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    import expectations.gx.k_anonymous  # noqa: F401  # registers our own with GX
+    import expectations.gx.table_expectations  # noqa: F401  # registers our own with GX
 
     words = word(rule)
     kind, arguments = translate(rule)

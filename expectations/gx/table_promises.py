@@ -85,8 +85,8 @@ def build_table_suite(promised: TableOutlet) -> ExpectationSuite:
     with quiet():
         import great_expectations as gx
 
-        from expectations.gx.k_anonymous import ExpectTableToBeKAnonymous
         from expectations.gx.sensitive_expectations import expect_model
+        from expectations.gx.table_expectations import ExpectTableToBeKAnonymous
 
         columns, models = list(promised.linkable), list_models(promised)
         made = [

@@ -16,7 +16,7 @@ from expectations.errors import Refusal
 from tasks.account.published import WaysOut
 from tasks.airlock.run import Desk
 from tasks.anonymization.generalize import RefusedTable
-from tasks.attack.attack import Aim
+from tasks.attack.model import Aim
 from tasks.consent.permission import NobodyPermitted
 from tasks.people.population import SmallCohort
 from tasks.representation.compare import UnlikeReference, refer

@@ -24,18 +24,18 @@ from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.budget.accounts import History
 from tasks.account.published import Way, WaysOut
-from tasks.attack.attack import (
-    Aim,
-    contrast_others,
-    find_intolerable,
-    judge_others,
-    share_weights,
-)
 from tasks.attack.membership import (
     MembershipAttack,
     attack_membership,
     judge_groups,
     judge_membership,
+)
+from tasks.attack.model import (
+    Aim,
+    contrast_others,
+    find_intolerable,
+    judge_others,
+    share_weights,
 )
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.models import declare_loss

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deployments.check.plan import describe_basis, describe_population
+from deployments.check.screen import describe_basis, describe_population
 from expectations.policy.population import Population
 from expectations.policy_file import parse_policy
 from tests.conftest import BASIS, Folder, small_policy

@@ -32,7 +32,7 @@ ROOMS = {
         "expectations/gx/suites.py",
         "expectations/gx/quiet_validation.py",
         "expectations/gx/table_promises.py",
-        "expectations/gx/k_anonymous.py",
+        "expectations/gx/table_expectations.py",
         "expectations/gx/class_metrics.py",
         "expectations/gx/sensitive_expectations.py",
     },

@@ -329,7 +329,7 @@ BROKEN_STEPS: Final = {
     "generalize": "tasks.anonymization.generalize.generalize_table",
     "check_table": "tasks.validation.validation.judge_table",
     "train": "tasks.training.train.fit_model",
-    "attack": "tasks.attack.attack.attack_membership",
+    "attack": "tasks.attack.model.attack_membership",
     "make_ready": "tasks.handover.readiness.table_content",
     "confirm_consent": "tasks.handover.readiness.refuse_withdrawn",
     "record": "tasks.handover.delivery.record_run",

@@ -53,7 +53,7 @@ def result_of(frame: pd.DataFrame, **arguments: Any) -> dict[str, Any]:
     with quiet():
         import great_expectations as gx
 
-        from expectations.gx.k_anonymous import ExpectTableToBeKAnonymous
+        from expectations.gx.table_expectations import ExpectTableToBeKAnonymous
 
         suite = gx.ExpectationSuite("theirs", [ExpectTableToBeKAnonymous(**arguments)])
     (result,) = validate(frame, suite)

@@ -625,7 +625,7 @@ def test_prefect_does_not_look_into_a_reference() -> None:
 
 def test_importing_steps_imports_no_prefect() -> None:
     """Who imports a step or the command line does not wait for Prefect or MLflow."""
-    modules = "tasks.handover.delivery, tasks.training.train, tasks.attack.attack, deployments.cli"
+    modules = "tasks.handover.delivery, tasks.training.train, tasks.attack.model, deployments.cli"
     code = f"import sys, {modules}; print({{'prefect', 'mlflow', 'sklearn'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -15,10 +15,10 @@ from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from tasks.anonymization.deidentify import deidentify
-from tasks.attack import attack as room
 from tasks.attack import epsilon_audit
-from tasks.attack.attack import attack, audit_classifier, find_intolerable
+from tasks.attack import model as room
 from tasks.attack.epsilon_audit import Canaries, EpsilonAudit
+from tasks.attack.model import attack, audit_classifier, find_intolerable
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population

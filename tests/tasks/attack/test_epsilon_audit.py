@@ -22,9 +22,8 @@ from expectations.privacy_loss import (
     SampledGaussian,
     compose,
 )
-from tasks.attack import attack as room
 from tasks.attack import epsilon_audit
-from tasks.attack.attack import EFFICIENCY, MEASURED, audit_classifier
+from tasks.attack import model as room
 from tasks.attack.epsilon_audit import (
     Canaries,
     EpsilonAudit,
@@ -43,6 +42,7 @@ from tasks.attack.epsilon_audit import (
     repeats_itself,
     separate_epsilon,
 )
+from tasks.attack.model import EFFICIENCY, MEASURED, audit_classifier
 from tasks.training import private_boosting, private_logistic
 from tasks.training.private_boosting import PrivateBoosting
 from tasks.training.private_logistic import PrivateLogisticRegression

@@ -16,8 +16,8 @@ from ledgers.vault.stages import Deidentified, Reached, Trained
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
-from tasks.attack.attack import attack
 from tasks.attack.membership import judge_membership, summarize_attacks
+from tasks.attack.model import attack
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import RECORD, collect, read_roster
 from tasks.people.population import TEST, select_population

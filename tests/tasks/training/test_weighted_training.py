@@ -20,9 +20,9 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
 from ledgers.vault.stages import Compared, Trained, Validated, Weighted
-from tasks.attack import attack as room
-from tasks.attack.attack import attack, share_weights
+from tasks.attack import model as room
 from tasks.attack.membership import MembershipAttack, Weights, attack_membership
+from tasks.attack.model import attack, share_weights
 from tasks.handover.readiness import table_content
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST

@@ -34,7 +34,7 @@ from tasks.airlock.step import find_ways, step
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize
-from tasks.attack.attack import Aim
+from tasks.attack.model import Aim
 from tasks.consent.permission import filter_consent
 from tasks.own_code.loading import load_own
 from tasks.people.ingestion import collect, read_roster
