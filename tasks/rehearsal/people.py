@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -234,6 +234,10 @@ def _fits(rule: Rule, values: pa.ChunkedArray, counts_missing: bool) -> NDArray[
                 return _true(inside) | ~known
         case ValuesIn(values=words):
             return _true(pc.is_in(values.cast(pa.string()), pa.array(words))) | ~known
+        case ValuesBetween() | MissingAtMost() | ShareBetween():
+            pass
+        case _:
+            assert_never(rule)
     return np.ones(len(values), dtype=bool)
 
 

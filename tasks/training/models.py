@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from expectations.errors import UsageError
 from expectations.policy.policy import Policy
@@ -122,8 +122,8 @@ def _style_of(kind: ModelKind | None) -> Style:
 
 
 def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
-    parameters = declaration.parameters
-    match find_kind(declaration.kind):
+    parameters, kind = declaration.parameters, find_kind(declaration.kind)
+    match kind:
         case "logistic-regression":
             from sklearn.linear_model import LogisticRegression
 
@@ -132,10 +132,12 @@ def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -
             from sklearn.ensemble import HistGradientBoostingClassifier
 
             return HistGradientBoostingClassifier(**parameters)
-        case "private-logistic-regression" | "private-boosting" | "private-network" as kind:
+        case "private-logistic-regression" | "private-boosting" | "private-network":
             return _build_private(kind, declaration, encoder)
         case None:
             return _build_own(declaration)
+        case _:
+            assert_never(kind)
 
 
 def _build_private(

@@ -30,9 +30,9 @@ from expectations.explanations import (
     say_how_to_explain,
 )
 from expectations.gx.suites import word
-from expectations.policy.policy import MissingAtMost, ShareBetween, ValuesBetween, ValuesIn
 from expectations.policy.privacy_models import PrivacyModel
 from tasks.account.summary import summarize
+from tests.expectations.policy.rich_policies import RICH, read
 from tests.recorded_runs import (
     GATHERED,
     PASSED,
@@ -47,12 +47,7 @@ from tests.runs import say
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("expectations", "ledgers", "tasks", "flows", "deployments", "tutela")
 KINDS = tuple(form.model_fields["kind"].default for form in get_args(get_args(PrivacyModel)[0]))
-VALUE_RULES = (
-    ValuesBetween(rule="between", column="age", low=0, high=1),
-    ValuesIn(rule="one-of", column="sex", values=("f", "m")),
-    MissingAtMost(rule="missing-at-most", column="age", share=0.1),
-    ShareBetween(rule="share-between", column="sex", value="f", low=0.1, high=0.2),
-)
+VALUE_RULES = read(RICH).expectations
 NAMED_ELSEWHERE = {
     ("expectations/gx/suites.py", "words.name"): [word(rule).name for rule in VALUE_RULES],
     ("expectations/checks.py", "failed[0].name"): [],
