@@ -85,10 +85,7 @@ class Campaign:
         """Give the tests to be tried, one lot after the other."""
         before = self.first.get(one.id, {}).get("caught")
         yield self.find_again([before] if before else [])
-        yield from choose_lots(self.find_again(reached))
-        files = {test.partition("::")[0] for test in self.find_again(reached)}
-        # One test can make for another what reaches the break.
-        yield [test for test in self.items if test.partition("::")[0] in files]
+        yield from choose_lots(self.find_again(reached), list(self.items))
         if self.whole:
             yield list(self.items)
 

@@ -93,11 +93,20 @@ def name_test(context: str) -> str:
     return re.split(r"[\[|]", context, maxsplit=1)[0]
 
 
-def choose_lots(tests: Sequence[str]) -> Iterator[list[str]]:
-    """Part tests into a few and the others, each in the order of their files.
+def choose_lots(reached: Sequence[str], every: Sequence[str]) -> Iterator[list[str]]:
+    """Part tests into what is tried one after the other: a few that reach a place, then others.
 
-    What a file's tests share is then made once.
+    A few are followed by what stands beside them in their files, which is of the same subject: one
+    test can make for another what reaches a place, and may start a process that reaches it.
     """
-    for lot in (tests[:FEW], tests[FEW:MOST_TESTS]):
-        files = list(dict.fromkeys(test.partition("::")[0] for test in lot))
-        yield sorted(lot, key=lambda test: files.index(test.partition("::")[0]))
+    for most in (FEW, MOST_TESTS):
+        chosen = reached[:most]
+        files = list(dict.fromkeys(map(file_of, chosen)))
+        yield sorted(chosen, key=lambda test: files.index(file_of(test)))
+        beside = [test for test in every if file_of(test) in files]
+        yield sorted(beside, key=lambda test: files.index(file_of(test)))
+
+
+def file_of(test: str) -> str:
+    """Give the file of a test's id."""
+    return test.partition("::")[0]

@@ -86,13 +86,14 @@ def test_tests_that_go_the_rarer_way_from_a_place_come_first(tmp_path: Path) -> 
     assert Reach(tmp_path / "elsewhere").tests(place) == []
 
 
-def test_a_few_tests_are_tried_first_and_files_stay_together() -> None:
-    """What tests of a file share is made once for a lot."""
+def test_a_few_tests_are_tried_first_then_what_stands_beside_them() -> None:
+    """Tests of a file stay together, since what they share is made once."""
     tests = [f"{file}.py::test_{n}" for n in range(5) for file in "abc"]
-    first, second = choose_lots(tests)
-    assert sorted(first) == sorted(tests[:12])
-    assert [test[0] for test in second] == ["a", "b", "c"]
-    assert [test[0] for test in first] == [*"aaaabbbbcccc"]
+    few, beside, reached, all_beside = choose_lots(tests, ["a.py::test_more", "d.py::test", *tests])
+    assert [test[0] for test in few] == [*"aaaabbbbcccc"]
+    assert sorted(few) == sorted(tests[:12])
+    assert [test[0] for test in reached] == [*"aaaaabbbbbccccc"]
+    assert sorted(beside) == sorted(all_beside) == sorted([*tests, "a.py::test_more"])
 
 
 def test_a_test_is_found_again_by_its_name(tmp_path: Path, request: pytest.FixtureRequest) -> None:
