@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 
 RANGES: Final = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
 """Into how many equal ranges shares may be cut, the finest first."""
-REMEDIES: Final = {
-    "between": "look for codes and other units in the source, clip the column, or widen the rule",
-    "one-of": "declare the words that the source uses, or map them by categories",
-    "missing-at-most": "find out why the source lacks them, leave the column out, or allow more",
-    "share-between": "see whether the column still means the same, or move the bounds with reason",
-}
-"""What to change when a rule of a kind is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +49,26 @@ class Words:
 
 def word(rule: Rule) -> Words:
     """Put a value rule into words; values in them are the policy's own."""
-    advice = REMEDIES[rule.rule]
     match rule:
         case ValuesBetween(column=column, low=low, high=high):
+            advice = (
+                "look for codes and other units in the source, clip the column, or widen the rule"
+            )
             asked, counted = f"{low:.15g} to {high:.15g}", "of the values lie outside"
             return Words(f"values of {column}", asked, counted, advice, strict=True)
         case ValuesIn(column=column, values=values):
+            advice = "declare the words that the source uses, or map them by categories"
             shown = f": {', '.join(values)}" if len(values) <= 6 else ""
             asked = f"one of {len(values)} declared words{shown}"
             counted = "of the values are other words"
             return Words(f"words of {column}", asked, counted, advice, strict=True)
         case MissingAtMost(column=column, share=share):
+            advice = "find out why the source lacks them, leave the column out, or allow more"
             asked, counted = f"at most {percent(share, EXACT)} missing", "of the values are missing"
             name, strict = f"missing values of {column}", share == 0
             return Words(name, asked, counted, advice, strict, can_fail=share < 1)
         case ShareBetween(column=column, value=value, low=low, high=high):
+            advice = "see whether the column still means the same, or move the bounds with reason"
             asked = f"{percent(low, EXACT)} to {percent(high, EXACT)} of all people"
             counted = f"of all people have {value}"
             name, can_fail = f"share of {value} in {column}", (low, high) != (0, 1)
