@@ -37,8 +37,8 @@ nightly: $(STAMP) ## what takes long and guards what a quick test guards too
 	@$(PYTEST) -m nightly tests
 
 breaks: $(STAMP) ## weaken the code in a hundred ways, one after the other: some test must fail each time (hours)
-	@$(BIN)/python tests/breaks.py contexts -n auto --dist loadfile --ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py tests
-	@$(BIN)/python tests/breaks.py run --json .breaks/found.json
+	@$(BIN)/python -m tests.breaks contexts -n auto --dist loadfile --ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py tests
+	@$(BIN)/python -m tests.breaks run --json .breaks/found.json
 
 postgres: $(STAMP) ## the ledgers on Postgres: starts a server of its own, which must be installed
 	@$(BIN)/python -m pytest -q tests/ledgers/test_postgres.py

@@ -1,9 +1,9 @@
 """Shows that the tests catch a hundred deliberate breaks of the code; a command.
 
-    python tests/breaks.py contexts            # which test reaches which line; the whole suite
-    python tests/breaks.py run --json before.json
-    python tests/breaks.py run --first before.json --json after.json    # after a rebuild
-    python tests/breaks.py compare before.json after.json
+    python -m tests.breaks contexts            # which test reaches which line; the whole suite
+    python -m tests.breaks run --json before.json
+    python -m tests.breaks run --first before.json --json after.json    # after a rebuild
+    python -m tests.breaks compare before.json after.json
 
 Each break of the catalogue (`break_places.py`) is made in a copy of the project, never in the
 project itself, and met by the tests that reach its lines, the cheapest first, until one fails. The
