@@ -10,15 +10,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.main import get_command
 
 from deployments.cli import app
+from expectations.policy.locations import ExampleName
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from tasks.sources.csv_file import CsvSource
-from tasks.sources.examples import _PARTS
+from tasks.sources.examples import parts_of
 from tasks.sources.examples.nhanes import NhanesSource
 from tasks.sources.examples.table import MadeUpSource
 from tests.conftest import Folder
@@ -85,13 +87,17 @@ def test_check_reads_headers_only(policy: str, monkeypatch: pytest.MonkeyPatch) 
     assert "Nothing was read of a person" in said.out
 
 
-@pytest.mark.parametrize(
-    "table", [key for key, part in _PARTS.items() if isinstance(part, MadeUpSource)]
-)
-def test_an_example_names_the_columns_that_it_makes(table: tuple[str, str]) -> None:
+MADE_UP = [
+    table
+    for name in get_args(ExampleName)
+    for table in parts_of(name).values()
+    if isinstance(table, MadeUpSource)
+]
+
+
+@pytest.mark.parametrize("source", MADE_UP, ids=lambda source: source.place)
+def test_an_example_names_the_columns_that_it_makes(source: MadeUpSource) -> None:
     """The names that are told without making the table are those of the table."""
-    source = _PARTS[table]
-    assert isinstance(source, MadeUpSource)
     assert source.columns() == tuple(source.make().column_names)
 
 
