@@ -149,27 +149,35 @@ def choose_rows(
     recoded = plan.apply(frame)
     names = past.names or {column: column for column in outlet.columns}
     present, number = CountedRows.from_frame(recoded, names, outlet.linkable)
-    asked = outlet.sensitive
-    same = [compare(present, rows, sensitive=asked) for rows in _distinct(past.same)]
     crossed = [
         found
         for rows, other in past.others
         if (found := cross_plans(frame, recoded, (present, outlet), (rows, other))) is not None
     ]
-    last = same[-1] if same else None
-    comparisons = [*reversed(same), *(comparison for comparison, _ in crossed)]
     kinds = recoded.iloc[_find_first(number, len(present.rows))]
-    meets = judge_models(kinds, present, outlet)
-    company = Company.among(kinds, plan.common)
-    draw = np.random.default_rng(int.from_bytes(secret))
-    leaving = hold_back(present, outlet.k, comparisons, (meets, company.allows), draw)
-    if last is not None:
-        leaving = release_again(present, leaving, last)
+    asked = (judge_models(kinds, present, outlet), Company.among(kinds, plan.common).allows)
+
+    def search(released: Sequence[CountedRows]) -> Counts:
+        same = _compare_all(present, released, outlet)
+        comparisons = [*reversed(same), *(comparison for comparison, _ in crossed)]
+        draw = np.random.default_rng(int.from_bytes(secret))
+        counts = hold_back(present, outlet.k, comparisons, asked, draw)
+        return release_again(present, counts, same[-1]) if same else counts
+
+    leaving = search(past.same)
+    # Beside what was just found the search may find more. It is asked again until it does not (each
+    # time it found more people, so it ends), lest the same people again give another release.
+    while leaving.any() and (past.same or crossed):
+        more = search([*past.same, present.keep(leaving)])
+        if more.sum() <= leaving.sum():
+            break
+        leaving = more
+    same = _compare_all(present, past.same, outlet)
     kept = recoded.loc[_first_of_each(recoded[RECORD].to_numpy(), number, leaving)]
     leaves = frame.index.isin(kept.index)
     isolated = [crossing.isolated(outlet.k, leaves) for _, crossing in crossed]
     return Choice(
-        kept, len(recoded), present, last, max(isolated, default=None),
+        kept, len(recoded), present, same[-1] if same else None, max(isolated, default=None),
         len(past.others) - len(crossed),
     )  # fmt: skip
 
@@ -224,6 +232,13 @@ def _find_first(number: Counts, kinds: int) -> Counts:
     first = np.zeros(kinds, dtype=np.int64)
     first[number[::-1]] = np.arange(len(number))[::-1]
     return first
+
+
+def _compare_all(
+    present: CountedRows, released: Sequence[CountedRows], outlet: TableOutlet
+) -> list[Comparison]:
+    """Line up each release under the same plan with the rows that are there now, oldest first."""
+    return [compare(present, rows, sensitive=outlet.sensitive) for rows in _distinct(released)]
 
 
 def _distinct(releases: Sequence[CountedRows]) -> list[CountedRows]:

@@ -119,6 +119,11 @@ class CountedRows:
         counts = np.bincount(number, minlength=len(distinct)).astype(np.int64)
         return cls(tuple(columns), tuple(linkable), tuple(distinct.tolist()), counts), number
 
+    def keep(self, counts: Counts) -> CountedRows:
+        """Give these rows in other numbers, shape (rows,); of which there are none, they go."""
+        rows = tuple(row for row, number in zip(self.rows, counts, strict=True) if number)
+        return CountedRows(self.columns, self.linkable, rows, counts[counts > 0])
+
     def to_bytes(self) -> bytes:
         """Write them; the same rows give the same bytes."""
         body = {"columns": self.columns, "linkable": self.linkable, "rows": self.rows}
