@@ -24,6 +24,9 @@ SECTIONS = {
         "Refusal", "ServiceError",
     ),
 }  # fmt: skip
+SECTIONS["More"] = tuple(
+    name for name in tutela.__all__ if not any(name in names for names in SECTIONS.values())
+)
 SHORTER = (
     (r"\b(?:pd|pandas\.core\.frame)\.DataFrame\b", "DataFrame"),
     (r"(: )'([^']*)'", r"\1\2"),
@@ -38,7 +41,7 @@ RESULT = (
 def write_list() -> str:
     """Give the sections with every stable name."""
     parts = []
-    for title, names in SECTIONS.items():
+    for title, names in filter(lambda section: section[1], SECTIONS.items()):
         parts += [f"\n## {title}\n", *(f"\n{write_name(name)}" for name in names)]
     return "".join(parts)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, assert_never, cast
 
 import numpy as np
 import pyarrow as pa
@@ -98,20 +98,25 @@ def can_refuse(basis: Basis) -> bool:
 
 def add_answers(crowd: Crowd, policy: Policy, draw: Draw) -> Rows:
     """Give the rows with the columns that the legal basis reads of everybody."""
-    basis, rows = policy.basis, dict(crowd.rows)
-    if isinstance(basis, ConsentColumn):
-        words = [basis.granted[n % len(basis.granted)] for n in range(len(crowd.people))]
-        answers = np.array(words, dtype=object)
-        refused = [None, next(w for w in ("no", "refused", "declined") if w not in basis.granted)]
-        # Who may not be read stands last (`Crowd`); by turns no answer, and a no.
-        for n, place in enumerate(range(len(answers) - crowd.against, len(answers))):
-            answers[place] = refused[n % 2]
-        rows[basis.column] = answers
-    elif isinstance(basis, ConsentLedger) and (minors := basis.minors):
-        if minors.column not in rows:
-            rows[minors.column] = _ages(minors, len(crowd.people), draw)
-        elif minors.age:
-            rows[minors.column] = _in_whole_years(rows[minors.column])
+    rows = dict(crowd.rows)
+    match policy.basis:
+        case ConsentColumn(column=column, granted=granted):
+            words = [granted[n % len(granted)] for n in range(len(crowd.people))]
+            answers = np.array(words, dtype=object)
+            refused = [None, next(w for w in ("no", "refused", "declined") if w not in granted)]
+            # Who may not be read stands last (`Crowd`); by turns no answer, and a no.
+            for n, place in enumerate(range(len(answers) - crowd.against, len(answers))):
+                answers[place] = refused[n % 2]
+            rows[column] = answers
+        case ConsentLedger(minors=Minors() as minors):
+            if minors.column not in rows:
+                rows[minors.column] = _ages(minors, len(crowd.people), draw)
+            elif minors.age:
+                rows[minors.column] = _in_whole_years(rows[minors.column])
+        case ConsentLedger() | OptOutList() | OtherBasis():
+            pass
+        case _:
+            assert_never(policy.basis)
     return rows
 
 
