@@ -290,7 +290,8 @@ def test_a_number_is_read_as_it_was_written(share: float) -> None:
 
 def test_the_committed_schema_is_fresh() -> None:
     """Editors check policies against the grammar that is in force."""
-    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == policy_schema()
+    fresh = json.loads(SCHEMA.read_text(encoding="utf-8")) == policy_schema()
+    assert fresh, f"{SCHEMA}: run docs/make_reference.py"
 
 
 def test_the_part_for_tables_reads_nothing_for_the_model_alone() -> None:

@@ -61,7 +61,8 @@ def test_schema_refuses_a_field_that_it_does_not_name() -> None:
 
 def test_committed_schema_is_fresh() -> None:
     """The committed schema is the one that the classes make; if not, write it again."""
-    assert evidence_schema() == json.loads(SCHEMA.read_text(encoding="utf-8"))
+    fresh = evidence_schema() == json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert fresh, f"{SCHEMA}: run docs/make_reference.py"
 
 
 @RUNS
