@@ -363,6 +363,26 @@ def test_an_older_backup_of_the_database_shows(ledger: BudgetLedger, tmp_path: P
         ledger.verify()
 
 
+def test_a_ledger_that_went_on_from_a_backup_shows(ledger: BudgetLedger, tmp_path: Path) -> None:
+    """As long as the one that was signed, and a chain by itself, it holds another charge."""
+    root = ledger.keys.home.root
+    ledger.reserve(charge("r1", [1]), FIXED)
+    overwrite_deleted(ledger.engine)  # so that the file holds all of it
+    for name in (ledger.keys.home.ledger.name, HEADS):
+        shutil.copy(root / name, tmp_path / name)
+    ledger.reserve(charge("r2", [1]), FIXED)
+    ledger.engine.dispose()
+    signed = (root / HEADS).read_bytes()
+    for path in root.glob("ledger.sqlite*"):
+        path.unlink()
+    for name in (ledger.keys.home.ledger.name, HEADS):
+        shutil.copy(tmp_path / name, root / name)
+    ledger.reserve(charge("r3", [2]), FIXED)
+    (root / HEADS).write_bytes(signed)
+    with pytest.raises(Refusal, match="entry 2 is another one than was signed"):
+        ledger.remaining(records(1), FIXED)
+
+
 def test_an_emptied_ledger_is_not_taken_for_a_new_one(ledger: BudgetLedger) -> None:
     """Though its signed heads went with it: a run says that it was charged."""
     ledger.reserve(charge("r1", [1]), FIXED)

@@ -41,6 +41,7 @@ from tasks.people.ingestion import (
     read_people,
     read_roster,
 )
+from tasks.airlock.run import Desk
 from tests.conftest import BASIS, Folder, counts, opened, small_policy
 from tests.ledgers.consent.consent_events import edit
 
@@ -277,6 +278,19 @@ def test_the_reasons_of_a_run_add_up_to_the_roster(home: Home, folder: Folder) -
     }  # fmt: skip
     assert found["people.roster"] == found["people.permitted"] + sum(left_out.values()) == 480
     assert set(noted) == {"consent", "history"}
+
+
+def test_an_exact_count_is_noted_under_seal_alone(home: Home, folder: Folder) -> None:
+    """Beside the seal stands what is published: of many a figure by the rule, of few none."""
+    assert home.root.is_dir()
+    with opened(folder.write()) as run:
+        desk = Desk(run, "tried")
+        published = desk.count("many", Count(67)), desk.count("few", Count(2))
+        noted = [entry.body for entry in run.ledger.entries(run.id) if entry.step == "tried"]
+        assert counts(run) == {"many": 67, "few": 2}
+    assert noted == [{"about": one.about, "text": str(one)} for one in published]
+    assert str(published[0]) in {"60", "70"}
+    assert str(published[1]) == "fewer than 10"
 
 
 def test_a_run_stands_on_a_whole_ledger_or_not_at_all(
