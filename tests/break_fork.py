@@ -70,11 +70,12 @@ class Campaign:
             for tests in self.plan(one, reached):
                 new = [test for test in tests if test not in tried]
                 left = self.seconds - (time.monotonic() - begun)
-                if caught or (left <= 0 and not self.whole):
+                if caught or (left < 1 and not self.whole):
                     break
                 tried.update(new)
                 if new:
-                    caught = self.run(new, None if self.whole else left, (file, broken))
+                    # Half of what is left: a break may make a test wait for ever.
+                    caught = self.run(new, None if self.whole else left / 2, (file, broken))
         finally:
             file.write_bytes(sound)
         seconds = round(time.monotonic() - begun, 1)

@@ -180,6 +180,16 @@ def test_of_two_runs_that_race_the_second_is_told(folder: Folder) -> None:
             leave(one, first)
 
 
+def test_a_race_between_versions_of_a_policy_is_told(folder: Folder) -> None:
+    """Under another plan as well, the second could not know what the first would release."""
+    changed = ("{age: generalize, sex: generalize,", "{age: keep, sex: generalize,")
+    with opened(folder.write(GENEROUS)) as one:
+        first = make(one)
+        release(folder.write(GENEROUS, changed))
+        with pytest.raises(Refusal, match="another run released meanwhile"):
+            leave(one, first)
+
+
 def test_two_runs_of_the_same_people_may_race(folder: Folder) -> None:
     """What they release is the same."""
     policy = folder.write()
