@@ -143,7 +143,7 @@ class Campaign:
         """Take back what was caught by a test that fails without any break as well."""
         tests = sorted({r["caught"] for r in self.results.values() if r["caught"]})
         while tests and (failing := self.run(tests, None, None)):
-            tests.remove(failing)
+            tests = tests[tests.index(failing) + 1 :]
             for result in self.results.values():
                 if result["caught"] == failing:
                     result |= {"caught": None, "fails_without_a_break": failing}
