@@ -21,6 +21,7 @@ from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.vault.digests import digest_in_run
+from tasks.airlock.run import Desk
 from tasks.consent.events import import_events
 from tasks.consent.meaning import Meaning, Standing
 from tasks.consent.permission import (
@@ -41,7 +42,6 @@ from tasks.people.ingestion import (
     read_people,
     read_roster,
 )
-from tasks.airlock.run import Desk
 from tests.conftest import BASIS, Folder, counts, opened, small_policy
 from tests.ledgers.consent.consent_events import edit
 
