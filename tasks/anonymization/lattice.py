@@ -161,12 +161,25 @@ def cover(tuples: Tuples, requirement: Requirement) -> Classes:
     From the vector with the least loss on, tuples not yet released are grouped by their labels;
     a group that meets the requirement is released when its turn comes: when it costs no more than
     the vectors that are still to be looked at cost the cheaper quarter of the tuples. What no
-    vector could release (fewer than k people, or a pinned value that is too rare) is `LEFT`. A
-    group that is too small never grows again, so each is seen once.
+    vector could release (fewer than k people, or a pinned value that is too rare) is `LEFT`.
     """
-    lattice, rest = Lattice.of(tuples), np.arange(tuples.codes.shape[1])
-    classes, held, seen = Classes(np.full(len(rest), LEFT)), None, 0
-    parts, vectors = tuples.parts(), lattice.vectors
+    lattice, classes = Lattice.of(tuples), Classes(np.full(tuples.codes.shape[1], LEFT))
+    before = LEFT
+    # A group of too few people never grows again, so under k alone each is seen once. A model can
+    # come to hold when a group loses people: then those who are left over are looked at again.
+    while before != len(classes.vectors) and (before == LEFT or requirement.sensitive):
+        before = len(classes.vectors)
+        _pass_over(lattice, tuples, requirement, classes)
+    return classes
+
+
+def _pass_over(
+    lattice: Lattice, tuples: Tuples, requirement: Requirement, classes: Classes
+) -> None:
+    """Look at each vector once, and release what it groups of those who are still left over."""
+    rest = np.flatnonzero(classes.of == LEFT)
+    parts, vectors = [part.take(rest, axis=1) for part in tuples.parts()], lattice.vectors
+    held, seen = None, 0
     while seen < len(vectors) and tuples.people[rest].sum() >= requirement.k:
         numbers = np.arange(seen, min(seen + max(1, BLOCK // len(rest)), len(vectors)))
         seen += len(numbers)
@@ -179,7 +192,6 @@ def cover(tuples: Tuples, requirement: Requirement) -> Classes:
         held = found.where(~due)
         stay = np.flatnonzero(classes.of[rest] == LEFT)
         rest, parts = rest[stay], [part.take(stay, axis=1) for part in parts]
-    return classes
 
 
 def _release(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,12 +187,19 @@ def cases(draw: st.DrawFn, models: st.SearchStrategy[PrivacyModel] | None = None
     leaf = st.tuples(st.integers(0, 8), st.integers(0, 2), st.sampled_from([0, 0, 0, 1]))
     values = st.lists(st.integers(0, 2), min_size=1, max_size=5)
     table = draw(st.dictionaries(leaf, values, min_size=1, max_size=24))
+    asked = [draw(models)] if models is not None else []
+    return make_case(table, draw(st.integers(1, 8)), *asked)
+
+
+def make_case(
+    table: Mapping[tuple[int, int, int], Sequence[int]], k: int, *models: PrivacyModel
+) -> Case:
+    """Make a case of the sensitive values that the people of each tuple have."""
     rows = [(*key, value) for key, several in table.items() for value in several]
     frame = pd.DataFrame(rows, columns=["age", "sex", "ward", "illness"]).assign(_people=1)
     leaves = frame[["age", "sex", "ward"]].to_numpy(dtype=np.int64).T
     codes, number, _ = find_distinct(leaves)
-    asked = {"illness": [draw(models)]} if models is not None else {}
-    requirement = Requirement.from_histogram(frame, number, draw(st.integers(1, 8)), asked)
+    requirement = Requirement.from_histogram(frame, number, k, {"illness": models})
     groups = (AGE.groups, SEX.groups, WARD.groups)
     own: list[list[int]] = [[] for _ in range(codes.shape[1])]
     for tuple_, value in zip(number.tolist(), frame["illness"].tolist(), strict=True):
