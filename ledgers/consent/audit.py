@@ -1,5 +1,6 @@
-"""Whether the consent ledger is what was written: everything recomputed, the first fault named.
+"""Whether the consent ledger is what was written: every event checked, the first fault named.
 
+A page of events is checked by its seal, and event by event where that does not fit.
 Every event must have its place in the chain and every place its event, or a valid note of its
 erasure; blocks must follow one another, and every signed head must be met. A fault is named by the
 lowest number that it touches.
@@ -8,7 +9,7 @@ lowest number that it touches.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
@@ -17,17 +18,16 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from expectations.errors import Refusal
-from ledgers.consent.chain import DIGEST, DIGEST_BYTES, RECORD, Codes, Tip, digest_texts
-from ledgers.consent.packed_rows import read_packed
+from ledgers.consent.chain import DIGEST, DIGEST_BYTES, Codes, Tip, as_words
+from ledgers.consent.pages import KnownTerms, Page, join_rows
 from ledgers.consent.tables import (
     BLOCKS,
     ERASURES,
-    EVENTS,
     IMPORTS,
-    NUMBERS,
-    TERMS,
     find_link,
     find_tip,
+    read_pages,
+    read_terms_digests,
 )
 from ledgers.signed_heads import NAME, SignedHead
 
@@ -51,6 +51,13 @@ class Chain:
     def last(self) -> int:
         """The number of the last event whose commitment was read."""
         return len(self.commitments) // DIGEST_BYTES
+
+    def commitments_of(self, seq: NDArray[np.int64]) -> NDArray[np.void]:
+        """Give the commitments of many events; zeros for a number that has none."""
+        found = np.zeros(len(seq), DIGEST)
+        placed = (seq >= 1) & (seq <= self.last)
+        found[placed] = np.frombuffer(self.commitments, DIGEST)[seq[placed] - 1]
+        return found
 
     def commitment(self, seq: int) -> bytes:
         """Give the commitment of one event."""
@@ -76,10 +83,18 @@ def check_tip(connection: sa.Connection, codes: Codes, signed: SignedHead | None
     return tip
 
 
-def verify_ledger(connection: sa.Connection, codes: Codes, heads: Sequence[SignedHead]) -> Tip:
-    """Recompute the whole ledger and give its tip; Refusal names the first event that is off."""
+def verify_ledger(
+    connection: sa.Connection,
+    codes: Codes,
+    heads: Sequence[SignedHead],
+    keep: Callable[[NDArray[np.void]], None],
+) -> Tip:
+    """Check the whole ledger and give its tip; Refusal names the first event that is off.
+
+    `keep` is handed all rows, some at a time, before it is known whether they are in order.
+    """
     chain = _read_chain(connection, codes)
-    faults = [*_check_events(connection, codes, chain, heads)]
+    faults = [*_check_events(connection, codes, chain, heads, keep)]
     # An event says more exactly what is wrong with its block.
     if chain.broken and not any(fault.seq <= chain.last for fault in faults):
         faults.append(chain.broken)
@@ -117,21 +132,68 @@ def _read_chain(connection: sa.Connection, codes: Codes) -> Chain:
 
 
 def _check_events(
-    connection: sa.Connection, codes: Codes, chain: Chain, heads: Sequence[SignedHead]
+    connection: sa.Connection,
+    codes: Codes,
+    chain: Chain,
+    heads: Sequence[SignedHead],
+    keep: Callable[[NDArray[np.void]], None],
 ) -> Iterator[Fault]:
     """Compare every event and every erasure with its commitment."""
     there = np.zeros(chain.last + 1, np.bool_)
     there[0] = True
-    for records in _read_records(connection, codes, chain.last):
-        seq = records["seq"].astype(np.int64)
-        placed = (seq >= 1) & (seq <= chain.last)
-        if not placed.all():
-            yield Fault(int(seq[~placed].min()), "it has no place in the chain")
-        commitments = np.frombuffer(chain.commitments, DIGEST)[seq[placed] - 1]
-        wrong = _differ(codes.commit(records[placed]), commitments)
-        if wrong.any():
-            yield Fault(int(seq[placed][wrong].min()), "it is not as it was recorded")
-        there[seq[placed]] = True
+    terms = read_terms_digests(connection)
+    for pages in read_pages(connection):
+        rows = join_rows(pages)
+        keep(rows)
+        seq = rows["seq"].astype(np.int64)
+        yield from _check_places(seq, there)
+        commitments = chain.commitments_of(seq)
+        start = 0
+        for page in pages:
+            end = start + len(page.rows)
+            yield from _check_page(page, codes, terms, commitments[start:end])
+            start = end
+    yield from _check_erasures(connection, codes, chain, there, heads)
+
+
+def _check_places(seq: NDArray[np.int64], there: NDArray[np.bool_]) -> Iterator[Fault]:
+    """Look for events without a place of their own in the chain, and mark the places taken."""
+    placed = (seq >= 1) & (seq < len(there))
+    if not placed.all():
+        yield Fault(int(seq[~placed].min()), "it has no place in the chain")
+    seq = seq[placed]
+    twice = there[seq]
+    there[seq] = True
+    if len(np.unique(seq)) < len(seq):
+        ordered = np.sort(seq)
+        yield Fault(int(ordered[1:][ordered[1:] == ordered[:-1]][0]), "it is there twice")
+    if twice.any():
+        yield Fault(int(seq[twice].min()), "it is there twice")
+
+
+def _check_page(
+    page: Page, codes: Codes, terms: KnownTerms, commitments: NDArray[np.void]
+) -> Iterator[Fault]:
+    """Compare a page with its seal, or each of its events with its commitment."""
+    if not page.is_in_place and len(page.rows):
+        yield Fault(int(page.rows["seq"].min()), "it is not where its person is looked for")
+    if page.code is not None and hmac.compare_digest(
+        page.seal(codes, commitments, terms), page.code
+    ):
+        return
+    wrong = _differ(codes.commit(page.rebuild(codes, terms)), commitments)
+    if wrong.any():
+        yield Fault(int(page.rows["seq"][wrong].min()), "it is not as it was recorded")
+
+
+def _check_erasures(
+    connection: sa.Connection,
+    codes: Codes,
+    chain: Chain,
+    there: NDArray[np.bool_],
+    heads: Sequence[SignedHead],
+) -> Iterator[Fault]:
+    """Compare the notes of erasures with what is there and with the signed heads."""
     erased = set()
     for row in connection.execute(sa.select(ERASURES)):
         code = codes.attest("erasure", row.seq, row.at, chain.commitment(row.seq))
@@ -184,42 +246,8 @@ def check_import(codes: Codes, row: sa.Row[tuple[object, ...]]) -> None:
         )
 
 
-def _read_records(connection: sa.Connection, codes: Codes, last: int) -> Iterator[NDArray[np.void]]:
-    """Rebuild the records of which the commitments were taken."""
-    rows = connection.execute(sa.select(TERMS).order_by(TERMS.c.id)).all()
-    numbers = np.array([row.id for row in rows], np.int64)
-    # One digest more than there are terms, for a number that has none.
-    terms = np.concatenate([digest_texts([row.text for row in rows]), np.zeros(1, DIGEST)])
-    evidence = _read_evidence(connection, codes, last)
-    for packed in read_packed(connection, "consent_events", NUMBERS, salt=True, rows=last):
-        records = np.zeros(len(packed), RECORD)
-        for name in packed.dtype.names or ():
-            if name != "terms":
-                records[name] = packed[name]
-        number = packed["terms"].astype(np.int64)
-        place = np.searchsorted(numbers, number)
-        known = np.append(numbers, -1)[place] == number
-        records["terms"] = terms[np.where(known, place, len(numbers))]
-        records["evidence"] = evidence[np.clip(packed["seq"].astype(np.int64), 0, last)]
-        yield records
-
-
-def _read_evidence(connection: sa.Connection, codes: Codes, last: int) -> NDArray[np.void]:
-    """Give the digest of each event's reference, at the place of its number."""
-    evidence = np.zeros(last + 1, DIGEST)
-    query = sa.select(EVENTS.c.seq, EVENTS.c.evidence).where(EVENTS.c.evidence.is_not(None))
-    found = connection.execute(query.execution_options(stream_results=True))
-    for rows in found.partitions(10_000):
-        seq = np.array([row.seq for row in rows], np.int64)
-        placed = (seq >= 1) & (seq <= last)
-        texts = [codes.open_evidence(row.evidence) or "" for row in rows]
-        evidence[seq[placed]] = digest_texts(texts)[placed]
-    return evidence
-
-
 def _differ(one: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.bool_]:
-    words = (array.view(np.uint64).reshape(-1, DIGEST_BYTES // 8) for array in (one, other))
-    unequal: NDArray[np.bool_] = np.any(np.not_equal(*words), axis=1)
+    unequal: NDArray[np.bool_] = np.any(as_words(one) != as_words(other), axis=1)
     return unequal
 
 

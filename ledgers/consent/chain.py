@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -20,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ledgers.consent.packed_rows import SALT_BYTES
 from ledgers.home.keys import Keys, decrypt, encrypt
 
 DIGEST_BYTES: Final = 32
+SALT_BYTES: Final = 16
 BLOCK: Final = 65_536
 
 DIGEST: Final = np.dtype(f"V{DIGEST_BYTES}")
@@ -68,11 +69,12 @@ class Codes:
     chain: bytes = field(repr=False)
     note: bytes = field(repr=False)
     evidence: bytes = field(repr=False)
+    page: bytes = field(repr=False)
 
     @classmethod
     def derive(cls, keys: Keys) -> Self:
         """Derive the keys from the home's root."""
-        names = ("identity", "commitment", "chain", "note", "evidence")
+        names = ("identity", "commitment", "chain", "note", "evidence", "page")
         return cls(*(keys.derive(f"consent-{name}") for name in names))
 
     def identify(self, records: NDArray[np.void]) -> NDArray[np.int64]:
@@ -95,19 +97,26 @@ class Codes:
         code.update(block)
         return code.digest()
 
+    def seal_page(self, *parts: bytes) -> bytes:
+        """Give the code of a page's parts."""
+        code = hashlib.blake2b(_text(*map(len, parts)), key=self.page, digest_size=DIGEST_BYTES)
+        for part in parts:
+            code.update(part)
+        return code.digest()
+
     def start(self) -> Tip:
         """Give the tip of a chain without events."""
         return Tip(0, self.link(b"", 0, 0, 0, "", b""), 0)
 
-    def seal_evidence(self, references: pa.ChunkedArray) -> pa.ChunkedArray:
+    def seal_evidence(self, references: pa.ChunkedArray) -> pa.Array:
         """Encrypt each reference to evidence, since its words may name a person."""
         if references.null_count == len(references):
-            return references.cast(pa.binary())
+            return pa.nulls(len(references), pa.binary())
         sealed = [
             None if text is None else encrypt(self.evidence, text.encode(), "evidence")
             for text in references.to_pylist()
         ]
-        return pa.chunked_array([pa.array(sealed, pa.binary())])
+        return pa.array(sealed, pa.binary())
 
     def open_evidence(self, sealed: bytes | str | None) -> str | None:
         """Read a reference; what was changed reads as empty, and so differs from its digest."""
@@ -156,24 +165,27 @@ def make_records(table: pa.Table, terms: NDArray[np.void]) -> NDArray[np.void]:
         records[name] = column.fill_null(0).to_numpy()
         records["absent"] |= np.where(column.is_null().to_numpy(), bit, 0)
     records["terms"] = terms[table.column("terms").to_numpy()]
-    records["evidence"] = digest_evidence(table.column("evidence"))
+    if table.column("evidence").null_count < table.num_rows:
+        records["evidence"] = digest_evidence(table.column("evidence"))
     return records
 
 
 def _digest_each(records: NDArray[np.void], key: bytes, size: int) -> bytes:
     """Digest each record, a block of them at a time so that their bytes are not held twice."""
-    begin, width = hashlib.blake2b(key=key, digest_size=size).copy, records.dtype.itemsize
-
-    def digest(record: bytes) -> bytes:
-        code = begin()
-        code.update(record)
-        return code.digest()
-
-    found = []
+    begin, found = hashlib.blake2b(key=key, digest_size=size).copy, []
+    # A function for each record, or slices of the block, would take as long as the digest itself.
     for start in range(0, len(records), BLOCK):
         whole = records[start : start + BLOCK].tobytes()
-        found += [digest(whole[at : at + width]) for at in range(0, len(whole), width)]
+        for (record,) in struct.iter_unpack(f"{records.dtype.itemsize}s", whole):
+            code = begin()
+            code.update(record)
+            found.append(code.digest())
     return b"".join(found)
+
+
+def as_words(records: NDArray[np.void]) -> NDArray[np.int64]:
+    """See records as words of 64 bits, since numpy copies a record's fields one by one."""
+    return records.view(np.int64).reshape(len(records), records.dtype.itemsize // 8)
 
 
 def _text(*parts: int | str) -> bytes:

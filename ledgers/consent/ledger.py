@@ -1,14 +1,14 @@
 """The consent ledger: who said what, appended as it is learnt, never changed, and erasable.
 
 A person is two numbers, the halves of a keyed token; what an event says besides is its terms. Of
-an event the chain holds a salted commitment, the events' table payload and salt (see
+an event the chain holds a salted commitment, a page payload and salt (see
 `ledgers.consent.tables`). `erase` destroys the latter and leaves the former, so that the chain
 still holds. What stays then, its place, its commitment and when it was erased, says nothing about
 a person without the salt, not even to whoever holds the keys; it shows that the rest is whole,
 which a controller needs to demonstrate consent (Art. 7(1) GDPR) and to defend claims (Art.
 17(3)(e)). So an append puts its events into a random order: no neighbour tells whose was erased.
-It takes at most a million at once, for some hundred bytes each of memory. Copies are not reached:
-backups, other disks, and in Postgres dead rows until VACUUM.
+It takes at most four million at once, for some hundred bytes each of memory. Copies are not
+reached: backups, other disks, and in Postgres dead rows until VACUUM.
 
 The ledger knows nothing of what events mean. The order of its numbers decides nothing.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,7 +34,10 @@ from ledgers.consent.audit import check_import, check_tip, verify_ledger
 from ledgers.consent.chain import (
     BLOCK,
     DIGEST,
+    NO_END,
+    NO_GUARDIAN,
     NO_RECORDING,
+    SALT_BYTES,
     Codes,
     Tip,
     digest_texts,
@@ -48,23 +51,23 @@ from ledgers.consent.events import (
     RecordedEvent,
     from_micros,
 )
-from ledgers.consent.packed_rows import SALT_BYTES, read_packed
+from ledgers.consent.pages import KnownTerms, Page, make_pages
 from ledgers.consent.tables import (
     BLOCKS,
     ERASURES,
-    EVENTS,
     IMPORTS,
-    KEY,
     TERMS,
-    Rows,
     find_commitment,
     find_import,
+    find_pages,
     find_repeated,
-    find_tip,
-    insert_events,
+    insert_page,
     is_person,
     lock,
+    next_page,
     number_terms,
+    read_terms_digests,
+    replace_page,
 )
 from ledgers.home.database import overwrite_deleted, snapshot, transaction
 from ledgers.home.home import Home
@@ -73,14 +76,9 @@ from ledgers.signed_heads import Head, Heads
 
 __all__ = ["Appended", "Batch", "ConsentLedger", "Head", "RecordedEvent"]
 
-PORTION: Final = 1 << 20
-"""How many events are sorted together; the tables grow fastest in the order of tokens."""
-
-NEVER: Final = 2**63 - 1
-SCANNED: Final = {
-    **{name: name for name in ("token_high", "token_low", "terms", "valid_from", "recorded_at")},
-    "valid_until": f"COALESCE(valid_until, {NEVER})",
-}
+PORTION: Final = 1 << 22
+"""How many events are sorted together: a person's are in one page of each portion, or two."""
+HISTORY_ORDER: Final = ("valid_from", "recorded_at", "seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,44 +131,29 @@ class ConsentLedger:
     def scan(self, *, upto: int | None = None) -> pa.Table:
         """Give every event that stands, all as of one moment, as `STANDING_EVENTS` lays it out.
 
-        `upto` leaves out those with a higher number; rows come in no particular order.
+        Each is verified as it is read; Refusal names the first event that is off. `upto` leaves
+        out those with a higher number; rows come in no particular order.
         """
-        with snapshot(self.engine) as connection:
-            last = (find_tip(connection) or Codes.derive(self.keys).start()).seq
-            pieces = read_packed(
-                connection,
-                "consent_events",
-                SCANNED,
-                where="seq <= :upto",
-                rows=last,
-                parameters={"upto": last if upto is None else upto},
-            )
-            tables = [_to_arrow(piece) for piece in pieces]
-        return pa.concat_tables([STANDING_EVENTS.empty_table(), *tables])
+        tables = [STANDING_EVENTS.empty_table()]
+
+        def keep(rows: NDArray[np.void]) -> None:
+            tables.append(_to_arrow(rows if upto is None else rows[rows["seq"] <= upto]))
+
+        self._verify(keep)
+        return pa.concat_tables(tables)
 
     def history(self, token: tuple[int, int]) -> list[RecordedEvent]:
         """Give the events of one person that stand, by the moment they hold from."""
-        query = (
-            sa.select(EVENTS, TERMS.c.text)
-            .join(TERMS, TERMS.c.id == EVENTS.c.terms)
-            .where(is_person(token))
-            .order_by(EVENTS.c.valid_from, EVENTS.c.recorded_at, EVENTS.c.seq)
-        )
         codes = Codes.derive(self.keys)
         with snapshot(self.engine) as connection:
-            rows = connection.execute(query).all()
-        return [
-            RecordedEvent(
-                row.seq,
-                _read_terms(row.terms, row.text),
-                row.valid_from,
-                row.recorded_at,
-                row.valid_until,
-                row.guardian_high is not None,
-                codes.open_evidence(row.evidence),
-            )
-            for row in rows
-        ]
+            texts = {row.id: row.text for row in connection.execute(sa.select(TERMS))}
+            found = [
+                (page.rows[place], page.sealed_evidence()[place].as_py())
+                for page in find_pages(connection, token)
+                for place in np.flatnonzero(is_person(page.rows, token)).tolist()
+            ]
+        found.sort(key=lambda one: tuple(map(one[0].__getitem__, HISTORY_ORDER)))
+        return [_recorded(row, texts, codes.open_evidence(sealed)) for row, sealed in found]
 
     def erase(self, token: tuple[int, int]) -> int:
         """Destroy payload and salt of all events of one person; give how many there were.
@@ -195,11 +178,15 @@ class ConsentLedger:
             return _head(check_tip(connection, Codes.derive(self.keys), signed))
 
     def verify(self) -> Head:
-        """Recompute every event, block and head; Refusal names the first event that is off."""
+        """Check every event, block and head; Refusal names the first event that is off."""
+        return self._verify(lambda _: None)
+
+    def _verify(self, keep: Callable[[NDArray[np.void]], None]) -> Head:
+        """Verify the ledger and hand over the rows of its events on the way."""
         # Read first, so that the database is at least as new.
         heads = self._heads.read()
         with snapshot(self.engine) as connection:
-            return _head(verify_ledger(connection, Codes.derive(self.keys), heads))
+            return _head(verify_ledger(connection, Codes.derive(self.keys), heads, keep))
 
     @property
     def _heads(self) -> Heads:
@@ -225,12 +212,25 @@ def _read_terms(number: int, text: str) -> Terms:
         ) from None
 
 
-def _to_arrow(piece: NDArray[np.void]) -> pa.Table:
-    """Turn packed rows into columns, and the sentinel of no end into null."""
-    columns = {name: piece[name].astype(np.int64) for name in SCANNED}
-    until = columns.pop("valid_until")
-    return pa.table({**columns, "valid_until": pa.array(until, mask=until == NEVER)}).cast(
-        STANDING_EVENTS
+def _to_arrow(rows: NDArray[np.void]) -> pa.Table:
+    """Turn rows into columns."""
+    columns = {name: rows[name].astype(np.int64) for name in STANDING_EVENTS.names}
+    no_end = rows["absent"] & NO_END != 0
+    until = pa.array(columns["valid_until"], mask=no_end)
+    return pa.table({**columns, "valid_until": until}).cast(STANDING_EVENTS)
+
+
+def _recorded(row: np.void, texts: dict[int, str], evidence: str | None) -> RecordedEvent:
+    """Write one row of a history out."""
+    number, absent = int(row["terms"]), int(row["absent"])
+    return RecordedEvent(
+        int(row["seq"]),
+        _read_terms(number, texts.get(number, "")),
+        int(row["valid_from"]),
+        int(row["recorded_at"]),
+        None if absent & NO_END else int(row["valid_until"]),
+        not absent & NO_GUARDIAN,
+        evidence,
     )
 
 
@@ -256,13 +256,31 @@ def append_batch(  # noqa: PLR0913, PLR0917 - where, what, after what, when, and
     numbers, digests = number_terms(connection, texts), digest_texts(texts)
     for start in range(0, table.num_rows, PORTION):
         portion = table.slice(start, PORTION)
-        records = make_records(portion, digests)
-        terms = numbers[portion.column("terms").to_numpy()]
-        rows = _keep_one_of_each(Rows(records, terms, portion.column("evidence")), codes, now)
-        if tip.seq and (repeated := find_repeated(connection, rows.records)).any():
-            rows = rows.take(np.flatnonzero(~repeated))
-        tip = _chain(connection, codes, rows, tip, now, source)
+        pieces = (make_records(piece, digests) for piece in _pieces(portion))
+        identities = np.concatenate([codes.identify(piece) for piece in pieces])
+        new = _find_new(connection, portion.column("token_high").to_numpy(), identities, tip)
+        events = NewEvents(portion.combine_chunks().take(new), identities[new], numbers, digests)
+        tip = _chain(connection, codes, events, tip, now, source)
     return tip
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvents:
+    """Events that the ledger does not hold, in the order of tokens, each with its identity.
+
+    Column `terms` of `table` is a place in `numbers`, the ledger's, and in `digests`.
+    """
+
+    table: pa.Table
+    identities: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    digests: NDArray[np.void]
+
+    def cut(self) -> Iterator[tuple[slice, pa.Table]]:
+        """Give some at a time, as many as a block has, with their place."""
+        place = 0
+        for piece in _pieces(self.table):
+            yield slice(place, place := place + piece.num_rows), piece
 
 
 def note_import(
@@ -277,13 +295,25 @@ def erase_events(
     connection: sa.Connection, codes: Codes, token: tuple[int, int], now: int
 ) -> list[int]:
     """Destroy payload and salt of one person's events; note and give their numbers."""
-    query = sa.select(EVENTS.c.seq).where(is_person(token)).order_by(EVENTS.c.seq)
-    erased = list(connection.scalars(query))
-    for seq in erased:
-        code = codes.attest("erasure", seq, now, find_commitment(connection, seq))
-        connection.execute(sa.insert(ERASURES), {"seq": seq, "at": now, "code": code})
-    connection.execute(sa.delete(EVENTS).where(is_person(token)))
-    return erased
+    terms, erased = read_terms_digests(connection), []
+    for page in find_pages(connection, token):
+        gone = is_person(page.rows, token)
+        for seq in (numbers := page.rows["seq"][gone].tolist()):
+            code = codes.attest("erasure", seq, now, find_commitment(connection, seq))
+            connection.execute(sa.insert(ERASURES), {"seq": seq, "at": now, "code": code})
+        if numbers:
+            replace_page(connection, _without(page, gone, codes, terms))
+            erased += numbers
+    return sorted(erased)
+
+
+def _without(page: Page, gone: NDArray[np.bool_], codes: Codes, terms: KnownTerms) -> Page:
+    """Give a page without some of its rows, sealed again if it was as it had been sealed."""
+    commitments = codes.commit(page.rebuild(codes, terms))
+    kept = page.without(gone)
+    if page.code is None or page.seal(codes, commitments, terms) != page.code:
+        return kept
+    return replace(kept, code=kept.seal(codes, commitments[~gone], terms))
 
 
 def _refuse_later(table: pa.Table, now: int, source: str) -> None:
@@ -295,38 +325,61 @@ def _refuse_later(table: pa.Table, now: int, source: str) -> None:
         )
 
 
-def _keep_one_of_each(rows: Rows, codes: Codes, now: int) -> Rows:
-    """Put events into the order of tokens, without repetitions, and fill in the clock."""
-    records = rows.records
-    records["identity"] = codes.identify(records)
-    unstated = records["absent"] & NO_RECORDING != 0
-    records["recorded_at"][unstated] = now
-    records["absent"] &= ~NO_RECORDING
-    keys = [records[name].astype(np.int64) for name in KEY]
-    order = np.lexsort(keys[::-1])
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """Cut a table: a block's records fit into memory that is used again for the next."""
+    for start in range(0, table.num_rows, BLOCK):
+        yield table.slice(start, BLOCK)
+
+
+def _find_new(
+    connection: sa.Connection, tokens: NDArray[np.int64], identities: NDArray[np.int64], tip: Tip
+) -> NDArray[np.int64]:
+    """Give the places of events, in the order of tokens, that are new; one of each."""
+    # An identity is taken of the whole token, so half of it is enough to sort by.
+    order = np.lexsort((identities, tokens))
     first = np.ones(len(order), np.bool_)
-    first[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
-    return rows.take(order[first])
+    keys = (tokens[order], identities[order])
+    first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    order = order[first]
+    if tip.seq:
+        order = order[~find_repeated(connection, tokens[order], identities[order])]
+    return order
 
 
 def _chain(  # noqa: PLR0913, PLR0917 - as above
-    connection: sa.Connection, codes: Codes, rows: Rows, tip: Tip, now: int, source: str
+    connection: sa.Connection, codes: Codes, events: NewEvents, tip: Tip, now: int, source: str
 ) -> Tip:
-    """Give the events numbers in a random order, and salts; write blocks and events."""
-    records, count = rows.records, len(rows.records)
+    """Give the events numbers in a random order, and salts; write pages and blocks."""
+    count, known = len(events.identities), read_terms_digests(connection)
     places = np.argsort(np.frombuffer(os.urandom(8 * count), np.uint64))
-    records["seq"] = tip.seq + 1 + places
-    records["salt"] = np.frombuffer(os.urandom(SALT_BYTES * count), f"V{SALT_BYTES}")
     commitments = np.empty(count, DIGEST)
-    commitments[places] = codes.commit(records)
+    for where, piece in events.cut():
+        records = make_records(piece, events.digests)
+        records["seq"], records["identity"] = tip.seq + 1 + places[where], events.identities[where]
+        _state_recording(records, now)
+        salts = os.urandom(SALT_BYTES * len(records))
+        records["salt"] = np.frombuffer(salts, f"V{SALT_BYTES}")
+        committed = commitments[places[where]] = codes.commit(records)
+        terms = events.numbers[piece.column("terms").to_numpy()]
+        evidence = codes.seal_evidence(piece.column("evidence"))
+        for page, those in make_pages(records, terms, evidence, next_page(connection)):
+            code = page.seal(codes, committed[those], known)
+            insert_page(connection, replace(page, code=code))
     for block in _blocks(commitments):
         first, last = tip.seq + 1, tip.seq + len(block) // DIGEST.itemsize
         link = codes.link(tip.link, first, last, now, source, block)
         values = {"first_seq": first, "last_seq": last, "recorded_at": now, "source": source}
         connection.execute(sa.insert(BLOCKS), {**values, "link": link, "commitments": block})
         tip = Tip(last, link, now)
-    insert_events(connection, replace(rows, evidence=codes.seal_evidence(rows.evidence)))
     return tip
+
+
+def _state_recording(records: NDArray[np.void], now: int) -> None:
+    """Let the ledger's clock say when an event was recorded that does not."""
+    unstated = records["absent"] & NO_RECORDING != 0
+    if unstated.any():
+        records["recorded_at"][unstated] = now
+        records["absent"] &= ~NO_RECORDING
 
 
 def _blocks(commitments: np.ndarray) -> Iterator[bytes]:

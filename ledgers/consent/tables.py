@@ -1,30 +1,22 @@
 """The tables of the consent ledger, and how rows go in and come out.
 
 `consent_terms` holds each terms' text once; `consent_blocks` the chain: a commitment for each
-event, whatever became of it; `consent_events` what can be destroyed: payload and salt;
-`consent_erasures` which were; `consent_imports` what was taken in whole. Moments are microseconds
+event, whatever became of it; `consent_pages` what can be destroyed: payload and salt (see
+`ledgers.consent.pages`); `consent_erasures` which were; `consent_imports` what was taken in whole.
+Moments are microseconds
 since 1970 UTC. Every function works inside the caller's transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pyarrow as pa
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from ledgers.consent.chain import (
-    DIGEST_BYTES,
-    NO_END,
-    NO_GUARDIAN,
-    RECORD,
-    Tip,
-)
+from ledgers.consent.chain import DIGEST_BYTES, Tip
+from ledgers.consent.pages import TOGETHER, KnownTerms, Page, join_rows, read_page
 
 METADATA = sa.MetaData()
 TERMS = sa.Table(
@@ -43,22 +35,16 @@ BLOCKS = sa.Table(
     sa.Column("link", sa.LargeBinary, nullable=False),
     sa.Column("commitments", sa.LargeBinary, nullable=False),
 )
-EVENTS = sa.Table(
-    "consent_events",
+PAGES = sa.Table(
+    "consent_pages",
     METADATA,
-    sa.Column("token_high", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("token_low", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("identity", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("seq", sa.BigInteger, nullable=False),
-    sa.Column("terms", sa.Integer, nullable=False),
-    sa.Column("valid_from", sa.BigInteger, nullable=False),
-    sa.Column("recorded_at", sa.BigInteger, nullable=False),
-    sa.Column("valid_until", sa.BigInteger),
-    sa.Column("guardian_high", sa.BigInteger),
-    sa.Column("guardian_low", sa.BigInteger),
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("low", sa.BigInteger, nullable=False),
+    sa.Column("high", sa.BigInteger, nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
+    sa.Column("code", sa.LargeBinary),
     sa.Column("evidence", sa.LargeBinary),
-    sa.Column("salt", sa.LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
+    sa.Column("packed", sa.LargeBinary, nullable=False),
 )
 ERASURES = sa.Table(
     "consent_erasures",
@@ -77,47 +63,6 @@ IMPORTS = sa.Table(
     sa.Column("repeated", sa.BigInteger, nullable=False),
     sa.Column("code", sa.LargeBinary, nullable=False),
 )
-
-PIECE: Final = 8_192
-"""How many rows are turned into Python objects at once."""
-KEY: Final = ("token_high", "token_low", "identity")
-NUMBERS: Final[Mapping[str, str]] = {
-    "seq": "seq",
-    "token_high": "token_high",
-    "token_low": "token_low",
-    "identity": "identity",
-    "valid_from": "valid_from",
-    "recorded_at": "recorded_at",
-    "valid_until": "COALESCE(valid_until, 0)",
-    "guardian_high": "COALESCE(guardian_high, 0)",
-    "guardian_low": "COALESCE(guardian_low, 0)",
-    "absent": f"CASE WHEN valid_until IS NULL THEN {NO_END} ELSE 0 END"
-    f" + CASE WHEN guardian_high IS NULL THEN {NO_GUARDIAN} ELSE 0 END",
-    "terms": "terms",
-}
-"""The numbers of a row of `consent_events`, in SQL, as they stand in its record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Events on their way in: records, and beside them what the record holds as a digest only."""
-
-    records: NDArray[np.void]
-    terms: NDArray[np.int32]
-    evidence: pa.ChunkedArray
-
-    def take(self, places: NDArray[np.int64]) -> Rows:
-        """Give some of the events, in the order of `places`."""
-        evidence = self.evidence
-        # Taking from a column of nulls only would cost as much as from one of texts.
-        if evidence.null_count == len(evidence):
-            evidence = evidence.slice(0, len(places))
-        else:
-            evidence = evidence.take(pa.array(places))
-        # As words, since numpy copies a record's fields one by one.
-        words = self.records.view(np.int64).reshape(len(self.records), -1)
-        records = words.take(places, axis=0).view(RECORD).reshape(-1)
-        return Rows(records, self.terms[places], evidence)
 
 
 def lock(connection: sa.Connection) -> None:
@@ -153,12 +98,34 @@ def find_import(connection: sa.Connection, digest: str) -> sa.Row[tuple[object, 
     return connection.execute(sa.select(IMPORTS).where(IMPORTS.c.digest == digest)).first()
 
 
-def is_person(token: tuple[int, int]) -> sa.ColumnElement[bool]:
-    """Give the condition that an event is of one person."""
-    return sa.and_(EVENTS.c.token_high == token[0], EVENTS.c.token_low == token[1])
+def find_pages(connection: sa.Connection, token: tuple[int, int]) -> Iterator[Page]:
+    """Give the pages in which events of one person are, if there are any."""
+    query = sa.select(PAGES).where(PAGES.c.low <= token[0], PAGES.c.high >= token[0])
+    return map(read_page, connection.execute(query).all())
 
 
-def number_terms(connection: sa.Connection, texts: Sequence[str]) -> NDArray[np.int32]:
+def is_person(rows: NDArray[np.void], token: tuple[int, int]) -> NDArray[np.bool_]:
+    """Say of each row whether it is of one person."""
+    found: NDArray[np.bool_] = (rows["token_high"] == token[0]) & (rows["token_low"] == token[1])
+    return found
+
+
+def read_pages(connection: sa.Connection, *numbers: int) -> Iterator[list[Page]]:
+    """Give all pages, or some, `TOGETHER` of them at once, in no particular order."""
+    query = sa.select(PAGES)
+    if numbers:
+        query = query.where(PAGES.c.id.in_(numbers))
+    options = {"stream_results": True, "max_row_buffer": TOGETHER}
+    for found in connection.execute(query.execution_options(**options)).partitions(TOGETHER):
+        yield [read_page(row) for row in found]
+
+
+def read_terms_digests(connection: sa.Connection) -> KnownTerms:
+    """Digest all terms as they stand."""
+    return KnownTerms.of({row.id: row.text for row in connection.execute(sa.select(TERMS))})
+
+
+def number_terms(connection: sa.Connection, texts: Sequence[str]) -> NDArray[np.int64]:
     """Give the number of each of the terms, new ones added."""
     known = {row.text: row.id for row in connection.execute(sa.select(TERMS))}
     new = [text for text in dict.fromkeys(texts) if text not in known]
@@ -166,76 +133,69 @@ def number_terms(connection: sa.Connection, texts: Sequence[str]) -> NDArray[np.
     known |= {text: number for number, text in enumerate(new, start=first)}
     if new:
         connection.execute(sa.insert(TERMS), [{"id": known[text], "text": text} for text in new])
-    return np.array([known[text] for text in texts], np.int32)
+    return np.array([known[text] for text in texts], np.int64)
 
 
-def find_repeated(connection: sa.Connection, records: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Say of each event, in order of its token, whether it stands in the ledger already."""
-    repeated = np.zeros(len(records), np.bool_)
-    # An identity is taken of the whole token, so half of it finds the rows.
-    names = ("token_high", "identity")
-    columns = [records[name].tolist() for name in names]
-    connection.exec_driver_sql(
-        "CREATE TEMPORARY TABLE consent_stated "
-        "(place INTEGER PRIMARY KEY, token_high BIGINT, identity BIGINT)"
-    )
-    stated = zip(range(len(records)), *columns, strict=True)
-    _insert_many(connection, "consent_stated", ("place", *names), stated)
-    same = " AND ".join(f"e.{name} = s.{name}" for name in names)
-    found = connection.exec_driver_sql(
-        "SELECT s.place FROM consent_stated s "  # noqa: S608 - constants
-        f"WHERE EXISTS (SELECT 1 FROM consent_events e WHERE {same})"
-    )
-    repeated[[row[0] for row in found]] = True
-    connection.exec_driver_sql("DROP TABLE consent_stated")
+def find_repeated(
+    connection: sa.Connection, tokens: NDArray[np.int64], identities: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Say of each event, in the order of its token's first half, whether the ledger holds it."""
+    repeated = np.zeros(len(tokens), np.bool_)
+    order = np.argsort(identities)
+    ordered = identities[order]
+    for some in _batches(_pages_near(connection, tokens)):
+        for pages in read_pages(connection, *some):
+            rows = join_rows(pages)
+            stated = rows["identity"].astype(np.int64)
+            place = np.minimum(np.searchsorted(ordered, stated), len(ordered) - 1)
+            same = ordered[place] == stated
+            found = order[place[same]]
+            repeated[found] |= tokens[found] == rows["token_high"][same]
     return repeated
 
 
-def insert_events(connection: sa.Connection, rows: Rows) -> None:
-    """Insert events that are not there yet, which is fastest in the order of their tokens."""
-    for start in range(0, len(rows.records), PIECE):
-        piece = slice(start, start + PIECE)
-        records, absent = rows.records[piece], rows.records["absent"][piece]
-        _insert_many(
-            connection,
-            "consent_events",
-            EVENTS.columns.keys(),
-            zip(
-                *(records[name].tolist() for name in (*KEY, "seq")),
-                rows.terms[piece].tolist(),
-                *(records[name].tolist() for name in ("valid_from", "recorded_at")),
-                _or_none(records["valid_until"], absent & NO_END),
-                _or_none(records["guardian_high"], absent & NO_GUARDIAN),
-                _or_none(records["guardian_low"], absent & NO_GUARDIAN),
-                rows.evidence.slice(start, PIECE).to_pylist(),
-                records["salt"].tolist(),
-                strict=True,
-            ),
-        )
+def _pages_near(connection: sa.Connection, tokens: NDArray[np.int64]) -> list[int]:
+    """Give the numbers of the pages within whose bounds one of some ordered tokens lies."""
+    query = sa.select(PAGES.c.id, PAGES.c.low, PAGES.c.high)
+    found = np.array(connection.execute(query).all(), np.int64).reshape(-1, 3)
+    begin, end = (
+        np.searchsorted(tokens, found[:, place], side)
+        for place, side in ((1, "left"), (2, "right"))
+    )
+    numbers: list[int] = found[:, 0][end > begin].tolist()
+    return numbers
 
 
-def _insert_many(
-    connection: sa.Connection,
-    table: str,
-    columns: Sequence[str],
-    rows: Iterable[tuple[object, ...]],
-) -> None:
-    """Insert plain tuples; a mapping per row would cost more than the insertion itself."""
-    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    with closing(connection.connection.cursor()) as cursor:
-        if connection.dialect.name == "sqlite":
-            # One row after the other, so that they stay in the processor's cache; FAIL, since the
-            # transaction is undone anyway, and SQLite then need not copy every page before.
-            statement = f"INSERT OR FAIL INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - constants
-            cursor.executemany(statement, rows)  # type: ignore[arg-type]  # any iterable will do
-        else:
-            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
+def _batches(numbers: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(numbers), TOGETHER):
+        yield numbers[start : start + TOGETHER]
 
 
-def _or_none(values: NDArray[np.int64], absent: NDArray[np.int64]) -> list[int | None]:
-    plain: list[int | None] = values.tolist()
-    if absent.any():
-        return [None if gone else value for value, gone in zip(plain, absent.tolist(), strict=True)]
-    return plain
+def next_page(connection: sa.Connection) -> int:
+    """Give the number of the next page."""
+    return 1 + (connection.scalar(sa.select(sa.func.max(PAGES.c.id))) or 0)
+
+
+def insert_page(connection: sa.Connection, page: Page) -> None:
+    """Insert a page that is not there yet."""
+    connection.execute(sa.insert(PAGES), {"id": page.id, **_values(page)})
+
+
+def replace_page(connection: sa.Connection, page: Page) -> None:
+    """Write a page anew from which events were erased; one without events goes."""
+    here = PAGES.c.id == page.id
+    if len(page.rows):
+        connection.execute(sa.update(PAGES).where(here).values(_values(page)))
+    else:
+        connection.execute(sa.delete(PAGES).where(here))
+
+
+def _values(page: Page) -> dict[str, object]:
+    return {
+        "low": page.low,
+        "high": page.high,
+        "events": len(page.rows),
+        "code": page.code,
+        "evidence": page.evidence,
+        "packed": page.rows.tobytes(),
+    }

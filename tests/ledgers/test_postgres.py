@@ -6,6 +6,7 @@ tests, since a promise that was not tried is none.
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -38,6 +39,7 @@ from tests.ledgers.consent.consent_events import (
     start_script,
     token,
 )
+from tests.ledgers.consent.paged_events import find_changed, lay_out
 
 PROGRAMS = Path("/usr/lib/postgresql")
 
@@ -88,8 +90,25 @@ def edit(ledger: ConsentLedger, statement: str) -> None:
     host = str(url.query["host"])
     with closing(psycopg.connect(host=host, user="tutela", dbname=url.database)) as connection:
         connection.execute("SET session_replication_role = replica")
-        connection.execute(statement)
+        if "consent_events" in statement:
+            edit_events(connection, statement)
+        else:
+            connection.execute(statement)
         connection.commit()
+
+
+def edit_events(connection: psycopg.Connection, statement: str) -> None:
+    """Change events in their pages, with SQLite's help."""
+    pages = connection.execute("SELECT id, packed, evidence FROM consent_pages").fetchall()
+    with closing(sqlite3.connect(":memory:")) as passing:
+        lay_out(passing, pages)
+        passing.execute(statement)
+        for number, page in find_changed(passing, pages):
+            connection.execute(
+                "UPDATE consent_pages SET low = %s, high = %s, events = %s, evidence = %s, "
+                "packed = %s WHERE id = %s",
+                (*page, number),
+            )
 
 
 def test_events_are_appended_once_and_come_back(ledger: ConsentLedger) -> None:
@@ -140,7 +159,7 @@ def test_an_erasure_leaves_the_chain(ledger: ConsentLedger) -> None:
     ledger.verify()
 
 
-@pytest.mark.parametrize("table", ["terms", "blocks", "events", "erasures", "imports"])
+@pytest.mark.parametrize("table", ["terms", "blocks", "pages", "erasures", "imports"])
 @pytest.mark.parametrize("action", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
 def test_the_database_itself_refuses_to_change_the_ledger(
     ledger: ConsentLedger, table: str, action: str
@@ -148,7 +167,9 @@ def test_the_database_itself_refuses_to_change_the_ledger(
     """Whoever comes with another program meets the triggers."""
     ledger.append(batch([event(1), event(2)]), "csv", "d1")
     ledger.erase(token(2))
-    column = {"terms": "id", "imports": "at", "blocks": "recorded_at"}.get(table, "seq")
+    column = {"terms": "id", "imports": "at", "blocks": "recorded_at", "pages": "low"}.get(
+        table, "seq"
+    )
     statement = action.format(f"consent_{table}", column, column)
     with (
         pytest.raises(sa.exc.DBAPIError, match=r"append-only|once its erasure is noted"),
@@ -162,7 +183,7 @@ def test_the_database_itself_refuses_to_change_the_ledger(
     ("statement", "seq"),
     [
         ("UPDATE consent_events SET valid_from = 0 WHERE seq = 2", 2),
-        ("UPDATE consent_events SET salt = ''", 1),
+        ("UPDATE consent_events SET salt = x''", 1),
         ("DELETE FROM consent_events WHERE seq = 3", 3),
         ("DELETE FROM consent_blocks", 1),
         ("UPDATE consent_terms SET text = text || ' '", 1),
@@ -197,13 +218,13 @@ def test_a_scan_sees_one_moment(ledger: ConsentLedger) -> None:
 
     ledger.append(batch([event(1)]), "csv")
     other = open_ledger(ledger.home.root)
-    count = sa.text("SELECT count(*) FROM consent_events")
+    count = sa.text("SELECT sum(events) FROM consent_pages")
     with database.snapshot(ledger.engine) as reading:
         assert reading.scalar(count) == 1
         other.append(batch([event(2)]), "csv")
         assert reading.scalar(count) == 1
         with pytest.raises(sa.exc.DBAPIError, match="read-only"):
-            reading.execute(sa.text("DELETE FROM consent_events"))
+            reading.execute(sa.text("DELETE FROM consent_pages"))
         reading.rollback()
     other.engine.dispose()
 

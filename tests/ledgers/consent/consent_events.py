@@ -19,6 +19,7 @@ from ledgers.consent.ledger import Batch, ConsentLedger, RecordedEvent
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from tests.ledgers.consent.paged_events import find_changed, lay_out
 
 NOTICE = NoticeTerms("n", 1, "en", (Purpose.SCIENTIFIC_RESEARCH,), (Category.AGE,))
 GIVEN = Terms(
@@ -61,15 +62,37 @@ def everything(ledger: ConsentLedger, people: Iterable[int]) -> list[RecordedEve
     return [one for person in people for one in ledger.history(token(person))]
 
 
+PAGES = "SELECT id, packed, evidence FROM consent_pages"
+
+
 def edit(ledger: ConsentLedger, *statements: str, parameters: tuple[object, ...] = ()) -> None:
-    """Change the database as its owner can: past the triggers, with another program."""
+    """Change the database as its owner can: past the triggers, with another program.
+
+    `consent_events` stands for the events of all pages, a row each; what is changed there is put
+    into its page again, whose code stays, since nobody without the key can make another.
+    """
     with closing(sqlite3.connect(ledger.home.ledger)) as connection:
         triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
         for (name,) in triggers.fetchall():
             connection.execute(f"DROP TRIGGER {name}")
+        pages = connection.execute(PAGES).fetchall()
+        lay_out(connection, pages)
         for statement in statements:
             connection.execute(statement, parameters)
+        for number, page in find_changed(connection, pages):
+            connection.execute(
+                "UPDATE consent_pages SET low = ?, high = ?, events = ?, evidence = ?, packed = ? "
+                "WHERE id = ?",
+                (*page, number),
+            )
         connection.commit()
+
+
+def query(ledger: ConsentLedger, text: str, *parameters: object) -> list[tuple[object, ...]]:
+    """Read from the database, in which `consent_events` is as for `edit`."""
+    with closing(sqlite3.connect(ledger.home.ledger)) as connection:
+        lay_out(connection, connection.execute(PAGES).fetchall())
+        return connection.execute(text, parameters).fetchall()
 
 
 def seq_of(ledger: ConsentLedger, person: int) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -18,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import HomeError, Refusal, ServiceError, SourceError
+from ledgers.consent import audit, pages
 from ledgers.consent import ledger as consent
-from ledgers.consent import packed_rows
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.home import database
 from ledgers.home.database import open_database
@@ -36,6 +35,7 @@ from tests.ledgers.consent.consent_events import (
     event,
     everything,
     open_ledger,
+    query,
     seq_of,
     start_script,
     token,
@@ -166,9 +166,10 @@ def test_a_ledger_is_the_set_of_what_was_stated(
 
 def test_many_events_are_one_chain(ledger: ConsentLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of more than a block and more than a portion, of which each repeats some."""
-    for module in (consent, packed_rows):
-        monkeypatch.setattr(module, "BLOCK" if module is consent else "PIECE", 16)
+    monkeypatch.setattr(consent, "BLOCK", 16)
     monkeypatch.setattr(consent, "PORTION", 64)
+    monkeypatch.setattr(pages, "SMALLEST", 2)
+    monkeypatch.setattr(pages, "LARGEST", 6)
     events = [event(number % 90, valid_from=number) for number in range(200)]
     first = ledger.append(batch(events + events[:50]), "csv")
     second = ledger.append(batch([*events[100:], event(7, valid_from=-1)]), "csv")
@@ -257,17 +258,14 @@ def test_a_scan_during_an_import_sees_one_moment(
 ) -> None:
     """All of the ledger as it was, or all as it is; and the import does not wait for it."""
     ledger.append(batch(event(person) for person in range(30)), "csv")
-    before, read = rows(ledger.scan()), packed_rows.read_packed
+    before, read = rows(ledger.scan()), audit.read_pages
     importing = open_ledger(ledger.home.root)
-    monkeypatch.setattr(packed_rows, "PIECE", 5)
 
-    def read_while_importing(*arguments: object, **named: object) -> Iterator[np.ndarray]:
-        pieces = read(*arguments, **named)
-        yield next(pieces)
+    def read_while_importing(connection: sa.Connection) -> Iterator[list[pages.Page]]:
         importing.append(batch(event(person, terms=1) for person in range(30)), "csv")
-        yield from pieces
+        return read(connection)
 
-    monkeypatch.setattr(consent, "read_packed", read_while_importing)
+    monkeypatch.setattr(audit, "read_pages", read_while_importing)
     assert rows(ledger.scan(upto=10**9)) == before
     monkeypatch.undo()
     assert ledger.scan().num_rows == 60
@@ -297,7 +295,7 @@ def test_two_imports_at_once_are_one_after_the_other(ledger: ConsentLedger) -> N
 
 @pytest.mark.parametrize(
     "moment",
-    ["consent.ledger.insert_events", "consent.tables._insert_many", "consent.ledger.note_import"],
+    ["consent.ledger.insert_page", "consent.ledger._chain", "consent.ledger.note_import"],
 )
 def test_an_import_killed_half_way_leaves_the_old_state(ledger: ConsentLedger, moment: str) -> None:
     """Wherever it was, and the next import of the same source brings everything."""
@@ -324,10 +322,7 @@ def test_erasing_destroys_payload_and_salt_and_keeps_the_chain(ledger: ConsentLe
     """Of that person alone, and evidence never stood in clear; nothing is left in any file."""
     ledger.append(batch([event(1, **FULL), event(2, evidence="Zyxwort"), event(3)]), "csv")
     ledger.append(batch([event(2, terms=1, evidence="Qblorp")]), "csv")
-    with closing(sqlite3.connect(ledger.home.ledger)) as connection:
-        salts = connection.execute(
-            "SELECT salt, evidence FROM consent_events WHERE token_low = -2"
-        ).fetchall()
+    salts = query(ledger, "SELECT salt, evidence FROM consent_events WHERE token_low = -2")
     needles = [needle for row in salts for needle in row]
     assert not any(word in text for text in contents(ledger.home) for word in (b"Zyxw", b"Qblo"))
     assert all(any(needle in text for text in contents(ledger.home)) for needle in needles)
@@ -360,12 +355,11 @@ def test_an_erasure_waits_for_nobody_in_silence(
 ) -> None:
     """Where a reader keeps the erased pages alive, that is said, and erasing again mends it."""
     ledger.append(batch([event(1)]), "csv")
-    with closing(sqlite3.connect(ledger.home.ledger)) as connection:
-        ((salt,),) = connection.execute("SELECT salt FROM consent_events").fetchall()
+    ((salt,),) = query(ledger, "SELECT salt FROM consent_events")
     monkeypatch.setattr(database, "PRAGMAS", ("busy_timeout=50", *database.PRAGMAS[1:]))
     eraser = open_ledger(ledger.home.root)
     with database.snapshot(ledger.engine) as reading:
-        reading.execute(sa.text("SELECT count(*) FROM consent_events"))
+        reading.execute(sa.text("SELECT count(*) FROM consent_pages"))
         with pytest.raises(ServiceError, match="erase again"):
             eraser.erase(token(1))
         assert any(salt in text for text in contents(ledger.home))
@@ -380,18 +374,21 @@ def test_an_erasure_waits_for_nobody_in_silence(
     [
         "UPDATE consent_terms SET text = '{}'",
         "UPDATE consent_blocks SET source = 'x'",
-        "UPDATE consent_events SET valid_from = 0",
+        "UPDATE consent_pages SET packed = x'00'",
+        "UPDATE consent_pages SET low = low + 1",
+        "UPDATE consent_pages SET events = events - 1",
         "UPDATE consent_erasures SET at = 0",
         "UPDATE consent_imports SET new = 0",
         "DELETE FROM consent_terms",
         "DELETE FROM consent_blocks WHERE last_seq = 3",
-        "DELETE FROM consent_events WHERE token_low = -1",
+        "DELETE FROM consent_pages",
+        "DELETE FROM consent_pages WHERE id = 1",
         "DELETE FROM consent_erasures",
         "DELETE FROM consent_imports",
         "REPLACE INTO consent_terms VALUES (1, 'x')",
         "REPLACE INTO consent_terms SELECT 9, text FROM consent_terms WHERE id = 1",
         "REPLACE INTO consent_blocks SELECT * FROM consent_blocks",
-        "REPLACE INTO consent_events SELECT * FROM consent_events",
+        "REPLACE INTO consent_pages SELECT * FROM consent_pages",
         "INSERT INTO consent_terms VALUES (1, 'x') ON CONFLICT DO UPDATE SET text = 'x'",
         "REPLACE INTO consent_erasures SELECT * FROM consent_erasures",
         "REPLACE INTO consent_imports SELECT * FROM consent_imports",
@@ -432,6 +429,46 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(
     with upgraded.engine.begin() as connection:
         assert connection.scalar(sa.text("SELECT policy FROM runs")) == "adult"
     upgraded.engine.dispose()
+
+
+def test_events_of_an_older_program_are_moved_into_pages(
+    ledger: ConsentLedger, tmp_path: Path
+) -> None:
+    """Each with all that was said, and each still answers to its commitment."""
+    events = [
+        event(n, terms=n % 2, **(FULL if n % 3 else {}), **(GUARDED if n % 5 else {}))
+        for n in range(2000)
+    ]
+    ledger.append(batch(events), "csv")
+    rows = query(ledger, "SELECT * FROM consent_events ORDER BY seq")
+    found, scanned = everything(ledger, range(60)), ledger.scan().sort_by("token_high")
+    ledger.engine.dispose()
+    take_back_to_rows(ledger.home, rows)
+    moved = open_ledger(tmp_path / "home")
+    assert moved.verify().seq == 2000
+    assert everything(moved, range(60)) == found
+    assert moved.scan().sort_by("token_high") == scanned
+    assert moved.append(batch(events), "csv").repeated == 2000
+    assert moved.erase(token(7)) == 1
+    sizes = [size for (size,) in query(moved, "SELECT events FROM consent_pages")]
+    assert len(sizes) > 1
+    assert sum(sizes) == 1999
+    moved.engine.dispose()
+
+
+def take_back_to_rows(home: Home, rows: list[tuple[object, ...]]) -> None:
+    """Make the ledger as an older program left it, with a row for each event."""
+    with closing(sqlite3.connect(home.ledger)) as connection:
+        connection.execute("DROP TABLE consent_pages")
+        connection.execute(
+            "CREATE TABLE consent_events (token_high, token_low, identity, seq, terms, valid_from,"
+            " recorded_at, valid_until, guardian_high, guardian_low, evidence, salt,"
+            " PRIMARY KEY (token_high, token_low, identity)) WITHOUT ROWID"
+        )
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO consent_events VALUES ({marks})", rows)  # noqa: S608
+        connection.execute("UPDATE alembic_version SET version_num = '0005'")
+        connection.commit()
 
 
 def test_a_lost_database_is_not_made_anew(ledger: ConsentLedger) -> None:
