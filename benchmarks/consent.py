@@ -26,8 +26,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tasks.consent.meaning import Meaning
 
 NOW = 1_750_000_000_000_000
@@ -132,15 +130,12 @@ def ask(folder: Path, *, full: bool) -> int:
         people = nw.from_native(duck.read_parquet(str(folder / "people.parquet")))
         events = parquet.read_table(folder / "events.parquet")
 
-        def wrap(table: pa.Table) -> nw.LazyFrame[duckdb.DuckDBPyRelation]:
-            return nw.from_native(duck.from_arrow(table))
-
         meaning = full_meaning() if full else plain_meaning()
         young = people.filter(nw.col("own_from") > NOW - 1500 * DAY)
         ages = young.collect("pyarrow").to_native() if full else None
-        found = settle(events, wrap, meaning, Moment(NOW, NOW), ages)
-        permitted = wrap(found).filter(nw.col(STANDING).is_in(GIFTS))
-        kept = people.select(TOKEN).join(permitted.select(TOKEN), on=TOKEN, how="semi")
+        found = settle(events, meaning, Moment(NOW, NOW), ages)
+        permitted = nw.from_native(duck.from_arrow(found)).filter(nw.col(STANDING).is_in(GIFTS))
+        kept = people.select(TOKEN).join(permitted.select(TOKEN), on=list(TOKEN), how="semi")
         return int(kept.collect("pyarrow").to_native().num_rows)
 
 

@@ -213,7 +213,7 @@ LONGEST = (
     "test_leaks", "test_flow", "test_refusals", "test_example_policies", "test_epsilon_audit",
     "test_gallery", "test_python_api", "test_python_run", "test_consent_commands",
     "test_own_code_run", "test_walkthroughs", "test_free_text", "test_budget_flow",
-    "test_rehearsal", "test_k_anonymity", "test_recoding_plan", "test_consent_engines",
+    "test_rehearsal", "test_k_anonymity", "test_recoding_plan", "test_consent_histories",
     "test_train", "test_bad_input", "test_privacy_loss", "test_docstring_examples",
     "test_prefect_server",
 )  # fmt: skip

@@ -8,7 +8,7 @@ at, and is no record of having asked.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,36 +27,15 @@ from tasks.consent.event_fields import read_fields
 from tasks.consent.events import Setting, make_batch
 from tasks.consent.judgement import Moment
 from tasks.consent.meaning import Standing
-from tasks.consent.standing import find_ages, find_standings, on_duckdb, place_on_roster
+from tasks.consent.standing import find_ages, find_standings, place_on_roster
 from tasks.people.ingestion import read_people
 from tasks.sources.frame import held
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from expectations.policy.consent_terms import Terms
     from expectations.policy.locations import InMemory
     from expectations.policy.policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class GivenEvents:
-    """Events that were handed over, as a ledger of nothing else would give them."""
-
-    batch: Batch
-    now: int
-
-    def terms(self) -> dict[int, Terms]:
-        """Give all terms by their number."""
-        return dict(enumerate(self.batch.terms))
-
-    def scan(self, *, upto: int | None = None) -> pa.Table:
-        """Give the events; one that does not say when it was recorded, was now."""
-        assert upto is None, "there is no ledger whose past could be asked for"
-        table = self.batch.table.select(STANDING_EVENTS.names)
-        place = table.column_names.index("recorded_at")
-        recorded = pc.fill_null(table.column("recorded_at"), self.now)
-        return table.set_column(place, "recorded_at", recorded).cast(STANDING_EVENTS)
 
 
 def consent_standings(
@@ -101,11 +80,11 @@ def consent_standings(
     with held(people) as place:
         roster = read_people(located(file, place), keys.derive("person"))
     given = read_events(file, events, keys, now)
-    with on_duckdb() as wrap:
-        moment = Moment(to_micros(when), to_micros(max(now, when)))
-        ages = find_ages(file.policy, roster, when)
-        found = find_standings(file.policy, given, moment, wrap, ages=ages)
-        _, standing, masks = place_on_roster(found, roster, wrap)
+    moment = Moment(to_micros(when), to_micros(max(now, when)))
+    ages = find_ages(file.policy, roster, when)
+    terms = dict(enumerate(given.terms))
+    found = find_standings(file.policy, terms, lay_out(given, now), moment, ages)
+    _, standing, masks = place_on_roster(found, roster)
     labels = [Standing(code).label for code in standing]
     covered = [
         read_mask(file.policy, mask) if Standing(code).permits else ()
@@ -120,7 +99,7 @@ def located(file: PolicyFile, place: InMemory) -> PolicyFile:
     return replace(file, policy=file.policy.model_copy(update={"source": source}))
 
 
-def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetime) -> GivenEvents:
+def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetime) -> Batch:
     """Read events as the policy's first source of them is read; `SourceError` for wrong ones."""
     basis = file.policy.basis
     if not isinstance(basis, ConsentLedger):
@@ -134,7 +113,15 @@ def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetim
         source = like.model_copy(update={"location": place})
         fields = read_fields(source, "events", file.folder)
         setting = Setting(file.folder, basis.notices, keys, now)
-        return GivenEvents(make_batch(fields, source, "events", setting), to_micros(now))
+        return make_batch(fields, source, "events", setting)
+
+
+def lay_out(batch: Batch, now: datetime) -> pa.Table:
+    """Give events as a ledger's scan does; one that does not say when it was recorded, was now."""
+    table = batch.table.select(STANDING_EVENTS.names)
+    place = table.column_names.index("recorded_at")
+    recorded = pc.fill_null(table.column("recorded_at"), to_micros(now))
+    return table.set_column(place, "recorded_at", recorded).cast(STANDING_EVENTS)
 
 
 def read_mask(policy: Policy, mask: int) -> tuple[str, ...]:

@@ -100,6 +100,8 @@ def import_source(source: EventSource, place: str, ledger: Ledger, setting: Sett
     digest = digest_fields(fields, source, setting.notices, setting.keys.derive("digest"))
     if ledger.imported(digest):
         return Imported(place, 0, fields.num_rows, unchanged=True)
+    # Nothing is added to a ledger in which something is off, or a backup of it would be behind.
+    ledger.verify()
     check_notices(setting.notices, ledger)
     appended = ledger.append(make_batch(fields, source, place, setting), place, digest)
     return Imported(place, appended.new, appended.repeated)

@@ -28,7 +28,7 @@ from tasks.consent.meaning import (
     reaches_purpose,
     understand,
 )
-from tasks.consent.standing import asks_ledger, on_duckdb, read_masks
+from tasks.consent.standing import asks_ledger, read_masks
 
 GIFTS: Final = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
 ENDING: Final = {status for status, standing in ENDS.items() if standing not in IDLE}
@@ -49,8 +49,7 @@ def find_stance(policy: Policy, history: Sequence[RecordedEvent], moment: Moment
     """
     terms = dict(enumerate(dict.fromkeys(event.terms for event in history)))
     meaning = understand(policy, terms)
-    with on_duckdb() as wrap:
-        found = settle(lay_out(history, terms), wrap, meaning, moment)
+    found = settle(lay_out(history, terms), meaning, moment)
     if not found.num_rows:
         return Stance(Standing.NEVER_ASKED if asks_ledger(policy) else Standing.BY_SELF, ())
     mask = int(read_masks(policy, meaning)[found.column(COVERED)[0].as_py()])

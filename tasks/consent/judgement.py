@@ -1,18 +1,18 @@
-"""Where each person stands at one moment, as known at another: one narwhals expression.
+"""Where each person stands at one moment, as known at another: arrays of whole numbers.
 
 The events form a set; in what order they came changes nothing. Of a person's answers on a
 category the latest counts, of several at the same moment the one recorded last, of those recorded
-together the more restrictive. The same code runs on DuckDB and on pandas.
+together the more restrictive.
 
 First it is asked what each event answers (`list_questions`). Most events answer alike on every
 category, so one question is asked of them for all categories at once; the few others have questions
 of their own, whose answers are then brought together. What an event answers follows from its terms'
-number alone, so it is looked up before the engine begins: an engine would compare each event with
-hundreds of numbers.
+number alone, so it is looked up.
 
-Then the latest answer to each question is picked, and `judge` knows no event any more: of each
-answer its code (a `Standing`), its moment and when it was recorded, in columns whose names end as
-`PARTS` say.
+The events are sorted by person once. Then the latest answer to each question is picked, and `judge`
+knows no event any more: of each answer its code (a `Standing`), its moment and when it was
+recorded. A person's standing follows from their own events alone, so any part of the people can be
+decided without the others.
 
 What statuses and notices mean for a purpose is decided in `meaning`; who the people are behind the
 tokens is not known here.
@@ -20,50 +20,48 @@ tokens is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tasks.consent.meaning import BARS, GIFTS, IDLE, Meaning, Reads, Standing
 
-if TYPE_CHECKING:
-    import narwhals as nw
+Flags = NDArray[np.bool_]
+Moments = NDArray[np.int64]
+Codes = NDArray[np.int8]
+Events = dict[str, NDArray[np.int64]]
+"""Columns, a row for each event or person."""
 
-    Frame: TypeAlias = nw.LazyFrame[Any]
-    Wrap: TypeAlias = Callable[[pa.Table], Frame]
-
-PARTS: Final = ("", "_at", "_rec")
-"""What is kept of an answer, by the end of its columns' names: code, moment, recorded when."""
 ALWAYS: Final = -62_135_596_800_000_000
 """The year 1 in microseconds since 1970; no event begins before it."""
 ANSWERED: Final = 1_000_000_000_000_000_000
 """Added to the moment of what is not idle, so that it is later than anything idle."""
 NOTHING: Final = -1
 """No answer, and its moment."""
-TOKEN: Final = ["token_high", "token_low"]
+TOKEN: Final = ("token_high", "token_low")
 OWN_FROM: Final = "own_from"
 STANDING, COVERED = "standing", "covered"
-NOBODY: Final = pa.schema(
-    [*((name, pa.int64()) for name in TOKEN), (STANDING, pa.int8()), (COVERED, pa.int32())]
-)
-"""What is found where nobody said anything."""
 DAY: Final = 86_400_000_000
 """Microseconds."""
+
+
+RIGHTS: Final = {"objection": Standing.OBJECTED, "restriction": Standing.RESTRICTED}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """Events that answer alike on some classes of categories, or on a right: the latest counts."""
 
-    name: str
+    kind: str
     reads: Reads
     classes: tuple[int, ...] = ()
-    ends: bool = False
-    """Whether its answers may be gifts, which come to an end."""
 
 
 def list_questions(meaning: Meaning) -> Iterator[Question]:
@@ -79,11 +77,11 @@ def list_questions(meaning: Meaning) -> Iterator[Question]:
         "renewal": meaning.renewals,
     }
     for kind, by_class in by_kind.items():
-        for number, (classes, reads) in enumerate(group_reads(by_class).items()):
-            yield Question(f"{kind}_{number}", reads, classes, ends=True)
-    for name, right in (("objection", meaning.objections), ("restriction", meaning.restrictions)):
+        for classes, reads in group_reads(by_class).items():
+            yield Question(kind, reads, classes)
+    for kind, right in zip(RIGHTS, (meaning.objections, meaning.restrictions), strict=True):
         if right:
-            yield Question(name, right)
+            yield Question(kind, right)
 
 
 def group_reads(by_class: Sequence[Reads]) -> dict[tuple[int, ...], dict[int, tuple[int, ...]]]:
@@ -103,165 +101,6 @@ def group_reads(by_class: Sequence[Reads]) -> dict[tuple[int, ...], dict[int, tu
     return {(n,): dict(reads) for n, reads in enumerate(by_class) if reads}
 
 
-def judge(people: Frame, meaning: Meaning, questions: Sequence[Question], *, aged: bool) -> Frame:
-    """Bring each person's latest answers together to where they stand.
-
-    `people` holds the token, the latest answer to each question and, if `aged`, `own_from`.
-    """
-    import narwhals as nw
-
-    classes = range(len(meaning.classes))
-    parts = [f"{q.name}{part}" for q in questions for part in PARTS]
-    # Who gave no answer to a question has one before all others, so that no null decides anything.
-    stood = people.with_columns(*(nw.col(part).fill_null(NOTHING) for part in parts))
-    for number in classes:
-        for kind in ("answer", "renewal", "expiry"):
-            stood = combine(stood, questions, kind, number)
-        stood = expire(extend(stood), number)
-        if aged:
-            stood = stood.with_columns(require_guardian(number))
-    gifts = [is_gift(nw.col(f"class_{n}")) for n in classes]
-    # A bit for each class: their sum is the mask that `settle` promises.
-    covered = [gift.cast(nw.Int64) * 2**n for n, gift in enumerate(gifts)]
-    # Who gave nothing has a moment too, since pandas would make floats of whole numbers with gaps.
-    # It lies after every answer, so that it is never the least.
-    none = nw.lit(2 * ANSWERED, nw.Int64)
-    begun = [
-        nw.when(gift).then(nw.col(f"begun_{n}")).otherwise(none) for n, gift in enumerate(gifts)
-    ]
-    joined = stood.with_columns(
-        nw.max_horizontal(*(nw.col(f"class_{n}") for n in classes)).alias("worst"),
-        nw.sum_horizontal(*covered).alias(COVERED),
-        nw.min_horizontal(*begun).alias("begun"),
-    )
-    standing = stand(meaning, [one.name for one in questions])
-    return joined.with_columns(standing.alias(STANDING)).select(
-        *TOKEN, nw.col(STANDING).cast(nw.Int8), nw.col(COVERED).cast(nw.Int32)
-    )
-
-
-def is_gift(code: nw.Expr) -> nw.Expr:
-    """Whether an answer permits."""
-    return (code >= min(GIFTS)) & (code <= max(GIFTS))
-
-
-def combine(people: Frame, questions: Sequence[Question], kind: str, number: int) -> Frame:
-    """Give the latest of the answers on one class, to whichever question they were given."""
-    import narwhals as nw
-
-    asked = [q.name for q in questions if q.name.startswith(kind) and number in q.classes]
-    first = [nw.col(f"{asked[0]}{p}") if asked else nw.lit(NOTHING, nw.Int64) for p in PARTS]
-    found = people.with_columns(*(e.alias(f"{kind}{p}") for e, p in zip(first, PARTS, strict=True)))
-    for name in asked[1:]:
-        found = take(found, kind, name, is_later(name, kind))
-    return found
-
-
-def is_later(name: str, than: str) -> nw.Expr:
-    """Whether one answer counts before another: later, recorded later, or more restrictive."""
-    import narwhals as nw
-
-    (code, at, recorded), (other, other_at, other_recorded) = (
-        [nw.col(f"{one}{part}") for part in PARTS] for one in (name, than)
-    )
-    restricts = (recorded > other_recorded) | ((recorded == other_recorded) & (code > other))
-    return (at > other_at) | ((at == other_at) & restricts)
-
-
-def take(people: Frame, into: str, name: str, where: nw.Expr) -> Frame:
-    """Put one answer in place of another for some people."""
-    import narwhals as nw
-
-    marked = people.with_columns(where.alias("taken"))
-    return marked.with_columns(
-        *(
-            nw.when(nw.col("taken")).then(nw.col(f"{name}{p}")).otherwise(nw.col(f"{into}{p}"))
-            .alias(f"{into}{p}")
-            for p in PARTS
-        )
-    )  # fmt: skip
-
-
-def extend(people: Frame) -> Frame:
-    """Let a renewal extend what was given and not taken back; of itself it gives nothing."""
-    import narwhals as nw
-
-    # A gift that lapsed can be renewed; one that was withdrawn has another code by now.
-    given = is_gift(nw.col("answer")) | (nw.col("answer") == int(Standing.LAPSED))
-    later = ~is_later("answer", "renewal") & (nw.col("renewal_at") >= ANSWERED)
-    begun = people.with_columns(nw.col("answer_at").alias("begun"))
-    return take(begun, "answer", "renewal", given & later)
-
-
-def expire(people: Frame, number: int) -> Frame:
-    """Let what was said to be expired be so, and keep the answer on one class."""
-    import narwhals as nw
-
-    ended = take(people, "answer", "expiry", is_later("expiry", "answer"))
-    return ended.with_columns(
-        nw.col("answer").alias(f"class_{number}"),
-        nw.col("answer_at").alias(f"since_{number}"),
-        nw.col("begun").alias(f"begun_{number}"),
-    )
-
-
-def require_guardian(number: int) -> nw.Expr:
-    """A gift counts if it was made by who could make it then: the guardian, or the person."""
-    import narwhals as nw
-
-    code, own_from = nw.col(f"class_{number}"), nw.col(OWN_FROM)
-    by_guardian = code == int(Standing.BY_GUARDIAN)
-    # `since` is counted as `pick_latest` counts what is not idle, so the bound must be as well.
-    as_child = nw.col(f"since_{number}") < own_from - ALWAYS + ANSWERED
-    wrong = is_gift(code) & (by_guardian != as_child)
-    lacking = nw.lit(int(Standing.NEEDS_GUARDIAN), nw.Int64)
-    return nw.when(wrong).then(lacking).otherwise(code).alias(f"class_{number}")
-
-
-def stand(meaning: Meaning, names: Sequence[str]) -> nw.Expr:
-    """Give each person's one standing; rights exercised since the gift go before it."""
-    import narwhals as nw
-
-    found = permitted_in_part(meaning) if meaning.asks_consent else barred(meaning)
-    permitted = (found == int(Standing.BY_SELF)) & nw.lit(meaning.asks_consent)
-    for name, standing in (("objection", Standing.OBJECTED), ("restriction", Standing.RESTRICTED)):
-        if name in names:
-            # Every gift must be later, so the first of them; at the same moment the right prevails.
-            consents = permitted & (nw.col("begun") > nw.col(f"{name}_at"))
-            bars = (nw.col(name) == 1) & ~consents
-            found = nw.when(bars).then(nw.lit(int(standing), nw.Int64)).otherwise(found)
-    return found
-
-
-def permitted_in_part(meaning: Meaning) -> nw.Expr:
-    """Give the standing of a policy that rests on consent: on all classes, on some, or on none."""
-    import narwhals as nw
-
-    yes, part, never = (
-        nw.lit(int(one), nw.Int64)
-        for one in (Standing.BY_SELF, Standing.ONLY_IN_PART, Standing.NEVER_ASKED)
-    )
-    full, worst = 2 ** len(meaning.classes) - 1, nw.col("worst")
-    enough = nw.col(COVERED) > 0 if meaning.on_partial == "blank" else nw.col(COVERED) == full
-    none = nw.when(worst < 0).then(never).otherwise(worst)
-    return (
-        nw.when(enough).then(yes).otherwise(nw.when(nw.col(COVERED) > 0).then(part).otherwise(none))
-    )
-
-
-def barred(meaning: Meaning) -> nw.Expr:
-    """Give the standing under another basis than consent: out if consent was taken back."""
-    import narwhals as nw
-
-    by_class = []
-    for number in range(len(meaning.classes)):
-        code = nw.col(f"class_{number}")
-        bars = nw.any_horizontal(*(code == int(one) for one in BARS), ignore_nulls=True)
-        by_class.append(nw.when(bars).then(code).otherwise(nw.lit(NOTHING, nw.Int64)))
-    worst = nw.max_horizontal(*by_class)
-    return nw.when(worst < 0).then(nw.lit(int(Standing.BY_SELF), nw.Int64)).otherwise(worst)
-
-
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The two moments of a decision, in microseconds since 1970 UTC."""
@@ -270,85 +109,324 @@ class Moment:
     known_at: int
 
 
-def settle(
-    events: pa.Table, wrap: Wrap, meaning: Meaning, moment: Moment, ages: pa.Table | None = None
-) -> pa.Table:
-    """Give token, standing and `covered` of everybody who said something, in any order.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Some people's latest answers to a question: whose, what, as of when, recorded when.
 
-    `events` holds the token, `terms`, `valid_from`, `recorded_at` and `valid_until` (null: no
-    end), and `wrap` gives a table to the engine; `covered` is a bit mask over the meaning's
-    classes. `ages` holds tokens and `own_from`, the moment (microseconds since 1970) from which a
-    person's own word counts; who is not in it always could, and without `ages` nobody's word lacks
-    a guardian. No event begins before year 1.
+    `person` rises; moments are counted from year 1, those that are not idle `ANSWERED` later.
     """
-    import narwhals as nw
 
+    person: NDArray[np.int64]
+    code: Codes
+    at: Moments
+    recorded: Moments
+
+    @classmethod
+    def none(cls, people: int) -> Self:
+        """Give everybody's answer where nobody gave one: before all others."""
+        code = np.full(people, NOTHING, np.int8)
+        at = np.full(people, NOTHING, np.int64)
+        return cls(np.arange(people), code, at, at.copy())
+
+    def of(self, person: NDArray[np.int64]) -> Answers:
+        """Give the answers of some people, where there is one of everybody."""
+        return Answers(person, self.code[person], self.at[person], self.recorded[person])
+
+    def copy(self) -> Answers:
+        """Give the same answers, to be changed."""
+        return Answers(self.person, self.code.copy(), self.at.copy(), self.recorded.copy())
+
+    def is_later(self, than: Answers) -> Flags:
+        """Say which count before others: later, recorded later, or more restrictive."""
+        restricts = (self.recorded > than.recorded) | (
+            (self.recorded == than.recorded) & (self.code > than.code)
+        )
+        later: Flags = (self.at > than.at) | ((self.at == than.at) & restricts)
+        return later
+
+    def put(self, others: Answers, where: Flags) -> None:
+        """Put some of others' answers in place of those of everybody."""
+        person = others.person[where]
+        self.code[person] = others.code[where]
+        self.at[person] = others.at[where]
+        self.recorded[person] = others.recorded[where]
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Events in the order of their people, each with its person's place, and the people's tokens.
+
+    No event is later than the decision, or was not known then.
+    """
+
+    table: Events
+    person: NDArray[np.int64]
+    tokens: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, events: Events, speaks: Flags, moment: Moment) -> Self:
+        """Sort what was known by then; `speaks` says of each terms whether they answer anything."""
+        known = speaks[events["terms"]] & (events["valid_from"] <= moment.valid_at)
+        known &= events["recorded_at"] <= moment.known_at
+        order = sort_tokens(*(events[name] for name in TOKEN))
+        # Most events are known and speak, so sorting them all and leaving some out is quickest.
+        order = order if known.all() else order[known[order]]
+        table = {name: column[order] for name, column in events.items()}
+        high, low = (table.pop(name) for name in TOKEN)
+        new = np.ones(len(order), np.bool_)
+        new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        return cls(table, np.cumsum(new) - 1, (high[new], low[new]))
+
+    @property
+    def people(self) -> int:
+        """How many people said something."""
+        return len(self.tokens[0])
+
+
+def sort_tokens(high: NDArray[np.int64], low: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the order in which equal tokens are side by side and their first halves rise."""
+    # Stable, since a ledger's events come in runs that are in order already.
+    order = np.argsort(high, kind="stable")
+    same = high[order[1:]] == high[order[:-1]]
+    if np.any(low[order[1:]][same] != low[order[:-1]][same]):
+        return np.lexsort((low, high))  # two people of the same first half: hardly ever
+    return order
+
+
+def find_places(
+    tokens: tuple[NDArray[np.int64], NDArray[np.int64]],
+    asked: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """Give the place of each token that is asked for among `tokens`, whose first halves rise.
+
+    -1 for those that are not there.
+    """
+    high, low = (np.append(half, 0) for half in tokens)
+    place, order = np.empty(len(asked[0]), np.int64), np.argsort(asked[0])
+    # Looking them up in their order keeps to memory that is near.
+    place[order] = np.searchsorted(high[:-1], asked[0][order])
+    while True:
+        same = (place < len(high) - 1) & (high[place] == asked[0])
+        there = same & (low[place] == asked[1])
+        if not np.any(same & ~there):
+            return np.where(there, place, NOTHING)
+        place += same & ~there
+
+
+PART: Final = 1 << 20
+"""About how many events are decided at once, which bounds the memory that takes."""
+
+
+def settle(
+    events: pa.Table, meaning: Meaning, moment: Moment, ages: pa.Table | None = None
+) -> pa.Table:
+    """Give token, standing and `covered` of everybody who said something, tokens' halves rising.
+
+    `events` are laid out as `STANDING_EVENTS`; `covered` is a bit mask over the meaning's classes.
+    `ages` holds tokens and `own_from`, the moment (microseconds since 1970) from which a person's
+    own word counts; who is not in it always could, and without `ages` nobody's word lacks a
+    guardian. No event begins before year 1.
+    """
+    parts = 1 + events.num_rows // PART
+    ends = [-(2**63) + 2**64 * part // parts for part in range(parts + 1)]
+    columns = read_columns(events, meaning, moment)
+    own_from = None if ages is None else {n: ages.column(n).to_numpy() for n in ages.column_names}
+
+    def settle_part(low: int, high: int) -> pa.Table:
+        some = {**cut(columns, low, high)} if parts > 1 else columns
+        young = own_from if own_from is None or parts == 1 else cut(own_from, low, high)
+        return settle_people(some, meaning, moment, young)
+
+    # Each part holds whole people, and numpy lets the other cores work meanwhile.
+    with ThreadPoolExecutor(max_workers=min(parts, os.cpu_count() or 1)) as pool:
+        return pa.concat_tables(pool.map(settle_part, ends[:-1], (end - 1 for end in ends[1:])))
+
+
+def read_columns(events: pa.Table, meaning: Meaning, moment: Moment) -> Events:
+    """Give the events' columns, and whether a gift is over by then."""
+    names = (*TOKEN, "terms", "valid_from", "recorded_at")
+    columns: Events = {name: events.column(name).to_numpy() for name in names}
+    until = pc.fill_null(events.column("valid_until"), moment.valid_at + 1)
+    columns["over"] = until.to_numpy() <= moment.valid_at
+    if meaning.maximum_age_days is not None:
+        oldest = moment.valid_at - meaning.maximum_age_days * DAY
+        columns["over"] |= columns["valid_from"] <= oldest
+    return columns
+
+
+def cut(columns: Events, low: int, high: int) -> Events:
+    """Give the rows of the people whose tokens' first halves are within bounds."""
+    (where,) = np.nonzero((columns[TOKEN[0]] >= low) & (columns[TOKEN[0]] <= high))
+    return {name: column[where] for name, column in columns.items()}
+
+
+def settle_people(
+    events: Events, meaning: Meaning, moment: Moment, ages: Events | None
+) -> pa.Table:
+    """Decide on the people of some events."""
     questions = tuple(list_questions(meaning))
-    if not questions:
-        return NOBODY.empty_table()
-    known = wrap(append_answers(events, questions)).filter(
-        nw.col("valid_from") <= moment.valid_at, nw.col("recorded_at") <= moment.known_at
-    )
-    lapsed = is_over(meaning, moment)
-    latest = reduce(join_answers, (pick_latest(known, one, lapsed) for one in questions))
-    if ages is not None:
-        joined = latest.join(wrap(ages).select(*TOKEN, OWN_FROM), on=TOKEN, how="left")
-        latest = joined.with_columns(nw.col(OWN_FROM).fill_null(ALWAYS))
-    judged = judge(latest, meaning, questions, aged=ages is not None)
-    table: pa.Table = judged.collect("pyarrow").to_native()
-    return table
+    numbers = 1 + int(events["terms"].max(initial=0))
+    codes = [read_codes(question, numbers) for question in questions]
+    speaks = np.any([*(code != NOTHING for code in codes), np.zeros(numbers, np.bool_)], axis=0)
+    histories = Histories.of(events, speaks, moment)
+    latest = [
+        (question, pick_latest(histories, question, code))
+        for question, code in zip(questions, codes, strict=True)
+    ]
+    own_from = None if ages is None else place_ages(ages, histories)
+    standing, covered = judge(latest, histories.people, meaning, own_from)
+    return pa.table([*histories.tokens, standing, covered], [*TOKEN, STANDING, COVERED])
 
 
-def append_answers(events: pa.Table, questions: Iterable[Question]) -> pa.Table:
-    """Add a column for each question: what an event answers to it, `NOTHING` where that is none."""
-    terms = events.column("terms").to_numpy()
-    numbers = int(terms.max(initial=0)) + 1
-    for question in questions:
-        codes = np.full(numbers, NOTHING, np.int8)
-        for code, reads in question.reads.items():
-            codes[[number for number in reads if number < numbers]] = code
-        events = events.append_column(question.name, pa.array(codes[terms]))
-    return events
+def read_codes(question: Question, numbers: int) -> Codes:
+    """Give what each terms answer to a question, by their number; `NOTHING` where that is none."""
+    codes = np.full(numbers, NOTHING, np.int8)
+    for code, reads in question.reads.items():
+        codes[[number for number in reads if number < numbers]] = code
+    return codes
 
 
-def pick_latest(events: Frame, question: Question, lapsed: nw.Expr) -> Frame:
-    """Give the latest answer to a question by token, its moment, and when it was recorded.
+def place_ages(ages: Events, histories: Histories) -> Moments:
+    """Give from when each person's own word counts."""
+    place = find_places(histories.tokens, (ages[TOKEN[0]], ages[TOKEN[1]]))
+    own_from = np.full(histories.people, ALWAYS)
+    own_from[place[place >= 0]] = ages[OWN_FROM][place >= 0]
+    return own_from
+
+
+def pick_latest(histories: Histories, question: Question, codes: Codes) -> Answers:
+    """Give each person's latest answer to a question, if they gave any.
 
     An answer that is idle has a moment before all others.
     """
-    import narwhals as nw
-
-    name = question.name
-    spoken = events.filter(nw.col(name) != NOTHING).with_columns(nw.col(name).cast(nw.Int64))
-    if question.ends:
-        gift = nw.any_horizontal(*(nw.col(name) == int(one) for one in GIFTS), ignore_nulls=True)
-        over = nw.lit(int(Standing.LAPSED), nw.Int64)
-        read = nw.when(gift & lapsed).then(over).otherwise(nw.col(name))
-        spoken = spoken.with_columns(read.alias(name))
-    idle = nw.any_horizontal(*(nw.col(name) == int(one) for one in IDLE), ignore_nulls=True)
+    code = codes[histories.table["terms"]]
+    spoken = np.flatnonzero(code != NOTHING)
+    code, person = code[spoken], histories.person[spoken]
+    if question.kind in {"answer", "expiry", "renewal"}:
+        code[is_gift(code) & histories.table["over"][spoken]] = Standing.LAPSED
     # From year 1 on, so that no moment is negative and idle ones stay below `ANSWERED`.
-    since = nw.col("valid_from") - ALWAYS
-    spoken = spoken.with_columns(nw.when(idle).then(since).otherwise(since + ANSWERED).alias("at"))
-    # Codes rise with how much they restrict, so the last of a tie is the most restrictive.
-    return spoken.unique(TOKEN, keep="last", order_by=["at", "recorded_at", name]).select(
-        *TOKEN, name, nw.col("at").alias(f"{name}_at"), nw.col("recorded_at").alias(f"{name}_rec")
-    )
+    at = histories.table["valid_from"][spoken] - ALWAYS
+    at += np.array([0 if one in IDLE else ANSWERED for one in Standing])[code]
+    recorded = histories.table["recorded_at"][spoken]
+    # Codes rise with how much they restrict, so the greatest of a tie is the most restrictive.
+    last = find_greatest(person, (at, recorded, code))
+    return Answers(person[last], code[last], at[last], recorded[last])
 
 
-def join_answers(ours: Frame, theirs: Frame) -> Frame:
-    """Put the answers to two questions side by side, whoever answered either."""
-    import narwhals as nw
+def find_greatest(
+    group: NDArray[np.int64], keys: Iterable[NDArray[np.int64] | Codes]
+) -> NDArray[np.int64]:
+    """Give the place of the greatest of each group, by the first key and then by the next.
 
-    joined = ours.join(theirs, on=TOKEN, how="full", suffix="_theirs")
-    both = (nw.coalesce(nw.col(name), nw.col(f"{name}_theirs")).alias(name) for name in TOKEN)
-    return joined.with_columns(*both).drop([f"{name}_theirs" for name in TOKEN])
+    Equal groups are side by side.
+    """
+    place = np.arange(len(group))
+    for key in keys:
+        # Among `place` are still all that no earlier key has put behind another of its group.
+        own, of = key[place], group[place]
+        new = np.flatnonzero(np.diff(of, prepend=NOTHING))
+        if len(new) == len(place):
+            return place
+        most = np.maximum.reduceat(own, new)
+        place = place[own == np.repeat(most, np.diff(new, append=len(own)))]
+    return place[np.flatnonzero(np.diff(group[place], prepend=NOTHING))]
 
 
-def is_over(meaning: Meaning, moment: Moment) -> nw.Expr:
-    """Whether a gift's own end, or the policy's maximum age, has come."""
-    import narwhals as nw
+def is_gift(code: Codes) -> Flags:
+    """Say which answers permit."""
+    gift: Flags = (code >= min(GIFTS)) & (code <= max(GIFTS))
+    return gift
 
-    over = nw.col("valid_until").fill_null(moment.valid_at + 1) <= moment.valid_at
-    if meaning.maximum_age_days is None:
-        return over
-    return over | (nw.col("valid_from") <= moment.valid_at - meaning.maximum_age_days * DAY)
+
+Latest = Sequence[tuple[Question, Answers]]
+
+
+def judge(
+    latest: Latest, people: int, meaning: Meaning, own_from: Moments | None
+) -> tuple[Codes, NDArray[np.int32]]:
+    """Bring each person's latest answers together to where they stand, and what that covers."""
+    worst = np.full(people, NOTHING, np.int8)
+    covered = np.zeros(people, np.int32)
+    # Who gave nothing has a moment after every answer, so that it is never the least.
+    begun = np.full(people, 2 * ANSWERED)
+    for number in range(len(meaning.classes)):
+        code, since = judge_class(latest, people, number, own_from)
+        gift = is_gift(code)
+        # A bit for each class: their sum is the mask that `settle` promises.
+        covered |= gift.astype(np.int32) << number
+        np.minimum(begun, since, out=begun, where=gift)
+        if not meaning.asks_consent:
+            code = np.where(np.isin(code, BARS), code, np.int8(NOTHING))
+        np.maximum(worst, code, out=worst)
+    found = stand(meaning, worst, covered)
+    permitted = (found == Standing.BY_SELF) & meaning.asks_consent
+    for question, right in latest:
+        if (bars := RIGHTS.get(question.kind)) is not None:
+            # Every gift must be later, so the first of them; at the same moment the right prevails.
+            consents = permitted[right.person] & (begun[right.person] > right.at)
+            found[right.person[(right.code == 1) & ~consents]] = bars
+    return found, covered
+
+
+def judge_class(
+    latest: Latest, people: int, number: int, own_from: Moments | None
+) -> tuple[Codes, Moments]:
+    """Give everybody's answer on one class, and when what they gave began."""
+    answer = combine(latest, people, "answer", number)
+    answer = answer.copy() if len(answer.person) == people else spread(answer, people)
+    begun = answer.at.copy()
+    extend(answer, combine(latest, people, "renewal", number))
+    expiry = combine(latest, people, "expiry", number)
+    answer.put(expiry, expiry.is_later(answer.of(expiry.person)))
+    if own_from is not None:
+        require_guardian(answer, own_from)
+    return answer.code, begun
+
+
+def combine(latest: Latest, people: int, kind: str, number: int) -> Answers:
+    """Give the latest of the answers on one class, to whichever question they were given."""
+    asked = [one for q, one in latest if q.kind == kind and number in q.classes]
+    asked.sort(key=lambda one: -len(one.person))
+    if len(asked) == 1:
+        return asked[0]
+    found = spread(asked[0], people) if asked else Answers.none(0)
+    for one in asked[1:]:
+        found.put(one, one.is_later(found.of(one.person)))
+    return found
+
+
+def spread(answers: Answers, people: int) -> Answers:
+    """Give everybody's answers, `NOTHING` of those who gave none."""
+    found = Answers.none(people)
+    found.put(answers, np.ones(len(answers.person), np.bool_))
+    return found
+
+
+def extend(answer: Answers, renewal: Answers) -> None:
+    """Let a renewal extend what was given and not taken back; of itself it gives nothing."""
+    before = answer.of(renewal.person)
+    # A gift that lapsed can be renewed; one that was withdrawn has another code by now.
+    given = is_gift(before.code) | (before.code == Standing.LAPSED)
+    answer.put(renewal, given & ~before.is_later(renewal) & (renewal.at >= ANSWERED))
+
+
+def require_guardian(answer: Answers, own_from: Moments) -> None:
+    """Let a gift count if it was made by who could make it then: the guardian, or the person."""
+    by_guardian = answer.code == Standing.BY_GUARDIAN
+    # `at` is counted as `pick_latest` counts what is not idle, so the bound must be as well.
+    as_child = answer.at < own_from - ALWAYS + ANSWERED
+    answer.code[is_gift(answer.code) & (by_guardian != as_child)] = Standing.NEEDS_GUARDIAN
+
+
+def stand(meaning: Meaning, worst: Codes, covered: NDArray[np.int32]) -> Codes:
+    """Give each person's standing, rights aside, by their worst answer and what is covered.
+
+    Under another basis than consent, out are those who took consent back.
+    """
+    if not meaning.asks_consent:
+        return np.where(worst < 0, np.int8(Standing.BY_SELF), worst)
+    full = 2 ** len(meaning.classes) - 1
+    enough = covered > 0 if meaning.on_partial == "blank" else covered == full
+    none = np.where(worst < 0, np.int8(Standing.NEVER_ASKED), worst)
+    some = np.where(covered > 0, np.int8(Standing.ONLY_IN_PART), none)
+    return np.where(enough, np.int8(Standing.BY_SELF), some)

@@ -24,7 +24,7 @@ from ledgers.evidence import JSON, Entry
 from ledgers.home.keys import Keys
 from tasks.consent.judgement import STANDING, Moment
 from tasks.consent.meaning import GIFTS, PERMITTED, Standing
-from tasks.consent.standing import READABLE, find_standings, on_duckdb
+from tasks.consent.standing import READABLE, find_standings
 from tasks.people.ingestion import TOKEN
 
 
@@ -72,8 +72,7 @@ def take_snapshot(  # noqa: PLR0913, PLR0917 - two moments, and where to find wh
 ) -> Snapshot:
     """Decide over the whole ledger as of a moment; by `head` as the ledger stood then."""
     head = head or ledger.head()
-    with on_duckdb() as wrap:
-        found = find_standings(policy, ledger, moment, wrap, upto=head.seq)
+    found = find_standings(policy, ledger.terms(), ledger.scan(upto=head.seq), moment)
     standing = found.column(STANDING).to_numpy()
     permitted = found.filter(pa.array(np.isin(standing, GIFTS)))
     by_label = {

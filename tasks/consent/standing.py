@@ -7,17 +7,17 @@ given, only what the events say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from expectations.policy.consent_terms import Terms
 from expectations.policy.legal_basis import (
     ConsentColumn,
     ConsentLedger,
@@ -29,31 +29,22 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile
 from ledgers.consent import ledger as consent
 from ledgers.consent.events import to_micros
-from tasks.consent.judgement import ALWAYS, COVERED, OWN_FROM, STANDING, Moment, settle
+from tasks.consent.judgement import (
+    ALWAYS,
+    COVERED,
+    OWN_FROM,
+    STANDING,
+    Moment,
+    find_places,
+    settle,
+)
 from tasks.consent.meaning import GIFTS, Meaning, Standing, understand
 from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
 
-if TYPE_CHECKING:
-    from expectations.policy.consent_terms import Terms
-    from tasks.consent.judgement import Wrap
-
 READABLE: Final = "categories"
-PLACE: Final = "place"
 NOT_YET: Final = int(np.datetime64("9999-01-01", "us").astype(np.int64))
 """From when somebody consents for themselves of whom it is said that they do not."""
-
-
-class Remembered(Protocol):
-    """Consent events and their terms by number, as a ledger remembers them."""
-
-    def terms(self) -> dict[int, Terms]:
-        """Give all terms by their number."""
-        ...
-
-    def scan(self, *, upto: int | None = None) -> pa.Table:
-        """Give the events, those up to a number if one is given, laid out as `STANDING_EVENTS`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +77,11 @@ def decide(
     policy, head, valid_at = file.policy, ledger.head(), to_micros(now)
     recorded = to_micros(datetime.fromisoformat(head.at)) if head.seq else valid_at
     moment = Moment(valid_at, max(valid_at, recorded))
-    with on_duckdb() as wrap:
-        found = everybody = find_standings(policy, ledger, moment, wrap, upto=head.seq)
-        if (ages := find_ages(policy, roster, now)) is not None:
-            found = find_standings(policy, ledger, moment, wrap, upto=head.seq, ages=ages)
-        there, standing, categories = place_on_roster(found, roster, wrap)
+    terms, events = ledger.terms(), ledger.scan(upto=head.seq)
+    found = everybody = find_standings(policy, terms, events, moment)
+    if (ages := find_ages(policy, roster, now)) is not None:
+        found = find_standings(policy, terms, events, moment, ages)
+    there, standing, categories = place_on_roster(found, roster)
     own = answer_otherwise(file, roster)
     # Under another basis the ledger can take back what that permits, never permit what it bars.
     standing = np.where(there & (np.isin(own, GIFTS) | asks_ledger(policy)), standing, own)
@@ -109,23 +100,20 @@ def every_category(policy: Policy) -> int:
     return (1 << len(policy.categories)) - 1
 
 
-def find_standings(  # noqa: PLR0913 - two moments, and where to find what
+def find_standings(
     policy: Policy,
-    ledger: Remembered,
+    terms: Mapping[int, Terms],
+    events: pa.Table,
     moment: Moment,
-    wrap: Wrap,
-    *,
-    upto: int | None = None,
     ages: pa.Table | None = None,
 ) -> pa.Table:
-    """Give token, standing and `categories` of everybody of whom the ledger holds something.
+    """Give token, standing and `categories` of everybody who said something, by rising tokens.
 
-    `upto` leaves out what reached the ledger after the event of that number.
+    `events` are laid out as `STANDING_EVENTS`, and name `terms` by their numbers.
     """
-    meaning = understand(policy, ledger.terms())
-    events = ledger.scan(upto=upto)
+    meaning = understand(policy, terms)
     asked = None if ages is None else keep_young(ages, events)
-    found = settle(events, wrap, meaning, moment, asked)
+    found = settle(events, meaning, moment, asked)
     masks = read_masks(policy, meaning)[found.column(COVERED).to_numpy()]
     return found.drop_columns([COVERED]).append_column(READABLE, pa.array(masks))
 
@@ -147,21 +135,18 @@ def read_masks(policy: Policy, meaning: Meaning) -> NDArray[np.uint32]:
 
 
 def place_on_roster(
-    found: pa.Table, roster: pa.Table, wrap: Wrap
+    found: pa.Table, roster: pa.Table
 ) -> tuple[NDArray[np.bool_], NDArray[np.int8], NDArray[np.uint32]]:
     """Give, in the roster's order, who is known to the ledger, their standings and categories."""
-    people = roster.select(TOKEN).append_column(PLACE, pa.array(np.arange(roster.num_rows)))
-    joined = (
-        wrap(people).join(wrap(found), on=list(TOKEN), how="inner").collect("pyarrow").to_native()
+    tokens, asked = (
+        (table.column(TOKEN[0]).to_numpy(), table.column(TOKEN[1]).to_numpy())
+        for table in (found, roster)
     )
-    place = joined.column(PLACE).to_numpy()
-    there = np.zeros(roster.num_rows, np.bool_)
-    standing = np.full(roster.num_rows, Standing.NEVER_ASKED, np.int8)
-    categories = np.zeros(roster.num_rows, np.uint32)
-    there[place] = True
-    standing[place] = joined.column(STANDING).to_numpy()
-    categories[place] = joined.column(READABLE).to_numpy()
-    return there, standing, categories
+    place = find_places(tokens, asked)
+    # -1, who is not there, picks the last.
+    standing = np.append(found.column(STANDING).to_numpy(), np.int8(Standing.NEVER_ASKED))[place]
+    categories = np.append(found.column(READABLE).to_numpy(), np.uint32(0))[place]
+    return place >= 0, standing, categories
 
 
 def answer_otherwise(file: PolicyFile, roster: pa.Table) -> NDArray[np.int8]:
@@ -219,13 +204,3 @@ def come_of_age(minors: Minors, roster: pa.Table, today: date) -> NDArray[np.dat
     since = np.datetime64(today, "M") - 12 * (known - minors.own_consent_from)
     day = since.astype("M8[D]") + (today.day - 1)
     return np.where(np.isnan(ages), np.datetime64("NaT"), day)
-
-
-@contextmanager
-def on_duckdb() -> Iterator[Wrap]:
-    """Give what makes frames on DuckDB, in memory alone: what does not fit is not spilled."""
-    import duckdb
-    import narwhals as nw
-
-    with duckdb.connect(config={"temp_directory": ""}) as connection:
-        yield lambda table: nw.from_native(connection.from_arrow(table))

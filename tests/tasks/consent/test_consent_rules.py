@@ -6,13 +6,9 @@ Every history is decided on DuckDB, on pandas and by the oracle, which have to a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-import duckdb
-import narwhals as nw
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -29,9 +25,6 @@ from expectations.policy.vocabulary import (
 from tasks.consent.judgement import Moment, settle
 from tasks.consent.meaning import Standing, understand
 from tests.tasks.consent.consent_oracle import DAY, Event, Question, decide
-
-if TYPE_CHECKING:
-    from tasks.consent.judgement import Frame
 
 AGE, ORIGIN, HEALTH, MOOD = (
     Category.AGE,
@@ -83,27 +76,6 @@ def make_policy(
     return Policy.model_validate_json(json.dumps(policy))
 
 
-@cache
-def connect() -> duckdb.DuckDBPyConnection:
-    """Give one connection for all histories."""
-    return duckdb.connect()
-
-
-def on_duckdb(table: pa.Table) -> Frame:
-    """Give the frame as a run holds it."""
-    frame: Frame = nw.from_native(connect().from_arrow(table))
-    return frame
-
-
-def on_pandas(table: pa.Table) -> Frame:
-    """Give the frame on pandas; only Arrow's types keep an absent end beside whole microseconds."""
-    frame: Frame = nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
-    return frame
-
-
-ENGINES = {"duckdb": on_duckdb, "pandas": on_pandas}
-
-
 def token_of(person: int) -> tuple[int, int]:
     """Give a token of which either half alone names two people."""
     return person // 2 - 1, -(person % 2) - person // 4
@@ -122,14 +94,13 @@ def as_table(people: People, numbers: Mapping[Terms, int]) -> pa.Table:
     )
 
 
-def settle_on(
-    wrap: Callable[[pa.Table], Frame],
+def settle_all(
     people: People,
     policy: Policy,
     moment: Moment,
     own_from: Mapping[int, int] | None = None,
 ) -> dict[int, Answer]:
-    """Give what the product decides of everybody on one engine, in the oracle's words."""
+    """Give what the product decides of everybody, in the oracle's words."""
     used = dict.fromkeys(e.terms for events in people.values() for e in events)
     numbers = {terms: 7 + 3 * n for n, terms in enumerate(used)}
     meaning = understand(policy, {n: terms for terms, n in numbers.items()})
@@ -140,7 +111,7 @@ def settle_on(
             ("token_high", "token_low", "own_from"), zip(*tokens, strict=True), strict=True
         )
         ages = pa.table({name: pa.array(values, pa.int64()) for name, values in columns})
-    table = settle(as_table(people, numbers), wrap, meaning, moment, ages)
+    table = settle(as_table(people, numbers), meaning, moment, ages)
     rows = {(row["token_high"], row["token_low"]): row for row in table.to_pylist()}
     assert len(rows) == table.num_rows, "somebody is named twice"
     found = {}
@@ -220,7 +191,7 @@ def hold(
     own_from: int | None = None,
     moment: Moment | None = None,
 ) -> list[frozenset[Category]]:
-    """Hold each history to its reason, by the oracle and on both engines; give what is covered.
+    """Hold each history to its reason, by the oracle and as decided; give what is covered.
 
     Without a policy one that reads ages is asked.
     """
@@ -232,8 +203,7 @@ def hold(
     }
     assert [reason for reason, _ in told.values()] == [expected for _, expected in cases]
     ages = None if own_from is None else dict.fromkeys(people, own_from)
-    for engine, wrap in ENGINES.items():
-        assert settle_on(wrap, people, policy, moment, ages) == told, engine
+    assert settle_all(people, policy, moment, ages) == told
     return [covered for _, covered in told.values()]
 
 
@@ -695,9 +665,8 @@ def test_nobody_asks_who_gave_a_consent_where_the_policy_asks_for_no_age() -> No
     """And who is not among those of whom an age is known could always speak for themselves."""
     hold(*(([say("given", 9, by_guardian=by)], YES) for by in (False, True)))
     people = {1: [say("given", 9)], 2: [say("given", 9)], 3: [say("given", 9, by_guardian=True)]}
-    for wrap in ENGINES.values():
-        found = settle_on(wrap, people, make_policy(), Moment(NOW, NOW), {2: ago(5)})
-        assert [found[who][0] for who in people] == [YES, "needs guardian", "needs guardian"]
+    found = settle_all(people, make_policy(), Moment(NOW, NOW), {2: ago(5)})
+    assert [found[who][0] for who in people] == [YES, "needs guardian", "needs guardian"]
 
 
 # 10. By category

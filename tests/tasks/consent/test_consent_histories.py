@@ -1,4 +1,4 @@
-"""Consent is decided alike on DuckDB, on pandas and by the naive loop, whatever the history.
+"""Consent is decided as by the naive loop, whatever the history.
 
 Histories have few moments, so that most of their events meet at the same one.
 """
@@ -24,7 +24,6 @@ from tests.tasks.consent.test_consent_rules import (
     ACADEMIC,
     AGE,
     ALL_RESEARCH,
-    ENGINES,
     HEALTH,
     LISTED,
     MARKETING,
@@ -36,7 +35,7 @@ from tests.tasks.consent.test_consent_rules import (
     Answer,
     People,
     make_policy,
-    settle_on,
+    settle_all,
 )
 
 Choose = Callable[[Sequence[Any]], Any]
@@ -108,10 +107,10 @@ class World:
     own_from: dict[int, int] | None
     moment: Moment
 
-    def settle(self, engine: str, **changes: Any) -> dict[int, Answer]:
-        """Decide on an engine, with some of it changed."""
+    def settle(self, **changes: Any) -> dict[int, Answer]:
+        """Decide, with some of it changed."""
         world = replace(self, **changes)
-        return settle_on(ENGINES[engine], world.people, world.policy, world.moment, world.own_from)
+        return settle_all(world.people, world.policy, world.moment, world.own_from)
 
     def tell(self, who: int) -> Answer:
         """Give what the naive loop says of one person."""
@@ -153,25 +152,23 @@ def worlds(draw: st.DrawFn) -> World:
 
 @settings(max_examples=25)
 @given(world=worlds())
-def test_every_history_is_decided_alike_by_both_engines_and_the_naive_loop(world: World) -> None:
+def test_every_history_is_decided_as_by_the_naive_loop(world: World) -> None:
     """The reason, and the categories that may be read."""
     told = {who: world.tell(who) for who in world.people}
-    for engine in ENGINES:
-        assert world.settle(engine) == told, engine
+    assert world.settle() == told
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_crowd_is_decided_alike_by_both_engines_and_the_naive_loop(name: str, seed: int) -> None:
+def test_a_crowd_is_decided_as_by_the_naive_loop(name: str, seed: int) -> None:
     """Over one ledger with all statuses; the shortest history that is not is shown."""
     world = make_world(random.Random(f"{name} {seed}").choice, POLICIES[name], 1_000, STATUSES)
-    for engine in ENGINES:
-        found = world.settle(engine)
-        unlike = [who for who in world.people if found[who] != world.tell(who)]
-        if unlike:
-            who = min(unlike, key=lambda one: len(world.people[one]))
-            shown = replace(world, people={who: world.people[who]})
-            pytest.fail(f"{engine}: {found[who]}, not {world.tell(who)}, for {shown}")
+    found = world.settle()
+    unlike = [who for who in world.people if found[who] != world.tell(who)]
+    if unlike:
+        who = min(unlike, key=lambda one: len(world.people[one]))
+        shown = replace(world, people={who: world.people[who]})
+        pytest.fail(f"{found[who]}, not {world.tell(who)}, for {shown}")
 
 
 def test_moments_of_every_century_are_decided_alike() -> None:
@@ -179,20 +176,19 @@ def test_moments_of_every_century_are_decided_alike() -> None:
     days = (-718_000, -100_000, -30_000, 0, 1, 2_900_000)
     world = make_world(random.Random(2).choice, POLICIES["versions"], 1_500, STATUSES, days)
     told = {who: world.tell(who) for who in world.people}
-    for engine in ENGINES:
-        assert world.settle(engine) == told, engine
+    assert world.settle() == told
 
 
 @settings(max_examples=8)
 @given(world=worlds(), seed=st.integers(0, 99))
 def test_order_and_repetition_change_nothing(world: World, seed: int) -> None:
     """The events are a set."""
-    rng, found = random.Random(seed), world.settle("duckdb")
+    rng, found = random.Random(seed), world.settle()
     repeated = {
         who: [e for e in rng.sample(events, len(events)) for _ in range(rng.choice((1, 1, 3)))]
         for who, events in sorted(world.people.items(), key=lambda _: rng.random())
     }
-    assert world.settle("duckdb", people=repeated) == found
+    assert world.settle(people=repeated) == found
 
 
 @settings(max_examples=8)
@@ -202,7 +198,7 @@ def test_a_withdrawal_with_the_latest_moment_always_ends(world: World, last: str
     moment = replace(world.moment, known_at=10 * DAY)
     end = Event(Terms(ConsentStatus(last)), moment.valid_at, 9 * DAY)
     people = {who: [*events, end] for who, events in world.people.items()}
-    found = world.settle("duckdb", people=people, moment=moment)
+    found = world.settle(people=people, moment=moment)
     assert {reason for reason, _ in found.values()} <= {last, "objected", "restricted"}
 
 
@@ -215,7 +211,7 @@ def test_nobody_is_permitted_without_a_gift(world: World) -> None:
         who: [e for e in events if e.status is not ConsentStatus.GIVEN]
         for who, events in world.people.items()
     }
-    found = world.settle("duckdb", people=people)
+    found = world.settle(people=people)
     assert all(reason != YES and not covered for reason, covered in found.values())
 
 
@@ -238,13 +234,13 @@ def test_what_was_not_yet_known_or_does_not_hold_yet_changes_nothing(
         ]
         for who, events in world.people.items()
     }
-    assert world.settle("duckdb", people=people) == world.settle("duckdb")
+    assert world.settle(people=people) == world.settle()
 
 
 @settings(max_examples=8)
 @given(world=worlds())
 def test_the_events_of_others_change_nothing(world: World) -> None:
     """Each person is decided alone as among all."""
-    found = world.settle("duckdb")
+    found = world.settle()
     for who, events in world.people.items():
-        assert world.settle("duckdb", people={who: events}) == {who: found[who]}
+        assert world.settle(people={who: events}) == {who: found[who]}
