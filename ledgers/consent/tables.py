@@ -158,10 +158,8 @@ def _pages_near(connection: sa.Connection, tokens: NDArray[np.int64]) -> list[in
     """Give the numbers of the pages within whose bounds one of some ordered tokens lies."""
     query = sa.select(PAGES.c.id, PAGES.c.low, PAGES.c.high)
     found = np.array(connection.execute(query).all(), np.int64).reshape(-1, 3)
-    begin, end = (
-        np.searchsorted(tokens, found[:, place], side)
-        for place, side in ((1, "left"), (2, "right"))
-    )
+    begin = np.searchsorted(tokens, found[:, 1], side="left")
+    end = np.searchsorted(tokens, found[:, 2], side="right")
     numbers: list[int] = found[:, 0][end > begin].tolist()
     return numbers
 

@@ -154,7 +154,7 @@ def choose_rows(
         for rows, other in past.others
         if (found := cross_plans(frame, recoded, (present, outlet), (rows, other))) is not None
     ]
-    kinds = recoded.iloc[_find_first(number, len(present.rows))]
+    kinds = recoded.iloc[_find_first(number, len(present.counts))]
     asked = (judge_models(kinds, present, outlet), Company.among(kinds, plan.common).allows)
 
     def search(released: Sequence[CountedRows]) -> Counts:

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ from tasks.anonymization.requirement import Requirement
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 Counts = NDArray[np.int64]
@@ -54,12 +55,15 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CountedRows:
-    """Distinct rows, each a tuple of the columns' texts, and the count of each."""
+    """Distinct rows of texts, in the order of these, and the count of each, shape (rows,)."""
 
     columns: tuple[str, ...]
     linkable: tuple[str, ...]
     """The columns over which k holds."""
-    rows: tuple[tuple[str, ...], ...]
+    labels: Mapping[str, pa.Array]
+    """The texts that each column has, in their order."""
+    codes: Mapping[str, Counts]
+    """The place of each row's text among these, by column."""
     counts: Counts
 
     @property
@@ -69,8 +73,10 @@ class CountedRows:
 
     def select(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
         """Give some columns of each distinct row."""
-        places = [self.columns.index(column) for column in columns]
-        return [tuple(row[place] for place in places) for row in self.rows]
+        if not columns:
+            return [()] * len(self.counts)
+        texts = (self.labels[column].take(self.codes[column]).to_pylist() for column in columns)
+        return list(zip(*texts, strict=True))
 
     @classmethod
     def from_csv(
@@ -101,9 +107,7 @@ class CountedRows:
     @classmethod
     def _count(cls, frame: pd.DataFrame, linkable: Sequence[str]) -> tuple[CountedRows, Counts]:
         """Find the distinct rows first, since spelling is what takes long."""
-        import pandas as pd
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         from tasks.sources.naming import spell
 
@@ -112,33 +116,75 @@ class CountedRows:
         group = grouped.ngroup().to_numpy()
         first = np.unique(group, return_index=True)[1]
         table = pa.Table.from_pandas(frame.iloc[first], preserve_index=False)
-        texts = pa.table({name: pc.fill_null(spell(table[name]), MISSING) for name in columns})
-        keys = pd.MultiIndex.from_frame(texts.to_pandas())
-        code, distinct = pd.factorize(keys, sort=True)
-        number = code[group].astype(np.int64)
-        counts = np.bincount(number, minlength=len(distinct)).astype(np.int64)
-        return cls(tuple(columns), tuple(linkable), tuple(distinct.tolist()), counts), number
+        texts = {name: spell(table[name]).fill_null(MISSING) for name in columns}
+        counts = np.bincount(group, minlength=len(first)).astype(np.int64)
+        found, number = cls.from_texts(texts, linkable, counts)
+        return found, number[group]
+
+    @classmethod
+    def from_texts(
+        cls, texts: Mapping[str, pa.ChunkedArray], linkable: Sequence[str], counts: Counts
+    ) -> tuple[CountedRows, Counts]:
+        """Put rows of so many people each in order, equal ones together; say which each row is."""
+        labels, codes = {}, {}
+        for name, column in texts.items():
+            labels[name], codes[name] = _rank(column)
+        key = _combine(labels, codes, list(texts), len(counts))
+        distinct, first, number = np.unique(key, return_index=True, return_inverse=True)
+        people = np.bincount(number, counts, len(distinct)).astype(np.int64)
+        kept = {name: code[first] for name, code in codes.items()}
+        return cls(tuple(texts), tuple(linkable), labels, kept, people), number
 
     def keep(self, counts: Counts) -> CountedRows:
         """Give these rows in other numbers, shape (rows,); of which there are none, they go."""
-        rows = tuple(row for row, number in zip(self.rows, counts, strict=True) if number)
-        return CountedRows(self.columns, self.linkable, rows, counts[counts > 0])
+        some = counts > 0
+        codes = {name: code[some] for name, code in self.codes.items()}
+        return replace(self, codes=codes, counts=counts[some])
 
     def to_bytes(self) -> bytes:
         """Write them; the same rows give the same bytes."""
-        body = {"columns": self.columns, "linkable": self.linkable, "rows": self.rows}
+        rows = self.select(self.columns)
+        body = {"columns": self.columns, "linkable": self.linkable, "rows": rows}
         return json.dumps({**body, "counts": self.counts.tolist()}, ensure_ascii=False).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> CountedRows:
         """Read what `to_bytes` wrote."""
+        import pyarrow as pa
+
         read = json.loads(content)
-        return cls(
-            tuple(read["columns"]),
-            tuple(read["linkable"]),
-            tuple(map(tuple, read["rows"])),
-            np.array(read["counts"], dtype=np.int64),
-        )
+        texts = {
+            name: pa.chunked_array([pa.array([row[place] for row in read["rows"]], pa.string())])
+            for place, name in enumerate(read["columns"])
+        }
+        counts = np.array(read["counts"], dtype=np.int64)
+        return cls.from_texts(texts, read["linkable"], counts)[0]
+
+
+def _rank(texts: pa.ChunkedArray) -> tuple[pa.Array, Counts]:
+    """Give the texts that occur, in their order, and the place of each row's."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = texts.cast(pa.large_string()).combine_chunks().dictionary_encode()
+    order = pc.sort_indices(found.dictionary).to_numpy()
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return found.dictionary.take(order), place[found.indices.to_numpy()]
+
+
+def _combine(
+    labels: Mapping[str, pa.Array], codes: Mapping[str, Counts], names: Sequence[str], rows: int
+) -> Counts:
+    """Give one number for each row's places in some columns, in the order of these columns."""
+    key, size = np.zeros(rows, np.int64), 1
+    for name in names:
+        if size * len(labels[name]) >= 2**62:
+            # Only the order matters, and there are no more numbers than rows.
+            distinct, key = np.unique(key, return_inverse=True)
+            size = len(distinct)
+        key, size = key * len(labels[name]) + codes[name], size * len(labels[name])
+    return key
 
 
 MeetsModels = Callable[[Counts], NDArray[np.bool_]]
@@ -212,16 +258,21 @@ def compare(
     import pandas as pd
 
     shared = [column for column in present.tail if column in earlier.tail]
+    both = (present, earlier)
     if groups is None:
-        groups = (present.select(present.linkable), earlier.select(earlier.linkable))
-    tails = [*present.select(shared), *earlier.select(shared)]
-    group = _number([*groups[0], *groups[1]])
-    cell, distinct = pd.factorize(group * (len(tails) + 1) + _number(tails))
-    before = np.bincount(cell[len(present.rows) :], earlier.counts, len(distinct))
+        group = number_rows(both, present.linkable)
+    else:
+        group = _number([*groups[0], *groups[1]])
+    tail = number_rows(both, shared)
+    cell, distinct = pd.factorize(group * (len(tail) + 1) + tail)
+    here = len(present.counts)
+    before = np.bincount(cell[here:], earlier.counts, len(distinct))
     first = np.unique(cell, return_index=True)[1]
-    values = pd.DataFrame([tails[place] for place in first], columns=shared)
+    judged = [name for name in shared if name in (sensitive or {})]
+    rows = [row for table in both for row in table.select(judged)]
+    values = pd.DataFrame([rows[place] for place in first], columns=judged)
     return Comparison(
-        cell[: len(present.rows)].astype(np.int64),
+        cell[:here].astype(np.int64),
         group[first],
         before.astype(np.int64),
         _ask_models(values, group[first], sensitive or {}),
@@ -290,7 +341,28 @@ def release_again(present: CountedRows, counts: Counts, last: Comparison) -> Cou
 
 def number_classes(rows: CountedRows) -> Counts:
     """Give the class of each distinct row, numbered from 0."""
-    return _number(rows.select(rows.linkable))
+    return number_rows([rows], rows.linkable)
+
+
+def number_rows(tables: Sequence[CountedRows], columns: Sequence[str]) -> Counts:
+    """Number rows by some columns in the order in which they first occur, one table after another.
+
+    Shape (rows of all tables,); equal rows of two tables have the same number.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    key = np.zeros(sum(len(table.counts) for table in tables), np.int64)
+    for column in columns:
+        every = pa.chunked_array([table.labels[column] for table in tables])
+        place = every.combine_chunks().dictionary_encode().indices.to_numpy()
+        code, start = [], 0
+        for table in tables:
+            end = start + len(table.labels[column])
+            code.append(place[start:end][table.codes[column]])
+            start = end
+        key = pd.factorize(key * (len(every) + 1) + np.concatenate(code))[0]
+    return key.astype(np.int64)
 
 
 def _sum(counts: Counts, of: Counts) -> Counts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -113,5 +114,5 @@ def test_the_picture_of_releases_is_what_comes_out() -> None:
             draw,
         )
         leaving = release_again(present, leaving, past[-1]) if past else leaving
-        made.append(CountedRows(present.columns, present.linkable, present.rows, leaving))
+        made.append(replace(present, counts=leaving))
     assert [int(one.counts.sum()) for one in made] == [10, 10, 15, 10]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -203,11 +202,12 @@ def test_rows_are_counted_as_the_file_shows_them() -> None:
     counted, number = CountedRows.from_frame(frame, {c: c for c in columns}, ["age"])
     written = table_content(pa.Table.from_pandas(frame, preserve_index=False))
     read = CountedRows.from_csv(written, ["age"])
-    assert (read.rows, read.counts.tolist()) == (counted.rows, counted.counts.tolist())
+    rows = read.select(columns)
+    assert (rows, read.counts.tolist()) == (counted.select(columns), counted.counts.tolist())
     assert CountedRows.from_bytes(read.to_bytes()).to_bytes() == counted.to_bytes()
     assert counted.counts[number].tolist() == [2, 1, 1, 1, 1, 2]
     assert read_rows(written, ["age"]) == Counter(
-        {((row[0],), row[1:]): n for row, n in zip(read.rows, read.counts.tolist(), strict=True)}
+        {((row[0],), row[1:]): n for row, n in zip(rows, read.counts.tolist(), strict=True)}
     )
 
 
@@ -224,7 +224,11 @@ def count_rows(*counts: int) -> CountedRows:
     """Give so many people of each of the four rows, in classes by town."""
     there = [(text, number) for text, number in zip(TEXTS, counts, strict=True) if number]
     found, numbers = zip(*there, strict=True)
-    return CountedRows(("town", "ill"), ("town",), found, np.array(numbers))
+    texts = {
+        name: pa.chunked_array([list(column)])
+        for name, column in zip(("town", "ill"), zip(*found, strict=True), strict=True)
+    }
+    return CountedRows.from_texts(texts, ["town"], np.array(numbers))[0]
 
 
 def meet_all(_: Counts) -> NDArray[np.bool_]:
@@ -242,9 +246,7 @@ def test_a_release_that_was_found_once_is_found_again() -> None:
     present, other = count_rows(3, 2, 0, 3), count_rows(0, 2, 2, 2)
     everybody = compare(present, other, ([0] * 3, [0] * 3))
     first = hold_back(present, K, [everybody], (meet_all, allow_all), np.random.default_rng(16))
-    kept = first > 0
-    rows = tuple(row for row, there in zip(present.rows, kept, strict=True) if there)
-    last = compare(present, replace(present, rows=rows, counts=first[kept]))
+    last = compare(present, present.keep(first))
     found = hold_back(
         present, K, [last, everybody], (meet_all, allow_all), np.random.default_rng(16)
     )
@@ -263,7 +265,7 @@ def test_whoever_leaves_alone_is_one_of_k_to_those_who_know_how_others_were_pick
         present = count_rows(8, 0, 9, 0) if ill else count_rows(7, 1, 9, 0)
         draw = np.random.default_rng(seed)
         left = hold_back(present, K, [compare(present, before)], (meet_all, allow_all), draw)
-        seen = dict(zip(present.rows, left.tolist(), strict=True))
+        seen = dict(zip(present.select(present.columns), left.tolist(), strict=True))
         assert sum(seen.values()) == 18 - K
         if not seen.get(("a", "yes")):
             hers.append(ill)
