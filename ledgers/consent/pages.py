@@ -83,7 +83,8 @@ class Page:
 
     def seal(self, codes: Codes, commitments: NDArray[np.void], terms: KnownTerms) -> bytes:
         """Give the code that vouches for the rows, these being their commitments."""
-        used = np.unique(self.rows["terms"].astype(np.int64))
+        # Of a thousand numbers, quicker than numpy finds the distinct ones.
+        used = np.array(sorted(set(self.rows["terms"].tolist())), np.int64)
         return codes.seal_page(
             self.rows.tobytes(),
             commitments.tobytes(),

@@ -342,11 +342,13 @@ def test_a_withdrawal_ends_what_a_clock_that_ran_ahead_recorded(office: Office) 
         assert stance.standing.label == "withdrawn"
 
 
-def test_what_a_clock_that_ran_ahead_recorded_is_known_now(office: Office) -> None:
+def test_what_a_clock_that_ran_ahead_recorded_is_known_now(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ledger's clock never runs backwards; what it holds is known, whatever this one says."""
+    monkeypatch.setattr("ledgers.consent.ledger._now", lambda: 4_000_000_000_000_000)
     office.take_in()
-    edit(office.ledger, "UPDATE consent_blocks SET recorded_at = 4000000000000000")
-    edit(office.ledger, "UPDATE consent_events SET recorded_at = 4000000000000000")
+    monkeypatch.undo()
     assert office.ask("snapshot", office.policy)["standings"]["permitted"] >= 50
     assert office.reason("p01") == "permitted"
 
@@ -438,7 +440,7 @@ def test_an_erasure_that_met_another_reader_is_made_good_by_the_next(
     files = [office.place.home.ledger, office.place.home.ledger.with_name("ledger.sqlite-wal")]
     with closing(sqlite3.connect(files[0])) as reader:
         reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM consent_events").fetchone()
+        reader.execute("SELECT count(*) FROM consent_pages").fetchone()
         said = office.tell("erase", "p58", "--yes")
         assert said.status == 3
         assert "erase again" in said.err

@@ -126,7 +126,7 @@ def _guard_sqlite() -> None:
         )
     # INSERT OR REPLACE deletes the old row without firing a DELETE trigger.
     op.execute(
-        "CREATE TRIGGER consent_pages_no_replace BEFORE INSERT ON consent_pages "
+        "CREATE TRIGGER consent_pages_no_replace BEFORE INSERT ON consent_pages "  # noqa: S608
         "WHEN EXISTS (SELECT 1 FROM consent_pages WHERE id = NEW.id) "
         f"BEGIN SELECT RAISE(ROLLBACK, '{REFUSAL}'); END"
     )
