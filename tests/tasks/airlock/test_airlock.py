@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -38,6 +39,7 @@ from ledgers.vault.stages import Collected, DatasetRef, Permitted, Roster
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step
+from tasks.own_code import vouching
 
 SECRET = "Zorblax Quenderin"
 LIBRARY = logging.getLogger("a.library")
@@ -331,6 +333,19 @@ def test_a_vouched_error_leaves_with_its_text_alone(overheard: Overheard) -> Non
     assert isinstance(left, Refusal)
     assert str(left) == "k-anonymity: k is 3, and 10 was asked for"
     assert left.check == "k-anonymity"
+    assert SECRET not in "".join(reachable(left))
+    assert SECRET not in overheard.text()
+
+
+def test_our_error_raised_by_own_code_leaves_without_its_text(
+    overheard: Overheard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy's author can raise our errors too, with a person's value in the text."""
+    monkeypatch.setattr(vouching, "_brought", {"brought_along"})
+    own: dict[str, Any] = {"__name__": "brought_along", "Refusal": Refusal}
+    exec(f"def work():\n    raise Refusal('k-anonymity', {SECRET!r})", own)  # noqa: S102 - ours
+    left = overheard.enter(own["work"])
+    assert isinstance(left, StepFailed)
     assert SECRET not in "".join(reachable(left))
     assert SECRET not in overheard.text()
 

@@ -19,7 +19,7 @@ from ledgers.vault.vault import Vault
 from tasks.account.projection import metrics, promises
 from tasks.handover import delivery, recording
 from tasks.handover.delivery import complete_runs
-from tests.conftest import Folder, Runner
+from tests.conftest import Folder, Runner, opened
 from tests.recorded_runs import passed_run
 
 if TYPE_CHECKING:
@@ -74,6 +74,13 @@ def test_a_refusal_takes_back_what_a_killed_process_handed_over(
     assert done.said.endswith("is now closed as refused")
     assert (models(home), list(home.releases.iterdir())) == ([], [])
     assert Outbox(home, Keys.open(home)).pending() == []
+
+
+def test_a_run_that_is_under_way_is_left_to_its_process(home: Home, folder: Folder) -> None:
+    """Whoever finishes what others left does not close it."""
+    with opened(folder.write()):
+        assert complete_runs(home, Keys.open(home)) == []
+        assert verdicts(home) == [None]
 
 
 def test_a_run_that_begins_meanwhile_is_not_taken_for_a_killed_one(
