@@ -589,6 +589,18 @@ def test_a_whole_ledger_is_verified_and_a_broken_one_named_by_its_first_event(
     assert "event 7:" in said.err
 
 
+def test_nothing_is_added_to_a_ledger_that_was_changed(office: Office) -> None:
+    """Else the backup that is to be restored would be behind what was signed."""
+    office.take_in()
+    edit(office.ledger, "UPDATE consent_events SET valid_from = 0 WHERE seq = 7")
+    head = office.ledger.head()
+    office.folder.say("p01", "withdrawn", "2025-02-01T12:00:00Z")
+    office.folder.write()
+    said = office.tell("import", office.policy)
+    assert (said.status, "event 7:" in said.err) == (1, True)
+    assert office.ledger.head() == head
+
+
 def test_a_command_does_not_finish_what_a_run_left(office: Office) -> None:
     """What waits to be registered is not handed over by the command that takes someone out."""
     dead = office.place.home.vault / "20260101T000000-00000000"
