@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from deployments.servers.prefect_process import (
@@ -36,6 +36,9 @@ from deployments.servers.prefect_process import (
 )
 from expectations.errors import HomeError, ServiceError
 from ledgers.home.home import Home, home_path
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 Progress = Callable[[str], None]
 """Told one line for a person."""
@@ -266,20 +269,30 @@ def mark_crashed(flow_run_ids: Sequence[str]) -> None:
     """Set the flow runs of killed processes, and their unfinished tasks, to Crashed.
 
     Runs that ended in order, and those that the server does not know, are left. `PREFECT_API_URL`
-    must be set.
+    must be set. Raises ServiceError where the server does not take it.
     """
+    from httpx import HTTPError
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            for run_id in flow_run_ids:
+                _mark_crashed(client, run_id)
+    except HTTPError as error:
+        raise ServiceError(f"its server failed with {type(error).__name__}") from None
+
+
+def _mark_crashed(client: SyncPrefectClient, run_id: str) -> None:
+    """Set what is unfinished of one flow run, its tasks first, to Crashed."""
     from uuid import UUID
 
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed
 
-    with get_client(sync_client=True) as client:
-        for run_id in flow_run_ids:
-            chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run_id)]))
-            for task in client.read_task_runs(flow_run_filter=chosen):
-                if task.state is None or not task.state.is_final():
-                    client.set_task_run_state(task.id, Crashed(message=KILLED), force=True)
-            for run in client.read_flow_runs(flow_run_filter=chosen):
-                if run.state is None or not run.state.is_final():
-                    client.set_flow_run_state(run.id, Crashed(message=KILLED), force=True)
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run_id)]))
+    for task in client.read_task_runs(flow_run_filter=chosen):
+        if task.state is None or not task.state.is_final():
+            client.set_task_run_state(task.id, Crashed(message=KILLED), force=True)
+    for run in client.read_flow_runs(flow_run_filter=chosen):
+        if run.state is None or not run.state.is_final():
+            client.set_flow_run_state(run.id, Crashed(message=KILLED), force=True)

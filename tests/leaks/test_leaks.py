@@ -133,6 +133,7 @@ def test_the_next_command_closes_a_killed_run(aftermath: Aftermath) -> None:
 def test_the_next_command_marks_a_killed_run_in_prefect(aftermath: Aftermath) -> None:
     """Prefect shows the flow run, and the step that was under way, as crashed."""
     world = aftermath.world
+    assert "Prefect still shows" not in aftermath.said_next
     flow_run = world.evidence(aftermath.killed.run_id, "prefect")["id"]
     assert world.ask_prefect(f"flow_runs/{flow_run}")["state"]["type"] == "CRASHED"
     nodes = dict(world.ask_prefect(f"flow_runs/{flow_run}/graph-v2")["nodes"])
