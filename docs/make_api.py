@@ -1,4 +1,4 @@
-"""The list of stable names in docs/api.md, from the code: signature and first line of each.
+"""The list of stable names in docs/api.md, from the code: signature and docstring of each.
 
 What stands outside of the markers is written by hand. `make_reference.py` writes the page.
 """  # noqa: INP001  # documents are no package
@@ -47,14 +47,20 @@ def write_list() -> str:
 
 
 def write_name(name: str) -> str:
-    """Give one name: its signature as Python, and what it is for."""
+    """Give one name: its signature as Python, what it is for, and its example."""
     found = getattr(tutela, name)
-    said = inspect.cleandoc(found.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+    said = "\n\n".join(map(write_part, inspect.cleandoc(found.__doc__ or "").split("\n\n")))
     text = f"### `{name}`\n\n```python\n{write_signature(name, found)}\n```\n\n{said}\n"
     if name == "Result":
         lines = (f"- `{one}`: {getattr(found, one).__doc__}\n" for one in RESULT)
         text += "\n" + "".join(lines)
     return text
+
+
+def write_part(part: str) -> str:
+    """Give one part of a docstring: an example as it is typed, a paragraph on one line."""
+    example = part.startswith(">>> ")
+    return f"```pycon\n{part}\n```" if example else part.replace("\n", " ")
 
 
 def write_signature(name: str, found: object) -> str:

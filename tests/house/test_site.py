@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import inspect
 import os
 import re
 import subprocess
@@ -12,6 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+
+import tutela
 
 ROOT = Path(__file__).parents[2]
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
@@ -120,3 +124,18 @@ def test_no_link_of_a_page_was_left_as_it_is_written(site: Path) -> None:
         text = page.read_text("utf-8")
         assert "```" not in text, page.name
         assert not re.search(r'href="[^":]+\.md["#]', text), page.name
+
+
+def test_the_search_works_in_pages_that_are_opened_as_files(site: Path) -> None:
+    """The index is a script, and a frame takes the worker's place; both come with the site."""
+    assert (site / "search" / "search_index.js").read_text("utf-8").startswith("var __index = {")
+    for page in pages(site):
+        assert any(address.endswith("iframe-worker.js") for address in loaded(page)), page.name
+
+
+def test_the_page_of_names_shows_their_docstrings(site: Path) -> None:
+    """All of each: what it is for, what it asks, and the example."""
+    shown = re.sub(r"<[^>]+>|\s+", "", (site / "api.html").read_text("utf-8"))
+    for name in ("run", "k_anonymize", "Refusal"):
+        said = inspect.cleandoc(getattr(tutela, name).__doc__ or "").replace("`", "")
+        assert html.escape(re.sub(r"\s+", "", said), quote=False) in shown, name
