@@ -160,28 +160,19 @@ def the_persons_own_column_is_an_identifier(policy: Policy) -> Iterator[Problem]
 
 
 def declared_uses_are_real(policy: Policy) -> Iterator[Problem]:
-    """A column is used for what its `use` says and nothing else."""
-    users = policy.read_for(policy.treated.keys())
+    """A column is used for what its `use` says and nothing else, and for something."""
+    users = {**policy.read_for(policy.treated.keys()), Use.RELEASE: policy.released}
     for name, column in policy.treated.items():
         path = f"{policy.path_of(name)}.use"
+        if not column.use:
+            fix = "say it under `use`, name it in a table's `columns`, or take it out"
+            yield Problem(policy.path_of(name), "is read for nothing", fix)
         for use, names in users.items():
             if use in column.use and name not in names:
                 fix = "take that use out; a column without any use need not be read"
                 yield Problem(path, f"`{use}` is said, but nothing there uses it", fix)
             if name in names and use not in column.use:
                 yield Problem(path, f"it is used for {use}, which is not said", f"add `{use}`")
-
-
-def releases_are_declared(policy: Policy) -> Iterator[Problem]:
-    """A table releases the columns whose use says so, and no other."""
-    released = {c for outlet in policy.table_outlets.values() for c in outlet.columns}
-    for name, column in policy.treated.items():
-        path = f"{policy.path_of(name)}.use"
-        if Use.RELEASE in column.use and name not in released:
-            yield Problem(path, "`release` is said, but no table releases it", "take it out")
-        if name in released and Use.RELEASE not in column.use:
-            fix = "add `release`, or do not release it"
-            yield Problem(path, "a table releases it, which is not said", fix)
 
 
 def dropped_columns_end_there(policy: Policy) -> Iterator[Problem]:
@@ -227,7 +218,6 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     identifiers_never_pass,
     the_persons_own_column_is_an_identifier,
     declared_uses_are_real,
-    releases_are_declared,
     dropped_columns_end_there,
     *tables.RULES,
     *treatments.RULES,

@@ -7,9 +7,9 @@ A `Policy` that exists is well formed; whether its parts fit together is said by
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.declaration import Declaration, Term
@@ -52,7 +52,8 @@ class Column(Declaration):
     type: ColumnType
     identifiability: Identifiability
     category: Category
-    use: tuple[Use, ...] = Field(min_length=1)
+    use: tuple[Use, ...] = ()
+    """What it is read for; `release` need not be said of what a table outlet names."""
     treatment: Treatment
     from_data: bool = False
     """Whether the treatment's labels and bounds were taken from the people's own data, as `draft`
@@ -72,7 +73,8 @@ class DerivedColumn(Declaration):
     """What the function gives for each row; an expression tells its own type."""
     identifiability: Identifiability
     category: Category
-    use: tuple[Use, ...] = Field(min_length=1)
+    use: tuple[Use, ...] = ()
+    """What it is read for; `release` need not be said of what a table outlet names."""
     treatment: Treatment
     note: str | None = None
 
@@ -143,6 +145,25 @@ class Policy(Declaration):
     budget: Budget | None = None
     attacks: Attacks | None = None
     retention_days: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _what_tables_name_is_released(self) -> Self:
+        """Put `release` among the uses of each column that a table names; it need not be said."""
+        parts = {
+            part: {
+                name: column.model_copy(update={"use": (*column.use, Use.RELEASE)})
+                if name in self.released and Use.RELEASE not in column.use
+                else column
+                for name, column in getattr(self, part).items()
+            }
+            for part in ("columns", "derived")
+        }
+        return self.model_copy(update=parts)
+
+    @property
+    def released(self) -> frozenset[str]:
+        """The columns that some table releases."""
+        return frozenset(c for outlet in self.table_outlets.values() for c in outlet.columns)
 
     @property
     def treated(self) -> dict[str, Column | DerivedColumn]:
@@ -228,10 +249,9 @@ class Policy(Declaration):
 
     def for_tables(self) -> Policy:
         """Give the part of the policy that its table outlets need: fewer columns, no model."""
-        released = {column for outlet in self.table_outlets.values() for column in outlet.columns}
         without = dict.fromkeys(("training", "budget", "attacks"))
         part = {**without, "outlets": self.table_outlets}
-        return self._reduce(released, self.population.for_tables(), part)
+        return self._reduce({*self.released}, self.population.for_tables(), part)
 
     def for_advice(self) -> Policy:
         """Give what its model learns from, and nothing of whom is compared or of tables."""

@@ -104,8 +104,7 @@ def missing_share(policy: Policy, name: str) -> float:
     """Say of how many made-up people a column's value is missing."""
     if may_be_missing(policy, name):
         return SOME
-    released = {column for outlet in policy.table_outlets.values() for column in outlet.columns}
-    return FEW * (Use.FEATURE in policy.columns[name].use and name not in released)
+    return FEW * (Use.FEATURE in policy.columns[name].use and name not in policy.released)
 
 
 def spelled(value: Value) -> str:

@@ -188,8 +188,7 @@ def change_policy(policy: Policy, name: str, outlet: TableOutlet) -> Policy:
     A column that was there only to be released is not read at all.
     """
     changed = policy.model_copy(update={"outlets": {**policy.outlets, name: outlet}})
-    released = {column for table in changed.table_outlets.values() for column in table.columns}
-    gone = {*policy.used_as(Use.RELEASE)} - released
+    gone = {*policy.used_as(Use.RELEASE)} - changed.released
     parts: dict[str, Mapping[str, object]] = {}
     for part in ("columns", "derived"):
         kept = {

@@ -11,6 +11,7 @@ from expectations.coherence import consent, population, tables, treatments
 from expectations.coherence.rules import RULES
 from expectations.errors import PolicyError, Problem
 from expectations.policy.policy import Policy
+from expectations.policy.vocabulary import Use
 from expectations.policy_file import PACKAGED, parse_policy, read_policy
 from tests.conftest import BASIS, small_policy
 
@@ -78,6 +79,20 @@ def test_the_policies_that_come_with_the_project_fit_together(name: str) -> None
 def test_a_coherent_policy_passes(changes: tuple[tuple[str, str], ...]) -> None:
     """What the refusals below are changes of is good itself."""
     assert parse_policy(small_policy(*changes)).name == "small"
+
+
+def test_a_column_that_a_table_names_is_released_without_a_word() -> None:
+    """Adding one to a table is one change of the policy; where `release` is said it means that."""
+    said = parse_policy(small_policy())
+    short = parse_policy(
+        small_policy(
+            ("use: [feature, eligibility, release]", "use: [feature, eligibility]"),
+            ("    use: [feature, release, audit]\n", ""),
+            ("use: [target, release]", "use: [target]"),
+        )
+    )
+    assert short.used_as(Use.RELEASE) == said.used_as(Use.RELEASE) == ("age", "sex", "sick")
+    assert short.columns["sex"].use == (Use.RELEASE,)
 
 
 CASES = [
@@ -163,13 +178,13 @@ CASES = [
     ),
     pytest.param(
         [("sex: generalize, ", "")],
-        "columns.sex.use: `release` is said, but no table releases it; take it out",
+        "columns.sex.use: `release` is said, but nothing there uses it; take that use out",
         id="release-that-is-not-made",
     ),
     pytest.param(
-        [("use: [feature, release, audit]", "use: [feature, audit]")],
-        "columns.sex.use: a table releases it, which is not said; add `release`, or do not",
-        id="release-that-is-not-said",
+        [("sex: generalize, ", ""), ("    use: [feature, release, audit]\n", "")],
+        "columns.sex: is read for nothing; say it under `use`, name it in a table's `columns`, or",
+        id="no-use-at-all",
     ),
     pytest.param(
         [("use: [derivation]", "use: [derivation, audit]")],
