@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -21,7 +22,7 @@ from deployments.explain import explain
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
-from expectations.errors import Refusal, ServiceError, TutelaError
+from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
 from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
@@ -260,7 +261,9 @@ def main() -> NoReturn:
 def fail(error: TutelaError) -> NoReturn:
     """Say what was wrong and exit with its status; as JSON where that was asked for."""
     if "--json" in sys.argv:
-        found = {"error": type(error).__name__, "message": str(error)}
+        found: dict[str, object] = {"error": type(error).__name__, "message": str(error)}
+        if isinstance(error, PolicyError):
+            found["problems"] = [asdict(problem) for problem in error.problems]
         typer.echo(json.dumps(found | {"exit_status": error.exit_status}), err=True)
     else:
         say(f"tutela: {error}")

@@ -80,10 +80,26 @@ class Problem:
     fix: str
     line: int = 0
 
+    def say_place(self, file: str) -> str:
+        """Give where it stands as `file:line: path`, without a line where none is known."""
+        return f"{file}:{self.line}: {self.path}" if self.line else f"{file}: {self.path}"
+
     def render(self, file: str) -> str:
-        """Give the problem as `file:line: path: what; fix`, without a line where none is known."""
-        place = f"{file}:{self.line}" if self.line else file
-        return f"{place}: {self.path}: {self.what}; {self.fix}"
+        """Give the problem as `file:line: path: what; fix`."""
+        return f"{self.say_place(file)}: {self.what}; {self.fix}"
+
+
+def render_problems(file: str, problems: Iterable[Problem]) -> Iterator[str]:
+    """Give a line for each problem; equal ones are said once, above a line for each place."""
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.what, problem.fix), []).append(problem)
+    for (what, fix), found in alike.items():
+        if len(found) == 1:
+            yield found[0].render(file)
+        else:
+            yield f"{file}: in {len(found)} places: {what}; {fix}"
+            yield from (f"  {problem.say_place(file)}" for problem in found)
 
 
 class PolicyError(TutelaError):
@@ -102,7 +118,7 @@ class PolicyError(TutelaError):
     def __init__(self, file: str, problems: Iterable[Problem]) -> None:
         self.file = file
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.path)))
-        super().__init__("\n".join(problem.render(file) for problem in self.problems))
+        super().__init__("\n".join(render_problems(file, self.problems)))
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
