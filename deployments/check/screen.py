@@ -7,9 +7,10 @@ is sound is not decided here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
+from deployments.check.prerequisites import find_missing, languages_without_model
 from deployments.terminal import command, lay_out, wrap
 from expectations.coherence.consent import enumerates
 from expectations.coherence.tables import find_warnings
@@ -26,7 +27,7 @@ from expectations.policy.legal_basis import (
 from expectations.policy.outlets import ModelOutlet, claim, limits
 from expectations.policy.policy import Column, DerivedColumn, Policy
 from expectations.policy.population import Population, Reference, Strata
-from expectations.policy.treatments import Drop, Noise, Redact, describe
+from expectations.policy.treatments import Drop, Noise, describe
 from expectations.policy.vocabulary import Use
 from expectations.policy_file import PolicyFile
 
@@ -44,9 +45,11 @@ def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None =
         about_lines, read_lines, remains_lines, model_lines, check_lines, told_lines, warning_lines,
     )  # fmt: skip
     told = [list(part(file.policy, len(there))) for part in parts]
-    told += [list(open_lines(count_open(file.text)))]
+    told += [list(open_lines(find_open(file.text)))]
     lines = [line for part in told if part for line in (*part, "")]
     called = f"{command()} run {run_name(file)}{f' --source {source}' if source else ''}"
+    if missing := find_missing(file.policy):
+        lines += ["Before it can run here:", *(part for m in missing for part in wrap(m, "  ")), ""]
     return "\n".join([*lines, f"Nothing was read of a person. To run it: {called}"])
 
 
@@ -115,22 +118,6 @@ def remains_lines(policy: Policy, _there: int) -> Iterator[str]:
         yield from wrap(f"{said} ({', '.join(names)})", "  ", "    ")
     if epsilon := spent_on_noise(policy):
         yield from wrap(f"The noise costs each person ε = {epsilon:g} in all, again in every run.")
-    if missing := languages_without_model(policy):
-        yield from wrap(
-            f"No model for texts in {', '.join(missing)} is installed here: a run would stop; "
-            "install one, or drop the text."
-        )
-
-
-def languages_without_model(policy: Policy) -> list[str]:
-    """Name the languages of free text that nothing installed here can reduce."""
-    treatments = [column.treatment for column in policy.treated.values()]
-    wanted = [name for t in treatments if isinstance(t, Redact) for name in t.languages]
-    if not wanted:
-        return []
-    from tasks.anonymization.free_text.text import missing_models
-
-    return missing_models(list(dict.fromkeys(wanted)))
 
 
 def spent_on_noise(policy: Policy) -> float:
@@ -153,16 +140,25 @@ def model_lines(policy: Policy, _there: int) -> Iterator[str]:
         yield from wrap(f"Compared by {', '.join(unseen)}, which the model does not see.", "  ")
 
 
-def count_open(text: str) -> int:
-    """Count the places of a policy's text that are marked as still to be decided."""
-    return len(re.findall(r"(?m)^ *# DECIDE\b", text))
+def find_open(text: str) -> list[int]:
+    """Give the lines of a policy's text that are marked as still to be decided."""
+    lines = enumerate(text.split("\n"), start=1)
+    return [n for n, line in lines if re.match(r" *# DECIDE\b", line)]
 
 
-def open_lines(places: int) -> Iterator[str]:
-    """Say how many places a person has yet to decide."""
+def say_open(places: Sequence[int]) -> str:
+    """Say how many places a person has yet to decide, and on which lines they are."""
+    many = f"1 place is marked DECIDE, on line {places[0]}"
+    if len(places) > 1:
+        listed = f"{', '.join(map(str, places[:-1]))} and {places[-1]}"
+        many = f"{len(places)} places are marked DECIDE, on lines {listed}"
+    return f"{many}: settle each, and take the mark out."
+
+
+def open_lines(places: Sequence[int]) -> Iterator[str]:
+    """Say where a person has yet to decide, if anywhere."""
     if places:
-        told = "1 place is" if places == 1 else f"{places} places are"
-        yield from wrap(f"{told} still marked DECIDE in the policy's comments: settle each.")
+        yield from wrap(say_open(places))
 
 
 def check_lines(policy: Policy, _there: int) -> Iterator[str]:
@@ -232,9 +228,11 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "columns": columns_json(policy),
         "from_data": [*taken_from_data(policy)],
         "own_code": {**policy.own_code},
-        "still_to_decide": count_open(file.text),
+        "still_to_decide": len(find_open(file.text)),
+        "decide_on_lines": [*find_open(file.text)],
         "model": model_json(policy),
         "languages_without_model": [*languages_without_model(policy)],
+        "missing_to_run": [*find_missing(policy)],
         "noise_epsilon": spent_on_noise(policy) or None,
         "budget": policy.budget.model_dump(mode="json") if policy.budget else None,
         "warnings": [f"{each.path}: {each.what}; {each.fix}" for each in find_warnings(policy)],

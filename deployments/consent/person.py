@@ -179,7 +179,7 @@ def erase(ledger: ConsentLedger, person: str, confirm: Callable[[str], bool]) ->
         return Answer({"erased": 0}, wrap(said))
     events = "event" if number == 1 else f"{number:,} events"
     if not confirm(f"Erase what this person's {events} said? Nothing brings it back."):
-        raise UsageError("nothing was erased")
+        raise UsageError("nothing was erased: answer y, or give --yes")
     found: dict[str, JSON] = {"erased": ledger.erase(token)}
     lines = [f"Erased what this person's {events} said, with the salts.", ""]
     return Answer(found, [*lines, *wrap(KEPT)])

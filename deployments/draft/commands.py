@@ -13,7 +13,7 @@ from expectations.errors import ServiceError, TutelaError, UsageError
 
 if TYPE_CHECKING:
     from expectations.policy.locations import Location
-    from tasks.drafting.decisions import Answers, Decided
+    from tasks.drafting.decisions import Answers, Decided, Wishes
     from tasks.drafting.examination import Examined
 
 BasisOption = Annotated[
@@ -23,6 +23,16 @@ BasisOption = Annotated[
         metavar="WORD",
         help="A word of Art. 6 GDPR, such as eu-gdpr:A6-1-a; give one of Art. 9 too where health, "
         "origin or another special category is to be read.",
+    ),
+]
+
+AcceptOption = Annotated[
+    list[str],
+    typer.Option(
+        "--accept",
+        metavar="COLUMN[=CATEGORY]",
+        help="Read a column that is in doubt, as it is proposed: q17=dpv-pd:Behavioral, or several "
+        "of one category, q17,q18=dpv-pd:Behavioral. Repeat it for others.",
     ),
 ]
 
@@ -68,6 +78,14 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
             '"visits >= 3". Without it a surely seen outcome is, or else a table is drafted.',
         ),
     ] = "",
+    table: Annotated[
+        bool,
+        typer.Option(
+            "--table",
+            help="Release a table: beside the model of --target, or else without any model.",
+        ),
+    ] = False,
+    accept: AcceptOption = [],  # noqa: B006  # typer reads it and nobody writes to it
     to: Annotated[
         str, typer.Option("--to", metavar="FILE", help="Write here; else beside the data.")
     ] = "",
@@ -75,12 +93,14 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
 ) -> None:
     """Read a table of people, and write a policy for it in which all doubtful is denied."""
     from deployments.draft.place import free_place, name_policy, open_data, seen_from, write_new
-    from deployments.draft.questions import Given, complete
+    from deployments.draft.questions import Given, complete, read_accepted
     from deployments.draft.screen import tell_draft
     from expectations.policy_file import parse_policy
+    from tasks.drafting.decisions import Wishes
     from tasks.drafting.examination import examine
     from tasks.drafting.writing import Draft, write_policy
 
+    wishes = Wishes(target, table, read_accepted(accept))
     location, source = open_data(data)
     place = free_place(location, to)
     given = Given(
@@ -89,7 +109,7 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     answers = complete(given)
     say(f"Reading every row of {data} ...")
     with unquoted():
-        decided = decide_all(examine(source), answers, location, target)
+        decided = decide_all(examine(source), answers, location, wishes)
         named = seen_from(location, place.parent)
         made = Draft(name_policy(place.stem), named, answers, decided)
         text = write_policy(made)
@@ -116,7 +136,7 @@ def unquoted() -> Iterator[None]:
         ) from None
 
 
-def decide_all(examined: Examined, answers: Answers, location: Location, target: str) -> Decided:
+def decide_all(examined: Examined, answers: Answers, location: Location, wishes: Wishes) -> Decided:
     """Decide of every column; `UsageError` where nobody is named, or nothing can be proposed."""
     from deployments.draft.screen import explain_few, explain_nameless, explain_nothing, fold
     from tasks.drafting.deciding import decide, person_column
@@ -128,7 +148,7 @@ def decide_all(examined: Examined, answers: Answers, location: Location, target:
     if person_column(examined) is None:
         raise UsageError(explain_nameless(examined, location))
     try:
-        decided = decide(examined, answers.legal_basis, target)
+        decided = decide(examined, answers.legal_basis, wishes)
     except UsageError as error:
         raise fold(error) from None
     if not decided.of(Fate.PROPOSED):

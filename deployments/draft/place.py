@@ -45,7 +45,8 @@ def free_place(location: Location, to: str) -> Path:
     place = Path(to).absolute() if to else beside(location)
     if place.exists():
         raise UsageError(
-            f"{place} is there already and is left as it is; write to another file with --to FILE"
+            f"{place} is there already and is left as it is; write to another file with --to FILE, "
+            "or move it away"
         )
     if not place.parent.is_dir():
         raise UsageError(f"{place.parent} is no folder; make it first")

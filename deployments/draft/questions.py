@@ -17,7 +17,7 @@ from expectations.coherence.consent import SAFEGUARDED
 from expectations.errors import UsageError
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.policy import Controller
-from expectations.policy.vocabulary import Article6, Article9, Purpose
+from expectations.policy.vocabulary import Article6, Article9, Category, Purpose
 from tasks.drafting.decisions import Answers
 
 PURPOSES: Final[Mapping[str, str]] = {
@@ -52,6 +52,9 @@ CONDITIONS: Final[Mapping[str, str]] = {
     Article9.HEALTH_CARE: "health or social care; needs safeguards",
     Article9.PUBLIC_HEALTH: "public health; needs safeguards",
     Article9.RESEARCH: "research or statistics by law; needs safeguards",
+}
+CATEGORIES: Final[Mapping[str, str]] = {
+    word: "special category: needs an Art. 9 condition" if word.special else "" for word in Category
 }
 OTHERS: Final[Mapping[str, str]] = {
     "controller": "who answers for the data: the organisation's name (Art. 4(7) GDPR)",
@@ -135,6 +138,21 @@ def check_words(given: Given) -> None:
         )
     if problems:
         raise UsageError("\n".join(problems))
+
+
+def read_accepted(typed: Sequence[str]) -> dict[str, Category | None]:
+    """Read `--accept`: columns, parted by commas, and the category of all of them, if one is given.
+
+    Raises `UsageError` for a word that is no category.
+    """
+    accepted: dict[str, Category | None] = {}
+    for words in typed:
+        columns, equals, category = words.partition("=")
+        if equals and (problems := list(unknown("--accept", [category], CATEGORIES))):
+            raise UsageError("\n".join(problems))
+        for column in filter(None, columns.split(",")):
+            accepted[column] = Category(category) if equals else None
+    return accepted
 
 
 def unknown(option: str, words: Sequence[str], known: Mapping[str, str]) -> Iterator[str]:

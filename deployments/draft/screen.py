@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployments.check.screen import count_open
+from deployments.check.screen import find_open, say_open
 from deployments.draft.place import shorten
 from deployments.terminal import Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
@@ -21,12 +21,13 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy.locations import CsvFile, Location, ParquetFiles
 from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import Article6, Identifiability
-from tasks.drafting.decisions import Decided, Decision, Fate
+from tasks.drafting.decisions import Decided, Decision, Fate, lacks_condition
 from tasks.drafting.examination import Examined
 from tasks.drafting.writing import such_as
 from tasks.drafting.writing_columns import NAMED
 
 if TYPE_CHECKING:
+    from expectations.policy.legal_basis import LegalBasis
     from ledgers.evidence import JSON
     from tasks.drafting.signs import Found
     from tasks.drafting.writing import Draft
@@ -83,6 +84,8 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
         if found:
             yield [f"{len(found)} of {many} columns {said[len(found) > 1]}",
                    *column_rows(found, decided)]  # fmt: skip
+    if lines := list(accept_lines(decided, draft.answers.legal_basis)):
+        yield lines
     if needs_answers(draft):
         yield wrap(
             "Nobody is read until it is known who consented: settle the lines under `basis`, then "
@@ -90,10 +93,25 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
             "status, at and notice."
         )
     yield [
-        *wrap(f"{count_open(text)} places are marked DECIDE: read the file, and settle each."),
+        *wrap(say_open(find_open(text))),
         *wrap(other_words(decided)),
         f"Next: {command()} check {shlex.quote(shown)}",
     ]
+
+
+def accept_lines(decided: Decided, basis: LegalBasis) -> Iterator[str]:
+    """Say how columns that wait are read, by options that can be copied."""
+    able = [c for c in decided.of(Fate.OPEN) if not lacks_condition(c.found.category, basis)]
+    if able:
+        yield from wrap(
+            "To read some of them, accept those that the purpose needs, and draft again: by name, "
+            "or with a category such as dpv-pd:Behavioral where none is known."
+        )
+    for known, category in ((True, ""), (False, "=CATEGORY")):
+        names = [c.name for c in able if (c.found.category is not None) is known]
+        if names:
+            more = ",…" * (len(names) > SHOWN)
+            yield f"  --accept {','.join(names[:SHOWN])}{more}{category}"
 
 
 def needs_answers(draft: Draft) -> bool:
@@ -104,13 +122,14 @@ def needs_answers(draft: Draft) -> bool:
 
 def outlet_words(decided: Decided) -> str:
     """Say what the draft lets out."""
-    return f"a model that predicts {decided.said}" if decided.outcome else "a k-anonymous table"
+    model = [f"a model that predicts {decided.said}"] if decided.outcome else []
+    return ", and ".join([*model, *["a k-anonymous table"] * decided.table])
 
 
 def other_words(decided: Decided) -> str:
     """Say how the other kind of outlet is had."""
     if decided.outcome:
-        return "A table as well, or instead? Its lines stand behind `#` under `outlets`."
+        return "" if decided.table else "A table as well, or instead? Draft again with --table."
     return f"A model instead? Say what it predicts: --target COLUMN{such_as(decided)}."
 
 
@@ -140,7 +159,7 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
     return {
         "policy": shown,
         "rows": roughly(decided.examined.rows),
-        "outlet": "model" if decided.target else "table",
+        "outlet": " and ".join(["model"] * bool(decided.target) + ["table"] * decided.table),
         "target": decided.target,
         "counts": dict(counted),
         "columns": {
@@ -152,7 +171,8 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
             }
             for column in decided.columns
         },
-        "decisions": count_open(text),
+        "decisions": len(find_open(text)),
+        "decide_on_lines": [*find_open(text)],
         "next": f"{command()} check {shlex.quote(shown)}",
     }
 

@@ -18,7 +18,16 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Article6, Category, Identifiability
-from tasks.drafting.decisions import Decided, Decision, Fate, Outcome, reason_to_deny
+from tasks.drafting.accepting import accept, refuse_open
+from tasks.drafting.decisions import (
+    Decided,
+    Decision,
+    Fate,
+    Outcome,
+    Wishes,
+    lacks_condition,
+    reason_to_deny,
+)
 from tasks.drafting.examination import Examined
 from tasks.drafting.outcome import find_outcome, read_outcome
 from tasks.drafting.profile import Profile
@@ -26,6 +35,7 @@ from tasks.drafting.signs import Found, read_name
 from tasks.drafting.writing_yaml import number
 
 OTHER: Final = "other"
+NO_WISHES: Final = Wishes()
 FEW_NUMBERS: Final = 12
 ORDER: Final = (Category.IDENTIFYING, Category.CONTACT, None, Category.DEMOGRAPHIC)
 """What a column that names people is of, the likeliest first."""
@@ -39,11 +49,11 @@ MOST_RELEASED: Final = 8
 """Columns of a table; k holds over all of them at once, so that each costs the others detail."""
 
 
-def decide(examined: Examined, basis: LegalBasis, target: str = "") -> Decided:
+def decide(examined: Examined, basis: LegalBasis, wishes: Wishes = NO_WISHES) -> Decided:
     """Decide of every column; what names the person must be among them (`person_column`).
 
-    `target` is what a person wants predicted, a column or an expression; `UsageError` if it cannot
-    be. Without it, a yes/no column that surely looks like an outcome is predicted, if there is one.
+    `UsageError` for a wish that cannot be met. Without a target or a table wished for, a yes/no
+    column that surely looks like an outcome is predicted, if there is one.
     """
     person = person_column(examined)
     names = name_columns([found.profile.name for found in examined.columns])
@@ -59,25 +69,34 @@ def decide(examined: Examined, basis: LegalBasis, target: str = "") -> Decided:
             decided.append(Decision(found, name, Fate.ANSWER, "its name and words"))
         else:
             decided.append(decide_column(found, name, basis))
-    if not target:
-        return fit_outlet(examined, decided, None)
-    outcome = find_outcome(target, decided)
-    return fit_outlet(examined, read_outcome(outcome, decided, basis), outcome)
+    decided = accept(wishes.accepted, decided, basis)
+    outcome = find_outcome(wishes.target, decided) if wishes.target else None
+    if outcome:
+        decided = read_outcome(outcome, decided, basis)
+    fitted = fit_outlet(examined, decided, outcome, table=wishes.table)
+    refuse_open(fitted.columns)
+    return fitted
 
 
-def fit_outlet(examined: Examined, columns: Sequence[Decision], wanted: Outcome | None) -> Decided:
-    """Choose a model where there is an outcome and something to tell it by; else a table."""
+def fit_outlet(
+    examined: Examined, columns: Sequence[Decision], wanted: Outcome | None, *, table: bool
+) -> Decided:
+    """Choose a model where there is an outcome and something to tell it by; else a table.
+
+    Where a `table` is wished for, only an outcome that is wanted makes a model.
+    """
     proposed = [column for column in columns if column.fate is Fate.PROPOSED]
     free = [column for column in proposed if wanted is None or column.name not in wanted.reads]
     guessed = next((Outcome(column.name) for column in proposed if is_target(column)), None)
-    outcome = wanted or guessed
+    outcome = wanted or (None if table else guessed)
     target = outcome.name if outcome else None
     age = next((column.name for column in proposed if is_age(column)), None)
     born = next((c.name for c in free if is_birth_date(c)), None) if age is None else None
     columns = [open_birth_date(c) if age and is_birth_date(c) and c in free else c for c in columns]
     for_model = [c for c in free if c.type is not ColumnType.DATE and c.name != target]
     if outcome and (born or for_model):
-        return Decided(examined, tuple(fit_model(columns, outcome, born)), outcome, age, born)
+        kept = tuple(fit_model(columns, outcome, born))
+        return Decided(examined, kept, outcome, age, born, table=table)
     if wanted:
         raise UsageError(
             "--target: no other column is sure enough to predict it by; rename columns so that "
@@ -85,9 +104,8 @@ def fit_outlet(examined: Examined, columns: Sequence[Decision], wanted: Outcome 
         )
     kept = tuple(fit_table(columns))
     there = {column.name for column in kept if column.fate is Fate.PROPOSED}
-    return Decided(
-        examined, kept, None, age if age in there else None, born if born in there else None
-    )
+    age, born = (name if name in there else None for name in (age, born))
+    return Decided(examined, kept, None, age, born, table=True)
 
 
 def person_column(examined: Examined) -> Found | None:
@@ -150,7 +168,7 @@ def reasons_to_ask(found: Found, basis: LegalBasis) -> Iterator[tuple[str, str]]
             "nothing tells what kind of data it is",
             "what it means and whether the purpose needs it; then write its category",
         )
-    elif found.category.special and basis.article_9 is None:
+    elif lacks_condition(found.category, basis):
         yield (
             f"special category {found.category.partition(':')[2]}, no Art. 9 condition",
             (
@@ -202,16 +220,19 @@ def fit_table(columns: Sequence[Decision]) -> list[Decision]:
 
 
 def first_of_table(columns: Sequence[Decision]) -> list[Decision]:
-    """Choose what a table begins with: full columns, and of those what points at people."""
+    """Choose what a table begins with: full columns, and of those what points at people.
+
+    What a person accepted comes on top.
+    """
     names = {column.name for column in columns}
     ranked = sorted(
-        columns,
+        (column for column in columns if not column.accepted),
         key=lambda c: (
             c.found.profile.missing > MUCH_MISSING or is_power(c.name, names),
             c.found.identifiability is not Identifiability.QUASI,
         ),
     )
-    return ranked[:MOST_RELEASED]
+    return [*(column for column in columns if column.accepted), *ranked[:MOST_RELEASED]]
 
 
 def is_power(name: str, names: Collection[str]) -> bool:
@@ -243,7 +264,7 @@ def is_age(column: Decision) -> bool:
 
 def open_birth_date(column: Decision) -> Decision:
     """Leave a birth date open where the age is read: it points at people more closely."""
-    if column.fate is not Fate.PROPOSED:
+    if column.fate is not Fate.PROPOSED or column.accepted:
         return column
     why, what = "the age is read already", "whether the purpose needs more than the age"
     return replace(column, fate=Fate.OPEN, why=why, decide=what)
@@ -294,11 +315,11 @@ def edges_at_words(profile: Profile) -> tuple[float, ...]:
     return tuple(sorted(map(float, profile.words))[1:])
 
 
-def propose_categories(profile: Profile) -> Categories:
+def propose_categories(profile: Profile, *, codes: bool = False) -> Categories:
     """Give the words that many rows share, in an order that does not tell which has most.
 
     Words that are not listed, since few people have them, become `other`; a column that has such a
-    word of its own keeps its spelling.
+    word of its own keeps its spelling. Whole numbers are in order, unless they are `codes`.
     """
     digits = profile.type is ColumnType.INTEGER
     words = sorted(
@@ -308,7 +329,7 @@ def propose_categories(profile: Profile) -> Categories:
     return Categories(
         kind="categories",
         values=tuple(words),
-        ordered=digits,
+        ordered=digits and not codes,
         other=own if profile.rare else None,
     )
 

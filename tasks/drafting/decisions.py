@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -10,7 +11,7 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.policy import Controller
 from expectations.policy.treatments import Treatment
-from expectations.policy.vocabulary import Identifiability, Purpose
+from expectations.policy.vocabulary import Category, Identifiability, Purpose
 from tasks.drafting.examination import Examined
 from tasks.drafting.signs import Found
 
@@ -25,6 +26,18 @@ class Answers:
     legal_basis: LegalBasis
     controller: Controller
     recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person wants drafted, beyond what the signs propose."""
+
+    target: str = ""
+    """What a model is to predict: a column or an expression."""
+    table: bool = False
+    """Whether a table is to leave: beside the model of a target, else instead of any model."""
+    accepted: Mapping[str, Category | None] = field(default_factory=dict)
+    """Columns to read though they are in doubt, each with its category, or as it was seen."""
 
 
 class Fate(StrEnum):
@@ -50,6 +63,8 @@ class Decision:
     type: ColumnType = ColumnType.TEXT
     treatment: Treatment | None = None
     """What is proposed, in force or not; None where nothing can be."""
+    accepted: bool = False
+    """Whether a person put it in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,8 @@ class Decided:
     """The column of ages in years that is read."""
     born: str | None
     """The column of birth dates that is read where no age is: only the age goes further."""
+    table: bool
+    """Whether a table leaves, beside a model or alone."""
 
     @property
     def target(self) -> str | None:
@@ -108,6 +125,11 @@ class Decided:
     def answer(self) -> Found | None:
         """The column that says who consented, where the draft rests on one."""
         return next((column.found for column in self.of(Fate.ANSWER)), None)
+
+
+def lacks_condition(category: Category | None, basis: LegalBasis) -> bool:
+    """Whether data of a category may not be read by a basis, since Art. 9 GDPR protects them."""
+    return category is not None and category.special and basis.article_9 is None
 
 
 def reason_to_deny(found: Found) -> str:

@@ -16,7 +16,7 @@ from expectations.expressions.expressions import ColumnType, ExpressionError, pa
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.treatments import Keep
 from expectations.policy.vocabulary import Category
-from tasks.drafting.decisions import Decision, Fate, Outcome, reason_to_deny
+from tasks.drafting.decisions import Decision, Fate, Outcome, lacks_condition, reason_to_deny
 from tasks.drafting.writing_yaml import number
 
 NAMES: Final = ("outcome", "predicted", "to_predict", "is_predicted")
@@ -127,7 +127,7 @@ def take(column: Decision, outcome: Outcome, basis: LegalBasis) -> Decision:
     """Read one column for the outcome, under the type that the source's values have."""
     found, name = column.found, column.found.profile.name
     refuse(column)
-    if found.category is not None and found.category.special and basis.article_9 is None:
+    if lacks_condition(found.category, basis):
         raise UsageError(
             f"--target: `{name}` looks like a special category ({found.category}), which needs a "
             "second --legal-basis, a word of Art. 9; if it is none, draft with another name for it"

@@ -4,8 +4,9 @@ What is decided here is wording and order; which column is read was decided in `
 place where a person must decide is marked `DECIDE`. Of the data it holds what `Found` holds: no
 value of fewer than ten rows, and no range that was not rounded outward.
 
-Beside a model a table stands behind `#`, so that nothing leaves that nobody asked for. Beside a
-table it is said how a model is drafted: a person must name what it predicts.
+Beside a model a table stands behind `#` unless one was wished for, so that nothing leaves that
+nobody asked for. Beside a table it is said how a model is drafted: a person must name what it
+predicts.
 """
 
 from __future__ import annotations
@@ -273,7 +274,7 @@ def outlet_lines(decided: Decided, recipient: str) -> Iterator[str]:
 
 
 def model_lines(decided: Decided, recipient: str) -> Iterator[str]:
-    """Give the model's outlet, and a table behind `#`."""
+    """Give the model's outlet, and a table: in force where one was wished for, else behind `#`."""
     yield from comment(
         f"{DECIDE}: to be predicted is {decided.said}. Is that right, and is every feature known "
         "before it is? One that follows from it (as a wage follows from having work) or holds it "
@@ -292,12 +293,12 @@ def model_lines(decided: Decided, recipient: str) -> Iterator[str]:
     promised: dict[str, Value] = {"kind": "differential-privacy", "epsilon": 1,
                                   "delta": delta(decided)}  # fmt: skip
     yield from commented_out(list(entry("promise", promised, 4)), 4)
+    if decided.table:
+        yield from single_out(decided)
+        yield from table_block(decided, f"{name_outlet(recipient)[:34]}-table", recipient)
+        return
     yield "  #"
-    yield from comment(
-        "A table as well? Take `# ` out of the lines below, and add `release` to the use of each "
-        "column that it names.",
-        2,
-    )
+    yield from comment("A table as well? Take `# ` out of the lines below.", 2)
     yield from single_out(decided)
     yield from commented_out(list(table_block(decided, "table-recipient", "Somebody else")), 2)
 

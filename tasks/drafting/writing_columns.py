@@ -9,11 +9,11 @@ from typing import Final
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Use
-from tasks.drafting.deciding import FEW_NUMBERS, label_bins
+from tasks.drafting.deciding import FEW_NUMBERS, label_bins, propose_categories
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.profile import Profile
 from tasks.drafting.signs import NOTHING
-from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, number
+from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, flow, number
 
 DECIDE: Final = "DECIDE"
 """Marks a place at which a person must decide."""
@@ -22,6 +22,8 @@ FEW_DIFFERENT: Final = 30
 """So many different numbers or fewer are told: they may be codes."""
 MOST_BLOCKS: Final = 60
 """Columns of one reason that stand ready; of more, a reader would find none."""
+CODED: Final = (None, Category.DEMOGRAPHIC, Category.LOCATION, Category.PROFESSIONAL)
+"""Kinds of data that registers number: trades, places, degrees, and what nobody can tell."""
 NAMED: Final = "its name says "
 EDGES: Final = (30.0, 45.0, 60.0, 75.0)
 """Of ages made from birth dates: ours, and taken from nobody's data."""
@@ -39,6 +41,7 @@ def column_lines(decided: Decided) -> Iterator[str]:
         if place:
             yield ""
         yield from comment(f"Seen: {saw(column) or f'values of type {column.type}'}.", 2)
+        yield from code_lines(column)
         if column.why:
             yield from comment(f"{DECIDE}: {column.why}. Decide {column.decide}.", 2)
         yield from block(column, uses(column, decided))
@@ -55,7 +58,8 @@ def waiting_lines(decided: Decided) -> Iterator[str]:
     yield from comment(
         f"Not read, until somebody decides: {count_columns(waiting)}. Leave what the purpose does "
         "without. To read one, take `# ` out of each of its lines"
-        + ("." if decided.target else ", and name it under the table's `columns` too."),
+        + (", and name it under a table's `columns` too" * decided.table)
+        + ". Or draft again, with --accept COLUMN=CATEGORY for each.",
         2,
     )
     for why, decide in dict.fromkeys((column.why, column.decide) for column in waiting):
@@ -66,7 +70,8 @@ def waiting_lines(decided: Decided) -> Iterator[str]:
         for column in alike[:MOST_BLOCKS]:
             yield "  #"
             yield from comment(f"Seen: {seen}." if (seen := saw(column)) else "", 2)
-            yield from commented_out(list(block(column, [default_use(decided)])), 2)
+            yield from code_lines(column)
+            yield from commented_out(list(block(column, default_use(decided))), 2)
         if rest := [column.found.profile.name for column in alike[MOST_BLOCKS:]]:
             yield "  #"
             yield from comment(f"And {len(rest)} more, to write alike: {', '.join(rest)}.", 2)
@@ -112,10 +117,7 @@ def join_names(seen: Sequence[str]) -> Iterator[str]:
 
 
 def about_words(treatment: Treatment | None, profile: Profile) -> Iterator[str]:
-    """Say what declared words and intervals do not tell by themselves."""
-    whole = profile.type is ColumnType.INTEGER and profile.distinct <= FEW_NUMBERS
-    if isinstance(treatment, Bin) and whole:
-        yield "if codes, declare them as text with `categories`"
+    """Say what declared words do not tell by themselves."""
     if not isinstance(treatment, Categories):
         return
     if profile.rare:
@@ -127,6 +129,27 @@ def about_words(treatment: Treatment | None, profile: Profile) -> Iterator[str]:
         yield "if codes, take `ordered: true` out"
 
 
+def code_lines(column: Decision) -> Iterator[str]:
+    """Say how whole numbers in intervals are treated instead where they are codes."""
+    if not may_be_codes(column):
+        return
+    profile = column.found.profile
+    instead: dict[str, Value] = {"kind": "hierarchy", "file": f"{column.name}.csv", "level": 1}
+    if len(profile.words) > 1:
+        instead = dump(propose_categories(profile, codes=True))
+    listed = "" if len(profile.words) > 1 else ", by a file that names the group of each"
+    yield from comment(
+        f"If these are codes: `type: text`, `treatment: {flow(instead)}`{listed}.", 2
+    )
+
+
+def may_be_codes(column: Decision) -> bool:
+    """Whether numbers in intervals may be codes: there are few, or their kind is often coded."""
+    profile = column.found.profile
+    whole = profile.type is ColumnType.INTEGER and isinstance(column.treatment, Bin)
+    return whole and (profile.distinct <= FEW_NUMBERS or column.found.category in CODED)
+
+
 def tell_share(share: float) -> str:
     """Word a share in steps of 5 %, so that no exact count of people stands in it."""
     step = round(share * 20) * 5
@@ -136,7 +159,7 @@ def tell_share(share: float) -> str:
 
 
 def block(column: Decision, use: Sequence[str]) -> Iterator[str]:
-    """Give a column's entry as it stands in force."""
+    """Give a column's entry as it stands in force; what a table names needs no use of its own."""
     source = column.found.profile.name
     yield f"  {column.name}:"
     if source != column.name:
@@ -144,7 +167,8 @@ def block(column: Decision, use: Sequence[str]) -> Iterator[str]:
     yield f"    type: {column.type}"
     yield f"    identifiability: {column.found.identifiability}"
     yield f"    category: {column.found.category or NO_CATEGORY}"
-    yield from entry("use", use, 4)
+    if use:
+        yield from entry("use", use, 4)
     if Use.DERIVATION in use:
         yield "    treatment: {kind: drop}"
         return
@@ -166,12 +190,12 @@ def uses(column: Decision, decided: Decided) -> list[str]:
     first = [Use.ELIGIBILITY] if column.name == decided.age else []
     if column in decided.read_for_outcome:
         return [*first, Use.DERIVATION]
-    return [*first, Use.TARGET if column.name == decided.target else default_use(decided)]
+    return [*first, *([Use.TARGET] if column.name == decided.target else default_use(decided))]
 
 
-def default_use(decided: Decided) -> Use:
-    """Give what columns serve in this policy: a model's features, or a table's release."""
-    return Use.FEATURE if decided.target else Use.RELEASE
+def default_use(decided: Decided) -> list[Use]:
+    """Give what columns serve in this policy: a model's features; what a table names says it."""
+    return [Use.FEATURE] if decided.target else []
 
 
 def derived_lines(decided: Decided) -> Iterator[str]:
@@ -190,7 +214,8 @@ def derived_lines(decided: Decided) -> Iterator[str]:
         yield f"    expression: years_since({decided.born})"
         yield f"    identifiability: {column.found.identifiability}"
         yield f"    category: {Category.AGE}"
-        yield from entry("use", [default_use(decided)], 4)
+        if use := default_use(decided):
+            yield from entry("use", use, 4)
         yield from entry("treatment", dump(bins), 4)
     if decided.outcome is not None and decided.read_for_outcome:
         outcome = computed_outcome(decided)

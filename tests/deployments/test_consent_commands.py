@@ -419,6 +419,7 @@ def test_an_erasure_is_asked_about_and_says_what_stays(
         monkeypatch.setattr("sys.stdin", io.StringIO(answered))
         said = office.tell("erase", "p01")
         assert (said.status, said.out) == (2, "")
+        assert "nothing was erased: answer y, or give --yes" in said.err
         assert office.statuses("p01") == ["given"]
     said = office.tell("erase", "p01", "--yes")
     assert said.status == 0

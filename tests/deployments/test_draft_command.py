@@ -336,7 +336,7 @@ def test_what_is_predicted_is_named_and_the_other_kind_is_offered() -> None:
     said = say("draft", "members.csv", *GIVEN, "--target", "age >= 65", "--to", "m.yaml")
     assert "m.yaml: a model that predicts whether age >= 65" in said.out
     assert "what is predicted is read from it" in said.out
-    assert "A table as well, or instead?" in said.out
+    assert "A table as well, or instead? Draft again with --table." in said.out
     assert "A model instead? Say what it predicts: --target" in words(
         say("draft", "members.csv", *GIVEN)
     )
@@ -344,6 +344,30 @@ def test_what_is_predicted_is_named_and_the_other_kind_is_offered() -> None:
     assert refused.status == 2
     assert "  --target \"district = '" in refused.err
     assert max(map(len, refused.err.splitlines())) <= 80
+
+
+def test_what_waits_is_accepted_by_the_options_that_the_screen_gives(members: pd.DataFrame) -> None:
+    """A category is given for what nobody can tell; several columns at once, and again."""
+    members.assign(q1=[1, 2] * 100, q2=[3, 4] * 100).to_csv("asked.csv", index=False)
+    said = say("draft", "asked.csv", *GIVEN)
+    assert "  --accept q1,q2=CATEGORY" in said.out.splitlines()
+    given = ("--accept", "q1,q2=dpv-pd:Behavioral", "--accept", "age", "--to", "b.yaml")
+    assert say("draft", "asked.csv", *GIVEN, *given).status == 0
+    policy = read_policy("b.yaml").policy
+    assert {"age", "q1", "q2"} <= policy.released
+    refused = say("draft", "asked.csv", *GIVEN, "--accept", "q1=Behavioral", "--to", "c.yaml")
+    assert (refused.status, "did you mean dpv-pd:Behavioral?" in refused.err) == (2, True)
+
+
+def test_a_model_and_a_table_are_drafted_together() -> None:
+    """Both are said, and check finds nothing wrong."""
+    target = ("--target", "age >= 65", "--table", "--to", "m.yaml")
+    said = say("draft", "members.csv", *GIVEN, *target)
+    assert "predicts whether age >= 65, and a k-anonymous table" in words(said)
+    assert "as well" not in said.out
+    assert say("check", "m.yaml").status == 0
+    found = json.loads(say("draft", "members.csv", *GIVEN, *target[:3], "--json").out)
+    assert found["outlet"] == "model and table"
 
 
 def test_a_column_that_is_no_key_is_told_why(tmp_path: Path) -> None:
@@ -389,7 +413,9 @@ def test_the_draft_is_one_plain_document_with_marked_places() -> None:
     """As many as the screen says."""
     said = json.loads(say("draft", "members.csv", *GIVEN, "--json").out)
     text = Path("members.yaml").read_text("utf-8")
-    assert text.count("# DECIDE") == said["decisions"]
+    assert text.count("# DECIDE") == said["decisions"] == len(said["decide_on_lines"])
+    lines = text.splitlines()
+    assert all("# DECIDE" in lines[number - 1] for number in said["decide_on_lines"])
     assert read_yaml(text, "members.yaml")
 
 

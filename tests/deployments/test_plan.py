@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from deployments.check.screen import describe_basis, describe_population
 from expectations.policy.population import Population
 from expectations.policy_file import parse_policy
+from ledgers.home.home import Home
 from tests.conftest import BASIS, Folder, small_policy
 from tests.runs import say
 
@@ -260,5 +262,42 @@ def test_the_plan_counts_what_is_still_marked_to_be_decided(folder: Folder) -> N
     assert "DECIDE" not in say("check", str(folder.write())).out
     marked = ("population:\n", "# DECIDE: whom?\npopulation:\n  # DECIDE: all?\n")
     policy = str(folder.write(marked))
-    assert "2 places are still marked DECIDE" in say("check", policy).out
-    assert json.loads(say("check", policy, "--json").out)["still_to_decide"] == 2
+    lines = [n for n, line in enumerate(Path(policy).read_text().splitlines(), 1) if "DEC" in line]
+    told = f"2 places are marked DECIDE, on lines {lines[0]} and {lines[1]}: settle each"
+    assert told in say("check", policy).out
+    plan = json.loads(say("check", policy, "--json").out)
+    assert (plan["still_to_decide"], plan["decide_on_lines"]) == (2, lines)
+
+
+def test_check_says_what_a_run_still_needs_here(folder: Folder, home: Home, tmp_path: Path) -> None:
+    """A home, before a run finds out; the status is that of a good policy all the same."""
+    policy = str(folder.write())
+    ready = say("check", policy, TUTELA_HOME=str(home.root))
+    bare = say("check", policy, TUTELA_HOME=str(tmp_path / "none"))
+    assert (ready.status, bare.status) == (0, 0)
+    assert "Before it can run here" not in ready.out
+    assert "Before it can run here:\n  No home here: run `tutela init`, once.\n" in bare.out
+    locked = say("check", policy, TUTELA_HOME=str(home.root), TUTELA_PASSPHRASE="wrong")
+    assert "The home cannot be opened: " in locked.out
+    plan = say("check", policy, "--json", TUTELA_HOME=str(tmp_path / "none"))
+    assert json.loads(plan.out)["missing_to_run"] == ["No home here: run `tutela init`, once."]
+
+
+def test_equal_problems_are_said_once_with_every_place(folder: Folder) -> None:
+    """As JSON each problem stands by itself."""
+    policy = str(
+        folder.write(
+            ("feature, eli", "split, feature, eli"), ("feature, rel", "split, feature, rel")
+        )
+    )
+    said = say("check", policy)
+    assert said.status == 2
+    first, *places = said.err.splitlines()
+    assert first == (
+        f"tutela: {policy}: in 2 places: `split` is said, but nothing there uses it; take that use "
+        "out; a column without any use need not be read"
+    )
+    assert [place.rpartition(" ")[2] for place in places] == ["columns.age.use", "columns.sex.use"]
+    assert all(place.startswith(f"  {policy}:") for place in places)
+    found = json.loads(say("check", policy, "--json").err)["problems"]
+    assert [each["path"] for each in found] == ["columns.age.use", "columns.sex.use"]

@@ -11,7 +11,7 @@ from expectations.policy.locations import CsvFile
 from expectations.policy.policy import Controller
 from expectations.policy.vocabulary import Article6, Article9, Category, Identifiability, Purpose
 from tasks.drafting.deciding import decide
-from tasks.drafting.decisions import Answers
+from tasks.drafting.decisions import Answers, Wishes
 from tasks.drafting.examination import Examined
 from tasks.drafting.profile import Profile
 from tasks.drafting.signs import Found
@@ -63,7 +63,7 @@ def draft_of(
     six: Article6 = Article6.PUBLIC_TASK,
     nine: Article9 | None = None,
     rows: int = 400,
-    target: str = "",
+    **wished: Any,
 ) -> Draft:
     """Give what is decided of a table of these columns."""
     assessed = None if six is Article6.CONSENT else "DPIA 3"
@@ -76,7 +76,7 @@ def draft_of(
     )
     examined = Examined(rows, columns, (("age", "district"), 0.23))
     location = CsvFile(kind="csv", path="members.csv")
-    return Draft("members", location, answers, decide(examined, basis, target))
+    return Draft("members", location, answers, decide(examined, basis, Wishes(**wished)))
 
 
 def text_of(*columns: Found, **given: Any) -> str:
