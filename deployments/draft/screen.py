@@ -7,14 +7,15 @@ decided before, and no value of it is shown here.
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deployments.check.screen import find_open, say_open
 from deployments.draft.place import shorten
-from deployments.terminal import Answer, command, lay_out, wrap
+from deployments.terminal import WIDTH, Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
 from expectations.errors import UsageError
 from expectations.expressions.expressions import ColumnType
@@ -101,17 +102,31 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
 
 def accept_lines(decided: Decided, basis: LegalBasis) -> Iterator[str]:
     """Say how columns that wait are read, by options that can be copied."""
-    able = [c for c in decided.of(Fate.OPEN) if not lacks_condition(c.found.category, basis)]
-    if able:
+    waiting = decided.of(Fate.OPEN)
+    special = [c for c in waiting if lacks_condition(c.found.category, basis)]
+    known = [c for c in waiting if c.found.category is not None and c not in special]
+    unknown = [c for c in waiting if c.found.category is None]
+    if known or unknown:
+        word = ", with a category such as dpv-pd:Behavioral where none is known" * bool(unknown)
+        yield from wrap(f"To read some of them, draft again and accept what you need{word}:")
+    yield from accept_options(known, "")
+    yield from accept_options(unknown, "=CATEGORY")
+    if special:
         yield from wrap(
-            "To read some of them, accept those that the purpose needs, and draft again: by name, "
-            "or with a category such as dpv-pd:Behavioral where none is known."
+            "Special categories need a second --legal-basis, a word of Art. 9. Where a column is of "
+            "none of them, draft again and say its category:"
         )
-    for known, category in ((True, ""), (False, "=CATEGORY")):
-        names = [c.name for c in able if (c.found.category is not None) is known]
-        if names:
-            more = ",…" * (len(names) > SHOWN)
-            yield f"  --accept {','.join(names[:SHOWN])}{more}{category}"
+    yield from accept_options(special, "=CATEGORY")
+
+
+def accept_options(columns: Sequence[Decision], category: str) -> Iterator[str]:
+    """Give the options that accept some columns, of very many the first."""
+    lead = "  --accept "
+    names = " ".join(column.name for column in columns[:SHOWN])
+    for part in textwrap.wrap(names, WIDTH - len(lead) - len(category), break_long_words=False):
+        yield f"{lead}{part.replace(' ', ',')}{category}"
+    if len(columns) > SHOWN:
+        yield f"  and {len(columns) - SHOWN} more: see the file"
 
 
 def needs_answers(draft: Draft) -> bool:

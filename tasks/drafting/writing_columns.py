@@ -18,6 +18,8 @@ from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, fl
 DECIDE: Final = "DECIDE"
 """Marks a place at which a person must decide."""
 NO_CATEGORY: Final = "dpv-pd:…"
+MOST_CODES: Final = 30
+"""More codes than this are grouped by a file, and not listed in a comment."""
 FEW_DIFFERENT: Final = 30
 """So many different numbers or fewer are told: they may be codes."""
 MOST_BLOCKS: Final = 60
@@ -133,14 +135,13 @@ def code_lines(column: Decision) -> Iterator[str]:
     """Say how whole numbers in intervals are treated instead where they are codes."""
     if not may_be_codes(column):
         return
-    profile = column.found.profile
-    instead: dict[str, Value] = {"kind": "hierarchy", "file": f"{column.name}.csv", "level": 1}
-    if len(profile.words) > 1:
-        instead = dump(propose_categories(profile, codes=True))
-    listed = "" if len(profile.words) > 1 else ", by a file that names the group of each"
-    yield from comment(
-        f"If these are codes: `type: text`, `treatment: {flow(instead)}`{listed}.", 2
-    )
+    told = "If these are codes: `type: text`, `treatment: "
+    if 1 < len(column.found.profile.words) <= MOST_CODES:
+        listed = flow(dump(propose_categories(column.found.profile, codes=True)))
+        yield from comment(f"{told}{listed}`.", 2)
+        return
+    named = flow({"kind": "hierarchy", "file": f"{column.name}.csv", "level": 1})
+    yield from comment(f"{told}{named}`, and in that file a line `code;group;*` for each.", 2)
 
 
 def may_be_codes(column: Decision) -> bool:

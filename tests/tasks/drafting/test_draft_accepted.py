@@ -117,7 +117,7 @@ def test_a_table_without_a_target_trains_no_model() -> None:
         (
             column("occ10", "integer", category=Category.PROFESSIONAL, distinct=300,
                    edges=(100.0,)),
-            "{kind: hierarchy, file: occ10.csv, level: 1}`, by a file that names the group of each",
+            "{kind: hierarchy, file: occ10.csv, level: 1}`, and in that file a line `code;group",
         ),
     ],
     ids=["listed", "too-many"],
