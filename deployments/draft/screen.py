@@ -113,7 +113,7 @@ def accept_lines(decided: Decided, basis: LegalBasis) -> Iterator[str]:
     yield from accept_options(unknown, "=CATEGORY")
     if special:
         yield from wrap(
-            "Special categories need a second --legal-basis, a word of Art. 9. Where a column is of "
+            "Special categories need a second --legal-basis, a word of Art. 9. If a column is of "
             "none of them, draft again and say its category:"
         )
     yield from accept_options(special, "=CATEGORY")

@@ -60,7 +60,7 @@ def take(column: Decision, given: Category | None, basis: LegalBasis) -> Decisio
     if lacks_condition(category, basis):
         raise UsageError(
             f"--accept: `{name}` is of a special category ({category}), which needs a second "
-            f"--legal-basis, a word of Art. 9; if it is of none, say of which category it is: "
+            f"--legal-basis, a word of Art. 9; if it is of none, say its category: "
             f"--accept {name}=CATEGORY"
         )
     seen = (*found.seen, ACCEPTED)

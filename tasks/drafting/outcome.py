@@ -130,7 +130,7 @@ def take(column: Decision, outcome: Outcome, basis: LegalBasis) -> Decision:
     if lacks_condition(found.category, basis):
         raise UsageError(
             f"--target: `{name}` looks like a special category ({found.category}), which needs a "
-            "second --legal-basis, a word of Art. 9; if it is of none, say of which category it is: "
+            "second --legal-basis, a word of Art. 9; if it is of none, say its category: "
             f"--accept {name}=CATEGORY"
         )
     made = replace(column, fate=Fate.PROPOSED, why="", decide="", type=found.profile.type)
