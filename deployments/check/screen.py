@@ -48,7 +48,7 @@ def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None =
     told += [list(open_lines(find_open(file.text)))]
     lines = [line for part in told if part for line in (*part, "")]
     called = f"{command()} run {run_name(file)}{f' --source {source}' if source else ''}"
-    if missing := find_missing(file.policy):
+    if missing := find_missing(file):
         lines += ["Before it can run here:", *(part for m in missing for part in wrap(m, "  ")), ""]
     return "\n".join([*lines, f"Nothing was read of a person. To run it: {called}"])
 
@@ -232,7 +232,7 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "decide_on_lines": [*find_open(file.text)],
         "model": model_json(policy),
         "languages_without_model": [*languages_without_model(policy)],
-        "missing_to_run": [*find_missing(policy)],
+        "missing_to_run": [*find_missing(file)],
         "noise_epsilon": spent_on_noise(policy) or None,
         "budget": policy.budget.model_dump(mode="json") if policy.budget else None,
         "warnings": [f"{each.path}: {each.what}; {each.fix}" for each in find_warnings(policy)],

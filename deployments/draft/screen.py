@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 READ: Final = "Every row was read to write it; of the data nothing was kept but what the file says."
 SHOWN: Final = 12
 """Rows of a table on the screen; the file and --json have all."""
+OFFERED: Final = 40
+"""Columns that the screen offers to accept."""
 SAID: Final = {
     Fate.PERSON: ("names each person", "name each person"),
     Fate.ANSWER: ("says who consented", "say who consented"),
@@ -122,11 +124,11 @@ def accept_lines(decided: Decided, basis: LegalBasis) -> Iterator[str]:
 def accept_options(columns: Sequence[Decision], category: str) -> Iterator[str]:
     """Give the options that accept some columns, of very many the first."""
     lead = "  --accept "
-    names = " ".join(column.name for column in columns[:SHOWN])
+    names = " ".join(column.name for column in columns[:OFFERED])
     for part in textwrap.wrap(names, WIDTH - len(lead) - len(category), break_long_words=False):
         yield f"{lead}{part.replace(' ', ',')}{category}"
-    if len(columns) > SHOWN:
-        yield f"  and {len(columns) - SHOWN} more: see the file"
+    if len(columns) > OFFERED:
+        yield f"  and {len(columns) - OFFERED} more: see the file"
 
 
 def needs_answers(draft: Draft) -> bool:

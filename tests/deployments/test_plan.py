@@ -12,7 +12,7 @@ from expectations.policy.population import Population
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
 from tests.conftest import BASIS, Folder, small_policy
-from tests.runs import say
+from tests.runs import Place, say
 
 WIDTH = 80
 EVENTS = "  events:\n    - location"
@@ -278,9 +278,20 @@ def test_check_says_what_a_run_still_needs_here(folder: Folder, home: Home, tmp_
     assert "Before it can run here" not in ready.out
     assert "Before it can run here:\n  No home here: run `tutela init`, once.\n" in bare.out
     locked = say("check", policy, TUTELA_HOME=str(home.root), TUTELA_PASSPHRASE="wrong")
-    assert "The home cannot be opened: " in locked.out
+    assert "The home cannot be used: " in locked.out
     plan = say("check", policy, "--json", TUTELA_HOME=str(tmp_path / "none"))
     assert json.loads(plan.out)["missing_to_run"] == ["No home here: run `tutela init`, once."]
+
+
+def test_check_says_where_no_consent_is_recorded_yet(folder: Folder, home: Home) -> None:
+    """Of a policy that takes none in by itself: a run would read nobody."""
+    asked = Place(home)
+    policy = str(folder.write((BASIS[BASIS.index("\n  events:") :], "")))
+    assert "No consent is recorded in this home" in asked.tell("check", policy).out
+    given = ("--policy", policy, "--status", "given", "--indication", "explicit", "--notice",
+             "study")  # fmt: skip
+    assert asked.tell("consent", "record", "p01", *given).status == 0
+    assert "Before it can run here" not in asked.tell("check", policy).out
 
 
 def test_equal_problems_are_said_once_with_every_place(folder: Folder) -> None:
