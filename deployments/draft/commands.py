@@ -98,6 +98,7 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     from expectations.policy_file import parse_policy
     from tasks.drafting.decisions import Wishes
     from tasks.drafting.examination import examine
+    from tasks.drafting.outcome import leave_constant
     from tasks.drafting.writing import Draft, write_policy
 
     wishes = Wishes(target, table, read_accepted(accept))
@@ -109,7 +110,7 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     answers = complete(given)
     say(f"Reading every row of {data} ...")
     with unquoted():
-        decided = decide_all(examine(source), answers, location, wishes)
+        decided = leave_constant(decide_all(examine(source), answers, location, wishes), source)
         named = seen_from(location, place.parent)
         made = Draft(name_policy(place.stem), named, answers, decided)
         text = write_policy(made)

@@ -29,7 +29,7 @@ from tasks.drafting.decisions import (
     reason_to_deny,
 )
 from tasks.drafting.examination import Examined
-from tasks.drafting.outcome import find_outcome, read_outcome
+from tasks.drafting.outcome import NOTHING_LEFT, find_outcome, read_outcome
 from tasks.drafting.profile import Profile
 from tasks.drafting.signs import Found, read_name
 from tasks.drafting.writing_yaml import number
@@ -98,10 +98,7 @@ def fit_outlet(
         kept = tuple(fit_model(columns, outcome, born))
         return Decided(examined, kept, outcome, age, born, table=table)
     if wanted:
-        raise UsageError(
-            "--target: no other column is sure enough to predict it by; rename columns so that "
-            "their names say what they hold, or write the policy by hand"
-        )
+        raise UsageError(NOTHING_LEFT)
     kept = tuple(fit_table(columns))
     there = {column.name for column in kept if column.fate is Fate.PROPOSED}
     age, born = (name if name in there else None for name in (age, born))

@@ -9,20 +9,39 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from expectations.errors import UsageError, suggest
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.treatments import Keep
 from expectations.policy.vocabulary import Category
-from tasks.drafting.decisions import Decision, Fate, Outcome, lacks_condition, reason_to_deny
+from tasks.drafting.column_types import make_plain
+from tasks.drafting.decisions import (
+    Decided,
+    Decision,
+    Fate,
+    Outcome,
+    lacks_condition,
+    reason_to_deny,
+)
+from tasks.drafting.profile import count_values, is_there
 from tasks.drafting.writing_yaml import number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tasks.sources import Source
 
 NAMES: Final = ("outcome", "predicted", "to_predict", "is_predicted")
 SHOWN: Final = 12
 """Words of a column that are shown where one of them must be named."""
 OTHER: Final = "name another column"
+CONSTANT: Final = "says the same of everybody whose outcome is known"
+NOTHING_LEFT: Final = (
+    "--target: no other column is sure enough to predict it by; rename columns so that their names "
+    "say what they hold, or write the policy by hand"
+)
 STAND_IN: Final = Category.BEHAVIORAL
 """The category of an outcome of which nothing tells a kind; the draft asks whether it is right."""
 
@@ -143,3 +162,35 @@ def take(column: Decision, outcome: Outcome, basis: LegalBasis) -> Decision:
             decide=f"whether {STAND_IN} is right; Health and others need a condition of Art. 9",
         )
     return made
+
+
+def leave_constant(decided: Decided, source: Source) -> Decided:
+    """Leave out what says the same of everybody whose outcome is known: it teaches a model nothing.
+
+    A run would refuse it, and could not name it. `UsageError` where it was accepted, or where
+    nothing is left to predict by.
+    """
+    if decided.outcome is None:
+        return decided
+    proposed, reads = decided.of(Fate.PROPOSED), decided.outcome.reads or {decided.outcome.name}
+    table = source.read([column.found.profile.name for column in proposed])
+    for column in proposed:
+        if column.name in reads:
+            table = table.filter(is_there(make_plain(table.column(column.found.profile.name))))
+    features = [c for c in proposed if c.name not in reads and c.name != decided.born]
+    constant = [c for c in features if is_constant(table.column(c.found.profile.name))]
+    if len(constant) == len(features) and decided.born is None:
+        raise UsageError(NOTHING_LEFT)
+    for column in constant:
+        if column.accepted:
+            raise UsageError(f"--accept: `{column.found.profile.name}` {CONSTANT}; take it out")
+    left = (replace(c, fate=Fate.DENIED, why=CONSTANT) if c in constant else c
+            for c in decided.columns)  # fmt: skip
+    age = None if decided.age in {column.name for column in constant} else decided.age
+    return replace(decided, columns=tuple(left), age=age)
+
+
+def is_constant(column: pa.ChunkedArray) -> bool:
+    """Whether all rows have one value, or none has any."""
+    counts = count_values("", column).counts
+    return len(counts) == 0 or (len(counts) == 1 and counts.sum() == len(column))

@@ -105,13 +105,18 @@ def count_values(name: str, column: pa.ChunkedArray) -> Values:
     """Count each different value; blank text and NaN are none, nor is what has no text."""
     counted = pc.value_counts(make_plain(column))
     values, counts = pa.chunked_array([counted.field(0)]), counted.field(1)
-    there = pc.is_finite(values) if pa.types.is_floating(values.type) else pc.is_valid(values)
-    if is_text(values):
-        there = pc.and_(there, pc.match_substring_regex(values, r"\S"))
-    there = pc.fill_null(there, fill_value=False)
+    there = is_there(values)
     return Values(
         name, len(column), values.filter(there), counts.filter(there.combine_chunks()).to_numpy()
     )
+
+
+def is_there(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Tell which of some plain values are neither missing, NaN, nor blank text."""
+    there = pc.is_finite(values) if pa.types.is_floating(values.type) else pc.is_valid(values)
+    if is_text(values):
+        there = pc.and_(there, pc.match_substring_regex(values, r"\S"))
+    return pc.fill_null(there, fill_value=False)
 
 
 def make_profile(values: Values) -> Profile:

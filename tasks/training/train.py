@@ -99,8 +99,9 @@ def refuse_unfit_rows(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = N
         )
     if constant:
         faults.append(
-            f"{constant} of {rows.features.shape[1]} features are the same for everybody and teach "
-            "nothing; see them in the source, and take them out of the policy"
+            f"{constant} of {rows.features.shape[1]} features are the same for everybody whose "
+            f"`{policy.target}` is known, and teach nothing; see them in the source, and take them "
+            "out of the policy"
         )
     if faults:
         raise Refusal("training", "\n".join(faults))

@@ -370,6 +370,22 @@ def test_a_model_and_a_table_are_drafted_together() -> None:
     assert found["outlet"] == "model and table"
 
 
+def test_what_tells_nothing_of_those_whose_outcome_is_known_is_no_feature(
+    members: pd.DataFrame,
+) -> None:
+    """Only who is employed has hours; a run would refuse the column, and may not name it."""
+    works = [n % 2 == 1 for n in range(len(members))]
+    hours = [n % 60 if work else None for n, work in enumerate(works)]
+    asked = members.assign(employed=["yes" if work else "no" for work in works], hours=hours)
+    asked.to_csv("asked.csv", index=False)
+    target = ("--target", "hours >= 30", "--to", "m.yaml")
+    found = json.loads(say("draft", "asked.csv", *GIVEN, *target, "--json").out)["columns"]
+    assert found["employed"]["why"] == "says the same of everybody whose outcome is known"
+    assert "employed" not in read_policy("m.yaml").policy.columns
+    refused = say("draft", "asked.csv", *GIVEN, *target[:3], "n.yaml", "--accept", "employed")
+    assert (refused.status, "`employed` says the same of everybody" in refused.err) == (2, True)
+
+
 def test_a_column_that_is_no_key_is_told_why(tmp_path: Path) -> None:
     """Where nothing names each person."""
     rows = (f"{20_011 + 7 * n},{n / 7 + 0.1},{n // 2}" for n in range(100))
