@@ -26,6 +26,7 @@ from expectations.policy.vocabulary import MISSING, Use
 from ledgers.vault.stages import Generalized, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
+from tasks.anonymization.fitting import Asked
 from tasks.anonymization.hierarchies import Hierarchy, label_of
 from tasks.anonymization.loss import (
     GroupLoss,
@@ -104,24 +105,34 @@ def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -
     Raises `Refusal` when that would leave out more people than the policy allows.
     """
     merged = merge_rare(frame, find_common(frame, outlet))
+    hierarchies, asked = ask_recoding(merged, policy, outlet)
+    return k_anonymize(
+        merged,
+        list(hierarchies),
+        asked.k,
+        hierarchies=hierarchies,
+        sensitive=asked.sensitive,
+        max_suppressed=asked.max_suppressed,
+        weights=asked.weights,
+        output=asked.output,
+    )
+
+
+def ask_recoding(
+    merged: pd.DataFrame, policy: Policy, outlet: TableOutlet
+) -> tuple[dict[str, Hierarchy], Asked]:
+    """Give the hierarchies of the linkable columns of merged rows, and what classes must meet."""
     hierarchies = {
         column: declare_hierarchy(policy, outlet, column) or pin_values(column, merged[column])
         for column in outlet.linkable
     }
-    return k_anonymize(
-        merged,
-        list(outlet.linkable),
-        outlet.k,
-        hierarchies=hierarchies,
-        sensitive=outlet.sensitive,
-        max_suppressed=outlet.max_suppressed,
-        weights={
-            column: how.weight
-            for column in outlet.linkable
-            if isinstance(how := outlet.columns[column], Coarse)
-        },
-        output=outlet.output,
-    )
+    weights = {
+        column: how.weight
+        for column in outlet.linkable
+        if isinstance(how := outlet.columns[column], Coarse)
+    }
+    asked = Asked(outlet.k, outlet.max_suppressed, outlet.sensitive, weights, outlet.output)
+    return hierarchies, asked
 
 
 def fit_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> TablePlan:

@@ -251,10 +251,10 @@ FLOOR: Final = 0.001
 
 @dataclass(frozen=True)
 class Detail:
-    """One column as it was and as it is released.
+    """One column as it was and as it is released, by rows that each stand for some people.
 
     `values` are all that the column can hold, `before` the number of each row's value, shape
-    (people,), `after` that of each released row's label, shape (released,), and `share` what a
+    (rows,), `after` that of each released row's label, shape (released,), and `share` what a
     label tells of each value: 1 / (number of values it stands for), shape (labels, values).
     """
 
@@ -262,6 +262,24 @@ class Detail:
     before: NDArray[np.int64]
     after: NDArray[np.int64]
     share: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class People:
+    """How many people each row stands for: of the rows as they were, and of the released ones."""
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+    @classmethod
+    def one_each(cls, before: int, after: int) -> People:
+        """Take each of so many rows for a person."""
+        return cls(np.ones(before, dtype=np.int64), np.ones(after, dtype=np.int64))
+
+    @property
+    def count(self) -> int:
+        """How many people there were."""
+        return int(self.before.sum())
 
 
 def find_cover(
@@ -300,7 +318,7 @@ def compare_column(before: pd.Series, after: pd.Series, cover: Cover) -> Detail:
     )
 
 
-def measure_granularity(columns: Sequence[Detail], people: int) -> float:
+def measure_granularity(columns: Sequence[Detail], people: People) -> float:
     """Give 1 - the mean share of a column's values that a released label stands for, 0 to 1.
 
     Iyengar, "Transforming data to satisfy privacy constraints" (2002), turned so that more is
@@ -309,28 +327,28 @@ def measure_granularity(columns: Sequence[Detail], people: int) -> float:
     kept = []
     for column in columns:
         width = (column.share > 0).sum(axis=1) / max(len(column.values), 1)
-        kept.append(float((1 - width)[column.after].sum() / max(people, 1)))
+        kept.append(float((1 - width)[column.after] @ people.after / max(people.count, 1)))
     return float(np.mean(kept)) if kept else 0.0
 
 
-def measure_query_error(columns: Sequence[Detail], people: int) -> float | None:
+def measure_query_error(columns: Sequence[Detail], people: People) -> float | None:
     """Give the median relative error of counts asked of the release, 0 to infinity.
 
     Each of 500 queries asks how many people have, in two columns, one of half the values. The
     answer from the release takes a label as any of its values alike (LeFevre et al. 2006, section
     5.4). The queries are the same for the same columns. None with fewer than two columns.
     """
-    if len(columns) < 2 or not people:
+    if len(columns) < 2 or not people.count:
         return None
     draw = np.random.default_rng(2006)
     errors = np.empty(QUERIES)
     for query in range(QUERIES):
-        true, guess = np.ones(people), np.ones(len(columns[0].after))
+        true, guess = people.before.astype(float), people.after.astype(float)
         for at in draw.choice(len(columns), 2, replace=False):
             wanted = _draw_values(draw, len(columns[at].values))
             true *= wanted[columns[at].before]
             guess *= (columns[at].share @ wanted)[columns[at].after]
-        errors[query] = abs(guess.sum() - true.sum()) / max(true.sum(), FLOOR * people)
+        errors[query] = abs(guess.sum() - true.sum()) / max(true.sum(), FLOOR * people.count)
     return float(np.median(errors))
 
 

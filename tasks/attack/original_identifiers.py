@@ -12,7 +12,7 @@ ordinary word of strangers' texts: inside a cell it counts in the rows of its ow
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SHORTEST: Final = 5
 """Characters that an identifier needs to be searched for."""
+END: Final = "\0"
 BITS: Final = 22
 FACTOR: Final = 0x9E3779B97F4A7C15
 """An odd number near 2**64 over the golden ratio: it spreads windows over the table of bits."""
@@ -43,10 +44,11 @@ def search_identifiers(
     Single words, and the cells of the columns in `whole` (tokens), are compared as a whole only: in
     long codes a short number stands by chance.
     """
-    wanted = {folded for one in identifiers if len(folded := fold(one)) >= SHORTEST}
-    telling = {one for one in wanted if not one.isalpha()}
     found = np.zeros(len(frame), dtype=bool)
-    for name in frame.columns:
+    asked = [name for name in frame.columns if frame[name].notna().any()]
+    wanted = {one for one in fold_all([*identifiers] if asked else []) if len(one) >= SHORTEST}
+    telling = {one for one in wanted if not one.isalpha()}
+    for name in asked:
         inside = set() if name in whole else telling
         found |= _search_column(frame[name], wanted, inside)
     return found
@@ -58,14 +60,16 @@ def find_own_words(frame: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
     Both frames have the same rows.
     """
     found = np.zeros(len(frame), dtype=bool)
-    for name in own.columns:
-        words = [fold(str(one)) for one in own[name]]
+    there = {name: frame[name].notna().to_numpy() for name in frame.columns}
+    there = {name: rows for name, rows in there.items() if rows.any()}
+    for name in own.columns if there else ():
+        words = fold_all([str(one) for one in own[name]])
         asked = np.array([w.isalpha() and len(w) >= SHORTEST for w in words], dtype=bool)
         asked &= own[name].notna().to_numpy()
-        for column in frame.columns if asked.any() else ():
-            (rows,) = np.nonzero(asked & frame[column].notna().to_numpy())
-            cells = frame[column].to_numpy()
-            hits = [words[row] in fold(str(cells[row])) for row in rows]
+        for column, filled in there.items():
+            (rows,) = np.nonzero(asked & filled)
+            cells = fold_all([str(one) for one in frame[column].iloc[rows]])
+            hits = [words[row] in cell for row, cell in zip(rows, cells, strict=True)]
             found[rows] |= np.array(hits, dtype=bool)
     return found
 
@@ -76,7 +80,7 @@ def match_own(frame: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
     Among numbers a stranger's identifier stands by chance. Both frames have the same rows.
     """
     found = np.zeros(len(frame), dtype=bool)
-    for name in own.columns:
+    for name in own.columns if frame.shape[1] else ():
         names = spell(own[name]).to_numpy()
         for column in frame.columns:
             same = spell(frame[column]).to_numpy() == names
@@ -88,16 +92,30 @@ def is_found(identifiers: Collection[str]) -> bool:
     """Whether the search finds one of the identifiers when it is planted in its person's cell."""
     import pandas as pd
 
-    planted = sorted(one for one in identifiers if len(fold(one)) >= SHORTEST)[:1]
+    # Any of them will do: what finds one among others finds it alone.
+    planted = [one for one in identifiers if len(fold(one)) >= SHORTEST][:1]
     cells = pd.DataFrame({"cell": [f"x{one.upper()}y" for one in planted]})
     own = pd.DataFrame({"name": planted})
-    return bool((search_identifiers(cells, identifiers) | find_own_words(cells, own)).any())
+    return bool((search_identifiers(cells, planted) | find_own_words(cells, own)).any())
 
 
 def fold(text: str) -> str:
     """Take case, accents and surrounding blanks away."""
     parts = unicodedata.normalize("NFKD", text).casefold()
     return "".join(one for one in parts if not unicodedata.combining(one)).strip()
+
+
+def fold_all(texts: Sequence[str]) -> list[str]:
+    """Fold many texts at once: as one, which takes a tenth of the time."""
+    joined = END.join(texts)
+    if joined.count(END) != len(texts) - 1:
+        return [fold(text) for text in texts]
+    # An end stands by itself: no mark moves over it, and none of it is folded.
+    folded = unicodedata.normalize("NFKD", joined).casefold()
+    if not folded.isascii():
+        marks = (ord(one) for one in set(folded) if unicodedata.combining(one))
+        folded = folded.translate(dict.fromkeys(marks))
+    return [one.strip() for one in folded.split(END)]
 
 
 def judge_identifiers(outlet: str, people: Published, *, found: bool, able: bool) -> Check:
@@ -122,26 +140,29 @@ def _search_column(values: pd.Series, wanted: set[str], inside: set[str]) -> NDA
     import pandas as pd
 
     code, distinct = pd.factorize(values)
-    cells = [fold(str(one)) for one in distinct]
+    cells = fold_all([str(one) for one in distinct])
     hit = np.array([cell in wanted for cell in cells], dtype=bool)
     if inside:
         hit |= _find_inside(cells, inside)
     return np.append(hit, [False])[code]
 
 
-def _find_inside(cells: list[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
+def _find_inside(cells: list[str], wanted: Collection[str]) -> NDArray[np.bool_]:
     """Say of each cell whether one of the texts stands somewhere in it."""
-    text, starts = _join(cells)
+    windows, starts = _join(cells)
     words = list(wanted)
-    begin = _hash_windows(_join(words)[0])[_join(words)[1]]
+    of_words, begins = _join(words)
+    begin, hashed = _hash_windows(of_words[begins]), _hash_windows(windows)
     table = np.zeros(1 << BITS, dtype=bool)
     table[begin] = True
     hit = np.zeros(len(cells), dtype=bool)
-    (places,) = np.nonzero(table[_hash_windows(text)])
+    (places,) = np.nonzero(table[hashed])
+    table[:] = False
+    table[hashed[places]] = True
     lengths: dict[str, set[int]] = {}
-    for word in words:
-        lengths.setdefault(word[:SHORTEST], set()).add(len(word))
-    known = set(words)
+    for number in np.flatnonzero(table[begin]).tolist():
+        lengths.setdefault(words[number][:SHORTEST], set()).add(len(words[number]))
+    known = set(wanted)
     cell = np.searchsorted(starts, places, side="right") - 1
     for place, number in zip((places - starts[cell]).tolist(), cell.tolist(), strict=True):
         if not hit[number]:
@@ -150,16 +171,20 @@ def _find_inside(cells: list[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
     return hit
 
 
-def _join(texts: list[str]) -> tuple[NDArray[np.uint32], Codes]:
-    """Lay texts behind each other as code points, each with an end; also give where each starts."""
-    joined = "".join(f"{text}\0" for text in texts) + "\0" * SHORTEST
+def _join(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Codes]:
+    """Lay texts behind each other, as code points, each with an end.
+
+    Gives the `SHORTEST` characters from each place on, and the place where each text starts.
+    """
+    joined = "".join(f"{text}{END}" for text in texts) + END * SHORTEST
     length = np.array([len(text) + 1 for text in texts], dtype=np.int64)
-    return np.frombuffer(joined.encode("utf-32-le"), dtype="<u4"), np.cumsum(length) - length
-
-
-def _hash_windows(text: NDArray[np.uint32]) -> Codes:
-    """Hash the window of `SHORTEST` characters that starts at each position, to `BITS` bits."""
+    text = np.frombuffer(joined.encode("utf-32-le"), dtype="<u4")
     windows = np.lib.stride_tricks.sliding_window_view(text, SHORTEST)
+    return windows, np.cumsum(length) - length
+
+
+def _hash_windows(windows: NDArray[np.uint32]) -> Codes:
+    """Hash windows of `SHORTEST` characters to `BITS` bits."""
     key = np.zeros(len(windows), dtype=np.uint64)
     for place in range(SHORTEST):
         key = key * np.uint64(FACTOR) + windows[:, place]

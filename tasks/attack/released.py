@@ -98,6 +98,14 @@ class People:
         """Choose some of the people."""
         return People(self.codes[:, which], self.own[which])
 
+    def gather(self) -> tuple[People, Codes]:
+        """Give one of each kind of people, sorted by their values, the last column first; how many.
+
+        The people of a large table are of few kinds.
+        """
+        cells, number = distinct_columns(np.vstack([self.codes[::-1], self.own]))
+        return People(cells[-2::-1], cells[-1]), np.bincount(number, minlength=cells.shape[1])
+
 
 @dataclass(frozen=True)
 class Release:
@@ -168,12 +176,13 @@ def distinct_columns(cells: Codes) -> tuple[Codes, Codes]:
 
     key, bound = np.zeros(cells.shape[1], dtype=np.int64), 1
     for part in cells:
-        size = int(part.max(initial=0)) + 1
+        # From -1 on, the code of what is absent.
+        size = int(part.max(initial=0)) + 2
         # Numbered anew before the joint code no longer fits into 64 bits.
         if bound > 2**62 // size:
             key, known = pd.factorize(key)
             bound = len(known)
-        key, bound = key * size + part, bound * size
+        key, bound = key * size + part + 1, bound * size
     number, known = pd.factorize(key)
     # Written backwards, so that the first of equal columns stays.
     first = np.empty(len(known), dtype=np.int64)
@@ -194,9 +203,8 @@ def _read_column(
     """Read one column: what its labels cover, each person's value, each released row's label."""
     import pandas as pd
 
-    values, labels = spell(originals[name]), spell(released[name])
-    known, shown = _distinct(values), _distinct(labels)
-    value, label = known.get_indexer(values), shown.get_indexer(labels)
+    known, value = number_words(originals[name])
+    shown, label = number_words(released[name])
     seen: dict[int, Codes] = {}
     of_label, member = [], []
     for number, text in enumerate(shown):
@@ -221,6 +229,20 @@ def _values_seen(label: Codes, value: Codes) -> dict[int, Codes]:
 
 def spell(values: pd.Series) -> pd.Index:
     """Spell values as hierarchies do: whole floats as integers, missing ones as a word."""
+    code, words = _spell_distinct(values)
+    return words.take(code)
+
+
+def number_words(values: pd.Series) -> tuple[pd.Index, Codes]:
+    """Give the distinct words of a column, sorted, and the place of each row's word among them."""
+    code, words = _spell_distinct(values)
+    # The word for what is missing stands last, and may be nobody's.
+    known = words[: len(words) - (not (code == len(words) - 1).any())].unique().sort_values()
+    return known, known.get_indexer(words)[code]
+
+
+def _spell_distinct(values: pd.Series) -> tuple[Codes, pd.Index]:
+    """Spell the distinct values, and a missing one last; also give which of them each row has."""
     import pandas as pd
 
     code, distinct = pd.factorize(values)
@@ -228,12 +250,7 @@ def spell(values: pd.Series) -> pd.Index:
         str(int(one)) if isinstance(one, float) and one.is_integer() else str(one)
         for one in distinct
     ]
-    return pd.Index([*words, MISSING], dtype=str).take(code % (len(words) + 1))
-
-
-def _distinct(words: pd.Index) -> pd.Index:
-    """Sort the distinct words."""
-    return words.unique().sort_values()
+    return code % (len(words) + 1), pd.Index([*words, MISSING], dtype=str)
 
 
 def _check(released: pd.DataFrame, originals: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ from tasks.attack.downcoding import (
     judge_minimality,
 )
 from tasks.attack.homogeneity import count_members, find_homogeneous, judge_homogeneity, judge_sets
+from tasks.attack.lot import MOST, draw_lot
 from tasks.attack.original_identifiers import (
     find_own_words,
     is_found,
@@ -52,7 +53,15 @@ from tasks.attack.original_identifiers import (
     match_own,
     search_identifiers,
 )
-from tasks.attack.released import Coverage, People, Release, declare_coverage, read_release, spell
+from tasks.attack.released import (
+    Coverage,
+    People,
+    Release,
+    declare_coverage,
+    number_words,
+    read_release,
+    spell,
+)
 from tasks.attack.risk import FEWEST, Risk, judge_risk, tell
 from tasks.attack.table_risks import risk_of_inference, risk_of_linking, risk_of_singling_out
 from tasks.attack.token_dictionary import (
@@ -135,19 +144,36 @@ class Target:
     @cached_property
     def coverage(self) -> Coverage:
         """What the released labels stand for."""
-        labels = {name: list(spell(self.released[name]).unique()) for name in self.outlet.columns}
+        labels = {name: number_words(self.released[name])[0] for name in self.attacked}
         return declare_coverage(self.desk.policy, self.outlet, labels)
 
     @cached_property
     def undeclared(self) -> pd.DataFrame:
         """The released cells that hold no declared word, nor one that stands for some."""
-        cells = self.released.astype(object)
-        declared = {name: cells[name].isin(self._words(name)) for name in cells.columns}
-        return cells.mask(pd.DataFrame(declared))
+        return pd.DataFrame({name: self._take_words_out(name) for name in self.released.columns})
+
+    def draw(self, column: str) -> tuple[pd.Series, pd.Series, int | None]:
+        """Draw people: their released cells of a column, the source's own, and how many they are.
+
+        All people there are, and None, where there are no more than a lot holds.
+        """
+        released, sources = self.released[column], self.sources[column]
+        drawn = draw_lot(self.desk, released.index.to_numpy(), MOST)
+        if len(drawn) == len(released):
+            return released, sources, None
+        released = released.iloc[drawn]
+        return released, sources.reindex(released.index), len(drawn)
 
     def count(self, what: str, rows: NDArray[np.bool_]) -> Published:
         """Note how many people some rows of the released table belong to."""
         return self.desk.count(f"people.{self.name}.{what}", Count(int(rows.sum())))
+
+    def _take_words_out(self, name: str) -> pd.Series:
+        """Give a released column without the words that the policy declares."""
+        values = self.released[name]
+        code, distinct = pd.factorize(values)
+        declared = pd.Index(distinct).astype(object).isin(self._words(name))
+        return values.mask(np.append(declared, [False])[code]) if declared.any() else values
 
     def _words(self, name: str) -> set[str]:
         """The words of one column that the policy declares."""
@@ -233,21 +259,20 @@ def search_cells(target: Target) -> Iterator[Check]:
 
 
 def undo_tokens(target: Target) -> Iterator[Check]:
-    """Attack each column of tokens with the originals as the dictionary."""
+    """Attack each column of tokens with the originals as the dictionary, and all by counting."""
     policy = target.desk.policy
     words = (policy.name, str(policy.purpose), policy.controller.name, target.name)
     for column in target.tokens:
-        values = spell(target.sources[column].dropna())
-        originals = set(values)
-        tokens = count_tokens(
-            target.released[column], np.ones(len(target.released), dtype=np.int64)
-        )
+        released, sources, drawn = target.draw(column)
+        originals = set(spell(sources.dropna()))
+        tokens = count_tokens(released, np.ones(len(released), dtype=np.int64))
         found = attack_tokens(tokens, originals, (*words, column))
         control = attack_plain_hashes(originals)
-        yield judge_tokens(column, target.name, found, control)
-        shares = values.value_counts(normalize=True).tolist()
-        counts = np.array(list(tokens.values()), dtype=np.int64)
-        yield judge_counting(column, target.name, attack_by_frequency(counts, shares))
+        yield judge_tokens(column, target.name, found, control, drawn)
+        shares = spell(target.sources[column].dropna()).value_counts(normalize=True)
+        counts = target.released[column].value_counts().to_numpy(np.int64)
+        found_by_counting = attack_by_frequency(counts, shares.tolist())
+        yield judge_counting(column, target.name, found_by_counting)
 
 
 def attack_risks(target: Target) -> Iterator[Check]:

@@ -60,8 +60,8 @@ SEED: Final = 20231011
 """A public constant: an auditor who repeats the attack makes the same choices."""
 ATTACKS: Final = 500
 """Predicates, or people, that are tried: a 95 % interval of at most 0.05 to either side."""
-BLOCK: Final = 20_000
-"""How many people are held against all predicates at once, so that memory stays bounded."""
+BLOCK: Final = 4_096
+"""How many kinds of people are held against all predicates at once: memory stays bounded."""
 CELLS: Final = 20_000_000
 """How many pairs of a person and a released row are looked at together."""
 LISTS: Final = (100, 50, 20, 10, 5, 2, 1)
@@ -103,17 +103,19 @@ def make_predicates(
 
 def single_out(predicates: Predicates, people: People) -> NDArray[np.float64]:
     """Say of each predicate whether exactly one of the people meets it, 1 or 0."""
-    total = np.zeros(predicates.count, dtype=np.int64)
+    # People of one kind meet the same predicates.
+    kinds, many = People(people.codes[list(predicates.columns)], np.zeros_like(people.own)).gather()
+    total = np.zeros(predicates.count)
     # A bit for each predicate, so that all columns are joined by one `and` of bytes; the row of
     # zeros at the end is where a value unknown to the table (-1) falls.
     packed = [np.packbits(allowed, axis=1) for allowed in predicates.allowed]
     nobody = np.zeros((1, packed[0].shape[1]), dtype=np.uint8)
     tables = [np.concatenate([bits, nobody]) for bits in packed]
-    for start in range(0, people.count, BLOCK):
-        values = people.codes[list(predicates.columns), start : start + BLOCK]
+    for start in range(0, kinds.count, BLOCK):
+        values = kinds.codes[:, start : start + BLOCK]
         met = np.bitwise_and.reduce([t[v] for t, v in zip(tables, values, strict=True)])
         flags = np.unpackbits(met, axis=1, count=predicates.count)
-        total += flags.sum(axis=0, dtype=np.int64)
+        total += many[start : start + BLOCK] @ flags.astype(np.float64)
     return np.asarray(total == 1, dtype=np.float64)
 
 
@@ -382,10 +384,11 @@ def draw_lists(people: People, attacks: int = ATTACKS) -> Iterator[People]:
 
     By their values and not by their order, which changes nothing.
     """
-    by_value = np.lexsort([people.own, *people.codes])
-    there = by_value[people.own[by_value] != ABSENT]
-    chosen = np.random.default_rng(SEED).permutation(there)[:attacks]
-    most = max(1, min(len(there) // PART, len(chosen)))
+    kinds, many = people.take(np.flatnonzero(people.own != ABSENT)).gather()
+    # Every person has a number, those of one kind in a row.
+    number = np.random.default_rng(SEED).permutation(many.sum())[:attacks]
+    chosen = np.searchsorted(np.cumsum(many), number, side="right")
+    most = max(1, min(int(many.sum()) // PART, len(chosen)))
     length = next(number for number in LISTS if number <= most)
     for start in range(0, len(chosen) - length + 1, length):
-        yield people.take(chosen[start : start + length])
+        yield kinds.take(chosen[start : start + length])

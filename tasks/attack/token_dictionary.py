@@ -14,6 +14,7 @@ import hashlib
 import hmac
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import log
 from typing import Final
 
 from expectations.checks import Check
@@ -29,6 +30,8 @@ SHORTEST: Final = 8
 """Characters that a token needs, lest a cut hash hits it by chance."""
 TRIED: Final = 200
 """How many originals are tried with every word: one scheme makes all the tokens of a column."""
+SURE: Final = 0.99
+"""How surely a lot holds somebody of a share of the people, where that share is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,13 @@ def attack_tokens(
     )
 
 
-def judge_tokens(column: str, outlet: str, found: TokenAttack, control: TokenAttack) -> Check:
-    """Judge an attack; `control` is the same one on plain hashes of the same originals."""
+def judge_tokens(
+    column: str, outlet: str, found: TokenAttack, control: TokenAttack, drawn: int | None = None
+) -> Check:
+    """Judge an attack; `control` is the same one on plain hashes of the same originals.
+
+    `drawn` is how many people were drawn by lot to be attacked, None where all were.
+    """
     measured = "; ".join(
         f"{roughly(rows)} rows {how}"
         for rows, how in (
@@ -92,9 +100,19 @@ def judge_tokens(column: str, outlet: str, found: TokenAttack, control: TokenAtt
         verdict=CheckVerdict.REFUSED if found.undone else passed,
         power="every plain hash is found in hexadecimal and base64, whole or cut: the same attack "
         + ("does not even undo" if blind else "undoes")
-        + " a plain hash of these originals; with the key every token can be confirmed",
+        + " a plain hash of these originals; with the key every token can be confirmed"
+        + (say_drawn(drawn) if drawn else ""),
         remedy="make the tokens with a secret key: treatment `token`",
         outlet=outlet,
+    )
+
+
+def say_drawn(drawn: int) -> str:
+    """Say how many people were drawn, and how rarely a token may fail so that one of them shows."""
+    rare = int(drawn / -log(1 - SURE))
+    return (
+        f"; tried on {drawn:,} people drawn by lot, among whom a fault in one token of "
+        f"{rare // 1000 * 1000:,} shows in {SURE:.0%} of all cases"
     )
 
 

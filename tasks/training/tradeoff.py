@@ -24,15 +24,19 @@ from ledgers.evidence import JSON
 from ledgers.vault.stages import Recorded, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.anonymization.generalize import declare_hierarchy, generalize_table, pin_values
+from tasks.anonymization.fitting import fit_rows, histogram
+from tasks.anonymization.generalize import ask_recoding, declare_hierarchy, pin_values
 from tasks.anonymization.loss import (
+    PEOPLE,
     Detail,
+    People,
     compare_column,
     find_cover,
     measure_granularity,
     measure_query_error,
 )
-from tasks.anonymization.table_plan import spell_labels
+from tasks.anonymization.plan import Plan
+from tasks.anonymization.table_plan import Common, find_common, merge_rare, spell_labels
 from tasks.people.population import TEST
 
 if TYPE_CHECKING:
@@ -59,35 +63,56 @@ class Point:
 
 
 def measure_tradeoff(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> list[Point]:
-    """Measure the table at k = 1, at the policy's k and at the usual others."""
-    points = [measure_table(frame, frame, {}, (policy, outlet))]
+    """Measure the table at k = 1, at the policy's k and at the usual others.
+
+    On distinct rows, counted once: of many people few rows are different.
+    """
+    counted = histogram(frame, name_columns(policy, outlet))
+    there = {column: how for column, how in outlet.columns.items() if column in counted}
+    outlet = outlet.model_copy(update={"columns": there})
+    points = [measure_table(counted, counted, {}, (policy, outlet))]
     for k in sorted({*OTHER_K, outlet.k}):
         asked = outlet.model_copy(update={"k": k})
         try:
-            recoded = generalize_table(frame, policy, asked)
+            released, plan = recode(counted, find_common(frame, asked), policy, asked)
         except (Refusal, UsageError):
             points.append(Point(k))
         else:
-            members = recoded.plan.members
-            points.append(measure_table(frame, recoded.frame, members, (policy, asked)))
+            points.append(measure_table(counted, released, plan.members, (policy, asked)))
     return points
 
 
+def name_columns(policy: Policy, outlet: TableOutlet) -> list[str]:
+    """Name the columns that the figures hang on: no token, nor another column outside k."""
+    target = (policy.target,) if policy.target else ()
+    return list(dict.fromkeys([TEST, *outlet.linkable, *outlet.sensitive, *target]))
+
+
+def recode(
+    counted: pd.DataFrame, common: Mapping[str, Common], policy: Policy, outlet: TableOutlet
+) -> tuple[pd.DataFrame, Plan]:
+    """Recode rows that each stand for several people, as a table of those people is."""
+    merged = merge_rare(counted, common)
+    fitted = fit_rows(merged, *ask_recoding(merged, policy, outlet))
+    return fitted.plan.release(merged, fitted.place[fitted.tuple]), fitted.plan
+
+
 def measure_table(
-    frame: pd.DataFrame,
+    counted: pd.DataFrame,
     released: pd.DataFrame,
     members: Members,
     asked: tuple[Policy, TableOutlet],
 ) -> Point:
-    """Measure what a released table keeps of a frame's rows, or, without `members`, they do."""
-    columns = compare_columns(frame, released, members, asked)
-    detail = measure_granularity(list(columns.values()), len(frame))
-    error = measure_query_error(list(columns.values()), len(frame))
+    """Measure what a released table keeps of counted rows, or, without `members`, they do."""
+    columns = compare_columns(counted, released, members, asked)
+    people = People(*(table[PEOPLE].to_numpy(np.int64) for table in (counted, released)))
+    detail = measure_granularity(list(columns.values()), people)
+    error = measure_query_error(list(columns.values()), people)
     return Point(
         asked[1].k if members else 1,
-        round(1 - bound_share(1 - detail, len(frame)), 3),
+        round(1 - bound_share(1 - detail, people.count), 3),
         None if error is None else round(error, 3),
-        predict_target(frame, released, columns, asked[0].target),
+        predict_target(counted, released, columns, asked[0].target),
     )
 
 
@@ -111,7 +136,7 @@ def compare_columns(
 
 
 def predict_target(
-    frame: pd.DataFrame, released: pd.DataFrame, columns: dict[str, Detail], target: str | None
+    counted: pd.DataFrame, released: pd.DataFrame, columns: dict[str, Detail], target: str | None
 ) -> float | None:
     """Train on the released training people, test on the others as they are; give the AUC.
 
@@ -121,34 +146,48 @@ def predict_target(
     if target is None or target not in released:
         return None
     predictors = [detail for name, detail in columns.items() if name != target]
-    train, test = ~released[TEST].to_numpy(bool), frame[TEST].to_numpy(bool)
-    known = (spell_labels(table[target]).astype(str) for table in (released, frame))
-    learned, tested = (labels.isin(YES_NO).to_numpy() for labels in known)
-    y_learned, y_tested = (
-        (spell_labels(table[target]).astype(str) == YES_NO[1]).to_numpy()[rows]
-        for table, rows in ((released, learned & train), (frame, tested & test))
+    learned, tested = (
+        find_known(table, target, test=test) for table, test in ((released, False), (counted, True))
     )
-    if not predictors or min(_rarer(y_learned), _rarer(y_tested)) < FEWEST:
+    if not predictors or min(learned.rarer, tested.rarer) < FEWEST:
         return None
     return _fit_and_score(
-        (_encode(predictors, learned & train, raw=False), y_learned),
-        (_encode(predictors, tested & test, raw=True), y_tested),
+        (_encode(predictors, learned.rows, raw=False), learned),
+        (_encode(predictors, tested.rows, raw=True), tested),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Rows of one side whose target is known, shape (all rows,); of these the labels and people."""
+
+    rows: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
+    people: NDArray[np.int64]
+
+    @property
+    def rarer(self) -> int:
+        """How many people the rarer class has."""
+        return int(min(self.people[self.positive].sum(), self.people[~self.positive].sum()))
+
+
+def find_known(table: pd.DataFrame, target: str, *, test: bool) -> Known:
+    """Find the rows of the test people, or of the others, whose target is known."""
+    labels = spell_labels(table[target]).astype(str)
+    rows = labels.isin(YES_NO).to_numpy() & (table[TEST].to_numpy(bool) == test)
+    return Known(rows, (labels == YES_NO[1]).to_numpy()[rows], table[PEOPLE].to_numpy()[rows])
 
 
 def _fit_and_score(
-    training: tuple[NDArray[np.float64], NDArray[np.bool_]],
-    testing: tuple[NDArray[np.float64], NDArray[np.bool_]],
+    training: tuple[NDArray[np.float64], Known], testing: tuple[NDArray[np.float64], Known]
 ) -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
 
-    model = LogisticRegression(max_iter=500).fit(*training)
-    return round(float(roc_auc_score(testing[1], model.decision_function(testing[0]))), 3)
-
-
-def _rarer(labels: NDArray[np.bool_]) -> int:
-    return int(min(labels.sum(), (~labels).sum()))
+    (X, learned), (asked, tested) = training, testing  # noqa: N806  # sklearn's
+    model = LogisticRegression(max_iter=500).fit(X, learned.positive, learned.people)
+    scores = model.decision_function(asked)
+    return round(float(roc_auc_score(tested.positive, scores, sample_weight=tested.people)), 3)
 
 
 def _encode(
@@ -165,9 +204,7 @@ def _encode(
 @step("Weigh detail against k", gives=Recorded)
 def weigh_detail(desk: Desk, validated: Opened[Validated], outlet: str) -> None:
     """Note for the report what the table would keep at other k; nothing of it leaves."""
-    policy = desk.policy
-    table = policy.table_outlets[outlet]
-    target = (policy.target,) if policy.target else ()
-    frame = validated.frame(list(dict.fromkeys([TEST, *table.columns, *target])))
+    policy, table = desk.policy, desk.policy.table_outlets[outlet]
+    frame = validated.frame(name_columns(policy, table))
     points: list[JSON] = [dict(asdict(point)) for point in measure_tradeoff(frame, policy, table)]
     desk.note("table", f"utility.{outlet}.tradeoff", points)

@@ -40,6 +40,7 @@ from tasks.account.published import Way, WaysOut
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize_table
 from tasks.anonymization.loss import (
+    People,
     compare_groups,
     judge_ratio,
     measure_granularity,
@@ -282,7 +283,8 @@ class Trials:
             return Tried(holds=False, reached=broken[0].measured)
         columns = compare_columns(self.frame, recoded.frame, recoded.plan.members, (policy, outlet))
         people, all_columns = len(self.frame), len(self.asked.linkable)
-        kept = measure_granularity(list(columns.values()), people) * len(columns) / all_columns
+        each = People.one_each(people, len(recoded.frame))
+        kept = measure_granularity(list(columns.values()), each) * len(columns) / all_columns
         return Tried(
             holds=True,
             # Not the k that it has: of a table of one class that is the number of people.
@@ -413,7 +415,8 @@ def measure_as_is(trials: Trials) -> float:
     """Measure the granularity of the rows as they are, which no recoding exceeds."""
     frame, asked = trials.frame, (trials.policy, trials.asked)
     columns = compare_columns(frame, frame, {}, asked)
-    detail = measure_granularity(list(columns.values()), len(frame))
+    each = People.one_each(len(frame), len(frame))
+    detail = measure_granularity(list(columns.values()), each)
     return round(1 - bound_share(1 - detail, len(frame), trials.threshold), 3)
 
 

@@ -17,6 +17,7 @@ from tasks.attack.original_identifiers import (
     SHORTEST,
     find_own_words,
     fold,
+    fold_all,
     is_found,
     judge_identifiers,
     match_own,
@@ -51,6 +52,14 @@ def found(*cells: object) -> list[bool]:
 def test_an_identifier_is_found_in_any_form(cell: object, there: bool) -> None:
     """Whatever stands around it, without case and accents."""
     assert found("nothing", cell, "Delta") == [False, there, False]
+
+
+@given(st.lists(st.text(max_size=6)))
+def test_many_texts_are_folded_as_each_is(texts: list[str]) -> None:
+    """Marks at their beginning, blanks and ends within them included."""
+    assert fold_all(texts) == [fold(text) for text in texts]
+    marked = [f"\u0301{text} \u0327" for text in texts]
+    assert fold_all(marked) == [fold(text) for text in marked]
 
 
 @given(

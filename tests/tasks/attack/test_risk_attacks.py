@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from expectations.errors import UsageError
 from tasks.anonymization import k_anonymize
-from tasks.attack.released import ABSENT, read_release
+from tasks.attack.released import ABSENT, People, number_words, read_release, spell
 from tasks.attack.table_risks import (
+    LISTS,
+    PART,
+    SEED,
     draw_lists,
     expect_by_chance,
     find_nearest,
@@ -54,6 +57,25 @@ def test_a_label_covers_what_was_declared_or_seen() -> None:
     ]
     assert covered[0] == {"young": {"20", "30"}, "missing": {"missing"}}
     assert covered[1] == {"x": {"x"}, "other": {"y", "z"}}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(["b", "a", None, "b"], id="words"),
+        pytest.param(["missing", None, "a"], id="a-word-for-what-is-missing"),
+        pytest.param([5.0, 2.5, float("nan")], id="numbers"),
+        pytest.param([7, 5, 5], id="whole-numbers"),
+        pytest.param([], id="nothing"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [None, "category"])
+def test_words_are_numbered_in_their_order(values: list[object], dtype: str | None) -> None:
+    """Each row has the number of its word, and no word is there that nobody has."""
+    column = pd.Series(values, dtype=dtype)
+    known, number = number_words(column)
+    assert known.tolist() == sorted({*spell(column)})
+    assert known.take(number).tolist() == spell(column).tolist()
 
 
 def test_without_some_people_their_small_classes_are_gone() -> None:
@@ -224,6 +246,32 @@ def test_the_control_is_near_to_people_who_were_held_out() -> None:
     risk = risk_of_inference(release, people, 1000, secret="s")
     held_out = infer_secret(release, release.recognize(others), "s").mean()
     assert risk.control == pytest.approx(held_out, abs=0.03)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 2), st.integers(-1, 4)), min_size=1),
+    st.integers(1, 30),
+)
+def test_people_are_drawn_each_once_as_from_a_sorted_list(
+    rows: list[tuple[int, int, int]], attacks: int
+) -> None:
+    """Against sorting everybody, which takes long: the same kinds of people in the same lists."""
+    cells = np.array(rows, dtype=np.int64).T
+    people = People(cells[:2], cells[2])
+    by_value = np.lexsort([people.own, *people.codes])
+    there = by_value[people.own[by_value] != ABSENT]
+    chosen = np.random.default_rng(SEED).permutation(there)[:attacks]
+    length = next(n for n in LISTS if n <= max(1, min(len(there) // PART, len(chosen))))
+    oracle = [
+        people.take(chosen[start : start + length])
+        for start in range(0, len(chosen) - length + 1, length)
+    ]
+    found = list(draw_lists(people, attacks))
+    assert len(found) == len(oracle)
+    for one, other in zip(found, oracle, strict=True):
+        assert (one.codes == other.codes).all()
+        assert (one.own == other.own).all()
 
 
 def test_a_copy_is_risky_and_a_coarse_table_is_not() -> None:

@@ -189,6 +189,28 @@ def test_keyed_tokens_and_declared_words_pass(tokened: tuple[Run, Made]) -> None
     assert verdicts(run)["tokens of name in partner by counting"] == "passed"
 
 
+@pytest.mark.parametrize("leak", [False, True])
+def test_of_many_people_the_tokens_of_some_are_attacked_and_that_is_said(
+    tokened: tuple[Run, Made], monkeypatch: pytest.MonkeyPatch, *, leak: bool
+) -> None:
+    """Drawn by lot with their own originals, and enough of them to find a scheme."""
+    run, made = tokened
+    monkeypatch.setattr("tasks.attack.table.MOST", 20)
+    if leak:
+        made = replace_column(run, made, "name", LEAKS["plain-hash"][1])
+        with pytest.raises(Refusal):
+            attack_table(*made, "partner")
+    else:
+        attack_table(*made, "partner")
+    (check,) = (
+        e.body for e in run.ledger.entries(run.id)
+        if e.name == "tokens of name in partner against a dictionary" and isinstance(e.body, dict)
+    )  # fmt: skip
+    assert check["verdict"] == ("refused" if leak else "passed")
+    assert "20 people drawn by lot" in str(check["power"])
+    assert not leak or "20 rows are plain hashes" in str(check["measured"])
+
+
 def test_a_declared_word_is_no_identifier(home: Home, folder: Folder) -> None:
     """Though somebody's name is spelled like it: everybody else of the label would be them."""
     assert home.vault.is_dir()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from expectations.policy_file import parse_policy
 from tasks.account.published import TradePoint
+from tasks.anonymization.generalize import generalize_table
+from tasks.anonymization.loss import Detail, People, measure_granularity, measure_query_error
 from tasks.pages.drawings import draw_tradeoff
 from tasks.people.population import TEST
-from tasks.training.tradeoff import Point, measure_tradeoff
+from tasks.training.tradeoff import Point, compare_columns, measure_tradeoff
 from tests.conftest import small_policy
 
 POLICY = parse_policy(small_policy())
@@ -40,6 +44,48 @@ def test_more_k_keeps_less_detail_and_k_one_is_the_rows_as_they_are(people: pd.D
     detail = [point.granularity for point in points if point.granularity is not None]
     assert detail == sorted(detail, reverse=True)
     assert points[0].query_error == 0
+
+
+def score_rows(frame: pd.DataFrame, released: pd.DataFrame, columns: list[Detail]) -> float:
+    """Train on each released training person and test on each other one, row by row."""
+    train, test = ~released[TEST].to_numpy(), frame[TEST].to_numpy()
+    learned = np.concatenate([one.share[one.after[train]] for one in columns], axis=1)
+    tested = np.concatenate([(one.before[test])[:, None] == np.arange(len(one.values))
+                             for one in columns], axis=1)  # fmt: skip
+    model = LogisticRegression(max_iter=500).fit(learned, released["sick"][train] == "yes")
+    scores = model.decision_function(tested.astype(float))
+    return float(roc_auc_score(frame["sick"][test] == "yes", scores))
+
+
+@pytest.mark.parametrize("k", [2, 20])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="labels"),
+        pytest.param({"output": "sets"}, id="sets"),
+        pytest.param({"max_suppressed": 0.3}, id="some-left-out"),
+    ],
+)
+def test_distinct_rows_come_to_what_all_rows_do(
+    people: pd.DataFrame, k: int, changes: dict[str, object]
+) -> None:
+    """Against the table itself, recoded and measured person by person."""
+    few = people.head(240)
+    columns = {"age": "generalize", "sex": "generalize"}
+    outlet = TABLE.model_copy(update={"columns": columns, "k": k, **changes})
+    recoded = generalize_table(few, POLICY, outlet)
+    details = compare_columns(few, recoded.frame, recoded.plan.members, (POLICY, outlet))
+    each = People.one_each(len(few), len(recoded.frame))
+    found = next(point for point in measure_tradeoff(few, POLICY, outlet) if point.k == k)
+    kept = measure_granularity(list(details.values()), each)
+    # Told as a bound, in steps of ten people or more.
+    assert found.granularity is not None
+    assert 0 <= kept - found.granularity <= 0.1
+    assert found.query_error == pytest.approx(
+        measure_query_error(list(details.values()), each), abs=1e-3
+    )
+    oracle = score_rows(few, recoded.frame, list(details.values()))
+    assert found.auc == pytest.approx(oracle, abs=2e-3)
 
 
 def test_a_model_is_judged_on_people_as_they_are(people: pd.DataFrame) -> None:
