@@ -7,7 +7,7 @@ private trainer may follow. The encoder does not know the target, nor what a col
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from math import inf, prod, sqrt
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -99,11 +99,22 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         Raises Refusal for a missing column, a label that is not declared or a number that is none.
         """
         self._check_columns(X)
-        blocks = [self._encode_labels(X[column], column) for column in self.categories]
-        blocks += [self._encode_number(X[column], column) for column in self.ranges]
-        if self.style == "one-hot":
-            blocks += [self._encode_cross(X, cross) for cross in self.crosses]
-        return np.hstack(blocks)
+        made = np.empty((len(X), len(self.get_feature_names_out())))
+        place = 0
+        # Each block into its place at once, lest all of them stand there twice.
+        for block in self._encode_all(X):
+            made[:, place : place + block.shape[1]] = block
+            place += block.shape[1]
+        return made
+
+    def _encode_all(self, frame: pd.DataFrame) -> Iterator[NDArray[np.generic]]:
+        """Encode column by column, labels first, then numbers, then crosses."""
+        for column in self.categories:
+            yield self._encode_labels(frame[column], column)
+        for column in self.ranges:
+            yield self._encode_number(frame[column], column)
+        for cross in self.crosses if self.style == "one-hot" else ():
+            yield self._encode_cross(frame, cross)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002  # sklearn's
         """Name the features, from the declaration alone: `column`, `column=label`, ..."""
@@ -155,29 +166,27 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
                 "collect them, or take them out of the policy's features",
             )
 
-    def _encode_labels(self, values: pd.Series, column: str) -> NDArray[np.float64]:
+    def _encode_labels(self, values: pd.Series, column: str) -> NDArray[np.generic]:
         labels = list(self.categories[column])
         codes = self._read_codes(values, column)
         missing = codes < 0
         if self.style == "ordinal":
             return np.where(missing, np.nan, codes)[:, None]
         if column not in self.ordered:
-            return np.column_stack([codes[:, None] == np.arange(len(labels)), missing]).astype(
-                float
-            )
+            return np.column_stack([codes[:, None] == np.arange(len(labels)), missing])
         # a single label has nothing to rank: it stands at -1
         rank = 2 * codes / max(len(labels) - 1, 1) - 1
         curve = [CURVE * (3 * rank**2 - 1) / 2] if len(labels) > 2 else []
         shapes = [np.where(missing, 0.0, shape) for shape in (STRAIGHT * rank, *curve)]
         return np.column_stack([*shapes, missing])
 
-    def _encode_cross(self, frame: pd.DataFrame, cross: Sequence[str]) -> NDArray[np.float64]:
+    def _encode_cross(self, frame: pd.DataFrame, cross: Sequence[str]) -> NDArray[np.bool_]:
         """Give an indicator of each combination, in the order of `product`, missing labels last."""
         cell = np.zeros(len(frame), dtype=np.int64)
         for column in cross:
             codes, size = self._read_codes(frame[column], column), len(self.categories[column])
             cell = cell * (size + 1) + np.where(codes < 0, size, codes)
-        return np.asarray(cell[:, None] == np.arange(self._size(cross)), dtype=float)
+        return np.asarray(cell[:, None] == np.arange(self._size(cross)))
 
     def _size(self, cross: Sequence[str]) -> int:
         return prod(len(self.categories[column]) + 1 for column in cross)
@@ -187,10 +196,12 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         import pandas as pd
 
         labels = pd.Index(list(self.categories[column]), dtype=object)
-        codes = labels.get_indexer(pd.Index(values.astype(object)))
-        undeclared = (codes < 0) & ~values.isna().to_numpy()
+        # Many rows have few different values: only those are looked up.
+        number, distinct = pd.factorize(values)
+        place = labels.get_indexer(pd.Index(distinct).astype(object))
+        undeclared = (place < 0)[number[number >= 0]]
         _refuse_values(column, int(undeclared.sum()), "one of its declared labels")
-        return np.asarray(codes, dtype=np.int64)
+        return np.append(place, -1)[number].astype(np.int64)
 
     def _encode_number(self, values: pd.Series, column: str) -> NDArray[np.float64]:
         import pandas as pd

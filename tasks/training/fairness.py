@@ -21,7 +21,7 @@ from expectations.policy.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
 from tasks.account.published import Difference
 from tasks.airlock.run import Desk
-from tasks.training.quality import effective_size, estimate_auc_error, in_tens
+from tasks.training.quality import ask_model, effective_size, estimate_auc_error, in_tens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ def score(
     weights: NDArray[np.float64] | None = None,
 ) -> Scored:
     """Ask a fitted binary pipeline about people; the positive class is its last."""
-    return Scored(pipeline.predict_proba(X)[:, 1], (y == pipeline.classes_[1]).to_numpy(), weights)
+    return Scored(ask_model(pipeline, X), (y == pipeline.classes_[1]).to_numpy(), weights)
 
 
 def audit(desk: Desk, scored: Scored, tested: pd.DataFrame) -> None:

@@ -24,7 +24,7 @@ privacy that no accountant here sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache
 from math import sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -125,22 +125,54 @@ class PrivateLogisticRegression(PrivateClassifier):
         Raises UsageError for parameters without a guarantee, Refusal for undeclared labels,
         ValueError (scikit-learn's) for rows that are not finite numbers.
         """
-        from sklearn.utils.multiclass import check_classification_targets
         from sklearn.utils.validation import validate_data
 
         self._check_parameters()
         given, labels = validate_data(self, X, y, dtype=np.float64)
+        return self._train([given], labels)
+
+    def fit_parts(self, parts: Iterable[NDArray[np.float64]], y: ArrayLike | pd.Series) -> Self:
+        """Train as `fit` does, on rows that come some at a time, in the order of all labels `y`.
+
+        So what is given need not be there as a whole: it takes twice the memory of what is kept.
+        """
+        from sklearn.utils.validation import column_or_1d, validate_data
+
+        self._check_parameters()
+        given = (
+            validate_data(self, part, reset=not number, dtype=np.float64)
+            for number, part in enumerate(parts)
+        )
+        return self._train(given, column_or_1d(y))
+
+    def _train(self, parts: Iterable[NDArray[np.float64]], labels: NDArray[np.generic]) -> Self:
+        """Shorten the rows part by part into one array, and learn from it."""
+        from sklearn.utils.multiclass import check_classification_targets
+
         check_classification_targets(labels)
         targets = self.encode_target(labels)
         self.noise_multiplier_ = self._calibrate()
         self.epsilon_spent_ = compose(self.mechanisms(), self.delta)
         self.adjacency_ = "add or remove one row"
-        bound = self.row_bound or sqrt(given.shape[1])
-        weights = self._learn(shorten_rows(given, bound), targets, sqrt(bound**2 + 1))
+        rows, bound = self._gather(parts, len(targets))
+        weights = self._learn(rows, targets, sqrt(bound**2 + 1))
         self.classes_ = np.array(self.classes)
         self.coef_ = weights[None, :-1]
         self.intercept_ = weights[-1:]
         return self
+
+    def _gather(
+        self, parts: Iterable[NDArray[np.float64]], people: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """Give all rows shortened, with the public bound of their norm."""
+        rows, bound, start = np.empty((people, 0), dtype=np.float32), 0.0, 0
+        for part in parts:
+            if not start:
+                bound = self.row_bound or sqrt(part.shape[1])
+                rows = np.empty((people, part.shape[1] + 1), dtype=np.float32)
+            rows[start : start + len(part)] = shorten_rows(part, bound)
+            start += len(part)
+        return rows, bound
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
         """Give the log-odds of the positive class, of shape (people,)."""

@@ -14,7 +14,7 @@ may be told. Nothing that was learned is looked at for it, but what follows from
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,7 +45,7 @@ from tasks.training.models import (
     declare_model,
     refuse_weights_that_go_nowhere,
 )
-from tasks.training.quality import evaluate
+from tasks.training.quality import evaluate, parts_of
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
@@ -63,6 +63,13 @@ class Rows(NamedTuple):
     features: pd.DataFrame
     labels: pd.Series[str]
     weights: NDArray[np.float64] | None = None
+
+
+def name_columns(policy: Policy, there: Collection[str]) -> list[str]:
+    """Name the columns that are trained on, split by and audited, of those that are there."""
+    assert policy.target is not None
+    names = [TEST, policy.target, *policy.used_as(Use.FEATURE), *policy.used_as(Use.AUDIT)]
+    return [*dict.fromkeys(names), *({WEIGHT} & set(there))]
 
 
 def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
@@ -88,7 +95,7 @@ def refuse_unfit_rows(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = N
     """
     features = len(build_estimator(declare_model(policy, own), declare_encoding(policy))[1]
                    .get_feature_names_out())  # fmt: skip
-    constant = int((rows.features.nunique(dropna=False) < 2).sum())
+    constant = sum(has_one_value(rows.features[name]) for name in rows.features)
     faults = []
     if rows.labels.nunique() < 2:
         faults.append("the training people are all of one class; widen the population")
@@ -107,13 +114,26 @@ def refuse_unfit_rows(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = N
         raise Refusal("training", "\n".join(faults))
 
 
+def has_one_value(values: pd.Series) -> bool:
+    """Say whether everybody has the same value, or nobody any."""
+    there = values.notna()
+    if not there.all():
+        return not there.any()
+    return bool((values == values.iloc[0]).all()) if len(values) else True
+
+
 def fit_model(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) -> Pipeline:
     """Train the policy's model on rows that are fit for it; `own` is its code, loaded before."""
     pipeline = build_estimator(declare_model(policy, own), declare_encoding(policy))
-    if rows.weights is None:
+    if rows.weights is not None:
+        refuse_weights_that_go_nowhere(pipeline)
+        return pipeline.fit(rows.features, rows.labels, **{WEIGHT_ARGUMENT: rows.weights})
+    if not hasattr(pipeline[-1], "fit_parts"):
         return pipeline.fit(rows.features, rows.labels)
-    refuse_weights_that_go_nowhere(pipeline)
-    return pipeline.fit(rows.features, rows.labels, **{WEIGHT_ARGUMENT: rows.weights})
+    encoder = pipeline[:-1].fit(rows.features)
+    parts = (encoder.transform(rows.features.iloc[part]) for part in parts_of(rows.features))
+    pipeline[-1].fit_parts(parts, rows.labels)
+    return pipeline
 
 
 def save_model(pipeline: Pipeline) -> bytes:
@@ -168,8 +188,11 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
         raise Refusal(
             "record-wise rows", "a private model cannot be trained on recoded or weighted rows"
         )
-    frame = data.frame()
+    audited = list(policy.used_as(Use.AUDIT))
+    frame = data.frame(name_columns(policy, data.ref.schema))
     training, testing = split_rows(frame, policy)
+    groups = frame.loc[testing.features.index, audited]
+    del frame
     # Before anything is judged by these rows: what follows may refuse, and a refusal tells of them.
     if policy.private:
         commit(desk)
@@ -183,7 +206,7 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
         desk.note("measure", f"utility.{name}", value)
     if declared.epsilon is not None:
         account(desk, pipeline[-1].mechanisms())
-    audit(desk, score(pipeline, *testing), frame.loc[testing.features.index])
+    audit(desk, score(pipeline, *testing), groups)
     return save_model(pipeline)
 
 
