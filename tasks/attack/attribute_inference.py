@@ -32,7 +32,7 @@ from tasks.attack.contrast import (
     place_labels,
     sign,
 )
-from tasks.attack.memorization import draw
+from tasks.attack.memorization import draw, say_drawn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,11 +100,17 @@ def repeat(label: object, column: pd.Series) -> pd.Series:
 
 
 def judge_attributes(
-    found: Sequence[Contrast], limit: float, outlet: str, untried: int = 0
+    found: Sequence[Contrast],
+    limit: float,
+    outlet: str,
+    untried: int = 0,
+    *,
+    drawn: bool = False,
 ) -> Check:
     """Compare the advantages with the largest that the policy allows, in (0, 1).
 
-    `untried` are features of too many labels, which the check names as such.
+    `untried` are features of too many labels, which the check names as such; `drawn` says whether
+    the people were drawn by lot from more.
     """
     too_many = f"; not tried: {untried} features of over {MOST_LABELS} labels" if untried else ""
     widest = find_widest(found, limit)
@@ -117,7 +123,7 @@ def judge_attributes(
         asked=f"a feature guessed right of at most {limit:g} more of its own people than of others",
         measured=measured,
         verdict=judge_together(found, limit),
-        power=describe_power(found) + too_many,
+        power=describe_power(found) + say_drawn(drawn=drawn) + too_many,
         remedy="train a private or simpler model, or make the feature coarser",
         outlet=outlet,
     )

@@ -32,7 +32,7 @@ the power to see a leak of the limit's size and saw none, not that no attack wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isinf
 from typing import TYPE_CHECKING, Final
 
@@ -216,6 +216,8 @@ class MembershipAttack:
     found_at: tuple[tuple[str, TruePositives], ...] = ()
     unreported: tuple[str, ...] = ()
     groups: AttackedGroups = field(default_factory=AttackedGroups)
+    drawn: bool = False
+    """Whether the people were drawn by lot from more."""
 
     @property
     def strongest(self) -> str:
@@ -282,6 +284,14 @@ class Audited:
     smallest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Whom of either side the figures of everybody are of; the rest were drawn for their group."""
+
+    members: NDArray[np.bool_]
+    nonmembers: NDArray[np.bool_]
+
+
 def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on whom
     model: Classifier,
     make_model: Callable[[], Classifier],
@@ -291,13 +301,15 @@ def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on
     *,
     weights: Weights | None = None,
     audited: Audited | None = None,
+    lot: Lot | None = None,
 ) -> MembershipAttack:
     """Attack a fitted model, given the people it was trained on and people it never saw.
 
     Both are (features, labels); non-members must come from the same population, by a random
     split, or the attack detects the difference of the populations. `make_model` gives a fresh,
     unfitted model of the same kind, which is trained with the people's weights if the model was.
-    `references` is even and at least 8. Raises Refusal when either side has fewer than two people.
+    `references` is even and at least 8. `lot` is given where the people were drawn from more.
+    Raises Refusal when either side has fewer than two people.
     """
     import pandas as pd
 
@@ -313,7 +325,11 @@ def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on
     if audited:
         columns = pd.concat([audited.members, audited.nonmembers], ignore_index=True)
         groups = separate_groups(scores[FOR_GROUPS], member, columns, audited.smallest)
-    return summarize_attacks(scores, member, references, groups)
+    if lot is None:
+        return summarize_attacks(scores, member, references, groups)
+    common = np.concatenate([lot.members, lot.nonmembers])
+    scores = {name: score[common] for name, score in scores.items()}
+    return replace(summarize_attacks(scores, member[common], references, groups), drawn=True)
 
 
 def summarize_attacks(
@@ -388,7 +404,7 @@ def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: st
         measured="; ".join([measured, *(describe_found(each) for _, each in found.found_at)]),
         verdict=found.verdict(asked.auc_at_most),
         power="; ".join(
-            [f"{describe_power(found.detectable)}, {found.references} references"]
+            [f"{describe_power(found.detectable)}, {found.references} references{say_drawn(found)}"]
             + ([f"not tried: {', '.join(found.unreported)}"] if found.unreported else [])
         ),
         remedy=REMEDY,
@@ -422,6 +438,17 @@ def describe_power(detectable: float) -> str:
     if isinf(detectable):
         return "no AUC would be found among so few people"
     return f"an AUC of {detectable:.2f} or more would be found with 80 % power"
+
+
+def say_drawn(found: MembershipAttack) -> str:
+    """Say how many people were drawn by lot; a round number on a side that had more."""
+    if not found.drawn:
+        return ""
+    if found.members == found.nonmembers:
+        return f", {found.members:,} people on each side drawn by lot"
+    most = max(found.members, found.nonmembers)
+    side = "trained on" if found.members == most else "not trained on"
+    return f", {most:,} of those {side} drawn by lot"
 
 
 def describe_found(found: TruePositives) -> str:

@@ -63,6 +63,8 @@ class Memorization:
 
     judged: tuple[Contrast, ...]
     told: tuple[Contrast, ...]
+    drawn: bool = False
+    """Whether the people were drawn by lot from more."""
 
 
 def attack_memorization(model: Predictor, members: People, others: People) -> Memorization:
@@ -72,6 +74,7 @@ def attack_memorization(model: Predictor, members: People, others: People) -> Me
     """
     import pandas as pd
 
+    drawn = max(len(members[0]), len(others[0])) > MOST
     members, others = draw(members), draw(others)
     for _, labels in (members, others):
         place_labels(model, labels)  # an unknown label would count as no confidence at all
@@ -85,7 +88,7 @@ def attack_memorization(model: Predictor, members: People, others: People) -> Me
         contrast_means("beside near duplicates", lost[0], lost[1], critical),
         contrast_means("rare people", known[0][rare[:inside]], known[1][rare[inside:]], critical),
     )
-    return Memorization(judged, tuple(contrast_usual(model, members, others, known)))
+    return Memorization(judged, tuple(contrast_usual(model, members, others, known)), drawn)
 
 
 def draw(people: People) -> People:
@@ -94,6 +97,11 @@ def draw(people: People) -> People:
         return people
     chosen = np.random.default_rng(SEED).choice(len(people[0]), MOST, replace=False)
     return people[0].iloc[chosen], people[1].iloc[chosen]
+
+
+def say_drawn(*, drawn: bool) -> str:
+    """Say how many were looked at, where they were drawn from more."""
+    return f"; at most {MOST:,} people on each side, drawn by lot" if drawn else ""
 
 
 def contrast_labels(
@@ -187,7 +195,7 @@ def judge_memorization(found: Memorization, limit: float, outlet: str) -> Check:
         asked=f"at most {limit:g} surer of its own people than of others",
         measured=measured,
         verdict=judge_together(found.judged, limit),
-        power=describe_power(found.judged),
+        power=describe_power(found.judged) + say_drawn(drawn=found.drawn),
         remedy="train a private or simpler model, on fewer features or more people",
         outlet=outlet,
     )

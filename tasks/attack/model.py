@@ -7,15 +7,20 @@ The audit of ε needs no people: twins of the policy's classifier are trained on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import isinf
 from typing import TYPE_CHECKING, Final, assert_never
+
+import numpy as np
+import pandas as pd
 
 from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
 from expectations.policy.policy import Policy
 from expectations.policy.training import Attacks, PrivateKind, find_private_kind
+from expectations.policy.treatments import YES_NO
 from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
@@ -29,8 +34,10 @@ from tasks.attack.epsilon_audit import (
     give_labels,
     judge_audit,
 )
+from tasks.attack.lot import MOST, draw_lot, read_rows
 from tasks.attack.membership import (
     Audited,
+    Lot,
     MembershipAttack,
     Weights,
     attack_membership,
@@ -39,13 +46,17 @@ from tasks.attack.membership import (
 )
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
 from tasks.attack.reference_models import limit_threads
+from tasks.people.ingestion import RECORD
+from tasks.people.population import TEST
 from tasks.training.models import WEIGHT_ARGUMENT, declare_encoding
-from tasks.training.train import Rows, load_model, split_rows
+from tasks.training.train import Rows, load_model, name_columns, split_rows
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
     from sklearn.pipeline import Pipeline
+
+    from tasks.attack.contrast import People
 
 EFFICIENCY: Final[dict[PrivateKind, float]] = {
     "private-logistic-regression": 0.60,
@@ -56,6 +67,8 @@ EFFICIENCY: Final[dict[PrivateKind, float]] = {
 Measured on honest trainers at ε = 0.5, 1, 3 and 8: 0.61 to 0.83 and 0.64 to 0.77, least at 0.5, of
 2,000 to 3,000 canaries each (standard error 0.03).
 """
+OF_GROUP: Final = 2_000
+"""People of one group, on either side, who are drawn for it: they would show an AUC of .55."""
 MEASURED: Final = (0.5, 8.0)
 """The range of ε for which that was measured; beyond it nothing is known, so nothing passes."""
 DECLARED: Final = frozenset({"epsilon", "delta", "classes", "row_bound", "features"})
@@ -64,12 +77,25 @@ DECLARED: Final = frozenset({"epsilon", "delta", "classes", "row_bound", "featur
 
 @dataclass(frozen=True, repr=False)
 class Aim:
-    """What is attacked: the model as it is served, its own people, and others."""
+    """What is attacked: the model as it is served, its own people, and others.
+
+    `lot` says whom of these the figures of everybody are of, where people were drawn.
+    """
 
     pipeline: Pipeline
     members: Rows
     others: Rows
     audited: Audited | None
+    lot: Lot | None = None
+
+    @property
+    def people(self) -> tuple[People, People]:
+        """Everybody of the lot, without those who were drawn for their small group alone."""
+        members, others = self.members[:2], self.others[:2]
+        if self.lot is None:
+            return members, others
+        inside, outside = self.lot.members, self.lot.nonmembers
+        return (members[0][inside], members[1][inside]), (others[0][outside], others[1][outside])
 
 
 @dataclass(frozen=True)
@@ -88,15 +114,58 @@ def share_weights(members: Rows, others: Rows) -> Weights | None:
     return Weights(members.weights, others.weights, WEIGHT_ARGUMENT)
 
 
-def take_aim(pipeline: Pipeline, frame: pd.DataFrame, policy: Policy, threshold: int) -> Aim:
-    """Split people into those who were trained on and others, with the groups they belong to."""
-    members, others = split_rows(frame, policy)
+def take_aim(desk: Desk, pipeline: Pipeline, data: Opened[Trainable]) -> Aim:
+    """Split people into those who were trained on and others, with the groups they belong to.
+
+    Of many people only those are read who are drawn.
+    """
+    policy = desk.policy
     audit = list(policy.used_as(Use.AUDIT))
-    smallest = max(threshold, policy.population.smallest // 20)
-    audited = Audited(
-        frame.loc[members.features.index, audit], frame.loc[others.features.index, audit], smallest
-    )
-    return Aim(pipeline, members, others, audited if audit else None)
+    smallest = max(desk.run.disclosure.threshold, policy.population.smallest // 20)
+    drawn = draw_people(desk, data, audit, smallest)
+    frame = read_rows(data, name_columns(policy, data.ref.schema), drawn.places)
+    members, others = split_rows(frame, policy)
+    columns = (frame.loc[side.features.index, audit] for side in (members, others))
+    audited = Audited(*columns, smallest) if audit else None
+    if drawn.everybody.all():
+        return Aim(pipeline, members, others, audited)
+    sides = (drawn.everybody[side.features.index] for side in (members, others))
+    return Aim(pipeline, members, others, audited, Lot(*sides))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Who is attacked: their places, in order; False for who was drawn for a small group alone."""
+
+    places: NDArray[np.int64]
+    everybody: NDArray[np.bool_]
+
+
+def draw_people(desk: Desk, data: Opened[Trainable], audit: Sequence[str], smallest: int) -> Drawn:
+    """Draw at most `MOST` of those who were trained on, as many others, and enough of each group.
+
+    A group is attacked or not by how many it has of all people, as it is without a lot; so where
+    a lot of everybody holds too few of it, a lot of its own does not.
+    """
+    policy = desk.policy
+    assert policy.target is not None
+    frame = data.frame([RECORD, TEST, policy.target, *audit])
+    record, test = frame[RECORD].to_numpy(), frame[TEST].to_numpy(bool)
+    known = frame[policy.target].isin(YES_NO).to_numpy()
+    sides = [np.flatnonzero(known & (test == side)) for side in (False, True)]
+    lots = [side[draw_lot(desk, record[side], MOST)] for side in sides]
+    common = np.sort(np.concatenate(lots))
+    if len(common) == known.sum():
+        return Drawn(common, np.ones(len(common), dtype=bool))
+    groups = [pd.factorize(frame[column], use_na_sentinel=False)[0] for column in audit]
+    number = sum(int(code.max()) + 1 for code in groups)
+    most = max(smallest, min(OF_GROUP, MOST // max(number, 1)))
+    for code, side in product(groups, sides):
+        for group in range(int(code.max()) + 1):
+            own = side[code[side] == group]
+            lots.append(own[draw_lot(desk, record[own], most)])
+    places = np.unique(np.concatenate(lots))
+    return Drawn(places, np.isin(places, common))
 
 
 def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
@@ -111,6 +180,7 @@ def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
         asked.membership.references,
         weights=share_weights(aim.members, aim.others),
         audited=aim.audited,
+        lot=aim.lot,
     )
     for name in ("auc", "low", "high", "detectable"):
         suffix = "" if name == "auc" else f"_{name}"
@@ -147,7 +217,7 @@ def try_others(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
 
 def contrast_others(aim: Aim, policy: Policy) -> Others:
     """Contrast what a model knows of its own people's rows and features with that of others."""
-    people = aim.members[:2], aim.others[:2]
+    people = aim.people
     labels = declare_encoding(policy).categories
     features = [name for name, known in labels.items() if len(known) <= MOST_LABELS]
     held = attack_memorization(aim.pipeline, *people)
@@ -159,7 +229,8 @@ def judge_others(tried: Others, asked: Attacks, outlet: str) -> Iterator[Check]:
     """Compare them with what the policy allows."""
     yield judge_memorization(tried.held, asked.memorization.gap_at_most, outlet)
     allowed = asked.attribute_inference.advantage_at_most
-    yield judge_attributes(tried.guessed, allowed, outlet, tried.untried)
+    drawn = tried.held.drawn  # the same people
+    yield judge_attributes(tried.guessed, allowed, outlet, tried.untried, drawn=drawn)
 
 
 def note_contrasts(desk: Desk, measure: str, contrasts: Iterable[Contrast]) -> None:
@@ -244,7 +315,7 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
     policy, asked = desk.policy, desk.policy.attacks
     assert asked is not None
     pipeline = load_model(model.content())
-    aim = take_aim(pipeline, data.frame(), policy, desk.run.disclosure.threshold)
+    aim = take_aim(desk, pipeline, data)
     with limit_threads():
         checks = [*try_membership(desk, aim, asked), *try_others(desk, aim, asked)]
         if policy.private:

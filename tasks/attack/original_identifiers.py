@@ -12,7 +12,8 @@ ordinary word of strangers' texts: inside a cell it counts in the rows of its ow
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,7 +38,7 @@ FACTOR: Final = 0x9E3779B97F4A7C15
 
 
 def search_identifiers(
-    frame: pd.DataFrame, identifiers: Collection[str], whole: Collection[str] = ()
+    frame: pd.DataFrame, identifiers: Iterable[str], whole: Collection[str] = ()
 ) -> NDArray[np.bool_]:
     """Say of each row whether an identifier of anybody stands in one of its cells.
 
@@ -88,12 +89,12 @@ def match_own(frame: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
     return found
 
 
-def is_found(identifiers: Collection[str]) -> bool:
+def is_found(identifiers: Iterable[str]) -> bool:
     """Whether the search finds one of the identifiers when it is planted in its person's cell."""
     import pandas as pd
 
     # Any of them will do: what finds one among others finds it alone.
-    planted = [one for one in identifiers if len(fold(one)) >= SHORTEST][:1]
+    planted = [*islice((one for one in identifiers if len(fold(one)) >= SHORTEST), 1)]
     cells = pd.DataFrame({"cell": [f"x{one.upper()}y" for one in planted]})
     own = pd.DataFrame({"name": planted})
     return bool((search_identifiers(cells, planted) | find_own_words(cells, own)).any())

@@ -245,17 +245,22 @@ def carry_out(target: Target) -> Iterator[Check]:
 def search_cells(target: Target) -> Iterator[Check]:
     """Search the cells without a declared word for original identifiers."""
     names = target.sources[target.identifiers]
-    known = {str(one) for column in names for one in names[column].dropna().unique()}
     cells = target.undeclared
     numeric = list(
         cells.columns[[kind.kind in "iufM" for kind in target.released.dtypes.to_numpy()]]
     )
     own, texts = names.reindex(cells.index), cells.drop(columns=numeric)
-    rows = search_identifiers(texts, known, whole=target.tokens)
+    rows = search_identifiers(texts, spell_known(names), whole=target.tokens)
     rows |= find_own_words(texts.drop(columns=target.tokens), own)
     rows |= match_own(cells[numeric], own)
     people = target.count("with_identifiers", rows)
-    yield judge_identifiers(target.name, people, found=bool(rows.any()), able=is_found(known))
+    able = is_found(spell_known(names))
+    yield judge_identifiers(target.name, people, found=bool(rows.any()), able=able)
+
+
+def spell_known(names: pd.DataFrame) -> Iterator[str]:
+    """Give every identifier as text, one after the other, for there are as many as people."""
+    return (str(one) for column in names for one in names[column].dropna())
 
 
 def undo_tokens(target: Target) -> Iterator[Check]:

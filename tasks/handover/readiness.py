@@ -79,14 +79,33 @@ def table_content(table: pa.Table) -> bytes:
     itself keeps of people (keys, sides, weights) is named with `_`, as no policy's column can be.
     """
     released = table.select([name for name in table.column_names if not name.startswith("_")])
-    texts = {
-        name: pc.fill_null(spell(released.column(name)), MISSING) for name in released.column_names
-    }
-    by_values = [(name, "ascending") for name in texts]
-    ordered = pa.table(texts).take(pc.sort_indices(pa.table(texts), sort_keys=by_values))
+    ranked = [rank_texts(column) for column in released.columns]
+    # The first column decides first. Who is equal in all columns may stand in any order.
+    order = np.lexsort([ranks for _, ranks in reversed(ranked)]) if ranked else []
+    texts = [words.take(pa.array(ranks[order])) for words, ranks in ranked]
     content = BytesIO()
-    write_csv(ordered, content)
+    write_csv(pa.table(texts, names=released.column_names), content)
     return content.getvalue()
+
+
+def rank_texts(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.unsignedinteger]]:
+    """Give a column's distinct texts in their order, and the place of each row's among them.
+
+    A missing value is a word as others are. Distinct values are few, and each is spelled once.
+    """
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column)
+    encoded = column.unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):  # of a table without rows
+        encoded = pa.array([], column.type)
+    values = pc.fill_null(spell(encoded.dictionary), MISSING)
+    every = pa.concat_arrays([values, pa.array([MISSING], values.type)])
+    number = pc.fill_null(encoded.indices.cast(pa.int64()), len(values))
+    words = pc.unique(every.take(number.unique()))
+    words = words.take(pc.sort_indices(words))
+    # Numbers this short are sorted several times as fast.
+    short = pa.uint16() if len(words) <= 1 << 16 else pa.uint32()
+    return words, pc.index_in(every, words).fill_null(0).cast(short).take(number).to_numpy()
 
 
 @step("Ask for consent again", gives=Ready)

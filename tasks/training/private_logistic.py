@@ -148,6 +148,7 @@ class PrivateLogisticRegression(PrivateClassifier):
     def _train(self, parts: Iterable[NDArray[np.float64]], labels: NDArray[np.generic]) -> Self:
         """Shorten the rows part by part into one array, and learn from it."""
         from sklearn.utils.multiclass import check_classification_targets
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
         check_classification_targets(labels)
         targets = self.encode_target(labels)
@@ -155,7 +156,9 @@ class PrivateLogisticRegression(PrivateClassifier):
         self.epsilon_spent_ = compose(self.mechanisms(), self.delta)
         self.adjacency_ = "add or remove one row"
         rows, bound = self._gather(parts, len(targets))
-        weights = self._learn(rows, targets, sqrt(bound**2 + 1))
+        # Its products are small: more threads than one only wait for each other.
+        with threadpool_limits(limits=1, user_api="blas"):
+            weights = self._learn(rows, targets, sqrt(bound**2 + 1))
         self.classes_ = np.array(self.classes)
         self.coef_ = weights[None, :-1]
         self.intercept_ = weights[-1:]

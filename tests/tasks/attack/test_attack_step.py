@@ -199,6 +199,28 @@ def test_without_a_private_model_there_is_no_epsilon_to_audit(home: Home, folder
     assert "privacy.audit_epsilon" not in measures
 
 
+def test_a_lot_without_power_is_inconclusive_and_says_how_many_were_drawn(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though all the people there are would have shown it."""
+    assert home.vault.is_dir()
+    monkeypatch.setattr(room, "MOST", 40)
+    monkeypatch.setattr("tasks.attack.memorization.MOST", 35)
+    with opened(folder.write(("test_share: 0.4", "test_share: 0.6"))) as run:
+        rows = validate(deidentify(select_population(collect(filter_consent(read_roster())))))
+        attack(train(rows), rows)
+        found = {
+            e.name: (e.body["verdict"], str(e.body["power"]))
+            for e in run.ledger.entries(run.id)
+            if e.step == "attack" and e.kind == "check" and isinstance(e.body, dict)
+        }
+    verdict, power = found["membership inference"]
+    assert verdict == "inconclusive"
+    assert "40 people on each side drawn by lot" in power
+    for name in ("memorization", "attribute inference"):
+        assert "at most 35 people on each side, drawn by lot" in found[name][1]
+
+
 def test_a_feature_of_too_many_labels_is_left_out_and_named(
     home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

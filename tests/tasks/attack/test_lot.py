@@ -7,11 +7,19 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledgers.vault.stages import Trainable
 from tasks.airlock.run import Desk
+from tasks.airlock.step import Opened
+from tasks.attack import model as room
 from tasks.attack.lot import draw_lot
+from tasks.attack.model import Drawn, draw_people
+from tasks.people.ingestion import RECORD
+from tasks.people.population import TEST
 
 RECORDS = np.random.default_rng(3).integers(0, 2**64, 5000, dtype=np.uint64)
 
@@ -19,7 +27,9 @@ RECORDS = np.random.default_rng(3).integers(0, 2**64, 5000, dtype=np.uint64)
 def desk(run: str) -> Desk:
     """Give what a lot asks of a desk: a key of its label, and the run."""
     keys = SimpleNamespace(
-        key=lambda label: hashlib.sha256(label.encode()).digest(), run=SimpleNamespace(id=run)
+        key=lambda label: hashlib.sha256(label.encode()).digest(),
+        run=SimpleNamespace(id=run),
+        policy=SimpleNamespace(target="sick"),
     )
     return cast("Desk", keys)
 
@@ -50,3 +60,40 @@ def test_a_smaller_lot_is_part_of_a_larger_one() -> None:
     """So a group's own lot adds few to the lot of everybody."""
     small, large = (draw_lot(desk("one"), RECORDS, most) for most in (100, 1000))
     assert np.isin(small, large).all()
+
+
+PEOPLE = pd.DataFrame({
+    RECORD: RECORDS,
+    TEST: np.arange(5000) % 4 == 0,
+    "sick": np.array(["yes", "no", None])[np.arange(5000) % 5 // 2],
+    "ward": np.where(np.arange(5000) % 250 < 4, "rare", "common"),
+})  # fmt: skip
+
+
+def draw_from(people: pd.DataFrame, smallest: int = 5) -> Drawn:
+    """Draw who is attacked of some people with an audit column."""
+    data = SimpleNamespace(frame=lambda columns: people[columns])
+    return draw_people(desk("one"), cast("Opened[Trainable]", data), ["ward"], smallest)
+
+
+def test_of_few_people_all_are_attacked() -> None:
+    """But for those whose target is unknown."""
+    drawn = draw_from(PEOPLE)
+    assert drawn.everybody.all()
+    assert drawn.places.tolist() == np.flatnonzero(PEOPLE["sick"].notna()).tolist()
+
+
+def test_a_lot_of_everybody_and_one_of_each_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of either side; nobody of a small group is left out as long as it may be attacked at all."""
+    monkeypatch.setattr(room, "MOST", 100)
+    drawn = draw_from(PEOPLE, smallest=20)
+    rows = PEOPLE.iloc[drawn.places]
+    common = rows[drawn.everybody]
+    assert common[TEST].value_counts().tolist() == [100, 100]
+    assert rows["sick"].notna().all()
+    sizes = rows.groupby(["ward", TEST]).size()
+    known = PEOPLE[PEOPLE["sick"].notna()].groupby(["ward", TEST]).size()
+    assert (sizes >= np.minimum(known, 20)).all()
+    assert known["rare", True] < 20
+    assert sizes["rare", True] == known["rare", True]
+    assert len(rows) < 350

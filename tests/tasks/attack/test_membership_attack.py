@@ -14,6 +14,7 @@ from expectations.errors import Refusal, UsageError
 from expectations.policy.training import MembershipCheck
 from tasks.attack.membership import (
     Audited,
+    Lot,
     MembershipAttack,
     attack_membership,
     judge_groups,
@@ -253,6 +254,25 @@ def test_only_the_group_that_was_learned_by_heart_is_refused() -> None:
     assert check is not None
     assert check.verdict == "refused"
     assert "worst: few True" in check.measured
+
+
+def test_who_was_drawn_for_a_group_counts_in_that_alone() -> None:
+    """Everybody's figures, and their power, are those of the lot of everybody."""
+    inside, outside = mark_few(1), mark_few(2)
+    lot = Lot(*((~side[0]["few"] | (side[0].index < 300)).to_numpy() for side in (inside, outside)))
+    audited = Audited(inside[0][["few"]], outside[0][["few"]], smallest=10)
+    model = Forgetful().fit(*inside)
+    whole, drawn = (
+        attack_membership(model, Forgetful, inside, outside, 8, audited=audited, lot=asked)
+        for asked in (None, lot)
+    )
+    assert whole.groups == drawn.groups
+    assert (drawn.members, drawn.nonmembers) == (lot.members.sum(), lot.nonmembers.sum())
+    assert drawn.detectable > whole.detectable
+    assert drawn.auc < whole.auc
+    check = judge_membership(drawn, MembershipCheck(), "clinic")
+    assert "8 references, 1,380 people on each side drawn by lot" in check.power
+    assert "lot" not in judge_membership(whole, MembershipCheck(), "clinic").power
 
 
 def test_without_audit_columns_no_group_is_judged() -> None:
