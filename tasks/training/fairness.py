@@ -9,7 +9,7 @@ just.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from math import sqrt
@@ -172,40 +172,45 @@ def _measure(
     people: pd.DataFrame, shown: Sequence[str], names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Measure some figures of each shown group, by group and name, rounded."""
+    from sklearn.metrics import roc_auc_score
+
+    some = people[people["group"].isin(shown)]
+    if some.empty:
+        return {}
+    found = _measure_rates(some, [name for name in names if name != "auc"])
+    for group, rows in some.groupby("group") if "auc" in names else ():
+        auc = roc_auc_score(rows["positive"], rows["score"], sample_weight=rows["weight"])
+        found[str(group)]["auc"] = round(float(auc), 3)
+    return found
+
+
+def _measure_rates(people: pd.DataFrame, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Measure rates of being called positive at 0.5, rounded, of people counted by kind.
+
+    Each is of all who are alike in group, outcome and call, whom `fairlearn` would look at one by
+    one.
+    """
     from fairlearn.metrics import (
         MetricFrame,
         false_positive_rate,
         selection_rate,
         true_positive_rate,
     )
-    from sklearn.metrics import roc_auc_score
 
-    rates = (selection_rate, true_positive_rate, false_positive_rate)
-    known = {"auc": roc_auc_score} | {rate.__name__: _take_at_half(rate) for rate in rates}
-    some = people[people["group"].isin(shown)]
-    if some.empty:
-        return {}
+    known = (selection_rate, true_positive_rate, false_positive_rate)
+    called = people.assign(called=(people["score"] > 0.5).astype(int))
+    alike = called.groupby(["group", "positive", "called"], as_index=False)["weight"].sum()
     measured = MetricFrame(
-        metrics={name: known[name] for name in names},
-        y_true=some["positive"],
-        y_pred=some["score"],
-        sensitive_features=some["group"],
-        sample_params={name: {"sample_weight": some["weight"]} for name in names},
+        metrics={rate.__name__: rate for rate in known if rate.__name__ in names},
+        y_true=alike["positive"],
+        y_pred=alike["called"],
+        sensitive_features=alike["group"],
+        sample_params={name: {"sample_weight": alike["weight"]} for name in names},
     )
-    digits = {name: 3 if name == "auc" else 2 for name in names}
     return {
-        str(group): {name: round(float(row[name]), digits[name]) for name in names}
+        str(group): {name: round(float(row[name]), 2) for name in names}
         for group, row in measured.by_group.iterrows()
     }
-
-
-def _take_at_half(rate: Callable[..., float]) -> Callable[..., float]:
-    """Make a rate of calls one of probabilities."""
-
-    def measure(outcome: pd.Series, scores: pd.Series, sample_weight: pd.Series) -> float:
-        return rate(outcome, (scores > 0.5).astype(int), sample_weight=sample_weight)
-
-    return measure
 
 
 def _count_effective(rows: pd.DataFrame) -> dict[str, float]:
