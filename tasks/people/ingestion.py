@@ -188,17 +188,23 @@ def collect_columns(source: Source, policy: Policy, people: pa.Table) -> pa.Tabl
     rows keep the source's order. What a person keeps back is missing, and was not asked for.
     Raises `SourceError` where values do not fit their types, or people came or went meanwhile.
     """
+    types = {name: column.type for name, column in policy.columns.items()}
+    # Handed on and held by nobody here, so that `convert` has no column twice.
+    return convert(read_named(source, policy, people), {PERSON: ColumnType.TEXT, **types})
+
+
+def read_named(source: Source, policy: Policy, people: pa.Table) -> pa.Table:
+    """Read them in the source's own types; `SourceError` where people came or went meanwhile."""
     (names, everybody), *others = plan_reads(policy, people)
     read = read_columns(source, policy, names, everybody)
-    columns = {name: read.column(name) for name in names}
+    columns = {PERSON: read.column(PERSON), **{name: read.column(name) for name in names}}
     for names, some in others:
         part = read_columns(source, policy, names, some)
         places = pc.index_in(read.column(PERSON), part.column(PERSON))
         if not some.num_rows == part.num_rows == len(places) - places.null_count:
             raise changed_meanwhile()
         columns |= {name: take_rows(part.column(name), places) for name in names}
-    types = {name: column.type for name, column in policy.columns.items()}
-    return convert(pa.table(columns), types).add_column(0, PERSON, read.column(PERSON))
+    return pa.table(columns)
 
 
 def take_rows(column: pa.ChunkedArray, places: pa.ChunkedArray) -> pa.ChunkedArray:

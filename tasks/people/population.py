@@ -299,7 +299,12 @@ def keep_eligible(table: pa.Table, policy: Policy, today: date) -> tuple[pa.Tabl
         return table, Count(0)
     found = evaluate(table, {NOT_ELIGIBLE: policy.population.eligible}, policy, today)
     eligible = pc.fill_null(found[NOT_ELIGIBLE], fill_value=False)
-    return table.filter(eligible), count_marked(~eligible.to_numpy())
+    kept = {}
+    for name in table.column_names:
+        kept[name] = table.column(name).filter(eligible)
+        # Let go of where nobody else holds it, lest all columns be there twice.
+        table = table.drop_columns(name)
+    return pa.table(kept), count_marked(~eligible.to_numpy())
 
 
 def count_marked(marked: Marks) -> Count:

@@ -44,6 +44,8 @@ def convert(table: pa.Table, types: Mapping[str, ColumnType]) -> pa.Table:
     fitted, problems = {}, []
     for name, declared in types.items():
         column = table.column(name)
+        # Let go of where nobody else holds it: all columns twice would be the most of a run.
+        table = table.drop_columns(name)
         fitted[name] = fit(column, declared)
         lost = fitted[name].null_count - _count_missing(column, declared)
         if lost:
