@@ -1,4 +1,5 @@
 # Everything runs in .venv, which is made from hashed lock files and made again only when those change.
+# It is compiled to bytecode there and then: a cold run would compile for as long as it works.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -8,6 +9,9 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pyth
 	-n auto --dist loadfile --no-loadscope-reorder \
 	--ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py
 
+# Those that make their own data; the others want a folder of tables, as their docstrings say.
+BENCHMARKS := cold many_runs pipeline consent consent_ledger
+
 .DEFAULT_GOAL := help
 .PHONY: setup demo test coverage nightly breaks postgres torch lint types silence docs bench lock clean help
 
@@ -16,8 +20,9 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the locked dependencies into .venv (once; a minute or so)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r bootstrap.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q tutela deployments flows tasks ledgers expectations
 	@touch $(STAMP)
 
 setup: $(STAMP) ## set up .venv and no more, for a table of your own
@@ -60,8 +65,8 @@ silence: $(STAMP) ## a demo with the network cut off: no address but this machin
 docs: $(STAMP) ## the documents as a site in .site/, which loads nothing from elsewhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict && echo "Open .site/index.html"
 
-bench: $(STAMP) ## the pipeline beside the same work written by hand in pandas
-	@$(BIN)/python benchmarks/pipeline.py
+bench: $(STAMP) ## how fast it is: a cold run, many runs, the pipeline beside the same work by hand, consent
+	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lock: $(STAMP) ## write the lock files anew: hashes, no addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements.lock

@@ -81,11 +81,14 @@ def carry_out(  # noqa: PLR0913, PLR0917  # what is asked for, where, and who is
 
     set_environment(home)
     with at_home(home), served(home, progress.tell):
+        from flows.libraries import list_libraries
+
+        libraries = list_libraries(home, file.policy.for_part(part))
+        wait_for_server(home, progress=progress.tell, meanwhile=libraries)
         from flows.advice import advise_on_columns
         from flows.opening import Request, request
         from flows.training import release_tables, train_and_release
 
-        wait_for_server(home, progress=progress.tell)
         located = location_given(source) if isinstance(source, str) else source
         name = request(Request(str(file.path), located, progress.step, epsilon, file))
         flows = {"all": train_and_release, "tables": release_tables, "advice": advise_on_columns}

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -45,6 +45,8 @@ Progress = Callable[[str], None]
 
 START_LIMIT: Final = 120.0
 """Seconds that a start may take: a cold one took 12 to 33 s on two busy cores."""
+GLANCE: Final = 0.2
+"""Seconds for a server to answer while there is other work; its port listens before it does."""
 
 # Refused when set otherwise. They are set even where Prefect has the same default, because a
 # variable wins over the prefect.toml, .env and pyproject.toml of the folder one stands in.
@@ -111,10 +113,11 @@ def _check_api_url(url: str) -> None:
         )
 
 
-def running(home: Home) -> str | None:
-    """Give the API address of this home's own server if it is alive and answers."""
+def running(home: Home, patience: float = 5.0) -> str | None:
+    """Give the API address of this home's own server if it answers within `patience` seconds."""
     note = read_note(home)
-    return note.api_url if note and _answers(f"{note.api_url}/health", b"true") else None
+    healthy = note and _answers(f"{note.api_url}/health", b"true", patience)
+    return note.api_url if note and healthy else None
 
 
 def ensure_server(home: Home, *, progress: Progress) -> str:
@@ -147,11 +150,20 @@ def start_server(home: Home, *, progress: Progress) -> str:
     return url
 
 
-def wait_for_server(home: Home, *, progress: Progress) -> None:
-    """Return when the API that `start_server` gave answers; raises ServiceError if it does not."""
+def wait_for_server(
+    home: Home, *, progress: Progress, meanwhile: Iterable[Callable[[], None]] = ()
+) -> None:
+    """Return when the API that `start_server` gave answers; raises ServiceError if it does not.
+
+    As long as the home's own server starts, what is to be done `meanwhile` is, one after the other.
+    """
     url = home.settings.prefect_api_url
     if url is None:
         began = time.monotonic()
+        for work in meanwhile:
+            if running(home, GLANCE):
+                break
+            work()
         _await(home, lambda: running(home))
         progress(f"the Prefect server answers (waited {time.monotonic() - began:.0f} s)")
     elif not _answers(f"{url}/health", b"true"):
@@ -179,10 +191,10 @@ def _await(home: Home, ask: Callable[[], str | None]) -> str:
     raise ServiceError(f"{failure} (waited {START_LIMIT:.0f} s)")
 
 
-def _answers(url: str, expected: bytes) -> bool:
-    """Tell whether `url` answers as expected within five seconds."""
+def _answers(url: str, expected: bytes, patience: float = 5.0) -> bool:
+    """Tell whether `url` answers as expected within `patience` seconds."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - http(s) only
+        with urllib.request.urlopen(url, timeout=patience) as response:  # noqa: S310 - http(s) only
             return bool(response.read(64).strip() == expected)
     except (OSError, ValueError, HTTPException):
         return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ def _answering(
 
     try:
         yield
-    except (MlflowException, OSError, sa.exc.SQLAlchemyError) as error:
+    except (MlflowException, OSError, sa.exc.SQLAlchemyError, sqlite3.Error) as error:
         where = without_login(home.settings.mlflow_tracking_uri or str(home.mlflow))
         raise ServiceError(
             f"MLflow at {where} did not {asked} ({type(error).__name__}); start it or correct "
@@ -206,20 +207,31 @@ def _client(home: Home) -> MlflowClient:
     return MlflowClient(tracking_uri(home))
 
 
+def prepare_store(home: Home) -> None:
+    """Load MLflow and make the home's own store, ahead of need; what fails will fail there."""
+    with contextlib.suppress(ServiceError), _answering(home):
+        _client(home)
+
+
 def make_store(home: Home) -> None:
     """Make the home's own store whole or not at all: MLflow makes its tables one after another.
 
-    The name meanwhile is drawn anew each time, since MLflow keeps an engine per address.
+    It does so in memory, since a disk would have to confirm each. The name there is drawn anew each
+    time, because MLflow keeps an engine per address.
     """
     store = home.mlflow / "mlflow.db"
     if store.exists():
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    making = home.mlflow / f".{secrets.token_hex(8)}.making"
-    address, artifacts = f"sqlite:///{making}", (home.mlflow / "artifacts").as_uri()
-    made = SqlAlchemyStore(address, artifacts)  # type: ignore[no-untyped-call]  # MLflow's own
-    made.engine.dispose()
+    name = secrets.token_hex(8)
+    memory, making = f"file:{name}?mode=memory&cache=shared", home.mlflow / f".{name}.making"
+    with contextlib.closing(sqlite3.connect(memory, uri=True)) as whole:
+        address, artifacts = f"sqlite:///{memory}&uri=true", (home.mlflow / "artifacts").as_uri()
+        made = SqlAlchemyStore(address, artifacts)  # type: ignore[no-untyped-call]  # MLflow's own
+        made.engine.dispose()
+        with contextlib.closing(sqlite3.connect(making)) as file:
+            whole.backup(file)
     making.chmod(0o600)
     # Not renamed: of two processes that make it, the second must not replace what the first uses.
     with contextlib.suppress(FileExistsError):
@@ -278,14 +290,14 @@ def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     found = client.search_model_versions(f"run_id = '{run.info.run_id}'")
     version = next((one.version for one in found if one.name == name), None)
     if version is None:
-        version = _save(home, run, policy, outlet, content)
+        version = _save(home, run, policy, outlet, content, tags)
     client.update_model_version(name, str(version), claim(policy.outlets[outlet]))
-    for tag, value in tags.items():
-        client.set_model_version_tag(name, str(version), tag, value)
     return str(version)
 
 
-def _save(home: Home, run: Run, policy: Policy, outlet: str, content: bytes) -> str:
+def _save(  # noqa: PLR0913, PLR0917 - as above
+    home: Home, run: Run, policy: Policy, outlet: str, content: bytes, tags: Mapping[str, str]
+) -> str:
     """Save a model by skops into its MLflow run and give the version it is registered as."""
     import mlflow
     import skops.io
@@ -305,10 +317,13 @@ def _save(home: Home, run: Run, policy: Policy, outlet: str, content: bytes) -> 
             signature=declare_signature(policy),
             pip_requirements=requirements(types),
             pyfunc_predict_fn="predict_proba",
-            registered_model_name=f"{policy.name}.{outlet}",
+        )
+        # With its tags at once: each by itself would be a transaction.
+        registered = mlflow.register_model(
+            logged.model_uri, f"{policy.name}.{outlet}", tags=dict(tags)
         )
     _forget_place(_client(home), logged.model_id, outlet)
-    return str(logged.registered_model_version)
+    return str(registered.version)
 
 
 def _forget_place(client: MlflowClient, model: str, name: str) -> None:

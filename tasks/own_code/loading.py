@@ -292,7 +292,9 @@ def requirements(types: Iterable[str]) -> list[str]:
     for package in top_levels(types):
         texts = _known_sources(package)
         imported |= {package} if texts is None else set(find_imported(texts.values()))
-    # Reading what each distribution holds takes a second; most models need no more than `ALWAYS`.
+    # Reading what each distribution holds takes a second; most models need no more than `ALWAYS`,
+    # and of ours what stands on this floor.
+    imported.discard(__name__.partition(".")[0])
     there = packages_distributions() if imported else {}
     needed = {there[name][0] for name in imported if name in there}
     return [f"{package}=={version(package)}" for package in (*ALWAYS, *sorted(needed - {*ALWAYS}))]

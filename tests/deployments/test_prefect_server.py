@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,18 @@ def test_a_foreign_server_is_not_taken_for_the_homes_own(home: Home) -> None:
     with listen(0) as foreign:
         note_written_by_nobody(home, foreign.getsockname()[1])
         assert running(home) is None
+
+
+def test_other_work_is_done_while_the_server_starts_and_no_longer(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of five pieces those are done for which there is time; the rest waits for who needs it."""
+    answers = iter([None, None, "http://127.0.0.1:4200/api", "http://127.0.0.1:4200/api"])
+    monkeypatch.setattr(prefect_server, "running", lambda *_: next(answers))
+    done: list[int] = []
+    pieces = [partial(done.append, number) for number in range(5)]
+    wait_for_server(home, progress=tell_nobody, meanwhile=pieces)
+    assert done == [0, 1]
 
 
 def test_a_taken_port_leads_to_a_free_one() -> None:

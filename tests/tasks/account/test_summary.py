@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from expectations.policy.policy import Policy
 from ledgers.evidence import JSON, Verdict
 from tasks.account import summary as room
+from tasks.account.findings import adapt
 from tasks.account.summary import Summary, evidence_schema, summarize, to_evidence_json
 from tests.recorded_runs import (
     GATHERED,
@@ -48,7 +49,9 @@ def test_evidence_of_every_run_fits_the_committed_schema(run: MakeRun) -> None:
     """The published evidence has the form that is committed for its readers."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
-    Draft202012Validator(schema).validate(to_evidence_json(summarize(*run())))
+    evidence = to_evidence_json(summarize(*run()))
+    Draft202012Validator(schema).validate(evidence)
+    assert evidence == adapt(Summary).dump_python(summarize(*run()), mode="json")
 
 
 def test_schema_refuses_a_field_that_it_does_not_name() -> None:
