@@ -22,7 +22,7 @@ from deployments.explain import explain
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
-from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
+from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError, UsageError
 from expectations.explanations import say_how_to_explain
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def init(
     """Make a home here: vault, ledgers, keys, and the stores of MLflow and Prefect."""
     from deployments.servers.prefect_server import make_home
 
+    if passphrase and not sys.stdin.isatty():
+        raise UsageError("--passphrase is asked for at a terminal; elsewhere set TUTELA_PASSPHRASE")
     secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)\
         if passphrase else None  # fmt: skip
     home = make_home(secret)

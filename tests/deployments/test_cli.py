@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import sqlite3
@@ -191,6 +192,16 @@ def test_a_refused_run_answers_on_both_channels(tmp_path: Path) -> None:
     assert (said.status, found["verdict"], error["error"]) == (1, "refused", "Refusal")
     assert error["exit_status"] == 1
     assert error["message"].startswith("smallest cohort: ")
+
+
+def test_a_passphrase_is_asked_for_at_a_terminal_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere it is said by which variable it is given, and no home is made."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    said = say("init", "--passphrase", TUTELA_HOME=str(tmp_path / "home"))
+    assert (said.status, "elsewhere set TUTELA_PASSPHRASE" in said.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_init_is_safe_to_repeat(home: Home) -> None:
