@@ -148,11 +148,13 @@ def find_open(text: str) -> list[int]:
 
 def say_open(places: Sequence[int]) -> str:
     """Say how many places a person has yet to decide, and on which lines they are."""
-    many = f"1 place is marked DECIDE, on line {places[0]}"
-    if len(places) > 1:
-        listed = f"{', '.join(map(str, places[:-1]))} and {places[-1]}"
-        many = f"{len(places)} places are marked DECIDE, on lines {listed}"
-    return f"{many}: settle each, and take the mark out."
+    if len(places) == 1:
+        return f"1 place is marked DECIDE, on line {places[0]}: settle it, and take the mark out."
+    listed = f"{', '.join(map(str, places[:-1]))} and {places[-1]}"
+    return (
+        f"{len(places)} places are marked DECIDE, on lines {listed}: settle each, and take the "
+        "mark out."
+    )
 
 
 def open_lines(places: Sequence[int]) -> Iterator[str]:
