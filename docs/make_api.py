@@ -60,7 +60,7 @@ def write_name(name: str) -> str:
 def write_part(part: str) -> str:
     """Give one part of a docstring: an example as it is typed, a paragraph on one line."""
     example = part.startswith(">>> ")
-    return f"```pycon\n{part}\n```" if example else part.replace("\n", " ")
+    return f"```python-console\n{part}\n```" if example else part.replace("\n", " ")
 
 
 def write_signature(name: str, found: object) -> str:
