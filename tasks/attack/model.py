@@ -125,8 +125,8 @@ def take_aim(desk: Desk, pipeline: Pipeline, data: Opened[Trainable]) -> Aim:
     drawn = draw_people(desk, data, audit, smallest)
     frame = read_rows(data, name_columns(policy, data.ref.schema), drawn.places)
     members, others = split_rows(frame, policy)
-    columns = (frame.loc[side.features.index, audit] for side in (members, others))
-    audited = Audited(*columns, smallest) if audit else None
+    inside, outside = (frame.loc[side.features.index, audit] for side in (members, others))
+    audited = Audited(inside, outside, smallest) if audit else None
     if drawn.everybody.all():
         return Aim(pipeline, members, others, audited)
     sides = (drawn.everybody[side.features.index] for side in (members, others))

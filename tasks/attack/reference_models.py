@@ -3,7 +3,8 @@
 Each is a fresh model of the attacked kind, whole pipeline with its encoding, trained on a random
 half of all people, members and non-members alike; everybody is in exactly half of them. So the
 references treat both sides alike, and whatever tells them apart comes from the attacked model. A
-reference sees half of all people; where the attacked model saw more, it is a little less fitted.
+reference sees half of the people who are attacked; where the attacked model saw more, as where
+people are drawn by lot, it is less fitted.
 
 They are trained in threads of this process: people's rows are copied into no other process and no
 file. The models themselves are thrown away; only each person's confidence is kept.

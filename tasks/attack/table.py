@@ -5,7 +5,8 @@ them and as the run knows them; each attack is a module of its own beside this o
 
 Two findings end the run, for each is a person named outright and breaks what the policy promised
 by its treatments, whoever the recipient is: an original identifier in a released cell, and a token
-that can be undone without the key. Both are exact and not a matter of chance or of a bound.
+that can be undone without the key. Both are exact and not a matter of a bound. The identifiers are
+those of everybody; tokens of very many people are attacked on a lot of them.
 
 All other findings warn and stop nothing. No promise of a table outlet covers them: k-anonymity
 does not claim to withstand singling out, linking, inference, downcoding, minimality or counting,
@@ -275,7 +276,7 @@ def undo_tokens(target: Target) -> Iterator[Check]:
         control = attack_plain_hashes(originals)
         yield judge_tokens(column, target.name, found, control, drawn)
         shares = spell(target.sources[column].dropna()).value_counts(normalize=True)
-        counts = target.released[column].value_counts().to_numpy(np.int64)
+        counts = np.asarray(target.released[column].value_counts(), dtype=np.int64)
         found_by_counting = attack_by_frequency(counts, shares.tolist())
         yield judge_counting(column, target.name, found_by_counting)
 

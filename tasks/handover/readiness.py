@@ -81,7 +81,7 @@ def table_content(table: pa.Table) -> bytes:
     released = table.select([name for name in table.column_names if not name.startswith("_")])
     ranked = [rank_texts(column) for column in released.columns]
     # The first column decides first. Who is equal in all columns may stand in any order.
-    order = np.lexsort([ranks for _, ranks in reversed(ranked)]) if ranked else []
+    order = np.lexsort([ranks for _, ranks in reversed(ranked)])
     texts = [words.take(pa.array(ranks[order])) for words, ranks in ranked]
     content = BytesIO()
     write_csv(pa.table(texts, names=released.column_names), content)
