@@ -13,6 +13,7 @@ starts, five times a second. Linux only.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -77,7 +78,6 @@ SHARES: Final = (0.5, 0.25, 0.12, 0.08, 0.04, 0.01)
 """Rare words make rare rows, which a recoding has work with."""
 PIECE: Final = 1_000_000
 TICK: Final = 0.2
-PAGE: Final = os.sysconf("SC_PAGE_SIZE") / 1e6
 CLOCK: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -168,20 +168,26 @@ class Sample:
 
 def look_at(root: int) -> Sample:
     """Add up a process and its descendants, and the ended ones that were waited for."""
-    found, parents = {}, {}
+    cpu, parents = {}, {}
     for place in Path("/proc").glob("[0-9]*/stat"):
-        try:
+        with contextlib.suppress(OSError):  # it has just ended
             fields = place.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        number = int(place.parent.name)
-        parents[number] = int(fields[1])
-        found[number] = sum(map(int, fields[11:15])) / CLOCK, int(fields[21]) * PAGE
+            parents[int(place.parent.name)] = int(fields[1])
+            cpu[int(place.parent.name)] = sum(map(int, fields[11:15])) / CLOCK
     family = {root}
     while more := {one for one, parent in parents.items() if parent in family} - family:
         family |= more
-    used = [found[one] for one in family if one in found]
-    return Sample(time.time(), sum(cpu for cpu, _ in used), sum(memory for _, memory in used))
+    used = sum(cpu.get(one, 0.0) for one in family)
+    return Sample(time.time(), used, sum(map(measure_memory, family)))
+
+
+def measure_memory(process: int) -> float:
+    """Give the MB of a process, of what it shares with others its part; 0 once it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def watch(command: list[str]) -> tuple[dict[str, object], list[Sample]]:

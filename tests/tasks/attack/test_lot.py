@@ -94,6 +94,6 @@ def test_a_lot_of_everybody_and_one_of_each_group(monkeypatch: pytest.MonkeyPatc
     sizes = rows.groupby(["ward", TEST]).size()
     known = PEOPLE[PEOPLE["sick"].notna()].groupby(["ward", TEST]).size()
     assert (sizes >= np.minimum(known, 20)).all()
-    assert known["rare", True] < 20
-    assert sizes["rare", True] == known["rare", True]
+    # Of each group half of a lot, for there are two: of the rare ones all.
+    assert sizes["rare", True] == known["rare", True] < 50
     assert len(rows) < 350
