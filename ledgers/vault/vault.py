@@ -32,6 +32,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -422,19 +423,26 @@ def read_dataset(file: Path, name: str, key: bytes) -> ds.Dataset:
 
 def _key_service(name: str, key: bytes) -> Callable[[pe.KmsConnectionConfig], pe.KmsClient]:
     """Give what pyarrow asks to wrap data keys: the run's key, for the file `name` alone."""
+    return lambda _configuration: _declare_key_service()(name, key)
+
+
+@cache
+def _declare_key_service() -> Callable[[str, bytes], pe.KmsClient]:
+    """Declare the class of key services, once: pyarrow never lets go of one, nor of its class."""
     import pyarrow.parquet.encryption as pe
 
     class KeyService(pe.KmsClient):  # type: ignore[misc]  # pyarrow has no types
         """Wraps and unwraps data keys; pyarrow names the master key that it wants."""
 
-        def __init__(self, _configuration: pe.KmsConnectionConfig) -> None:
+        def __init__(self, name: str, key: bytes) -> None:
             pe.KmsClient.__init__(self)
+            self.name, self.key = name, key
 
         def wrap_key(self, key_bytes: bytes, _master: str) -> bytes:
-            return base64.b64encode(encrypt(key, key_bytes, name))
+            return base64.b64encode(encrypt(self.key, key_bytes, self.name))
 
         def unwrap_key(self, wrapped_key: bytes, _master: str) -> bytes:
-            data_key = decrypt(key, base64.b64decode(wrapped_key), name)
+            data_key = decrypt(self.key, base64.b64decode(wrapped_key), self.name)
             if data_key is None:
                 raise ValueError("not a file of this name and run")
             return data_key

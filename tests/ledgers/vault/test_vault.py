@@ -490,3 +490,16 @@ def test_a_nested_column_is_refused(run: RunVault) -> None:
     """A policy names flat columns only."""
     with pytest.raises(VaultError, match="'visits' has the nested type"):
         run.store(Roster, pa.table({"visits": [[1, 2], [3]]}))
+
+
+def test_key_services_are_of_one_class(tmp_path: Path) -> None:
+    """Pyarrow never lets go of a key service: a class each would stay in memory for every table."""
+    import pyarrow.parquet.encryption as pe
+
+    from ledgers.vault.vault import read_dataset, write_table
+
+    for name in ("first", "second"):
+        (tmp_path / name).touch()
+        write_table(PEOPLE, tmp_path / name, name, b"k" * 32)
+        read_dataset(tmp_path / name, name, b"k" * 32).to_table()
+    assert len(pe.KmsClient.__subclasses__()) == 1
