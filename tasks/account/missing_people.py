@@ -4,7 +4,7 @@ The sentences are made of a `Summary`'s published figures, for whoever reads a r
 somebody is missing has other causes than consent too, which are not told apart: who is in the
 source at all, who is eligible, whom a sample or a cap takes.
 
-A gap, a group with too few or too many people beside the population that is meant, is found in
+A gap, a group with too few or too many people beside the reference population, is found in
 published figures, where a check judged the exact ones. So where that check passed there is none,
 whatever rounding makes of a difference; and a group whose number is hidden counts with the least
 difference that it can have.
@@ -54,7 +54,7 @@ class Gap:
 def name_people(column: str, label: str) -> str:
     """Call the people of one label of a column."""
     if label == MISSING:
-        return f"no {speak(column)} on record"
+        return f"no {speak(column)} recorded"
     return f"{speak(column)} “{label}”"
 
 
@@ -184,23 +184,23 @@ def say_missing(summary: Summary) -> Iterator[str]:
     check = find_check(summary, AS_THEY_ARE)
     yield from (say_gap(gap) for gap in gaps[:SAID])
     if rest := [gap.name for gap in gaps[SAID:]]:
-        yield f"Farther than the policy allows ({allowed}) are also people with {join(rest)}."
+        yield f"Also outside the limit ({allowed}): people with {join(rest)}."
     elif not gaps and check and check.verdict is not CheckVerdict.PASSED:
-        yield f"Some group differs more than the policy allows ({allowed}): {check.measured}."
+        yield f"Some group is outside the limit ({allowed}): {check.measured}."
     elif not gaps:
         yield (
-            "Every group that was compared is as frequent as in the population meant, within what "
-            f"the policy allows ({allowed})."
+            "Every group that was compared is as frequent as in the reference population, within "
+            f"the limit ({allowed})."
         )
 
 
 def say_gap(gap: Gap) -> str:
     """Say how one group compares."""
-    meant = f"{percent(gap.row.reference or 0)} of the population meant"
+    meant = f"{percent(gap.row.reference or 0)} of the reference population"
     if gap.share is None:
-        return f"Of people with {gap.name} there are {gap.row.people}, where they are {meant}."
+        return f"People with {gap.name} are under-represented: {gap.row.people} were used, {meant}."
     way = "under" if gap.difference < 0 else "over"
-    used = f"{percent(gap.share)} of those who were used"
+    used = f"{percent(gap.share)} of those used"
     return f"People with {gap.name} are {way}-represented: {used}, {meant}."
 
 
@@ -210,7 +210,7 @@ def say_weighting(summary: Summary) -> Iterator[str]:
     if found is None:
         return
     if found.effective_sample_share is None:
-        yield "Nobody was weighted for it: what was made of these people has the same gaps."
+        yield "Nobody was weighted: whatever was made from these people has the same gaps."
         return
     weights = find_check(summary, WEIGHTS)
     if weights is not None and weights.verdict is not CheckVerdict.PASSED:
@@ -218,10 +218,10 @@ def say_weighting(summary: Summary) -> Iterator[str]:
         return
     raked = [speak(column.column) for column in found.columns if column.role == "rake"]
     told = "its published shares" if len(raked) == 1 else "their published shares"
-    yield f"Weights bring {join(raked)} to {told}, which is what they are made for."
+    yield f"Weights bring {join(raked)} to {told}, as they are made to."
     yield from say_held_out(summary, found)
     lost = 1 - found.effective_sample_share
-    yield f"They cost precision as if {percent(lost)} fewer people had been there."
+    yield f"They cost as much precision as {percent(lost)} fewer people would."
 
 
 def say_weights(summary: Summary) -> str:
@@ -235,10 +235,10 @@ def say_weights(summary: Summary) -> str:
     kept = f"effective sample size {percent(found.effective_sample_share)} of the people"
     before, after = measure_gaps(found.columns), measure_weighted(held_out(found))
     if not after:
-        return f"they meet what they are made of, and nothing was held back from them; {kept}"
+        return f"they meet their margins, and no margin was held out to judge them; {kept}"
     return (
-        f"farthest off without them {say_farthest(before)}; with them, of what they were not told, "
-        f"{say_farthest(after)}; {kept}"
+        f"largest difference without weights: {say_farthest(before)}; with weights, in held-out "
+        f"margins: {say_farthest(after)}; {kept}"
     )
 
 
@@ -249,30 +249,30 @@ def say_farthest(gaps: Sequence[Gap]) -> str:
 
 
 def say_held_out(summary: Summary, found: Representation) -> Iterator[str]:
-    """Say how weighted people compare in what the weighting was not told of."""
+    """Say how weighted people compare in the margins that were held out."""
     check = find_check(summary, ONCE_WEIGHTED)
     if check is None:
         return
     if check.verdict is CheckVerdict.INCONCLUSIVE:
-        yield "Nothing was held back from them, so nothing shows whether they mend anything else."
+        yield "No margin was held out, so nothing shows whether weights close any other gap."
     elif check.verdict is CheckVerdict.PASSED:
         yield say_mended(summary, found)
     else:
         left = leave_out_complements(found, list_unmended(summary))
         yield from [say_unmended(gap) for gap in left[:SAID]] or [
-            f"Weighting could not mend everything: {check.measured}."
+            f"Weights could not close every gap: {check.measured}."
         ]
         yield (
-            "So consent seems to depend on more than the weights are made of, and what was learned "
-            "from these people may be biased."
+            "So consent seems to depend on more than the raked columns, and what was learned from "
+            "these people may be biased."
         )
 
 
 def say_unmended(gap: Gap) -> str:
     """Say what weighting left of a gap."""
-    meant = f"{percent(gap.row.reference or 0)} of the population meant"
+    meant = f"{percent(gap.row.reference or 0)} of the reference population"
     left = f"{percent(gap.share or 0)} once weighted"
-    return f"Weighting could not mend {gap.name}: {left}, {meant}."
+    return f"Weights could not close the gap of {gap.name}: {left}, {meant}."
 
 
 def say_mended(summary: Summary, found: Representation) -> str:
@@ -280,9 +280,9 @@ def say_mended(summary: Summary, found: Representation) -> str:
     names = [column.column for column in held_out(found)]
     gaps = leave_out_complements(found, list_mended(summary))
     if mended := [gap.name for gap in gaps if gap.column in names]:
-        return f"They mended {join(mended)} as well, of which they were not told."
+        return f"They also closed the gap of {join(mended)}, which was held out."
     told = join([speak(name) for name in names])
-    return f"Of {told} they were not told: alike before, and still alike once weighted."
+    return f"Held out: {told}. There was no gap before weighting, and there is none after."
 
 
 def say_inclusion(summary: Summary) -> Iterator[str]:

@@ -283,8 +283,8 @@ def judge_texts(found: bool, people: Published) -> Check:
     """Judge whether a row's own identifiers still stand in its reduced text."""
     return Check(
         name="own identifiers in free text",
-        asked="no text that holds an identifier of its own row",
-        measured=f"they stand in the texts of {people} people" if found else "none stands",
+        asked="no text with an identifier of its own row",
+        measured=f"found in the texts of {people} people" if found else "none found",
         verdict=CheckVerdict.REFUSED if found else CheckVerdict.PASSED,
         power="every text was searched for the row's own identifiers; other people's, nicknames "
         "and misspellings are not found",

@@ -30,7 +30,7 @@ from tasks.attack.contrast import (
     find_widest,
     judge_together,
     place_labels,
-    sign,
+    say_points,
 )
 from tasks.attack.memorization import draw, say_drawn
 
@@ -116,11 +116,14 @@ def judge_attributes(
     widest = find_widest(found, limit)
     measured = "too few people" if found else "no feature has labels to guess"
     if widest is not None:
-        gap, high = sign(widest.gap), sign(widest.high)
-        measured = f"guessed right of {gap} more ({widest.name}; at most {high})"
+        measured = (
+            f"{widest.name} is guessed right {say_points(widest.gap)} for people it was trained "
+            f"on (up to {100 * widest.high:.0f} more){widest.explain(limit)}"
+        )
     return Check(
         name="attribute inference",
-        asked=f"a feature guessed right of at most {limit:g} more of its own people than of others",
+        asked=f"each feature guessed right at most {100 * limit:g} percentage points more often "
+        "for people it was trained on than for others",
         measured=measured,
         verdict=judge_together(found, limit),
         power=describe_power(found) + say_drawn(drawn=drawn) + too_many,

@@ -115,6 +115,10 @@ class Contrast:
         gap, low, high = map(sign, (self.gap, self.low, self.high))
         return f"{self.name} {gap} ({low} to {high})"
 
+    def explain(self, limit: float) -> str:
+        """Say why a contrast whose interval passes the limit is not refused; else nothing."""
+        return explain_undecided(self.low, self.high, limit)
+
 
 def contrast_means(
     name: str,
@@ -157,6 +161,23 @@ def sign(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
+def say_points(share: float) -> str:
+    """Write how much one share is above another, in percentage points and with the direction."""
+    points = round(100 * abs(share))
+    way = "more" if share >= 0 else "less"
+    return f"{points} percentage point{'s' * (points != 1)} {way} often"
+
+
+def explain_undecided(low: float, high: float, limit: float) -> str:
+    """Say why an interval that passes the limit is no failure; nothing where it does not pass it.
+
+    Or where all of it lies beyond: that is one.
+    """
+    if not low <= limit < high:
+        return ""
+    return "; the interval passes the limit but is not wholly above it: too few people to say"
+
+
 def find_widest(contrasts: Iterable[Contrast], limit: float) -> Contrast | None:
     """Give the contrast that reaches highest, of those refused if any; None with too few people."""
     told = [contrast for contrast in contrasts if not isinf(contrast.error)]
@@ -167,5 +188,5 @@ def describe_power(contrasts: Sequence[Contrast]) -> str:
     """Say which gap would have been found in whichever of some contrasts, rounded up."""
     weakest = max((contrast.detectable for contrast in contrasts), default=inf)
     if isinf(weakest):
-        return f"with fewer than {FEWEST} people on a side, no gap would be found in some of these"
+        return f"nothing in some of these: fewer than {FEWEST} people are on a side"
     return f"a gap of {ceil(100 * weakest) / 100:.2f} or more would be found with 80 % power"

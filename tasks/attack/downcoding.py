@@ -251,15 +251,15 @@ def judge_downcoding(outlet: str, found: Downcoding, people: float) -> Check:
     told = found.narrowed.any() or found.split.any()
     return Check(
         name=f"downcoding of {outlet}",
-        asked="no released cell that the recoding's public rule makes narrower",
-        measured=f"cells of at most {people:.1%} of the people are narrower; "
-        f"{found.split.mean():.0%} of the classes surely hold from 1 to k - 1 people in each part "
-        "of a label, one level below"
+        asked="no released cell that the recoding's public rule narrows down",
+        measured=f"the rule narrows down cells of at most {people:.1%} of the people; "
+        f"{found.split.mean():.0%} of the classes surely have 1 to k - 1 people in each part of a "
+        "label, one level below"
         if told
-        else "none is narrower",
+        else "no cell is narrowed down",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
-        power="every class was compared with every other; what follows from several classes "
-        "together, or from knowing which combinations exist, is not found",
+        power="a single cell, by comparing each two classes; not what follows from three or more, "
+        "or from knowing which combinations exist",
         remedy="raise k, or declare fewer levels",
         outlet=outlet,
     )
@@ -355,21 +355,24 @@ def judge_minimality(
     `models` are those that the column is held to, by which classes were made coarser.
     """
     diverse = any("l-diversity" in model.kind for model in models)
-    some = "the classes of some people" if found.withheld.any() else "no class"
+    some = (
+        "some classes were made coarser because of it, which whoever knows the rest can see"
+        if found.withheld.any()
+        else "no class was made coarser because of it"
+    )
     right = tell(found.precision, int(found.deduced.sum()))
     told = (
-        f"; the value of {people} people follows, and is right for {right} of those for whom it "
-        "seems to"
+        f"; the value of {people} people can be deduced, and {right} of such deductions are right"
         if found.certain.any()
         else ""
     )
     return Check(
         name=f"minimality of {column} in {outlet}",
-        asked="no class that is coarser because of this column, for whoever knows the rest",
-        measured=f"{some} would be finer but for it{told}",
+        asked="no class made coarser because of this column",
+        measured=f"{some}{told}",
         verdict=CheckVerdict.WARNED if found.withheld.any() else CheckVerdict.PASSED,
-        power="every class and column, one level below; only distinct l-diversity of 2 makes a "
-        "value certain, other models make it likelier",
+        power="a single class, one level below; a value becomes certain only under distinct "
+        "l-diversity of 2, else likelier",
         remedy=f"ask for {'a larger l' if diverse else 'less'} of {column}, or leave it out",
         outlet=outlet,
     )

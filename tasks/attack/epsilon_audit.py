@@ -391,7 +391,7 @@ def judge_audit(found: EpsilonAudit, asked: float, outlet: str | None = None) ->
     """Compare an audit with the `asked` ε: refused, passed where half the noise would show."""
     return Check(
         name="audit of ε",
-        asked=f"ε at most {asked:.3g} at δ = {found.delta:.0e}",
+        asked=f"ε of at most {asked:.3g} at δ = {found.delta:.0e}",
         measured=_describe(found),
         verdict=_decide(found, asked),
         power=_describe_power(found),
@@ -448,15 +448,16 @@ def _describe(found: EpsilonAudit) -> str:
     if found.repeats:
         return "two trainings on the same rows gave the same model: its noise is no secret"
     return (
-        f"ε is at least {found.lower_epsilon:.3g}, claimed {found.claimed_epsilon:.3g} "
-        f"({found.right:,} of {found.canaries:,} canaries guessed right)"
+        f"ε is at least {found.lower_epsilon:.3g} (claimed: {found.claimed_epsilon:.3g}; "
+        f"{found.right:,} of {found.canaries:,} canaries guessed right)"
     )
 
 
 def _describe_power(found: EpsilonAudit) -> str:
     if not found.detectable_noise:
-        return f"no lack of noise would surely be found ({found.method})"
+        return f"nothing: no lack of noise would surely be found ({found.method})"
     return (
-        f"{floor(100 * found.detectable_noise) / 100:.2f} times the claimed noise or less would be "
-        f"found with 80 % power; honest noise is refused in {100 * found.false_alarm:g} % at most"
+        f"{floor(100 * found.detectable_noise) / 100:.2f} times the claimed noise, or less, would "
+        f"be found with 80 % power; honest noise is refused in at most {100 * found.false_alarm:g} "
+        "% of audits"
     )

@@ -103,20 +103,20 @@ def judge_homogeneity(
     nothing = CheckVerdict.PASSED if found.able else CheckVerdict.INCONCLUSIVE
     gain = tell(found.gain, len(found.known))
     known = (
-        f"{people[0]} people are in a class that all share one value; for {people[1]} people a "
-        f"value has more than {SURE:.0%} in their class and not in the table"
+        f"{people[0]} people are in a class that shares one value; {people[1]} are in a class "
+        f"where more than {SURE:.0%} share one, unlike in the table"
         if told
-        else f"nobody's class all shares one value, nor has one more than {SURE:.0%} that has less "
+        else f"no class shares one value, and in none more than {SURE:.0%} share one that is rarer "
         "in the table"
     )
     return Check(
         name=f"homogeneity of {column} in {outlet}",
-        asked="no class of people who are equal in what an attacker knows and share this value",
-        measured=f"{known}; a class's share is up to {gain} above the table's",
+        asked="no class in which everybody shares the value",
+        measured=f"{known}; a value's share in a class is up to {gain} above that in the table",
         verdict=CheckVerdict.WARNED if told else nothing,
         power="a single class; every row was looked at"
         if found.able
-        else "nothing: no other column is known, or all people share one value",
+        else "nothing: the attacker knows no other column, or all people share one value",
         remedy=f"ask for {say_stricter(models)} of {column}, or leave it out"
         if models
         else "name the column under `sensitive` with l-diversity or t-closeness, or leave it out",
@@ -153,11 +153,11 @@ def judge_sets(outlet: str, found: SetMembers, people: Published) -> Check:
     told = bool(found.few.any())
     return Check(
         name=f"sets of {outlet}",
-        asked="no set that names values of fewer than k people of a class",
-        measured=f"{found.few.mean():.0%} of the classes have a set whose values are of 1 to "
-        f"k - 1 people each; {people} people are the only one of a value in their class"
+        asked="no set with values of fewer than k people of a class",
+        measured=f"in {found.few.mean():.0%} of the classes each value of a set belongs to 1 to "
+        f"k - 1 people; {people} people are alone with a value in their class"
         if told
-        else "no set tells",
+        else "every value of every set belongs to at least k people",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
         power="a single class; what follows from several classes together is not found",
         remedy="release labels of hierarchies (`output: hierarchy`), or raise k",

@@ -42,7 +42,7 @@ from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
 from expectations.policy.training import MembershipCheck
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.contrast import FEWEST, join_verdicts, read_confidence
+from tasks.attack.contrast import FEWEST, explain_undecided, join_verdicts, read_confidence
 from tasks.attack.reference_models import (
     LEAST_CONFIDENCE,
     Classifier,
@@ -397,12 +397,15 @@ def _join(
 
 def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:
     """Compare the strongest attack's success with what the policy allows."""
+    verdict, limit = found.verdict(asked.auc_at_most), asked.auc_at_most
     measured = f"AUC {found.auc:.3f} ({found.low:.3f} to {found.high:.3f}; {found.strongest})"
+    if verdict is CheckVerdict.INCONCLUSIVE:
+        measured += explain_undecided(found.low, found.high, limit)
     return Check(
         name="membership inference",
         asked=f"AUC at most {asked.auc_at_most:.2f} (upper end of the 95 % interval)",
         measured="; ".join([measured, *(describe_found(each) for _, each in found.found_at)]),
-        verdict=found.verdict(asked.auc_at_most),
+        verdict=verdict,
         power="; ".join(
             [f"{describe_power(found.detectable)}, {found.references} references{say_drawn(found)}"]
             + ([f"not tried: {', '.join(found.unreported)}"] if found.unreported else [])
@@ -421,12 +424,16 @@ def judge_groups(found: MembershipAttack, asked: MembershipCheck, outlet: str) -
     groups, limit = found.groups, asked.auc_at_most
     if not (groups.attacked or groups.too_small):
         return None
-    worst = groups.find_worst(limit)
+    worst, verdict = groups.find_worst(limit), groups.verdict(limit)
+    measured = describe_group(worst) if worst else "no group was attacked"
+    if worst and verdict is CheckVerdict.INCONCLUSIVE:
+        found_there = worst.separation
+        measured += explain_undecided(found_there.low, found_there.high, limit)
     return Check(
         name="membership inference within groups",
         asked=f"no group of an audit column over an AUC of {limit:.2f}",
-        measured=describe_group(worst) if worst else "no group was attacked",
-        verdict=groups.verdict(limit),
+        measured=measured,
+        verdict=verdict,
         power=describe_group_power(found, limit),
         remedy=REMEDY,
         outlet=outlet,
@@ -436,7 +443,7 @@ def judge_groups(found: MembershipAttack, asked: MembershipCheck, outlet: str) -
 def describe_power(detectable: float) -> str:
     """Say which AUC the attack would have found."""
     if isinf(detectable):
-        return "no AUC would be found among so few people"
+        return "nothing: too few people for any AUC to be found"
     return f"an AUC of {detectable:.2f} or more would be found with 80 % power"
 
 
@@ -486,5 +493,7 @@ def describe_group_power(found: MembershipAttack, limit: float) -> str:
 
 def _hide(detectable: float) -> str:
     return (
-        "any AUC could hide" if isinf(detectable) else f"an AUC under {detectable:.2f} could hide"
+        "any AUC could go unseen"
+        if isinf(detectable)
+        else f"an AUC under {detectable:.2f} could go unseen"
     )

@@ -35,7 +35,6 @@ from tasks.attack.contrast import (
     judge_together,
     place_labels,
     read_confidence,
-    sign,
 )
 from tasks.attack.separation import estimate_auc
 
@@ -188,11 +187,14 @@ def judge_memorization(found: Memorization, limit: float, outlet: str) -> Check:
     widest = find_widest(found.judged, limit)
     measured = "too few people"
     if widest is not None:
-        gap, high = sign(widest.gap), sign(widest.high)
-        measured = f"surer of its own people by {gap} ({widest.name}; at most {high})"
+        way = "more" if widest.gap >= 0 else "less"
+        measured = (
+            f"{abs(widest.gap):.2f} {way} confident about people it was trained on "
+            f"({widest.name}; up to {widest.high:.2f}){widest.explain(limit)}"
+        )
     return Check(
         name="memorization",
-        asked=f"at most {limit:g} surer of its own people than of others",
+        asked=f"at most {limit:g} more confident about people it was trained on than about others",
         measured=measured,
         verdict=judge_together(found.judged, limit),
         power=describe_power(found.judged) + say_drawn(drawn=found.drawn),

@@ -125,10 +125,10 @@ def judge_identifiers(outlet: str, people: Published, *, found: bool, able: bool
     return Check(
         name=f"original identifiers in {outlet}",
         asked="no cell that holds an original identifier",
-        measured=f"one stands in the rows of {people} people" if found else "none stands",
+        measured=f"found in the rows of {people} people" if found else "none found",
         verdict=CheckVerdict.REFUSED if found else passed,
-        power=f"any identifier of {SHORTEST} or more characters in any cell, without case and "
-        "accents; one that was planted was found"
+        power=f"any identifier of {SHORTEST} or more characters in any cell, whatever its case "
+        "and accents; a planted one was found"
         if able
         else f"nothing: there was no identifier of {SHORTEST} or more characters to search for",
         remedy="drop, mask or token the column that holds it",

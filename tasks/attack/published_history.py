@@ -124,25 +124,32 @@ def judge_history(history: PublishedHistory, sums: Sums) -> tuple[Check, Check]:
     return (
         Check(
             name="reconstructing published counts",
-            asked=f"exact counts are recovered in at most {100 * WORTH:.0f} cases of 100 more than "
-            "by chance, which is about 10",
-            measured=f"recovered more often than by chance, as shares of all counts: "
-            f"{'; '.join(map(str, recovered))}, from {runs} {'run' if runs == 1 else 'runs'}",
+            asked=f"exact counts recovered at most {100 * WORTH:.0f} percentage points more often "
+            "than by chance",
+            measured=say_unmade(runs)
+            or f"right more often than by chance, as shares of all counts, from {runs} runs: "
+            f"{'; '.join(map(str, recovered))}",
             verdict=_judge(recovered, WORTH, runs),
             power=_describe_power(recovered, runs),
-            remedy="publish fewer counts that add up, or publish counts more rarely than runs",
+            remedy="publish fewer counts that add up, or publish them less often",
         ),
         Check(
             name="differencing published counts",
-            asked="where one person came or left, a figure changes in no more than 1 case of 10",
-            measured=f"changes more often than in 1 case of 10, beyond changes where nobody "
-            f"moved: {told[0]}, from {runs} {'run' if runs == 1 else 'runs'}",
+            asked="a figure changes in at most 1 case of 10 where one person came or left",
+            measured=say_unmade(runs)
+            or f"changes more often than in 1 case of 10, less what changes where nobody came or "
+            f"left, from {runs} runs: {told[0]}",
             verdict=_judge(told, 0.0, runs),
             power=_describe_power(told, runs),
-            remedy="publish counts again only once ten people or more have come or left, and keep "
-            "MLflow's pages to people who may know who takes part",
+            remedy="publish counts again only once ten people or more have come or left, and show "
+            "MLflow's pages only to people who may know who takes part",
         ),
     )
+
+
+def say_unmade(runs: int) -> str:
+    """Say that fewer runs than are needed cannot be compared; nothing where there are enough."""
+    return "" if runs >= FEWEST_RUNS else f"cannot be measured from {runs} run{'s' * (runs != 1)}"
 
 
 def _judge(found: Sequence[Contrast], allowed: float, runs: int) -> CheckVerdict:
@@ -157,8 +164,7 @@ def _judge(found: Sequence[Contrast], allowed: float, runs: int) -> CheckVerdict
 
 def _describe_power(found: Sequence[Contrast], runs: int) -> str:
     if runs < FEWEST_RUNS:
-        there = "there is 1" if runs == 1 else f"there are {runs}"
-        return f"none under {FEWEST_RUNS} runs of the policy; {there}"
+        return f"needs {FEWEST_RUNS} runs, has {runs}"
     return describe_power(found)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from expectations.checks import Check
 from expectations.disclosure import STEPS
 from expectations.policy.vocabulary import CheckVerdict
+from tasks.attack.contrast import explain_undecided
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,8 +128,9 @@ def judge_risk(name: str, outlet: str, found: Risk, copy: Risk, bound: float) ->
     told = found.main.tries >= FEWEST
     return Check(
         name=f"{name} from {outlet}",
-        asked=f"a risk of at most {bound:g} at the upper end of its 95 % interval",
-        measured=f"{describe(found)}; {describe_rates(found)}"
+        asked=f"an attacker's gain of at most {bound:g} (upper end of the 95 % interval)",
+        measured=f"attacker's gain {describe(found)}: {describe_rates(found)}"
+        + explain_undecided(found.low, found.high, bound)
         if told
         else "too few people to attack",
         verdict=found.verdict(bound, copy),
@@ -141,26 +143,28 @@ def judge_risk(name: str, outlet: str, found: Risk, copy: Risk, bound: float) ->
 def describe(risk: Risk) -> str:
     """Word a risk and its interval."""
     low, value, high = (tell(x, risk.main.tries) for x in (risk.low, risk.value, risk.high))
-    return f"a risk of {value}, 95 % interval {low} to {high}"
+    return f"{value} ({low} to {high})"
 
 
 def describe_rates(risk: Risk) -> str:
     """Word how often the attack succeeds against people in the table, out of it, and blindly."""
     tries = risk.main.tries
-    controls = sorted({tell(one.share, tries) for one in risk.controls})
+    controls = sorted({float(tell(one.share, tries)) for one in risk.controls})
+    others = " to ".join(f"{100 * share:.0f}" for share in controls)
+    main, blind = (float(tell(one.share, tries)) for one in (risk.main, risk.baseline))
     return (
-        f"success: {tell(risk.main.share, tries)} in the table, {' to '.join(controls)} out of it, "
-        f"{tell(risk.baseline.share, tries)} without it"
+        f"right in {100 * main:.0f} % of tries at people in the table, {others} % at others, "
+        f"{100 * blind:.0f} % without the table"
     )
 
 
 def describe_power(found: Risk, copy: Risk, bound: float) -> str:
     """Say which risk the attack could have found, in numbers and on a copy of the rows."""
     told = found.detectable(bound)
-    least = "no risk" if isinf(told) else f"a risk of {told:.2f} or more"
-    size = f"with {found.main.tries} attacks {least} would be told from {bound:g} in four of five"
-    weak = "; even that stays within what is asked, so nothing could fail"
-    return f"{size}; a copy of the rows themselves shows {describe(copy)}" + weak * (
+    least = "no gain" if isinf(told) else f"a gain of {told:.2f} or more"
+    size = f"{least} would be found with 80 % power by {found.main.tries} attacks"
+    weak = "; even that is within the limit, so nothing could fail"
+    return f"{size}; on a copy of the rows the gain is {describe(copy)}" + weak * (
         copy.low <= bound
     )
 

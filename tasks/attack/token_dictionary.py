@@ -95,8 +95,8 @@ def judge_tokens(
     passed = CheckVerdict.INCONCLUSIVE if blind else CheckVerdict.PASSED
     return Check(
         name=f"tokens of {column} in {outlet} against a dictionary",
-        asked="no token turned back without the key",
-        measured=measured or "none was turned back",
+        asked="no token can be reversed without the key",
+        measured=measured or "none was reversed",
         verdict=CheckVerdict.REFUSED if found.undone else passed,
         power="every plain hash is found in hexadecimal and base64, whole or cut: the same attack "
         + ("does not even undo" if blind else "undoes")
@@ -121,13 +121,13 @@ def judge_counting(column: str, outlet: str, found: FrequencyAttack) -> Check:
     told = found.guessed_rows > 0
     return Check(
         name=f"tokens of {column} in {outlet} by counting",
-        asked="no token that is told by how often it stands",
-        measured=f"{roughly(found.guessed_rows)} rows have a token that only one value fits"
+        asked="no token recognized by its frequency",
+        measured=f"{roughly(found.guessed_rows)} rows have a token that fits only one value"
         if told
-        else "none is told",
+        else "none is recognized",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
-        power="every token was counted beside the exact shares of the originals; where each token "
-        "stands once there is nothing to count",
+        power="a single token, counted beside the exact shares of the originals; nothing where "
+        "each token occurs once",
         remedy="do not release tokens of few, repeated values: no key protects them",
         outlet=outlet,
     )

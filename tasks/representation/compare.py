@@ -1,4 +1,4 @@
-"""Comparing the people selected with the population that is meant, and weighting them to it.
+"""Comparing the people selected with the reference population, and weighting them to it.
 
 Both look at everybody: the comparison to tell and to judge, the weights to train and to measure a
 model that promises no differential privacy. What is told is under the disclosure rule like all
@@ -116,7 +116,7 @@ def weigh_people(frame: pd.DataFrame, population: Population) -> Raked:
     return rake(frame, margins, population.weighting.largest)
 
 
-@step("Compare with the population that is meant", gives=Compared)
+@step("Compare with the reference population", gives=Compared)
 def compare(desk: Desk, validated: Opened[Validated]) -> Opened[Reached]:
     """Hold people's shares against published margins; the data goes on as it is, or not at all."""
     population = desk.policy.population

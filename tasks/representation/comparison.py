@@ -1,4 +1,4 @@
-"""How far the people selected are from the population that is meant, and what may be told of it.
+"""How far the people selected are from the reference population, and what may be told of it.
 
 Pure: it takes numbers of people (counted, published or weighted) and published shares, and knows
 neither how weights were made nor who the people are. The reference's shares are taken as exact.

@@ -109,7 +109,7 @@ def count_eligible(
     return Count(eligible.num_rows), counts
 
 
-@step("Count who is absent", gives=Collected)
+@step("Count the eligible without consent", gives=Collected)
 def count_absent(desk: Desk, roster: Opened[Roster], collected: Opened[Collected]) -> None:
     """Count eligible people who did not consent, by declared columns; nothing is stored."""
     run, policy, today = desk.run, desk.policy, desk.run.now.date()

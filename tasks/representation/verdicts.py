@@ -48,26 +48,26 @@ def judge_weighted(
     if not held_out:
         return Check(
             name=ONCE_WEIGHTED,
-            asked="margins that the weighting was not told of",
-            measured="every margin was given to the weighting",
+            asked="margins held out from the weighting",
+            measured="no margin was held out",
             verdict=CheckVerdict.INCONCLUSIVE,
-            power="nothing: weights meet the margins that they are made for",
-            remedy="keep a margin back (role: hold-out)",
+            power="nothing: weights always meet the margins they are raked to",
+            remedy="hold a margin out (role: hold-out)",
         )
     measured = measure(held_out, told, reference, weighted=True)
     verdict = decide(held_out, reference)
     if verdict is not CheckVerdict.PASSED:
         off = ", ".join(one.column for one in held_out if exceeding([one], reference))
-        measured = f"weighting could not mend {off}: {measured}"
+        measured = f"weights could not close the gap of {off}: {measured}"
     return Check(
         name=ONCE_WEIGHTED,
-        asked=f"{ask(held_out, reference)}, of which the weighting was not told",
+        asked=f"{ask(held_out, reference)}, which were held out from the weighting",
         measured=measured,
         verdict=verdict,
         power=say_power(held_out, reference, effective),
-        remedy="consent seems to depend on more than the raked columns: rake on what it depends "
-        "on as well, or ask more of the people who are missing; what follows from the weighted "
-        "people may be biased",
+        remedy="rake on what consent depends on as well, or ask more of the people who are "
+        "missing: consent seems to depend on more than the raked columns, so results may be "
+        "biased",
     )
 
 
@@ -105,7 +105,7 @@ def say_missed(missed: Sequence[Missed], told: Figures) -> str:
             "" if row.reference is None else f", where the reference has {percent(row.reference)}"
         )
         words.append(f"{column} {label} ({row.people} people{asked})")
-    return f"no such weights were found; missed are {'; '.join(words)}"
+    return f"no such weights exist; they miss {'; '.join(words)}"
 
 
 def ask(compared: Sequence[ColumnShares], reference: Reference) -> str:
@@ -133,11 +133,11 @@ def measure(
         (row.weighted, row.weighted_difference) if weighted else (row.share, row.difference)
     )
     has = f"{row.people} people" if share is None else percent(share)
-    size = "" if difference is None else f" (difference {difference:+.2f})"
+    size = "" if difference is None else f" (standardized difference {difference:+.2f})"
+    differ = f"{more or 'none'} of {labels} shares differ{'s' * (more == 1)} more than allowed"
     return (
-        f"{more or 'none'} of {labels} shares {'is' if more < 2 else 'are'} farther; the farthest "
-        f"is {first.column} {far.label} with {has} where the reference has "
-        f"{percent(far.reference)}{size}"
+        f"{differ}; the farthest is {first.column} {far.label}: {has} here, "
+        f"{percent(far.reference)} in the reference population{size}"
     )
 
 
@@ -158,7 +158,6 @@ def say_power(compared: Sequence[ColumnShares], reference: Reference, effective:
     """Say which difference would have been found, and which is more than chance."""
     people = min(column.people for column in compared) * effective
     return (
-        f"any difference above {reference.difference_at_most:g} among these people, all of whom "
-        f"were looked at; one of {detectable_difference(people):.2f} or more would be told from "
-        "chance with 80 % power"
+        f"any difference above {reference.difference_at_most:g} among these people; one of "
+        f"{detectable_difference(people):.2f} or more would be told from chance with 80 % power"
     )

@@ -95,6 +95,9 @@ def test_figures_do_not_count_single_people() -> None:
     assert [tell(0.123, tries) for tries in (100, 500, 5000)] == ["0.10", "0.12", "0.12"]
     check = judge_risk("linking", "partner", risk(7, 3, tries=60), COPY, 0.1)
     both = judge_risk("linking", "partner", risk(250, 50, 150), COPY, 0.1).measured
-    assert both.endswith("success: 0.50 in the table, 0.10 to 0.30 out of it, 0.00 without it")
+    assert both.endswith(
+        ": right in 50 % of tries at people in the table, 10 to 30 % at others, "
+        "0 % without the table"
+    )
     assert check.measured == "too few people to attack"
     assert "60" not in check.power

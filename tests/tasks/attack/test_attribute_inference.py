@@ -81,15 +81,20 @@ def test_many_features_of_an_honest_model_pass_together() -> None:
     assert {round(one.critical, 2) for one in found} == {2.87}
     widest = max(found, key=lambda one: one.high)
     measured = judge_attributes(found, 0.1, "clinics").measured
-    assert [name for name in names if f"({name};" in measured] == [widest.name]
+    assert [name for name in names if measured.startswith(f"{name} is ")] == [widest.name]
 
 
 def test_the_feature_that_is_refused_is_named_though_another_may_be_worse() -> None:
-    """Not the one of a few people whose interval only reaches further; with a real minus sign."""
+    """Not the one of a few people whose interval only reaches further."""
     few, many = Contrast("few", -0.1, 0.3), Contrast("many", 0.2, 0.01)
     measured = judge_attributes([few, many], 0.1, "clinics").measured
-    assert measured == "guessed right of +0.20 more (many; at most +0.22)"
-    assert "\N{MINUS SIGN}0.10 more (few" in judge_attributes([few], 0.1, "clinics").measured
+    assert measured == (
+        "many is guessed right 20 percentage points more often for people it was trained on "
+        "(up to 22 more)"
+    )
+    assert "few is guessed right 10 percentage points less often" in (
+        judge_attributes([few], 0.1, "clinics").measured
+    )
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(1500, 25), (25, 600)])

@@ -106,7 +106,10 @@ def test_the_sentence_is_short_and_names_the_widest_contrast_alone() -> None:
     """The others are noted as measures; a terminal has one line for a check."""
     judged = tuple(Contrast(f"label {name}", gap, 0.01) for name, gap in (("no", 0), ("yes", 0.05)))
     check = judge_memorization(Memorization(judged, ()), 0.1, "clinics")
-    assert check.measured == "surer of its own people by +0.05 (label yes; at most +0.07)"
+    assert (
+        check.measured
+        == "0.05 more confident about people it was trained on (label yes; up to 0.07)"
+    )
     assert max(map(len, (check.asked, check.measured, check.power))) <= 160
 
 

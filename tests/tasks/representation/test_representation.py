@@ -217,7 +217,11 @@ def test_a_share_that_is_farther_than_allowed_warns_or_refuses(
     )
     assert "any difference above 0.1" in check.power
     assert "one of 0.06 or more" in check.power
-    told = "none of 2 shares is farther" if women == 53 else "2 of 2 shares are farther"
+    told = (
+        "none of 2 shares differ more than allowed"
+        if women == 53
+        else "2 of 2 shares differ more than allowed"
+    )
     assert told in check.measured
     if verdict == "refused":
         with pytest.raises(Refusal, match="representation: refused: representation: 2 of 2"):
@@ -233,8 +237,8 @@ def test_a_verdict_is_reached_on_exact_figures_and_told_in_published_ones() -> N
     (check,) = judge(frame, population({"sex": margin}))
     assert check.verdict is CheckVerdict.WARNED
     assert check.measured == (
-        "2 of 3 shares are farther; the farthest is sex x with fewer than 10 people where the "
-        "reference has 10 %"
+        "2 of 3 shares differ more than allowed; the farthest is sex x: fewer than 10 people here, "
+        "10 % in the reference population"
     )
 
 
@@ -250,11 +254,13 @@ def test_weights_are_judged_by_margins_that_they_were_not_told_of() -> None:
     assert "largest weight 1.67" in weights.measured
     assert "effective sample size 84 % of the people" in weights.measured
     assert (held_out.name, held_out.verdict) == ("representation after weighting", "passed")
-    assert "of which the weighting was not told" in held_out.asked
+    assert "held out from the weighting" in held_out.asked
     apart = people(sex=["f"] * 700 + ["m"] * 300, other=(["y"] * 7 + ["n"] * 3) * 100)
     _, held_out = judge(apart, asked)
     assert held_out.verdict is CheckVerdict.WARNED
-    assert held_out.measured.startswith("weighting could not mend other: 2 of 2 shares are farther")
+    assert held_out.measured.startswith(
+        "weights could not close the gap of other: 2 of 2 shares differ more than allowed"
+    )
     assert "consent seems to depend on more than the raked columns" in held_out.remedy
 
 
@@ -432,11 +438,12 @@ def test_a_warning_is_seen_in_the_report_and_on_the_screen(home: Home) -> None:
         make_record("passed"), parse_policy(small_policy()), make_entries(*GATHERED, *notes, PASSED)
     )
     page = render_report(summary)
-    assert "1 of 3 checks passed; 1 warns" in page
+    assert "No check failed; 1 warning, 1 could not be judged on this data." in page
     assert '<span class="verdict warned">' in page
     lines = "\n".join(screen_lines(summary, home))
-    assert "1 of 3 checks of the data held" in lines
-    assert "warned       representation: representation measured" in lines
+    assert "Passed. No check failed; 1 warning, 1 could not be judged on this data." in lines
+    assert "Warning  representation: representation measured" in lines
+    assert "Unclear  weights" in lines
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert "warned" in schema["$defs"]["CheckVerdict"]["enum"]
 
