@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from deployments.budget.commands import budget_app
 from deployments.completion import policies, run_ids
@@ -30,8 +31,24 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
+AFTERNOON: Final = (
+    "init", "draft", "check", "rehearse", "run", "report", "explain", "advise",
+    "consent", "budget", "keys", "incident", "prefect", "mlflow",
+)  # fmt: skip
+"""The commands in the order in which a first afternoon meets them; then those of operation."""
+
+
+class AfternoonGroup(TyperGroup):
+    """Lists the commands in the order of a first afternoon, and not groups first."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's
+        """Give the names in their order."""
+        return sorted(super().list_commands(ctx), key=AFTERNOON.index)
+
+
 app = typer.Typer(
     name="tutela",
+    cls=AfternoonGroup,
     help="Machine-learning pipelines over personal data in which the privacy policy is the "
     "pipeline.\n\nExit status: 0 done and true, 1 refused by a check, 2 the input or usage is "
     "wrong, 3 something broke.",
@@ -42,7 +59,7 @@ app = typer.Typer(
     epilog="Example: tutela run diabetes",
 )
 incident_app = typer.Typer(
-    help="Errors whose text may quote people's data, sealed to the operator.",
+    help="Open errors whose text may quote people's data.",
     epilog="Example: tutela incident show 5f2c9a",
     no_args_is_help=True,
 )
@@ -71,11 +88,14 @@ def root(_version: VersionOption = False) -> None:
 @app.command(epilog="Example: tutela init")
 def init(
     passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Ask for a passphrase to wrap the keys with.")
+        bool, typer.Option("--passphrase", help="Ask for a passphrase that protects the keys.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a home here: vault, ledgers, keys, and the stores of MLflow and Prefect."""
+    """Make a home here for keys, ledgers and results.
+
+    It also holds the stores of MLflow and Prefect.
+    """
     from deployments.servers.prefect_server import make_home
 
     if passphrase and not sys.stdin.isatty():
@@ -83,7 +103,7 @@ def init(
     secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)\
         if passphrase else None  # fmt: skip
     home = make_home(secret)
-    protected = "wrapped by your passphrase" if secret else "in files that you alone can read"
+    protected = "under your passphrase" if secret else "in files that only you can read"
     answer(
         {"home": str(home.root), "keys": protected},
         f"{home.root} is ready; its keys are {protected}.",
@@ -103,13 +123,13 @@ def check(
         typer.Option(
             "--diff",
             metavar="OLD",
-            help="Say instead what changed since this older policy, and what got weaker.",
+            help="Show what changed since this older policy, and what got weaker.",
             autocompletion=policies,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say, without reading a person's data, what a policy would read, do and promise."""
+    """Show what a policy reads, does and promises; reads no person's data."""
     from deployments.check.screen import describe_plan, plan_json
     from deployments.request import checked_request
 
@@ -132,7 +152,7 @@ def run(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a policy: read whom it may, check every promise, hand over what passed."""
+    """Run a policy: check every promise, hand over what passed."""
     from deployments.request import checked_request
     from deployments.run.launch import launch
 
@@ -154,12 +174,12 @@ def advise(
         typer.Option(
             "--epsilon",
             metavar="E",
-            help="What it may cost its people; needed where a private model is trained.",
+            help="The ε that it may cost its people; required for a private model.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find features that the model could do without, or read more coarsely; writes a patch."""
+    """Find features that the model does not need; write a patch."""
     from deployments.request import checked_advice
     from deployments.run.launch import launch
 
@@ -169,7 +189,7 @@ def advise(
         outcome = launch(home, keys, file, source, "advice", epsilon)
     except KeyboardInterrupt:
         raise ServiceError(
-            "stopped; what was charged is given back, unless it had begun to draw"
+            "stopped; the charge is given back, unless noise was already drawn"
         ) from None
     tell_outcome(outcome, as_json=as_json)
 
@@ -178,7 +198,7 @@ def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """Say what a run came to, and end as it ended; the screen has told why one was refused."""
     answer(outcome.as_json, outcome.screen, as_json=as_json)
     if isinstance(outcome.error, Refusal) and not as_json:
-        say(f"tutela: refused by {outcome.error.check}, so nothing left")
+        say(f"tutela: refused by {outcome.error.check}; nothing left")
         raise typer.Exit(outcome.error.exit_status)
     if outcome.error is not None:
         raise outcome.error
@@ -189,12 +209,12 @@ def report(
     run_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="A run's id or how it begins.", autocompletion=run_ids
+            metavar="[RUN]", help="A run's id, or its first characters.", autocompletion=run_ids
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run found and where its report is; without RUN, list the runs."""
+    """Show a run and where its report is; without RUN, list all runs."""
     from deployments.run.screen import describe_run, list_runs
 
     home, keys = opened_home()
@@ -207,10 +227,10 @@ app.command(epilog='Example: tutela explain "k-anonymity"')(explain)
 
 @incident_app.command("show", epilog="Example: tutela incident show 5f2c9a")
 def incident_show(
-    incident: Annotated[str, typer.Argument(metavar="ID", help="As the error message gave it.")],
+    incident: Annotated[str, typer.Argument(metavar="ID", help="The id in the error message.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Open the full text of an error; it may quote people's data, so mind who looks on."""
+    """Show the full text of an error; it may quote people's data, so mind who looks on."""
     _, keys = opened_home()
     text = keys.open_incident(incident)
     answer({"incident": incident, "text": text}, text, as_json=as_json)
@@ -218,7 +238,7 @@ def incident_show(
 
 @app.command(epilog="Example: tutela prefect")
 def prefect() -> None:
-    """Open this home's Prefect server with its pages, until Ctrl-C."""
+    """Open Prefect's pages for this home, until Ctrl-C."""
     from deployments.servers.prefect_server import serve_prefect, set_environment
 
     home, _ = opened_home()
@@ -228,7 +248,7 @@ def prefect() -> None:
 
 @app.command(epilog="Example: tutela mlflow")
 def mlflow() -> None:
-    """Open MLflow's pages on this home's store, until Ctrl-C."""
+    """Open MLflow's pages for this home, until Ctrl-C."""
     from deployments.servers.prefect_server import serve_mlflow, set_environment
 
     home, _ = opened_home()
@@ -256,7 +276,7 @@ def main() -> NoReturn:
     except TutelaError as error:
         fail(error)
     except OSError as error:
-        fail(ServiceError(f"the system refused a file or a pipe: {error.strerror}"))
+        fail(ServiceError(f"the system refused access to a file or a pipe: {error.strerror}"))
     sys.exit(0)
 
 

@@ -53,14 +53,14 @@ def explain(
         str | None,
         typer.Argument(
             metavar="[REFUSAL]",
-            help="A check as a refusal names it, words of a message of check, or a run's id; "
-            "without it all are listed.",
+            help="A check's name, words of a message, or a run's id; without it, all checks are "
+            "listed.",
             autocompletion=complete_names,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say in plain words what a refusal means, what usually helps, and where that is from."""
+    """Explain a refusal: what it means and what usually helps."""
     if refusal is None:
         tell(list_all(), as_json=as_json)
     elif refusal[:1].isdigit():
@@ -101,8 +101,8 @@ def explain_name(name: str) -> Answer:
         return Answer(plain, [f"{asked} ({RULES_OF_CHECK})", *rows(("means", sentences[asked]))])
     alike = ", ".join(find_alike(name))
     raise UsageError(
-        f"there is no check of the name '{name}'"
-        + (f"; did you mean: {alike}?" if alike else "; tutela explain lists them all")
+        f"there is no check named '{name}'"
+        + (f"; did you mean: {alike}?" if alike else "; `tutela explain` lists all names")
     )
 
 
@@ -151,7 +151,7 @@ def open_lines(summary: Summary) -> Iterator[str]:
     powers = {c.name: c.power for c in checks if c.verdict == "inconclusive"}
     if powers:
         yield ""
-        yield "Inconclusive is what had no power to find anything here. What each could have found:"
+        yield "Inconclusive means: this data could neither pass nor fail it. What each could find:"
         yield from lay_out((), [*powers.items()], indent=2)
 
 

@@ -50,8 +50,8 @@ def with_source(file: PolicyFile, source: str | InMemory | None) -> PolicyFile:
     location = location_given(source) if isinstance(source, str) else source
     if isinstance(location, JsonLines):
         raise UsageError(
-            "--source: JSON lines are read whole, and so every column of everybody; give a .csv or "
-            ".parquet file, or a database's table"
+            "--source: JSON lines are always read whole, so every column of everybody would be; "
+            "give a .csv or .parquet file, or a database's table"
         )
     people = file.policy.source.model_copy(update={"location": location})
     return replace(file, policy=file.policy.model_copy(update={"source": people}))
@@ -65,15 +65,15 @@ def event_sources(file: PolicyFile, given: str | None, like: int | None) -> list
     basis, name = file.policy.basis, file.policy.name
     if not isinstance(basis, ConsentLedger):
         raise UsageError(
-            f"{name} rests on `{basis.kind}`, which names no consent events: use a policy of basis "
-            "`consent`, or tutela consent record"
+            f"{name} rests on `{basis.kind}`, which has no consent events: use a policy with basis "
+            "`consent`, or `tutela consent record`"
         )
     if given is not None:
         return [read_like(choose_source(basis, name, like), location_given(given))]
     if like is not None:
-        raise UsageError("--like says how a file is written: name the file with --from")
+        raise UsageError("--like needs a file: name it with --from")
     if not basis.events:
-        raise UsageError(f"{name} names no source under basis.events: give a file with --from")
+        raise UsageError(f"{name} has no source under basis.events: give a file with --from")
     return list(basis.events)
 
 
@@ -81,9 +81,9 @@ def choose_source(basis: ConsentLedger, name: str, like: int | None) -> EventSou
     """Give the source whose columns and words another file has; None where a policy has none."""
     number = len(basis.events)
     if like is None and number > 1:
-        raise UsageError(f"{name} names {number} sources: say which the file is like with --like")
+        raise UsageError(f"{name} has {number} sources: say with --like which one the file is like")
     if like is not None and not 1 <= like <= number:
-        raise UsageError(f"--like: {name} names {number} sources; they are counted from 1")
+        raise UsageError(f"--like: {name} has {number} sources; give a number from 1 to {number}")
     return basis.events[(like or 1) - 1] if number else None
 
 
@@ -121,8 +121,8 @@ def checked_request(
             listed = open_source(place, file.folder, "objections").columns()
             if column not in listed:
                 raise SourceError(
-                    f"opt-out list: it has no column `{column}`, which names the person; name one "
-                    f"of its {len(listed)} columns under basis.person"
+                    f"opt-out list: it has no column `{column}` to name the person; give one of "
+                    f"its {len(listed)} columns under basis.person"
                 )
         case ConsentLedger() | ConsentColumn() | OtherBasis():
             pass
@@ -152,8 +152,8 @@ def checked_advice(policy: str, source: str | None, epsilon: float | None) -> Po
     if not file.policy.private:
         if epsilon is not None:
             raise UsageError(
-                f"--epsilon: {file.policy.name} trains no private model, and is tried on its own "
-                "people: take the option out"
+                f"--epsilon: {file.policy.name} trains no private model, so advice costs no ε: "
+                "leave the option out"
             )
         return file
     assert file.policy.budget is not None, "coherence asks for it"

@@ -35,7 +35,7 @@ PolicyArgument = Annotated[
         autocompletion=policies,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
 
 
 def show_version(asked: bool) -> None:
@@ -76,7 +76,7 @@ MEANT: Final[Mapping[str, Colour]] = {
     "no": "red",
 }
 """Which words of a screen are coloured, where they stand alone: in a column, or before a colon."""
-_ALONE: Final = re.compile(rf"(?im)(^ *|  )({'|'.join(MEANT)})(?=:|  |$)")
+_ALONE: Final = re.compile(rf"(?im)(^ *|  )({'|'.join(MEANT)})(?=:|  |$|\. )")
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class UsageError(TutelaError):
 
 
 class HomeError(TutelaError):
-    """There is no usable home: none was made, or its settings, keys or rights are not safe.
+    """No usable home: none was made, or its settings, keys or rights are not safe.
 
     >>> import os, tutela
     >>> os.environ["TUTELA_HOME"] = "/nowhere/.tutela"
@@ -67,7 +67,7 @@ class HomeError(TutelaError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a policy: where it stands, what it is, and how to mend it.
+    """One problem of a policy: where it is, what it is, and how to correct it.
 
     >>> import tutela
     >>> (problem,) = tutela.check("diabetis")

@@ -68,7 +68,9 @@ def find_policy(name_or_path: str) -> Path:
             return path.resolve()
         folder = path.is_dir()
     except OSError as error:
-        problem = Problem("policy", f"it cannot be looked for ({error.strerror})", "check the path")
+        problem = Problem(
+            "policy", f"the path cannot be checked ({error.strerror})", "check the path"
+        )
         raise PolicyError(name_or_path, [problem]) from None
     packaged = PACKAGED / f"{name_or_path}.yaml"
     if re.fullmatch(r"[a-z0-9-]+", name_or_path) and packaged.is_file():
@@ -165,7 +167,7 @@ def say(
         case "missing":
             return "is missing", f"add `{location[-1]}:`"
         case "extra_forbidden":
-            return "is not a key that is known here", say_key(location)
+            return "is not a known key", say_key(location)
         case "enum" | "literal_error" | "union_tag_invalid":
             return say_word(context, location, plain)
         case "union_tag_not_found":
@@ -174,7 +176,7 @@ def say(
         case "string_pattern_mismatch":
             return "has a form that is not allowed", f"it must match {context.get('pattern')}"
         case "string_type":
-            return "is not text", "put it in quotes if it is meant as text"
+            return "is not text", "put it in quotes to make it text"
         case "less_than" | "less_than_equal" | "greater_than" | "greater_than_equal":
             key, bound = next(iter(context.items()))
             people = ", and below one in the number of people" * (location[-1:] == ("delta",))
@@ -183,14 +185,14 @@ def say(
             what, _, fix = message.removeprefix("Value error, ").partition("; ")
             return what, fix
         case _:
-            return message[:1].lower() + message[1:], "see the policy reference"
+            return message[:1].lower() + message[1:], "see docs/policy.md"
 
 
 def say_key(location: Location) -> str:
     """Say what to do with a key that is not known where it stands."""
     key, training = str(location[-1]), location[:-1] == ("training",)
     if training:
-        own = f"is it the model's own? then write `parameters: {{{key}: …}}`; else take it out"
+        own = f"if it is the model's own, write `parameters: {{{key}: …}}`; else take it out"
         return suggest(key, Training.model_fields, own)
     return suggest(key, [other for other in known_keys() if other != key], "take it out")
 
@@ -204,7 +206,7 @@ def say_word(context: Mapping[str, object], location: Location, plain: Plain) ->
     near = [MEANT[given]] if given in MEANT else difflib.get_close_matches(given, words, 1)
     # That a column is of a special category is for its author to say, never for us to suggest.
     hint = f"did you mean `{near[0]}`? " if near and near[0] not in SPECIAL else ""
-    return "is not a word that is known here", f"{hint}one of {', '.join(words)}"
+    return "is not a known word", f"{hint}one of {', '.join(words)}"
 
 
 @cache

@@ -126,7 +126,7 @@ def from_json(plain: Mapping[str, str | float]) -> Mechanism:
     values = dict(plain)
     kind = KINDS.get(str(values.pop("kind", "")))
     if kind is None:
-        raise UsageError("a charge names a mechanism that is not known: use a newer tutela")
+        raise UsageError("a charge names an unknown mechanism: use a newer tutela")
     return kind(**values)  # type: ignore[arg-type]  # written by `to_json`
 
 
@@ -240,7 +240,7 @@ def _bracket(
             return (here, there) if above else (there, here)
         here, stride = there, 2 * stride
     raise UsageError(
-        "no amount of noise makes the whole cost just that ε: what does not depend on the noise "
+        "this ε cannot be reached with these parameters: what does not depend on the noise "
         "costs as much by itself, or nothing does"
     )
 

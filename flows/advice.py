@@ -17,7 +17,7 @@ from tasks.validation.validation import validate
 
 @flow(
     name="advise on columns",
-    description="What a model could do without, measured on made-up people where privacy counts.",
+    description="Finds features that a model does not need, on made-up people if it is private.",
     flow_run_name="{policy}",
     persist_result=False,
     validate_parameters=False,

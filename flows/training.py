@@ -44,7 +44,7 @@ PolicyName = Annotated[str, Field(pattern=NAME)]
 
 @flow(
     name="train and release",
-    description="From a policy to what each recipient may have, every promise checked on the way.",
+    description="From a policy to what each recipient gets, with every promise checked on the way.",
     flow_run_name="{policy}",
     persist_result=False,
     validate_parameters=False,
@@ -58,7 +58,7 @@ def train_and_release(policy: PolicyName) -> None:
 
 @flow(
     name="release tables",
-    description="The table outlets of a policy alone: no column is read that only a model needs.",
+    description="Only the tables of a policy: columns that only a model needs are not read.",
     flow_run_name="{policy}",
     persist_result=False,
     validate_parameters=False,

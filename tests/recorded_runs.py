@@ -64,7 +64,7 @@ REFERENCE = """population:
       ill: {role: hold-out, shares: {"no": 0.8, "yes": 0.2}}
     difference_at_most: 0.1
 """
-"""A population that is meant, to compare the policy's people with."""
+"""A reference population, to compare the policy's people with."""
 PRIVATE = """{kind: model, recipient: Ward 7,
     promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}}"""
 

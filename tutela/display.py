@@ -126,13 +126,13 @@ def show_people(summary: Summary) -> Iterator[str]:
 
 
 def show_checks(summary: Summary) -> Iterator[str]:
-    """Show every check, folded away where all of them held."""
+    """Show every check, folded away where all of them passed."""
     if not summary.checks:
         return
-    held = sum(check.verdict == "passed" for check in summary.checks)
-    opened = "" if held == len(summary.checks) else " open"
+    passed = sum(check.verdict == "passed" for check in summary.checks)
+    opened = "" if passed == len(summary.checks) else " open"
     table = tabulate(("", "Check", "Asked", "Measured"), map(show_check, summary.checks))
-    told = f"{held} of {len(summary.checks)} checks held"
+    told = f"{passed} of {len(summary.checks)} checks passed"
     yield f"<details{opened}><summary>{told}</summary>{table}</details>"
     if summary.quality:
         auc = f"On people the model was not trained on: AUC {summary.quality.auc:.3f}."

@@ -20,7 +20,7 @@ def run(
     tables_only: bool = False,
     progress: bool = True,
 ) -> Result:
-    """Run a policy: read whom it may, check every promise, hand over what passed.
+    """Run a policy: check every promise, hand over what passed.
 
     `policy` is a path, or the name of a policy that comes with tutela. `data` are the people: a
     DataFrame, the path of a .csv or .parquet file, or None for the policy's own source. A frame
@@ -47,7 +47,7 @@ def run(
 
 
 def check(policy: str | Path, data: pd.DataFrame | str | Path | None = None) -> tuple[Problem, ...]:
-    """Give every problem of a policy, or of a policy for these data; none means it can be run.
+    """Return every problem of a policy, or of a policy for these data; without any it can run.
 
     Of the data only the names of the columns are looked at. Raises `SourceError` for a source
     that is not there.
@@ -71,7 +71,7 @@ def check(policy: str | Path, data: pd.DataFrame | str | Path | None = None) -> 
 
 
 def init(passphrase: str | None = None) -> Path:
-    """Make a home where one is looked for, or open the one there, and give its folder.
+    """Make a home where tutela looks for one, or open the one there; returns its folder.
 
     That is `TUTELA_HOME`, else `.tutela/` in the project's root. A passphrase wraps its keys, and
     is then asked of every run as `TUTELA_PASSPHRASE`.

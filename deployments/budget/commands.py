@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ledgers.budget.ledger import BudgetLedger
 
 budget_app = typer.Typer(
-    help="What private models have cost each person for good, and how many more runs fit.",
+    help="Show what private models cost people, and how many runs fit.",
     epilog="Example: tutela budget show diabetes",
     no_args_is_help=True,
 )
@@ -26,7 +26,7 @@ budget_app = typer.Typer(
 
 @budget_app.command(epilog="Example: tutela budget show diabetes")
 def show(policy: PolicyArgument, as_json: JsonOption = False) -> None:
-    """Tell the lifetime ε so far, the ceiling, what one more run costs, and how many fit."""
+    """Show the lifetime ε so far, its ceiling, and how many more runs fit."""
     from deployments.budget import screen
 
     tell(screen.show(opened_budget(), read_private(policy)), as_json=as_json)
@@ -37,11 +37,15 @@ def plan(
     policy: PolicyArgument,
     epsilon: Annotated[
         float | None,
-        typer.Option("--epsilon", metavar="E", help="Promise this much a run; else several."),
+        typer.Option(
+            "--epsilon",
+            metavar="E",
+            help="The ε that each run promises; without it, several are shown.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how many more runs fit, at the policy's ε and at others, and until when if weekly."""
+    """Show how many more runs fit at the policy's ε and at others, and until when if weekly."""
     from deployments.budget import screen
 
     found = screen.plan(opened_budget(), read_private(policy), epsilon)
@@ -60,7 +64,7 @@ def history(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what was charged, when, by which run, what became of it, and what months cost."""
+    """Show what each run charged, when, and what became of it; and what each month cost."""
     from deployments.budget.screen import tell_history
     from expectations.policy_file import read_policy
 
@@ -76,8 +80,8 @@ def read_private(policy: str) -> Policy:
     found = read_policy(policy).policy
     if not found.private:
         raise UsageError(
-            f"{found.name} trains no model under differential privacy, so that it is charged for "
-            "nothing: see tutela budget history"
+            f"{found.name} trains no private model, so its people are charged nothing: see "
+            "`tutela budget history`"
         )
     return found
 

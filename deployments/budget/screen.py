@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 PLANNED: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 NO_PEOPLE: Final = (
-    "No run of this policy has been charged, so that it is not known here whom it uses: what other "
+    "No run of this policy has been charged yet, so its people are not known here. What other "
     "policies spent on them counts too, and shows once a run has read its roster."
 )
 EARLIER: Final = (
-    "Of everybody whom this policy's earlier runs were charged for, the one used most; no person's "
-    "data was read. The next run is held against exactly the people it may read."
+    "This is the most-used person among those charged by this policy's earlier runs; no personal "
+    "data was read. The next run counts exactly the people it may read."
 )
 STATES: Final = {"reserved": "unsettled", "committed": "committed", "aborted": "given back"}
-NEVER: Final = "Privacy loss never renews: months are told for planning, and begin at nothing."
+NEVER: Final = "Privacy loss never renews: months help to plan, and each is counted from 0."
 UNSETTLED: Final = (
-    "unsettled: under way, or it ended without saying whether it drew; it stays charged."
+    "unsettled: still going on, or ended without saying whether noise was drawn; stays charged."
 )
 ADAPTIVE: Final = (
-    "* an adaptive choice: from then on a filter holds those people's runs, which guarantees a "
-    "ceiling and no smaller figure."
+    "* an adaptive choice: from then on a filter counts these people's runs, and only the ceiling "
+    "is guaranteed."
 )
 ROOM: Final = 34
 """How wide a run and its policy may be together; longer names are cut."""
@@ -94,17 +94,17 @@ def show_rows(
 
     most, delta = f"{balance.ceiling.epsilon:g}", f"δ = {balance.ceiling.delta:g}"
     if balance.filtered:
-        yield "so far", f"{balance.before:.3f} of {most}, held against the filter"
+        yield "so far", f"{balance.before:.3f} of {most}, counted by the filter"
         yield "after one more run", f"{balance.after:.3f} of {most}"
-        yield "guaranteed", f"{most} at {delta}, no less: choices are adaptive"
+        yield "guaranteed", f"at most {most} at {delta}, since choices are adaptive"
     else:
         yield "lifetime ε so far", f"{balance.before:.3f}"
         yield "after one more run", f"{balance.after:.3f}"
         yield "ceiling", f"{most} at {delta}, choices fixed beforehand"
-    yield "such runs left", say_runs(balance.runs_left or 0)
+    yield "more such runs", say_runs(balance.runs_left or 0)
     told = ", ".join(f"{count} {STATES[word]}" for word, count in states.items())
     yield "charged so far", told or "no run"
-    yield "one run draws", "; ".join(sum_up(mechanisms))
+    yield "noise of one run", "; ".join(sum_up(mechanisms))
 
 
 def plan(ledger: BudgetLedger, policy: Policy, epsilon: float | None) -> Answer:
@@ -179,10 +179,10 @@ def tell_history(ledger: BudgetLedger, policy: str | None) -> Answer:
     periods = list(months(charged))
     found: dict[str, JSON] = {"charges": charges, "months": [*periods]}
     if not charged:
-        return Answer(found, ["Nobody was charged: no run drew anything from people's budget."])
+        return Answer(found, ["Nobody was charged: no run used any privacy budget."])
     lines = [*charge_lines(charged, known)]
     if periods:
-        lines += ["", "month    ε of who was in all of its charges"]
+        lines += ["", "month    ε of somebody in every run of it"]
         lines += [
             f"{row['month']}  {say(row['epsilon']):>7} at δ = {row['delta']:g}" for row in periods
         ]

@@ -56,7 +56,7 @@ def compare_code(old: PolicyFile, new: PolicyFile) -> tuple[list[Change], list[s
         if None in texts:
             unseen[reference] = None
         elif texts[0] != texts[1]:
-            changes.append(Change(path, "changed", f"{reference}: its code is another"))
+            changes.append(Change(path, "changed", f"{reference}: its code changed"))
     return changes, list(unseen)
 
 
@@ -93,6 +93,6 @@ def say_sum(changes: list[Change], unseen: list[str]) -> str:
     total = f"{len(changes)} change{'s' if len(changes) > 1 else ''}"
     return (
         f"{total}: {counted['weaker']} weaker for the people in the data, {counted['stronger']} "
-        f"stronger, {counted['changed']} to be looked at, {counted['other']} of words only. "
-        "Nothing was read of a person."
+        f"stronger, {counted['changed']} to look at, {counted['other']} of words only. "
+        "No personal data was read."
     )

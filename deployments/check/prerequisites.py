@@ -32,7 +32,7 @@ def missing_home(file: PolicyFile) -> Iterator[str]:
     from ledgers.home.keys import Keys
 
     if is_absent(home_path()):
-        yield "No home here: run `tutela init`, once."
+        yield "No home here: run `tutela init`."
         return
     try:
         home = Home.open()
@@ -40,7 +40,7 @@ def missing_home(file: PolicyFile) -> Iterator[str]:
         basis = file.policy.basis
         if isinstance(basis, ConsentBasis) and not basis.events and not has_consents(home, keys):
             yield (
-                "No consent is recorded in this home: take people's answers in with "
+                "No consent is recorded in this home: import people's answers with "
                 f"`tutela consent import {file.path.name} --from FILE`."
             )
     except TutelaError as error:
@@ -59,7 +59,7 @@ def missing_models(policy: Policy) -> Iterator[str]:
     """Say for which languages of free text no model is installed."""
     if missing := languages_without_model(policy):
         yield (
-            f"No model for texts in {', '.join(missing)} is installed here: a run would stop; "
+            f"No language model for {', '.join(missing)} is installed here, so a run would stop: "
             "install one, or drop the text."
         )
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 MARGIN: Final = " " * 15
-"""As wide as the names of what the first lines tell."""
+"""As wide as the names in the first lines."""
 
 
 def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None = None) -> str:
@@ -50,7 +50,7 @@ def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None =
     called = f"{command()} run {run_name(file)}{f' --source {source}' if source else ''}"
     if missing := find_missing(file):
         lines += ["Before it can run here:", *(part for m in missing for part in wrap(m, "  ")), ""]
-    return "\n".join([*lines, f"Nothing was read of a person. To run it: {called}"])
+    return "\n".join([*lines, "No personal data was read.", f"To run it: {called}"])
 
 
 def about_lines(policy: Policy, _there: int) -> Iterator[str]:
@@ -82,11 +82,8 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
     """Say which columns are read, and what becomes of each."""
     yield from wrap(f"Read of everybody: {', '.join(read_of_everybody(policy))}.")
     yield from wrap(
-        f"Read of the people with a legal basis: {len(policy.columns)} of the source's {there} "
-        "columns; the rest of the list is derived."
-        if policy.derived
-        else f"Read of the people with a legal basis: {len(policy.columns)} of the source's "
-        f"{there} columns."
+        f"Read of permitted people: {len(policy.columns)} of the source's {there} columns"
+        + ("; the other columns listed are derived." if policy.derived else ".")
     )
     yield from lay_out(
         (),
@@ -94,11 +91,11 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
         indent=2,
     )
     if own := [f"{code} ({path})" for path, code in policy.own_code.items()]:
-        yield from wrap(f"Own code, which tutela cannot vouch for: {', '.join(own)}.")
+        yield from wrap(f"Own code, for which tutela cannot vouch: {', '.join(own)}.")
     if marked := taken_from_data(policy):
         yield from wrap(
-            "Labels and bounds that stand as they were taken from the data (from_data); a private "
-            f"model needs public ones: {', '.join(marked)}."
+            "Labels and bounds still taken from the data (from_data): "
+            f"{', '.join(marked)}. A private model needs public ones."
         )
 
 
@@ -113,11 +110,11 @@ def remains_lines(policy: Policy, _there: int) -> Iterator[str]:
     for name, column in policy.treated.items():
         if not isinstance(column.treatment, Drop):
             alike.setdefault(column.treatment.facts.remains, []).append(name)
-    yield from wrap("Whoever sees the treated columns and means to find people can still:")
+    yield from wrap("Somebody who sees the treated columns and wants to find people can still:")
     for said, names in alike.items():
         yield from wrap(f"{said} ({', '.join(names)})", "  ", "    ")
     if epsilon := spent_on_noise(policy):
-        yield from wrap(f"The noise costs each person ε = {epsilon:g} in all, again in every run.")
+        yield from wrap(f"The noise costs each person ε = {epsilon:g} in every run.")
 
 
 def spent_on_noise(policy: Policy) -> float:
@@ -149,11 +146,11 @@ def find_open(text: str) -> list[int]:
 def say_open(places: Sequence[int]) -> str:
     """Say how many places a person has yet to decide, and on which lines they are."""
     if len(places) == 1:
-        return f"1 place is marked DECIDE, on line {places[0]}: settle it, and take the mark out."
+        return f"1 place is marked DECIDE, on line {places[0]}. Settle it, and remove the mark."
     listed = f"{', '.join(map(str, places[:-1]))} and {places[-1]}"
     return (
-        f"{len(places)} places are marked DECIDE, on lines {listed}: settle each, and take the "
-        "mark out."
+        f"{len(places)} places are marked DECIDE, on lines {listed}. Settle each, and remove the "
+        "mark."
     )
 
 
@@ -170,10 +167,10 @@ def check_lines(policy: Policy, _there: int) -> Iterator[str]:
     yield f"Checked: {rules} about values"
     if policy.training and policy.attacks:
         limit = policy.attacks.membership.auc_at_most
-        audit = ", and an audit of its ε" if policy.private else ""
+        audit = ", audit of ε" if policy.private else ""
         yield from wrap(
-            f"         a {policy.training.model} model, by attacks: membership inference (its AUC "
-            f"may reach {limit:.2f}), memorization, attribute inference{audit}",
+            f"         attacks on the {policy.training.model} model: membership inference (AUC at "
+            f"most {limit:.2f}), memorization, attribute inference{audit}",
             hanging="         ",
         )
     if policy.private:
@@ -181,13 +178,13 @@ def check_lines(policy: Policy, _there: int) -> Iterator[str]:
 
 
 def describe_budget(policy: Policy) -> str:
-    """Say what a run is held against, and where one learns how many fit."""
+    """Say which ceiling a run must keep, and where to see how many runs fit."""
     budget = policy.budget
     assert budget is not None, "coherence asks for it"
     return (
-        f"Budget:  a run is refused where it would bring anybody's lifetime ε above "
+        f"Budget:  a run is refused if it would bring anybody's lifetime ε above "
         f"{budget.lifetime_epsilon:g} (δ = {budget.delta:g}, composition {budget.composition}); "
-        "how many runs fit is told by budget plan"
+        "`tutela budget plan` shows how many runs fit"
     )
 
 
@@ -196,7 +193,7 @@ def told_lines(policy: Policy, _there: int) -> Iterator[str]:
     for n, (name, outlet) in enumerate(policy.outlets.items()):
         if n:
             yield ""
-        yield from wrap(f"{outlet.recipient} ({name}) may be told, if every check passes:")
+        yield from wrap(f"{outlet.recipient} ({name}) may be told this if every check passes:")
         yield from wrap(claim(outlet), "  ")
         yield from wrap(f"Not covered: {limits(outlet, policy.own_functions.values())}", "  ")
 
@@ -285,24 +282,24 @@ def describe_basis(policy: Policy) -> Iterator[str]:
         case ConsentColumn(column=column):
             yield f"per person: a yes in the column {column}"
         case OptOutList():
-            yield "per person: everybody but who is on the opt-out list"
+            yield "per person: everybody who is not on the opt-out list"
         case OtherBasis():
             yield "for everybody in the source"
         case _:
             assert_never(basis)
     if not isinstance(basis, ConsentLedger):
-        yield "not who withdrew, objected or is restricted in the consent ledger"
+        yield "except people who withdrew, objected or are restricted in the consent ledger"
 
 
 def describe_consent(basis: ConsentLedger) -> Iterator[str]:
     """Say whose consent counts, and for how long."""
     sources = len(basis.events)
-    told = f"; the events of {sources} {plural(sources, 'source')} go there first"
+    told = f"; events from {sources} {plural(sources, 'source')} are imported first"
     yield f"per person: the latest answer in the consent ledger{told if sources else ''}"
     yield (
-        "who consents to some of the categories is left out"
+        "people who consented only in part are left out"
         if basis.on_partial == "exclude"
-        else "who consents to some of the categories is read without the others"
+        else "people who consented only in part are read without the other categories"
     )
     if basis.maximum_age_days:
         yield f"a consent ends after {basis.maximum_age_days:,} days at the latest"
@@ -323,16 +320,16 @@ def describe_notices(basis: ConsentLedger, policy: Policy) -> Iterator[str]:
 def describe_notice(notice: Notice, lowest: int, policy: Policy) -> str:
     """Say what of the policy's reading a consent under a notice covers."""
     if notice.version < lowest:
-        return f"nothing any more: version {lowest} is asked for"
+        return f"nothing any more: version {lowest} or later is required"
     if not enumerates(notice.terms, policy.purpose):
         return "nothing: it is for another purpose"
     lacking = sorted({c.category for c in policy.columns.values()} - {*notice.categories})
-    return f"all that is read{' but ' if lacking else ''}{', '.join(lacking)}"
+    return f"everything that is read{' except ' if lacking else ''}{', '.join(lacking)}"
 
 
 def describe_minors(minors: Minors) -> str:
     """Say who consents for a child, and how it is known who is one."""
-    known = f"as `{minors.column}` says; an unknown age counts as a {minors.unknown_age}'s"
+    known = f"by age in `{minors.column}`; an unknown age counts as {minors.unknown_age}"
     return f"under {minors.own_consent_from} a guardian consents, {known}"
 
 
@@ -340,24 +337,24 @@ def describe_population(population: Population) -> Iterator[str]:
     """Say who of the eligible are taken, and with whom they are compared."""
     yield f"at least {population.smallest:,} people"
     if population.sample < 1:
-        yield f"of them {percent(population.sample, EXACT)}, by a keyed draw"
+        yield f"{percent(population.sample, EXACT)} of them, by a keyed draw"
     if population.at_most:
         yield f"at most {population.at_most:,} people, by a keyed draw"
     if population.strata:
         yield from describe_strata(population.strata)
     if population.split_by:
-        yield f"who shares a `{population.split_by}` trains or tests together"
+        yield f"people with the same `{population.split_by}` train or test together"
     if population.reference:
         yield from describe_reference(population.reference)
     if population.weighting:
         kept = percent(population.weighting.smallest_effective_share, EXACT)
         times = f"{population.weighting.largest:g} times the mean"
-        yield f"weighted to meet these figures, nobody by more than {times}"
-        yield f"at least {kept} of the people must be left as effective sample size"
+        yield f"weighted to these figures, nobody by more than {times}"
+        yield f"effective sample size: at least {kept} of the people"
     if population.excluded_people:
         why = population.excluded_people
         reason = f"({why.article_6}: {why.assessment})"
-        yield f"the eligible without consent are counted by {', '.join(why.by)} {reason}"
+        yield f"eligible people without consent are counted by {', '.join(why.by)} {reason}"
 
 
 def describe_strata(strata: Strata) -> Iterator[str]:
@@ -367,7 +364,7 @@ def describe_strata(strata: Strata) -> Iterator[str]:
         yield f"{each}: at least {strata.smallest:,} people"
     if strata.sample:
         drawn = ", ".join(f"{name} {percent(part, EXACT)}" for name, part in strata.sample.items())
-        yield f"{each}, by a keyed draw: {drawn}; of others all"
+        yield f"{each}, by a keyed draw: {drawn}; all of the others"
     if strata.at_most:
         yield f"{each}: at most {strata.at_most:,} people, by a keyed draw"
 
@@ -376,7 +373,7 @@ def describe_reference(reference: Reference) -> Iterator[str]:
     """Say which published figures the people are compared with, and what a difference does."""
     held = (f"{name} (held out)" for name in reference.of_role("hold-out"))
     named = ", ".join([*reference.of_role("rake"), *held])
-    then = "refuses the run" if reference.when_exceeded == "refuse" else "is warned of"
+    then = "refuses the run" if reference.when_exceeded == "refuse" else "warns"
     yield f"compared by {named} with published figures: {reference.source}"
     yield f"a standardized difference of more than {reference.difference_at_most:g} {then}"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledgers.consent.ledger import ConsentLedger
 
 consent_app = typer.Typer(
-    help="What each person consented to, and whose data may be read, as of any moment.",
+    help="Record and show who consented to what, as of any moment.",
     epilog="Example: tutela consent stats",
     no_args_is_help=True,
 )
@@ -28,8 +28,8 @@ PersonArgument = Annotated[
     str,
     typer.Argument(
         metavar="PERSON",
-        help="The identifier as the source spells it; - reads it from standard input, so that it "
-        "stands in no shell history and no list of processes.",
+        help="The identifier as the source spells it; - reads it from standard input, which keeps "
+        "it out of the shell's history and the list of processes.",
     ),
 ]
 PolicyOption = Annotated[
@@ -48,7 +48,9 @@ PurposeOption = Annotated[
 CategoriesOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--categories", metavar="CATEGORIES", help="Only these, parted by commas; else all."
+        "--categories",
+        metavar="CATEGORIES",
+        help="Only these, separated by commas; without it, all.",
     ),
 ]
 
@@ -61,7 +63,7 @@ def take_in(
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Take the events from here instead: a .csv, .tsv, .jsonl or .parquet file, or "
+            help="Import the events from here instead: a .csv, .tsv, .jsonl or .parquet file, or "
             "URL#table.",
         ),
     ] = None,
@@ -70,12 +72,12 @@ def take_in(
         typer.Option(
             "--like",
             metavar="N",
-            help="Read FILE by the columns and words of the policy's source N, counted from 1.",
+            help="Read FILE like the policy's source N, counted from 1.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take the events of a policy's sources into the ledger; what is there already stays.
+    """Import the events of a policy's sources; known events stay as they are.
 
     Each source is taken in whole or not at all. A run does the same before it decides.
     """
@@ -102,7 +104,7 @@ def record(  # noqa: PLR0913, PLR0917 - one option per field of an event
     ] = None,
     notice_version: Annotated[
         int | None,
-        typer.Option("--notice-version", metavar="N", help="Its version; else the latest."),
+        typer.Option("--notice-version", metavar="N", help="Its version; without it, the latest."),
     ] = None,
     language: Annotated[
         str | None, typer.Option("--language", metavar="WORD", help="Its language.")
@@ -114,16 +116,18 @@ def record(  # noqa: PLR0913, PLR0917 - one option per field of an event
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="WHEN", help="From when it holds; else from now on."),
+        typer.Option(
+            "--at", metavar="WHEN", help="From when it is valid; without it, from now on."
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="WHEN", help="When it ends of itself.")
+        str | None, typer.Option("--until", metavar="WHEN", help="When it expires.")
     ] = None,
     method: Annotated[
         str | None, typer.Option("--method", metavar="WORDS", help="Such as 'paper form'.")
     ] = None,
     jurisdiction: Annotated[
-        str | None, typer.Option("--jurisdiction", metavar="WORD", help="Under which law.")
+        str | None, typer.Option("--jurisdiction", metavar="WORD", help="The law that applies.")
     ] = None,
     guardian: Annotated[
         str | None,
@@ -133,11 +137,11 @@ def record(  # noqa: PLR0913, PLR0917 - one option per field of an event
     ] = None,
     evidence: Annotated[
         str | None,
-        typer.Option("--evidence", metavar="REFERENCE", help="Where the proof lies."),
+        typer.Option("--evidence", metavar="REFERENCE", help="Where the proof is kept."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Record one event of one person: an answer, or a right that is exercised.
+    """Record one event of one person: an answer, or the exercise of a right.
 
     WHEN is a day, which begins at midnight UTC (2026-01-31), or a time with its zone
     (2026-01-31T09:30+01:00).
@@ -170,7 +174,7 @@ def withdraw(
     from deployments.consent.event import Typed, read_identifier
 
     if policy and purpose:
-        raise UsageError("--policy and --purpose both say for what: name one of them")
+        raise UsageError("--policy and --purpose both say for what: give only one of them")
     typed = Typed(read_identifier(person), "withdrawn", purpose, tuple(categories or ()))
     rules = read_rules(policy)
     tell(consent_person.withdraw(opened_ledger(), typed, rules), as_json=as_json)
@@ -178,7 +182,7 @@ def withdraw(
 
 @consent_app.command(epilog="Example: tutela consent show P-014440 --policy diabetes")
 def show(person: PersonArgument, policy: PolicyOption = None, as_json: JsonOption = False) -> None:
-    """Tell what the ledger holds of a person, and where they stand under a policy, and why."""
+    """Show a person's events, and whether a policy may read them and why."""
     from deployments.consent import person as consent_person
     from deployments.consent.event import read_identifier
 
@@ -189,10 +193,10 @@ def show(person: PersonArgument, policy: PolicyOption = None, as_json: JsonOptio
 @consent_app.command(epilog="Example: tutela consent erase P-014440")
 def erase(
     person: PersonArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Destroy what the ledger holds of a person; the chain that proves the rest stays whole."""
+    """Erase a person's events; the chain that proves the others stays whole."""
     from deployments.consent import person as consent_person
     from deployments.consent.event import read_identifier
 
@@ -207,7 +211,9 @@ def snapshot(
     valid_at: Annotated[
         str | None,
         typer.Option(
-            "--valid-at", metavar="WHEN", help="Whose consent held at that moment; else now."
+            "--valid-at",
+            metavar="WHEN",
+            help="The moment at which consent must be valid; without it, now.",
         ),
     ] = None,
     known_at: Annotated[
@@ -215,7 +221,7 @@ def snapshot(
         typer.Option(
             "--known-at",
             metavar="WHEN",
-            help="By what had been recorded at that moment; else the same moment.",
+            help="Use only what had been recorded by then; without it, the same moment.",
         ),
     ] = None,
     run_id: Annotated[
@@ -223,13 +229,12 @@ def snapshot(
         typer.Option(
             "--run",
             metavar="RUN",
-            help="By the moments, the policy and the ledger's head of that run; says whether the "
-            "digest is the same.",
+            help="Reproduce that run's decision, and say whether its digest is the same.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Reproduce whose data a policy might read at a past moment; no source is read.
+    """Reproduce whom a policy could read at a past moment; reads no source.
 
     WHEN is a day, which begins at midnight UTC (2026-01-31), or a time with its zone
     (2026-01-31T09:30+01:00).
@@ -239,7 +244,7 @@ def snapshot(
     if run_id is None:
         found = consent_people.reproduce(opened_ledger(), policy, valid_at, known_at)
     elif valid_at or known_at:
-        raise UsageError("--run names its own moments: leave out --valid-at and --known-at")
+        raise UsageError("--run has its own moments: leave out --valid-at and --known-at")
     else:
         found = consent_people.compare(opened_ledger(), policy, run_id)
     tell(found, as_json=as_json)
@@ -247,7 +252,7 @@ def snapshot(
 
 @consent_app.command(epilog="Example: tutela consent stats")
 def stats(as_json: JsonOption = False) -> None:
-    """Tell how many people said what, for which purpose, in the whole ledger."""
+    """Count how many people said what, for which purpose."""
     from deployments.consent import people as consent_people
 
     tell(consent_people.count(opened_ledger()), as_json=as_json)
@@ -255,7 +260,7 @@ def stats(as_json: JsonOption = False) -> None:
 
 @consent_app.command(epilog="Example: tutela consent verify")
 def verify(as_json: JsonOption = False) -> None:
-    """Recompute the ledger's chain, and say whether all events are as they were recorded."""
+    """Check that all events are as they were recorded."""
     from deployments.consent import people as consent_people
 
     tell(consent_people.verify(opened_ledger()), as_json=as_json)

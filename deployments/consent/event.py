@@ -103,7 +103,7 @@ def read_word(
         return None if typed is None else words(typed)
     near = get_close_matches(typed, list(words), 1)
     hint = f"did you mean `{near[0]}`? " if near else ""
-    problems.append(f"{option}: that word is not known here; {hint}one of {', '.join(words)}")
+    problems.append(f"{option}: unknown word; {hint}use one of {', '.join(words)}")
     return None
 
 
@@ -147,16 +147,16 @@ def find_odd(typed: Typed) -> Iterator[str]:
         ("--evidence", typed.evidence, LONGEST_EVIDENCE),
     ):
         if text and len(text) > longest:
-            yield f"{option}: it is longer than {longest} characters; name where to find more"
+            yield f"{option}: it is longer than {longest} characters; say where the rest is"
     if typed.guardian is not None and typed.guardian == typed.person:
-        yield "--guardian: it is the person; leave it out, or correct it"
+        yield "--guardian: it names the person; leave it out, or correct it"
 
 
 def find_faults(terms: Terms, notices: Collection[NoticeTerms]) -> Iterator[str]:
     """Tell why an event would let nothing be read, or more than it says."""
     notice = terms.notice
     if terms.status in ENDS_OF_RIGHTS and terms.purpose is None:
-        yield "--purpose or --policy is missing: say for what people may be read again"
+        yield "--purpose or --policy is missing: say what people may be read for again"
     if terms.status not in GIFTS:
         return
     if notice is None:
@@ -192,7 +192,7 @@ def read_when(typed: str, option: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise UsageError(
-        f"{option}: it is no moment that can be read; write a day, which begins at midnight UTC "
+        f"{option}: not a readable date or time; write a day, which begins at midnight UTC "
         "(2026-01-31), or a time with its zone (2026-01-31T09:30+01:00)"
     )
 
@@ -205,9 +205,9 @@ def read_span(at: str | None, until: str | None, now: datetime) -> Span:
     begin = now if at is None else read_when(at, "--at")
     end = None if until is None else read_when(until, "--until")
     if begin > now:
-        raise UsageError("--at: it lies ahead; an event is recorded once it has happened")
+        raise UsageError("--at: it is in the future; record an event once it has happened")
     if end is not None and end <= begin:
-        raise UsageError("--until: it does not lie after the moment from which the event holds")
+        raise UsageError("--until: it is not after the moment from which the event is valid")
     return to_micros(begin), None if end is None else to_micros(end)
 
 

@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     Sources: TypeAlias = Sequence[tuple[str, Imported]]
 
 ROUNDED: Final = "Counts are rounded to tens, or hidden; parts need not add up."
-SAME: Final = "the same digest; it was made on this very decision."
+SAME: Final = "the digest is the same: the run was made on this very decision."
 DIFFERENT: Final = (
-    "another digest. Was somebody erased since? That cannot be reproduced. Else compare the "
-    "ledger with a backup: tutela consent verify."
+    "the digest differs. If somebody was erased since, it cannot be reproduced. Otherwise compare "
+    "the ledger with a backup: tutela consent verify."
 )
-AHEAD: Final = "--valid-at lies ahead: this is how it will be if nothing more is said."
+AHEAD: Final = "--valid-at is in the future: this is the answer if no event is added."
 CHANGED: Final = (
-    "The policy's file has changed since that run; it was used as the run's record holds it."
+    "The policy's file has changed since that run; the version that the run recorded was used."
 )
 
 
@@ -87,7 +87,7 @@ def reproduce(
     known = latest if valid_at is None else min(valid, latest)
     known = known if known_at is None else read_when(known_at, "--known-at")
     if known > latest:
-        raise UsageError("--known-at: it lies ahead, and nobody knows what will be recorded then")
+        raise UsageError("--known-at: it is in the future; give a moment up to now")
     moment = Moment(to_micros(valid), to_micros(known))
     found = take_snapshot(rules, ledger, ledger.keys, rule_of(ledger), moment)
     lines = list(describe_snapshot(rules, found))
@@ -103,7 +103,7 @@ def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
     file, run = read_policy(policy), read_run(ledger.home, ledger.keys, prefix)
     record, rules, run_id = run.record, run.file.policy, run.record.run_id
     if record.policy != file.policy.name:
-        raise UsageError(f"run {run_id} is not of {file.policy.name} but of {record.policy}")
+        raise UsageError(f"run {run_id} belongs to {record.policy}, not to {file.policy.name}")
     noted = find_history(run.entries)
     check_link(ledger, noted)
     head = Head(noted.events, noted.link, record.started_at)
@@ -126,7 +126,7 @@ def check_link(ledger: ConsentLedger, noted: DecidedHistory) -> None:
     if noted.events and (link is None or link.hex() != noted.link):
         raise Refusal(
             "consent ledger",
-            f"event {noted.events}: the chain has another link there than the run saw, so the "
+            f"event {noted.events}: its link in the chain is not the one that the run saw, so the "
             "ledger was rewritten since; compare it with a backup",
         )
 
@@ -142,13 +142,13 @@ def verify(ledger: ConsentLedger) -> Answer:
     head, signed = ledger.verify(), len(Heads(ledger.home, ledger.keys).read())
     lines = [
         "Whole: every event is as it was recorded, and none is missing.",
-        f"  events  {head.seq:,}, those erased included",
-        f"  heads   {signed:,} were signed, and each is met",
+        f"  events  {head.seq:,}, including erased ones",
+        f"  heads   {signed:,} were signed, and all match",
         f"  link    {head.link}",
         f"  added   {write_day(head.at)}",
         *wrap(
-            "Keep the last number and link elsewhere too: the newest events cut off together with "
-            "the heads that name them show only there, and in the record of each run."
+            "Keep the last number and link elsewhere too: if the newest events were cut off "
+            "together with their signed heads, only that copy and the runs' records would show it."
         ),
     ]
     body: dict[str, JSON] = {"events": head.seq, "link": head.link, "at": head.at}
@@ -181,9 +181,9 @@ def describe_imports(imported: Sources, threshold: int) -> Iterator[str]:
     for name, one in imported:
         yield name
         if one.unchanged:
-            yield "  nothing new: all of it was taken in before"
+            yield "  nothing new: every event was imported before"
         else:
-            yield f"  {roughly(one.new, threshold)} events taken in"
+            yield f"  {roughly(one.new, threshold)} events imported"
             yield f"  {roughly(one.repeated, threshold)} events were there already"
 
 
@@ -206,27 +206,27 @@ def describe_snapshot(policy: Policy, snapshot: Snapshot) -> Iterator[str]:
     """Tell a decision as of its two moments, and on which history it was made."""
     history = snapshot.history
     yield f"{policy.name}: whose data might be read"
-    yield f"  valid at  {write_day(history.valid_at)}  by what held at that moment"
-    yield f"  known at  {write_day(history.known_at)}  as far as it was recorded by then"
+    yield f"  valid at  {write_day(history.valid_at)}  consent valid at that moment"
+    yield f"  known at  {write_day(history.known_at)}  events recorded by then"
     yield f"  history   events 1 to {history.events:,} of the ledger, up to the link"
     yield f"            {history.link}"
     yield "  digest    of who might be read, and for which categories"
     yield f"            {history.digest}"
     yield ""
-    yield f"People who had said something of its purpose: {snapshot.people}"
+    yield f"People who had answered about its purpose: {snapshot.people}"
     yield from figures(snapshot.standings)
     if isinstance(policy.basis, ConsentBasis):
-        yield "Of those permitted, the consent covers"
+        yield "Categories that permitted people's consent covers"
         yield from figures(snapshot.categories)
     else:
         yield from wrap(
-            f"The policy rests on `{policy.basis.kind}`: those permitted are barred by nothing in "
-            "the ledger, and its basis decides."
+            f"The policy rests on `{policy.basis.kind}`: the ledger bars none of the permitted "
+            "people, and the basis decides."
         )
     yield ROUNDED
     yield from wrap(
-        "From the ledger alone: no source was read. So it is before eligibility, no age was asked "
-        "for, and who never said anything is not in it."
+        "From the ledger alone: no source was read, so eligibility and age are not applied, and "
+        "people without any event are not counted."
     )
 
 
@@ -257,7 +257,7 @@ def describe_census(census: Census) -> Iterator[str]:
     """Tell what the ledger holds, purpose by purpose."""
     yield f"{census.people} people, {census.events} events"
     if census.first:
-        yield f"From {census.first} to {census.last}, the first and the last few people left aside."
+        yield f"From {census.first} to {census.last}, without the first and last few people."
     status = max((len(row.status) for row in census.rows), default=0)
     number = max((len(str(n)) for row in census.rows for n in (row.people, row.events)), default=0)
     purpose = ""
@@ -272,7 +272,7 @@ def describe_census(census: Census) -> Iterator[str]:
         )
     yield ""
     yield ROUNDED
-    yield "What too few people said is not shown."
+    yield "Answers of too few people are not shown."
 
 
 def census_json(census: Census) -> dict[str, JSON]:

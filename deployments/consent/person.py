@@ -63,29 +63,29 @@ LIFTED: Final = {Standing.OBJECTED, Standing.RESTRICTED}
 """What a consent that is given later lifts."""
 INDENT: Final = " " * 5
 NOBODY: Final = (
-    "The ledger held nothing of this person before. It is recorded all the same; but a misspelt "
-    "identifier withdraws for nobody, so compare it with the source."
+    "The ledger had no event of this person before. The withdrawal is recorded. Compare the "
+    "identifier with the source: a misspelt one withdraws for nobody."
 )
 LEFT_OUT: Final = (
-    "From now on no run reads this person for that: the next one leaves the person out, and one "
-    "that is under way hands nothing over that was made with them."
+    "From now on no run reads this person for that. The next run leaves the person out; a run that "
+    "is still going on hands over nothing made with them."
 )
 IN_PART: Final = (
-    "From now on no run reads that of this person: the next one leaves it out, or the person where "
-    "its policy needs all, and one that is under way hands nothing over that was made with it."
+    "From now on no run reads that data of this person. The next run leaves it out, or the person "
+    "if its policy needs all; a run that is still going on hands over nothing made with it."
 )
 STAYS: Final = (
-    "What left before stays where it is: registered models, and tables with their recipients."
+    "What left before is not recalled: registered models, and tables with their recipients."
 )
 KEPT: Final = """\
-What stays is the events' places in the signed chain: commitments that nobody can open without the \
-salts, and notes of the erasure. They show that no event of anybody else is missing, so that other \
-people's consent stays proven (Art. 7(1), 17(3)(e) GDPR).
-The ledger now knows nothing of this person. A policy that rests on consent does not read them. \
-Under any other basis a refusal, withdrawal, objection or restriction that stood here keeps them \
-out no longer: put them on its list of objections, or take them off its source.
-A source that still holds these events gives them to the next import that finds it changed. Copies \
-are not reached: backups, and other disks."""
+The events' places in the signed chain stay: commitments that cannot be opened without the salts, \
+and notes of the erasure. They show that no event of anybody else is missing, so other people's \
+consent stays proven (Art. 7(1), 17(3)(e) GDPR).
+The ledger now holds no event of this person. A policy that rests on consent does not read them. \
+Under any other basis, their earlier refusal, withdrawal, objection or restriction no longer keeps \
+them out: put them on its list of objections, or remove them from its source.
+If a source still holds these events, remove them there too: the next import of a changed source \
+brings them back. Backups and other disks are not reached."""
 
 
 def record(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer:
@@ -102,7 +102,7 @@ def record(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer
     appended = ledger.append(batch, SOURCE)
     history = ledger.history(person)
     event = [one for one in history if (one.terms, one.valid_from) == (terms, span[0])][-1]
-    said = "Recorded:" if appended.new else "It was recorded before; nothing was added:"
+    said = "Recorded:" if appended.new else "Already recorded; nothing was added:"
     found: dict[str, JSON] = {"recorded": bool(appended.new), "event": event_json(event)}
     answer = Answer(found, [said, *describe_history([event], policy)])
     return add_stance(answer, policy, history, now)
@@ -139,8 +139,8 @@ def describe_ended(ended: Sequence[RecordedEvent], terms: Terms) -> Iterator[str
     """Say which gifts a withdrawal ends, and which purposes fall with its own."""
     below = [purpose for purpose in Purpose if terms.purpose in above(purpose)]
     if below:
-        yield from wrap(f"With it goes what is narrower: {', '.join(below)}.")
-    yield "It ends what was given:" if ended else "There was no valid consent for it to end."
+        yield from wrap(f"This also withdraws what is narrower: {', '.join(below)}.")
+    yield "It ends these consents:" if ended else "There was no valid consent to end."
     for event in ended:
         yield from wrap(brief(event), "  ", "    ")
 
@@ -175,13 +175,13 @@ def erase(ledger: ConsentLedger, person: str, confirm: Callable[[str], bool]) ->
     if not number:
         # An erasure that met another reader may have left bytes behind, and is repeated.
         ledger.erase(token)
-        said = "The ledger holds nothing of this person: is the identifier spelt as in the source?"
+        said = "The ledger has no event of this person. Compare the identifier with the source."
         return Answer({"erased": 0}, wrap(said))
     events = "event" if number == 1 else f"{number:,} events"
-    if not confirm(f"Erase what this person's {events} said? Nothing brings it back."):
+    if not confirm(f"Erase the content of this person's {events}? It cannot be restored."):
         raise UsageError("nothing was erased: answer y, or give --yes")
     found: dict[str, JSON] = {"erased": ledger.erase(token)}
-    lines = [f"Erased what this person's {events} said, with the salts.", ""]
+    lines = [f"Erased the content of this person's {events}, with the salts.", ""]
     return Answer(found, [*lines, *wrap(KEPT)])
 
 
@@ -194,8 +194,8 @@ def describe_history(history: Sequence[RecordedEvent], policy: Policy | None) ->
     """Tell a person's events in order, and what each says under a policy."""
     if not history:
         yield from wrap(
-            "There is no event of this person in the ledger. If there should be one: is the "
-            "identifier spelt as in the source?"
+            "The ledger has no event of this person. If there should be one, compare the "
+            "identifier with the source."
         )
     for event in history:
         yield from describe_event(event)
@@ -264,12 +264,12 @@ def say_meaning(policy: Policy, terms: Terms) -> str:
 
 
 def describe_stance(policy: Policy, stance: Stance) -> Iterator[str]:
-    """Say where somebody stands under a policy now, and why."""
+    """Say whether a policy may read somebody now, and why."""
     standing = stance.standing
     if not isinstance(policy.basis, ConsentBasis) and standing.permits:
         yield from wrap(
-            f"{policy.name}: the ledger bars nothing; whether this person is read is decided by "
-            f"the policy's basis, `{policy.basis.kind}`."
+            f"{policy.name}: the ledger bars nothing; the policy's basis, `{policy.basis.kind}`, "
+            "decides whether this person is read."
         )
         return
     read = "may be read" if standing.permits else "is not read"
@@ -278,7 +278,7 @@ def describe_stance(policy: Policy, stance: Stance) -> Iterator[str]:
         yield from wrap(f"The consent covers only {', '.join(stance.categories)}.")
     if isinstance(policy.basis, ConsentBasis) and policy.basis.minors and standing.permits:
         yield from wrap(
-            "Whether a guardian had to consent is not known here: no source was read, and no age."
+            "Whether a guardian had to consent is not known here: no source, so no age, was read."
         )
 
 

@@ -162,7 +162,7 @@ def unknown(option: str, words: Sequence[str], known: Mapping[str, str]) -> Iter
             bare = [each for each in known if each.endswith(f":{word}")]
             near = get_close_matches(word, known, 1, 0.7) or bare
             fix = [f"did you mean {near[0]}?"] if near else ["one of", *word_table(known)]
-            yield "\n".join([f"{option}: `{word}` is not a word that is known here; {fix[0]}",
+            yield "\n".join([f"{option}: `{word}` is not a known word; {fix[0]}",
                              *fix[1:]])  # fmt: skip
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ledgers.key_ledger import KeyLedger
 
 keys_app = typer.Typer(
-    help="The keys of tokens and moved dates: one for each purpose, in versions.",
+    help="Show, rotate and destroy the keys of tokens and moved dates.",
     epilog="Example: tutela keys list",
     no_args_is_help=True,
 )
@@ -24,7 +24,7 @@ PurposeArgument = Annotated[
 
 @keys_app.command("list", epilog="Example: tutela keys list")
 def show(as_json: JsonOption = False) -> None:
-    """Tell which keys there are, when each was made, and what became of it."""
+    """List the keys: when each was made, and what became of it."""
     from deployments.keys import screen
 
     tell(screen.show(opened_keys()), as_json=as_json)
@@ -42,7 +42,8 @@ def rotate(purpose: PurposeArgument, as_json: JsonOption = False) -> None:
 def destroy(
     purpose: PurposeArgument,
     version: Annotated[
-        int | None, typer.Option("--version", metavar="N", help="Only this one; else all.")
+        int | None,
+        typer.Option("--version", metavar="N", help="Only this version; without it, all."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonOption = False,
@@ -60,7 +61,8 @@ def reveal(
     file: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE]", help="A .csv, .tsv or .parquet file; else one token a line is read."
+            metavar="[FILE]",
+            help="A .csv, .tsv or .parquet file; without it, one token a line is read.",
         ),
     ] = None,
     column: Annotated[

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from ledgers.key_ledger import KeyEvent, KeyLedger
 
 COPIES: Final = (
-    "Backups of this home and of its database still hold it, for whoever has the root key: destroy "
-    "those as well."
+    "Backups of this home and its database still hold the key; whoever has the root key can read "
+    "it there. Destroy those backups as well."
 )
-DEAD_ROWS: Final = "Postgres keeps its bytes until VACUUM, and in its archived log."
+DEAD_ROWS: Final = "Postgres keeps its bytes until VACUUM, and longer in its archived log."
 DERIVED: Final = (
     "Version 1 was brought over from an earlier tutela, which derived it from the root key: "
     "whoever has that key can derive it again."
 )
 ORIGINALS: Final = (
-    "These name people: for whoever may know them by the purpose's legal basis, and nobody else. "
-    "It is on record that tokens of this purpose were read back."
+    "These name people. Show them only to those whom the purpose's legal basis covers. It is "
+    "recorded that tokens of this purpose were read back."
 )
 
 
@@ -41,7 +41,7 @@ def show(ledger: KeyLedger) -> Answer:
             lines.append(str(version["purpose"]))
         lines.append(describe(version))
     plain: list[JSON] = [*found]
-    return Answer({"keys": plain}, lines or ["There is no key: no run has made a token."])
+    return Answer({"keys": plain}, lines or ["No key: no run has made a token yet."])
 
 
 def versions(history: Sequence[KeyEvent]) -> Iterator[dict[str, JSON]]:
@@ -70,7 +70,7 @@ def describe(version: dict[str, JSON]) -> str:
     text = f"  version {version['version']:<3} {version['how']} {str(version['made'])[:10]}"
     if version["destroyed"]:
         return f"{text}, destroyed {str(version['destroyed'])[:10]}"
-    kept = "in use" if version["state"] == "in use" else "kept for what it made"
+    kept = "in use" if version["state"] == "in use" else "kept to read back"
     times = version["read_back"]
     return f"{text}, {kept}{f', read back {times}x' if times else ''}"
 
@@ -79,9 +79,9 @@ def rotate(ledger: KeyLedger, purpose: str) -> Answer:
     """Begin a new version."""
     number = ledger.rotate(purpose)
     said = (
-        f"Version {number} of the key of {purpose} is in use from now on: tokens and moved dates "
-        "made by it match none made before. The version before stays for what it made, until it is "
-        "destroyed."
+        f"Version {number} of the key of {purpose} is in use from now on. Its tokens and moved "
+        "dates match none made before. The earlier version stays, to read back what it made, until "
+        "you destroy it."
     )
     return Answer({"purpose": purpose, "version": number}, wrap(said))
 
@@ -91,7 +91,7 @@ def destroy(
 ) -> Answer:
     """Overwrite one version, or all, once somebody agreed; raises UsageError where nobody does."""
     which = "every version" if version is None else f"version {version}"
-    if not agreed(f"Destroy {which} of the key of {purpose} for ever?"):
+    if not agreed(f"Destroy {which} of the key of {purpose} for good?"):
         raise UsageError("nothing was destroyed: answer y, or give --yes")
     numbers = ledger.destroy(purpose, version)
     brought = any(
@@ -135,7 +135,7 @@ def reveal(ledger: KeyLedger, purpose: str, file: str | None, column: str) -> An
     ledger.note_revealed(purpose, used)
     unread = found.count(None)
     refused = UsageError(
-        f"{unread:,} of {len(tokens):,} lines are no reversible tokens of {purpose}, or their key "
+        f"{unread:,} of {len(tokens):,} lines are not reversible tokens of {purpose}, or their key "
         "was destroyed; they are blank above"
     )
     originals: list[JSON] = [*found]

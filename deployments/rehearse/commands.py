@@ -120,8 +120,8 @@ def screen_lines(found: Rehearsed) -> Iterator[str]:
     summary, staged = found.summary, found.staged
     yield f"Made up: a rehearsal of {summary.policy} on {staged.people:,} made-up people."
     yield from wrap(
-        "No real data was read. What follows says whether the policy can be carried out, and "
-        "nothing about real people."
+        "No real data was read. This says whether the policy can be carried out, and nothing about "
+        "real people."
     )
     yield ""
     yield from wrap(VERDICTS[summary.verdict])
@@ -132,16 +132,16 @@ def screen_lines(found: Rehearsed) -> Iterator[str]:
     yield from lay_out(("Seconds", "Step"), steps, numbers={0})
     yield from check_lines(summary.checks)
     yield ""
-    yield f"{found.seconds:.0f} s in all. The made-up people and their home are gone."
+    yield f"{found.seconds:.0f} s in total. The made-up people and their home are gone."
 
 
 VERDICTS: Final = {
-    "passed": "Carried through: every step ran, and every check that may stop a run let it go on.",
-    "refused": "Refused on made-up people: a check said no, and the steps after it did not run. "
-    "Made-up people are built so that a policy can pass, so look at this one.",
-    "failed": "Failed: a step could not be carried out.",
-    "pending": "Not carried through: all was decided, but not recorded.",
-    "unfinished": "Not carried through: the run was left unfinished.",
+    "passed": "Works: every step ran, and no check stopped it.",
+    "refused": "Refused on made-up people: a check failed, and the steps after it did not run. "
+    "Made-up people are built so that a policy can pass, so look at this check.",
+    "failed": "Failed: a step broke.",
+    "pending": "Not finished: every decision was made, but not recorded.",
+    "unfinished": "Not finished: the rehearsal stopped on the way.",
 }
 
 
@@ -152,7 +152,7 @@ def check_lines(checks: Sequence[Check]) -> Iterator[str]:
     carried = sum(check.verdict != "inconclusive" for check in checks)
     yield ""
     were = "1 check was" if len(checks) == 1 else f"{len(checks)} checks were"
-    yield f"{were} carried out, {carried} with power on made-up people:"
+    yield f"{were} made; {carried} could be judged on made-up people:"
     yield from lay_out(
         ("On made-up", "Check"), [(str(check.verdict), check.name) for check in checks]
     )

@@ -61,7 +61,7 @@ def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
         finish_others(home, keys, shown)
         ended = carry_out(home, file, source, part, None, shown)
     if ended.error is not None and not isinstance(ended.error, Refusal):
-        ended.error.add_note(f"the run is on record: tutela report {ended.run_id}")
+        ended.error.add_note(f"the run is recorded: tutela report {ended.run_id}")
         raise ended.error
     return read_ran(home, keys, ended.run_id)
 

@@ -1,25 +1,22 @@
 """What a run came to, on one screen in plain words, at most 80 columns wide.
 
-Beside what was checked and released stand the ways out of a refusal, with what each costs, and what
-advice on a policy's features comes to. All of it is read from the run's summary; nothing is
-measured here.
+The screen answers what a reader decides by: how the run ended, who receives what, each promise as
+it was asked and reached, what deserves a look, and where the rest is. A refused run says what
+failed and which ways lead on, with what each costs; advice says what each feature is worth. All of
+it is read from the run's summary; nothing is measured here.
 """
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from deployments.terminal import WIDTH, command, lay_out, wrap
+from deployments.terminal import command, lay_out, wrap
 from expectations.explanations import say_how_to_explain
 from tasks.pages.way_words import COSTS, HOLDS
 
 if TYPE_CHECKING:
-    from expectations.checks import Check
     from ledgers.evidence import JSON
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
@@ -36,20 +33,18 @@ if TYPE_CHECKING:
 
 
 WORDS: Final = {
-    "passed": "Passed: every promise was checked and held.",
-    "refused": "Refused: a check said no, so nothing left.",
-    "failed": "Failed: it could not be carried through, so nothing left.",
-    "pending": "Pending: all was decided, and MLflow has yet to take it.",
-    "unfinished": "Unfinished: the run is under way.",
+    "refused": "Refused. Nothing left.",
+    "failed": "Failed. Something broke, and nothing left.",
+    "pending": "Pending. Nothing left yet: MLflow has still to record the run.",
+    "unfinished": "Unfinished. The run is still going on.",
 }
 
-OTHERS: Final = ("warned", "inconclusive")
-"""What else than passed a check may have come to in a run that goes on."""
 ALL: Final = 0.995
 """From which loss on a column of a released table tells nothing any more."""
-LONGEST_VERDICT: Final = len("inconclusive")
-BESIDE: Final = " " * (LONGEST_VERDICT + 3)
-"""Under what stands beside a verdict."""
+MARGIN: Final = " " * 9
+"""Under what stands beside a heading."""
+REASONS: Final = 4
+"""The most reasons that say why people were left out; the largest come first."""
 LONGEST_NAME: Final = 16
 """Longer names of features would leave no room for two losses beside them."""
 
@@ -83,33 +78,20 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
 
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
-    """Tell a run line by line."""
+    """Say what a run came to, line by line: what decides first, where to read on last."""
     from tasks.pages.words import say_kept_charge
 
-    yield f"{summary.policy}: {summary.title}"
+    yield from wrap(f"{summary.policy}: {summary.title}")
     yield from wrap(say_verdict(summary))
-    if summary.reason and not is_covered(summary):
-        yield from wrap(summary.reason, "  ")
-    yield from ways_lines(summary)
-    yield from wrap(say_kept_charge(summary))
     if summary.made_up:
         yield from wrap(f"Example data: {summary.made_up}.")
-    if summary.columns:
-        yield ""
-        told = "; ".join(f"{figure.text} {figure.label}" for figure in summary.columns)
-        yield from wrap(f"Columns  {told}", hanging="         ")
-    if summary.people:
-        yield ""
-        people = figure_lines("People", (*summary.people, *summary.split))
-        yield from beside(people, left_out_lines(summary.excluded))
-        yield "Counts of people are rounded to tens, or hidden; parts need not add up."
-        yield from wrap(say_blanked(summary.blanked), hanging="         ")
-    yield from missing_lines(summary)
+    yield from failure_lines(summary)
+    yield from ways_lines(summary)
+    yield from wrap(say_kept_charge(summary))
     for outlet in summary.outlets:
-        yield from outlet_lines(outlet)
-    yield from check_lines(summary)
-    if summary.quality:
-        yield from wrap(quality_line(summary.quality), hanging="         ")
+        yield from outlet_lines(outlet, summary)
+    yield from people_lines(summary)
+    yield from look_lines(summary)
     if summary.advice:
         yield from advice_lines(summary.advice, home.reports / f"{summary.run_id}.patch")
     yield from place_lines(summary, home)
@@ -124,155 +106,135 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
             yield f"Table    {home.releases / served.release.file}"
         if served.kind == "model" and served.claim:
             yield from model_lines(summary, served, home)
-    yield f"Pages    {command()} mlflow    {command()} prefect"
+    if summary.verdict == "pending":
+        yield f"Next     start MLflow, then any tutela command completes it: {command()} report"
     if summary.stopped_by:
         yield f"Why      {say_how_to_explain(summary.stopped_by)}"
+    elif any(check.verdict != "passed" for check in summary.checks):
+        yield f"Why      {command()} explain {summary.run_id}"
 
 
 def model_lines(summary: Summary, served: OutletSummary, home: Home) -> Iterator[str]:
-    """Say where a model that left is, and how it is loaded; nothing before MLflow has it."""
+    """Say how a model that left is loaded, and where its card is; nothing before MLflow has it."""
     from tasks.pages.words import find_version, name_card, say_call
 
-    if version := find_version(summary):
-        yield f"Model    {summary.policy}.{served.name}, version {version} in MLflow; its card:"
-        yield f"         {home.reports / name_card(summary, served)}"
-        yield f"         {say_call(summary, served)}"
+    if find_version(summary):
+        yield f"Model    {say_call(summary, served)}"
+        yield f"Card     {home.reports / name_card(summary, served)}"
 
 
 def say_verdict(summary: Summary) -> str:
-    """Say how a run ended; of one that passed, which checks did not."""
+    """Say how a run ended; of one that passed, that no check failed, and what else there was."""
+    from tasks.pages.words import say_open_checks
+
     if summary.advice and summary.verdict == "passed":
-        return "Advice: nothing was trained for anybody, and nothing left."
-    counted = {word: sum(check.verdict == word for check in summary.checks) for word in OTHERS}
-    others = ", ".join(f"{n} {word}" for word, n in counted.items() if n)
-    if summary.verdict != "passed" or not others:
+        return "Advice. No model was handed over, and nothing left."
+    if summary.verdict != "passed":
         return WORDS[summary.verdict]
-    held = len(summary.checks) - sum(counted.values())
-    return (
-        f"Passed, as the policy allows it: {held} of {len(summary.checks)} checks held; {others}."
-    )
+    return f"Passed. {say_open_checks(summary.checks)}"
 
 
-def figure_lines(title: str, rows: Sequence[Figure]) -> list[str]:
-    """Give labelled numbers under a title, the numbers aligned."""
-    width = max((len(row.text) for row in rows), default=0)
-    return [title, *(f"  {row.text:>{width}}  {row.label}" for row in rows)]
-
-
-def left_out_lines(excluded: Sequence[Figure]) -> list[str]:
-    """Give why people were left out; those whose number is hidden in one sentence."""
-    from tasks.account.missing_people import say_hidden, split_hidden
-
-    told, hidden = split_hidden(excluded)
-    lines = figure_lines("Left out", told)
-    if hidden:
-        lines += textwrap.wrap(
-            say_hidden(hidden), 38, initial_indent="  ", subsequent_indent="    "
-        )
-    return lines
-
-
-def say_blanked(blanked: Sequence[Figure]) -> str:
-    """Say how many people kept each category back; nothing where none could."""
-    told = ", ".join(f"{figure.label.partition(':')[2]} {figure.text}" for figure in blanked)
-    return f"Blanked  what people kept back: {told}" if told else ""
-
-
-def missing_lines(summary: Summary) -> Iterator[str]:
-    """Say whom the people lack most beside the population meant, and what weights do about it."""
-    from tasks.account.missing_people import list_told, say_missing, say_weights
-
-    for sentence in list(say_missing(summary))[:1]:
-        others = len(list_told(summary)) - 1
-        gaps = "is 1 gap more" if others == 1 else f"are {others} gaps more"
-        more = f" There {gaps} than the policy allows." if others > 0 else ""
-        yield ""
-        yield from wrap(f"Missing  {sentence}{more}", hanging="         ")
-    if said := say_weights(summary):
-        yield from wrap(f"Weights  {said}", hanging="         ")
-
-
-def beside(left: Sequence[str], right: Sequence[str]) -> Iterator[str]:
-    """Put two blocks side by side where the screen is wide enough, else one after the other."""
-    width = max(map(len, left)) + 4
-    if width + max(map(len, right)) > WIDTH:
-        yield from (*left, *right)
+def failure_lines(summary: Summary) -> Iterator[str]:
+    """Say what stopped a run and how to go on; what ways out tell already is not said twice."""
+    if not summary.reason or is_covered(summary):
         return
-    for one, other in zip_longest(left, right, fillvalue=""):
-        yield f"{one:<{width}}{other}".rstrip()
+    told = {ways.check for ways in summary.ways}
+    causes = [cause for cause in summary.causes if cause.name not in told]
+    if not causes:
+        yield from wrap(summary.reason, "  ")
+    for cause in causes:
+        yield from wrap(f"{cause.verdict} {cause.name}: {cause.measured}", "  ", "    ")
+        yield from wrap(f"asked: {cause.asked}", "    ", "      ")
+        yield from wrap(f"to do: {cause.remedy}", "    ", "      ")
 
 
-def check_lines(summary: Summary) -> Iterator[str]:
-    """Say how many of the checks that belong to no outlet held, and what the others found."""
-    others = [check for check in summary.checks if check.outlet is None]
-    if others:
-        held = sum(check.verdict == "passed" for check in others)
-        yield ""
-        yield f"Checks   {held} of {len(others)} checks of the data held"
-    for check in others:
-        if check.verdict in {"warned", "inconclusive"}:
-            yield from wrap(verdict_line(check), "  ", BESIDE)
+def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
+    """Say what one recipient gets, and each promise as it was asked and reached."""
+    from tasks.pages.words import say_promise
 
-
-def verdict_line(check: Check) -> str:
-    """Say what a check came to and measured."""
-    return f"{check.verdict:<{LONGEST_VERDICT}} {check.name}: {check.measured}"
-
-
-def outlet_lines(outlet: OutletSummary) -> Iterator[str]:
-    """Say what one recipient gets and what was asked and measured for it."""
     yield ""
-    yield f"{outlet.recipient} ({outlet.name})"
+    yield from wrap(f"{outlet.recipient}: a {outlet.kind} ({outlet.name})")
     yield from wrap(outlet.claim or "Nothing left.", "  ")
-    for check in outlet.checks:
-        if check.verdict not in OTHERS or outlet.kind == "model":
-            yield from wrap(verdict_line(check), "  ", BESIDE)
-            if check.verdict != "passed" or outlet.kind == "model":
-                yield from wrap(f"asked: {check.asked}", BESIDE)
-    yield from open_lines(outlet)
+    promises = [one for one in summary.promises if one.outlet == outlet.name]
+    rows = [(str(one.verdict), one.name, say_promise(one)) for one in promises]
+    yield from lay_out((), rows, indent=2) if rows else ()
+    if outlet.kind == "model" and outlet.claim and summary.quality:
+        yield from wrap(quality_line(summary.quality), "  ", "    ")
     if outlet.released and outlet.suppressed:
-        held = f"{outlet.released.text} people in it, {outlet.suppressed.text} left out"
-        yield from wrap(held, BESIDE)
+        held = f"{outlet.released.text} people are in it; {outlet.suppressed.text} were left out"
+        yield from wrap(held, "  ")
     lost = [column for column, loss in outlet.losses.items() if loss is not None and loss >= ALL]
     if outlet.released and lost:
         yield from wrap(f"Nothing left of: {', '.join(lost)}", "  ")
 
 
-def open_lines(outlet: OutletSummary) -> Iterator[str]:
-    """Name the checks of a table that warned or had no power; what each found is in the report."""
-    for verdict in OTHERS if outlet.kind == "table" else ():
-        names = [check.name for check in outlet.checks if check.verdict == verdict]
-        if names:
-            of = re.compile(rf" (of|in|from) {re.escape(outlet.name)}\b")
-            told = f"{', '.join(of.sub('', name) for name in names)}: see the report"
-            yield from wrap(f"{verdict:<{LONGEST_VERDICT}} {told}", "  ", BESIDE)
+def people_lines(summary: Summary) -> Iterator[str]:
+    """Say whose data was used, who was left out and why, and what weights did about it."""
+    from tasks.account.missing_people import say_hidden, say_weights, split_hidden
+
+    if summary.people:
+        yield ""
+        told = "; ".join(f"{one.text} {one.label}" for one in summary.people)
+        yield from wrap(f"People   {told}", hanging=MARGIN)
+        known, hidden = split_hidden(summary.excluded)
+        reasons = [f"{one.label} {one.text}" for one in known[:REASONS]]
+        if more := len(known) - REASONS if len(known) > REASONS else 0:
+            reasons.append(f"{more + len(hidden)} more reasons in the report")
+        elif hidden:
+            reasons.append(say_hidden(hidden))
+        told = f"Left out {'; '.join(reasons)} " if reasons else MARGIN
+        yield from wrap(f"{told}(counts are rounded and need not add up)", hanging=MARGIN)
+        yield from wrap(say_blanked(summary.blanked), hanging=MARGIN)
+    if said := say_weights(summary):
+        yield from wrap(f"Weights  {said}", hanging=MARGIN)
+
+
+def say_blanked(blanked: Sequence[Figure]) -> str:
+    """Say how many people kept each category back; nothing where none could."""
+    told = ", ".join(f"{figure.label.partition(':')[2]} {figure.text}" for figure in blanked)
+    return f"Blanked  kept back by people: {told}" if told else ""
+
+
+def look_lines(summary: Summary) -> Iterator[str]:
+    """Say what deserves a look: what warned, what could not be judged, and what waits for more."""
+    from tasks.pages import words
+
+    causes = summary.causes if summary.verdict == "refused" else ()
+    checks = [check for check in summary.checks if check not in causes]
+    warned, unclear = words.list_warned(checks), words.list_unclear(checks)
+    waiting = words.list_waiting(checks)
+    if warned or unclear or waiting:
+        yield ""
+    attacks = [each.name for each in warned if each.group in words.ATTACKS]
+    for each in warned:
+        if each.group not in words.ATTACKS:
+            yield from wrap(f"Warning  {words.say_warning(each, summary)}", hanging=MARGIN)
+    if attacks:
+        yield from wrap(f"Warning  {'; '.join(attacks)} (see the report)", hanging=MARGIN)
+    if unclear:
+        names = "; ".join(each.name for each in unclear)
+        yield from wrap(f"Unclear  {names}: {words.UNDECIDED}", hanging=MARGIN)
+    for power, joined in waiting.items():
+        yield from wrap(f"Not yet  {joined}: {power}", hanging=MARGIN)
 
 
 def quality_line(quality: Quality) -> str:
     """Say how good the model is on people it was not trained on."""
     interval = (
-        f" (95 % interval {quality.auc_low:.3f} to {quality.auc_high:.3f})"
+        f" ({quality.auc_low:.3f} to {quality.auc_high:.3f})"
         if quality.auc_low is not None and quality.auc_high is not None
         else ""
     )
-    rest = [
-        f"{name} {value:.3f}"
-        for name, value in (("accuracy", quality.accuracy), ("base rate", quality.base_rate))
-        if value is not None
-    ]
+    told = f"AUC {quality.auc:.3f}{interval} on people it was not trained on"
     if quality.auc_unweighted is not None:
-        rest.append(f"all weighted; without weights the AUC is {quality.auc_unweighted:.3f}")
-    return (
-        f"Quality  on people the model was not trained on: AUC {quality.auc:.3f}{interval}, "
-        + ", ".join(rest)
-    )
+        told += f", weighted; without weights {quality.auc_unweighted:.3f}"
+    return told
 
 
 def is_covered(summary: Summary) -> bool:
     """Whether the ways say why the run was refused, so that its reason need not."""
     told = {ways.check for ways in summary.ways}
-    # What an outlet's checks came to stands with the outlet.
-    rest = all(check.outlet or check.name in told for check in summary.causes)
+    rest = all(check.name in told for check in summary.causes)
     return summary.verdict == "refused" and summary.stopped_by in told and rest
 
 
@@ -283,21 +245,22 @@ def ways_lines(summary: Summary) -> Iterator[str]:
         yield ""
         yield from wrap(f"Ways out of “{found.check}{of}”")
         yield from wrap(f"asked    {found.asked}", "  ", " " * 11)
-        yield from wrap(f"reached  {found.reached}", "  ", " " * 11)
+        causes = [cause for cause in summary.causes if cause.name == found.check]
+        reached = causes[0].measured if causes else found.reached
+        yield from wrap(f"reached  {reached}", "  ", " " * 11)
         yield ""
         yield from table_lines(found)
         yield from wrap(f"{say_as_is(found)}{found.note}.")
-        for cause in summary.causes:
-            if cause.name == found.check:
-                yield from wrap(f"In words: {cause.remedy}.")
+        for cause in causes:
+            yield from wrap(f"Or: {cause.remedy}.")
         yield ""
 
 
 def say_as_is(found: WaysOut) -> str:
     """Say what the figures are, and what they would be where nothing is changed, if it is known."""
     said = {
-        "granularity": "Granularity is the detail kept; of the rows as they are {}. ",
-        "auc": "AUC is of the model on test people, attack of those who look for its own; the "
+        "granularity": "Granularity is the detail kept (the rows as they are: {}). ",
+        "auc": "AUC is the model's on test people, attack that of membership inference. The "
         "refused model's AUC is {}. ",
     }
     return "".join(

@@ -51,14 +51,14 @@ GLANCE: Final = 0.2
 # Refused when set otherwise. They are set even where Prefect has the same default, because a
 # variable wins over the prefect.toml, .env and pyproject.toml of the folder one stands in.
 REQUIRED: Final = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": ("false", "the server and its pages would report home"),
-    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": ("false", "runs would be reported"),
-    "MLFLOW_DISABLE_TELEMETRY": ("true", "MLflow would report home"),
-    "DO_NOT_TRACK": ("true", "libraries would report home"),
-    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": ("false", "results would be pickled to the disk"),
-    "PREFECT_TASKS_DEFAULT_PERSIST_RESULT": ("false", "results would be pickled to the disk"),
-    "PREFECT_LOGGING_LOG_PRINTS": ("false", "what a library prints would go to the server"),
-    "PREFECT_LOGGING_EXTRA_LOGGERS": ("", "what a library logs would go to the server"),
+    "PREFECT_SERVER_ANALYTICS_ENABLED": ("false", "the server and its pages would send telemetry"),
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": ("false", "runs would be reported to others"),
+    "MLFLOW_DISABLE_TELEMETRY": ("true", "MLflow would send telemetry"),
+    "DO_NOT_TRACK": ("true", "libraries would send telemetry"),
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": ("false", "results would be written to the disk"),
+    "PREFECT_TASKS_DEFAULT_PERSIST_RESULT": ("false", "results would be written to the disk"),
+    "PREFECT_LOGGING_LOG_PRINTS": ("false", "whatever a library prints would go to the server"),
+    "PREFECT_LOGGING_EXTRA_LOGGERS": ("", "whatever a library logs would go to the server"),
 }
 DEFAULTS: Final = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
@@ -88,7 +88,7 @@ def set_environment(home: Home) -> None:
     for name, (needed, why) in REQUIRED.items():
         found = os.environ.get(name, needed).strip().lower()
         if SAME.get(found, found) != needed:
-            raise HomeError(f"{name} is set so that {why}: unset it")
+            raise HomeError(f"{name} is set, so that {why}: unset it")
     if url := home.settings.prefect_api_url:
         _check_api_url(url)
         os.environ["PREFECT_API_URL"] = url

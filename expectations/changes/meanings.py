@@ -48,8 +48,8 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "name": ChangeMeaning("the policy's name"),
     "title": ChangeMeaning("the title", "other"),
     "controller.name": ChangeMeaning("who answers for the processing"),
-    "controller.contact": ChangeMeaning("whom people can write to"),
-    "retention_days": ChangeMeaning("days for which it is kept", "weaker"),
+    "controller.contact": ChangeMeaning("the contact address"),
+    "retention_days": ChangeMeaning("days for which results are kept", "weaker"),
     "purpose": ChangeMeaning("the purpose"),
     "legal_basis.article_6": ChangeMeaning("the lawful basis"),
     "legal_basis.article_9": ChangeMeaning("the condition for special categories"),
@@ -72,7 +72,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
         "what a larger difference does", "stronger", order=("warn", "refuse")
     ),
     "population.reference.margins.*.role": ChangeMeaning(
-        "whether weights are told of this margin", "stronger", order=("rake", "hold-out")
+        "whether weights are raked to this margin", "stronger", order=("rake", "hold-out")
     ),
     "population.reference.margins.*.shares.*": ChangeMeaning("the published share"),
     "population.excluded_people.by": ChangeMeaning(
@@ -83,7 +83,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
         "the smallest effective share of people", "stronger"
     ),
     "basis.on_partial": ChangeMeaning(
-        "what becomes of who consents in part", "weaker", order=("exclude", "blank")
+        "what becomes of people who consented in part", "weaker", order=("exclude", "blank")
     ),
     "basis.maximum_age_days": _limit("days for which a consent counts"),
     "basis.minimum_versions.*": ChangeMeaning(
@@ -103,7 +103,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     ),
     "columns.*.use": ChangeMeaning("what it is used for", "weaker"),
     "columns.*.identifiability": ChangeMeaning(
-        "how far it counts as pointing at a person",
+        "how far it identifies a person",
         "stronger",
         order=("none", "quasi", "identifier"),
     ),
@@ -116,7 +116,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "columns.*.reads": ChangeMeaning("what that function is given", "weaker"),
     "outlets.*.recipient": ChangeMeaning("who receives it"),
     "outlets.*.promise.epsilon": ChangeMeaning(
-        "ε, which bounds what the model tells of a person", "weaker"
+        "ε, which bounds what the model reveals about a person", "weaker"
     ),
     "outlets.*.promise.delta": ChangeMeaning("δ, the chance that ε does not hold", "weaker"),
     "outlets.*.k": ChangeMeaning("k, the fewest people of each combination", "stronger"),
@@ -147,7 +147,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "outlets.*.sensitive.*.*.delta": ChangeMeaning("δ, how far shares may differ", "weaker"),
     "outlets.*.sensitive.*.*.alpha": ChangeMeaning("α, the largest share of one value", "weaker"),
     "outlets.*.sensitive.*.*.enhanced": ChangeMeaning(
-        "whether frequent values are held tighter", "stronger"
+        "whether frequent values have a tighter limit", "stronger"
     ),
     "outlets.*.not_linkable.*": ChangeMeaning("the reason why nobody can link it"),
     "budget.lifetime_epsilon": ChangeMeaning("the ceiling of a person's lifetime ε", "weaker"),
@@ -155,12 +155,14 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "budget.composition": ChangeMeaning(
         "how runs are added up", "stronger", order=("fixed", "adaptive")
     ),
-    "attacks.membership.auc_at_most": ChangeMeaning("how well members may be told (AUC)", "weaker"),
+    "attacks.membership.auc_at_most": ChangeMeaning(
+        "how well membership may be inferred (AUC)", "weaker"
+    ),
     "attacks.membership.references": ChangeMeaning("the attack's reference models", "stronger"),
     "attacks.membership.when_inconclusive": _inconclusive("membership attack"),
     "attacks.audit.when_inconclusive": _inconclusive("audit of ε"),
     "attacks.memorization.gap_at_most": ChangeMeaning(
-        "how much surer of its own people it may be", "weaker"
+        "how much more confident about its own people it may be", "weaker"
     ),
     "attacks.memorization.when_inconclusive": _inconclusive("memorization check"),
     "attacks.attribute_inference.advantage_at_most": ChangeMeaning(
@@ -182,10 +184,10 @@ PARTS: Final[Mapping[str, ChangeMeaning]] = {
     "outlets.*": ChangeMeaning("this recipient is served", "weaker"),
     "outlets.*.promise": ChangeMeaning("differential privacy is promised", "stronger"),
     "outlets.*.columns.*": ChangeMeaning("this column is released", "weaker"),
-    "outlets.*.sensitive.*": ChangeMeaning("it leaves outside k, under models of its own"),
+    "outlets.*.sensitive.*": ChangeMeaning("it is released outside k, under models of its own"),
     "outlets.*.sensitive.*.*": ChangeMeaning("this is asked of every class", "stronger"),
     "outlets.*.not_linkable.*": ChangeMeaning(
-        "k does not hold over it, on the policy's word", "weaker"
+        "k does not cover it, on the policy's word", "weaker"
     ),
     "outlets.*.loss_ratio.*": ChangeMeaning("a group's loss of detail is bounded", "stronger"),
     "expectations.*": ChangeMeaning("this is asked of the values", "stronger"),
@@ -196,7 +198,7 @@ PARTS: Final[Mapping[str, ChangeMeaning]] = {
     "basis.minors": ChangeMeaning("a guardian consents for children", "stronger"),
     "population.strata": ChangeMeaning("groups are asked for or drawn"),
     "population.reference": ChangeMeaning(
-        "people are compared with those who are meant", "stronger"
+        "people are compared with the reference population", "stronger"
     ),
     "population.reference.margins.*": ChangeMeaning("people are compared by it", "stronger"),
     "population.excluded_people": ChangeMeaning("people without consent are counted", "weaker"),

@@ -1,4 +1,4 @@
-"""What the change of a policy means in words: whom it reaches, what is read, what is promised.
+"""What the change of a policy means in words: whose data is used, what is read, what is promised.
 
 Every place at which two policies differ is told of, none silently: a place that no meaning is
 written for is shown with both values, as changed. Knows neither data nor runs, and not whether a
@@ -49,7 +49,7 @@ from expectations.policy.vocabulary import BROADER, SPECIAL
 
 KINDS: Final = ("kind", "rule")
 GROUPS: Final = {
-    "whom it reaches": ("population", "basis"),
+    "whose data is used": ("population", "basis"),
     "what is read": ("source", "columns", "derived"),
     "what becomes of columns": (),
     "who receives what": ("outlets",),

@@ -41,27 +41,27 @@ def enumerates(notice: NoticeTerms, purpose: Purpose) -> bool:
 
 
 def people_stand_in_columns(policy: Policy) -> Iterator[Problem]:
-    """Who gave consent, and whose guardian, stands in a source's column and nowhere in a policy."""
+    """Who consented, and who is whose guardian, comes from a source's column, not from a policy."""
     for path, source in _sources(policy):
         for field in NAMES:
             if field in source.stated:
-                what = "one person cannot have made every event"
+                what = "one person cannot be behind every event"
                 fix = f"name the column that names the {field}, under `columns.{field}`"
                 yield Problem(f"{path}.stated.{field}", what, fix)
 
 
 def a_field_is_said_once(policy: Policy) -> Iterator[Problem]:
-    """What is stated of every event stands in no column, and needs no words."""
+    """What is stated for every event is not in a column as well, and needs no words."""
     for path, source in _sources(policy):
         for field in source.stated:
             for part, known in (("columns", source.columns), ("words", source.words)):
                 if field in known:
-                    what = f"`{field}` is stated for every event as well"
-                    yield Problem(f"{path}.{part}.{field}", what, "take one of them out")
+                    what = f"`{field}` is also stated for every event"
+                    yield Problem(f"{path}.{part}.{field}", what, "remove one of them")
 
 
 def mapped_words_are_known(policy: Policy) -> Iterator[Problem]:
-    """A word of a source stands for a word that its field can hold."""
+    """A word of a source means a word that its field can have."""
     for path, source in _sources(policy):
         for field, words in source.words.items():
             place = f"{path}.words.{field}"
@@ -71,7 +71,7 @@ def mapped_words_are_known(policy: Policy) -> Iterator[Problem]:
                 continue
             for theirs, ours in words.items():
                 if translate(field, theirs, {theirs: ours}) is None:
-                    what = f"`{ours}` is nothing that `{field}` can hold"
+                    what = f"`{ours}` is not a value of `{field}`"
                     yield Problem(place, what, suggest_words(field, [ours]))
 
 
@@ -81,16 +81,16 @@ def stated_words_are_known(policy: Policy) -> Iterator[Problem]:
         for field, said in source.stated.items():
             place = f"{path}.stated.{field}"
             if field in WORDED and translate(field, said, {}) in {None, ""}:
-                what = f"`{said}` is nothing that `{field}` can hold"
+                what = f"`{said}` is not a value of `{field}`"
                 yield Problem(place, what, suggest_words(field, [said]))
             if field in TIMES and not is_time(said):
                 yield Problem(place, "it is no time", "write it like 2026-01-31T12:00:00+01:00")
             if field in TIMES and is_local(said) and source.zone is None:
                 fix = "name the source's `zone`, or write it like 2026-01-31T12:00:00+01:00"
-                yield Problem(place, "it is a time without a zone", fix)
+                yield Problem(place, "the time has no zone", fix)
             if field is EventField.EVIDENCE and len(said) > LONGEST_EVIDENCE:
                 what = f"it is longer than {LONGEST_EVIDENCE} characters"
-                yield Problem(place, what, "name where the evidence lies, not what it says")
+                yield Problem(place, what, "say where the evidence is, not what it says")
 
 
 def stated_notices_are_declared(policy: Policy) -> Iterator[Problem]:

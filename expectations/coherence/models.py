@@ -33,9 +33,9 @@ def models_have_what_they_need(policy: Policy) -> Iterator[Problem]:
         yield from nothing_serves_a_model(policy)
         return
     if policy.training is None:
-        yield Problem("training", "is missing, but a model is to leave", "add `training:`")
+        yield Problem("training", "is missing, but a model outlet needs it", "add `training:`")
     if policy.attacks is None:
-        yield Problem("attacks", "is missing, but a model is to leave", "add `attacks:`")
+        yield Problem("attacks", "is missing, but a model outlet needs it", "add `attacks:`")
     targets = policy.used_as(Use.TARGET)
     if len(targets) != 1:
         yield Problem("columns", f"{len(targets)} columns are targets", "name exactly one")
@@ -55,7 +55,7 @@ def nothing_serves_a_model(policy: Policy) -> Iterator[Problem]:
     for use in (Use.FEATURE, Use.TARGET, Use.AUDIT):
         for name in policy.used_as(use):
             path, fix = f"{policy.path_of(name)}.use", "take that use out, or the whole column"
-            yield Problem(path, f"`{use}` is said, but no outlet receives a model", fix)
+            yield Problem(path, f"`{use}` is declared, but no outlet receives a model", fix)
 
 
 def features_have_public_values(policy: Policy) -> Iterator[Problem]:
@@ -73,7 +73,7 @@ def features_have_public_values(policy: Policy) -> Iterator[Problem]:
 
 
 def audits_compare_declared_groups(policy: Policy) -> Iterator[Problem]:
-    """The groups of an audit come from the policy, for their names stand in the record."""
+    """The groups of an audit come from the policy, since their names are recorded."""
     for name in policy.used_as(Use.AUDIT):
         treatment = policy.treated[name].treatment
         labelled = public_labels(treatment, policy.column_type(name)) is not None
@@ -86,7 +86,7 @@ def audits_compare_declared_groups(policy: Policy) -> Iterator[Problem]:
 
 
 def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
-    """A promise of differential privacy needs a private model on record-wise rows, and agrees."""
+    """A promise of differential privacy needs a private model on record-wise rows."""
     if policy.training is None:
         return
     promises = {
@@ -106,7 +106,7 @@ def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
     if private and not promises:
         yield Problem(
             "training.model",
-            "a private model needs ε and δ, and no outlet promises them",
+            "a private model needs ε and δ, but no outlet promises them",
             f"add `{PROMISE}` to the model's outlet, with an ε of your choice and a δ below one in "
             "the number of people, or train another model",
         )
@@ -122,7 +122,7 @@ def promises_are_not_overruled(training: Training) -> Iterator[Problem]:
         if name in training.parameters:
             yield Problem(
                 f"training.parameters.{name}",
-                "is settled elsewhere in the policy, and a private model is promised by that",
+                "is set elsewhere in the policy, and the promise rests on that",
                 "take it out: ε and δ are the outlet's promise, the rest follows from the columns",
             )
 
@@ -134,15 +134,15 @@ def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
         if promises:
             yield Problem(
                 "budget",
-                "is missing, but a private model costs its people privacy, which never renews",
+                "is missing, but a private model costs privacy, which never renews",
                 "add `budget: {lifetime_epsilon: …, delta: …}`, the most that you will ever spend",
             )
         return
     if not promises and not policy.private:
         yield Problem(
             "budget",
-            "nothing is counted against it, since no model outlet promises differential privacy",
-            "take it out, or promise that and train a private model",
+            "no model outlet promises differential privacy, so nothing counts against it",
+            "remove it, or promise differential privacy and train a private model",
         )
     for name, promise in promises.items():
         cost, ceiling = cost_alone(promise, policy.budget), policy.budget.lifetime_epsilon
@@ -191,8 +191,8 @@ def crosses_combine_labelled_features(policy: Policy) -> Iterator[Problem]:
         unfit = [name for name in cross if not labels.get(name)]
         path = f"training.crosses.{n}"
         if unfit or len(set(cross)) < len(cross):
-            named = f"{', '.join(unfit)} is no feature with declared labels"
-            what = named if unfit else "a column stands twice"
+            named = f"{', '.join(unfit)} is not a feature with declared labels"
+            what = named if unfit else "a column is named twice"
             yield Problem(path, what, "cross features that are binned or have declared words")
             continue
         size = math.prod(len(found or ()) + 1 for found in labels.values())
@@ -201,10 +201,10 @@ def crosses_combine_labelled_features(policy: Policy) -> Iterator[Problem]:
 
 
 def training_input_is_there(policy: Policy) -> Iterator[Problem]:
-    """The rows trained on are record-wise, or those of a table outlet that holds what is needed."""
+    """A model trains on record-wise rows, or on a table outlet that has the columns needed."""
     if RECORD_WISE in policy.outlets:
         path = f"outlets.{RECORD_WISE}"
-        yield Problem(path, "is the name of the de-identified rows", "give the outlet another")
+        yield Problem(path, "is reserved for the de-identified rows", "give the outlet another")
     if policy.training is None or policy.training.input == RECORD_WISE:
         return
     name = policy.training.input

@@ -49,7 +49,7 @@ def makes_groups(policy: Policy, name: str, path: str) -> Iterator[Problem]:
     """Words and declared labels make groups; an identifier, free text and bare numbers do not."""
     column, kind = policy.treated[name], policy.column_type(name)
     if column.identifiability is Identifiability.IDENTIFIER:
-        yield Problem(path, "is an identifier, so that each person is a group", "take it out")
+        yield Problem(path, "is an identifier, so each person would be a group", "take it out")
     elif isinstance(column.treatment, Redact):
         yield Problem(path, "is free text, which makes no groups", "take it out")
     elif known_labels(policy, name) is None and kind is not ColumnType.TEXT:
@@ -65,7 +65,7 @@ def samples_name_declared_labels(policy: Policy) -> Iterator[Problem]:
     path = "population.strata.sample"
     if policy.population.sample < 1:
         fix = "take population.sample out, and say each group's share here"
-        yield Problem(path, "two shares are said of the same people", fix)
+        yield Problem(path, "two shares are given for the same people", fix)
     if len(strata.by) > 1:
         fix = "name one column, or derive one that combines them"
         yield Problem(path, f"it is by value, but there are {len(strata.by)} columns", fix)
@@ -83,15 +83,15 @@ def bounds_leave_room(policy: Policy) -> Iterator[Problem]:
     """The fewest people that are asked for can be there under the most that are taken."""
     people, strata = policy.population, policy.population.strata
     if people.at_most is not None and people.at_most < people.smallest:
-        what = f"at most {people.at_most} are taken, and {people.smallest} are asked for"
+        what = f"at most {people.at_most} are taken, but {people.smallest} are asked for"
         yield Problem("population.at_most", what, "raise it, or lower population.smallest")
     if strata is None or strata.smallest is None:
         return
     if strata.at_most is not None and strata.at_most < strata.smallest:
-        what = f"at most {strata.at_most} are taken, and {strata.smallest} are asked for"
+        what = f"at most {strata.at_most} are taken, but {strata.smallest} are asked for"
         yield Problem("population.strata.at_most", what, "raise it, or lower smallest")
     for label in sorted(label for label, share in strata.sample.items() if share == 0):
-        what = f"nobody is taken, and {strata.smallest} are asked for"
+        what = f"nobody is taken, but {strata.smallest} are asked for"
         fix = "leave the group out by population.eligible, or give it a share"
         yield Problem(f"population.strata.sample.{label}", what, fix)
 
@@ -161,9 +161,9 @@ def shares_name_the_labels(
     """Every label of the treatment has a share, and no other word but `missing` does."""
     for word in sorted(shares.keys() - {*labels, MISSING}):
         fix = suggest(word, labels, f"use {', '.join(labels)}")
-        yield Problem(f"{path}.shares", f"`{word}` is no label of the column's treatment", fix)
+        yield Problem(f"{path}.shares", f"`{word}` is not a label of the column's treatment", fix)
     if without := [label for label in labels if label not in shares]:
-        what = f"gives no share of {', '.join(without)}"
+        what = f"has no share of {', '.join(without)}"
         yield Problem(f"{path}.shares", what, "give each label its share, 0 where nobody has it")
 
 
@@ -175,19 +175,19 @@ def weights_have_margins_to_meet(policy: Policy) -> Iterator[Problem]:
     if reference is None or not reference.of_role("rake"):
         yield Problem(
             "population.weighting",
-            "there is no margin to rake to",
+            "no margin is there to rake to",
             "add `reference:` with a margin whose role is rake, or take the weighting out",
         )
     elif reference.when_exceeded == "refuse" and not reference.of_role("hold-out"):
         yield Problem(
             "population.reference.when_exceeded",
-            "cannot refuse: every margin is given to the weighting, which then meets it",
-            "keep a margin back (role: hold-out), or warn",
+            "cannot refuse: weights meet every margin, since none is held out",
+            "hold a margin out (role: hold-out), or warn",
         )
 
 
 def weights_serve_a_model(policy: Policy) -> Iterator[Problem]:
-    """Weights go into the training and measuring of a model on record-wise rows."""
+    """Weights are used to train and measure a model on record-wise rows."""
     path, training = "population.weighting", policy.training
     if policy.population.weighting is None:
         return
@@ -215,7 +215,7 @@ def excluded_people_may_be_looked_at(policy: Policy) -> Iterator[Problem]:
     if excluded is None:
         return
     if policy.legal_basis.article_6 is not Article6.CONSENT:
-        what = "nobody is excluded for want of consent, which is not this policy's legal basis"
+        what = "consent is not this policy's legal basis, so nobody is excluded for lack of it"
         yield Problem(path, what, "take it out")
     if excluded.article_6 is Article6.CONSENT:
         what = "rests on consent, which is what these people did not give"

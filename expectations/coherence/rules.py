@@ -32,15 +32,17 @@ def derived_columns_say_how(policy: Policy) -> Iterator[Problem]:
         match derived.expression, derived.function:
             case None, None:
                 fix = "add `expression:`, or `function:` with `reads:` and `type:`"
-                yield Problem(path, "says neither by expression nor by function what it is", fix)
+                yield Problem(path, "has neither an expression nor a function", fix)
             case str(), str():
                 yield Problem(path, "has an expression and a function", "keep one of them")
             case str(), None if given != (None,):
                 fix = "take `reads` and `type` out: the expression itself says both"
-                yield Problem(path, "has an expression, beside what only a function needs", fix)
+                yield Problem(
+                    path, "has an expression, and also keys that only a function needs", fix
+                )
             case None, str() if not derived.reads or derived.type is None:
                 fix = "add `reads: [column, …]` and `type:`, what it gives for each row"
-                yield Problem(path, "has a function that does not say what it reads or gives", fix)
+                yield Problem(path, "has a function without `reads` or `type`", fix)
         for column in dict.fromkeys(derived.reads):
             if column not in policy.columns:
                 fix = "name it under columns; a function reads no derived column"
@@ -58,10 +60,10 @@ def expressions_parse(policy: Policy) -> Iterator[Problem]:
         try:
             parsed = parse(text, policy.types)
         except ExpressionError as error:
-            yield Problem(path, str(error), "mend the expression at the mark")
+            yield Problem(path, str(error), "correct the expression at the mark")
             continue
         if path == "population.eligible" and parsed.type is not ColumnType.BOOLEAN:
-            yield Problem(path, "does not say yes or no", "compare, or combine with and/or/not")
+            yield Problem(path, "is not yes or no", "compare, or combine with and/or/not")
 
 
 def names_are_declared_once(policy: Policy) -> Iterator[Problem]:
@@ -77,7 +79,7 @@ def legal_basis_matches_the_basis_per_person(policy: Policy) -> Iterator[Problem
     if by_consent and not per_person:
         yield Problem(
             "basis.kind",
-            "the legal basis is consent (Art. 6(1)(a)), but nobody's consent is looked up",
+            "the legal basis is consent (Art. 6(1)(a)), but consent is not looked up per person",
             "use kind `consent` or `consent-column`, or name another legal basis",
         )
     if per_person and not by_consent:
@@ -127,7 +129,7 @@ def treatments_fit_their_columns(policy: Policy) -> Iterator[Problem]:
 
 
 def identifiers_never_pass(policy: Policy) -> Iterator[Problem]:
-    """What names a person is dropped, masked or tokenized, and is no feature."""
+    """A column that names a person is dropped, masked or tokenized, and is not a feature."""
     for name, column in policy.treated.items():
         if column.identifiability is not Identifiability.IDENTIFIER:
             continue
@@ -160,30 +162,30 @@ def the_persons_own_column_is_an_identifier(policy: Policy) -> Iterator[Problem]
 
 
 def declared_uses_are_real(policy: Policy) -> Iterator[Problem]:
-    """A column is used for what its `use` says and nothing else, and for something."""
+    """A column is used only for what its `use` says, and for something."""
     users = {**policy.read_for(policy.treated.keys()), Use.RELEASE: policy.released}
     for name, column in policy.treated.items():
         path = f"{policy.path_of(name)}.use"
         if not column.use:
-            fix = "say it under `use`, name it in a table's `columns`, or take it out"
-            yield Problem(policy.path_of(name), "is read for nothing", fix)
+            fix = "add its `use`, name it in a table's `columns`, or take it out"
+            yield Problem(policy.path_of(name), "is not used", fix)
         for use, names in users.items():
             if use in column.use and name not in names:
                 fix = "take that use out; a column without any use need not be read"
-                yield Problem(path, f"`{use}` is said, but nothing there uses it", fix)
+                yield Problem(path, f"`{use}` is declared, but nothing uses it", fix)
             if name in names and use not in column.use:
-                yield Problem(path, f"it is used for {use}, which is not said", f"add `{use}`")
+                yield Problem(path, f"used for {use}, but `use` omits it", f"add `{use}`")
 
 
 def dropped_columns_end_there(policy: Policy) -> Iterator[Problem]:
-    """A dropped column serves nothing that comes after it is dropped."""
+    """A dropped column is not used after it is dropped."""
     for name, column in policy.treated.items():
         stays = {Use.FEATURE, Use.TARGET, Use.AUDIT, Use.RELEASE} & set(column.use)
         if isinstance(column.treatment, Drop) and stays:
             yield Problem(
                 f"{policy.path_of(name)}.treatment.kind",
-                f"it is dropped, but is to serve as {', '.join(sorted(stays))}",
-                "choose a treatment that keeps it, or take that use out",
+                f"it is dropped, but `use` needs it as {', '.join(sorted(stays))}",
+                "choose a treatment that keeps it, or remove that use",
             )
 
 

@@ -52,8 +52,8 @@ def token_may_leave(
     if not isinstance(treatment, Token):
         yield Problem(path, "is an identifier, which never leaves", "take it out, or tokenize it")
     elif column not in outlet.not_linkable:
-        fix = "say under not_linkable why its recipient cannot tell whose it is, or take it out"
-        yield Problem(path, "is a token, of which each is unique, so that k cannot hold", fix)
+        fix = "say under not_linkable why its recipient cannot find out whose it is, or remove it"
+        yield Problem(path, "is a token; every value is unique, so k cannot hold", fix)
 
 
 def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
@@ -68,9 +68,9 @@ def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
             for n, level in enumerate(how.levels):
                 path = f"outlets.{name}.columns.{column}.levels.{n}"
                 members = [member for group in level.values() for member in group]
-                yield from misfits(path, "is no label of the level below", set(members) - below)
+                yield from misfits(path, "is not a label of the level below", set(members) - below)
                 twice = {member for member in members if members.count(member) > 1}
-                yield from misfits(path, "stands in two groups", twice)
+                yield from misfits(path, "is in two groups", twice)
                 named = taken & level.keys()
                 yield from misfits(path, "is the name of another label", named, STAYS_ALONE)
                 below = (below - set(members)) | level.keys()
@@ -95,10 +95,8 @@ def generalization_fits(
             path, f"`{how.label}` is a label of the column itself", "give rare labels another name"
         )
     if isinstance(treatment, Noise) and column in outlet.linkable:
-        fix = (
-            "say under not_linkable why nobody can look it up, or bin the column in place of noise"
-        )
-        yield Problem(path, "is noise, of which nearly each value is unique, so that k fails", fix)
+        fix = "say under not_linkable why nobody can look it up, or use bin instead of noise"
+        yield Problem(path, "is noise; nearly every value is unique, so k cannot hold", fix)
         return
     if how == "keep" or isinstance(how, Rare) or column not in outlet.linkable:
         return
@@ -111,7 +109,7 @@ def generalization_fits(
 
 
 def sensitive_columns_are_protected_apart(policy: Policy) -> Iterator[Problem]:
-    """A sensitive column leaves as it stands, outside k, with models that it can meet."""
+    """A sensitive column leaves unchanged, outside k, with models that it can meet."""
     for name, outlet in policy.table_outlets.items():
         for column, models in outlet.sensitive.items():
             path = f"outlets.{name}.sensitive.{column}"

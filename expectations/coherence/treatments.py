@@ -39,7 +39,7 @@ def built_in_levels_fit_their_columns(policy: Policy) -> Iterator[Problem]:
 
 
 def noise_has_room(policy: Policy) -> Iterator[Problem]:
-    """Between the bounds of whole numbers there are two to tell apart."""
+    """Bounds of whole numbers contain at least two of them."""
     for name, column in policy.treated.items():
         treatment = column.treatment
         whole = policy.column_type(name) is ColumnType.INTEGER

@@ -130,7 +130,7 @@ class _Checker:
         if written.isdigit():
             if int(written) <= EXACT:
                 return Literal(int(written), ColumnType.INTEGER)
-            return self._fault(tree, "an integer beyond 2**53 - 1 cannot be held exactly")
+            return self._fault(tree, "an integer beyond 2**53 - 1 cannot be represented exactly")
         if isfinite(float(written)):
             return Literal(float(written), ColumnType.NUMBER)
         return self._fault(tree, "the number is too large")
@@ -139,7 +139,7 @@ class _Checker:
         try:
             day = datetime.strptime(written, "%Y-%m-%d").date()  # noqa: DTZ007  # a day has no zone
         except ValueError:
-            return self._fault(tree, "there is no such day; write date '2020-01-31'")
+            return self._fault(tree, "that day does not exist; write date '2020-01-31'")
         return Literal(day, ColumnType.DATE)
 
     def _column(self, tree: Tree[Token], name: str) -> Node | None:
@@ -265,7 +265,7 @@ def _quoting_hint(node: Node, literal: Node) -> str:
         case ColumnType.TEXT, ColumnType.NUMBER | ColumnType.INTEGER:
             return f"; as text it is '{literal.value}'"
         case ColumnType.NUMBER | ColumnType.INTEGER, ColumnType.TEXT:
-            return "; a number stands without quotes"
+            return "; write a number without quotes"
         case ColumnType.DATE, ColumnType.TEXT:
             return "; a day is written date '2020-01-31'"
         case _:
@@ -323,7 +323,7 @@ _HINTS = {
     r"(?<=<)>": "inequality is !=",
     r"&|\|": "logic is written and, or",
     r"!": "negation is written not",
-    r'"': "text stands in single quotes",
+    r'"': "write text in single quotes",
     r"'(?![^']*')": "a text must be closed by ', and a quote inside it doubled",
     r"\.": "a column is named alone, and a number starts with a digit",
     r"(?i:and|or|not|in|is|between|missing)\b": "operators are in small letters, between values",
@@ -354,10 +354,10 @@ def _syntax_problem(text: str, error: UnexpectedInput) -> tuple[int, str]:
     """Give the character at which the text left the grammar, and a hint for common slips."""
     token = getattr(error, "token", None)
     if token is not None and token.type == "$END":
-        return len(text.rstrip()), "it ends here, where a value or a bracket is still to come"
+        return len(text.rstrip()), "it ends here, but a value or a bracket must follow"
     position = error.pos_in_stream or 0
     hints = (hint for slip, hint in _HINTS.items() if re.compile(slip).match(text, position))
-    hint = next(hints, "it needs an operator before it, or does not belong")
+    hint = next(hints, "it needs an operator before it, or does not belong here")
     return position, f"{str(token or text[position])!r} cannot stand here: {hint}"
 
 

@@ -54,7 +54,7 @@ def word(rule: Rule) -> Words:
             advice = (
                 "look for codes and other units in the source, clip the column, or widen the rule"
             )
-            asked, counted = f"{low:.15g} to {high:.15g}", "of the values lie outside"
+            asked, counted = f"{low:.15g} to {high:.15g}", "of the values are outside"
             return Words(f"values of {column}", asked, counted, advice, strict=True)
         case ValuesIn(column=column, values=values):
             advice = "declare the words that the source uses, or map them by categories"
@@ -68,7 +68,9 @@ def word(rule: Rule) -> Words:
             name, strict = f"missing values of {column}", share == 0
             return Words(name, asked, counted, advice, strict, can_fail=share < 1)
         case ShareBetween(column=column, value=value, low=low, high=high):
-            advice = "see whether the column still means the same, or move the bounds with reason"
+            advice = (
+                "check whether the column still means the same, or move the bounds with a reason"
+            )
             asked = f"{percent(low, EXACT)} to {percent(high, EXACT)} of all people"
             counted = f"of all people have {value}"
             name, can_fail = f"share of {value} in {column}", (low, high) != (0, 1)
@@ -142,8 +144,8 @@ def judge(result: ExpectationValidationResult, threshold: int) -> Check:
     counts = result.result
     if "element_count" not in counts:
         raise UsageError(
-            f"{words.name}: GX could not judge the column by '{words.asked}'; bounds need a column "
-            "of numbers, the lower one first"
+            f"{words.name}: Great Expectations could not judge the column by "
+            f"'{words.asked}'; bounds need a column of numbers, the lower one first"
         )
     total = counts["element_count"] - (counts.get("missing_count") or 0)
     found = counts["matching_count" if "matching_count" in counts else "unexpected_count"]
@@ -151,11 +153,11 @@ def judge(result: ExpectationValidationResult, threshold: int) -> Check:
         verdict, power = (
             CheckVerdict.INCONCLUSIVE,
             "nothing: "
-            + ("there is no value to look at" if total == 0 else "the rule allows every table"),
+            + ("there is no value to look at" if total == 0 else "the rule allows every value"),
         )
     else:
         verdict = CheckVerdict.PASSED if result.success else CheckVerdict.REFUSED
-        power = "a single person beyond what the rule allows; every row was looked at"
+        power = "a single person outside the rule; every row was checked"
     none = words.strict and verdict is CheckVerdict.PASSED
     share = "none" if none else tell_share(found, total, threshold)
     return Check(words.name, words.asked, f"{share} {words.counted}", verdict, power, words.remedy)

@@ -117,7 +117,7 @@ def _judge_k(result: ExpectationValidationResult, k: int, over: str, outlet: str
         if classes != 1
         else f"k of {told:g} or more: one class",
         CheckVerdict.PASSED if result.success else CheckVerdict.REFUSED,
-        f"a single class of fewer than {k} people; every row was looked at",
+        f"a single class of fewer than {k} people; every row was checked",
         COARSER.format("k"),
         outlet,
     )
@@ -135,7 +135,7 @@ def _judge_rare(
         f"each label of {column} shared by at least {at_least} people",
         f"the rarest of {labels:,} is shared by {'at least ' * (labels == 1)}{told:g}",
         CheckVerdict.PASSED if result.success else CheckVerdict.REFUSED,
-        f"a single label of fewer than {at_least} people; every row was looked at",
+        f"a single label of fewer than {at_least} people; every row was checked",
         COARSER.format("it"),
         outlet,
     )
@@ -181,7 +181,9 @@ def _tell_bounds(model: PrivacyModel) -> str:
 def _read(result: ExpectationValidationResult, what: str) -> tuple[float, int]:
     """Read what was reached, and the number of classes; an error of GX lacks both."""
     if "classes" not in result.result:
-        raise UsageError(f"GX could not judge {what}; see the types of these columns")
+        raise UsageError(
+            f"Great Expectations could not judge {what}; check the types of these columns"
+        )
     observed = result.result["observed_value"]
     reached = math.inf if observed == INFINITE else float(observed)
     return reached, result.result["classes"]

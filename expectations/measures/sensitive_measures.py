@@ -191,8 +191,8 @@ class Judgement:
     def power(self) -> str:
         """The smallest violation that could have been found."""
         if not self.can_fail:
-            return "nothing: every table with one class, or one value, or this bound meets it"
-        return "a single class beyond what is asked; every row was looked at"
+            return "nothing: a table with one class, one value or this bound always meets it"
+        return "a single class outside the limit; every row was checked"
 
 
 def judge(

@@ -78,9 +78,9 @@ class EventSource(Declaration):
     columns: Mapping[EventField, Term] = Field(default_factory=dict)
     """The source's own name of a field; a field that is not named here has its own name."""
     words: Mapping[EventField, Mapping[str, str]] = Field(default_factory=dict)
-    """The source's own words for what a field says, each with the word it stands for."""
+    """The source's own words for what a field says, each with its meaning."""
     stated: Mapping[EventField, str] = Field(default_factory=dict)
-    """What holds of every row and stands in no column, such as its notice."""
+    """What is true of every row and is not in a column, such as its notice."""
     zone: Term | None = None
     """The IANA time zone of times that are written without one, such as `Europe/Vienna`."""
 

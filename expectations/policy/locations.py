@@ -81,7 +81,7 @@ class Database(Declaration):
         password = urlsplit(url).password
         if (password and not password.startswith("$")) or _SECRET.search(unquote(url)):
             raise ValueError(
-                "a password stands in the address; put it into the environment and write $NAME"
+                "the address contains a password; put it into the environment and write $NAME"
             )
         return url
 

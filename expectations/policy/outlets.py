@@ -64,7 +64,7 @@ class TableOutlet(Declaration):
     max_suppressed: float = Field(default=0.0, ge=0, le=0.5)
     """The largest share of people that may be left out to reach k."""
     columns: Mapping[str, Literal["generalize", "keep"] | Coarsened] = Field(min_length=1)
-    """Each released column: made coarser where needed, or pinned as it stands."""
+    """Each released column: made coarser where needed, or kept unchanged."""
     output: Literal["hierarchy", "sets"] = "hierarchy"
     """Release labels of the hierarchies, or the sets of labels that a class holds (`a~b`)."""
     period: Literal["month", "quarter", "year"] = "year"
@@ -106,10 +106,10 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
             merged = "one of a and b" if output == "sets" else "a value from a to b"
             asked = [describe_model(m, name) for name, models in sensitive.items() for m in models]
             return (
-                f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: each "
-                f"combination of values released there belongs to at least {k} people"
-                + (f", and has {'; '.join(asked)}." if asked else ".")
-                + f" There “a~b” stands for {merged}, “*” for any value."
+                f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: at least "
+                f"{k} people share each combination of these values"
+                + (f", which has {'; '.join(asked)}." if asked else ".")
+                + f" “a~b” means {merged}, “*” any value."
             )
 
 
@@ -119,7 +119,7 @@ def trust_in(functions: Collection[str]) -> str:
         return ""
     return (
         f" ε holds if {', '.join(dict.fromkeys(functions))} keep nothing between two rows: each is "
-        "called with one row at a time, and was tried on made-up rows, which is no proof."
+        "called with one row at a time, and was tried on made-up rows, which is not a proof."
     )
 
 
@@ -128,7 +128,7 @@ def limits(outlet: ModelOutlet | TableOutlet, own: Collection[str] = ()) -> str:
     match outlet:
         case ModelOutlet(promise=None):
             return (
-                "Attacks stronger than the one that was run; what the model says about groups of "
+                "Attacks stronger than those that were run; what the model says about groups of "
                 "people, whether or not they took part."
             )
         case ModelOutlet():
@@ -138,18 +138,18 @@ def limits(outlet: ModelOutlet | TableOutlet, own: Collection[str] = ()) -> str:
             )
         case TableOutlet(not_linkable=exempt, sensitive=sensitive, output=output):
             text = (
-                "A class whose people all share a value (it is then known of each of them); that "
-                "somebody joined or left a class since the last release, though not who; "
-                "comparison with releases of other outlets, policies and homes about the same "
+                "A class whose people all share a value (it is then known about each of them); "
+                "seeing that somebody joined or left a class since the last release, though not "
+                "who; comparison with releases of other outlets, policies and homes about the same "
                 "people; background knowledge."
             )
             if sensitive:
                 text += (
-                    " Who knows how classes are made and everybody's other values can learn a "
-                    "sensitive value where a class was made coarser because of it."
+                    " Somebody who knows how classes are made and everybody's other values can "
+                    "learn a sensitive value where a class was made coarser because of it."
                 )
             if output == "sets":
-                text += " Each value that a set names is somebody's of that class."
+                text += " Each value of a set belongs to somebody of its class."
             if exempt:
                 reasons = "; ".join(f"{column} ({reason})" for column, reason in exempt.items())
                 text += f" Not covered by k, on the policy's word: {reasons}."

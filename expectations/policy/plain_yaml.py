@@ -96,7 +96,7 @@ def to_plain(tree: yaml.Node) -> tuple[Plain, list[Problem]]:
                 continue
             name = str(key.value)
             if name in made:
-                what = "the key stands twice"
+                what = "the key is there twice"
                 problems.append(Problem(join(path, name), what, "keep one", line))
             made[name] = convert(value, join(path, name))
         return made

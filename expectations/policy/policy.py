@@ -70,7 +70,7 @@ class DerivedColumn(Declaration):
     reads: tuple[ColumnName, ...] = ()
     """The columns that the function is given, as a pandas DataFrame."""
     type: ColumnType | None = None
-    """What the function gives for each row; an expression tells its own type."""
+    """What the function gives for each row; an expression has its own type."""
     identifiability: Identifiability
     category: Category
     use: tuple[Use, ...] = ()

@@ -35,7 +35,7 @@ class Strata(Declaration):
 
 
 class Margin(Declaration):
-    """The published shares of one column's values in the population that is meant."""
+    """The published shares of one column's values in the reference population."""
 
     shares: Mapping[str, Share] = Field(min_length=2)
     """The share of every label that the column has after its treatment, 0 where nobody has it;
@@ -52,7 +52,7 @@ class Margin(Declaration):
 
 
 class Reference(Declaration):
-    """The population that is meant, as published figures describe it."""
+    """The reference population, as published figures describe it."""
 
     source: Term
     """Where the figures are published."""
@@ -61,7 +61,7 @@ class Reference(Declaration):
     difference_at_most: float = Field(default=0.1, gt=0, le=1)
     """The largest standardized difference of a share that counts as alike (Austin 2009)."""
     when_exceeded: Literal["refuse", "warn"] = "warn"
-    """Whether a larger one ends the run, or stands in the report as a warning."""
+    """Whether a larger one ends the run, or only warns in the report."""
 
     def of_role(self, role: Literal["rake", "hold-out"]) -> dict[str, Margin]:
         """Give the margins of one role by column, in the order of the policy."""
@@ -98,11 +98,11 @@ class Population(Declaration):
     eligible: Term = "true"
     """An expression over the named columns; who does not satisfy it is left out."""
     smallest: int = Field(ge=10)
-    """The fewest people with whom the run goes on."""
+    """The fewest people with which the run continues."""
     at_most: int | None = Field(default=None, ge=10)
     """The most people that are taken, by a keyed draw; it looks at other people."""
     sample: float = Field(default=1, gt=0, le=1)
-    """The share of people taken, by a keyed draw: who is in stays in, and nobody else can tell."""
+    """The share of people taken, by a keyed draw; people stay in it, known only by the key."""
     strata: Strata | None = None
     test_share: float = Field(default=0.25, gt=0, lt=1)
     """The share of people kept for testing, drawn by a keyed hash."""

@@ -66,7 +66,7 @@ class Budget(Declaration):
 
 
 class MembershipCheck(Declaration):
-    """Membership inference must not tell who was trained on (Zarifzadeh et al. 2024, RMIA)."""
+    """Membership inference must not reveal who was trained on (Zarifzadeh et al. 2024, RMIA)."""
 
     auc_at_most: float = Field(default=0.60, gt=0.5, lt=1)
     """The highest AUC allowed at the upper end of its 95 % interval."""

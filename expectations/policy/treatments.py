@@ -22,7 +22,7 @@ ANY: Final = frozenset(ColumnType)
 TEXT: Final = frozenset({ColumnType.TEXT})
 DATES: Final = frozenset({ColumnType.DATE})
 NUMBERS: Final = frozenset({ColumnType.NUMBER, ColumnType.INTEGER})
-NARROWED: Final = "narrow people down; the rarest label may hold very few"
+NARROWED: Final = "narrow people down; the rarest label may have very few people"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +47,20 @@ class Drop(Declaration):
     kind: Literal["drop"]
     facts: ClassVar = Facts(
         fits=ANY,
-        suits="is needed in the run, for instance to say who is eligible, and not in what leaves",
-        remains="nothing: it is not there",
+        suits="is needed in the run, for instance for eligibility, but must not leave",
+        remains="nothing: the column is gone",
         identifiers=True,
     )
 
 
 class Keep(Declaration):
-    """The value passes as it stands; refused on identifiers, and on text, which may be free."""
+    """The value passes unchanged; refused on identifiers, and on text, which may be free."""
 
     kind: Literal["keep"]
     facts: ClassVar = Facts(
         fits=ANY - TEXT,
         suits="is yes or no",
-        remains="match it with any other list that holds it",
+        remains="match it with any other list that has it",
         bounds=True,
     )
 
@@ -71,7 +71,7 @@ class Mask(Declaration):
     kind: Literal["mask"]
     facts: ClassVar = Facts(
         fits=TEXT,
-        suits="names a person, and people have to tell their own cases apart",
+        suits="names a person, and people must recognize their own cases",
         remains="confirm a guess by its length and by what is shown",
         identifiers=True,
     )
@@ -115,7 +115,7 @@ class Bin(Declaration):
     @model_validator(mode="after")
     def _edges_rise(self) -> Self:
         if any(low >= high for low, high in pairwise(self.edges)):
-            raise ValueError("edges must rise; sort them and take repeated ones out")
+            raise ValueError("edges must rise; sort them and remove repeated ones")
         if len(self.labels) != len(self.edges) + 1 or len(set(self.labels)) != len(self.labels):
             raise ValueError(
                 f"{len(self.edges)} edges make {len(self.edges) + 1} intervals; "
@@ -177,11 +177,11 @@ class Categories(Declaration):
     @model_validator(mode="after")
     def _words_are_declared_once(self) -> Self:
         if len(set(self.values)) != len(self.values):
-            raise ValueError("a value stands twice; name each once")
+            raise ValueError("a value is there twice; name each once")
         if set(self.rename.values()) - set(self.values):
-            raise ValueError("rename leads to a word that values lacks; declare it there")
+            raise ValueError("`rename` leads to a word that `values` lacks; declare it there")
         if self.ordered and self.other and self.other not in self.values:
-            raise ValueError("other has no place in the order; name it among values, where it is")
+            raise ValueError("`other` has no place in the order; put it among `values`")
         return self
 
 
@@ -206,7 +206,7 @@ class Level(Declaration):
     @model_validator(mode="after")
     def _one_hierarchy_is_named(self) -> Self:
         if (self.of is None) == (not self.rows):
-            raise ValueError("names no hierarchy, or two; say `of`, `file` or `rows`")
+            raise ValueError("has no hierarchy, or two; give one of `of`, `file` or `rows`")
         if self.rows and any(self.level >= len(row) - 1 for row in self.rows):
             raise ValueError("the level is not below the root of every line; lower it")
         return self
@@ -236,7 +236,7 @@ class Noise(Declaration):
     kind: Literal["noise"]
     facts: ClassVar = Facts(
         fits=NUMBERS,
-        suits="is a number of which only sums or means matter, and nobody may be trusted with it",
+        suits="is a number of which only sums or means matter, and no recipient may see it",
         remains="estimate the value, more closely with every run",
     )
     low: float
@@ -327,7 +327,7 @@ def describe(treatment: Treatment) -> str:
 
 _PLAIN: Final = {
     "drop": "used in the run, then dropped",
-    "keep": "kept as it stands",
+    "keep": "kept as it is",
     "redact": "free text, reduced by Presidio",
 }
 

@@ -57,10 +57,10 @@ from ledgers.home.keys import Keys
 from ledgers.signed_heads import Head, Heads
 
 OVER: Final = "over all private models and advice of this home"
-NO_RENEWAL: Final = "To wait does not help, since privacy loss never renews"
+NO_RENEWAL: Final = "Waiting does not help: privacy loss never renews"
 REMEDY: Final = (
-    "promise a smaller ε, or raise budget.lifetime_epsilon, a decision of the controller to be "
-    "documented; where it follows from what models showed, no theorem covers the higher ceiling"
+    "promise a smaller ε, or raise budget.lifetime_epsilon, which the controller must decide and "
+    "document; if what models showed led to that, no theorem covers the higher ceiling"
 )
 
 __all__ = ["Balance", "BudgetLedger", "Ceiling", "Charge", "Charged"]
@@ -251,12 +251,11 @@ class BudgetLedger:
 def say_exceeded(balance: Balance) -> str:
     """Say why a run is refused, and what can be done."""
     ceiling, filtered = balance.ceiling, balance.filtered
-    spent = "stands before this run at" if filtered else "has before this run a lifetime ε of"
     return (
-        f"of the people to be used, the one who was used most {spent} {balance.before:.3f} "
-        f"{OVER}; this run would make the highest {balance.after:.3f} at δ = {ceiling.delta:g}, "
-        f"{'held against the filter, ' if filtered else ''}where the policy allows "
-        f"{ceiling.epsilon:g}. {NO_RENEWAL}, and nobody is left out silently: {REMEDY}"
+        f"this run would bring the most-used person's lifetime ε to {balance.after:.3f} at "
+        f"δ = {ceiling.delta:g} (at most {ceiling.epsilon:g} allowed)"
+        f"{', counted by the filter' if filtered else ''}; it is {balance.before:.3f} before this "
+        f"run, {OVER}. {NO_RENEWAL}, and nobody is left out silently: {REMEDY}"
     )
 
 

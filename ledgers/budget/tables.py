@@ -173,7 +173,7 @@ def check_noted(connection: sa.Connection, book: Book) -> None:
     for run_id, body in connection.execute(noted.order_by(EVIDENCE.c.run_id)):
         head = json.loads(body)
         if book.links[head["seq"] - 1 : head["seq"]] != (head["link"],):
-            refuse(f"run {run_id} names entry {head['seq']}, which is gone or another one")
+            refuse(f"run {run_id} names entry {head['seq']}, which is gone or was changed")
 
 
 def append_event(connection: sa.Connection, keys: Keys, book: Book, event: Event) -> Book:
@@ -191,7 +191,7 @@ def _check_heads(
         if head.seq >= len(links):
             refuse(f"entries {len(links)} to {head.seq} were signed and are gone")
         if links[head.seq] != head.link:
-            refuse(f"entry {head.seq} is another one than was signed")
+            refuse(f"entry {head.seq} differs from the one that was signed")
     if heads:
         return
     if len(links) > 1:
@@ -293,7 +293,7 @@ def check_sets(connection: sa.Connection, keys: Keys, digests: Collection[str]) 
     """Open every set and compare it with its digest; Refusal for the first that differs."""
     for digest in sorted(set(digests)):
         if _digest_set(keys, read_set(connection, keys, digest)) != digest:
-            refuse("a set of people is another than was charged")
+            refuse("a set of people is not the one that was charged")
 
 
 def _base_of(connection: sa.Connection, digest: str) -> str:

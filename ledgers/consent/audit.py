@@ -79,7 +79,7 @@ def check_tip(connection: sa.Connection, codes: Codes, signed: SignedHead | None
         _refuse(_cut(tip.seq, signed))
     link = find_link(connection, signed.seq) if signed.seq else start.link
     if link is None or link.hex() != signed.link:
-        _refuse(Fault(signed.seq, "another link stands there than the head that was signed"))
+        _refuse(Fault(signed.seq, "its link is not the one in the signed head"))
     return tip
 
 
@@ -160,7 +160,7 @@ def _check_places(seq: NDArray[np.int64], there: NDArray[np.bool_]) -> Iterator[
     """Look for events without a place of their own in the chain, and mark the places taken."""
     placed = (seq >= 1) & (seq < len(there))
     if not placed.all():
-        yield Fault(int(seq[~placed].min()), "it has no place in the chain")
+        yield Fault(int(seq[~placed].min()), "it is not in the chain")
     seq = seq[placed]
     twice, before = there[seq], np.count_nonzero(there)
     there[seq] = True
@@ -176,7 +176,7 @@ def _check_page(
 ) -> Iterator[Fault]:
     """Compare a page with its seal, or each of its events with its commitment."""
     if not page.is_in_place and len(page.rows):
-        yield Fault(int(page.rows["seq"].min()), "it is not where its person is looked for")
+        yield Fault(int(page.rows["seq"].min()), "it is not filed under its person")
     if page.code is not None and hmac.compare_digest(
         page.seal(codes, commitments, terms), page.code
     ):
@@ -200,7 +200,7 @@ def _check_erasures(
         if not hmac.compare_digest(code, bytes(row.code)):
             yield Fault(row.seq, "the note of its erasure was not made by this home")
         elif row.seq > chain.last or there[row.seq]:
-            yield Fault(row.seq, "it was erased, and yet it is there")
+            yield Fault(row.seq, "it was erased, but it is still there")
         else:
             erased.add(row.seq)
     yield from _check_presence(there, erased, heads)
@@ -212,7 +212,7 @@ def _check_presence(
     """Look for events that are gone without a note, or are back although they were erased."""
     there[list(erased)] = True
     if not there.all():
-        yield Fault(int(np.argmin(there)), "it is gone, and no erasure of it is noted")
+        yield Fault(int(np.argmin(there)), "it is gone, but no erasure of it is recorded")
     signed = {seq for head in heads for seq in head.erased}
     yield from (Fault(seq, "its erasure was taken back") for seq in signed - erased)
 
@@ -225,7 +225,9 @@ def _check_heads(chain: Chain, heads: Sequence[SignedHead]) -> Iterator[Fault]:
             if chain.broken is None:
                 yield _cut(chain.last, head)
         elif chain.links.get(head.seq, b"").hex() != head.link:
-            yield Fault(met + 1, f"events {met + 1} to {head.seq} are others than were signed")
+            yield Fault(
+                met + 1, f"events {met + 1} to {head.seq} differ from those that were signed"
+            )
         else:
             met = head.seq
 

@@ -154,7 +154,7 @@ def _upgrade(connection: sa.Connection, *, make: bool) -> None:
     if version == SCHEMA:
         return
     if version is None and not make:
-        raise HomeError("the ledger database is empty: make it with tutela init")
+        raise HomeError("the ledger database is empty: run tutela init")
     if version is not None and version > SCHEMA:
         raise HomeError(f"the ledger database has schema {version}: use a newer tutela")
     _migrate(connection)

@@ -48,14 +48,14 @@ class Home:
         """
         root = home_path(path)
         if is_absent(root):
-            raise HomeError(f"there is no home at {root}: make one with tutela init")
+            raise HomeError(f"there is no home at {root}: run `tutela init`")
         home = cls(root, Settings())
         for part in (root, *map(root.joinpath, (*FOLDERS, *FILES)), home.ledger):
             try:
                 problem = exposure(part)
             except OSError:
                 raise HomeError(
-                    f"{root} is not a whole home: {part.relative_to(root)} is missing or cannot "
+                    f"{root} is incomplete: {part.relative_to(root)} is missing or cannot "
                     "be read; restore it from a backup, or move the folder away and tutela init"
                 ) from None
             if problem:

@@ -134,12 +134,12 @@ def read_key(file: Path, passphrase: str | None = None) -> bytes:
         raise HomeError(f"{file} cannot be read: restore it from a backup") from None
     if len(stored) == KEY_BYTES:
         if phrase is not None:
-            raise HomeError(f"{file} is under no passphrase: give none (unset TUTELA_PASSPHRASE)")
+            raise HomeError(f"{file} has no passphrase: give none (unset TUTELA_PASSPHRASE)")
         return stored
     if not stored.startswith(WRAPPED):
         raise HomeError(f"{file} is not a key of tutela: restore it from a backup")
     if phrase is None:
-        raise HomeError(f"{file} is under a passphrase: set TUTELA_PASSPHRASE")
+        raise HomeError(f"{file} has a passphrase: set TUTELA_PASSPHRASE")
     salt, wrapped = stored[len(WRAPPED) :][:SALT_BYTES], stored[len(WRAPPED) + SALT_BYTES :]
     key = decrypt(_stretch(phrase, salt), wrapped, file.name)
     if key is None:

@@ -92,7 +92,7 @@ class Validated(Trainable):
 
 
 class Compared(Validated):
-    """The same rows, whose people were compared with the population that is meant."""
+    """The same rows, whose people were compared with the reference population."""
 
     stage = Stage.COMPARED
 

@@ -267,7 +267,7 @@ class RunVault:
             try:
                 return read_dataset(self._folder / name, name, self._living_key())
             except ValueError:
-                raise VaultError(f"{ref.uri} holds no table: load it as bytes") from None
+                raise VaultError(f"{ref.uri} is not a table: load it as bytes") from None
 
     def load_bytes(self, ref: DatasetRef[S], stage: type[S]) -> bytes:
         """Give the bytes that have reached `stage`; VaultError as in `load`."""
@@ -275,7 +275,7 @@ class RunVault:
         with _disk_errors(self._folder):
             data = decrypt(self._living_key(), (self._folder / name).read_bytes(), name)
         if data is None:
-            raise VaultError(f"{ref.uri} holds no bytes: load it as a table")
+            raise VaultError(f"{ref.uri} is not bytes: load it as a table")
         return data
 
     def stage_of(self, ref: DatasetRef[Reached]) -> Stage:
@@ -313,7 +313,7 @@ class RunVault:
     def _manifest(self, ref: AnyRef) -> _Manifest:
         """Open the manifest of `ref`; VaultError if this run did not issue the reference."""
         forged = VaultError(
-            f"run {self.run_id} issued no such reference: hand on what a step of it returned"
+            f"run {self.run_id} did not issue this reference: pass on what a step of it returned"
         )
         run, _, name = ref.uri.partition("/")
         if run != self.run_id or not re.fullmatch("[0-9a-f]{16}", name):

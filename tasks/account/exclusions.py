@@ -25,7 +25,7 @@ class Exclusion:
 
 EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
     "never asked": Exclusion(
-        "nothing on record is an answer to this purpose",
+        "no answer to this purpose is recorded",
         "ask them, and take their answers in: tutela consent import",
     ),
     "no answer": Exclusion(
@@ -41,11 +41,11 @@ EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
         "ask them under the notice that counts, and take their answers in",
     ),
     "expired": Exclusion(
-        "their consent has come to its end",
-        "ask them again, since their consent came to its end",
+        "their consent has expired",
+        "ask them again, since their consent has expired",
     ),
     "unknown": Exclusion(
-        "what they answered is not known",
+        "their answer is not known",
         "find out what they answered, and take it in: tutela consent import",
     ),
     "refused": Exclusion("they said no"),
@@ -53,24 +53,22 @@ EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
     "revoked": Exclusion("their consent was revoked by the controller"),
     "withdrawn": Exclusion("they took their consent back"),
     "needs guardian": Exclusion(
-        "the consent was not given by who could give it: the guardian, or they themselves",
+        "somebody else had to give the consent: the guardian, or they themselves",
         "ask who may consent for them, and take the answer in",
     ),
     "only in part": Exclusion(
-        "they consented to some of what is read, and all of it is asked for",
-        "basis: on_partial: blank, which reads of them what they agreed to",
+        "they consented to only some of what is read, and the policy requires all",
+        "basis: on_partial: blank, which reads only what they agreed to",
     ),
     "objected": Exclusion("they objected (Art. 21 GDPR)"),
     "restricted": Exclusion("their data is restricted (Art. 18 GDPR)"),
     NOT_ELIGIBLE: Exclusion(
-        "they are not whom the policy is about",
+        "they do not belong to the policy's population",
         "population: eligible: wider, where the purpose is about them too",
     ),
-    NOT_SAMPLED: Exclusion(
-        "the draw did not take them into the sample", "population: sample: larger"
-    ),
+    NOT_SAMPLED: Exclusion("the draw did not select them", "population: sample: larger"),
     OVER_CAP: Exclusion(
-        "as many as the policy takes were drawn without them", "population: at_most: larger"
+        "the policy's maximum was drawn without them", "population: at_most: larger"
     ),
 }
 """Each reason, by its label: those of `Standing`, and those of the population."""

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from pydantic import ConfigDict
 
 from expectations.checks import Check
+from expectations.policy.vocabulary import CheckVerdict
 
 AS_THEY_ARE: Final = "representation"
 ONCE_WEIGHTED: Final = "representation after weighting"
@@ -93,7 +94,7 @@ class ComparedColumn(Part):
 
 @dataclass(frozen=True, slots=True)
 class Representation(Part):
-    """How far the people who were used are from the population that is meant."""
+    """How far the people who were used are from the reference population."""
 
     source: str
     """Where the reference is published."""
@@ -365,6 +366,23 @@ class OutletSummary(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class Promise(Part):
+    """One promise to a recipient in figures: the limit that was asked for, and what was reached."""
+
+    outlet: str
+    name: str
+    """Such as `k-anonymity` or `t-closeness of diagnosis`."""
+    symbol: str
+    """What the figures are: `k`, `ε`, `AUC`; `share` of people, 0 to 1."""
+    at_least: bool
+    """Whether the limit is a least figure, as of k; else it is a largest one."""
+    asked: float
+    reached: float
+    verdict: CheckVerdict
+    """That of the check which judged it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnFate(Part):
     """What became of one column; `source` or `expression` says where it came from."""
 
@@ -426,6 +444,8 @@ class Summary(Part):
     """How many people kept each category back, and were read without it."""
     split: tuple[Figure, ...]
     outlets: tuple[OutletSummary, ...]
+    promises: tuple[Promise, ...]
+    """Those of which a figure was reached."""
     checks: tuple[Check, ...]
     measures: dict[str, float | None]
     training: Training | None
@@ -448,5 +468,5 @@ class Summary(Part):
     links: tuple[Link, ...]
     ways: tuple[WaysOut, ...]
     """Ways out of a refusal, where some were found."""
-    version: Literal[5] = 5
+    version: Literal[6] = 6
     """The version of this form."""

@@ -33,6 +33,7 @@ from tasks.account.findings import (
     read_training,
 )
 from tasks.account.projection import tell_own_code
+from tasks.account.promises import list_promises
 from tasks.account.published import (
     Advice,
     ClassSize,
@@ -61,7 +62,7 @@ COLUMN_STEPS: Final = {
 PEOPLE_STEPS: Final = {
     "people.roster": "on the roster",
     "people.permitted": "with a legal basis",
-    "people.selected": "eligible and selected",
+    "people.selected": "selected",
 }
 SPLIT: Final = {"people.train": "to train the model", "people.test": "to test the model"}
 
@@ -71,6 +72,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
     found = Found(entries)
     verdict, reason, stopped_by = _judge(record, entries)
     basis = (policy.legal_basis.article_6, policy.legal_basis.article_9)
+    advised = record.facts.get("part") == "advice"
     return Summary(
         run_id=record.run_id,
         policy=record.policy,
@@ -93,8 +95,9 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         outlets=tuple(
             _sum_up_outlet(name, outlet, found, policy, passed=verdict == "passed")
             for name, outlet in policy.outlets.items()
-            if record.facts.get("part") != "advice"
+            if not advised
         ),
+        promises=() if advised else tuple(list_promises(policy, found)),
         checks=found.checks(),
         measures=found.measures(),
         training=read_training(found, policy),
@@ -220,7 +223,7 @@ def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
     open_checks = [check.name for check in checks if check.verdict is not CheckVerdict.PASSED]
     if not open_checks or not isinstance(outlet, ModelOutlet):
         return claim(outlet)
-    tried = f"Inconclusive, which the policy tolerates: {', '.join(open_checks)}."
+    tried = f"Could not be judged, which the policy accepts: {', '.join(open_checks)}."
     if outlet.promise is None:
         return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"
     return f"{claim(outlet)} {tried}"

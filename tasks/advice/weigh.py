@@ -124,7 +124,7 @@ def _tell(loss: Loss) -> dict[str, JSON]:
     return {**figures, "verdict": loss.verdict}
 
 
-@step("Reserve the budget of the advice", gives=Charged)
+@step("Reserve the budget for advice", gives=Charged)
 def reserve_advice(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
     """Charge what the twin will cost its people, before any of their columns is read.
 
@@ -135,7 +135,7 @@ def reserve_advice(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
     return permitted
 
 
-@step("Weigh the columns", gives=Recorded)
+@step("Measure what each column is worth", gives=Recorded)
 def weigh_columns(desk: Desk, validated: Opened[Validated]) -> None:
     """Try what the model could do without, and note it with the patch it comes to.
 

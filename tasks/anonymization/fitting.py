@@ -338,7 +338,7 @@ def _unreachable(
     models = f" that meets what is asked of {', '.join(asked.sensitive)}" if asked.sensitive else ""
     return (
         f"up to {_percent(bound_share(reached, people))} of the people cannot be in a class of "
-        f"{k}{models}, at most {_percent(asked.max_suppressed)} may be left out; "
+        f"{k}{models} (at most {_percent(asked.max_suppressed)} may be left out); "
         + _advise(tuples, hierarchies, asked)
     )
 

@@ -198,10 +198,10 @@ def judge_ratio(
     verdict = CheckVerdict.PASSED if ratio <= allowed else CheckVerdict.REFUSED
     if least > max(allowed, ratio if ratio > allowed else 0):
         verdict = CheckVerdict.INCONCLUSIVE
-    told = "some loss beside none" if math.isinf(ratio) else f"{ratio:.1f} times as much"
+    told = "some loss against none" if math.isinf(ratio) else f"{ratio:.1f} times as much"
     power = f"a ratio of {least:.2f} at these sizes; a smaller one may be chance"
     if math.isinf(least):
-        power = "nothing: at these sizes any ratio may be chance"
+        power = "nothing: with groups of these sizes any ratio may be chance"
     measured = f"{told} ({worst.group} beside {best.group})"
     return _word((column, allowed, outlet), measured, verdict, power, frozen=frozen)
 
@@ -231,7 +231,7 @@ def _word(
         "put small groups together, or allow a larger ratio with a reason"
     )
     if frozen:
-        remedy += "; the plan is frozen, so that a changed policy or the next period begins anew"
+        remedy += "; the plan is frozen, so change the policy, or wait for the next period"
     return Check(
         f"loss by {column} of {outlet}",
         f"at most {allowed:g} times as much loss for the worst-treated group as for the best",

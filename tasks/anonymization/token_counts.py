@@ -66,10 +66,10 @@ def judge_tokens(column: str, known: int, found: bool, people: Published) -> Che
     verdict = CheckVerdict.PASSED if known >= SMALLEST else CheckVerdict.WARNED
     return Check(
         name=f"tokens of {column}",
-        asked="no token that its frequency gives away",
-        measured=f"counting tells those of {people} people" if found else "none stands out",
+        asked="no token recognized by its frequency",
+        measured=f"counting reveals those of {people} people" if found else "none is recognized",
         verdict=CheckVerdict.REFUSED if found else verdict,
         power=f"a value that {SMALLEST} people share stands out among values of one person each; "
-        "what is known of one person's token is known of all who share it",
+        "whatever is known of one token is known of everybody who shares it",
         remedy="tokenize an identifier that few people share, or use categories or drop",
     )

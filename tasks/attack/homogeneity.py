@@ -114,7 +114,7 @@ def judge_homogeneity(
         asked="no class in which everybody shares the value",
         measured=f"{known}; a value's share in a class is up to {gain} above that in the table",
         verdict=CheckVerdict.WARNED if told else nothing,
-        power="a single class; every row was looked at"
+        power="a single class; every row was checked"
         if found.able
         else "nothing: the attacker knows no other column, or all people share one value",
         remedy=f"ask for {say_stricter(models)} of {column}, or leave it out"

@@ -148,7 +148,7 @@ def _note_unknown(words: Words, field: EventField, theirs: Sequence[str], bad: B
         what = f"its {'category' if field is EventField.CATEGORIES else field} is an unknown word"
         fix = f"{suggest_words(field, odd)}, or say under `words.{field}` what it stands for"
     elif field in NUMBERS:
-        what, fix = f"its {field} is no whole number from 1", suggest_words(field, odd)
+        what, fix = f"its {field} is not a whole number from 1", suggest_words(field, odd)
     else:
         what, fix = f"its {field} is longer than {LONGEST} characters", suggest_words(field, odd)
     bad.note(unknown[words.places], what, fix)
@@ -233,16 +233,16 @@ def _faults(said: Said, notice: NoticeTerms | None) -> Iterator[Fault]:
         return
     if notice is None:
         fix = "name its column under `columns.notice`, or state it under `stated.notice`"
-        yield "it gives consent under no notice", fix
+        yield "it gives consent without a notice", fix
     for needed in (EventField.PURPOSE, EventField.CATEGORIES):
         if said.get(needed) == "":
             fix = f'add it, or say under `words.{needed}` that "" stands for `{ALL}`'
-            yield f"it gives consent and names no {needed}", fix
+            yield f"it gives consent without a {needed}", fix
     purpose, categories = (_named(said, one) for one in (EventField.PURPOSE, EventField.CATEGORIES))
     if notice and not all(enumerates(notice, Purpose(one)) for one in purpose):
-        yield "its notice does not enumerate its purpose", "correct the event, or the notice"
+        yield "its notice does not name its purpose", "correct the event, or the notice"
     if notice and not {*categories} <= {*notice.categories}:
-        yield "its notice does not enumerate its categories", "correct the event, or the notice"
+        yield "its notice does not name its categories", "correct the event, or the notice"
 
 
 def _named(said: Said, field: EventField) -> list[str]:
@@ -303,15 +303,15 @@ def read_times(column: pa.ChunkedArray, name: str, zone: ZoneInfo | None, bad: B
     clock = _read_clock(column, f"{bad.place}: the column of `{name}`")
     if zone is None:
         like = "write it like 2026-01-31T12:00:00+01:00, or name the source's `zone`"
-        bad.note(clock.wrong | clock.local, f"its `{name}` is no time with a zone", like)
+        bad.note(clock.wrong | clock.local, f"its `{name}` is not a time with a zone", like)
         return Times(clock.reading, clock.reading, clock.there)
-    bad.note(clock.wrong, f"its `{name}` is no time", "write it like 2026-01-31T12:00:00")
+    bad.note(clock.wrong, f"its `{name}` is not a time", "write it like 2026-01-31T12:00:00")
     first, last = clock.reading.copy(), clock.reading.copy()
     local = np.flatnonzero(clock.local)
     first[local], last[local] = _find_moments(clock.reading[local], zone)
     bad.note(
         clock.local & (first == NEVER),
-        f"its `{name}` is an hour that the clocks of {zone} left out",
+        f"its `{name}` is an hour that does not exist in {zone} (clocks went forward)",
         "correct it, or `zone`",
     )
     return Times(first, last, clock.there)

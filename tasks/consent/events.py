@@ -158,7 +158,7 @@ def _read_people(fields: pa.Table, bad: BadRows) -> dict[EventField, pa.ChunkedA
     """Give the names of persons and guardians, in the one spelling in which names are compared."""
     names = {one: _read_names(fields, one, bad.place) for one in PEOPLE}
     person, guardian = names.values()
-    bad.note(pc.is_null(person).to_numpy(), "it names no person", "add its person")
+    bad.note(pc.is_null(person).to_numpy(), "it has no person", "add its person")
     same = pc.fill_null(pc.equal(person, guardian), False).to_numpy()
     bad.note(same, "its guardian is the person", "leave the guardian out, or correct it")
     return names
@@ -208,7 +208,7 @@ def _read_evidence(fields: pa.Table, bad: BadRows) -> pa.ChunkedArray:
     found = _read_names(fields, EventField.EVIDENCE, bad.place)
     long = pc.fill_null(pc.greater(pc.utf8_length(found), LONGEST_EVIDENCE), False).to_numpy()
     what = f"its evidence is longer than {LONGEST_EVIDENCE} characters"
-    bad.note(long, what, "name where the evidence lies, not what it says")
+    bad.note(long, what, "say where the evidence is, not what it says")
     return found.cast(pa.string())
 
 

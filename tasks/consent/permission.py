@@ -93,7 +93,7 @@ def note_snapshot(desk: Desk, kept: pa.Table, standings: Standings) -> None:
     desk.note("snapshot", "history", history_body(shown), history.digest)
 
 
-@step("Keep whom the legal basis covers", gives=Permitted)
+@step("Filter by legal basis", gives=Permitted)
 def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     """Take in new events, decide each person's legal basis as of now, keep who has one."""
     people, run = roster.table(), desk.run
@@ -112,7 +112,7 @@ def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
         with carrying(NobodyPermitted(shown)):
             raise Refusal(
                 "legal basis",
-                f"nobody is left for {desk.policy.purpose}; most were left out because: {most} "
+                f"nobody may be read for {desk.policy.purpose}; most were left out because: {most} "
                 f"({shown[most]} people); check the purpose, and what people were asked",
             )
     return kept

@@ -128,7 +128,7 @@ def find_history(entries: list[Entry]) -> DecidedHistory:
     """Find which history a run's decision was made on; UsageError where it made none."""
     noted = [e.body for e in entries if (e.kind, e.name) == ("snapshot", "history")]
     if not noted or not isinstance(noted[0], dict):
-        raise UsageError("that run decided nothing on consent: it ended before; name another")
+        raise UsageError("that run ended before it decided on consent; name another")
     return DecidedHistory(**noted[0])  # type: ignore[arg-type]  # as `asdict` wrote it
 
 

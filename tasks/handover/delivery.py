@@ -241,7 +241,7 @@ def complete(run: DecidedRun) -> str:
 
 
 def finish(run: DecidedRun) -> None:
-    """Ask for consent again, which reads people, hand over and report; call it in the airlock.
+    """Re-check consent, which reads people, hand over and report; call it in the airlock.
 
     What was all handed over before the process ended is not asked about: it has left.
     """

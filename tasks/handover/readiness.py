@@ -108,7 +108,7 @@ def rank_texts(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.unsignedin
     return words, pc.index_in(every, words).fill_null(0).cast(short).take(number).to_numpy()
 
 
-@step("Ask for consent again", gives=Ready)
+@step("Re-check consent", gives=Ready)
 def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
     """Refuse if anybody who was used has lost their legal basis since the run began.
 
@@ -129,7 +129,7 @@ def confirm_consent(desk: Desk, selected: Opened[Selected]) -> bytes:
     return content
 
 
-@step("Make ready", gives=Ready)
+@step("Prepare the handover", gives=Ready)
 def make_ready(desk: Desk, goods: Opened[Releasable], outlet: str) -> Opened[Reached]:
     """Seal one outlet's model or table for its recipient; it is handed over if the run passes."""
     if isinstance(desk.policy.outlets[outlet], ModelOutlet):

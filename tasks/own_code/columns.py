@@ -72,7 +72,7 @@ class OwnColumn:
         lost = fitted.null_count - values.null_count
         if lost:
             raise WrongResult(
-                f"gave values that are no {self.type} for {roughly(lost)} rows; let it give "
+                f"gave values that are not {self.type} for {roughly(lost)} rows; let it give "
                 f"{self.type} or nothing, or declare another type"
             )
         return fitted
@@ -92,11 +92,11 @@ def tell_tried(functions: Collection[str]) -> Check:
     """Tell what the trial of functions on made-up rows found; who failed it was no run."""
     return Check(
         name="record-wise functions",
-        asked="the same value for a row alone, in any order and among others",
+        asked="the same value whether a row is computed alone, in another order or among others",
         measured=f"{', '.join(dict.fromkeys(functions))} gave the same on made-up rows",
         verdict=CheckVerdict.PASSED,
-        power="finds what depends on the other rows, on their order or on chance, up to 5,000 rows "
-        "and beside numbers far out; not what does so only among more rows, for combinations that "
+        power="dependence on other rows, on their order or on chance, up to 5,000 rows and beside "
+        "extreme numbers; not dependence that shows only among more rows, for combinations that "
         "were not made up, or on purpose",
         remedy="let each compute a value from its own row alone",
     )
@@ -108,8 +108,7 @@ def read_result(given: object, rows: int) -> pa.ChunkedArray:
 
     if isinstance(given, pd.Series) and not given.index.equals(pd.RangeIndex(rows)):
         raise WrongResult(
-            "gave a Series of other rows, or in another order, than it was given; keep the index "
-            "of the rows"
+            "returned a Series with other rows, or in another order; keep the index of the rows"
         )
     try:
         values = given if isinstance(given, pd.Series) else pd.Series(given)
@@ -131,7 +130,7 @@ def own_columns(policy: Policy, own: Mapping[str, OwnCode]) -> list[OwnColumn]:
         derived = policy.derived[name]
         function = own[reference].value if reference in own else None
         if not callable(function) or derived.type is None:
-            raise UsageError(f"derived.{name}: `{reference}` is no function; name one")
+            raise UsageError(f"derived.{name}: `{reference}` is not a function; name one")
         singly = policy.private or isinstance(derived.treatment, Noise)
         columns.append(
             OwnColumn(name, reference, function, derived.reads, derived.type, singly=singly)

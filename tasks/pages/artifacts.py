@@ -65,7 +65,7 @@ def publish_artifacts(summary: Summary) -> None:
 
 
 def share_spent(summary: Summary) -> float | None:
-    """Give how much of the lifetime ceiling the person used most has spent, in percent."""
+    """Give how much of the lifetime ceiling the most-used person has spent, in percent."""
     spent = summary.measures.get("privacy.lifetime_epsilon")
     training = summary.training
     if spent is None or training is None or training.lifetime_epsilon is None:
@@ -76,7 +76,7 @@ def share_spent(summary: Summary) -> float | None:
 def budget_lines(summary: Summary) -> Iterator[str]:
     """Tell what of the privacy budget is spent."""
     yield (
-        "Lifetime ε of the person used most, over all private models and advice of this home: "
+        "Lifetime ε of the most-used person, over all private models and advice of this home: "
         f"{say_lifetime(summary)}; {say_runs_left(summary)}"
     )
 
@@ -121,7 +121,7 @@ def missing_lines(summary: Summary) -> Iterator[str]:
     if found := summary.representation:
         yield from (f"\n**{sentence}**" for sentence in say_missing(summary))
         yield from (f"\n{sentence}" for sentence in say_weighting(summary))
-        yield f"\nThe population meant: {found.source}."
+        yield f"\nThe reference population: {found.source}."
         off = {(gap.column, gap.row.label) for gap in list_gaps(summary)}
         for column in arrange(found):
             yield from column_lines(column, off, weighted=found.effective_sample_share is not None)
@@ -138,7 +138,7 @@ def column_lines(
 ) -> Iterator[str]:
     """Draw one column: of 100 people expected in each group, how many are there."""
     untold = weighted and column.role == "hold-out"
-    name = cell(column.column) + (" (the weighting was not told of this)" if untold else "")
+    name = cell(column.column) + (" (held out from the weighting)" if untold else "")
     last = " weighted |" if weighted else ""
     yield f"\n| {name} | of 100 expected | | used | meant |{last}"
     yield f"|---|---|---:|---:|---:|{'---:|' if weighted else ''}"

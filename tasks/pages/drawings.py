@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from tasks.account.published import Way, WaysOut
 from tasks.pages.way_words import COSTS, say_costs
+from tasks.pages.words import say_promise
 
 if TYPE_CHECKING:
     from tasks.account.published import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Figure,
         LabelShares,
         OutletSummary,
+        Promise,
         Quality,
         Representation,
         TradePoint,
@@ -42,6 +44,10 @@ RISKS_OF_SIZE: Final = {
     "marketer": "finding an average person",
     "uniqueness": "people alone in their class",
 }
+CHANCE: Final = 0.5
+"""The AUC of guessing."""
+ROOM: Final = 1.25
+"""How long a promise's bar is beside the larger of what was asked and reached."""
 NEAREST: Final = 0.3
 """How far from 1 an axis of ratios reaches at least, so that small gaps look small."""
 STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
@@ -69,6 +75,30 @@ class Axis:
         """Give where a value stands, kept within the axis."""
         share = (value - self.low) / (self.high - self.low)
         return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseBar:
+    """One promise in percent of its bar: where it was reached, what was asked, the kept side."""
+
+    promise: Promise
+    text: str
+    reached: float
+    asked: float
+    within: tuple[float, float]
+
+
+def draw_promise(promise: Promise) -> PromiseBar:
+    """Scale a promise so that the larger of asked and reached leaves room beyond it.
+
+    An AUC begins at chance, all else at nothing.
+    """
+    low = CHANCE if promise.symbol == "AUC" else 0.0
+    longest = max(promise.asked, promise.reached, low) - low
+    axis = Axis(low, low + (longest * ROOM or 1.0))
+    asked = axis.place(promise.asked)
+    within = (asked, 100.0) if promise.at_least else (0.0, asked)
+    return PromiseBar(promise, say_promise(promise), axis.place(promise.reached), asked, within)
 
 
 def draw_funnel(figures: Sequence[Figure]) -> tuple[FunnelRow, ...]:

@@ -32,8 +32,8 @@ from tasks.pages.words import (
 
 TEMPLATE: Final = "model_card.html.j2"
 UNBOUNDED: Final = (
-    "No differential privacy: nothing bounds what the model may tell of one person but the checks "
-    "below."
+    "No differential privacy: only the checks below limit what the model may reveal about one "
+    "person."
 )
 LEARNED_FROM: Final = "to train the model"
 """How a summary labels the people that it learned from."""
@@ -122,7 +122,7 @@ def list_limits(summary: Summary, outlet: OutletSummary) -> list[str]:
     return [
         (
             f"The data was permitted for one purpose, {say_term(summary.purpose).lower()}. Another "
-            "use of the model is not covered by the basis it was learned on."
+            "use of the model is not covered by that legal basis."
         ),
         f"Its claim does not protect against {outlet.limits[:1].lower()}{outlet.limits[1:]}",
         *list_caveats(summary),
@@ -170,7 +170,7 @@ def data_lines(summary: Summary) -> Iterator[str]:
         yield from pair_lines("People", figures)
         yield "\nCounts of people are rounded to tens or hidden; parts need not add up."
     if summary.representation:
-        yield f"\nCompared with the population meant: {plain(summary.representation.source)}."
+        yield f"\nCompared with the reference population: {plain(summary.representation.source)}."
 
 
 def column_lines(summary: Summary) -> Iterator[str]:
@@ -238,7 +238,7 @@ def group_lines(audit: Audit) -> Iterator[str]:
         told = ["too few" if rate is None else percent(rate) for rate in rates]
         auc = "too few" if group.auc is None else f"{group.auc:.3f}"
         yield f"| {cell(plain(group.group))} | {group.people} | {auc} | {' | '.join(told)} |"
-    yield "\nGroups too small to be shown are not, nor others that would give them away."
+    yield "\nGroups that are too small are not shown, nor those that would reveal them."
     yield from (f"\n{say_difference(difference)}" for difference in audit.differences)
 
 

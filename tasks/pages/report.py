@@ -29,11 +29,13 @@ from tasks.account.missing_people import (
     split_hidden,
 )
 from tasks.account.published import Figure, OutletSummary, Summary
+from tasks.account.subjects import fold
 from tasks.pages.drawings import (
     Axis,
     arrange,
     draw_advice,
     draw_funnel,
+    draw_promise,
     draw_tradeoff,
     draw_ways,
     list_risks,
@@ -42,37 +44,36 @@ from tasks.pages.drawings import (
     trim_sizes,
 )
 from tasks.pages.words import (
+    UNDECIDED,
+    list_unclear,
+    list_waiting,
+    list_warned,
     name_card,
     say_article,
+    say_counted,
     say_difference,
     say_kept_charge,
     say_lifetime,
     say_moment,
+    say_open_checks,
     say_runs_left,
     say_term,
+    say_warning,
 )
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATE: Final = "report.html.j2"
-OUTCOMES: Final = {
-    CheckVerdict.WARNED: ("1 warns", "{} warn"),
-    CheckVerdict.INCONCLUSIVE: ("1 was inconclusive", "{} were inconclusive"),
-}
-"""What else a check, or several, may have come to in a run that goes on."""
-NAMED: Final = 3
-"""The most checks that the headline names for each."""
 CAVEATS: Final = {
     "privacy.epsilon": "ε covers the released model alone, not the verdicts, measures and counts "
-    "on this page. The counts are under the disclosure rule; verdicts and measures stand as found.",
-    "privacy.membership_auc": "The attacks on the model know the method of training and people of "
-    "the same kind. An attacker who knows more, or has planted rows, was not simulated.",
-    "privacy.audit_epsilon": "The audit of ε trains twins on made-up rows: it sees noise that is "
-    "too small there, not a trainer that behaves otherwise on other rows.",
-    "privacy.lifetime_epsilon": "The lifetime ε is of private models and advice of this home. "
-    "Tables, models without a promise, and what other homes did with the same people are not in "
-    "it.",
+    "on this page. The disclosure rule protects the counts; verdicts and measures are as measured.",
+    "privacy.membership_auc": "The attacker on the model knows how it was trained, and similar "
+    "people. An attacker who knows more, or planted rows, was not simulated.",
+    "privacy.audit_epsilon": "The audit of ε trains twins on made-up rows. It finds noise that is "
+    "too small there, but not a trainer that behaves differently on other rows.",
+    "privacy.lifetime_epsilon": "The lifetime ε covers private models and advice of this home. "
+    "It does not cover tables, models without a promise, or other homes' use of the same people.",
 }
 """What to know where something was measured."""
 
@@ -106,8 +107,29 @@ def render_report(summary: Summary) -> str:
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
         ways_of={(found.check, found.outlet): draw_ways(found) for found in summary.ways},
+        folded=fold(summary.checks),
+        promises_of={
+            outlet.name: [draw_promise(p) for p in summary.promises if p.outlet == outlet.name]
+            for outlet in summary.outlets
+        },
+        counted={outlet.name: say_counted(outlet.checks) for outlet in summary.outlets},
+        **_find_open(summary),
         **_find_missing(summary),
     )
+
+
+def _find_open(summary: Summary) -> dict[str, object]:
+    """Gather what deserves a look: what warned, could not be judged, or waits for more."""
+    causes = summary.causes if summary.verdict == "refused" else ()
+    checks = [check for check in summary.checks if check not in causes]
+    warned = list_warned(checks)
+    return {
+        "look": warned,
+        "first_look": say_warning(warned[0], summary) if warned else "",
+        "unclear": list_unclear(checks),
+        "undecided": f"{UNDECIDED[:1].upper()}{UNDECIDED[1:]}.",
+        "waiting": list_waiting(checks),
+    }
 
 
 def _find_missing(summary: Summary) -> dict[str, object]:
@@ -141,42 +163,22 @@ def say_headline(summary: Summary) -> str:
     left = _say_handover(handed) if handed else "Nothing left."
     match summary.verdict:
         case "passed":
-            return f"{_say_checks(summary)} {left}"
+            return f"{say_open_checks(summary.checks)} {left}"
         case "refused" if summary.stopped_by:
             names = [check.name for check in summary.causes] or [summary.stopped_by]
             quoted = " and ".join(f"“{name}”" for name in dict.fromkeys(names))
-            return f"{left} The run was stopped by the check {quoted}."
+            return f"{left} The check {quoted} stopped the run."
         case "refused":
             return f"{left} The run did not meet what the policy asks for."
         case "failed":
-            return f"{left} Something broke before the run could finish; a rerun loses no data."
+            return f"{left} Something broke before the run finished. Run it again: no data is lost."
         case "pending":
             return (
-                f"{_say_checks(summary)} {left} What is to be released waits under seal until it "
-                "can be recorded, and consent is asked for again before it goes."
+                f"{say_open_checks(summary.checks)} {left} The results wait under seal until they "
+                "can be recorded; consent is checked again before they leave."
             )
         case "unfinished":
-            return f"{left} This run is under way, or it was killed."
-
-
-def _say_checks(summary: Summary) -> str:
-    total = len(summary.checks)
-    passed = _count_passed(summary)
-    if passed == total:
-        return f"All {total} checks passed." if total else "The policy asks for no check."
-    others = [said for verdict in OUTCOMES if (said := _say_outcome(summary, verdict))]
-    return f"{'; '.join([f'{passed} of {total} checks passed', *others])}."
-
-
-def _say_outcome(summary: Summary, verdict: CheckVerdict) -> str:
-    """Say how many checks came to a verdict, and which; nothing where none did."""
-    names = [check.name for check in summary.checks if check.verdict is verdict]
-    one, several = OUTCOMES[verdict]
-    if not names:
-        return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    told = one if len(names) == 1 else several.format(len(names))
-    return f"{told}: {', '.join(names[:NAMED])}{more}"
+            return f"{left} This run is still going on, or it was killed."
 
 
 def _say_handover(outlets: Sequence[OutletSummary]) -> str:
@@ -198,12 +200,10 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         detail = "" if there is None else f"of {there:,.0f} in the source"
         yield Tile(f"{named:,.0f}", "columns read", detail)
     if summary.checks:
-        others = "; ".join(
-            f"{number} {verdict}"
-            for verdict in OUTCOMES
-            if (number := sum(check.verdict is verdict for check in summary.checks))
+        failed = sum(check.verdict is CheckVerdict.REFUSED for check in summary.checks)
+        yield Tile(
+            f"{failed} of {len(summary.checks)}", "checks failed", say_counted(summary.checks)
         )
-        yield Tile(f"{_count_passed(summary)} of {len(summary.checks)}", "checks passed", others)
     yield from list_losses(summary)
     for outlet in summary.outlets:
         if (k := outlet.measures.get("k")) is not None:
@@ -233,24 +233,24 @@ def list_losses(summary: Summary) -> Iterator[Tile]:
 def list_caveats(summary: Summary) -> Iterator[str]:
     """Say what no claim of this run covers."""
     yield (
-        "Nothing here is anonymous in law while the source or the keys exist: whoever holds them "
-        "may trace a person."
+        "Nothing here is anonymous in law while the source or the keys exist: whoever has them may "
+        "trace a person."
     )
     yield from (said for name, said in CAVEATS.items() if name in summary.measures)
     if summary.representation:
         yield (
-            "That people are like the population meant in what was compared says nothing of what "
-            "was not."
+            "That the people are like the reference population in what was compared says nothing "
+            "about what was not compared."
         )
     if any(fate.treatment.startswith("free text") and fate.outlets for fate in summary.fates):
-        yield "Free text was reduced, not made anonymous: what no detector points at stays in it."
+        yield "Free text was reduced, not made anonymous: what no detector finds stays in it."
     yield (
-        "A check finds nothing smaller than it could have detected; that limit stands beside "
-        "each verdict."
+        "A check cannot find anything smaller than its detection limit, which is shown with each "
+        "verdict."
     )
     yield (
-        "What a recipient does with what it was given, and what it knows from elsewhere, is "
-        "beyond any check of this run."
+        "No check of this run covers what a recipient does with the result, or knows from "
+        "elsewhere."
     )
 
 

@@ -6,11 +6,24 @@ Pure: published figures in, sentences out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from tasks.account.published import Difference, OutletSummary, Summary, Training
+from expectations.checks import Check
+from expectations.disclosure import percent
+from expectations.policy.vocabulary import CheckVerdict
+from tasks.account.missing_people import list_told, say_missing
+from tasks.account.promises import SHARE
+from tasks.account.published import (
+    AS_THEY_ARE,
+    Difference,
+    OutletSummary,
+    Promise,
+    Summary,
+    Training,
+)
+from tasks.account.subjects import Folded, fold, join_names, waits
 from tasks.training.charge import say_left
 
 APART: Final = {
@@ -30,9 +43,92 @@ DRAWN: Final = {
 """Each mechanism in words, by its kind."""
 
 
+ATTACKS: Final = frozenset({"attacks on tables", "attacks on models"})
+"""Groups of checks that are attacks: what they found in detail is told last."""
+UNDECIDED: Final = "this data can neither pass nor fail these, which is no failure"
+UP_TO: Final = frozenset({"AUC"})
+"""Symbols of figures that are the upper end of an interval."""
+
+
+def say_promise(promise: Promise) -> str:
+    """Say what a promise reached and what was asked, as `k = 12 (at least 10 asked)`."""
+    way = "at least" if promise.at_least else "at most"
+    joined = "up to" if promise.symbol in UP_TO else "="
+    figure = write_promised(promise, promise.reached)
+    bare = promise.symbol in {SHARE, "people"}
+    reached = figure if bare else f"{promise.symbol} {joined} {figure}"
+    return f"{reached} ({way} {write_promised(promise, promise.asked)} asked)"
+
+
+def write_promised(promise: Promise, value: float) -> str:
+    """Write a figure of a promise, with its unit where it has one."""
+    if promise.symbol == SHARE:
+        return percent(value)
+    return f"{round(value, 3):g}" + (" people" if promise.symbol == "people" else "")
+
+
 def name_card(summary: Summary, outlet: OutletSummary) -> str:
     """Name the file of a model's card, as it stands beside the report."""
     return f"{summary.run_id}-{outlet.name}-card.html"
+
+
+def say_open_checks(checks: Sequence[Check]) -> str:
+    """Say of checks none of which failed how many warned, and how many could not be judged."""
+    if not checks:
+        return "The policy asks for no check."
+    warned = sum(check.verdict is CheckVerdict.WARNED for check in checks)
+    unsure = sum(check.verdict is CheckVerdict.INCONCLUSIVE for check in checks)
+    if not (warned or unsure):
+        return f"All {len(checks)} checks passed."
+    told = [f"{warned} warning{'s' * (warned > 1)}"] if warned else []
+    told += [f"{unsure} could not be judged on this data"] if unsure else []
+    return f"No check failed; {', '.join(told)}."
+
+
+def say_counted(checks: Sequence[Check]) -> str:
+    """Count checks by their verdicts, as `14 passed, 6 warned`."""
+    words = {
+        CheckVerdict.PASSED: "passed",
+        CheckVerdict.REFUSED: "failed",
+        CheckVerdict.WARNED: "warned",
+        CheckVerdict.INCONCLUSIVE: "could not be judged",
+    }
+    counts = {v: sum(check.verdict is v for check in checks) for v in words}
+    return ", ".join(f"{count} {words[v]}" for v, count in counts.items() if count) + "."
+
+
+def list_warned(checks: Sequence[Check]) -> list[Folded]:
+    """Give what warned by subject: first what data or people show, then what attacks found."""
+    found = fold(check for check in checks if check.verdict is CheckVerdict.WARNED)
+    return sorted(found, key=lambda one: one.group in ATTACKS)
+
+
+def list_unclear(checks: Sequence[Check]) -> list[Folded]:
+    """Give by subject what this data could neither pass nor fail."""
+    return fold(
+        check for check in checks if check.verdict is CheckVerdict.INCONCLUSIVE and not waits(check)
+    )
+
+
+def list_waiting(checks: Sequence[Check]) -> dict[str, str]:
+    """Name together the checks that wait for the same, by what they wait for."""
+    names: dict[str, list[str]] = {}
+    for check in filter(waits, checks):
+        names.setdefault(check.power, []).append(check.name)
+    return {power: join_names(each) for power, each in names.items()}
+
+
+def say_warning(found: Folded, summary: Summary) -> str:
+    """Say what warned: one check with what it measured, several of a subject by their names."""
+    if len(found.checks) > 1:
+        return f"{found.name}."
+    (check,) = found.checks
+    if check.name != AS_THEY_ARE or summary.representation is None:
+        return f"{check.name}: {check.measured}."
+    others = len(list_told(summary)) - 1
+    groups = "One more group is" if others == 1 else f"{others} more groups are"
+    more = f" {groups} outside the limit." if others > 0 else ""
+    return f"{next(say_missing(summary))}{more}"
 
 
 def find_version(summary: Summary) -> str | None:
@@ -101,7 +197,7 @@ def list_privacy(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def say_lifetime(summary: Summary) -> str:
-    """Say what the person used most has spent of the ceiling; empty where nothing is counted.
+    """Say what the most-used person has spent of the ceiling; empty where nothing is counted.
 
     Where anything was chosen adaptively the figure is the filter's, which guarantees the ceiling.
     """
@@ -111,7 +207,7 @@ def say_lifetime(summary: Summary) -> str:
         return ""
     most = "" if ceiling is None else f" of at most {ceiling:g}"
     if summary.measures.get("privacy.filtered"):
-        return f"{spent:.3f}{most}, held against the filter: only {ceiling or 0:g} is guaranteed"
+        return f"{spent:.3f}{most}, counted by the filter: only {ceiling or 0:g} is guaranteed"
     return f"{spent:.3f}{most}"
 
 
@@ -130,7 +226,7 @@ def say_kept_charge(summary: Summary) -> str:
 
 
 def say_runs_left(summary: Summary) -> str:
-    """Say how many more such runs fit; empty where that was not asked."""
+    """Say how many more runs like this fit; empty where that was not asked."""
     left = summary.measures.get("privacy.runs_left")
     return "" if left is None else say_left(int(left))
 

@@ -135,8 +135,8 @@ def find_small_groups(
     small = list(list_small(groups, selected, strata.smallest, disclosure))
     if small:
         yield (
-            f"some groups are left with less than the {strata.smallest:,} people that the policy "
-            f"asks for in each: {'; '.join(small)}; ask more people, leave a group out by "
+            f"some groups have fewer than the required {strata.smallest:,} people: "
+            f"{'; '.join(small)}; ask more people, leave a group out by "
             "population.eligible, or lower population.strata.smallest with a reason"
         )
 
@@ -335,9 +335,9 @@ def find_small(
         about = "" if people.about is None else "about "
         elsewhere = "; ".join(f"{reason}: {count}" for reason, count in rest.items())
         yield (
-            f"{about}{people} people are left at the selection, where the policy asks for "
-            f"{policy.population.smallest:,}; {elsewhere}; widen population.eligible, ask more "
-            "people, or lower population.smallest with a reason"
+            f"{about}{people} people are left at the selection (at least "
+            f"{policy.population.smallest:,} required); {elsewhere}; widen population.eligible, "
+            "ask more people, or lower population.smallest with a reason"
         )
 
 

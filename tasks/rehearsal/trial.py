@@ -41,8 +41,8 @@ FAR: Final = (20.0, 1e7)
 """How many times the span of a column's made-up numbers further numbers lie outside of it."""
 CLOSE: Final = 1e-9
 ONE_ROW: Final = (
-    "let it compute each value from its own row and constants alone; what is learned of everybody "
-    "belongs into the model"
+    "let it compute each value from its own row and constants alone; whatever is learned from "
+    "everybody belongs in the model"
 )
 
 
@@ -61,7 +61,7 @@ def find_no_functions(file: PolicyFile, own: dict[str, OwnCode]) -> Iterator[Pro
     """Name what cannot be called."""
     for name, reference in file.policy.own_functions.items():
         if not callable(own[reference].value):
-            what = f"`{reference}` is no function"
+            what = f"`{reference}` is not a function"
             yield Problem(f"derived.{name}.function", what, "name one that takes a DataFrame")
 
 
@@ -80,7 +80,7 @@ def find_row_dependence(file: PolicyFile, own: dict[str, OwnCode]) -> Iterator[P
             what, _, fix = str(wrong).partition("; ")
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever own code may raise
             what = f"fails on made-up rows with {tell_error(error, file.folder)}"
-            fix = "mend it; a value of any column that it reads may be missing"
+            fix = "correct it; a value of any column that it reads may be missing"
         if what:
             yield Problem(path, f"`{column.reference}` {what}", fix)
 
@@ -99,7 +99,7 @@ def try_alone(column: OwnColumn, frame: pd.DataFrame) -> tuple[str, str]:
     together = column.call(frame)
     if differing := count_changed(column, together, column.call(frame)):
         what = f"gives another value when it is called again, for {differing} of {ROWS} rows"
-        return what, "take chance, clocks and what it keeps between calls out of it"
+        return what, "remove randomness, clocks and anything that it keeps between calls"
     given = frame.copy()
     column.function(given)
     if not given.equals(frame):
@@ -112,10 +112,13 @@ def try_alone(column: OwnColumn, frame: pd.DataFrame) -> tuple[str, str]:
     joined = pa.chunked_array([chunk for made in alone for chunk in made.chunks], together.type)
     worst = max(worst, count_changed(column, together, joined))
     if worst:
-        return f"gives {worst} of {ROWS} made-up rows another value alone than together", ONE_ROW
+        return (
+            f"gives {worst} of {ROWS} made-up rows a different value alone than together",
+            ONE_ROW,
+        )
     worst = max(count_among_many(column, frame, together, far) for far in FAR)
     if worst:
-        what = f"gives {worst} made-up rows another value alone than among {MANY:,}, a few far out"
+        what = f"gives {worst} made-up rows a different value alone than among {MANY:,}"
         return what, ONE_ROW
     return "", ""
 

@@ -86,5 +86,5 @@ def _sql_table(address: str, table: str) -> SqlTable:
         return SqlTable(kind="sql", url=address, table=table)
     except ValidationError:
         raise UsageError(
-            "the source's address holds a password; put it into the environment and write $NAME"
+            "the source's address contains a password; put it into the environment and write $NAME"
         ) from None

@@ -54,7 +54,7 @@ def convert(table: pa.Table, types: Mapping[str, ColumnType]) -> pa.Table:
             )
     if problems:
         raise SourceError(
-            "\n".join([*problems, "mend these values in the source, or declare another type"])
+            "\n".join([*problems, "correct these values in the source, or declare another type"])
         )
     return pa.table(fitted)
 

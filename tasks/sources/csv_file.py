@@ -62,7 +62,7 @@ class CsvSource:
         names = self._read_header()
         if names is None:
             self._check_text()
-            raise SourceError(f"{self._place}: the header cannot be read; mend the file")
+            raise SourceError(f"{self._place}: the header cannot be read; correct the file")
         if not names:
             raise SourceError(f"{self._place}: the file is empty; its first line must be a header")
         return check_header(names, self._place)
@@ -96,7 +96,7 @@ class CsvSource:
             raise explain_unreadable(error, self._place, self._path) from None
         except pa.ArrowInvalid:
             raise SourceError(
-                f"{self._place}: nothing follows the header, or a row is too long; mend the file"
+                f"{self._place}: nothing follows the header, or a row is too long; correct the file"
             ) from None
         if invalid:
             raise self._explain_rows(read[:1])

@@ -148,7 +148,7 @@ class JsonSource:
 
 
 _NO_OBJECT: Final = "no JSON object on one line; write one object a line, as UTF-8"
-_TWICE: Final = "a key stands there twice; write it once"
+_TWICE: Final = "a key is there twice; write it once"
 _NESTED: Final = "a column holds an object, or a list of other than strings; give each part a key"
 
 

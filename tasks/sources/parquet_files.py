@@ -67,7 +67,8 @@ class ParquetSource:
             raise explain_unreadable(error, self.location.path, path) from None
         except pa.ArrowException:
             raise SourceError(
-                f"{self.location.path}: {path.name} is no Parquet file or is cut off; write it anew"
+                f"{self.location.path}: {path.name} is not a Parquet file, or is incomplete; write "
+                "it again"
             ) from None
 
     def columns(self) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def pick_columns(asked: Iterable[str], held: Sequence[str], place: str) -> list[
     if absent:
         near = sorted({match for name in absent for match in get_close_matches(name, held, n=1)})
         hint = f"did you mean {_list(near)}?" if near else f"it has {len(held)} others"
-        raise SourceError(f"{place}: there is no column {_list(absent)}; {hint}")
+        raise SourceError(f"{place}: no column {_list(absent)}; {hint}")
     return picked
 
 
@@ -69,9 +69,7 @@ def explain_unreadable(error: OSError, place: str, path: Path) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return SourceError(f"{place}: there is no file {path}; check the path")
     if isinstance(error, PermissionError):
-        return SourceError(
-            f"{place}: the file may not be read; give this user the right to read it"
-        )
+        return SourceError(f"{place}: the file may not be read; give this user read permission")
     return SourceError(f"{place}: the file cannot be read ({type(error).__name__}); check the path")
 
 

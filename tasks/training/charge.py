@@ -126,12 +126,12 @@ def refuse_large_delta(policy: Policy, people: int) -> None:
             raise Refusal(
                 CHECK,
                 f"{place} = {delta:g} is not below one in the number of people who may be read, "
-                "so that to publish one of them whole would be allowed; lower it",
+                "which would allow publishing one person's data whole; lower it",
             )
 
 
 def note_balance(desk: Desk, balance: Balance, *, charged: bool) -> None:
-    """Note the lifetime ε of the person used most, and a check for each outlet that promises."""
+    """Note the lifetime ε of the most-used person, and a check for each outlet that promises."""
     spent = balance.after if charged else balance.before
     desk.measure("privacy.lifetime_epsilon", round_up(spent))
     desk.measure("privacy.lifetime_epsilon_before", round_up(balance.before))
@@ -154,30 +154,30 @@ def judge_balance(policy: Policy, balance: Balance, *, charged: bool) -> Iterato
             measured=say_balance(balance)
             + (f"; {say_left(balance.runs_left or 0)}" if charged else "; nobody was charged"),
             verdict=CheckVerdict.PASSED if charged else CheckVerdict.REFUSED,
-            power="composed from what was declared, not measured: an upper bound that holds if "
-            "each model draws what it declares, for what this home has on record",
+            power="an upper bound, computed and not measured: it holds if each model draws the "
+            "noise that it declares, for what this home has recorded",
             remedy=f"{REMEDY}. {NO_RENEWAL}",
             outlet=name,
         )
 
 
 def say_balance(balance: Balance) -> str:
-    """Say where the person used most stands with a run, and what that guarantees."""
+    """Say where the most-used person stands with a run, and what that guarantees."""
     after, before = f"{balance.after:.3f}", f"{balance.before:.3f} before it"
     if not balance.filtered:
-        return f"{after} with this run for the person used most, {before}"
+        return f"lifetime ε {after} spent by the most-used person, {before}"
     most = f"{balance.ceiling.epsilon:g}"
     return (
-        f"held against the filter: {after} of {most} with this run for the person used most, "
-        f"{before}; only {most} is guaranteed"
+        f"lifetime ε {after} of {most}, counted by the filter for the most-used person, {before}; "
+        f"only {most} is guaranteed"
     )
 
 
 def say_left(runs: int) -> str:
     """Say how many more runs fit, and no more than were tried."""
     if not runs:
-        return "no further such run fits"
-    return f"{say_runs(runs)} more such run{'s fit' if runs > 1 else ' fits'}"
+        return "no more run like this fits"
+    return f"{say_runs(runs)} more run{'s like this fit' if runs > 1 else ' like this fits'}"
 
 
 def say_runs(runs: int) -> str:
@@ -208,7 +208,7 @@ def give_back(run: Run) -> None:
 
 
 def note_given_back(desk: Desk) -> None:
-    """Put on record that the person used most stands where they stood before the run."""
+    """Put on record that the most-used person stands where they stood before the run."""
     noted = {
         entry.name: entry.body
         for entry in desk.run.ledger.entries(desk.run.id)

@@ -201,7 +201,7 @@ def _encode(
     return np.concatenate(parts, axis=1)
 
 
-@step("Weigh detail against k", gives=Recorded)
+@step("Measure detail lost for each k", gives=Recorded)
 def weigh_detail(desk: Desk, validated: Opened[Validated], outlet: str) -> None:
     """Note for the report what the table would keep at other k; nothing of it leaves."""
     policy, table = desk.policy, desk.policy.table_outlets[outlet]

@@ -235,7 +235,7 @@ def judge_privacy(drawn: Sequence[Mechanism], promise: DifferentialPrivacy, outl
         asked=f"ε of at most {promise.epsilon:g} at δ = {promise.delta:g}",
         measured=f"ε = {epsilon:.3f}, as the accountant computes it",
         verdict=CheckVerdict.PASSED if kept else CheckVerdict.REFUSED,
-        power="an upper bound that is proved, not measured: it holds if the code does what it says",
+        power="an upper bound, proved and not measured: it holds if the code does what it says",
         remedy="promise the ε that is spent, or report this as a fault",
         outlet=outlet,
     )

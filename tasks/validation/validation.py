@@ -51,7 +51,7 @@ def check_values(frame: pd.DataFrame, rules: Sequence[Rule], threshold: int) -> 
     return run_suite(frame, build_suite(rules), threshold) if rules else []
 
 
-@step("Check the values", gives=Validated)
+@step("Validate values", gives=Validated)
 def validate(desk: Desk, deidentified: Opened[Deidentified]) -> Opened[Reached]:
     """Judge the columns that the policy's rules name; the data goes on as it is, or not at all."""
     rules = desk.policy.expectations

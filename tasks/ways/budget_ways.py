@@ -68,9 +68,9 @@ def find_budget_ways(
     yield WaysOut(
         "privacy budget", None,
         f"a lifetime ε of at most {ceiling.epsilon:g}",
-        f"{now.after:.3f} with this run for the person used most, {now.before:.3f} before it",
-        "Computed from the ledger as it stands, without a look at anybody's data. A higher ceiling "
-        "is the controller's decision, and privacy loss never renews", {}, tuple(ways),
+        f"{now.after:.3f} spent by the most-used person with this run, {now.before:.3f} before it",
+        "Computed from the ledger, without anybody's data. Only the controller can decide on a "
+        "higher ceiling; privacy loss never renews", {}, tuple(ways),
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def try_ceilings(ceiling: Ceiling, weigh: Callable[[Ceiling], Balance]) -> Itera
 
 
 def make_way(change: str, balance: Balance) -> Way:
-    """Tell what the lifetime comes to, and how many such runs would fit, this one among them."""
+    """Say what the lifetime comes to, and how many runs like this would fit, with this one."""
     holds = balance.after <= balance.ceiling.epsilon
     runs = balance.runs_left if holds else 0
     most = balance.ceiling.epsilon
@@ -116,6 +116,6 @@ def find_delta_ways(refusal: Refusal, bound: int) -> Iterator[WaysOut]:
         yield WaysOut(
             refusal.check, None, "every δ below one in the number of people who may be read",
             str(refusal).removeprefix(f"{refusal.check}: ").partition(" is not below")[0],
-            "Computed from the published number of people, with nobody's data looked at", {},
+            "Computed from the published number of people, without anybody's data", {},
             (Way(f"every delta: {delta:.0e}", True, f"below one in {bound:,}", {}),),
         )  # fmt: skip

@@ -106,11 +106,11 @@ def find_model_ways(refusal: Refusal, aim: Aim, policy: Policy) -> Iterator[Ways
     ways = sorted(tried, key=lambda way: (not way.holds, -(way.cost["auc"] or 0.0)))
     yield WaysOut(
         refusal.check, outlet,
-        f"attacks within the policy's limits, membership inference at most an AUC of "
+        "attacks within the policy's limits, membership inference with an AUC of at most "
         f"{policy.attacks.membership.auc_at_most:g}",
         say_reached(refusal),
-        f"{len(tried)} other models were trained on the same people and attacked fast, with "
-        f"{REFERENCES} references; a run attacks in full, and may find more",
+        f"{len(tried)} other models were trained on the same people and attacked briefly, with "
+        f"{REFERENCES} references; a run attacks in full and may find more",
         {"auc": round(evaluate(aim.pipeline, *aim.others).auc, 3)},
         keep_telling(ways),
     )  # fmt: skip
@@ -126,16 +126,16 @@ def find_private_ways(refusal: Refusal, policy: Policy, outlet: str) -> Iterator
         Way(
             f"promise: epsilon: {epsilon:g}",
             None,
-            "a promise of differential privacy lets nothing be measured beside it",
+            "unknown: under differential privacy nothing else may be measured",
             {"lifetime_epsilon": round_up(cost_alone(policy, epsilon))},
         )
         for epsilon in (round(promised[0].epsilon / 2, 3), round(promised[0].epsilon / 4, 3))
     ]
     yield WaysOut(
         refusal.check, outlet, "attacks within the policy's limits", say_reached(refusal),
-        "More noise tells less of anybody, but whether it is enough shows only when it is drawn, "
-        "and each draw is charged. The lifetime ε is what one such model costs somebody who was "
-        "not used before", {}, tuple(ways),
+        "More noise reveals less about anybody. Whether it is enough shows only once it is drawn, "
+        "and each draw is charged. The lifetime ε is what one such model costs somebody not used "
+        "before", {}, tuple(ways),
     )  # fmt: skip
 
 

@@ -101,11 +101,11 @@ def test_show_tells_what_was_spent_and_what_is_left(ledger: BudgetLedger, policy
     text = plain(said.out)
     for part in (
         f"lifetime ε so far {before:.3f}", f"after one more run {after:.3f}",
-        "ceiling 3 at δ = 1e-05", f"such runs left {found['runs_left']}",
-        "charged so far 1 unsettled", "one run draws Gaussian noise of 3.731 sensitivities",
+        "ceiling 3 at δ = 1e-05", f"more such runs {found['runs_left']}",
+        "charged so far 1 unsettled", "noise of one run Gaussian noise of 3.731 sensitivities",
     ):  # fmt: skip
         assert part in text
-    assert "no person's data was read" in plain(said.err)
+    assert "no personal data was read" in plain(said.err)
 
 
 def test_show_says_that_only_the_ceiling_is_guaranteed_once_choices_were_adaptive(
@@ -116,8 +116,8 @@ def test_show_says_that_only_the_ceiling_is_guaranteed_once_choices_were_adaptiv
     found = json.loads(budget("show", policy, "--json").out)
     assert found["filtered"] is True
     said = plain(budget("show", policy).out)
-    assert "of 3, held against the filter" in said
-    assert "guaranteed 3 at δ = 1e-05, no less: choices are adaptive" in said
+    assert "of 3, counted by the filter" in said
+    assert "guaranteed at most 3 at δ = 1e-05, since choices are adaptive" in said
     assert "lifetime ε" not in said
 
 
@@ -189,7 +189,7 @@ def test_history_tells_every_charge_and_what_months_cost(ledger: BudgetLedger, p
         ["r3", "other", "unsettled", "0.500"],
     ]
     assert "never renews" in said.err
-    assert "unsettled: under way" in said.err
+    assert "unsettled: still going on" in said.err
     found = json.loads(budget("history", "--json").out)
     assert found["charges"][0]["draws"] == [
         "2 times Gaussian noise of 9 sensitivities",
@@ -270,7 +270,7 @@ def test_a_policy_without_a_private_model_has_no_budget(
     assert ledger.history() == []
     path = str(folder.write())
     for word in ("show", "plan"):
-        assert "trains no model under differential privacy" in budget(word, path, status=2).err
+        assert "trains no private model" in budget(word, path, status=2).err
 
 
 def test_a_ledger_that_was_edited_is_not_read_out(ledger: BudgetLedger, policy: str) -> None:

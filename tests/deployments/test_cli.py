@@ -68,6 +68,13 @@ def test_what_writes_nothing_needs_no_locks_of_the_system(words: tuple[str, ...]
     assert done.returncode == 0, done.stderr
 
 
+def test_help_lists_the_commands_in_the_order_of_a_first_afternoon() -> None:
+    """Who reads it downward can follow it; every command has its place."""
+    listed = re.findall(r"(?m)^  ([a-z]+) ", say("--help").out.partition("Commands:")[2])
+    assert listed[:7] == ["init", "draft", "check", "rehearse", "run", "report", "explain"]
+    assert set(listed) == {words[0] for words in COMMANDS}
+
+
 def test_help_says_what_each_exit_status_means() -> None:
     """Who scripts it finds the four statuses without reading further."""
     told = " ".join(say("--help").out.split())
@@ -85,7 +92,7 @@ def test_check_reads_headers_only(policy: str, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(kind, "read", refuse)
     said = say("check", policy)
     assert said.status == 0
-    assert "Nothing was read of a person" in said.out
+    assert "No personal data was read." in said.out
 
 
 MADE_UP = [
@@ -106,6 +113,7 @@ def test_check_needs_no_home(tmp_path: Path) -> None:
     """A policy can be checked before anything was set up, and nothing is made for it."""
     said = say("check", "registry", TUTELA_HOME=str(tmp_path / "none"))
     assert said.status == 0
+    assert "No home here: run `tutela init`." in said.out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -173,7 +181,9 @@ def test_report_shows_a_run_by_the_beginning_of_its_id() -> None:
     run = passed("registry")
     place = run.place
     said = place.tell("report", run.record.run_id[:-1])
-    assert "Passed, as the policy allows it: " in said.out
+    assert re.search(
+        r"(?m)^Passed\. (No check failed; \d+ warning|All \d+ checks passed)", said.out
+    )
     lines = [line for line in said.out.splitlines() if str(place.home.root) not in line]
     assert max(map(len, lines)) <= WIDTH
 
@@ -347,7 +357,7 @@ def test_without_a_home_the_way_to_one_is_told(tmp_path: Path) -> None:
     for words in (("report",), ("run", "registry")):
         said = say(*words, TUTELA_HOME=str(tmp_path / "none"))
         assert said.status == 2
-        assert "make one with tutela init" in said.err
+        assert "run `tutela init`" in said.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -168,7 +168,7 @@ def test_a_slip_is_answered_with_what_may_be_meant() -> None:
     assert (said.status, said.out) == (2, "")
     assert "did you mean: memorization?" in said.err
     assert find_alike("membership inference w") == ["membership inference within groups"]
-    assert "tutela explain lists them all" in say("explain", "xyzzy").err
+    assert "`tutela explain` lists all names" in say("explain", "xyzzy").err
 
 
 def test_rules_without_a_text_of_their_own_are_told_by_their_sentence() -> None:
@@ -245,7 +245,7 @@ def test_a_run_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     said = say("explain", "20261124", TUTELA_HOME=str(tmp_path / "none"))
     assert said.status == 2
     assert "tutela init" in said.err
-    with pytest.raises(UsageError, match="lists them all"):
+    with pytest.raises(UsageError, match="lists all names"):
         explaining.explain_name("")
 
 

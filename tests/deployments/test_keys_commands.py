@@ -49,7 +49,7 @@ def test_a_key_is_listed_from_its_making_to_its_end(ledger: KeyLedger) -> None:
     lines = keys("list").out.splitlines()
     assert lines[0] == PURPOSE
     assert lines[1].startswith("  version 1   created 20")
-    assert lines[1].endswith(", kept for what it made")
+    assert lines[1].endswith(", kept to read back")
     assert lines[2].endswith(", in use")
     keys("destroy", PURPOSE, "--version", "1", "--yes")
     found = json.loads(keys("list", "--json").out)["keys"]
@@ -103,7 +103,7 @@ def test_tokens_of_every_version_are_read_back_in_order(
     said = keys("reveal", PURPOSE)
     assert said.out == "Ada\nZoë Ångström, of a long name\nBo\n"
     assert "Ada" not in said.err
-    assert "for whoever may know them" in said.err
+    assert "Show them only to those" in said.err
     (tmp_path / "t.csv").write_text("t\n" + "\n".join(tokens) + "\n")
     read = keys("reveal", PURPOSE, str(tmp_path / "t.csv"), "--column", "t", "--json")
     assert json.loads(read.out)["originals"][2] == "Bo"
@@ -119,9 +119,9 @@ def test_what_no_key_made_is_counted_and_left_blank(
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{ada}\n{ada[:-2]}00\n\nno hex\n"))
     said = keys("reveal", PURPOSE, status=2)
     assert said.out == "Ada\n\n\n\n"
-    assert "3 of 4 lines are no reversible tokens" in said.err
+    assert "3 of 4 lines are not reversible tokens" in said.err
     ledger.destroy(PURPOSE)
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{ada}\n"))
     gone = keys("reveal", PURPOSE, status=2)
     assert "Ada" not in gone.out + gone.err
-    assert "for whoever may know" not in gone.err
+    assert "Show them only to those" not in gone.err

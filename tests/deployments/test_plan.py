@@ -51,14 +51,14 @@ CONSENT = {
         (add(f"{NEWER}  minimum_versions: {{study: 2}}\n"),),
         "a consent under study 1 (en) covers nothing any more: version 2 is asked for",
     ),
-    "all categories or none": ((), "who consents to some of the categories is left out"),
+    "all categories or none": ((), "people who consented only in part are left out"),
     "an end": (
         (add("  maximum_age_days: 1000\n"),),
         "a consent ends after 1,000 days at the latest",
     ),
     "children": (
         (add("  minors: {own_consent_from: 16, born: dob}\n"),),
-        "under 16 a guardian consents, as `dob` says; an unknown age counts as a minor's",
+        "under 16 a guardian consents, by age in `dob`; an unknown age counts as minor",
     ),
     "another basis": (
         (
@@ -66,7 +66,7 @@ CONSENT = {
             ("article_9: eu-gdpr:A9-2-a", "article_9: eu-gdpr:A9-2-j\n  safeguards: DPIA 5"),
             (BASIS, "kind: other-basis"),
         ),
-        "not who withdrew, objected or is restricted in the consent ledger",
+        "except people who withdrew, objected or are restricted in the consent ledger",
     ),
 }
 
@@ -84,7 +84,7 @@ def test_the_plan_says_that_categories_are_left_blank() -> None:
     policy = parse_policy(small_policy())
     asked = policy.basis.model_copy(update={"on_partial": "blank"})
     said = list(describe_basis(policy.model_copy(update={"basis": asked})))
-    assert "who consents to some of the categories is read without the others" in said
+    assert "people who consented only in part are read without the other categories" in said
 
 
 CENSUS = {
@@ -106,7 +106,7 @@ POPULATION = {
             "of each group by sex: at most 1,000 people, by a keyed draw",
         ],
     ),
-    "split_by": ("household", ["who shares a `household` trains or tests together"]),
+    "split_by": ("household", ["people with the same `household` train or test together"]),
     "reference": (
         CENSUS,
         [
@@ -117,8 +117,8 @@ POPULATION = {
     "weighting": (
         {"largest": 4},
         [
-            "weighted to meet these figures, nobody by more than 4 times the mean",
-            "at least 30 % of the people must be left as effective sample size",
+            "weighted to these figures, nobody by more than 4 times the mean",
+            "effective sample size: at least 30 % of the people",
         ],
     ),
     "excluded_people": (
@@ -181,12 +181,12 @@ def test_the_plan_says_what_can_still_be_done_with_each_column(folder: Folder) -
     told = " ".join(told.split())
     assert "estimate the value, more closely with every run (weight, height)" in told
     assert "or read the value if it is reversible (mail)" in told
-    assert "The noise costs each person ε = 2 in all, again in every run." in told
-    assert "No model for texts in tlh is installed here: a run would stop" in told
-    assert "nothing: it is not there" not in told
+    assert "The noise costs each person ε = 2 in every run." in told
+    assert "No language model for tlh is installed here, so a run would stop" in told
+    assert "nothing: the column is gone" not in told
     assert max(len(line) for line in lines if "tutela run" not in line) <= WIDTH
     plan = json.loads(say("check", policy, "--json").out)
-    assert plan["columns"]["sugar"]["remains"] == "nothing: it is not there"
+    assert plan["columns"]["sugar"]["remains"] == "nothing: the column is gone"
     assert plan["columns"]["weight"]["remains"].startswith("estimate the value")
     assert (plan["noise_epsilon"], plan["languages_without_model"]) == (2, ["tlh"])
 
@@ -280,7 +280,7 @@ def test_check_says_what_a_run_still_needs_here(folder: Folder, home: Home, tmp_
     locked = say("check", policy, TUTELA_HOME=str(home.root), TUTELA_PASSPHRASE="wrong")
     assert "The home cannot be used: " in locked.out
     plan = say("check", policy, "--json", TUTELA_HOME=str(tmp_path / "none"))
-    assert json.loads(plan.out)["missing_to_run"] == ["No home here: run `tutela init`, once."]
+    assert json.loads(plan.out)["missing_to_run"] == ["No home here: run `tutela init`."]
 
 
 def test_check_says_where_no_consent_is_recorded_yet(folder: Folder, home: Home) -> None:

@@ -84,8 +84,8 @@ TELLING: Final = (
         (Line(MODEL, "model: gradient-boosting"), Line(PROMISE, ""), Line(BUDGET, "")),
         "run",
         1,
-        "Ways out of “membership inference of clinics” … model: logistic-regression yes … refused "
-        "membership inference: AUC",
+        "Ways out of “membership inference of clinics” … reached AUC … model: logistic-regression "
+        "yes",
     ),
     Refused(
         "a promise that the model does not keep",
@@ -113,8 +113,8 @@ TELLING: Final = (
         ),
         "check",
         2,
-        "made-up rows another value alone than together; let it compute each value from its own "
-        "row and constants alone",
+        "made-up rows a different value alone than together; let it compute each value from its "
+        "own row and constants alone",
         {
             "features.py": "def high(rows): "
             'return rows["glycohemoglobin"] > rows["glycohemoglobin"].mean()\n'
@@ -250,7 +250,7 @@ OTHERS: Final = (
         (Line("retention_days: 365", "retention_day: 365"),),
         "check",
         2,
-        "is not a key that is known here; did you mean `retention_days`?",
+        "is not a known key; did you mean `retention_days`?",
     ),
     Refused(
         "a k that nobody reaches",
@@ -285,7 +285,7 @@ OTHERS: Final = (
         (Line(SUPPRESSED, f"{SUPPRESSED}    loss_ratio: {{age: 1.2}}\n"),),
         "run",
         1,
-        "refused loss by age of partner: 2.1 times as much (70+ beside 20-29)",
+        "Ways out of “loss by age of partner” … reached 2.1 times as much (70+ beside 20-29)",
     ),
 )
 ROWS: Final = (*TELLING, *OTHERS)

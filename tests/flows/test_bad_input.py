@@ -78,7 +78,7 @@ def expect(said: Said, status: int, *words: str) -> None:
 POLICY_FILES = {
     "not YAML": ("tutela: [1", ("yaml: ", "check indentation, colons and quotes there")),
     "not a mapping": ("- tutela", (":1: yaml: a policy is a mapping of keys; begin with",)),
-    "duplicate key": ("tutela: 1\ntutela: 1\n", (":2: tutela: the key stands twice; keep one",)),
+    "duplicate key": ("tutela: 1\ntutela: 1\n", (":2: tutela: the key is there twice; keep one",)),
     "unsafe tag": (
         "tutela: !!python/object/apply:os.system [true]\n",
         ("tags such as !name are not read; take the tag out",),
@@ -110,7 +110,7 @@ def test_no_such_policy_names_those_that_come_with_tutela(place: Place) -> None:
 CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     "unknown key": (
         (("title: A small policy", "titel: A small policy"),),
-        ("titel: is not a key that is known here; did you mean `title`?", "title: is missing"),
+        ("titel: is not a known key; did you mean `title`?", "title: is missing"),
     ),
     "wrong type": (
         (("retention_days: 30", "retention_days: soon"),),
@@ -118,7 +118,7 @@ CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "misspelt word": (
         (("kind: bin,", "kind: bins,"),),
-        ("columns.age.treatment: is not a word that is known here; did you mean `bin`?",),
+        ("columns.age.treatment: is not a known word; did you mean `bin`?",),
     ),
     "all at once": (
         (
@@ -150,7 +150,7 @@ CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "target dropped": (
         ((KEPT, KEPT.replace("target, release", "target").replace("keep", "drop")),),
-        ("derived.sick.treatment.kind: it is dropped, but is to serve as release, target; choose",),
+        ("derived.sick.treatment.kind: it is dropped, but `use` needs it as release, target; choose",),
     ),
     "identifier kept": (
         ((SUGAR, SUGAR + NAME), (TABLE, TABLE.replace("sick:", "name: keep, sick:"))),
@@ -283,7 +283,7 @@ VALUES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
         each(3, "age", "xq7 years"),
         (
             "column 'age': fewer than 10 values are not whole numbers",
-            "mend these values in the source",
+            "correct these values in the source",
         ),
     ),
     "a word that nobody declared": (
@@ -298,14 +298,14 @@ VALUES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
         event(2, "purpose", "xq7 research"),
         ("event 3 (1 in all): its purpose is an unknown word; use dpv:",),
     ),
-    "event without a person": (event(4, "person", ""), ("event 5 (1 in all): it names no person",)),
+    "event without a person": (event(4, "person", ""), ("event 5 (1 in all): it has no person",)),
     "time without a zone": (
         event(4, "at", "2024-01-01T12:00:00"),
-        ("event 5 (1 in all): its `at` is no time with a zone; write it like 2026-01-31T",),
+        ("event 5 (1 in all): its `at` is not a time with a zone; write it like 2026-01-31T",),
     ),
     "time that is none": (
         event(4, "at", "xq7 o'clock"),
-        ("event 5 (1 in all): its `at` is no time with a zone",),
+        ("event 5 (1 in all): its `at` is not a time with a zone",),
     ),
     "recorded in the future": (
         event(4, "at", "2199-01-01T12:00:00Z"),
@@ -352,7 +352,7 @@ def test_a_file_that_may_not_be_read_is_told_so(name: str, place: Place, people:
         (copy / name).chmod(0)
         with without_root():
             said = place.tell("check", str(copy / "small.yaml"))
-    expect(said, 2, f"{name}: the file may not be read; give this user the right to read it")
+    expect(said, 2, f"{name}: the file may not be read; give this user read permission")
 
 
 def nobody_consents(folder: Folder) -> None:
@@ -378,12 +378,16 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
         (nobody_consents, ()),
         "legal basis",
         # About a no there is nothing to be done, so that no way out is told of it.
-        ("nobody is left for dpv:ScientificResearch", "because: withdrawn (", "check the purpose"),
+        (
+            "nobody may be read for dpv:ScientificResearch",
+            "because: withdrawn (",
+            "check the purpose",
+        ),
     ),
     "smallest cohort": (
         (few_consent, ()),
         "smallest cohort",
-        ("fewer than 10 people are left", "the policy asks for 10", "widen population.eligible"),
+        ("fewer than 10 people are left", "(at least 10 required)", "widen population.eligible"),
     ),
     "k not reached": (
         (
@@ -401,12 +405,12 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
     "membership": (
         (lambda _: None, ((MODEL, TREE), (MEMBERSHIP, "0.6"))),
         "membership inference",
-        ("membership inference: AUC 0.", "asked: AUC at most 0.60", "train a private or simpler"),
+        ("reached AUC 0.", "(at most 0.6 asked)", "train a private or simpler"),
     ),
     "inconclusive": (
         (too_few_to_tell, ((MEMBERSHIP, "0.6"),)),
         "membership inference",
-        ("inconclusive membership inference", "asked: AUC at most 0.60", "more people"),
+        ("inconclusive membership inference", "(at most 0.6 asked)", "more people"),
     ),
 }
 

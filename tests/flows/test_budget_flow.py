@@ -81,9 +81,9 @@ def test_the_report_shows_what_was_spent_and_why_it_stopped(place: Place) -> Non
         for run in place.runs
     ]
     assert all("What it costs a person" in page for page in pages)
-    assert "1 more such run fits." in pages[0]
-    assert "no further such run fits." in pages[1]
-    assert "this run would have gone beyond, so nobody was charged" in pages[2]
+    assert "1 more run like this fits." in pages[0]
+    assert "no more run like this fits." in pages[1]
+    assert "this run would have exceeded it, so nobody was charged" in pages[2]
 
 
 def test_mlflow_has_the_lifetime_beside_the_model(place: Place) -> None:

@@ -388,7 +388,7 @@ CASES: Final[dict[str, Case]] = {
     "malformed row": Case(spoil("extra"), "SourceError", "another number of fields"),
     "malformed number": Case(spoil("age"), "SourceError", "values are not whole numbers"),
     "undeclared category": Case(spoil("city"), "SourceError", "are not among those declared"),
-    "malformed time": Case(spoil("at", consent=True), "SourceError", "no time with a zone"),
+    "malformed time": Case(spoil("at", consent=True), "SourceError", "not a time with a zone"),
     "malformed status": Case(spoil("status", consent=True), "SourceError", "an unknown word"),
     "headerless people": Case(lose_header(), "PolicyError", "has no column `person`"),
     "headerless consents": Case(

@@ -95,7 +95,7 @@ def test_what_broke_is_an_error_that_names_its_run(folder: Folder) -> None:
     with pytest.raises(tutela.SourceError, match="column 'age'") as found:
         tutela.run(policy, frame, progress=False)
     assert "Zyxwort" not in str(found.value)
-    assert found.value.__notes__[0].startswith("the run is on record: tutela report 2")
+    assert found.value.__notes__[0].startswith("the run is recorded: tutela report 2")
 
 
 def test_a_frames_run_that_mlflow_missed_is_closed_and_hands_nothing_over(

@@ -207,12 +207,12 @@ def refuse_too_few(outgoing: Outgoing, plan: FrozenPlan, choice: Choice, people:
     after = begin_next(run.now, declared.period)
     raise Refusal(
         "successive releases",
-        f"up to {100 * out:.1f} % of the people would be left out of {outgoing.outlet}, at most "
-        f"{100 * declared.max_suppressed:.1f} % may be: up to {100 * unplaced:.1f} % have no class "
-        f"under the plan of {plan.name.period}, which run {plan.run_id} fitted, and the others "
-        f"would be in classes of fewer than {declared.k} or set apart by the difference from an "
-        f"earlier release; {wait}; the next period, from {after} on, has a "
-        "plan of its own, and so has a changed policy, such as one that allows more",
+        f"up to {100 * out:.1f} % of the people would be left out of {outgoing.outlet} (at most "
+        f"{100 * declared.max_suppressed:.1f} % allowed): up to {100 * unplaced:.1f} % have no "
+        f"class under the plan of {plan.name.period}, fitted by run {plan.run_id}; the others "
+        f"would be in classes of fewer than {declared.k}, or identifiable by the difference from "
+        f"an earlier release; {wait}; the next period, from {after} on, gets a new plan, and so "
+        "does a changed policy, such as one that allows more",
     )
 
 

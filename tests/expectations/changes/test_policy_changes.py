@@ -301,7 +301,7 @@ def test_other_code_of_the_same_name_is_a_change(tmp_path: FilePath) -> None:
     assert "No change: both say the same." in "\n".join(same.lines)
     (change,) = cast("list[dict[str, str]]", other.found["changes"])
     assert (change["path"], change["direction"]) == ("derived.sick.function", "changed")
-    assert "f.py:f: its code is another" in "\n".join(other.lines)
+    assert "f.py:f: its code changed" in "\n".join(other.lines)
     assert unseen.found["own_code_not_compared"] == ["f.py:f"]
     text = "\n".join(unseen.lines)
     assert "Not compared: the own code f.py:f" in text

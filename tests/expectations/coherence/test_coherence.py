@@ -103,7 +103,7 @@ CASES = [
     ),
     pytest.param(
         [("eligible: age >= 18", "eligible: age + 18")],
-        "population.eligible: does not say yes or no; compare",
+        "population.eligible: is not yes or no; compare",
         id="eligibility-that-is-no-question",
     ),
     pytest.param(
@@ -118,7 +118,8 @@ CASES = [
     ),
     pytest.param(
         [OTHER_BASIS],
-        "basis.kind: the legal basis is consent (Art. 6(1)(a)), but nobody's consent is looked up",
+        "basis.kind: the legal basis is consent (Art. 6(1)(a)), but consent is not looked up per "
+        "person",
         id="consent-that-nobody-looks-up",
     ),
     pytest.param(
@@ -168,27 +169,27 @@ CASES = [
     ),
     pytest.param(
         [("use: [derivation]", "use: [derivation, eligibility]")],
-        "columns.sugar.use: `eligibility` is said, but nothing there uses it; take that use out",
+        "columns.sugar.use: `eligibility` is declared, but nothing uses it; take that use out",
         id="use-that-is-not-made",
     ),
     pytest.param(
         [("use: [feature, eligibility, release]", "use: [feature, release]")],
-        "columns.age.use: it is used for eligibility, which is not said; add `eligibility`",
+        "columns.age.use: used for eligibility, but `use` omits it; add `eligibility`",
         id="use-that-is-not-said",
     ),
     pytest.param(
         [("sex: generalize, ", "")],
-        "columns.sex.use: `release` is said, but nothing there uses it; take that use out",
+        "columns.sex.use: `release` is declared, but nothing uses it; take that use out",
         id="release-that-is-not-made",
     ),
     pytest.param(
         [("sex: generalize, ", ""), ("    use: [feature, release, audit]\n", "")],
-        "columns.sex: is read for nothing; say it under `use`, name it in a table's `columns`, or",
+        "columns.sex: is not used; add its `use`, name it in a table's `columns`, or",
         id="no-use-at-all",
     ),
     pytest.param(
         [("use: [derivation]", "use: [derivation, audit]")],
-        "columns.sugar.treatment.kind: it is dropped, but is to serve as audit; choose a",
+        "columns.sugar.treatment.kind: it is dropped, but `use` needs it as audit; choose a",
         id="dropped-too-early",
     ),
     pytest.param(
@@ -209,7 +210,7 @@ CASES = [
             column("mail", "text", "identifier", "release", "{kind: token}"),
             (SICK, "sick: generalize, mail: keep}"),
         ],
-        "outlets.partner.columns.mail: is a token, of which each is unique",
+        "outlets.partner.columns.mail: is a token; every value is unique",
         id="released-token-without-a-reason",
     ),
     pytest.param(
@@ -249,12 +250,12 @@ CASES = [
     ),
     pytest.param(
         [("{age: generalize", grouped("{young: [18-34, 35-50]}"))],
-        "outlets.partner.columns.age.levels.0: `35-50` is no label of the level below",
+        "outlets.partner.columns.age.levels.0: `35-50` is not a label of the level below",
         id="grouping-of-an-unknown-label",
     ),
     pytest.param(
         [("{age: generalize", grouped("{a: [18-34], b: [18-34]}"))],
-        "outlets.partner.columns.age.levels.0: `18-34` stands in two groups",
+        "outlets.partner.columns.age.levels.0: `18-34` is in two groups",
         id="grouping-that-overlaps",
     ),
     pytest.param(
@@ -270,12 +271,12 @@ CASES = [
     ),
     pytest.param(
         [NO_TRAINING],
-        "training: is missing, but a model is to leave; add `training:`",
+        "training: is missing, but a model outlet needs it; add `training:`",
         id="no-training",
     ),
     pytest.param(
         [NO_ATTACKS],
-        "attacks: is missing, but a model is to leave; add `attacks:`",
+        "attacks: is missing, but a model outlet needs it; add `attacks:`",
         id="no-attacks",
     ),
     pytest.param(
@@ -285,7 +286,7 @@ CASES = [
     ),
     pytest.param(
         [NO_MODEL, NO_TRAINING, NO_ATTACKS],
-        "columns.age.use: `feature` is said, but no outlet receives a model; take that use out",
+        "columns.age.use: `feature` is declared, but no outlet receives a model; take that use out",
         id="features-for-nobody",
     ),
     pytest.param(
@@ -327,7 +328,7 @@ CASES = [
     ),
     pytest.param(
         [PRIVATE],
-        "training.model: a private model needs ε and δ, and no outlet promises them",
+        "training.model: a private model needs ε and δ, but no outlet promises them",
         id="private-without-a-promise",
     ),
     pytest.param(
@@ -344,12 +345,12 @@ CASES = [
     ),
     pytest.param(
         [PRIVATE, PROMISE, NO_BUDGET],
-        "budget: is missing, but a private model costs its people privacy, which never renews; add",
+        "budget: is missing, but a private model costs privacy, which never renews; add",
         id="private-without-a-ceiling",
     ),
     pytest.param(
         [(NO_TRAINING[0], f"{NO_TRAINING[0]}{NO_BUDGET[0]}")],
-        "budget: nothing is counted against it, since no model outlet promises differential",
+        "budget: no model outlet promises differential privacy",
         id="a-ceiling-for-nothing",
     ),
     pytest.param(
@@ -359,12 +360,12 @@ CASES = [
     ),
     pytest.param(
         [crossing("[age, sugar]")],
-        "training.crosses.0: sugar is no feature with declared labels; cross features that are",
+        "training.crosses.0: sugar is not a feature with declared labels; cross features that are",
         id="cross-of-what-is-no-feature",
     ),
     pytest.param(
         [crossing("[age, age]")],
-        "training.crosses.0: a column stands twice; cross features that are binned",
+        "training.crosses.0: a column is named twice; cross features that are binned",
         id="cross-of-a-column-with-itself",
     ),
     pytest.param(
@@ -420,7 +421,7 @@ CASES = [
                 ),
                 PROMISE,
             ],
-            f"training.parameters.{name}: is settled elsewhere in the policy, and a private model",
+            f"training.parameters.{name}: is set elsewhere in the policy, and the promise",
             id=f"{name}-overruled-for-{kind}",
         )
         for kind, name in (
@@ -434,7 +435,7 @@ CASES = [
     ),
     pytest.param(
         [("  partner:\n", "  record-wise:\n")],
-        "outlets.record-wise: is the name of the de-identified rows; give the outlet another",
+        "outlets.record-wise: is reserved for the de-identified rows; give the outlet another",
         id="outlet-of-a-taken-name",
     ),
     pytest.param(

@@ -38,7 +38,7 @@ def sensitive(model: str, how: str = "keep") -> tuple[str, str]:
         pytest.param(
             (AGE, "treatment: {kind: noise, low: 0, high: 120, epsilon: 1}"),
             "columns.age",
-            "is noise, of which nearly each value is unique",
+            "is noise; nearly every value is unique",
             id="noise-inside-k",
         ),
         pytest.param(

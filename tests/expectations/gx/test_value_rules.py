@@ -115,7 +115,7 @@ def test_check_of_a_large_table_tells_a_range_and_no_exact_share() -> None:
     waist = [PLANTED, *[100.0] * 896, *[None] * 103]
     outside, missing = judge(pd.DataFrame({"waist": waist}), WAIST, MISSING)
 
-    assert outside.measured == "under 2 % of the values lie outside"
+    assert outside.measured == "under 2 % of the values are outside"
     assert missing.measured == "10 % to 11 % of the values are missing"
 
 
@@ -126,7 +126,7 @@ def test_nothing_outside_is_told_only_where_the_verdict_tells_it() -> None:
     measured = [check.measured for check in judge(frame, WAIST, strict, MISSING)]
 
     assert measured == [
-        "none of the values lie outside",
+        "none of the values are outside",
         "none of the values are missing",
         "under 1 % of the values are missing",
     ]

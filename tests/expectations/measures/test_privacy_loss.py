@@ -249,7 +249,7 @@ def test_calibration_asks_for_few_costs() -> None:
 
 def test_noise_that_cannot_be_found_is_said() -> None:
     """What does not depend on it costs more by itself, or there is no ε to spend."""
-    with pytest.raises(UsageError, match="no amount of noise"):
+    with pytest.raises(UsageError, match="this ε cannot be reached"):
         calibrate(lambda noise: (Gaussian(noise), Laplace(2.0)), 1.0, DELTA)
     for epsilon, delta in ((0.0, DELTA), (math.nan, DELTA), (1.0, 0.0), (1e9, DELTA)):
         with pytest.raises(UsageError, match="give 0 < ε"):

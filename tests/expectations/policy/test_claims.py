@@ -22,7 +22,7 @@ EXEMPT = TABLE.model_copy(update={"not_linkable": {"sex": "because"}})
     ("outlet", "claimed", "limited"),
     [
         pytest.param(
-            PLAIN, "nothing is promised beyond", "Attacks stronger than the one", id="plain"
+            PLAIN, "nothing is promised beyond", "Attacks stronger than those", id="plain"
         ),
         pytest.param(PRIVATE, "(ε = 0.5, δ = 1 in 100,000)", "which ε does not", id="private"),
         pytest.param(

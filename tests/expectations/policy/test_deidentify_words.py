@@ -35,7 +35,7 @@ LINES = Level(kind="hierarchy", rows=(("Ulm", "South", "*"), ("Bonn", "West", "*
     ("treatment", "said", "labels"),
     [
         pytest.param(Drop(kind="drop"), "used in the run, then dropped", None, id="drop"),
-        pytest.param(Keep(kind="keep"), "kept as it stands", None, id="keep"),
+        pytest.param(Keep(kind="keep"), "kept as it is", None, id="keep"),
         pytest.param(Mask(kind="mask"), "masked", None, id="mask"),
         pytest.param(
             Mask(kind="mask", show_last=2), "masked, the last 2 characters shown", None, id="last"

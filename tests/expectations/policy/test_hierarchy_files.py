@@ -127,7 +127,7 @@ def test_a_faulty_hierarchy_is_told_with_its_line(
         ),
         (
             "{kind: hierarchy, level: 1}",
-            "town.treatment: names no hierarchy, or two; say `of`, `file` or `rows`",
+            "town.treatment: has no hierarchy, or two; give one of `of`, `file` or `rows`",
         ),
     ],
     ids=["root", "no level between", "written out", "two", "none"],

@@ -44,7 +44,7 @@ def test_a_policy_is_found_by_path_and_by_name(tmp_path: Path) -> None:
     [
         pytest.param("diabetis", "no such file", id="unknown"),
         pytest.param("../policies/diabetes", "no such file", id="no-way-around"),
-        pytest.param("x" * 5000, "cannot be looked for", id="too-long"),
+        pytest.param("x" * 5000, "the path cannot be checked", id="too-long"),
     ],
 )
 def test_a_policy_that_is_nowhere_is_said_to_be(name: str, said: str) -> None:
@@ -115,7 +115,7 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         ("retention_days: 30\n", "retention_days: 30\nretention_days: 31\n"),
     )
     found = problems(twice)
-    assert [found[0], len(found)] == ["p.yaml:4: title: the key stands twice; keep one", 2]
+    assert [found[0], len(found)] == ["p.yaml:4: title: the key is there twice; keep one", 2]
 
 
 @pytest.mark.parametrize(
@@ -124,38 +124,38 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param(
             "test_share: 0.4",
             "test_shares: 0.4",
-            "test_shares: is not a key that is known here; did you mean `test_share`?",
+            "test_shares: is not a known key; did you mean `test_share`?",
             id="misspelt-key",
         ),
         pytest.param(
             "title: A small policy",
             "title: A small policy\nxylophone: 1",
-            "xylophone: is not a key that is known here; take it out",
+            "xylophone: is not a known key; take it out",
             id="unknown-key",
         ),
         pytest.param(
             "purpose: dpv:ScientificResearch",
             "purpose: dpv:ScientificResarch",
-            "purpose: is not a word that is known here; did you mean `dpv:ScientificResearch`?",
+            "purpose: is not a known word; did you mean `dpv:ScientificResearch`?",
             id="misspelt-word",
         ),
         pytest.param(
             "kind: drop",
             "kind: dorp",
-            "columns.sugar.treatment: is not a word that is known here; did you mean `drop`?",
+            "columns.sugar.treatment: is not a known word; did you mean `drop`?",
             id="misspelt-kind",
         ),
         pytest.param(
             "{model: logistic-regression}",
             "{model: logistic-regression, max_leaf_nodes: 8}",
-            "training.max_leaf_nodes: is not a key that is known here; is it the model's own? then "
+            "training.max_leaf_nodes: is not a known key; if it is the model's own, "
             "write `parameters: {max_leaf_nodes: …}`",
             id="parameter-of-the-model",
         ),
         pytest.param(
             "{model: logistic-regression}",
             "{model: logistic-regression, parametres: {C: 1}}",
-            "training.parametres: is not a key that is known here; did you mean `parameters`?",
+            "training.parametres: is not a known key; did you mean `parameters`?",
             id="misspelt-key-of-training",
         ),
         pytest.param(
@@ -167,13 +167,13 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param(
             "category: dpv-pd:Gender",
             "category: dpv-pd:Sex",
-            "columns.sex.category: is not a word that is known here; did you mean `dpv-pd:Gender`?",
+            "columns.sex.category: is not a known word; did you mean `dpv-pd:Gender`?",
             id="word-that-means-another",
         ),
         pytest.param(
             "category: dpv-pd:Gender",
             "category: dpv-pd:Sexuality",
-            "columns.sex.category: is not a word that is known here; one of dpv-pd:Age, ",
+            "columns.sex.category: is not a known word; one of dpv-pd:Age, ",
             id="no-special-category-is-suggested",
         ),
         pytest.param(
@@ -185,20 +185,19 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param(
             "model: logistic-regression",
             "model: logistic-regresion",
-            "training.model: is not a word that is known here; did you mean `logistic-regression`?",
+            "training.model: is not a known word; did you mean `logistic-regression`?",
             id="misspelt-model",
         ),
         pytest.param(
             "sick: generalize}",
             "sick: generalise}",
-            "outlets.partner.columns.sick: is not a word that is known here; did you mean",
+            "outlets.partner.columns.sick: is not a known word; did you mean",
             id="misspelt-choice",
         ),
         pytest.param(
             "sick: generalize}",
             "sick: {kind: generalize, level: []}}",
-            "outlets.partner.columns.sick.level: is not a key that is known here; did you mean "
-            "`levels`?",
+            "outlets.partner.columns.sick.level: is not a known key; did you mean `levels`?",
             id="misspelt-key-of-a-choice",
         ),
         pytest.param(
@@ -207,11 +206,11 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param("smallest: 10", "smallest: 9", "is not at least 10", id="bound"),
         pytest.param("test_share: 0.4", "test_share: 1e999", "finite number", id="infinite"),
         pytest.param("smallest: 10", "smallest: " + "1" * 5000, "smallest: ", id="endless-number"),
-        pytest.param("tutela: 1", "tutela: 2", "tutela: is not a word", id="version"),
+        pytest.param("tutela: 1", "tutela: 2", "tutela: is not a known word", id="version"),
         pytest.param(
             "location: {kind: csv, path: consent.csv}",
             "location: {kind: cvs, path: consent.csv}",
-            "basis.events.0.location: is not a word that is known here; did you mean `csv`?",
+            "basis.events.0.location: is not a known word; did you mean `csv`?",
             id="in-a-list",
         ),
         pytest.param("title: A small policy", "title:", "title: is not text", id="nothing"),
@@ -228,11 +227,11 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param(
             "{kind: drop}", "{kind: clip, low: 2, high: 1}", "low must be below high", id="bounds"
         ),
-        pytest.param("values: [f, m]", "values: [f, f]", "a value stands twice", id="words"),
+        pytest.param("values: [f, m]", "values: [f, f]", "a value is there twice", id="words"),
         pytest.param(
             "values: [f, m]",
             "values: [f, m], rename: {w: x}",
-            "rename leads to a word that values lacks",
+            "`rename` leads to a word that `values` lacks",
             id="rename",
         ),
     ],

@@ -129,7 +129,7 @@ def test_only_the_ceiling_is_guaranteed_of_who_was_used_adaptively(ledger: Budge
     ).filtered
     assert ledger.remaining(records(1, 2), low).filtered
     assert not ledger.remaining(records(1), low).filtered
-    with pytest.raises(Refusal, match=r"held against the filter, where the policy allows 3\.2"):
+    with pytest.raises(Refusal, match=r"at most 3\.2 allowed\), counted by the filter"):
         ledger.reserve(charge("r3", [2], ONE * 9), low)
     with pytest.raises(Refusal, match=r"a lifetime ε of 1\.000 over all private models and advice"):
         ledger.reserve(charge("r4", [1], ONE * 9), low)
@@ -379,7 +379,7 @@ def test_a_ledger_that_went_on_from_a_backup_shows(ledger: BudgetLedger, tmp_pat
         shutil.copy(tmp_path / name, root / name)
     ledger.reserve(charge("r3", [2]), FIXED)
     (root / HEADS).write_bytes(signed)
-    with pytest.raises(Refusal, match="entry 2 is another one than was signed"):
+    with pytest.raises(Refusal, match="entry 2 differs from the one that was signed"):
         ledger.remaining(records(1), FIXED)
 
 

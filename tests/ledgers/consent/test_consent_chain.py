@@ -312,7 +312,7 @@ def test_a_ledger_rewritten_whole_is_refused(ledger: ConsentLedger) -> None:
 def test_even_the_holder_of_the_keys_meets_the_signed_heads(ledger: ConsentLedger) -> None:
     """A rewrite with the home's own codes still lacks what was signed."""
     rewrite(ledger, Codes.derive(ledger.keys))
-    with pytest.raises(Refusal, match="event 1: events 1 to 10 are others than were signed"):
+    with pytest.raises(Refusal, match="event 1: events 1 to 10 differ from those that were signed"):
         ledger.verify()
 
 

@@ -157,9 +157,9 @@ def test_a_reference_that_the_run_did_not_issue_opens_nothing(
     ref = run.store(Roster, PEOPLE)
     name = ref.uri.removeprefix("run-1/")
     forged = DatasetRef[Roster](uri.format(name=name), digest or ref.digest, schema or ref.schema)
-    with pytest.raises(VaultError, match="issued no such reference"):
+    with pytest.raises(VaultError, match="did not issue this reference"):
         run.load(forged, Roster)
-    with pytest.raises(VaultError, match="issued no such reference"):
+    with pytest.raises(VaultError, match="did not issue this reference"):
         run.store(Permitted, PEOPLE, parents=[forged])
 
 
@@ -170,7 +170,7 @@ def test_another_run_cannot_open_the_file(vault: Vault, run: RunVault) -> None:
         for file in (vault.root / "run-1").iterdir():
             shutil.copy(file, vault.root / "run-2")
         copied = DatasetRef[Roster](ref.uri.replace("run-1", "run-2"), ref.digest, ref.schema)
-        with pytest.raises(VaultError, match="issued no such reference"):
+        with pytest.raises(VaultError, match="did not issue this reference"):
             other.load(copied, Roster)
 
 
@@ -180,7 +180,7 @@ def test_a_manifest_cannot_stand_in_for_another(vault: Vault, run: RunVault) -> 
     folder = vault.root / "run-1"
     names = [ref.uri.removeprefix("run-1/") + ".manifest" for ref in (validated, roster)]
     shutil.copy(folder / names[0], folder / names[1])
-    with pytest.raises(VaultError, match="issued no such reference"):
+    with pytest.raises(VaultError, match="did not issue this reference"):
         run.load(cast("DatasetRef[Validated]", roster), Validated)
 
 

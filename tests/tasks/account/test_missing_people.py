@@ -50,12 +50,12 @@ from tests.recorded_runs import (
 )
 
 OLD = (
-    "People with age “65+” are under-represented: 10 % of those who were used, 20 % of the "
-    "population meant."
+    "People with age “65+” are under-represented: 10 % of those used, 20 % of the reference "
+    "population."
 )
 YOUNG = (
-    "People with age “18-39” are over-represented: 40 % of those who were used, 30 % of the "
-    "population meant."
+    "People with age “18-39” are over-represented: 40 % of those used, 30 % of the reference "
+    "population."
 )
 ILL = OLD.replace("age “65+”", "ill “yes”")
 
@@ -92,8 +92,8 @@ def test_what_is_farther_than_allowed_is_named_also_when_it_is_much() -> None:
 
     assert len(said) == 4
     assert said[3] == (
-        "Farther than the policy allows (a standardized difference of 0.1) are also people with "
-        "age “1”, age “3” and age “5”."
+        "Also outside the limit (a standardized difference of 0.1): people with age “1”, age “3” "
+        "and age “5”."
     )
 
 
@@ -102,12 +102,12 @@ def test_what_is_said_never_contradicts_the_check() -> None:
     near = make_row("a", 0.4, 0.5, difference=-0.11), make_row("b", 0.6, 0.5, difference=0.11)
     passed = compare("passed", *near)
     assert list_gaps(passed) == []
-    assert "as frequent as in the population meant" in " ".join(say_missing(passed))
+    assert "as frequent as in the reference population" in " ".join(say_missing(passed))
     alike = make_row("a", 0.45, 0.5, difference=-0.1), make_row("b", 0.55, 0.5, difference=0.1)
     (said,) = say_missing(compare("refused", *alike))
     assert said == (
-        "Some group differs more than the policy allows (a standardized difference of 0.1): "
-        "representation measured."
+        "Some group is outside the limit (a standardized difference of 0.1): representation "
+        "measured."
     )
 
 
@@ -115,8 +115,8 @@ def test_a_group_that_is_so_small_that_its_number_is_hidden_is_still_missed() ->
     """Fewer than ten where a fifth was meant is a gap, and its number stays hidden."""
     summary = compare("warned", make_row("a", 0.99, 0.8), make_row("b", None, 0.2))
     assert next(say_missing(summary)) == (
-        "Of people with age “b” there are fewer than 10, where they are 20 % of the population "
-        "meant."
+        "People with age “b” are under-represented: fewer than 10 were used, 20 % of the reference "
+        "population."
     )
 
 
@@ -146,9 +146,9 @@ def test_a_group_that_all_are_of_and_nobody_should_be_is_the_largest_gap() -> No
 
 
 def test_without_weights_the_gaps_are_said_to_stay() -> None:
-    """Nobody takes the model for one of the population meant."""
+    """Nobody takes the model for one of the reference population."""
     assert list(say_weighting(tell(compared_run()))) == [
-        "Nobody was weighted for it: what was made of these people has the same gaps."
+        "Nobody was weighted: whatever was made from these people has the same gaps."
     ]
     assert say_weights(tell(compared_run())) == ""
 
@@ -156,9 +156,9 @@ def test_without_weights_the_gaps_are_said_to_stay() -> None:
 def test_weights_are_said_to_mend_what_they_were_told_of_and_what_else_they_did() -> None:
     """What they were made for counts for nothing; what they were not told of does."""
     assert list(say_weighting(tell(weighted_run()))) == [
-        "Weights bring age and sex to their published shares, which is what they are made for.",
-        "They mended ill “yes” as well, of which they were not told.",
-        "They cost precision as if 8 % fewer people had been there.",
+        "Weights bring age and sex to their published shares, as they are made to.",
+        "They also closed the gap of ill “yes”, which was held out.",
+        "They cost as much precision as 8 % fewer people would.",
     ]
 
 
@@ -170,8 +170,8 @@ def test_weights_that_fail_in_what_they_were_not_told_of_are_said_to(verdict: st
 
     assert [gap.row.label for gap in list_unmended(summary)] == ["yes", "no"]
     assert (
-        "Weighting could not mend ill “yes”: 11 % once weighted, 20 % of the population meant. "
-        "So consent seems to depend on more than the weights are made of" in said
+        "Weights could not close the gap of ill “yes”: 11 % once weighted, 20 % of the reference "
+        "population. So consent seems to depend on more than the raked columns" in said
     )
     assert "They mended" not in said
 
@@ -179,20 +179,20 @@ def test_weights_that_fail_in_what_they_were_not_told_of_are_said_to(verdict: st
 def test_weights_that_close_a_gap_wholly_are_told_by_what_they_were_not_told_of() -> None:
     """A difference of nothing is a difference that is known."""
     said = say_weights(tell(weighted_run()))
-    assert "with them, of what they were not told, ill “no” (+0.00); effective sample" in said
+    assert "with weights, in held-out margins: ill “no” (+0.00); effective sample" in said
 
 
 def test_weights_that_fail_by_less_than_is_told_are_said_to_in_the_checks_words() -> None:
     """Where no told difference is large enough, the check's own finding stands there."""
     said = list(say_weighting(tell(weighted_run(0.2, "warned"))))
     measured = "representation after weighting measured"
-    assert said[1] == f"Weighting could not mend everything: {measured}."
+    assert said[1] == f"Weights could not close every gap: {measured}."
 
 
 def test_weights_of_which_nothing_was_held_back_are_not_said_to_mend() -> None:
     """An inconclusive check is not taken for one that passed."""
     said = " ".join(say_weighting(tell(weighted_run(0.2, "inconclusive"))))
-    assert "nothing shows whether they mend anything else" in said
+    assert "nothing shows whether weights close any other gap" in said
     assert "They mended" not in said
 
 
@@ -212,7 +212,7 @@ def test_gaps_that_were_not_there_are_not_said_to_be_mended() -> None:
     ]
     entries = [replace(e, body=rows) if e.name == "representation.ill" else e for e in entries]
     said = list(say_weighting(summarize(record, policy, entries)))
-    assert said[1] == "Of ill they were not told: alike before, and still alike once weighted."
+    assert said[1] == "Held out: ill. There was no gap before weighting, and there is none after."
 
 
 def test_the_judged_checks_have_their_names() -> None:
@@ -259,19 +259,19 @@ def test_the_screen_says_who_is_missing_what_weights_do_and_what_was_kept_back(
 ) -> None:
     """The largest gap and how many more; before and after; the effective sample size."""
     plain = " ".join(" ".join(screen_lines(tell(compared_run()), home)).split())
-    assert f"Missing {OLD} There are 2 gaps more than the policy allows." in plain
+    assert f"Warning {OLD} 2 more groups are outside the limit." in plain
     assert "Weights" not in plain
-    assert "Blanked what people kept back: Health 78, Gender fewer than 10" in plain
+    assert "Blanked kept back by people: Health 78, Gender fewer than 10" in plain
     assert "fewer than 10 each, perhaps none: expired, unknown" in plain
-    assert "Passed, as the policy allows it: 3 of 4 checks held; 1 warned." in plain
+    assert "Passed. No check failed; 1 warning." in plain
 
     lines = screen_lines(tell(weighted_run(0.11, "warned")), home)
     weighted = " ".join(" ".join(lines).split())
     assert (
-        "Weights farthest off without them age “65+” (-0.20); with them, of what they were not "
-        "told, ill “yes” (-0.18); effective sample size 92 % of the people" in weighted
+        "Weights largest difference without weights: age “65+” (-0.20); with weights, in held-out "
+        "margins: ill “yes” (-0.18); effective sample size 92 % of the people" in weighted
     )
-    assert "all weighted; without weights the AUC is 0.770" in weighted
+    assert "weighted; without weights 0.770" in weighted
 
 
 def test_the_screen_names_the_columns_of_which_nothing_is_left(home: Home) -> None:
@@ -284,11 +284,9 @@ def test_the_screen_names_the_columns_of_which_nothing_is_left(home: Home) -> No
     assert not any("Nothing left of" in line for line in screen_lines(summary, home))
 
 
-def test_the_screen_says_that_every_promise_held_only_where_every_check_did(
-    home: Home,
-) -> None:
+def test_the_screen_says_that_every_check_passed_only_where_it_did(home: Home) -> None:
     """A warning takes the sentence back."""
-    held = "Passed: every promise was checked and held."
+    held = "Passed. All 3 checks passed."
     assert held in list(screen_lines(tell(passed_run()), home))
     assert held not in list(screen_lines(tell(compared_run()), home))
 
@@ -296,9 +294,9 @@ def test_the_screen_says_that_every_promise_held_only_where_every_check_did(
 def test_the_screen_names_a_model_that_left_with_its_card_and_how_it_is_loaded(home: Home) -> None:
     """In MLflow's own words; of a run without a model, or before MLflow has it, nothing."""
     lines = list(screen_lines(tell(passed_run()), home))
-    at = lines.index("Model    visits.ward, version 3 in MLflow; its card:")
+    at = lines.index('Model    mlflow.sklearn.load_model("models:/visits.ward/3")')
+    assert lines[at + 1].startswith("Card ")
     assert lines[at + 1].endswith("-ward-card.html")
-    assert lines[at + 2].strip() == 'mlflow.sklearn.load_model("models:/visits.ward/3")'
     assert not any("Model " in line for line in screen_lines(tell(refused_run()), home))
 
 
@@ -312,15 +310,13 @@ def test_prefects_page_draws_who_is_missing_in_text() -> None:
     assert "| missing |  |  | 30 people | – |" in lines
     assert "**representation** warned: representation measured" in lines
     assert f"| 65+ | `{'█' * 6}{'░' * 14}` | 32.1 % | 100 | 212 |" in lines
-    assert "The population meant: the register of 2025." in lines
+    assert "The reference population: the register of 2025." in lines
 
 
 def test_prefects_page_says_what_the_weighting_was_not_told_of() -> None:
     """Where people are weighted their weighted shares have a column."""
     lines = "\n".join(missing_lines(tell(weighted_run())))
-    assert (
-        "| ill (the weighting was not told of this) | of 100 expected | | used | meant |" in lines
-    )
+    assert "| ill (held out from the weighting) | of 100 expected | | used | meant |" in lines
     assert "| 10 % | 20 % | 20 % |" in lines
 
 

@@ -116,7 +116,7 @@ def test_a_told_loss_is_a_bound() -> None:
         ([group("f", 4000, 0.2), group("m", 12, 0.3, 0.4)], "inconclusive", "a ratio of "),
         ([group("f", 4000, 0.01), group("m", 400, 0.9)], "refused", "90.0 times as much"),
         ([group("f", 4000, 0.0, 0.0), group("m", 4000, 0.0, 0.0)], "passed", "1.0 times"),
-        ([group("f", 4000, 0.0, 0.0), group("m", 4000, 0.3)], "refused", "some loss beside none"),
+        ([group("f", 4000, 0.0, 0.0), group("m", 4000, 0.3)], "refused", "some loss against none"),
         ([group("f", 4000, 0.2)], "inconclusive", "fewer than two groups"),
         ([], "inconclusive", "nothing to compare"),
     ],

@@ -286,7 +286,7 @@ def test_minimality_is_told_without_counts_of_people() -> None:
     found = withhold("sstu", TWO, k=3)
     check = judge_minimality("s", "partner", found, Published(None, 10), TWO)
     assert check.verdict is CheckVerdict.PASSED
-    assert check.measured == "no class would be finer but for it"
+    assert check.measured == "no class was made coarser because of it"
     told = judge_minimality("s", "partner", withhold("sstu", TWO), Published(None, 10), TWO)
     assert told.verdict is CheckVerdict.WARNED
     assert "ask for a larger l of s" in told.remedy

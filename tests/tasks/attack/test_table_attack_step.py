@@ -288,8 +288,8 @@ def test_how_many_are_known_and_newly_all_but_known_is_no_contradiction() -> Non
     people = (Published(90, 10), Published(None, 10))
     said = judge_homogeneity("s", "partner", find_homogeneous(frame, ["q"], "s"), people, ())
     assert said.measured.startswith(
-        "90 people are in a class that all share one value; for fewer than 10 people a value has "
-        "more than 90% in their class and not in the table;"
+        "90 people are in a class that shares one value; fewer than 10 are in a class where more "
+        "than 90% share one, unlike in the table;"
     )
 
 

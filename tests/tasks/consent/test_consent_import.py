@@ -450,7 +450,7 @@ def test_an_empty_cell_gives_nothing_unless_the_policy_says_what_it_stands_for(
     said = refuse(tmp_path, text)
     assert said[1:] == [
         (
-            f"  event 1 (1 in all): it gives consent and names no {column}; add it, or say under "
+            f"  event 1 (1 in all): it gives consent without a {column}; add it, or say under "
             f'`words.{column}` that "" stands for `all`'
         )
     ]
@@ -583,8 +583,8 @@ def test_an_hour_that_never_was_is_a_bad_row(tmp_path: Path) -> None:
     text = GIFT.format("given").replace("2025-02-03T10:00:00Z", "2025-03-30T02:30:00")
     assert refuse(tmp_path, text, zone="Europe/Vienna")[1:] == [
         (
-            "  event 1 (1 in all): its `at` is an hour that the clocks of Europe/Vienna left out; "
-            "correct it, or `zone`"
+            "  event 1 (1 in all): its `at` is an hour that does not exist in Europe/Vienna "
+            "(clocks went forward); correct it, or `zone`"
         )
     ]
 
@@ -651,7 +651,7 @@ FINE = {
     "categories": "dpv-pd:Age", "notice": "research"}  # fmt: skip
 UNDECLARED = "its notice is not declared"
 BAD: list[tuple[dict[str, str], str]] = [
-    ({"person": ""}, "it names no person; add its person"),
+    ({"person": ""}, "it has no person; add its person"),
     ({"status": f"given {SECRET}"}, "its status is an unknown word; use requested, deferred"),
     ({"status": "givn"}, "its status is an unknown word; did you mean given? use requested"),
     ({"status": ""}, "its status is missing; add it, or say under `words.status`"),
@@ -662,31 +662,34 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"article_9": SECRET}, "its article_9 is an unknown word"),
     ({"indication": "silence"}, "its indication is an unknown word"),
     ({"method": SECRET * 10}, "its method is longer than 100 characters"),
-    ({"notice_version": "v1"}, "its notice_version is no whole number from 1"),
-    ({"duration_days": "0"}, "its duration_days is no whole number from 1"),
-    ({"duration_days": "-3"}, "its duration_days is no whole number from 1"),
+    ({"notice_version": "v1"}, "its notice_version is not a whole number from 1"),
+    ({"duration_days": "0"}, "its duration_days is not a whole number from 1"),
+    ({"duration_days": "-3"}, "its duration_days is not a whole number from 1"),
     ({"at": ""}, "its `at` is missing; add when it happened"),
-    ({"at": "2025-02-03T10:00:00"}, "its `at` is no time with a zone; write it like 2026-01-31T"),
-    ({"at": "2025-02-03"}, "its `at` is no time with a zone"),
-    ({"at": "2025-02-30T10:00:00Z"}, "its `at` is no time with a zone"),
-    ({"at": f"{SECRET}Z"}, "its `at` is no time with a zone"),
-    ({"at": "1738576800"}, "its `at` is no time with a zone"),
+    (
+        {"at": "2025-02-03T10:00:00"},
+        "its `at` is not a time with a zone; write it like 2026-01-31T",
+    ),
+    ({"at": "2025-02-03"}, "its `at` is not a time with a zone"),
+    ({"at": "2025-02-30T10:00:00Z"}, "its `at` is not a time with a zone"),
+    ({"at": f"{SECRET}Z"}, "its `at` is not a time with a zone"),
+    ({"at": "1738576800"}, "its `at` is not a time with a zone"),
     ({"at": "2026-03-01T12:00:01Z"}, "it is recorded in the future; correct its time"),
     ({"recorded_at": "2026-03-01T12:00:01Z"}, "it is recorded in the future"),
-    ({"recorded_at": "soon"}, "its `recorded_at` is no time with a zone"),
-    ({"expires_at": "never"}, "its `expires_at` is no time with a zone"),
+    ({"recorded_at": "soon"}, "its `recorded_at` is not a time with a zone"),
+    ({"expires_at": "never"}, "its `expires_at` is not a time with a zone"),
     ({"evidence": "x" * 201}, "its evidence is longer than 200 characters"),
     ({"guardian": "p1"}, "its guardian is the person; leave the guardian out"),
-    ({"notice": ""}, "it gives consent under no notice; name its column under `columns.notice`"),
+    ({"notice": ""}, "it gives consent without a notice; name its column under `columns.notice`"),
     (
         {"notice": SECRET},
         f"{UNDECLARED}; the policy's `notices` are: research 1 (en), broad 2 (en)",
     ),
     ({"notice_version": "2"}, UNDECLARED),
     ({"language": "de"}, UNDECLARED),
-    ({"purpose": "dpv:Personalisation"}, "its notice does not enumerate its purpose"),
-    ({"purpose": "dpv:ResearchAndDevelopment"}, "its notice does not enumerate its purpose"),
-    ({"categories": "dpv-pd:Contact"}, "its notice does not enumerate its categories"),
+    ({"purpose": "dpv:Personalisation"}, "its notice does not name its purpose"),
+    ({"purpose": "dpv:ResearchAndDevelopment"}, "its notice does not name its purpose"),
+    ({"categories": "dpv-pd:Contact"}, "its notice does not name its categories"),
 ]
 
 
@@ -712,13 +715,13 @@ def test_every_rule_that_is_broken_is_told_once_with_the_first_rows(tmp_path: Pa
     events = [{}, {"status": SECRET}, *[{"person": ""}] * 7, {"at": "x", "person": ""}]
     assert refuse(tmp_path, cells(*events)) == [
         "basis.events.0: some consent events are wrong",
-        "  event 3, 4, 5, 6, 7, … (8 in all): it names no person; add its person",
+        "  event 3, 4, 5, 6, 7, … (8 in all): it has no person; add its person",
         (
             "  event 2 (1 in all): its status is an unknown word; use "
             f"{', '.join(ConsentStatus)}, or say under `words.status` what it stands for"
         ),
         (
-            "  event 10 (1 in all): its `at` is no time with a zone; write it like "
+            "  event 10 (1 in all): its `at` is not a time with a zone; write it like "
             "2026-01-31T12:00:00+01:00, or name the source's `zone`"
         ),
     ]
@@ -744,7 +747,7 @@ def test_a_broader_purpose_covers_a_narrower_only_if_the_notice_says_so(tmp_path
     text = cells({"notice": "broad"})
     assert read(tmp_path, text)[0]["terms"].purpose is RESEARCH
     silent = BROAD.model_copy(update={"covers_narrower": False})
-    assert "its notice does not enumerate its purpose" in refuse(tmp_path, text, silent)[1]
+    assert "its notice does not name its purpose" in refuse(tmp_path, text, silent)[1]
 
 
 def test_of_several_versions_the_event_must_name_one(tmp_path: Path) -> None:
@@ -981,7 +984,7 @@ def test_a_file_of_which_one_row_in_a_hundred_is_bad_gives_the_ledger_nothing(
     file, memory = policy_file(tmp_path), Memory()
     spoilt = [{"person": ""} if n % 100 == 0 else {} for n in range(500)]
     (tmp_path / "b.csv").write_text(cells(*spoilt), encoding="utf-8")
-    with pytest.raises(SourceError, match=r"^basis.events.1: .*\n.* 401 \(5 in all\): it names no"):
+    with pytest.raises(SourceError, match=r"^basis.events.1: .*\n.* 401 \(5 in all\): it has no"):
         import_events(file, cast("ConsentLedger", memory), KEYS, NOW)
     assert memory.batches == [("basis.events.0", 3)]
 

@@ -156,7 +156,7 @@ def test_a_run_that_decided_nothing_has_no_history(folder: Folder, run_direct: R
     (Path(folder.path) / "people.csv").unlink()
     _, error = run_direct(path)
     assert error is not None
-    with pytest.raises(UsageError, match="decided nothing on consent"):
+    with pytest.raises(UsageError, match="ended before it decided on consent"):
         find_history([])
 
 

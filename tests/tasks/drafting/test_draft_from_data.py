@@ -123,7 +123,7 @@ def test_other_is_a_stratum_of_its_own() -> None:
 
 def test_an_order_has_no_place_for_other_unless_it_says_where() -> None:
     """A distance along the order would be made up."""
-    with pytest.raises(ValueError, match="other has no place in the order"):
+    with pytest.raises(ValueError, match="`other` has no place in the order"):
         Categories(kind="categories", values=("low", "high"), ordered=True, other="rest")
     kept = Categories(kind="categories", values=("low", "high"), ordered=True, other="high")
     assert public_labels(kept, ColumnType.TEXT) == ("low", "high")

@@ -135,11 +135,11 @@ NO_COLUMN = {
     "chance": ("return [random() < .5 for _ in range(len(rows))]", AGAIN),
     "a counter": ("seen.append(1)\n    return [len(seen) % 2 == 0] * len(rows)", AGAIN),
     "a change": ("rows['sugar'] = 1\n    return rows['sugar'] > 0", "changes the rows that it is"),
-    "fewer rows": ("return (rows['sugar'] > 6.5)[1:]", "gave a Series of other rows"),
+    "fewer rows": ("return (rows['sugar'] > 6.5)[1:]", "returned a Series with other rows"),
     "sorted rows": ("return (rows['sugar'] > 6.5).sort_values()", "or in another order"),
     "one value": ("return True", "does not give one value a row"),
     "a frame": ("return rows", "does not give one value a row"),
-    "texts": ("return ['Zyx'] * len(rows)", "gave values that are no boolean for about 120 rows"),
+    "texts": ("return ['Zyx'] * len(rows)", "gave values that are not boolean for about 120 rows"),
     "an error": ("return rows['bmi']", "fails on made-up rows with KeyError at features.py line 4"),
 }
 
@@ -155,7 +155,7 @@ def test_what_is_no_column_is_refused(body: str, said: str, tmp_path: Path) -> N
 
 def test_what_cannot_be_called_is_refused(tmp_path: Path) -> None:
     """Before it is tried."""
-    with pytest.raises(PolicyError, match=r"`features\.py:sick` is no function"):
+    with pytest.raises(PolicyError, match=r"`features\.py:sick` is not a function"):
         load_checked_code(asked(tmp_path, "sick = 3"))
 
 
@@ -258,7 +258,7 @@ def test_before_a_private_model_a_function_sees_one_row_at_a_time(tmp_path: Path
 
 def test_a_wrong_result_of_people_is_refused_without_a_value() -> None:
     """In a run a text where a number should be is said by how many there are, roughly."""
-    with pytest.raises(Refusal, match=r"gave values that are no number for about 20 rows") as said:
+    with pytest.raises(Refusal, match=r"gave values that are not number for about 20 rows") as said:
         column(lambda frame: ["Zyxwort"] * len(frame)).derive(rows([1] * 20))
     assert "Zyxwort" not in str(said.value)
     with pytest.raises(Refusal, match="does not give one value a row") as said:
@@ -269,13 +269,13 @@ def test_a_wrong_result_of_people_is_refused_without_a_value() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ("", "says neither by expression nor by function"),
+        ("", "has neither an expression nor a function"),
         (FUNCTION + EXPRESSION, "has an expression and a function"),
-        (EXPRESSION + "    type: boolean\n", "beside what only a function needs"),
-        (FUNCTION.replace("    type: boolean\n", ""), "does not say what it reads or gives"),
-        (FUNCTION.replace("    reads: [sugar]\n", ""), "does not say what it reads or gives"),
+        (EXPRESSION + "    type: boolean\n", "also keys that only a function needs"),
+        (FUNCTION.replace("    type: boolean\n", ""), "has a function without `reads` or `type`"),
+        (FUNCTION.replace("    reads: [sugar]\n", ""), "has a function without `reads` or `type`"),
         (FUNCTION.replace("[sugar]", "[sugar, bmi]"), "`bmi` is not a column here"),
-        (FUNCTION.replace("[sugar]", "[sugar, age]"), "it is used for derivation, which is not"),
+        (FUNCTION.replace("[sugar]", "[sugar, age]"), "used for derivation, but `use` omits it"),
         (FUNCTION.replace("boolean", "text"), "a target is a yes/no column"),
         (FUNCTION.replace("features.py:sick", "sick"), "has a form that is not allowed"),
     ],

@@ -21,7 +21,7 @@ from tests.recorded_runs import (
 
 
 def spend(lifetime: float, **more: float) -> Summary:
-    """Give a run after which the person used most has spent so much of the ceiling of 10."""
+    """Give a run after which the most-used person has spent so much of the ceiling of 10."""
     figures = {"lifetime_epsilon": lifetime, **more}
     notes = [("measure", f"privacy.{name}", value) for name, value in figures.items()]
     entries = make_entries(*GATHERED, *TRAINED, *notes, PASSED)
@@ -50,7 +50,7 @@ def test_where_nothing_is_counted_there_is_no_bar() -> None:
 def test_beside_the_bar_stands_what_is_spent_of_what_and_what_is_left() -> None:
     """And whose loss it is: the words hold for no other person."""
     (line,) = budget_lines(spend(2.5, runs_left=3))
-    assert line.startswith("Lifetime ε of the person used most")
+    assert line.startswith("Lifetime ε of the most-used person")
     spent, _, left = line.partition("; ")
     assert spent.endswith("of at most 10")
     assert "2.5" in spent

@@ -150,7 +150,9 @@ def test_a_model_without_differential_privacy_is_not_said_to_have_any() -> None:
     record, policy, entries = weighted_run()
     plain = [entry for entry in entries if not entry.name.startswith("privacy.")]
     for text in both((record, policy, plain)):
-        assert "No differential privacy: nothing bounds what the model may tell" in text
+        assert (
+            "No differential privacy: only the checks below limit what the model may reveal" in text
+        )
         assert "ε of this model" not in text
         assert "Neighbours" not in text
         assert "ε covers the released model" not in text

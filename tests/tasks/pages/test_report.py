@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import JSON
-from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped, Figure
+from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped, Figure, Promise
 from tasks.account.summary import summarize
 from tasks.pages import report as reporting
-from tasks.pages.drawings import draw_funnel, scale_auc, trim_sizes
+from tasks.pages.drawings import draw_funnel, draw_promise, scale_auc, trim_sizes
 from tasks.pages.report import render_report
 from tests.recorded_runs import (
     GATHERED,
@@ -171,17 +172,17 @@ def test_who_is_missing_is_drawn_with_the_largest_gaps_first() -> None:
     plain, weighted = read(compared_run()), read(weighted_run())
 
     assert drawn(plain) == [
-        "age 18-39: 40 % of the people used, 30 % of the population meant",
-        "age 40-64: 50 % of the people used, 50 % of the population meant",
-        "age 65+: 10 % of the people used, 20 % of the population meant",
-        "ill yes: 10 % of the people used, 20 % of the population meant",
-        "ill no: 90 % of the people used, 80 % of the population meant",
-        "sex m: 48 % of the people used, 50 % of the population meant",
-        "sex f: 52 % of the people used, 50 % of the population meant",
+        "age 18-39: 40 % of the people used, 30 % of the reference population",
+        "age 40-64: 50 % of the people used, 50 % of the reference population",
+        "age 65+: 10 % of the people used, 20 % of the reference population",
+        "ill yes: 10 % of the people used, 20 % of the reference population",
+        "ill no: 90 % of the people used, 80 % of the reference population",
+        "sex m: 48 % of the people used, 50 % of the reference population",
+        "sex f: 52 % of the people used, 50 % of the reference population",
     ]
     assert [text.partition(":")[0] for text in drawn(weighted)][3:5] == ["sex m", "sex f"]
     assert drawn(weighted)[-2] == (
-        "ill yes: 10 % of the people used, 20 % of the population meant, 20 % once weighted"
+        "ill yes: 10 % of the people used, 20 % of the reference population, 20 % once weighted"
     )
 
 
@@ -201,10 +202,10 @@ def test_groups_that_are_off_are_marked_and_no_others() -> None:
 
 def test_what_the_weighting_was_not_told_of_is_said_to_be_so() -> None:
     """Only where there is a weighting, and only of what was held out."""
-    assert "the weighting was not told of this" not in read(compared_run()).text
+    assert "held out from the weighting" not in read(compared_run()).text
     text = read(weighted_run()).text
-    assert text.count("the weighting was not told of this") == 1
-    assert text.count("weights are made to meet this") == 2
+    assert text.count("held out from the weighting") == 1
+    assert text.count("weights are raked to this") == 2
 
 
 def test_report_says_what_the_population_meant_is_and_what_else_makes_gaps() -> None:
@@ -222,7 +223,7 @@ def test_run_that_compared_nobody_says_that_it_is_not_known_whom_it_lacks() -> N
     text = read(passed_run()).text
 
     assert "Who is missing" not in text
-    assert "it is not known whom this leaves out more than others" in text
+    assert "it is not known which groups this leaves out more than others" in text
 
 
 def test_people_who_did_not_consent_are_told_with_the_basis_for_looking_at_them() -> None:
@@ -241,9 +242,7 @@ def test_reasons_with_hidden_counts_stand_in_one_line() -> None:
     page = read(compared_run())
     text = " ".join(page.text.split())
 
-    assert (
-        "Fewer than 10 each, perhaps nobody: expired (their consent has come to its end); " in text
-    )
+    assert "Fewer than 10 each, perhaps nobody: expired (their consent has expired); " in text
     bars = [str(svg["aria-label"]) for svg in page.all("svg") if svg.get("class") == "bar "]
     assert not any("fewer than 10" in label for label in bars)
     assert "never asked: 500 people" in bars
@@ -262,7 +261,7 @@ def test_report_says_which_consent_was_decided_on_and_how_to_decide_again() -> N
     """Both moments, the digest in short and whole, and the command."""
     text = " ".join(read(compared_run()).text.split())
 
-    assert "as it was valid on 2 January 2026, 03:04 UTC" in text
+    assert "as valid on 2 January 2026, 03:04 UTC" in text
     assert "by what was known on 2 January 2026, 03:05 UTC: snapshot bbbbbbbbbbbb." in text
     assert "tutela consent snapshot visits --run 20260102T030405-0a1b2c3d" in text
     assert "b" * 64 in text
@@ -342,7 +341,7 @@ def test_refused_run_begins_with_what_has_to_change() -> None:
     text = read(refused_run()).text
 
     order = [
-        "Nothing left. The run was stopped by the check “membership”.",
+        "Nothing left. The check “membership” stopped the run.",
         "membership asked",
         "membership measured",
         "membership remedy",
@@ -358,7 +357,7 @@ def test_refusal_outside_a_check_gives_its_reason() -> None:
     entries = make_entries(("decision", "refused", body))
     page = read((make_record("refused"), make_policy(), entries))
 
-    assert "stopped by the check “legal basis”" in page.text
+    assert "The check “legal basis” stopped the run" in page.text
     assert "12 people withdrew; run again" in page.text
 
 
@@ -374,7 +373,7 @@ def test_run_of_which_nothing_is_known_still_has_a_report() -> None:
     """A run that was killed at once has a page."""
     text = read((make_record(None), make_policy(), [])).text
 
-    assert "under way, or it was killed" in text
+    assert "still going on, or it was killed" in text
     assert "The run ended before the first check." in text
 
 
@@ -407,7 +406,7 @@ def test_verdict_that_was_reached_with_an_inconclusive_check_says_so() -> None:
     entries = make_entries(*GATHERED, note_check("membership", "inconclusive", "ward"), PASSED)
     found = Page(render_report(summarize(make_record("passed"), make_policy(), entries))).text
 
-    assert "1 of 2 checks passed; 1 was inconclusive: membership." in found
+    assert "No check failed; 1 could not be judged on this data." in found
     assert len(summary.checks) == 3
 
 
@@ -418,11 +417,35 @@ def test_warnings_are_named_in_the_first_sentence_and_told_below_it() -> None:
     entries = make_entries(*GATHERED, *notes, PASSED)
     page = Page(render_report(summarize(make_record("passed"), make_policy(), entries)))
 
-    assert "1 of 5 checks passed; 4 warn: representation, b, c and 1 more." in page.text
+    assert "No check failed; 4 warnings." in page.text
+    assert "Look first at: representation: representation measured." in page.text
     for name in names:
-        assert f"Warning, {name}: {name} measured." in page.text
+        assert f"{name}: {name} measured." in page.text
     warned = [attrs for attrs in page.all("span") if attrs.get("class") == "verdict warned"]
     assert len(warned) == 4
+
+
+def test_near_equal_checks_are_one_row_that_opens() -> None:
+    """Five columns of one attack are one matter; each still says all that it found."""
+    names = [f"homogeneity of {column} in partner" for column in ("age", "sex", "ill")]
+    notes = [note_check(name, "warned", "partner") for name in names]
+    run = make_record("passed"), make_policy(), make_entries(*GATHERED, *notes, PASSED)
+    page = read(run)
+    (folded,) = (s for s in page.texts["summary"] if "homogeneity" in s)
+    assert "homogeneity of age, sex and ill in partner" in folded
+    assert all(f"{name} measured" in page.text for name in names)
+    assert "All people of some class share a value, so it is known about each of them." in page.text
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.booleans())
+def test_a_promise_is_drawn_within_its_bar(asked: float, reached: float, least: bool) -> None:
+    """What is kept lies on the side of the limit that is shown as kept."""
+    drawn = draw_promise(Promise("o", "n", "k", least, asked, reached, CheckVerdict.PASSED))
+    assert 0 <= drawn.reached <= 100
+    assert 0 <= drawn.asked <= 100
+    low, high = drawn.within
+    kept = reached >= asked if least else reached <= asked
+    assert not kept or low <= drawn.reached <= high
 
 
 @given(st.lists(st.none() | st.integers(0, 10**9), min_size=1, max_size=6))

@@ -113,7 +113,7 @@ def test_a_small_cohort_is_told_with_published_counts(shown: int | None, said: s
     asked = policy(("smallest: 10", "smallest: 1000"))
     rest = {"not eligible": Published(None, 10), "over the cap": Published(31, 10)}
     (told,) = find_small(Published(shown, 10), rest, 7, asked)
-    assert told.startswith(f"{said} at the selection, where the policy asks for 1,000")
+    assert told.startswith(f"{said} at the selection (at least 1,000 required)")
     assert "; not eligible: fewer than 10; over the cap: 31; widen" in told
     assert "7" not in told
     assert list(find_small(Published(shown, 10), rest, 1000, asked)) == []

@@ -177,7 +177,9 @@ def test_nobody_left_is_a_refusal_that_names_the_commonest_reason(
     )
     with (
         opened(folder.write(another, asked)),
-        pytest.raises(Refusal, match=r"nobody is left for dpv:Marketing; .* never asked \(\d+ pe"),
+        pytest.raises(
+            Refusal, match=r"nobody may be read for dpv:Marketing; .* never asked \(\d+ pe"
+        ),
     ):
         filter_consent(read_roster())
 

@@ -241,7 +241,7 @@ def test_every_small_group_is_told_by_its_declared_labels() -> None:
     asked = policy(BY_SEX, BY_AGE, asking("strata: {by: [sex, age], smallest: 40}"))
     ages, sexes = [20] * 60 + [60] * 30 + [20] * 5, ["f"] * 90 + [None] * 5
     said = told(asked, people(crowd(95), sex=sexes, age=ages))
-    assert "left with less than the 40 people" in said
+    assert "fewer than the required 40 people" in said
     assert "sex missing, age 18-34 (fewer than 10 people)" in said
     assert "sex f, age 50-64 (" in said
     assert "sex f, age 18-34" not in said
@@ -409,7 +409,7 @@ def test_the_step_refuses_small_groups_beside_a_small_cohort(home: Home, folder:
     first, second = str(found.value).splitlines()
     assert first.startswith("smallest cohort: about ")
     assert "asks for 479; not eligible: fewer than 10; widen" in first
-    assert "less than the 300 people that the policy asks for in each: sex f (" in second
+    assert "fewer than the required 300 people: sex f (" in second
     assert "; sex m (" in second
 
 
@@ -538,7 +538,7 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     "groups by an identifier": (
         (adding("site", "text", "stratum", of="identifier"),
          asking("strata: {by: [site], smallest: 10}")),
-        ["population.strata.by.0: is an identifier, so that each person is a group"],
+        ["population.strata.by.0: is an identifier, so each person would be a group"],
     ),
     "groups by free text": (
         (adding("site", "text", "stratum", "redact"), asking("strata: {by: [site], smallest: 10}")),
@@ -554,7 +554,7 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "shares said twice": (
         (BY_SEX, asking("sample: 0.5\n  strata: {by: [sex], sample: {f: 0.5}}")),
-        ["population.strata.sample: two shares are said of the same people"],
+        ["population.strata.sample: two shares are given for the same people"],
     ),
     "shares by two columns": (
         (BY_SEX, BY_AGE, asking("strata: {by: [sex, age], sample: {f: 0.5}}")),
@@ -579,7 +579,7 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "nobody of a group that must be there": (
         (BY_SEX, asking("strata: {by: [sex], smallest: 20, sample: {f: 0}}")),
-        ["population.strata.sample.f: nobody is taken, and 20 are asked for"],
+        ["population.strata.sample.f: nobody is taken, but 20 are asked for"],
     ),
     "a split by nothing that is there": (
         (asking("split_by: house"),),
@@ -604,15 +604,15 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "groups by a column that does not say so": (
         (asking("strata: {by: [sex], smallest: 10}"),),
-        ["columns.sex.use: it is used for stratum, which is not said; add `stratum`"],
+        ["columns.sex.use: used for stratum, but `use` omits it; add `stratum`"],
     ),
     "a use that is not made": (
-        (BY_SEX,), ["columns.sex.use: `stratum` is said, but nothing there uses it"],
+        (BY_SEX,), ["columns.sex.use: `stratum` is declared, but nothing uses it"],
     ),
     "a split by a column that does not say so": (
         (adding("house", "text", "eligibility"), ("eligible: age >= 18",
          "eligible: age >= 18 and house is not missing"), asking("split_by: house")),
-        ["columns.house.use: it is used for split, which is not said; add `split`"],
+        ["columns.house.use: used for split, but `use` omits it; add `split`"],
     ),
 }  # fmt: skip
 

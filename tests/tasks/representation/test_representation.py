@@ -467,17 +467,17 @@ ODD = [
     ),
     pytest.param(
         [("{f: 0.5, m: 0.5}", "{f: 0.5, male: 0.5}")],
-        "population.reference.margins.sex.shares: `male` is no label of the column's treatment",
+        "population.reference.margins.sex.shares: `male` is not a label of the column's treatment",
         id="other-word",
     ),
     pytest.param(
         [("{f: 0.5, m: 0.5}", "{f: 0.5, missing: 0.5}")],
-        "population.reference.margins.sex.shares: gives no share of m; give each label",
+        "population.reference.margins.sex.shares: has no share of m; give each label",
         id="label-without-a-share",
     ),
     pytest.param(
         [("[feature, release, audit, representation]", "[feature, release, audit]")],
-        "columns.sex.use: it is used for representation, which is not said; add `representation`",
+        "columns.sex.use: used for representation, but `use` omits it; add `representation`",
         id="use-that-is-not-said",
     ),
     pytest.param(
@@ -487,12 +487,12 @@ ODD = [
     ),
     pytest.param(
         [WEIGHTED, ("65+: 0.2}}", "65+: 0.2}, role: hold-out}")],
-        "population.weighting: there is no margin to rake to",
+        "population.weighting: no margin is there to rake to",
         id="nothing-to-rake-to",
     ),
     pytest.param(
         [WEIGHTED, ("when_exceeded: warn", "when_exceeded: refuse"), (", role: hold-out", "")],
-        "population.reference.when_exceeded: cannot refuse: every margin is given to the",
+        "population.reference.when_exceeded: cannot refuse: weights meet every margin",
         id="weights-judged-by-nothing",
     ),
     pytest.param(
@@ -519,7 +519,7 @@ ODD = [
         [looked_at("A6-1-e", "age"), (BASIS, "kind: other-basis"),
          ("article_6: eu-gdpr:A6-1-a", "article_6: eu-gdpr:A6-1-e"),
          ("article_9: eu-gdpr:A9-2-a", "article_9: eu-gdpr:A9-2-j\n  assessment: DPIA 4")],
-        "population.excluded_people: nobody is excluded for want of consent, which is not this",
+        "population.excluded_people: consent is not this policy's legal basis",
         id="excluded-without-any-consent",
     ),
     pytest.param(

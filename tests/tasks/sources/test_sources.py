@@ -299,7 +299,7 @@ def test_parquet_files_of_different_schemas_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     """Other bytes under the name are not taken for data."""
     (tmp_path / "people.parquet").write_bytes(SECRET.encode())
-    with pytest.raises(SourceError, match="no Parquet file") as caught:
+    with pytest.raises(SourceError, match="not a Parquet file") as caught:
         open_source(location_of("people.parquet"), tmp_path).columns()
     assert SECRET not in str(caught.value)
 
@@ -435,7 +435,7 @@ def test_json_values_keep_their_text_or_their_type(
         (['[{"a": "' + SECRET + '"}]'], "line 1 .1 in all.: no JSON object on one line"),
         (['{"a": 1}'] * 3 + ['["a"]'] * 7, "line 4, 5, 6, 7, 8, … .7 in all.: no JSON"),
         ([b'{"a": "' + SECRET.encode() + b'\xff"}'], "line 1 .1 in all.: no JSON object .* UTF-8"),
-        (['{"a": "' + SECRET + '", "a": "x"}'], "line 1 .1 in all.: a key stands there twice"),
+        (['{"a": "' + SECRET + '", "a": "x"}'], "line 1 .1 in all.: a key is there twice"),
         (['{"a": 1}', '{"a": {"b": "' + SECRET + '"}}'], "line 2 .1 in all.: a column holds an ob"),
         (['{"a": {}}'], "line 1 .1 in all.: a column holds an object"),
         (['{"a": [1, "' + SECRET + '"]}'], "line 1 .1 in all.: a column holds an object, or a li"),
@@ -543,9 +543,9 @@ def test_a_database_that_is_away_is_a_service_error(
 )
 def test_an_address_holds_no_password(address: str) -> None:
     """It goes into the record with the policy, so the password stands in the environment."""
-    with pytest.raises(UsageError, match="holds a password"):
+    with pytest.raises(UsageError, match="contains a password"):
         location_of(f"{address}#people")
-    with pytest.raises(ValidationError, match="a password stands in the address"):
+    with pytest.raises(ValidationError, match="the address contains a password"):
         SqlQuery(kind="sql-query", url=address, query="select 1 as one")
 
 

@@ -144,7 +144,7 @@ def test_runs_in_a_row_draw_the_budget_down_to_a_refusal(folder: Folder) -> None
             left.append(noted(run, "measure")["privacy.runs_left"].body)
     assert left == [1, 0]
     with opened(path) as run:
-        with pytest.raises(Refusal, match="To wait does not help") as told:
+        with pytest.raises(Refusal, match="Waiting does not help") as told:
             reserve(run)
         assert told.value.check == "privacy budget"
         assert len(open_budget(run).history()) == 2
@@ -184,7 +184,7 @@ def test_own_delta_above_the_ceilings_is_refused(
     """An infinite ε is refused, and noted as no figure."""
     drawn[0] = (Bounded(0.1, 1e-4),)
     with opened(folder.write(*PRIVATE, within(10))) as run:
-        with pytest.raises(Refusal, match="would make the highest inf"):
+        with pytest.raises(Refusal, match="lifetime ε to inf"):
             reserve(run)
         assert noted(run, "measure")["privacy.lifetime_epsilon"].body == 0
 
@@ -256,7 +256,7 @@ def test_after_advice_the_filter_holds_also_in_a_policy_of_fixed_choices(folder:
         assert measured == pytest.approx(spent, abs=1e-4)
         check = noted(later, "check")["privacy budget"].body
         assert isinstance(check, dict)
-        assert f"held against the filter: {spent:.3f} of 6" in str(check["measured"])
+        assert f"lifetime ε {spent:.3f} of 6, counted by the filter" in str(check["measured"])
         assert "only 6 is guaranteed" in str(check["measured"])
 
 
@@ -287,8 +287,9 @@ def test_the_bound_on_delta_tells_no_more_than_the_published_count() -> None:
 @pytest.mark.parametrize(
     ("runs", "said"),
     [
-        (0, "no further such run fits"), (1, "1 more such run fits"),
-        (2, "2 more such runs fit"), (MOST_RUNS, f"at least {MOST_RUNS:,} more such runs fit"),
+        (0, "no more run like this fits"), (1, "1 more run like this fits"),
+        (2, "2 more runs like this fit"),
+        (MOST_RUNS, f"at least {MOST_RUNS:,} more runs like this fit"),
     ],
 )  # fmt: skip
 def test_no_more_runs_are_promised_than_were_tried(folder: Folder, runs: int, said: str) -> None:
@@ -301,7 +302,7 @@ def test_no_more_runs_are_promised_than_were_tried(folder: Folder, runs: int, sa
 
 
 def test_a_charge_that_is_given_back_is_not_told_as_spent(folder: Folder) -> None:
-    """What the run has on record in the end is what the person used most had before it."""
+    """What the run has on record in the end is what the most-used person had before it."""
     with opened(folder.write(*PRIVATE, within(10))) as run:
         reserve(run)
         give_back(run)

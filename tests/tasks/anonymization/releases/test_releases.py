@@ -127,7 +127,7 @@ def test_a_schedule_that_would_leave_out_too_many_is_refused(folder: Folder) -> 
         release(policy)
     text = str(refused.value)
     assert refused.value.check == "successive releases"
-    assert "% of the people would be left out of partner, at most 0.0 % may be" in text
+    assert "% of the people would be left out of partner (at most 0.0 % allowed)" in text
     assert "too little has changed since the last table to say when enough will have" in text
     assert "the next period, from 20" in text
 
