@@ -60,7 +60,7 @@ def test_a_key_is_listed_from_its_making_to_its_end(ledger: KeyLedger) -> None:
 def test_in_a_new_home_there_is_no_key(home: Home) -> None:
     """It is said, and a purpose that nobody used cannot be rotated."""
     assert home.root.is_dir()
-    assert "There is no key" in keys("list").out
+    assert "No key" in keys("list").out
     assert (
         "no run has made a key for 'dpv:Marketing'" in keys("rotate", "dpv:Marketing", status=2).err
     )

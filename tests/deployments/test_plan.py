@@ -33,11 +33,17 @@ def add(lines: str) -> tuple[str, str]:
 
 
 CONSENT = {
-    "the ledger": ((), "the latest answer in the consent ledger; the events of 1 source go there"),
-    "a notice that covers all": ((), "a consent under study 1 (en) covers all that is read"),
+    "the ledger": (
+        (),
+        "the latest answer in the consent ledger; events from 1 source are imported",
+    ),
+    "a notice that covers all": ((), "a consent under study 1 (en) covers everything that is read"),
     "a notice of less": (
         (add(f"{OLD}, covers_narrower: true}}\n"),),
-        "a consent under old 3 (en) covers all that is read but dpv-pd:Gender, dpv-pd:Health",
+        (
+            "a consent under old 3 (en) covers everything that is read except dpv-pd:Gender, "
+            "dpv-pd:Health"
+        ),
     ),
     "a notice that covers nothing below it": (
         (add(f"{OLD}}}\n"),),
@@ -49,7 +55,7 @@ CONSENT = {
     ),
     "a notice that is too old": (
         (add(f"{NEWER}  minimum_versions: {{study: 2}}\n"),),
-        "a consent under study 1 (en) covers nothing any more: version 2 is asked for",
+        "a consent under study 1 (en) covers nothing any more: version 2 or later is required",
     ),
     "all categories or none": ((), "people who consented only in part are left out"),
     "an end": (
@@ -97,12 +103,12 @@ CENSUS = {
 }
 POPULATION = {
     "at_most": (100, ["at most 100 people, by a keyed draw"]),
-    "sample": (0.5, ["of them 50 %, by a keyed draw"]),
+    "sample": (0.5, ["50 % of them, by a keyed draw"]),
     "strata": (
         {"by": ["sex"], "smallest": 20, "at_most": 1000, "sample": {"f": 0.25}},
         [
             "of each group by sex: at least 20 people",
-            "of each group by sex, by a keyed draw: f 25 %; of others all",
+            "of each group by sex, by a keyed draw: f 25 %; all of the others",
             "of each group by sex: at most 1,000 people, by a keyed draw",
         ],
     ),
@@ -123,7 +129,7 @@ POPULATION = {
     ),
     "excluded_people": (
         {"article_6": "eu-gdpr:A6-1-f", "assessment": "LIA 7", "by": ["sex"]},
-        ["the eligible without consent are counted by sex (eu-gdpr:A6-1-f: LIA 7)"],
+        ["eligible people without consent are counted by sex (eu-gdpr:A6-1-f: LIA 7)"],
     ),
 }
 
@@ -276,7 +282,7 @@ def test_check_says_what_a_run_still_needs_here(folder: Folder, home: Home, tmp_
     bare = say("check", policy, TUTELA_HOME=str(tmp_path / "none"))
     assert (ready.status, bare.status) == (0, 0)
     assert "Before it can run here" not in ready.out
-    assert "Before it can run here:\n  No home here: run `tutela init`, once.\n" in bare.out
+    assert "Before it can run here:\n  No home here: run `tutela init`.\n" in bare.out
     locked = say("check", policy, TUTELA_HOME=str(home.root), TUTELA_PASSPHRASE="wrong")
     assert "The home cannot be used: " in locked.out
     plan = say("check", policy, "--json", TUTELA_HOME=str(tmp_path / "none"))
@@ -305,7 +311,7 @@ def test_equal_problems_are_said_once_with_every_place(folder: Folder) -> None:
     assert said.status == 2
     first, *places = said.err.splitlines()
     assert first == (
-        f"tutela: {policy}: in 2 places: `split` is said, but nothing there uses it; take that use "
+        f"tutela: {policy}: in 2 places: `split` is declared, but nothing uses it; take that use "
         "out; a column without any use need not be read"
     )
     assert [place.rpartition(" ")[2] for place in places] == ["columns.age.use", "columns.sex.use"]

@@ -106,9 +106,9 @@ def test_bytes_come_back(run: RunVault) -> None:
     """A model is kept like a table; neither is opened as the other."""
     model, table = run.store_bytes(Trained, b"weights"), run.store(Trained, PEOPLE)
     assert run.load_bytes(model, Trained) == b"weights"
-    with pytest.raises(VaultError, match="no table"):
+    with pytest.raises(VaultError, match="not a table"):
         run.load(model, Trained)
-    with pytest.raises(VaultError, match="no bytes"):
+    with pytest.raises(VaultError, match="is not bytes"):
         run.load_bytes(table, Trained)
 
 

@@ -571,11 +571,11 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "a cap below the smallest cohort": (
         (("smallest: 10\n", "smallest: 50\n"), asking("at_most: 20")),
-        ["population.at_most: at most 20 are taken, and 50 are asked for"],
+        ["population.at_most: at most 20 are taken, but 50 are asked for"],
     ),
     "a group's cap below its smallest": (
         (BY_SEX, asking("strata: {by: [sex], smallest: 20, at_most: 10}")),
-        ["population.strata.at_most: at most 10 are taken, and 20 are asked for"],
+        ["population.strata.at_most: at most 10 are taken, but 20 are asked for"],
     ),
     "nobody of a group that must be there": (
         (BY_SEX, asking("strata: {by: [sex], smallest: 20, sample: {f: 0}}")),

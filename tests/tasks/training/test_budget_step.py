@@ -129,7 +129,7 @@ def test_what_is_left_is_on_record(folder: Folder) -> None:
         check = noted(run, "check")["privacy budget"].body
         assert isinstance(check, dict)
         assert (check["verdict"], check["outlet"]) == ("passed", "clinic")
-        assert f"{after:.3f} with this run" in str(check["measured"])
+        assert f"lifetime ε {after:.3f} spent by the most-used person" in str(check["measured"])
         assert "at most 3 at δ = 1e-05" in str(check["asked"])
         head = open_budget(run).head()
         assert noted(run, "budget")["head"].body == {"seq": head.seq, "link": head.link}
