@@ -49,7 +49,7 @@ def free_place(location: Location, to: str) -> Path:
             "or move it away"
         )
     if not place.parent.is_dir():
-        raise UsageError(f"{place.parent} is no folder; make it first")
+        raise UsageError(f"{place.parent} is not a folder; make it first")
     return place
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tasks.drafting.writing import Draft
 
 
-READ: Final = "Every row was read to write it; of the data nothing was kept but what the file says."
+READ: Final = "Every row was read to write it; nothing of the data was kept except what the file says."
 SHOWN: Final = 12
 """Rows of a table on the screen; the file and --json have all."""
 OFFERED: Final = 40
@@ -91,8 +91,8 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
         yield lines
     if needs_answers(draft):
         yield wrap(
-            "Nobody is read until it is known who consented: settle the lines under `basis`, then "
-            f"take people's answers in with {command()} consent import, from a file of person, "
+            "Nobody is read until it is known who consented. Settle the lines under `basis`, then "
+            "import people's answers with {command()} consent import, from a file of person, "
             "status, at and notice."
         )
     yield [
@@ -280,7 +280,8 @@ def explain_nothing(decided: Decided) -> str:
         for column in decided.of(Fate.OPEN, Fate.DENIED)
     ]
     help_ = (
-        "Columns whose names say what they hold are told more surely (age, district, income): "
+        "Columns whose names say what they hold are recognized more surely (age, district, "
+        "income): "
         "rename them. Data of special categories need a second --legal-basis, a word of Art. 9. Or "
         "write the policy by hand."
     )

@@ -54,7 +54,7 @@ def take(column: Decision, given: Category | None, basis: LegalBasis) -> Decisio
         raise UsageError(f"--accept: `{name}` is never read: {column.why}; take it out")
     if category is None:
         raise UsageError(
-            f"--accept: nothing tells what kind of data `{name}` is; say it, as in "
+            f"--accept: it is unclear what kind of data `{name}` is; say it, as in "
             f"--accept {name}={Category.BEHAVIORAL}, by one of {', '.join(Category)}"
         )
     if lacks_condition(category, basis):

@@ -162,7 +162,7 @@ def reasons_to_ask(found: Found, basis: LegalBasis) -> Iterator[tuple[str, str]]
     """Give each doubt about a column, and what a person must decide before it is read."""
     if found.category is None:
         yield (
-            "nothing tells what kind of data it is",
+            "it is unclear what kind of data it is",
             "what it means and whether the purpose needs it; then write its category",
         )
     elif lacks_condition(found.category, basis):
@@ -176,10 +176,10 @@ def reasons_to_ask(found: Found, basis: LegalBasis) -> Iterator[tuple[str, str]]
     if found.consent:
         yield (
             "it looks like an answer to consent",
-            "what the answer is about; it limits whom you may read, and is no feature",
+            "what the answer is about; it limits who may be read, and is not a feature",
         )
     if found.doubtful:
-        yield "what it is, is in doubt", "what it is, and whether the purpose needs it"
+        yield "its meaning is in doubt", "what it is, and whether the purpose needs it"
 
 
 def fit_model(columns: Sequence[Decision], outcome: Outcome, born: str | None) -> list[Decision]:

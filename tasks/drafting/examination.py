@@ -183,7 +183,7 @@ def _kinds_of(text: str, spans: Sequence[Span], found: Found) -> set[str]:
 
 
 def _with_mentions(found: Found, kinds: Sequence[Kind]) -> Found:
-    seen = tuple(f"{kind.says} stand in sampled texts (Presidio)" for kind in kinds)
+    seen = tuple(f"{kind.says} were found in sampled texts (Presidio)" for kind in kinds)
     return replace(found, seen=(*found.seen, *dict.fromkeys(seen)))
 
 

@@ -93,7 +93,7 @@ def list_words(words: Sequence[str]) -> str:
 def explain_fault(wanted: str, columns: Sequence[Decision], error: ExpressionError) -> str:
     """Name the column that was perhaps meant, or show where the expression is wrong."""
     if any(sign in wanted for sign in "=<>("):
-        return f"--target is no expression over the columns: {error}"
+        return f"--target is not an expression over the columns: {error}"
     names = [name for c in columns for name in (c.found.profile.name, c.name)]
     fix = suggest(wanted, names, "name one as the table does")
     return f"--target: no column is named `{wanted}`; {fix}"
@@ -158,7 +158,7 @@ def take(column: Decision, outcome: Outcome, basis: LegalBasis) -> Decision:
         return replace(
             made,
             found=replace(found, category=STAND_IN),
-            why="nothing tells what kind of data it is",
+            why="it is unclear what kind of data it is",
             decide=f"whether {STAND_IN} is right; Health and others need a condition of Art. 9",
         )
     return made

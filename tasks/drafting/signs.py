@@ -255,7 +255,7 @@ def _from_values(
     values: Values, named: Sequence[Sign], sample: Sequence[str], *, free_text: bool
 ) -> list[Clue]:
     if free_text:
-        says = "it holds free text, in which anything can stand"
+        says = "it holds free text, which can contain anything"
         return [Clue(says, _QUASI, doubtful=True), *_from_words(sample)]
     if values.type is ColumnType.DATE:
         return [Clue("it holds dates", _QUASI)]
@@ -350,7 +350,7 @@ def _from_uniqueness(values: Values, named: Sequence[Sign]) -> list[Clue]:
         category = None if named else Category.IDENTIFYING
         return [Clue("nearly every row has a value of its own", _ID, category, doubtful=not key)]
     if float(counts[counts < FEW].sum()) > 0.01 * rows:
-        says = "some of its values stand in fewer than 5 rows each"
+        says = "some of its values occur in fewer than 5 rows each"
         return [Clue(says, _QUASI, doubtful=not named)]
     return []
 

@@ -71,8 +71,8 @@ def head_lines(draft: Draft) -> Iterator[str]:
     yield from comment(
         "Drafted by `tutela draft` from the data themselves. Every row was read for it, before any "
         "legal basis of a single person was looked at; nothing was kept of it but this text, which "
-        "names no value that fewer than 10 rows have (10 people, where a column tells that several "
-        "rows are one person's). What is in doubt is not read: it stands "
+        "names no value that fewer than 10 rows have (10 people, if a column shows that several "
+        "rows are one person's). Whatever is in doubt is not read: it stands "
         f"here behind `#`, with what was seen and what there is to decide. Look for {DECIDE}, then "
         "let whoever answers for the data read the whole."
     )
@@ -130,8 +130,8 @@ def person_lines(decided: Decided) -> Iterator[str]:
     others = [f.profile.name for f in decided.examined.columns if f.person]
     also = [name for name in others if name != decided.person]
     yield from comment(
-        "It names each person: no row lacks it and no two share it. The run reads it of everybody, "
-        "to tell people apart, and it goes no further."
+        "It names each person: no row lacks it and no two share it. The run reads it for "
+        "everybody, to tell people apart, and never passes it on."
         + f" {', '.join(also)} could name them too."
         * bool(also),
         2,
@@ -170,10 +170,10 @@ def answer_lines(decided: Decided) -> Iterator[str]:
 def ledger_lines(draft: Draft) -> Iterator[str]:
     """Rest on the ledger of consents, since no column is known to hold the answers."""
     yield from comment(
-        f"{DECIDE}: where do people's answers stand? No column surely holds them, so each consent "
-        "is looked up in the home's ledger, and nobody is read until it was told who consented. "
-        "Write under `notices` what people were really told when they were asked (the lines below "
-        "are what this policy needs, not what your notice says), then take their answers in: "
+        f"{DECIDE}: where are people's answers? No column surely holds them, so each consent "
+        "is looked up in the home's ledger, and nobody is read until consents are imported. "
+        "Write under `notices` what people were really told when asked (the lines below "
+        "are what this policy needs, not what your notice says), then import their answers: "
         "`tutela consent import`, from a file of person, status, at and notice.",
         2,
     )
@@ -206,8 +206,8 @@ def other_basis_lines(draft: Draft) -> Iterator[str]:
     asked = next((c for c in draft.decided.of(Fate.OPEN) if c.found.consent), None)
     if asked:
         yield from comment(
-            f"{DECIDE}: `{asked.found.profile.name}` looks like people's answers. This basis reads "
-            "everybody, also who said no: should the policy rest on consent?",
+            f"{DECIDE}: `{asked.found.profile.name}` looks like people's answers. This basis "
+            f"reads everybody, even people who said no: should the policy rest on consent?",
             2,
         )
     if article not in OBJECTED:
@@ -233,8 +233,8 @@ def population_lines(draft: Draft) -> Iterator[str]:
     yield "population:"
     age = f"years_since({decided.born})" if decided.born else decided.age
     yield from comment(
-        f"{DECIDE}: whom is it about? Adults, to begin with." if age else
-        f"{DECIDE}: whom is it about? `true` is everybody; an expression over the columns below "
+        f"{DECIDE}: who is it about? Adults, to begin with." if age else
+        f"{DECIDE}: who is it about? `true` is everybody; an expression over the columns below "
         "narrows it, such as `age >= 18`. Children need a reason, and often a parent's consent.",
         2,
     )  # fmt: skip
@@ -367,7 +367,7 @@ def apart_lines(columns: Mapping[str, Decision], apart: Sequence[str]) -> Iterat
         )
     if apart:
         yield from comment(
-            f"{DECIDE}: these stand outside k, which does not hide what all rows of a class share. "
+            f"{DECIDE}: these are outside k, which does not hide what all rows of a class share. "
             "Instead each class must hold two values of them. Is that enough?",
             4,
         )
@@ -437,7 +437,8 @@ def training_lines(decided: Decided) -> Iterator[str]:
     yield "training: {model: logistic-regression}"
     yield f"# budget: {{lifetime_epsilon: 5, delta: {number(10 * delta(decided))}}}"
     yield from comment(
-        "Membership inference must not tell who was trained on: the AUC of the attack at the upper "
+        "Membership inference must not reveal who was trained on: the AUC of the attack at the "
+        "upper "
         "end of its interval, where 0.5 is guessing."
     )
     yield "attacks:"

@@ -86,7 +86,7 @@ def test_what_waits_for_one_reason_stands_together() -> None:
     """The reason is said once; of very many columns the first stand ready."""
     doubts = [column(f"q{n}", words=("a", "b"), category=None) for n in range(70)]
     text = text_of(PERSON, AGE, FAITH, *doubts)
-    assert text.count("nothing tells what kind of data it is") == 1
+    assert text.count("it is unclear what kind of data it is") == 1
     assert "(70 columns)" in text
     assert text.count("# --- ") == 2
     assert re.search(r"(?m)^  # q59:$", text)

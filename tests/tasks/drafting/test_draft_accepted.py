@@ -53,7 +53,7 @@ def test_an_accepted_column_is_in_force_and_passes_check(table: bool) -> None:
     ("accepted", "told"),
     [
         ({"orign": None}, "no column is named `orign`; did you mean `origin`?"),
-        ({"q17": None}, "nothing tells what kind of data `q17` is; say it"),
+        ({"q17": None}, "it is unclear what kind of data `q17` is; say it"),
         ({"faith": None}, "needs a second --legal-basis"),
         ({"q17": Category.HEALTH}, "needs a second --legal-basis"),
         ({"note": None}, "`note` is never read: free text"),

@@ -71,7 +71,7 @@ def test_without_a_target_nothing_is_predicted_that_is_in_doubt() -> None:
 def test_a_target_of_unknown_kind_is_read_and_asked_about() -> None:
     """Who names it decided that the purpose needs it, and not what kind of data it is."""
     text = text_of(*TABLE, target="gone")
-    assert "DECIDE: nothing tells what kind of data it is" in text
+    assert "DECIDE: it is unclear what kind of data it is" in text
     assert parse_policy(text).columns["gone"].category is Category.BEHAVIORAL
 
 
@@ -83,7 +83,7 @@ def test_a_target_of_unknown_kind_is_read_and_asked_about() -> None:
         ("Born", r"days_since\(born\) <= 365"),
         ("gnoe", "did you mean `gone`"),
         ("visits +", "no column is named|no expression"),
-        ("visits = ", "no expression over the columns"),
+        ("visits = ", "not an expression over the columns"),
         ("visits + 1", "gives no yes or no"),
         ("loan_status = 'late'", "nobody has `late` in `Loan status`; did you mean `Late`"),
         ("faith = 'a'", "a word of Art. 9"),
