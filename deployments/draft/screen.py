@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from tasks.drafting.writing import Draft
 
 
-READ: Final = "Every row was read to write it; nothing of the data was kept except what the file says."
+READ: Final = (
+    "Every row was read to write it; nothing of the data was kept except what the file says."
+)
 SHOWN: Final = 12
 """Rows of a table on the screen; the file and --json have all."""
 OFFERED: Final = 40
