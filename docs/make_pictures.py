@@ -63,7 +63,7 @@ class Shot:
 
 
 SHOTS: Final = (
-    Shot("report", "diabetes", height=1330),
+    Shot("report", "diabetes", height=1640),
     Shot("refusal", "refused", height=950),
     Shot("missing", "prevalence", height=1350, section="missing", left=44, right=44),
     Shot("budget", "diabetes", height=254, section="budget", left=44, right=44),

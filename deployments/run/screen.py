@@ -213,7 +213,7 @@ def look_lines(summary: Summary) -> Iterator[str]:
         yield from wrap(f"Warning  {'; '.join(attacks)} (see the report)", hanging=MARGIN)
     if unclear:
         names = "; ".join(each.name for each in unclear)
-        yield from wrap(f"Unclear  {names}: {words.UNDECIDED}", hanging=MARGIN)
+        yield from wrap(f"Unclear  {names}: undecided, not failed", hanging=MARGIN)
     for power, joined in waiting.items():
         yield from wrap(f"Not yet  {joined}: {power}", hanging=MARGIN)
 

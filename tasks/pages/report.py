@@ -127,7 +127,7 @@ def _find_open(summary: Summary) -> dict[str, object]:
         "look": warned,
         "first_look": say_warning(warned[0], summary) if warned else "",
         "unclear": list_unclear(checks),
-        "undecided": f"{UNDECIDED[:1].upper()}{UNDECIDED[1:]}.",
+        "undecided": UNDECIDED,
         "waiting": list_waiting(checks),
     }
 

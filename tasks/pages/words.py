@@ -45,7 +45,7 @@ DRAWN: Final = {
 
 ATTACKS: Final = frozenset({"attacks on tables", "attacks on models"})
 """Groups of checks that are attacks: what they found in detail is told last."""
-UNDECIDED: Final = "this data can neither pass nor fail these, which is no failure"
+UNDECIDED: Final = "This is not a failure: this data can neither pass nor fail these checks."
 UP_TO: Final = frozenset({"AUC"})
 """Symbols of figures that are the upper end of an interval."""
 
