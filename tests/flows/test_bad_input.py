@@ -150,7 +150,7 @@ CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "target dropped": (
         ((KEPT, KEPT.replace("target, release", "target").replace("keep", "drop")),),
-        ("derived.sick.treatment.kind: it is dropped, but `use` needs it as release, target; choose",),
+        ("derived.sick.treatment.kind: it is dropped, but `use` needs it as release, target; ",),
     ),
     "identifier kept": (
         ((SUGAR, SUGAR + NAME), (TABLE, TABLE.replace("sick:", "name: keep, sick:"))),
