@@ -185,7 +185,7 @@ def say(
             what, _, fix = message.removeprefix("Value error, ").partition("; ")
             return what, fix
         case _:
-            return message[:1].lower() + message[1:], "see docs/policy.md"
+            return message[:1].lower() + message[1:], "see the policy reference"
 
 
 def say_key(location: Location) -> str:

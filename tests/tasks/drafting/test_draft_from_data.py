@@ -78,7 +78,7 @@ def test_noise_needs_public_bounds_whatever_else_is_promised() -> None:
 def test_check_lists_what_is_not_confirmed(folder: Folder) -> None:
     """In words, and as plain values."""
     policy = folder.write(MARKED_AGE)
-    assert "they were taken from the data (from_data)" in " ".join(
+    assert "still taken from the data (from_data)" in " ".join(
         say("check", str(policy)).out.split()
     )
     assert '"from_data": [\n    "age"\n  ]' in say("check", str(policy), "--json").out

@@ -422,7 +422,7 @@ def test_the_step_judges_groups_by_who_is_taken(home: Home, folder: Folder) -> N
         assert counts(run)["people.selected"] == 478
     with (
         opened(folder.write(BY_SEX, asking(f"sample: 0.4\n  {strata}"))),
-        pytest.raises(Refusal, match=r"^smallest cohort: some groups are left with less than the"),
+        pytest.raises(Refusal, match=r"^smallest cohort: some groups have fewer than the required"),
     ):
         select_population(collect(filter_consent(read_roster())))
 
