@@ -143,7 +143,7 @@ def judged(run: Run) -> Iterator[None]:
 
 
 def decide(run: Run, verdict: Verdict, error: TutelaError | None) -> None:
-    """Put the verdict on record; a run that did not pass gives back what it has not drawn."""
+    """Record the verdict; a run that did not pass gives back the budget that it did not use."""
     body: dict[str, JSON] = {"reason": str(error) if error else ""}
     if isinstance(error, Refusal):
         body["check"] = error.check

@@ -27,7 +27,7 @@ DERIVED: Final = (
     "whoever has that key can derive it again."
 )
 ORIGINALS: Final = (
-    "These name people. Show them only to those whom the purpose's legal basis covers. It is "
+    "These name people. Show them only to people covered by the purpose's legal basis. It is "
     "recorded that tokens of this purpose were read back."
 )
 

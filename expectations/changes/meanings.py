@@ -57,7 +57,9 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "legal_basis.safeguards": ChangeMeaning("the safeguards laid down", "stronger"),
     "source.person": ChangeMeaning("the column that names the person"),
     "population.eligible": ChangeMeaning("who is eligible"),
-    "population.smallest": ChangeMeaning("the fewest people with whom a run goes on", "stronger"),
+    "population.smallest": ChangeMeaning(
+        "the fewest people with which a run continues", "stronger"
+    ),
     "population.at_most": _limit("the most people taken"),
     "population.sample": ChangeMeaning("the share of people taken", "weaker"),
     "population.strata.by": ChangeMeaning("the columns that make groups"),

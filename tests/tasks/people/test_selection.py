@@ -408,7 +408,7 @@ def test_the_step_refuses_small_groups_beside_a_small_cohort(home: Home, folder:
         assert counts(run)["people.selected"] == 478
     first, second = str(found.value).splitlines()
     assert first.startswith("smallest cohort: about ")
-    assert "asks for 479; not eligible: fewer than 10; widen" in first
+    assert "(at least 479 required); not eligible: fewer than 10; widen" in first
     assert "fewer than the required 300 people: sex f (" in second
     assert "; sex m (" in second
 
