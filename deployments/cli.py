@@ -129,7 +129,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a policy reads, does and promises; reads no person's data."""
+    """Show what a policy reads, does and promises; reads no data."""
     from deployments.check.screen import describe_plan, plan_json
     from deployments.request import checked_request
 

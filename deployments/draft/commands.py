@@ -91,7 +91,7 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Draft a policy for a table of people, leaving out whatever is in doubt."""
+    """Draft a policy for a table; leave out whatever is in doubt."""
     from deployments.draft.place import free_place, name_policy, open_data, seen_from, write_new
     from deployments.draft.questions import Given, complete, read_accepted
     from deployments.draft.screen import tell_draft

@@ -39,7 +39,7 @@ class Rehearsed:
 
 
 def rehearse(policy: PolicyArgument, as_json: JsonOption = False) -> None:
-    """Carry a policy's whole flow through on made-up people; no real data is touched."""
+    """Try a policy's whole flow on made-up people; reads no real data."""
     try:
         found = carry_through(policy)
     except KeyboardInterrupt:
