@@ -177,8 +177,7 @@ class Leads(NamedTuple):
 
 def tell_missing(lacking: Sequence[str]) -> Iterator[str]:
     """List all that must be given, each with its words or what is meant."""
-    yield "a table does not contain these answers: give options, or run this at a terminal to be "
-    "asked"
+    yield "a table cannot answer these: give options, or be asked at a terminal"
     for name in lacking:
         leads = Leads(
             "--purpose, what the data are used for; the nearest of (the policy's title\n"

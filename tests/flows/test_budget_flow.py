@@ -61,7 +61,7 @@ def test_the_lifetime_grows_by_less_than_the_sum_and_the_last_run_is_refused(
     assert 1.4 < second < 1.6
     assert third == second
     assert place.last.decision["check"] == "privacy budget"
-    assert "lifetime ε of 1.4" in str(place.last.decision["reason"])
+    assert "it is 1.4" in str(place.last.decision["reason"])
 
 
 def test_a_run_that_would_exceed_reads_no_column(place: Place) -> None:
