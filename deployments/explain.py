@@ -151,7 +151,7 @@ def open_lines(summary: Summary) -> Iterator[str]:
     powers = {c.name: c.power for c in checks if c.verdict == "inconclusive"}
     if powers:
         yield ""
-        yield "Inconclusive means: this data could neither pass nor fail it. What each could find:"
+        yield "Inconclusive: this data could neither pass nor fail it. Each could have found:"
         yield from lay_out((), [*powers.items()], indent=2)
 
 

@@ -149,13 +149,18 @@ def failure_lines(summary: Summary) -> Iterator[str]:
 
 
 def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
-    """Say what one recipient gets, and each promise as it was asked and reached."""
+    """Say what one recipient gets, and each promise as it was asked and reached.
+
+    Of an outlet that nothing was made for, nothing: that nothing left is said already.
+    """
     from tasks.pages.words import say_promise
 
+    promises = [one for one in summary.promises if one.outlet == outlet.name]
+    if not (outlet.claim or promises):
+        return
     yield ""
     yield from wrap(f"{outlet.recipient}: a {outlet.kind} ({outlet.name})")
     yield from wrap(outlet.claim or "Nothing left.", "  ")
-    promises = [one for one in summary.promises if one.outlet == outlet.name]
     rows = [(str(one.verdict), one.name, say_promise(one)) for one in promises]
     yield from lay_out((), rows, indent=2) if rows else ()
     if outlet.kind == "model" and outlet.claim and summary.quality:
