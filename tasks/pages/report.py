@@ -120,12 +120,13 @@ def render_report(summary: Summary) -> str:
 
 def _find_open(summary: Summary) -> dict[str, object]:
     """Gather what deserves a look: what warned, could not be judged, or waits for more."""
-    causes = summary.causes if summary.verdict == "refused" else ()
+    ended = summary.verdict in {"refused", "failed"}
+    causes = summary.causes if ended else ()
     checks = [check for check in summary.checks if check not in causes]
     warned = list_warned(checks)
     return {
         "look": warned,
-        "first_look": say_warning(warned[0], summary) if warned else "",
+        "first_look": say_warning(warned[0], summary) if warned and not ended else "",
         "unclear": list_unclear(checks),
         "undecided": UNDECIDED,
         "waiting": list_waiting(checks),

@@ -349,6 +349,7 @@ def test_refused_run_begins_with_what_has_to_change() -> None:
     ]
     assert [text.index(words) for words in order] == sorted(text.index(words) for words in order)
     assert "differentially private" not in text
+    assert "Look first at" not in text
 
 
 def test_refusal_outside_a_check_gives_its_reason() -> None:
