@@ -108,7 +108,7 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
             return (
                 f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: at least "
                 f"{k} people share each combination of these values"
-                + (f", which has {'; '.join(asked)}." if asked else ".")
+                + (f". Each such group has {'; '.join(asked)}." if asked else ".")
                 + f" “a~b” means {merged}, “*” any value."
             )
 

@@ -116,7 +116,7 @@ def test_what_is_claimed_is_what_is_asked() -> None:
     promised = promise(job=(AlphaK(alpha=0.4),), ill=tuple(model for model, _ in HELD.values()))
     words = claim(promised)
     _, *models = (each.check.asked for each in judge_table(FRAME, promised, "partner"))
-    claimed = words.partition(", and has ")[2].partition(". There ")[0].split("; ")
+    claimed = words.partition("Each such group has ")[2].partition(". “a~b”")[0].split("; ")
 
     assert [asked.partition(" in every class")[0] for asked in models] == claimed
     assert models[0].endswith("in every class over class (alpha = 0.4)")
