@@ -45,6 +45,7 @@ PAGES = sa.Table(
     sa.Column("code", sa.LargeBinary),
     sa.Column("evidence", sa.LargeBinary),
     sa.Column("packed", sa.LargeBinary, nullable=False),
+    sa.Index("consent_pages_by_token", "low", "high"),
 )
 ERASURES = sa.Table(
     "consent_erasures",

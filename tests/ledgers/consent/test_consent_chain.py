@@ -249,7 +249,7 @@ def test_an_older_database_that_went_another_way_is_refused(
     ledger.append(batch([event(51)]), "csv")
     heads.write_bytes(ahead)
     assert refused_at(ledger) == 31
-    with pytest.raises(Refusal, match="event 31: another link"):
+    with pytest.raises(Refusal, match="event 31: its link is not the one in the signed head"):
         ledger.append(batch([event(52)]), "csv")
 
 
