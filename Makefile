@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pyth
 	--ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py
 
 # Those that make their own data; the others want a folder of tables, as their docstrings say.
-BENCHMARKS := cold many_runs pipeline consent consent_ledger
+BENCHMARKS := cold many_runs pipeline consent consent_ledger large high_dimensional
 
 .DEFAULT_GOAL := help
 .PHONY: setup demo test coverage nightly breaks postgres torch lint types silence docs bench lock clean help
