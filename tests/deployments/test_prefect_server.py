@@ -97,7 +97,7 @@ def test_an_unsafe_variable_is_refused_by_name(
 ) -> None:
     """Nothing is set when one variable would store or send what it should not."""
     monkeypatch.setenv(name, value)
-    with pytest.raises(HomeError, match=f"{name} is set so that .*: unset it"):
+    with pytest.raises(HomeError, match=f"{name} is set, so that .*: unset it"):
         set_environment(home)
     assert "PREFECT_HOME" not in os.environ
 
