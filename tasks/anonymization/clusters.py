@@ -2,23 +2,35 @@
 
 With sixteen or more quasi-identifiers nearly all tuples are unique, and which vectors of levels
 are worth anything follows from which tuples lie together. So clusters of k people are grown
-and made better by trades (`cluster_growth`), and put into an order in which tuples find their own
-cluster first. Called by `tasks.anonymization.fitting`; knows no labels.
+(`cluster_growth`), made better by trades (`cluster_trades`) and by wandering (`annealing`), and put
+into an order in which tuples find their own cluster first.
 
-What a class keeps is counted as granularity: 1 - the share of the column's values under a label.
-Products of matrices round differently on other machines, so classes may differ there.
+The search goes on for as many steps as are asked for, and the best classes so far stand after each.
+Effort is counted in steps, since seconds depend on the machine and on who else is at work there.
+Called by `tasks.anonymization.fitting`; knows no labels.
+
+What a class keeps is counted as granularity: 1 - the share of the column's values under a label,
+in whole units, whose sums are the same on every machine (`marks`).
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.anonymization.cluster_growth import Flags, Floats, Marks, grow, improve, project
+from expectations.errors import UsageError
+from tasks.anonymization.annealing import Annealing
+from tasks.anonymization.cluster_growth import grow
+from tasks.anonymization.cluster_trades import improve
+from tasks.anonymization.marks import Flags, Floats, Marks, project
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import (
     BLOCK,
@@ -31,10 +43,33 @@ from tasks.anonymization.tuples import (
     find_corners,
 )
 
-CYCLES = 2
-"""How often clusters are traded and put into an order."""
+STEPS = 4
+"""Steps unless others are asked for: the first plan, and one round that makes it better."""
+CYCLES = 3
+"""How often a round's clusters are traded and put into an order: a fourth time gains little."""
 MOST_FITS = 64
 """Classes that a tuple fits, on average, beyond which an order is not worth its memory."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to search: `steps` after the first plan, or fewer once `seconds` are over.
+
+    Seconds are the clock's, and looked at between steps alone: what they stop is what that many
+    steps would have given.
+    """
+
+    steps: int = STEPS
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.steps, Integral) and not isinstance(self.steps, bool)
+        if not whole or self.steps < 0:
+            raise UsageError("k-anonymity: steps are a whole number from 0")
+        if self.seconds is not None and not (
+            isinstance(self.seconds, Real) and 0 <= self.seconds < math.inf
+        ):
+            raise UsageError("k-anonymity: seconds are a number from 0, or None for no bound")
 
 
 @dataclass(frozen=True)
@@ -64,43 +99,79 @@ class Crowd:
         marks, points = self.marks.where(members), self.points[members]
         return Crowd(some, marks, points, self.number[members], self.requirement)
 
+    def keep(self, of: Codes) -> float:
+        """What all classes keep together; who is at `LEFT` keeps nothing."""
+        kept = of != LEFT
+        if not kept.any():
+            return 0.0
+        number = np.unique(of[kept], return_inverse=True)[1]
+        worth, people = self.marks.where(kept).kept(number)
+        return float(worth @ people)
+
     def met(self, of: Codes) -> Flags:
         """Whether each cluster that has members meets the requirement; `LEFT` is none."""
         (kept,) = np.nonzero(of != LEFT)
         return self.requirement.met(self.number[kept], of[kept], int(of.max(initial=-1)) + 1)
 
 
-def cluster(tuples: Tuples, requirement: Requirement) -> Classes:
-    """Grow clusters, trade, and put them in order; give the best of some cycles of these two.
+def cluster(tuples: Tuples, requirement: Requirement, effort: Effort | None = None) -> Classes:
+    """Give the best classes of the steps that are made: of more steps, never worse ones.
 
-    The same tuples in the same order give the same classes. Those who are left over are too few
-    for a class of their own, or have too few sensitive values.
+    The same tuples in the same order give the same classes after the same number of steps. Those
+    who are left over are too few for a class of their own, or have too few sensitive values.
     """
     best = Classes(np.full(tuples.codes.shape[1], LEFT))
     if not len(best.of):
         return best
-    crowd, most = Crowd.of(tuples, requirement), -1.0
-    of = _grow(crowd)
-    # No cycle is sure to gain: an order puts tuples into classes that did not choose them.
-    for _ in range(CYCLES):
-        classes = _arrange(crowd, _trade(crowd, of))
-        of, kept = classes.of, classes.of != LEFT
-        if not kept.any():
+    effort, began = effort or Effort(), monotonic()
+    crowd, most, made = Crowd.of(tuples, requirement), -1.0, 0
+    # Ends: each turn is a step, and their number is bounded.
+    for made, classes in enumerate(_find(crowd)):
+        # No step is sure to gain: an order puts tuples into classes that did not choose them.
+        if classes and (kept := crowd.keep(classes.of)) > most:
+            best, most = classes, kept
+        late = effort.seconds is not None and monotonic() - began >= effort.seconds
+        if made >= effort.steps or late:
             break
-        worth, people = crowd.marks.where(kept).kept(classes.of[kept])
-        if worth @ people > most:
-            best, most = classes, float(worth @ people)
+    best.steps = made
     return best
 
 
-def _trade(crowd: Crowd, of: Codes) -> Codes:
+def _find(crowd: Crowd) -> Iterator[Classes | None]:
+    """Find classes, a step at a time and without end; a step that only prepares gives none.
+
+    Between rounds `free` are clusters that no order has damaged. Each round lets them wander twice
+    as long as the last, since whoever has waited that long can wait as long again, and makes
+    classes of what they come to.
+    """
+    free = _trade(crowd, _grow(crowd), 0)
+    yield _arrange(crowd, free)
+    annealing, step = Annealing(crowd.tuples, crowd.marks, crowd.points), 0
+    for round_ in itertools.count():
+        parts = 2**round_
+        for part in range(parts):
+            step += 1
+            # From hot to cold over the whole round.
+            coolness = (1 - part / parts, 1 - (part + 1) / parts)
+            free = annealing.wander(free, coolness, step)
+            yield None
+        # The clusters themselves go on from here, and not from the classes made of them.
+        of = free = _trade(crowd, free, step)
+        for _ in range(CYCLES):
+            classes = _arrange(crowd, of)
+            yield classes
+            step += 1
+            of = _trade(crowd, classes.of, step)
+
+
+def _trade(crowd: Crowd, of: Codes, sweep: int) -> Codes:
     """Make clusters of classes better again; those at `LEFT` stay there."""
     (kept,) = np.nonzero(of != LEFT)
     better = np.full(len(of), LEFT)
     if len(kept):
         some = crowd.where(kept)
         number = np.unique(of[kept], return_inverse=True)[1]
-        better[kept] = _join_failing(some, improve(some.marks, some.points, number))
+        better[kept] = _join_failing(some, improve(some.marks, some.points, number, sweep))
     return better
 
 
@@ -132,7 +203,7 @@ def _arrange(crowd: Crowd, of: Codes) -> Classes:
         classes.vectors.extend(find_vectors(part.where(taken).tuples, number))
         (rest,) = np.nonzero(classes.of == LEFT)
         part = crowd.where(rest)
-        of = _trade(part, _grow(part))
+        of = _trade(part, _grow(part), 0)
     return classes
 
 

@@ -23,7 +23,7 @@ from expectations.disclosure import bound_share
 from expectations.errors import Refusal, UsageError
 from expectations.policy.privacy_models import PrivacyModel
 from tasks.anonymization.balance import balance
-from tasks.anonymization.clusters import cluster
+from tasks.anonymization.clusters import Effort, cluster
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.lattice import cover, exchange
 from tasks.anonymization.loss import PEOPLE
@@ -45,14 +45,20 @@ LISTABLE = 200_000
 
 
 def search(
-    tuples: Tuples, requirement: Requirement, max_suppressed: float, *, refine: bool = True
+    tuples: Tuples,
+    requirement: Requirement,
+    max_suppressed: float,
+    *,
+    refine: bool = True,
+    effort: Effort | None = None,
 ) -> Classes:
     """Find classes that meet the requirement, with little loss.
 
     Those who are left over are a share of at most `max_suppressed`, or whom no class could take
-    in. `refine` exchanges people between classes, which pays for labels and not for sets.
+    in. `refine` exchanges people between classes, which pays for labels and not for sets. `effort`
+    bounds a search by steps; others end by themselves.
     """
-    found = list(_find_candidates(tuples, requirement, refine=refine))
+    found = list(_find_candidates(tuples, requirement, refine=refine, effort=effort))
     for classes in found:
         if classes.left(tuples) > max_suppressed:
             rescue(tuples, requirement, classes)
@@ -61,12 +67,15 @@ def search(
 
 
 def _find_candidates(
-    tuples: Tuples, requirement: Requirement, *, refine: bool
+    tuples: Tuples, requirement: Requirement, *, refine: bool, effort: Effort | None
 ) -> Iterator[Classes]:
     """Try the searches that suit the table; under a privacy model neither is always the better."""
     # Of these two only splits look at the table; clusters keep more where none has to.
     if math.prod(map(len, tuples.levels())) > LISTABLE:
-        yield balance(tuples, requirement) if requirement.compares else cluster(tuples, requirement)
+        if requirement.compares:
+            yield balance(tuples, requirement)
+        else:
+            yield cluster(tuples, requirement, effort)
         return
     for find in (cover, balance) if requirement.sensitive else (cover,):
         classes = find(tuples, requirement)
@@ -122,6 +131,7 @@ class Asked:
     sensitive: Sensitive = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     output: Output = "hierarchy"
+    effort: Effort = field(default_factory=Effort)
 
     def __post_init__(self) -> None:
         whole = isinstance(self.k, Integral) and not isinstance(self.k, bool) and self.k >= 1
@@ -176,7 +186,7 @@ class Fitted:
     """A plan and how it was fitted, over the distinct tuples of some rows.
 
     `tuple` is each row's tuple, `example` a row of each tuple, `people` and `place` its weight and
-    class, `LEFT` if suppressed.
+    class, `LEFT` if suppressed. `steps` were made, if the search was one by steps.
     """
 
     plan: Plan
@@ -184,6 +194,7 @@ class Fitted:
     example: Codes
     people: Codes
     place: Codes
+    steps: int
 
 
 def histogram(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -232,7 +243,8 @@ def fit_rows(rows: pd.DataFrame, hierarchies: Mapping[str, Hierarchy], asked: As
     else:
         place, labels = classes.of, _name_labels(tuples, classes, ordered)
     shown = tuple(_publishable(at, each, labels) for at, each in enumerate(ordered))
-    return Fitted(Plan(int(asked.k), shown, labels), number, example, requirement.people, place)
+    plan = Plan(int(asked.k), shown, labels)
+    return Fitted(plan, number, example, requirement.people, place, classes.steps)
 
 
 def _refuse_unlisted(codes: Codes, hierarchies: Sequence[Hierarchy]) -> None:
@@ -265,7 +277,8 @@ def find_classes(tuples: Tuples, requirement: Requirement, asked: Asked) -> Clas
 def _search(
     tuples: Tuples, requirement: Requirement, asked: Asked, max_suppressed: float
 ) -> Classes:
-    classes = search(tuples, requirement, max_suppressed, refine=asked.output == "hierarchy")
+    refine = asked.output == "hierarchy"
+    classes = search(tuples, requirement, max_suppressed, refine=refine, effort=asked.effort)
     classes = classes.renumber(classes.of)
     # Whoever is left out changes the table, by which a class may fail that held before: its people
     # are left out next. Classes only become fewer, so this ends.

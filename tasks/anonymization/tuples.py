@@ -137,10 +137,14 @@ class Tuples:
 
 @dataclass
 class Classes:
-    """Classes in the order in which they are tried: the class of each tuple, each one's vector."""
+    """Classes in the order in which they are tried: the class of each tuple, each one's vector.
+
+    `steps` were made to find them, by a search that counts steps.
+    """
 
     of: Codes
     vectors: list[Vector] = field(default_factory=list)
+    steps: int = 0
 
     def add(self, members: Codes, vector: Vector) -> None:
         """Release these tuples together, after all classes so far."""
@@ -165,7 +169,7 @@ class Classes:
         """Put each tuple into the class of that number, or `LEFT`; classes left empty are gone."""
         kept, of = place != LEFT, np.full(len(place), LEFT)
         numbers, of[kept] = np.unique(place[kept], return_inverse=True)
-        return Classes(of, [self.vectors[number] for number in numbers.tolist()])
+        return Classes(of, [self.vectors[number] for number in numbers.tolist()], self.steps)
 
 
 def combine(parts: Sequence[Codes], limit: int = 2**62) -> Codes:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy.privacy_models import DistinctLDiversity
-from tasks.anonymization.cluster_growth import Marks, improve
+from tasks.anonymization.cluster_trades import improve
 from tasks.anonymization.clusters import cluster, find_vectors, sort_classes
+from tasks.anonymization.marks import Marks
 from tasks.anonymization.requirement import Requirement
 from tasks.anonymization.tuples import Tuples
 
@@ -207,7 +208,7 @@ def test_trades_only_gain_and_leave_k_people_everywhere() -> None:
     marks = Marks.of(tuples, corner, 5)
     points = tuples.codes.T.astype(np.float32)
 
-    better = improve(marks, points, of)
+    better = improve(marks, points, of, 0)
 
     assert keeps(marks, better) > 1.2 * keeps(marks, of)
     assert np.bincount(better, tuples.people).min() >= 5
