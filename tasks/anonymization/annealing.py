@@ -20,15 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.anonymization.cluster_growth import NEIGHBOURS
 from tasks.anonymization.marks import UNIT, Flags, Floats, Marks
 from tasks.anonymization.neighbours import find_neighbours
 from tasks.anonymization.tuples import LEFT, Codes, Tuples
 
 NEAR = 12
 """Neighbours that a tuple may call into its cluster: of 32, those behind were seldom taken."""
-PASSES = 8
-"""Over neighbours of neighbours: found once, and used in every step."""
-HEAT = 0.007
+PASSES = 10
+"""Over neighbours of neighbours: after ten, further ones change little."""
+HEAT = 0.008
 """The first temperature, as a share of what a cluster keeps: four times as hot only destroys."""
 BATCHES = 480
 """Batches of a step: some 24 swaps are weighed for each tuple, in about the time of a sweep."""
@@ -62,7 +63,7 @@ class Ranks:
         columns = zip(tuples.codes, tuples.groups, tuples.levels(), importance, strict=True)
         for codes, groups, used, weight in columns:
             seen = np.unique(codes)
-            labels = groups[np.ix_(used, seen)]
+            labels = groups[used][:, seen]
             finest = next((n for n, row in enumerate(labels) if len(set(row)) <= LARGEST), None)
             # Not even the coarsest is short: what the column shares is not seen here.
             labels = np.zeros((1, len(seen)), np.int64) if finest is None else labels[finest:]
@@ -76,8 +77,8 @@ class Ranks:
         width = np.array([len(table) for table in tables], dtype=np.int32)
         start = np.cumsum([0, *(table.size for table in tables[:-1])]).astype(np.int32)
         kind = np.uint8 if width.max() <= 256 else np.uint16
-        place = np.array(places, dtype=kind).T
-        both = np.concatenate([place, np.iinfo(kind).max - place], axis=1)
+        stands = np.array(places, dtype=kind).T
+        both = np.concatenate([stands, np.iinfo(kind).max - stands], axis=1)
         return cls(both, np.concatenate([table.ravel() for table in tables]), start, width)
 
     def shared(self, boxes: NDArray[np.unsignedinteger]) -> Codes:
@@ -87,7 +88,7 @@ class Ranks:
         at *= self.width
         at += self.start + np.int32(np.iinfo(boxes.dtype).max)
         at -= boxes[:, columns:]
-        return self.worth.take(at).sum(axis=1, dtype=np.int64)
+        return np.asarray(self.worth.take(at).sum(axis=1, dtype=np.int64))
 
 
 def _share(labels: Codes, first: Flags, weight: float) -> NDArray[np.int32]:
@@ -133,9 +134,11 @@ class Annealing:
 
     def __init__(self, tuples: Tuples, marks: Marks, points: Floats) -> None:
         self.ranks, self.k, self.people = Ranks.of(tuples), marks.k, tuples.people
-        near, there = find_neighbours(marks, points, max(NEAR, 2 * marks.k), PASSES)
+        # More than are taken: with fewer, neighbours of neighbours lead less far.
+        near, there = find_neighbours(marks, points, max(NEIGHBOURS, 2 * marks.k), PASSES)
         # Nobody near: itself, who is no offer.
-        self.near = np.where(there, near, np.arange(len(near))[:, None])
+        near = np.where(there, near, np.arange(len(near))[:, None])
+        self.near = near[:, : max(NEAR, 2 * marks.k)]
 
     def wander(self, of: Codes, coolness: tuple[float, float], seed: int) -> Codes:
         """Swap at temperatures from one share of the first one to another; gives the clusters.

@@ -15,11 +15,11 @@ from tasks.anonymization.tuples import Codes
 
 NEIGHBOURS = 32
 """Tuples that a cluster is grown among, or twice k: more than it needs, as not all fit together."""
-PASSES = 2
-"""Over neighbours of neighbours: ten find better ones, and take longer than trades for the same."""
+FEW_PASSES = 2
+"""Over neighbours of neighbours: for a start, trades gain more in the time of further ones."""
 
 
-def grow(marks: Marks, points: Floats) -> Codes:
+def grow(marks: Marks, points: Floats, passes: int = FEW_PASSES) -> Codes:
     """Give each tuple the number of its cluster; every corner needs k people.
 
     From every tuple a cluster is grown among its neighbours, whoever leaves the most in common
@@ -33,7 +33,7 @@ def grow(marks: Marks, points: Floats) -> Codes:
     rest = np.flatnonzero(of < 0)
     # Ends: the best offer of each pass is always taken, or there is none.
     while len(rest):
-        kept, seed, member = _offer(marks, points, rest)
+        kept, seed, member = _offer(marks, points, rest, passes)
         taken = _take_disjoint(of, kept, seed, member)
         if not taken:
             break
@@ -59,13 +59,13 @@ def _take_disjoint(of: Codes, kept: Floats, seed: Codes, member: Codes) -> int:
     return number - before
 
 
-def _offer(marks: Marks, points: Floats, rest: Codes) -> tuple[Floats, Codes, Codes]:
+def _offer(marks: Marks, points: Floats, rest: Codes, passes: int) -> tuple[Floats, Codes, Codes]:
     """Grow a cluster from each of these tuples: what it keeps, its seed, the others (-1: none)."""
     # Of a corner's rest, fewer than k people can be no cluster.
     rest = rest[np.bincount(marks.corner[rest], marks.people[rest])[marks.corner[rest]] >= marks.k]
     some = marks.where(rest)
     most = max(NEIGHBOURS, 2 * marks.k)
-    near, there = find_neighbours(some, points[rest], most, PASSES)
+    near, there = find_neighbours(some, points[rest], most, passes)
     kept = np.empty(len(rest), dtype=np.float32)
     chosen = np.empty(near.shape, dtype=bool)
     for start in range(0, len(rest), ROWS):

@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.errors import UsageError
-from tasks.anonymization.annealing import Annealing
-from tasks.anonymization.cluster_growth import grow
+from tasks.anonymization.annealing import PASSES, Annealing
+from tasks.anonymization.cluster_growth import FEW_PASSES, grow
 from tasks.anonymization.cluster_trades import improve
 from tasks.anonymization.marks import Flags, Floats, Marks, project
 from tasks.anonymization.requirement import Requirement
@@ -43,8 +43,10 @@ from tasks.anonymization.tuples import (
     find_corners,
 )
 
-STEPS = 4
-"""Steps unless others are asked for: the first plan, and one round that makes it better."""
+STEPS = 1
+"""Steps unless others are asked for: what follows gains less in the same time."""
+SWEEPS = 2
+"""Of trades, before clusters are first put into an order: a third gains less than the next step."""
 CYCLES = 3
 """How often a round's clusters are traded and put into an order: a fourth time gains little."""
 MOST_FITS = 64
@@ -144,9 +146,13 @@ def _find(crowd: Crowd) -> Iterator[Classes | None]:
     as long as the last, since whoever has waited that long can wait as long again, and makes
     classes of what they come to.
     """
-    free = _trade(crowd, _grow(crowd), 0)
-    yield _arrange(crowd, free)
-    annealing, step = Annealing(crowd.tuples, crowd.marks, crowd.points), 0
+    # The second time from nearer neighbours: where wandering begins is seen in where it ends.
+    for passes in (FEW_PASSES, PASSES):
+        free = _grow(crowd, passes)
+        for sweep in range(SWEEPS):
+            free = _trade(crowd, free, sweep)
+        yield _arrange(crowd, free)
+    annealing, step = Annealing(crowd.tuples, crowd.marks, crowd.points), 1
     for round_ in itertools.count():
         parts = 2**round_
         for part in range(parts):
@@ -175,7 +181,7 @@ def _trade(crowd: Crowd, of: Codes, sweep: int) -> Codes:
     return better
 
 
-def _grow(crowd: Crowd) -> Codes:
+def _grow(crowd: Crowd, passes: int) -> Codes:
     """Cluster all whose corner has k people; gives each one's cluster, or `LEFT`."""
     marks = crowd.marks
     of = np.full(len(marks.id), LEFT)
@@ -183,7 +189,7 @@ def _grow(crowd: Crowd) -> Codes:
     able = np.bincount(marks.corner, marks.people)[marks.corner] >= max(marks.k, 1)
     if able.any():
         some = crowd.where(able)
-        of[able] = grow(some.marks, some.points)
+        of[able] = grow(some.marks, some.points, passes)
     return of
 
 
@@ -203,7 +209,7 @@ def _arrange(crowd: Crowd, of: Codes) -> Classes:
         classes.vectors.extend(find_vectors(part.where(taken).tuples, number))
         (rest,) = np.nonzero(classes.of == LEFT)
         part = crowd.where(rest)
-        of = _trade(part, _grow(part), 0)
+        of = _trade(part, _grow(part, FEW_PASSES), 0)
     return classes
 
 

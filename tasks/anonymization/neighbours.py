@@ -71,7 +71,7 @@ def turn(points: Floats, random: np.random.Generator) -> Floats:
     """Turn the widest axes at random, in whole numbers."""
     axes = np.argsort(-points.var(axis=0, dtype=np.float64).round(3), kind="stable")[:AXES]
     turned = np.linalg.qr(random.normal(size=(len(axes), len(axes))))[0]
-    return points[:, axes] @ np.rint(turned * TURN).astype(np.float32)
+    return np.asarray(points[:, axes] @ np.rint(turned * TURN).astype(np.float32))
 
 
 def split(points: Floats, size: int) -> list[Codes]:
@@ -149,4 +149,4 @@ def _largest(value: Floats, most: int) -> Codes:
     # The place breaks ties: which of equals a partition gives differs between processors.
     key = value.astype(np.int64) * width + np.arange(width)[::-1]
     top = np.sort(np.partition(key, width - most, axis=1)[:, width - most :], axis=1)[:, ::-1]
-    return width - 1 - top % width
+    return np.asarray(width - 1 - top % width)
