@@ -9,6 +9,7 @@ value.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -143,19 +144,26 @@ def find_representation_ways(
     yield WaysOut(check.name, None, check.asked, check.measured, SAME, {}, tuple(ways))
 
 
+HALF_A_STEP: Final = 0.0005
+"""How far off a share of three decimals may be; the reference's has four."""
+
+
 def bound_difference(row: LabelShares) -> float | None:
     """Bound a label's difference by published counts, each within ten of the exact one.
 
-    None where the people of the label are hidden, or too few of all are there for a bound.
+    The shares are rounded as well, and may be off by half a step. None where the people of the
+    label are hidden, or too few of all are there for a bound.
     """
     if not row.share or row.reference is None:
         return None
     people = int(row.people.replace(",", ""))
-    total = people / row.share
-    ends = (people - TEN) / (total + TEN), (people + TEN) / max(total - TEN, 1.0)
+    most = people / max(row.share - HALF_A_STEP, HALF_A_STEP)
+    least = people / (row.share + HALF_A_STEP)
+    ends = (people - TEN) / (most + TEN), (people + TEN) / max(least - TEN, 1.0)
     if ends[0] <= 0 or ends[1] >= 1:
         return None
-    return max(abs(float(standardized_difference(end, row.reference))) for end in ends)
+    meant = (max(row.reference - HALF_A_STEP, 0.0), min(row.reference + HALF_A_STEP, 1.0))
+    return max(abs(float(standardized_difference(*pair))) for pair in product(ends, meant))
 
 
 def list_far(rows: Sequence[tuple[str, LabelShares]], allowed: float) -> Iterator[Way]:

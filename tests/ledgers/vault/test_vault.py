@@ -502,4 +502,5 @@ def test_key_services_are_of_one_class(tmp_path: Path) -> None:
         (tmp_path / name).touch()
         write_table(PEOPLE, tmp_path / name, name, b"k" * 32)
         read_dataset(tmp_path / name, name, b"k" * 32).to_table()
-    assert len(pe.KmsClient.__subclasses__()) == 1
+    ours = [one for one in pe.KmsClient.__subclasses__() if one.__module__ == Vault.__module__]
+    assert len(ours) == 1

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from expectations.checks import Check
@@ -282,6 +282,7 @@ def test_the_smallest_number_that_is_told_holds(people: int) -> None:
         assert people - 20 <= told <= people
 
 
+@example([491, 1579, 3000])  # where the rounding of the shares alone decides
 @given(st.lists(st.integers(0, 3_000), min_size=2, max_size=4))
 def test_a_difference_that_is_told_is_no_less_than_the_exact_one(people: list[int]) -> None:
     """It is a bound by the published counts; of hidden people there is none."""
