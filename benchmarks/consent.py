@@ -119,24 +119,22 @@ def full_meaning() -> Meaning:
 
 def ask(folder: Path, *, full: bool) -> int:
     """Decide by tutela; gives how many people of the roster may be read."""
-    import duckdb
-    import narwhals as nw
+    import numpy as np
+    import pyarrow.compute as pc
     from pyarrow import parquet
 
-    from tasks.consent.judgement import STANDING, TOKEN, Moment, settle
+    from tasks.consent.judgement import STANDING, TOKEN, Moment, find_places, settle
     from tasks.consent.meaning import GIFTS
 
-    with duckdb.connect(config={"temp_directory": ""}) as duck:
-        people = nw.from_native(duck.read_parquet(str(folder / "people.parquet")))
-        events = parquet.read_table(folder / "events.parquet")
-
-        meaning = full_meaning() if full else plain_meaning()
-        young = people.filter(nw.col("own_from") > NOW - 1500 * DAY)
-        ages = young.collect("pyarrow").to_native() if full else None
-        found = settle(events, meaning, Moment(NOW, NOW), ages)
-        permitted = nw.from_native(duck.from_arrow(found)).filter(nw.col(STANDING).is_in(GIFTS))
-        kept = people.select(TOKEN).join(permitted.select(TOKEN), on=list(TOKEN), how="semi")
-        return int(kept.collect("pyarrow").to_native().num_rows)
+    people = parquet.read_table(folder / "people.parquet")
+    events = parquet.read_table(folder / "events.parquet")
+    meaning = full_meaning() if full else plain_meaning()
+    ages = people.filter(pc.field("own_from") > NOW - 1500 * DAY) if full else None
+    found = settle(events, meaning, Moment(NOW, NOW), ages)
+    asked, known = ([table.column(n).to_numpy() for n in TOKEN] for table in (people, found))
+    place = find_places((known[0], known[1]), (asked[0], asked[1]))
+    permitted = np.append(np.isin(found.column(STANDING).to_numpy(), GIFTS), [False])
+    return int(permitted[place].sum())
 
 
 def ask_by_hand(folder: Path) -> int:
@@ -163,7 +161,7 @@ def make_tokens(_: Path, people: int) -> int:
 
 def measure(side: str, folder: Path, people: int) -> None:
     """Carry out one side in this process and print its figures."""
-    for module in ("duckdb", "narwhals", "pandas", "tasks.consent.judgement"):
+    for module in ("duckdb", "pandas", "pyarrow.dataset", "tasks.consent.judgement"):
         importlib.import_module(module)
     if side == "tokens":
         make_tokens(folder, people)

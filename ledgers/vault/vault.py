@@ -392,7 +392,8 @@ def write_table(table: pa.Table, file: Path, name: str, key: bytes) -> None:
     )
     factory = pe.CryptoFactory(_key_service(name, key))
     properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), configuration)
-    texts = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    # A dictionary of keys, each of which is there once, would be made and then thrown away.
+    texts = [field.name for field in table.schema if _is_text(field.type)]
     with pa.OSFile(str(file), "wb") as sink:
         pq.write_table(
             table,
@@ -400,8 +401,15 @@ def write_table(table: pa.Table, file: Path, name: str, key: bytes) -> None:
             row_group_size=ROW_GROUP,
             compression="lz4",
             use_dictionary=texts,
+            write_statistics=False,  # no scan skips a group of rows
             encryption_properties=properties,
         )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow.types as pt
+
+    return any(one(kind) for one in (pt.is_dictionary, pt.is_string, pt.is_large_string))
 
 
 def read_dataset(file: Path, name: str, key: bytes) -> ds.Dataset:

@@ -45,6 +45,7 @@ ANSWERED: Final = 1_000_000_000_000_000_000
 """Added to the moment of what is not idle, so that it is later than anything idle."""
 NOTHING: Final = -1
 """No answer, and its moment."""
+CORES: Final = os.cpu_count() or 1
 TOKEN: Final = ("token_high", "token_low")
 OWN_FROM: Final = "own_from"
 STANDING, COVERED = "standing", "covered"
@@ -201,7 +202,17 @@ def find_places(
 
     -1 for those that are not there.
     """
-    high, low = (np.append(half, 0) for half in tokens)
+    known = tuple(np.append(half, 0) for half in tokens)
+    with ThreadPoolExecutor(max_workers=CORES) as pool:
+        parts = zip(*(np.array_split(half, CORES) for half in asked), strict=True)
+        return np.concatenate([*pool.map(lambda some: _find_some(known, some), parts)])
+
+
+def _find_some(
+    known: Sequence[NDArray[np.int64]], asked: Sequence[NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Give the places of some; the last of `known` is nobody's."""
+    high, low = known
     place, order = np.empty(len(asked[0]), np.int64), np.argsort(asked[0])
     # Looking them up in their order keeps to memory that is near.
     place[order] = np.searchsorted(high[:-1], asked[0][order])
@@ -227,7 +238,8 @@ def settle(
     own word counts; who is not in it always could, and without `ages` nobody's word lacks a
     guardian. No event begins before year 1.
     """
-    parts = 1 + events.num_rows // PART
+    # As many for each core, or the last would be decided while the others wait.
+    parts = 1 if events.num_rows < PART else CORES * -(-events.num_rows // (PART * CORES))
     ends = [-(2**63) + 2**64 * part // parts for part in range(parts + 1)]
     columns = read_columns(events, meaning, moment)
     own_from = None if ages is None else {n: ages.column(n).to_numpy() for n in ages.column_names}
@@ -238,7 +250,7 @@ def settle(
         return settle_people(some, meaning, moment, young)
 
     # Each part holds whole people, and numpy lets the other cores work meanwhile.
-    with ThreadPoolExecutor(max_workers=min(parts, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=CORES) as pool:
         return pa.concat_tables(pool.map(settle_part, ends[:-1], (end - 1 for end in ends[1:])))
 
 
