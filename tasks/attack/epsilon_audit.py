@@ -35,6 +35,7 @@ All in closed form or by search on it: it shares no code with training, nor with
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import ceil, exp, floor, inf, log, sqrt
 from statistics import NormalDist
@@ -46,6 +47,7 @@ from expectations.checks import Check
 from expectations.errors import UsageError
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.privacy_loss import Bounded, Gaussian, Mechanism, compose
+from tasks.attack.reference_models import count_cores, limit_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -409,8 +411,9 @@ def _choose_group(epsilon: float, delta: float) -> int:
 def _guess(make_model: MakeModel, canaries: Canaries, group: int, trainings: int) -> int:
     # Fresh coins for each training: a canary in two would be protected less than the claim.
     included = np.random.default_rng().random((trainings, len(canaries.rows))) < HALF
-    scores = [play(make_model(), canaries, coins, group) for coins in included]
-    return guess_right(np.array(scores), included)
+    with ThreadPoolExecutor(count_cores(), initializer=limit_threads) as pool:
+        scores = pool.map(lambda coins: play(make_model(), canaries, coins, group), included)
+        return guess_right(np.array([*scores]), included)
 
 
 def _detect(game: Game, curve: Curve, right: int, efficiency: float) -> float:

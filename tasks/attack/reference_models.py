@@ -99,7 +99,7 @@ def train_references(
         return np.maximum(known, LEAST_CONFIDENCE)
 
     # The limit of OpenMP holds for the thread that sets it only, so each sets its own.
-    with ThreadPoolExecutor(threads or _count_cores(), initializer=limit_threads) as pool:
+    with ThreadPoolExecutor(threads or count_cores(), initializer=limit_threads) as pool:
         confidence = np.array(list(pool.map(train, range(references))))
     return References(confidence, np.array(halves))
 
@@ -135,7 +135,7 @@ def _set_seeds(model: Classifier, number: int) -> None:
         model.set_params(**dict.fromkeys(seeds, SPLIT_SEED + number))  # type: ignore[attr-defined]  # has get_params
 
 
-def _count_cores() -> int:
+def count_cores() -> int:
     """Count the cores that this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
