@@ -25,6 +25,7 @@ from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.home.machine import name_machine
 from ledgers.vault.vault import Vault
 from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
 from tasks.own_code.loading import OwnCode
@@ -73,7 +74,8 @@ def read_request(policy: str) -> tuple[PolicyFile, Request]:
 def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     """Open a run of the policy requested under a name; its vault ends with it.
 
-    Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record.
+    Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record, and `Refusal`
+    where the record is not as it was written.
     """
     file, asked = read_request(policy)
     file = replace(file, policy=file.policy.for_part(part))
@@ -85,7 +87,8 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     ledger = EvidenceLedger(open_database(home), keys)
     disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
     with Vault(home.vault, keys).begin(run_id) as vault:
-        ledger.begin(run_id, file.policy.name, run_facts(file, asked, part, own))
+        facts = run_facts(file, asked, part, own) | {"machine": name_machine(keys)}
+        ledger.begin(run_id, file.policy.name, facts)
         run = Run(
             id=run_id, file=file, now=now, home=home, keys=keys, ledger=ledger, vault=vault,
             disclosure=disclosure, observe=asked.observe, epsilon=asked.epsilon, own=own,

@@ -5,8 +5,10 @@ digests and durations, never a person's value: the ledger cannot tell, its calle
 figures go into `sealed`, readable with the home's keys only.
 
 Each entry carries an HMAC over itself and the one before, so an entry that was edited, removed
-or put in between shows. What does not show: the newest entries of a run cut off, a whole run
-removed, and anything written by whoever holds the home's keys.
+or put in between shows. That a run began, what was decided of it and handed over, and its verdict
+are named in the journal too (`ledgers.journal`), so that a newest entry cut off shows as well, and
+a run removed or put in. Runs are read by it: `runs` refuses a record that is not as it was written.
+What does not show is said there; of a run under way also its last entries of other kinds.
 """
 
 from __future__ import annotations
@@ -14,15 +16,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.home.database import stamp, transaction
+from ledgers.home.database import snapshot, stamp, transaction
 from ledgers.home.keys import Keys
+from ledgers.home.machine import name_machine
+from ledgers.journal import JOURNAL, Line, Pen, read_lines, recording, refuse, signed_head
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Verdict: TypeAlias = Literal["passed", "refused", "failed", "pending"]
@@ -49,6 +53,10 @@ EVIDENCE = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=True),
     sa.Column("chain", sa.String(64), nullable=False),
 )
+
+JOURNALED: Final = ("decision", "release", "mlflow", "files", "verdict")
+"""The kinds of entries that are named in the journal: what became of a run, and of its goods."""
+BEGUN: Final = "begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,12 @@ class EvidenceLedger:
     keys: Keys
 
     def begin(self, run_id: str, policy: str, facts: Mapping[str, JSON]) -> None:
-        """Record that `run_id` started; ServiceError if that id is taken."""
+        """Record that `run_id` started; ServiceError if that id is taken, Refusal as `runs`."""
+        self.runs()
         row = {"run_id": run_id, "policy": policy, "started_at": stamp(), "facts": _text(facts)}
-        with transaction(self.engine) as connection:
-            connection.execute(sa.insert(RUNS), row)
+        with recording(self.engine, self.keys) as pen:
+            pen.connection.execute(sa.insert(RUNS), row)
+            pen.write(Line(BEGUN, policy, run_id, 0, self._begun(row)))
 
     def append(  # noqa: PLR0913 - one argument per column of the record
         self, run_id: str, step: str, kind: str, name: str, body: JSON, *, sealed: JSON = None
@@ -98,8 +108,8 @@ class EvidenceLedger:
         """
         blob = None if sealed is None else self.keys.seal(_text(sealed).encode(), "evidence")
         row = {"run_id": run_id, "step": step, "kind": kind, "name": name, "body": _text(body)}
-        with transaction(self.engine) as connection:
-            self._insert(connection, row, blob)
+        with recording(self.engine, self.keys) as pen:
+            self._insert(pen, row, blob)
 
     def close(self, run_id: str, verdict: Verdict, body: JSON = None) -> None:
         """Append the verdict; only "pending" may be followed by more entries and a last one."""
@@ -119,29 +129,50 @@ class EvidenceLedger:
         return cast("JSON", json.loads(self.keys.unseal(entry.sealed, "evidence")))
 
     def runs(self) -> list[RunRecord]:
-        """Give all runs, oldest first, each with its latest verdict."""
-        latest = (
-            sa.select(EVIDENCE.c.name)
-            .where(EVIDENCE.c.run_id == RUNS.c.run_id, EVIDENCE.c.kind == "verdict")
-            .order_by(EVIDENCE.c.seq.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        query = sa.select(RUNS, latest.label("verdict")).order_by(RUNS.c.started_at, RUNS.c.run_id)
-        with transaction(self.engine) as connection:
-            rows = connection.execute(query).mappings().all()
-        return [RunRecord(**{**row, "facts": json.loads(row["facts"])}) for row in rows]
+        """Give all runs, oldest first, each with its latest verdict.
 
-    def find(self, prefix: str) -> str:
-        """Give the one run id that begins with `prefix`; UsageError for none or several."""
-        query = sa.select(RUNS.c.run_id).where(RUNS.c.run_id.startswith(prefix, autoescape=True))
-        with transaction(self.engine) as connection:
-            found: list[str] = list(connection.scalars(query.limit(20)))
+        Refusal names the first that is gone or was put in, or whose entries are not the journal's.
+        """
+        signed = signed_head(self.keys)
+        query = sa.select(RUNS).order_by(RUNS.c.started_at, RUNS.c.run_id)
+        with snapshot(self.engine) as connection:
+            lines = read_lines(connection, self.keys, signed)
+            rows = connection.execute(query).mappings().all()
+            lost = connection.execute(_LOST).first()
+        self._check_begun(rows, lines)
+        if lost:
+            place = f"entry {lost.place} ({lost.what}: {lost.name})"
+            refuse(f"{place} of run {lost.run_id} was changed or taken out")
+        verdicts = {line.run_id: line.name for line in lines if line.what == "verdict"}
+        return [
+            RunRecord(
+                row["run_id"], row["policy"], row["started_at"], json.loads(row["facts"]),
+                cast("Verdict | None", verdicts.get(row["run_id"])),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def find(self, prefix: str) -> RunRecord:
+        """Give the one run whose id begins with `prefix`; UsageError for none or several."""
+        found = [run for run in self.runs() if run.run_id.startswith(prefix)]
         if not prefix or not found:
             raise UsageError(f"no run begins with '{prefix}': check the id")
         if len(found) > 1:
             raise UsageError(f"{len(found)} runs begin with '{prefix}': give more of the id")
         return found[0]
+
+    def is_elsewhere(self, run: RunRecord) -> bool:
+        """Whether a run is another machine's, which alone can tell if it is still going on.
+
+        It says so, and nothing of it lies in this home, as it does where a container with another
+        name goes on with its folder. Runs from before they said so are this machine's.
+        """
+        named, home = run.facts.get("machine"), self.keys.home
+        if named in {None, name_machine(self.keys)}:
+            return False
+        left = [home.vault / run.run_id, home.releases / run.run_id]
+        left += [*home.outbox.glob(f"{run.run_id}-*"), home.reports / f"{run.run_id}.html"]
+        return not any(path.exists() for path in left)
 
     def verify(self, run_id: str) -> None:
         """Recompute the chain of `run_id`; ServiceError names the first entry that is off."""
@@ -156,22 +187,40 @@ class EvidenceLedger:
                     f"{len(rows)}: compare it with a backup of the ledger"
                 )
 
-    def _insert(self, connection: sa.Connection, row: dict[str, str], sealed: bytes | None) -> None:
+    def _check_begun(self, rows: Sequence[sa.RowMapping], lines: Sequence[Line]) -> None:
+        """Refuse runs that did not begin here, that are gone, or that began otherwise."""
+        begun = {line.run_id: line for line in lines if line.what == BEGUN}
+        for row in rows:
+            line = begun.pop(row["run_id"], None)
+            if line is None:
+                refuse(f"run {row['run_id']} is there, but did not begin in this home")
+            if not line.names(self._begun(row)):
+                refuse(f"the beginning of run {row['run_id']} was changed")
+        for run_id in begun:
+            refuse(f"run {run_id} is gone")
+
+    def _insert(self, pen: Pen, row: dict[str, str], sealed: bytes | None) -> None:
         """Chain `row` to the last entry of its run and insert it."""
         query = _entries_of(row["run_id"]).order_by(None).order_by(EVIDENCE.c.seq.desc())
-        last = connection.execute(query.limit(1)).mappings().first()
+        last = pen.connection.execute(query.limit(1)).mappings().first()
         if last and last["kind"] == "verdict" and last["name"] != "pending":
             raise ServiceError(f"run {row['run_id']} is closed: start a new run")
-        chain = last["chain"] if last else self._start(connection, row["run_id"])
-        place = {"seq": last["seq"] + 1 if last else 1, "at": stamp(), "sealed": sealed}
-        whole = {**row, **place}
-        connection.execute(sa.insert(EVIDENCE), {**whole, "chain": self._link(chain, whole)})
+        chain = last["chain"] if last else self._start(pen.connection, row["run_id"])
+        seq = last["seq"] + 1 if last else 1
+        whole = {**row, "seq": seq, "at": stamp(), "sealed": sealed}
+        link = self._link(chain, whole)
+        pen.connection.execute(sa.insert(EVIDENCE), {**whole, "chain": link})
+        if row["kind"] in JOURNALED:
+            pen.write(Line(row["kind"], row["name"], row["run_id"], seq, link))
 
     def _start(self, connection: sa.Connection, run_id: str) -> str:
         """Give the code of a run's own row, to which its first entry is chained."""
         run = connection.execute(sa.select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
         if run is None:
             raise ServiceError(f"run {run_id} is not on the record: it has to begin first")
+        return self._begun(run)
+
+    def _begun(self, run: sa.RowMapping | Mapping[str, str]) -> str:
         return self._code("", [run[column.name] for column in RUNS.c])
 
     def _link(self, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]) -> str:
@@ -186,6 +235,20 @@ class EvidenceLedger:
 
 def _entries_of(run_id: str) -> sa.Select[tuple[object, ...]]:
     return sa.select(EVIDENCE).where(EVIDENCE.c.run_id == run_id).order_by(EVIDENCE.c.seq)
+
+
+_NAMED = sa.and_(EVIDENCE.c.run_id == JOURNAL.c.run_id, EVIDENCE.c.seq == JOURNAL.c.place)
+_LOST = (
+    sa.select(JOURNAL.c.run_id, JOURNAL.c.what, JOURNAL.c.name, JOURNAL.c.place)
+    .outerjoin(EVIDENCE, _NAMED)
+    .where(
+        JOURNAL.c.what.in_(JOURNALED),
+        sa.or_(EVIDENCE.c.chain.is_(None), EVIDENCE.c.chain != JOURNAL.c.code),
+    )
+    .order_by(JOURNAL.c.seq)
+    .limit(1)
+)
+"""The first entry of which the journal says something else."""
 
 
 def _text(value: JSON | Mapping[str, JSON]) -> str:

@@ -7,23 +7,27 @@ unless its run was refused or failed without handing it over: so a crash in betw
 release on record that nobody saw, never one that was seen and is not on record.
 
 Rows are appended, never changed. The content of both is sealed under a label that holds all other
-columns, so that an edit of any shows; a row that was removed past the triggers does not. What is
+columns, so that an edit of any shows; and each is named in the journal (`ledgers.journal`), so that
+one that was removed, replaced or put in shows to whoever asks for a plan or a history. What is
 sealed are the plan's labels and the released rows with their counts: no key and no name of a
 person, but whatever the policy releases, tokens included.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import sqlalchemy as sa
 
-from ledgers.evidence import EVIDENCE
-from ledgers.home.database import transaction
-from ledgers.home.keys import Keys
+from ledgers.home.database import snapshot
+from ledgers.home.keys import NONCE_BYTES, Keys
+from ledgers.journal import Line, Pen, read_lines, recording, refuse, signed_head
+from ledgers.signed_heads import SignedHead
 
 METADATA = sa.MetaData()
 PLANS = sa.Table(
@@ -52,6 +56,10 @@ RELEASES = sa.Table(
     sa.Column("at", sa.String(32), nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
 )
+
+PLAN: Final = "plan"
+RELEASED: Final = "released"
+"""What lines of the journal name: rows of either table, by their names there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,75 +112,131 @@ class ReleaseHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class _Known:
+    """The rows without what they seal, each as the journal names it, and what it says of runs."""
+
+    plans: Sequence[sa.RowMapping]
+    releases: Sequence[sa.RowMapping]
+    decided: Mapping[str, str]
+    handed_over: frozenset[tuple[str, str]]
+
+    def stands(self, row: sa.RowMapping) -> bool:
+        """Whether a row's run was not refused or failed, or handed its outlet over all the same."""
+        refused = self.decided.get(row["run_id"]) in {"refused", "failed"}
+        return not refused or (row["run_id"], row["outlet"]) in self.handed_over
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseLedger:
-    """Plans and releases in an opened database; every method is one transaction."""
+    """Plans and releases in an opened database; every method is one transaction.
+
+    Each raises Refusal where a row is not as it was written, or not there.
+    """
 
     engine: sa.Engine
     keys: Keys
 
     def find_plan(self, name: PlanName) -> FrozenPlan | None:
         """Give the plan that stands for `name`, if one does."""
-        with transaction(self.engine) as connection:
-            return self._standing_plan(connection, name)
+        signed = signed_head(self.keys)
+        with snapshot(self.engine) as connection:
+            return self._standing_plan(connection, self._read(connection, signed), name)
 
     def read_plan(self, name: PlanName, version: int) -> FrozenPlan | None:
         """Give one version of a plan, whether or not it stands; None if it never was."""
         query = _plans_of(name).where(PLANS.c.version == version)
-        with transaction(self.engine) as connection:
+        with snapshot(self.engine) as connection:
             row = connection.execute(query).mappings().first()
             return None if row is None else self._open_plan(row)
 
     def freeze(self, name: PlanName, run_id: str, at: str, told: str, content: bytes) -> FrozenPlan:
         """Freeze a plan, unless one stands by now: of two runs that race, both get the first's."""
-        with transaction(self.engine) as connection:
-            _lock(connection)
-            if (standing := self._standing_plan(connection, name)) is not None:
+        with recording(self.engine, self.keys) as pen:
+            _lock(pen.connection)
+            known = self._read(pen.connection, signed_head(self.keys))
+            if (standing := self._standing_plan(pen.connection, known, name)) is not None:
                 return standing
-            last = connection.scalar(_plans_of(name, sa.func.max(PLANS.c.version)))
-            plan = FrozenPlan(name, (last or 0) + 1, run_id, at, told, content)
+            last = max((row["version"] for row in known.plans if _is_of(row, name)), default=0)
+            plan = FrozenPlan(name, last + 1, run_id, at, told, content)
             row = _plan_row(plan)
             sealed = self._seal("release plan", row, content)
-            connection.execute(sa.insert(PLANS), {**row, "sealed": sealed})
+            pen.connection.execute(sa.insert(PLANS), {**row, "sealed": sealed})
+            self._name(pen, PLAN, row, sealed)
         return plan
 
     def history(self, policy: str, outlet: str) -> ReleaseHistory:
         """Give what was released of an outlet under any plan, to whomever."""
+        signed = signed_head(self.keys)
         of = sa.and_(RELEASES.c.policy == policy, RELEASES.c.outlet == outlet)
-        query = sa.select(RELEASES).where(of, _stands(RELEASES)).order_by(RELEASES.c.seq)
-        with transaction(self.engine) as connection:
-            last = connection.scalar(sa.select(sa.func.max(RELEASES.c.seq)).where(of))
-            rows = connection.execute(query).mappings().all()
-        return ReleaseHistory(tuple(self._open_release(row) for row in rows), last or 0)
+        query = sa.select(RELEASES).where(of).order_by(RELEASES.c.seq)
+        with snapshot(self.engine) as connection:
+            known = self._read(connection, signed)
+            own = [one for one in known.releases if (one.policy, one.outlet) == (policy, outlet)]
+            standing = [one["seq"] for one in own if known.stands(one)]
+            rows = connection.execute(query.where(RELEASES.c.seq.in_(standing))).mappings().all()
+        last = max((row["seq"] for row in own), default=0)
+        return ReleaseHistory(tuple(self._open_release(row) for row in rows), last)
 
     def record(self, release: Release) -> bool:
         """Record a release as the next of its outlet; False if its number is taken by now."""
         row = _release_row(release)
         sealed = self._seal("release", row, release.content)
         of = sa.and_(RELEASES.c.policy == release.policy, RELEASES.c.outlet == release.plan.outlet)
-        with transaction(self.engine) as connection:
-            _lock(connection)
-            last = connection.scalar(sa.select(sa.func.max(RELEASES.c.seq)).where(of)) or 0
+        with recording(self.engine, self.keys) as pen:
+            _lock(pen.connection)
+            last = pen.connection.scalar(sa.select(sa.func.max(RELEASES.c.seq)).where(of)) or 0
             if release.seq != last + 1:
                 return False
-            connection.execute(sa.insert(RELEASES), {**row, "sealed": sealed})
+            pen.connection.execute(sa.insert(RELEASES), {**row, "sealed": sealed})
+            self._name(pen, RELEASED, row, sealed)
         return True
 
-    def _standing_plan(self, connection: sa.Connection, name: PlanName) -> FrozenPlan | None:
+    def _read(self, connection: sa.Connection, signed: SignedHead | None) -> _Known:
+        """Read both tables and the journal, and hold them against each other."""
+        lines = read_lines(connection, self.keys, signed)
+        named = {(one.what, one.name, one.place): one for one in lines}
+        found: dict[str, Sequence[sa.RowMapping]] = {}
+        for what, table in ((PLAN, PLANS), (RELEASED, RELEASES)):
+            plain = [column for column in table.c if column.name != "sealed"]
+            nonce = sa.func.substr(table.c.sealed, 1, NONCE_BYTES).label("nonce")
+            found[what] = connection.execute(sa.select(*plain, nonce)).mappings().all()
+            for row in found[what]:
+                name, place = _name_row(what, row)
+                line = named.pop((what, name, place), None)
+                if line is None or not line.names(self._code(row, bytes(row["nonce"]))):
+                    refuse(f"{_say(what, name, place)} is not the one that was recorded")
+        for what, name, place in named:
+            if what in found:
+                refuse(f"{_say(what, name, place)} is gone")
+        decided = {line.run_id: line.name for line in lines if line.what == "decision"}
+        handed = frozenset((line.run_id, line.name) for line in lines if line.what == "release")
+        return _Known(found[PLAN], found[RELEASED], decided, handed)
+
+    def _name(self, pen: Pen, what: str, row: Mapping[str, str | int], sealed: bytes) -> None:
+        name, place = _name_row(what, row)
+        code = self._code(row, sealed[:NONCE_BYTES])
+        pen.write(Line(what, name, str(row["run_id"]), place, code))
+
+    def _code(self, row: Mapping[str, str | int] | sa.RowMapping, nonce: bytes) -> str:
+        """Give the code of a row; which content goes with a nonce, its seal says."""
+        plain = {name: row[name] for name in row if name != "nonce"}
+        message = json.dumps([plain, nonce.hex()], sort_keys=True).encode()
+        return hmac.digest(self.keys.derive("release-codes"), message, "sha256").hex()
+
+    def _standing_plan(
+        self, connection: sa.Connection, known: _Known, name: PlanName
+    ) -> FrozenPlan | None:
         """Give the newest plan of `name` if its run, or a release under it, stands."""
-        newest = _plans_of(name).order_by(PLANS.c.version.desc()).limit(1)
-        row = connection.execute(newest).mappings().first()
-        if row is None:
+        made = [row for row in known.plans if _is_of(row, name)]
+        if not made:
             return None
-        plan = self._open_plan(row)
-        of_plan = [RELEASES.c[key] == row[key] for key in ("policy_sha256", "outlet", "period")]
-        released = sa.select(RELEASES.c.seq).where(
-            *of_plan, RELEASES.c.version == plan.version, _stands(RELEASES)
-        )
-        fitted = sa.select(PLANS.c.version).where(
-            PLANS.c.run_id == plan.run_id, PLANS.c.version == plan.version, _stands(PLANS)
-        )
-        stands = connection.scalar(sa.select(sa.or_(sa.exists(released), sa.exists(fitted))))
-        return plan if stands else None
+        newest = max(made, key=lambda row: row["version"])
+        under = [row for row in known.releases if _is_of(row, name)]
+        same = [row for row in under if row["version"] == newest["version"]]
+        if not any(known.stands(row) for row in (newest, *same)):
+            return None
+        query = _plans_of(name).where(PLANS.c.version == newest["version"])
+        return self._open_plan(connection.execute(query).mappings().one())
 
     def _open_plan(self, row: sa.RowMapping) -> FrozenPlan:
         content = self._unseal("release plan", row)
@@ -200,9 +264,27 @@ def _label(what: str, row: Mapping[str, str | int]) -> str:
     return f"{what}:{json.dumps(row, sort_keys=True)}"
 
 
-def _plans_of(name: PlanName, *wanted: sa.ColumnElement[int]) -> sa.Select[tuple[int]]:
-    query: sa.Select[tuple[int]] = sa.select(*wanted) if wanted else sa.select(PLANS)
-    return query.where(
+def _name_row(what: str, row: Mapping[str, str | int] | sa.RowMapping) -> tuple[str, int]:
+    """Give the name and the place by which the journal names a row."""
+    if what == PLAN:
+        return f"{row['policy_sha256']}/{row['outlet']}/{row['period']}", int(row["version"])
+    return f"{row['policy']}/{row['outlet']}", int(row["seq"])
+
+
+def _say(what: str, name: str, place: int) -> str:
+    return f"{'frozen plan' if what == PLAN else 'release'} {place} of {name}"
+
+
+def _is_of(row: sa.RowMapping, name: PlanName) -> bool:
+    return (row["policy_sha256"], row["outlet"], row["period"]) == (
+        name.policy_sha256,
+        name.outlet,
+        name.period,
+    )
+
+
+def _plans_of(name: PlanName) -> sa.Select[tuple[object, ...]]:
+    return sa.select(PLANS).where(
         PLANS.c.policy_sha256 == name.policy_sha256,
         PLANS.c.outlet == name.outlet,
         PLANS.c.period == name.period,
@@ -233,23 +315,6 @@ def _release_row(release: Release) -> dict[str, str | int]:
         "version": release.version,
         "at": release.at,
     }
-
-
-def _stands(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Whether a row's run was not refused or failed, or handed this outlet over all the same."""
-    decided = (
-        sa.select(EVIDENCE.c.name)
-        .where(EVIDENCE.c.run_id == table.c.run_id, EVIDENCE.c.kind == "decision")
-        .order_by(EVIDENCE.c.seq.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    handed_over = sa.exists().where(
-        EVIDENCE.c.run_id == table.c.run_id,
-        EVIDENCE.c.kind == "release",
-        EVIDENCE.c.name == table.c.outlet,
-    )
-    return sa.or_(decided.is_(None), decided.not_in(["refused", "failed"]), handed_over)
 
 
 def _lock(connection: sa.Connection) -> None:

@@ -49,5 +49,6 @@ def has_leftovers(home: Home, keys: Keys) -> bool:
 
     if any(any(place.iterdir()) for place in (home.vault, home.outbox)):
         return True
-    runs = EvidenceLedger(open_database(home), keys).runs()
-    return any(run.verdict in {None, "pending"} for run in runs)
+    ledger = EvidenceLedger(open_database(home), keys)
+    unfinished = [run for run in ledger.runs() if run.verdict in {None, "pending"}]
+    return any(not ledger.is_elsewhere(run) for run in unfinished)

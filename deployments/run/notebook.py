@@ -7,11 +7,12 @@ by the first run, not by the import.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
@@ -125,16 +126,25 @@ def read_ran(home: Home, keys: Keys, run_id: str) -> Ran:
 
 
 def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:
-    """Read a released table as its recipient's file has it, every value as text; else None."""
+    """Read a released table as its recipient's file has it, every value as text; else None.
+
+    Refusal where the file is not the one that was released.
+    """
     import pandas as pd
 
     if outlet.release is None:
         return None
     path = ran.home.releases / outlet.release.file
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        content = path.read_bytes()
     except OSError as error:
         raise ServiceError(f"{path} cannot be read ({error.strerror}); was it moved?") from None
+    if hashlib.sha256(content).hexdigest() != outlet.release.sha256:
+        raise Refusal(
+            "evidence ledger",
+            f"{path} was changed since run {ran.summary.run_id} wrote it; restore it from a backup",
+        )
+    return pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False)
 
 
 def read_model(ran: Ran, outlet: OutletSummary) -> Pipeline | None:

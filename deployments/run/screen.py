@@ -17,7 +17,7 @@ from expectations.explanations import say_how_to_explain
 from tasks.pages.way_words import COSTS, HOLDS
 
 if TYPE_CHECKING:
-    from ledgers.evidence import JSON
+    from ledgers.evidence import JSON, EvidenceLedger, RunRecord
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from tasks.account.published import (
@@ -39,6 +39,7 @@ WORDS: Final = {
     "unfinished": "Unfinished. The run is still going on.",
 }
 
+ELSEWHERE: Final = "Another machine began this run in the same database. Finish it there."
 ALL: Final = 0.995
 """From which loss on a column of a released table tells nothing any more."""
 MARGIN: Final = " " * 9
@@ -52,12 +53,17 @@ LONGEST_NAME: Final = 16
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     """Give one run as plain values and as a screen."""
     from tasks.account.summary import to_evidence_json
-    from tasks.handover.delivery import read_run
+    from tasks.handover.delivery import read_run, refuse_changed_files
 
-    summary = read_run(home, keys, prefix).summary()
+    run = read_run(home, keys, prefix)
+    refuse_changed_files(run)
+    summary = run.summary()
     report = home.reports / f"{summary.run_id}.html"
     found = to_evidence_json(summary) | {"report": str(report) if report.is_file() else None}
-    return cast("JSON", found), "\n".join(screen_lines(summary, home))
+    lines = [*screen_lines(summary, home)]
+    if summary.verdict in {"unfinished", "pending"} and run.ledger.is_elsewhere(run.record):
+        lines += ["", *wrap(f"Note     {ELSEWHERE}", hanging=MARGIN)]
+    return cast("JSON", found), "\n".join(lines)
 
 
 def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
@@ -65,16 +71,22 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
     from ledgers.evidence import EvidenceLedger
     from ledgers.home.database import open_database
 
-    runs = EvidenceLedger(open_database(home), keys).runs()[::-1]
-    rows = [
-        (run.run_id, run.policy, run.started_at[:16], run.verdict or "under way") for run in runs
-    ]
+    ledger = EvidenceLedger(open_database(home), keys)
+    runs = ledger.runs()[::-1]
+    rows = [(run.run_id, run.policy, run.started_at[:16], say_ended(ledger, run)) for run in runs]
     lines = lay_out(("run", "policy", "began (UTC)", "ended"), rows) if rows else []
     found = [
         {"run": run.run_id, "policy": run.policy, "at": run.started_at, "verdict": run.verdict}
         for run in runs
     ]
     return cast("JSON", {"runs": found}), "\n".join(lines) or "no run yet: tutela run diabetes"
+
+
+def say_ended(ledger: EvidenceLedger, run: RunRecord) -> str:
+    """Say how a run ended, and of one that is another machine's where it goes on."""
+    said = run.verdict or "under way"
+    unfinished = run.verdict in {None, "pending"}
+    return f"{said} elsewhere" if unfinished and ledger.is_elsewhere(run) else said
 
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:

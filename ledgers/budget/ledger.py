@@ -7,11 +7,11 @@ What is reserved and never settled, because the process died, stays charged. A c
 mechanisms themselves, so that any number of them is composed and not added. Everybody's history
 counts; the worst one decides.
 
-Rows are appended, never changed: chained, and their end signed, as in the consent ledger. What
-does not show at once: newest entries cut off together with the lines of `budget-heads.jsonl` that
-name them; `verify` also meets the heads that runs have on record, and so misses only those whose
-runs are gone too. A person under two identifiers is two people here, and what other homes spend is
-not known.
+Rows are appended, never changed: chained, their end signed, as in the consent ledger, and each is
+named in the journal (`ledgers.journal`). Whatever reads them meets both first. What does not show:
+newest entries cut off together with the lines of the journal, and of both files of heads, that name
+them; a copy of the files elsewhere shows it. A person under two identifiers is two people here, and
+what other homes spend is not known.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from ledgers.budget.tables import (
     Book,
     Ceiling,
     Composition,
+    Ends,
     Event,
     Records,
     What,
     append_event,
-    check_noted,
     check_sets,
     find_members,
     lock,
@@ -52,8 +52,9 @@ from ledgers.budget.tables import (
     sort_people,
     store_set,
 )
-from ledgers.home.database import snapshot, stamp, transaction
+from ledgers.home.database import snapshot, stamp
 from ledgers.home.keys import Keys
+from ledgers.journal import Pen, recording
 from ledgers.signed_heads import Head, Heads
 
 OVER: Final = "over all private models and advice of this home"
@@ -112,8 +113,8 @@ class BudgetLedger:
         people, run = sort_people(charge.people), _history(charge)
         if not (len(people) and run.times):
             raise UsageError("a charge needs somebody, and a mechanism that is drawn")
-        with transaction(self.engine) as connection:
-            book = self._turn(connection)
+        with recording(self.engine, self.keys) as pen:
+            connection, book = pen.connection, self._turn(pen)
             if book.charge(charge.run_id):
                 raise UsageError(f"run {charge.run_id} was charged before: start a new run")
             worst = self._worst(connection, book, people)
@@ -122,8 +123,7 @@ class BudgetLedger:
                 raise Refusal("privacy budget", say_exceeded(balance))
             near = next((e.people for e in book.events[::-1] if e.policy == charge.policy), None)
             digest = store_set(connection, self.keys, people, near)
-            event = _event(charge, ceiling, digest)
-            book = append_event(connection, self.keys, book, event)
+            book = append_event(pen, book, _event(charge, ceiling, digest))
         self._heads.sign(book.head)
         after = [history.plus(run) for history in worst]
         return replace(balance, runs_left=count_runs(after, run, ceiling))
@@ -188,17 +188,16 @@ class BudgetLedger:
         return self._read().head
 
     def verify(self) -> Head:
-        """Check every link, set of people, signed and noted head; Refusal names the first fault."""
-        heads = self._heads.read()
+        """Check every link, set of people and signed head; Refusal names the first fault."""
+        ends = Ends.read(self.keys, whole=True)
         with snapshot(self.engine) as connection:
-            book = read_book(connection, self.keys, heads)
-            check_noted(connection, book)
+            book = read_book(connection, self.keys, ends)
             check_sets(connection, self.keys, {event.people for event in book.events})
         return book.head
 
     def _settle(self, run_id: str, what: What) -> None:
-        with transaction(self.engine) as connection:
-            book = self._turn(connection)
+        with recording(self.engine, self.keys) as pen:
+            book = self._turn(pen)
             charge = book.charge(run_id)
             if charge is None or charge[1] != "reserved":
                 state = charge[1] if charge else "not charged"
@@ -206,33 +205,31 @@ class BudgetLedger:
                     f"the charge of run {run_id} cannot be {what}: it is {state}; a run is charged "
                     "once, before its training, and trains once"
                 )
-            book = append_event(
-                connection, self.keys, book, replace(charge[0], what=what, at=stamp())
-            )
+            book = append_event(pen, book, replace(charge[0], what=what, at=stamp()))
         self._heads.sign(book.head)
 
     @property
     def _heads(self) -> Heads:
         return Heads(self.keys.home, self.keys, HEADS)
 
-    def _turn(self, connection: sa.Connection) -> Book:
+    def _turn(self, pen: Pen) -> Book:
         """Wait for the ledger's lock and read it; sign the beginning of an empty one."""
-        lock(connection)
-        last = self._heads.last()
-        book = read_book(connection, self.keys, [last] if last else [])
-        if last is None:
+        lock(pen.connection)
+        ends = Ends.read(self.keys)
+        book = read_book(pen.connection, self.keys, ends)
+        if not ends.own:
             self._heads.sign(book.head)
         return book
 
     def _read(self) -> Book:
-        last = self._heads.last()
+        ends = Ends.read(self.keys)
         with snapshot(self.engine) as connection:
-            return read_book(connection, self.keys, [last] if last else [])
+            return read_book(connection, self.keys, ends)
 
     def _read_worst(self, people: Records) -> list[History]:
-        last = self._heads.last()
+        ends = Ends.read(self.keys)
         with snapshot(self.engine) as connection:
-            book = read_book(connection, self.keys, [last] if last else [])
+            book = read_book(connection, self.keys, ends)
             return self._worst(connection, book, sort_people(people))
 
     def _worst(self, connection: sa.Connection, book: Book, people: Records) -> list[History]:

@@ -1,7 +1,9 @@
 """What the budget ledger keeps: a chain of events, and sealed sets of people.
 
 Each event carries an HMAC over itself and the one before, so that one that was edited, removed or
-put in between shows; the newest ones cut off show by the signed heads (`ledgers.signed_heads`).
+put in between shows; the newest ones cut off show by the signed heads (`ledgers.signed_heads`), and
+where those went with them by the journal, which names each event (`ledgers.journal`). Both are held
+against the chain whenever it is read.
 
 Whom a charge was for is a set of keyed record numbers, named by a keyed digest of its sorted
 numbers, sealed, and stored once: in full or as the difference to a full one, whichever is shorter,
@@ -30,9 +32,9 @@ from numpy.typing import NDArray
 
 from expectations.errors import Refusal
 from expectations.privacy_loss import Mechanism, from_json, to_json
-from ledgers.evidence import EVIDENCE
 from ledgers.home.keys import Keys
-from ledgers.signed_heads import Head, SignedHead
+from ledgers.journal import Line, Pen, read_lines, signed_head
+from ledgers.signed_heads import Head, Heads, SignedHead
 
 What: TypeAlias = Literal["reserved", "committed", "aborted"]
 Composition: TypeAlias = Literal["fixed", "adaptive"]
@@ -41,6 +43,8 @@ Records = NDArray[np.uint64]
 HEADS: Final = "budget-heads"
 NOTE: Final = "budget"
 """The kind of evidence by which a run names the head that its charge became."""
+CHARGE: Final = "charge"
+"""What a line of the journal names by number and link: an event."""
 
 PAGE: Final = 4096
 METADATA = sa.MetaData()
@@ -144,11 +148,28 @@ def lock(connection: sa.Connection) -> None:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(7846105)"))
 
 
-def read_book(connection: sa.Connection, keys: Keys, heads: Sequence[SignedHead]) -> Book:
-    """Read and check everything; Refusal where the chain is broken, or a head is not met.
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The signed heads that a book has to meet: its own, and the journal's last one.
 
-    `heads` are those to be met; they have to be read before the transaction of `connection`
-    begins to see, lest it be older than they are.
+    They have to be read before a transaction begins to see, lest it be older than they are.
+    """
+
+    own: Sequence[SignedHead]
+    journal: SignedHead | None
+
+    @classmethod
+    def read(cls, keys: Keys, *, whole: bool = False) -> Ends:
+        """Read the last head, or every one."""
+        heads = Heads(keys.home, keys, HEADS)
+        last = None if whole else heads.last()
+        return cls(heads.read() if whole else [last] if last else [], signed_head(keys))
+
+
+def read_book(connection: sa.Connection, keys: Keys, ends: Ends) -> Book:
+    """Read and check everything.
+
+    Refusal where the chain is broken, or a head or a line of the journal is not met.
     """
     events: list[Event] = []
     links = [""]
@@ -158,47 +179,30 @@ def read_book(connection: sa.Connection, keys: Keys, heads: Sequence[SignedHead]
         if row["seq"] != len(links) - 1 or not hmac.compare_digest(links[-1], row["chain"]):
             refuse(f"entry {len(links) - 1} or one before it was changed or taken out")
         events.append(_read_event(plain))
-    _check_heads(connection, links, heads)
+    _check_heads(links, ends.own)
+    for line in read_lines(connection, keys, ends.journal):
+        if line.what == CHARGE and links[line.place : line.place + 1] != [line.code]:
+            refuse(f"run {line.run_id} names entry {line.place}, which is gone or was changed")
     return Book(tuple(events), tuple(links[1:]))
 
 
-def check_noted(connection: sa.Connection, book: Book) -> None:
-    """Meet every head that a run's record names: Refusal for the first that is not in the book.
-
-    So the newest entries show that were cut off together with the signed heads that name them.
-    """
-    noted = sa.select(EVIDENCE.c.run_id, EVIDENCE.c.body).where(
-        EVIDENCE.c.kind == NOTE, EVIDENCE.c.name == "head"
-    )
-    for run_id, body in connection.execute(noted.order_by(EVIDENCE.c.run_id)):
-        head = json.loads(body)
-        if book.links[head["seq"] - 1 : head["seq"]] != (head["link"],):
-            refuse(f"run {run_id} names entry {head['seq']}, which is gone or was changed")
-
-
-def append_event(connection: sa.Connection, keys: Keys, book: Book, event: Event) -> Book:
+def append_event(pen: Pen, book: Book, event: Event) -> Book:
     """Write `event` as the next of a book, whatever its number says."""
     placed = replace(event, seq=len(book.events) + 1)
-    link = _link(keys, book.head.link, placed.row())
-    connection.execute(sa.insert(EVENTS), {**placed.row(), "chain": link})
+    link = _link(pen.keys, book.head.link, placed.row())
+    pen.connection.execute(sa.insert(EVENTS), {**placed.row(), "chain": link})
+    pen.write(Line(CHARGE, placed.what, placed.run_id, placed.seq, link))
     return Book((*book.events, placed), (*book.links, link))
 
 
-def _check_heads(
-    connection: sa.Connection, links: Sequence[str], heads: Sequence[SignedHead]
-) -> None:
+def _check_heads(links: Sequence[str], heads: Sequence[SignedHead]) -> None:
     for head in heads:
         if head.seq >= len(links):
             refuse(f"entries {len(links)} to {head.seq} were signed and are gone")
         if links[head.seq] != head.link:
             refuse(f"entry {head.seq} differs from the one that was signed")
-    if heads:
-        return
-    if len(links) > 1:
+    if len(links) > 1 and not heads:
         refuse(f"{HEADS}.jsonl is missing from the home, so that nobody knows the last entry")
-    noted = sa.select(EVIDENCE.c.run_id).where(EVIDENCE.c.kind == NOTE).limit(1)
-    if connection.execute(noted).first():
-        refuse("it is empty and without its signed heads, though a run was charged")
 
 
 def _read_event(row: dict[str, str]) -> Event:

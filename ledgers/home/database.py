@@ -10,28 +10,53 @@ URL names.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
 from expectations.errors import HomeError, ServiceError
-from ledgers.home.home import Home
+from ledgers.home.home import Home, find_traces
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-SCHEMA = "0006"  # the newest step in migrations/versions; a test holds the two together
+SCHEMA = "0007"  # the newest step in migrations/versions; a test holds the two together
 
 PRAGMAS = (
     *("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"),
     "temp_store=MEMORY",  # no rows in files outside of the home
 )
 READING = "reading"
+_DAMAGED = "it is damaged; restore it from a backup (it is the record)"
+_HELD = "another program holds it. Nothing was written; end that, then run again"
+_FORBIDDEN = "it may not be written. Nothing was; correct its owner and rights, then run again"
+CAUSES: Final = {
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_FULL: "its disk is full. Nothing was written; free space, then run again",
+    sqlite3.SQLITE_IOERR: "its disk failed. Nothing was written; check the disk, then run again",
+    sqlite3.SQLITE_BUSY: _HELD,
+    sqlite3.SQLITE_LOCKED: _HELD,
+    sqlite3.SQLITE_READONLY: _FORBIDDEN,
+    sqlite3.SQLITE_CANTOPEN: _FORBIDDEN,
+    sqlite3.SQLITE_CONSTRAINT: "it refused what does not fit the record; nothing was written",
+    sqlite3.SQLITE_ERROR: "a part of it is missing; restore it from a backup (it is the record)",
+}
+"""What an error of SQLite means, by its code."""
+_STATES: Final = {
+    "XX": sqlite3.SQLITE_CORRUPT,
+    "53100": sqlite3.SQLITE_FULL,
+    "58": sqlite3.SQLITE_IOERR,
+    "23": sqlite3.SQLITE_CONSTRAINT,
+    "42P01": sqlite3.SQLITE_ERROR,
+}
+"""The same of Postgres, by its SQLSTATE or the class of it."""
 
 
 def open_database(home: Home) -> sa.Engine:
@@ -60,10 +85,18 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
         with engine.begin() as connection:
             yield connection
     except (sa.exc.SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
-        raise ServiceError(
-            f"the ledger database failed with {type(error).__name__}: is its disk full, its "
-            "server away, or another program holding it? Nothing was written; run again"
-        ) from None
+        said = f"the ledger database failed with {type(error).__name__}"
+        raise ServiceError(f"{said}: {_say_cause(error)}") from None
+
+
+def _say_cause(error: Exception) -> str:
+    """Say by the code of a database's error what is wrong and what to do; never its text."""
+    raised = getattr(error, "orig", None) or error
+    state = getattr(raised, "sqlstate", None) or ""
+    # SQLite's extended codes hold the plain one in their lowest byte.
+    code = (getattr(raised, "sqlite_errorcode", None) or 0) & 0xFF
+    cause = CAUSES.get(code or _STATES.get(state) or _STATES.get(state[:2], 0))
+    return cause or "is its server away, or its disk full? Nothing was written; run again"
 
 
 @contextmanager
@@ -115,7 +148,7 @@ def _opened(home: Home, *, make: bool) -> sa.Engine:
         ) from None
     try:
         with transaction(engine) as connection:
-            _upgrade(connection, make=make)
+            _upgrade(connection, home, make=make)
     except BaseException:
         engine.dispose()
         raise
@@ -144,8 +177,11 @@ def _lock(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _upgrade(connection: sa.Connection, *, make: bool) -> None:
-    """Bring the schema to `SCHEMA`, in the transaction of `connection`."""
+def _upgrade(connection: sa.Connection, home: Home, *, make: bool) -> None:
+    """Bring the schema to `SCHEMA`, in the transaction of `connection`.
+
+    An empty database beside what ledgers left in the home is a lost one, and is never made anew.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(7846101)"))
     version = None
@@ -153,8 +189,16 @@ def _upgrade(connection: sa.Connection, *, make: bool) -> None:
         version = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
     if version == SCHEMA:
         return
-    if version is None and not make:
-        raise HomeError("the ledger database is empty: run tutela init")
+    if version is None:
+        heads = [path.name for path in sorted(home.root.glob("*-heads.jsonl"))]
+        if traces := heads + find_traces(home):
+            raise HomeError(
+                f"the ledger database is empty, though {' and '.join(traces)} in {home.root} say "
+                "that it was not: restore it from a backup, or correct database_url in "
+                "settings.toml if that was changed"
+            )
+        if not make:
+            raise HomeError("the ledger database is empty: run tutela init")
     if version is not None and version > SCHEMA:
         raise HomeError(f"the ledger database has schema {version}: use a newer tutela")
     _migrate(connection)

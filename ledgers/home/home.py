@@ -129,6 +129,13 @@ def is_absent(path: Path) -> bool:
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
+def find_traces(home: Home) -> list[str]:
+    """Name what runs left in a home outside of its ledgers; nothing in one without any."""
+    places = (home.releases, home.reports, home.outbox, home.mlflow / "artifacts")
+    filled = [place for place in places if place.is_dir() and any(place.iterdir())]
+    return [f"{place.relative_to(home.root)}/" for place in filled]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a home's settings say; None means the home's own store or server."""

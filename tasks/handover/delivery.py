@@ -10,6 +10,7 @@ of it afterwards.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import shutil
 from dataclasses import dataclass
@@ -141,6 +142,9 @@ def write_report(run: DecidedRun) -> Path:
     cards = write_cards(run.home.reports, summary)
     if summary.advice and summary.advice.patch:
         write_private(path.with_suffix(".patch"), summary.advice.patch.encode())
+    written = sorted(run.home.reports.glob(f"{run.record.run_id}*"))
+    digests = {file.name: _digest_written(run.keys, file.read_bytes()) for file in written}
+    run.note("report", "files", "reports", {**digests})
     if run.mlflow_run is not None:
         evidence = json.dumps(to_evidence_json(summary), indent=2, sort_keys=True)
         attach(run.home, run.mlflow_run, {"report.html": page, "evidence.json": evidence})
@@ -172,15 +176,15 @@ class Completed(NamedTuple):
 def complete_runs(home: Home, keys: Keys) -> list[Completed]:
     """Finish what earlier processes left: sweep dead runs, close them, serve pending recipients.
 
-    A run that still cannot be completed stays as it is, and is said to. One process at a time
-    does this: two would register a model twice.
+    A run that still cannot be completed stays as it is, and is said to; one of another machine is
+    left to it. One process at a time does this: two would register a model twice.
     """
     ledger, vault = EvidenceLedger(open_database(home), keys), Vault(home.vault, keys)
     removed = "; its encrypted folder was removed"
     with locked(home.outbox):
         # Begun before the living are counted, and still open after it: a run that begins or ends
         # in order meanwhile is no killed one.
-        begun = {record.run_id for record in ledger.runs()}
+        begun = {run.run_id for run in ledger.runs() if not ledger.is_elsewhere(run)}
         swept, alive = vault.sweep(), vault.living()
         still_open = [run for run in ledger.runs() if run.verdict in {None, "pending"}]
         left = [run for run in still_open if run.run_id in begun - alive]
@@ -303,10 +307,45 @@ def report(desk: Desk, recorded: Opened[Recorded]) -> bytes:
 def read_run(home: Home, keys: Keys, prefix: str) -> DecidedRun:
     """Give the run whose id begins so, its evidence verified.
 
-    Raises `UsageError` where none or several do, and what the ledger raises for a broken chain.
+    Raises `UsageError` where none or several do, and what the ledger raises for a record that is
+    not as it was written.
     """
     ledger = EvidenceLedger(open_database(home), keys)
-    run_id = ledger.find(prefix)
-    ledger.verify(run_id)
-    record = next(record for record in ledger.runs() if record.run_id == run_id)
+    record = ledger.find(prefix)
+    ledger.verify(record.run_id)
     return _decided_run(home, keys, ledger, record)
+
+
+def refuse_changed_files(run: DecidedRun) -> None:
+    """Refuse to tell of a run one of whose tables or pages is not the file that it wrote.
+
+    One that is gone is none that was changed. Runs from before pages were noted say nothing of
+    theirs, and what MLflow was given is not looked at.
+    """
+    for path, digest in _list_written(run).items():
+        if path.is_file() and digest not in {
+            hashlib.sha256(content := path.read_bytes()).hexdigest(),
+            _digest_written(run.keys, content),
+        }:
+            raise Refusal(
+                "evidence ledger",
+                f"{path} was changed since run {run.record.run_id} wrote it; restore it from a "
+                "backup, or move it away, then ask again",
+            )
+
+
+def _list_written(run: DecidedRun) -> dict[Path, str]:
+    """Give the digest of each file that a run wrote, as it was noted last."""
+    written: dict[Path, str] = {}
+    for entry in run.entries:
+        match entry.kind, entry.body:
+            case "release", {"file": str(file), "sha256": str(digest)}:
+                written[run.home.releases / file] = digest
+            case "files", dict(digests):
+                written |= {run.home.reports / name: str(each) for name, each in digests.items()}
+    return written
+
+
+def _digest_written(keys: Keys, content: bytes) -> str:
+    """Give the keyed digest of a page: a plain one would confirm a guess of what it tells."""
+    return hmac.digest(keys.derive("written-files"), content, "sha256").hex()

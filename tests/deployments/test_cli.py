@@ -17,6 +17,8 @@ import pytest
 from typer.main import get_command
 
 from deployments.cli import app
+from deployments.run.notebook import read_ran, read_table
+from expectations.errors import Refusal
 from expectations.policy.locations import ExampleName
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
@@ -25,7 +27,7 @@ from tasks.sources.examples import parts_of
 from tasks.sources.examples.nhanes import NhanesSource
 from tasks.sources.examples.table import MadeUpSource
 from tests.conftest import Folder
-from tests.runs import Place, Said, changed_policy, passed, say, shared_place
+from tests.runs import Place, Said, changed_policy, copy_place, passed, say, shared_place
 
 WIDTH = 80
 
@@ -186,6 +188,27 @@ def test_report_shows_a_run_by_the_beginning_of_its_id() -> None:
     )
     lines = [line for line in said.out.splitlines() if str(place.home.root) not in line]
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_file_that_was_changed_since_its_run_is_not_handed_on(tmp_path: Path) -> None:
+    """Neither pages nor tables, at the command line or to Python; one that was moved away is."""
+    place = copy_place(passed("registry").place, tmp_path / "home")
+    run_id = place.last.record.run_id
+    ran = read_ran(place.home, place.keys, run_id)
+    (outlet,) = (one for one in ran.summary.outlets if one.release)
+    (table,) = place.last.released.iterdir()
+    assert read_table(ran, outlet) is not None
+    for path in (table, *place.home.reports.glob(f"{run_id}*")):
+        content = path.read_bytes()
+        path.write_bytes(content + b" ")
+        said = place.tell("report", run_id)
+        assert (said.status, f"{path} was changed since run {run_id}" in said.err) == (1, True)
+        if path == table:
+            with pytest.raises(Refusal, match="was changed since run"):
+                read_table(ran, outlet)
+        path.write_bytes(content)
+    table.unlink()
+    assert place.tell("report", run_id).status == 0
 
 
 def test_report_says_so_when_there_is_no_run(home: Home) -> None:

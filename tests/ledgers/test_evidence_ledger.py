@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers import evidence, key_ledger, releases
+from ledgers import evidence, journal, key_ledger, releases
 from ledgers.budget import tables as budget_tables
 from ledgers.consent import tables as consent_tables
 from ledgers.evidence import EvidenceLedger
@@ -142,7 +142,7 @@ def test_an_edit_past_the_triggers_shows(
 def test_a_run_is_found_by_the_beginning_of_its_id(ledger: EvidenceLedger) -> None:
     """One match is taken, none and several are said; a wildcard is a plain sign."""
     ledger.begin("run-22", "adult", {})
-    assert ledger.find("run-2") == "run-22"
+    assert ledger.find("run-2").run_id == "run-22"
     for prefix, said in (("run", "2 runs"), ("x", "no run"), ("%", "no run"), ("", "no run")):
         with pytest.raises(UsageError, match=said):
             ledger.find(prefix)
@@ -192,7 +192,7 @@ def test_sqlite_is_set_up_for_safety(
 def test_the_migrations_make_the_tables_that_the_code_uses(ledger: EvidenceLedger) -> None:
     """The newest step is the one the program expects, and no column differs."""
     folder = Path(database.__file__).parents[1] / "migrations"
-    ledgers = (evidence, consent_tables, key_ledger, releases, budget_tables)
+    ledgers = (evidence, consent_tables, key_ledger, releases, budget_tables, journal)
     tables = [ledger.METADATA for ledger in ledgers]
     assert ScriptDirectory(str(folder)).get_current_head() == database.SCHEMA
     with ledger.engine.connect() as connection:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from expectations.errors import ServiceError
+from expectations.errors import Refusal
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
@@ -138,7 +138,7 @@ def test_rows_are_never_changed(ledger: ReleaseLedger, table: str, action: str) 
     [("release_plans", "fitted_on"), ("releases", "recipient"), ("releases", "at")],
 )
 def test_an_edit_past_the_triggers_shows(ledger: ReleaseLedger, table: str, column: str) -> None:
-    """What stands in clear is sealed with the rest."""
+    """What stands in clear is in the row's code."""
     freeze(ledger, "run-1")
     ledger.record(release("run-1"))
     connection = sqlite3.connect(ledger.keys.home.ledger)
@@ -146,5 +146,5 @@ def test_an_edit_past_the_triggers_shows(ledger: ReleaseLedger, table: str, colu
     connection.execute(f"UPDATE {table} SET {column} = 'other'")  # noqa: S608 - constants
     connection.commit()
     connection.close()
-    with pytest.raises(ServiceError, match="does not open"):
+    with pytest.raises(Refusal, match="is not the one that was recorded"):
         ledger.find_plan(NAME) if table == "release_plans" else ledger.history("small", "partner")

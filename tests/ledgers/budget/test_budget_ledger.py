@@ -27,7 +27,6 @@ from expectations.privacy_loss import (
 from ledgers.budget.accounts import History, find_histories, find_worst
 from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.budget.tables import read_set, store_set
-from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import overwrite_deleted, transaction
 from ledgers.home.home import Home
 from tests.ledgers.budget.budget_charges import (
@@ -41,7 +40,7 @@ from tests.ledgers.budget.budget_charges import (
     records,
 )
 
-HEADS = "budget-heads.jsonl"
+HEADS, JOURNAL_HEADS = "budget-heads.jsonl", "evidence-heads.jsonl"
 
 
 @pytest.fixture
@@ -376,14 +375,14 @@ def test_a_ledger_that_went_on_from_a_backup_shows(ledger: BudgetLedger, tmp_pat
     root = ledger.keys.home.root
     ledger.reserve(charge("r1", [1]), FIXED)
     overwrite_deleted(ledger.engine)  # so that the file holds all of it
-    for name in (ledger.keys.home.ledger.name, HEADS):
+    for name in (ledger.keys.home.ledger.name, HEADS, JOURNAL_HEADS):
         shutil.copy(root / name, tmp_path / name)
     ledger.reserve(charge("r2", [1]), FIXED)
     ledger.engine.dispose()
     signed = (root / HEADS).read_bytes()
     for path in root.glob("ledger.sqlite*"):
         path.unlink()
-    for name in (ledger.keys.home.ledger.name, HEADS):
+    for name in (ledger.keys.home.ledger.name, HEADS, JOURNAL_HEADS):
         shutil.copy(tmp_path / name, root / name)
     ledger.reserve(charge("r3", [2]), FIXED)
     (root / HEADS).write_bytes(signed)
@@ -392,12 +391,9 @@ def test_a_ledger_that_went_on_from_a_backup_shows(ledger: BudgetLedger, tmp_pat
 
 
 def test_an_emptied_ledger_is_not_taken_for_a_new_one(ledger: BudgetLedger) -> None:
-    """Though its signed heads went with it: a run says that it was charged."""
+    """Though its signed heads went with it: the journal says that a run was charged."""
     ledger.reserve(charge("r1", [1]), FIXED)
-    evidence = EvidenceLedger(ledger.engine, ledger.keys)
-    evidence.begin("r1", "small", {})
-    evidence.append("r1", "reserve_budget", "budget", "head", {"seq": 1})
     edit(ledger, "DELETE FROM budget_events", "DELETE FROM budget_people")
     (ledger.keys.home.root / HEADS).unlink()
-    with pytest.raises(Refusal, match="though a run was charged"):
+    with pytest.raises(Refusal, match="run r1 names entry 1, which is gone"):
         ledger.reserve(charge("r2", [1]), FIXED)

@@ -1,14 +1,16 @@
 """What a home promises: one command makes it, whole or not at all, and only its owner reads it."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from expectations.errors import HomeError
+from expectations.errors import HomeError, ServiceError
 from ledgers.home import database
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home, home_path
@@ -128,6 +130,72 @@ def test_a_lost_ledger_is_not_made_anew(home: Home) -> None:
     with pytest.raises(HomeError, match="backup"):
         database.open_database(home)
     assert not home.ledger.exists()
+
+
+TRACES = {
+    "heads of consent": ("consent-heads.jsonl", "consent-heads.jsonl"),
+    "heads of the budget": ("budget-heads.jsonl", "budget-heads.jsonl"),
+    "heads of the record": ("evidence-heads.jsonl", "evidence-heads.jsonl"),
+    "a table": ("releases/run-1/partner.csv", "releases/"),
+    "a report": ("reports/run-1.html", "reports/"),
+    "goods": ("outbox/run-1-partner", "outbox/"),
+    "what MLflow keeps": ("mlflow/artifacts/small/run", "mlflow/artifacts/"),
+}
+
+
+@pytest.mark.parametrize(("left", "said"), TRACES.values(), ids=TRACES.keys())
+def test_an_emptied_ledger_is_not_made_anew_beside_what_it_left(
+    home: Home, left: str, said: str
+) -> None:
+    """Earlier releases and charges would be forgotten: `init` refuses as every command does."""
+    home.ledger.write_bytes(b"")
+    (home.root / left).parent.mkdir(parents=True, exist_ok=True)
+    (home.root / left).write_bytes(b"left")
+    for use in (lambda: create_home(home.root), lambda: database.open_database(home)):
+        with pytest.raises(HomeError, match=rf"empty, though {said} .* restore it from a backup"):
+            use()
+
+
+def test_an_empty_ledger_of_a_new_home_is_made(home: Home) -> None:
+    """Nothing was recorded there, so that nothing can be forgotten."""
+    home.ledger.write_bytes(b"")
+    with pytest.raises(HomeError, match="run tutela init"):
+        database.open_database(home)
+    create_home(home.root)
+    database.open_database(home).dispose()
+
+
+@pytest.mark.parametrize("at", [0, 4096 + 16], ids=["no database", "a page overwritten"])
+def test_a_damaged_ledger_is_not_told_as_a_full_disk(home: Home, at: int) -> None:
+    """Who reads the message restores a backup, and frees no space."""
+    whole = bytearray(home.ledger.read_bytes())
+    whole[at : at + 80_000] = b"\xa5" * 80_000
+    home.ledger.write_bytes(whole[: home.ledger.stat().st_size])
+    with pytest.raises(ServiceError, match="it is damaged; restore it from a backup"):
+        database.open_database(home)
+
+
+def fill(home: Home) -> None:
+    """Write nine megabytes into the ledger database, in one transaction."""
+    engine = database.open_database(home)
+    try:
+        with database.transaction(engine) as connection:
+            connection.exec_driver_sql("CREATE TABLE large AS SELECT zeroblob(9000000) AS content")
+    finally:
+        engine.dispose()
+
+
+def test_a_full_disk_and_a_held_ledger_are_told_as_such(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with what helps."""
+    monkeypatch.setattr(database, "PRAGMAS", ("busy_timeout=1", "max_page_count=1"))
+    with pytest.raises(ServiceError, match="its disk is full"):
+        fill(home)
+    with closing(sqlite3.connect(home.ledger)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ServiceError, match="another program holds it"):
+            fill(home)
 
 
 def test_settings_are_read_and_the_environment_wins(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import platform
+import shutil
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from expectations.errors import ServiceError
+from deployments.run.leftovers import finish_leftovers, has_leftovers
+from deployments.run.screen import describe_run, list_runs
+from expectations.errors import Refusal, ServiceError
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home, Settings
@@ -146,21 +151,86 @@ def test_a_password_in_mlflows_address_is_not_told(
         recording.record_run(named, *([None] * 4))  # type: ignore[arg-type]  # none is looked at
 
 
-def test_a_run_whose_record_was_changed_is_not_carried_on(home: Home) -> None:
-    """Its policy and own code would be taken from there; the next command says so and goes on."""
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE runs SET facts = '{}'", "the beginning of run run-old was changed"),
+        ("DELETE FROM evidence WHERE kind = 'decision'", r"entry 2 \(decision: passed\) of run"),
+        ("DELETE FROM runs", "run run-old is gone"),
+    ],
+    ids=["facts", "decision", "run"],
+)
+def test_a_record_that_was_cut_or_edited_stops_every_command(
+    home: Home, change: str, said: str
+) -> None:
+    """A run's policy and own code would be taken from there."""
     keys = Keys.open(home)
     ledger = EvidenceLedger(open_database(home), keys)
     ledger.begin("run-old", "small", {"policy_text": "tutela: 0\n"})
     ledger.append("run-old", "step", "measure", "one", 1)
+    ledger.append("run-old", "run", "decision", "passed", {})
+    edit(home, change)
+    for command in (lambda: finish_leftovers(home, keys), lambda: complete_runs(home, keys)):
+        with pytest.raises(Refusal, match=said):
+            command()
+
+
+def test_a_run_whose_record_was_changed_is_not_carried_on(home: Home) -> None:
+    """What a run found on its way is held against its own chain; the next command says so."""
+    keys = Keys.open(home)
+    ledger = EvidenceLedger(open_database(home), keys)
+    ledger.begin("run-old", "small", {"policy_text": "tutela: 0\n"})
+    ledger.append("run-old", "step", "measure", "one", 1)
+    edit(home, "UPDATE evidence SET body = '2'")
+    (done,) = complete_runs(home, keys)
+    assert "is still pending: the record of run run-old was changed" in done.said
+    assert verdicts(home) == [None]
+
+
+def edit(home: Home, statement: str) -> None:
+    """Change the database as its owner can: past the triggers."""
     with contextlib.closing(sqlite3.connect(home.ledger)) as connection:
         named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
         for (trigger,) in named.fetchall():
             connection.execute(f"DROP TRIGGER {trigger}")
-        connection.execute('UPDATE runs SET facts = \'{"policy_text": "tutela: 1"}\'')
+        connection.execute(statement)
         connection.commit()
-    (done,) = complete_runs(home, keys)
-    assert "is still pending: the record of run run-old was changed" in done.said
-    assert verdicts(home) == [None]
+
+
+def test_a_run_of_another_machine_is_left_to_it(
+    home: Home, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two homes share a database; whether the other's run is still alive shows over there only."""
+    with opened(folder.write()) as run:
+        other, keys = share_ledger(home, tmp_path / "other", run.id)
+        with monkeypatch.context() as patch:
+            patch.setattr(platform, "node", lambda: "another")
+            assert not has_leftovers(other, keys)
+            assert complete_runs(other, keys) == []
+            assert "under way elsewhere" in list_runs(other, keys)[1]
+            assert "Another machine began this run" in describe_run(other, keys, run.id)[1]
+        assert verdicts(home) == [None]
+
+
+def share_ledger(home: Home, path: Path, run: str) -> tuple[Home, Keys]:
+    """Give a home of the same keys over the same database, without what a run has in its own."""
+    shutil.copytree(home.root, path, ignore=shutil.ignore_patterns(run, "ledger.sqlite*"))
+    (path / "ledger.sqlite").symlink_to(home.ledger)
+    shared = Home.open(path)
+    return shared, Keys.open(shared)
+
+
+def test_a_container_of_another_name_finishes_what_lies_in_its_folder(
+    home: Home, folder: Folder, run_direct: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed while it handed over; the next container has its vault and its outbox."""
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "links_body", end_process)
+        with pytest.raises(SystemExit):
+            run_direct(folder.write())
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    (done,) = complete_runs(home, Keys.open(home))
+    assert done.said.endswith("is now closed as passed")
 
 
 def test_a_run_whose_policy_is_no_longer_read_stays_and_stops_nobody(home: Home) -> None:
