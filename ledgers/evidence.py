@@ -5,10 +5,10 @@ digests and durations, never a person's value: the ledger cannot tell, its calle
 figures go into `sealed`, readable with the home's keys only.
 
 Each entry carries an HMAC over itself and the one before, so an entry that was edited, removed
-or put in between shows. That a run began, what was decided of it and handed over, and its verdict
-are named in the journal too (`ledgers.journal`), so that a newest entry cut off shows as well, and
-a run removed or put in. Runs are read by it: `runs` refuses a record that is not as it was written.
-What does not show is said there; of a run under way also its last entries of other kinds.
+or put in between shows. That a run began, what was decided of it, each table that left and its
+verdict are named in the journal too (`ledgers.journal`): so a newest entry that was cut off shows,
+and a run that was removed or put in. Runs are read by it, and `runs` refuses a record that is not
+as it was written. What does not show is said there; of a run under way, its last other entries too.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ EVIDENCE = sa.Table(
     sa.Column("chain", sa.String(64), nullable=False),
 )
 
-JOURNALED: Final = ("decision", "release", "mlflow", "files", "verdict")
-"""The kinds of entries that are named in the journal: what became of a run, and of its goods."""
+JOURNALED: Final = ("decision", "release", "verdict")
+"""The kinds of entries that are named in the journal: what became of a run, and what left."""
 BEGUN: Final = "begun"
 
 
@@ -97,7 +97,7 @@ class EvidenceLedger:
         row = {"run_id": run_id, "policy": policy, "started_at": stamp(), "facts": _text(facts)}
         with recording(self.engine, self.keys) as pen:
             pen.connection.execute(sa.insert(RUNS), row)
-            pen.write(Line(BEGUN, policy, run_id, 0, self._begun(row)))
+            pen.write(Line(BEGUN, policy, run_id, 0, _begun_code(self._begun_key(), row)))
 
     def append(  # noqa: PLR0913 - one argument per column of the record
         self, run_id: str, step: str, kind: str, name: str, body: JSON, *, sealed: JSON = None
@@ -189,15 +189,18 @@ class EvidenceLedger:
 
     def _check_begun(self, rows: Sequence[sa.RowMapping], lines: Sequence[Line]) -> None:
         """Refuse runs that did not begin here, that are gone, or that began otherwise."""
-        begun = {line.run_id: line for line in lines if line.what == BEGUN}
+        begun, key = {one.run_id: one for one in lines if one.what == BEGUN}, self._begun_key()
         for row in rows:
             line = begun.pop(row["run_id"], None)
             if line is None:
                 refuse(f"run {row['run_id']} is there, but did not begin in this home")
-            if not line.names(self._begun(row)):
+            if not line.names(_begun_code(key, row)):
                 refuse(f"the beginning of run {row['run_id']} was changed")
         for run_id in begun:
             refuse(f"run {run_id} is gone")
+
+    def _begun_key(self) -> bytes:
+        return self.keys.derive("begun-runs")
 
     def _insert(self, pen: Pen, row: dict[str, str], sealed: bytes | None) -> None:
         """Chain `row` to the last entry of its run and insert it."""
@@ -218,9 +221,6 @@ class EvidenceLedger:
         run = connection.execute(sa.select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
         if run is None:
             raise ServiceError(f"run {run_id} is not on the record: it has to begin first")
-        return self._begun(run)
-
-    def _begun(self, run: sa.RowMapping | Mapping[str, str]) -> str:
         return self._code("", [run[column.name] for column in RUNS.c])
 
     def _link(self, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]) -> str:
@@ -231,6 +231,12 @@ class EvidenceLedger:
         plain = [value.hex() if isinstance(value, bytes) else value for value in values]
         message = json.dumps([chain, *plain]).encode()
         return hmac.new(self.keys.derive("evidence-chain"), message, hashlib.sha256).hexdigest()
+
+
+def _begun_code(key: bytes, run: Mapping[str, str] | sa.RowMapping) -> str:
+    """Give the code of a run's own row; its long facts are last, and not quoted once more."""
+    short = json.dumps([run["run_id"], run["policy"], run["started_at"]])
+    return hmac.digest(key, f"{short}\n{run['facts']}".encode(), "sha256").hex()
 
 
 def _entries_of(run_id: str) -> sa.Select[tuple[object, ...]]:

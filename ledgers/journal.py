@@ -75,7 +75,7 @@ class Pen:
             self.connection.execute(sa.text("SELECT pg_advisory_xact_lock(7846106)"))
         end = self._end()
         seq, at = end.seq + 1, stamp()
-        link = _link(self.keys.derive("journal"), end.link, [seq, at, *astuple(line)])
+        link = _link(self.keys.derive("journal"), end.link, (seq, at, *astuple(line)))
         row = dict(zip(JOURNAL.c.keys(), [seq, at, *astuple(line), link], strict=True))
         self.connection.execute(sa.insert(JOURNAL), row)
         self.head = Head(seq, link, at)
@@ -131,7 +131,7 @@ def _read(
     lines: list[Line] = []
     for seq, at, *named, link in connection.execute(sa.select(JOURNAL).order_by(JOURNAL.c.seq)):
         line, before = Line(*named), end
-        end = Head(before.seq + 1, _link(key, before.link, [seq, at, *named]), at)
+        end = Head(before.seq + 1, _link(key, before.link, (seq, at, *named)), at)
         chained |= bool(link)
         if seq != end.seq or (chained and not hmac.compare_digest(link, end.link)):
             refuse(f"line {end.seq} of its journal, or one before it, was changed or taken out")
@@ -151,7 +151,7 @@ def _refuse_cut(last: int, signed: SignedHead) -> NoReturn:
     refuse(f"lines {last + 1} to {signed.seq} of its journal were signed and are gone")
 
 
-def _link(key: bytes, before: str, row: list[str | int]) -> str:
+def _link(key: bytes, before: str, row: tuple[str | int, ...]) -> str:
     return hmac.digest(key, json.dumps([before, *row]).encode(), "sha256").hex()
 
 

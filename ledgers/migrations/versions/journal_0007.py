@@ -25,7 +25,7 @@ Row: TypeAlias = tuple[str, str, str, str, int, str]
 ON_RECORD = (
     "SELECT started_at, 'begun', policy, run_id, 0, '' FROM runs",
     """SELECT at, kind, name, run_id, seq, chain FROM evidence
-       WHERE kind IN ('decision', 'release', 'mlflow', 'files', 'verdict')""",
+       WHERE kind IN ('decision', 'release', 'verdict')""",
     """SELECT at, 'plan', policy_sha256 || '/' || outlet || '/' || period, run_id, version, ''
        FROM release_plans""",
     "SELECT at, 'released', policy || '/' || outlet, run_id, seq, '' FROM releases",
