@@ -11,8 +11,9 @@ One exception: before this ledger, tokens came of a key derived from the root (`
 home that made some keeps that key as version 1, "brought over", so that they stay the same; whoever
 holds the root key can derive it again though it was destroyed. Rotate it first.
 
-The history is append-only, each entry an HMAC over itself and the one before: an entry that was
-changed or taken out shows, its newest entries cut off together with their keys do not.
+The history is append-only, each entry an HMAC over itself and the one before, and named in the
+journal (`ledgers.journal`): an entry that was changed, taken out or cut off shows, so that a
+backup's key is not taken for one that was never destroyed.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ from expectations.errors import ServiceError, UsageError
 from ledgers.evidence import EVIDENCE, RUNS
 from ledgers.home.database import overwrite_deleted, stamp, transaction
 from ledgers.home.keys import KEY_BYTES, Keys
+from ledgers.journal import Line, Pen, read_lines, recording, signed_head
 
 What: TypeAlias = Literal["created", "brought over", "rotated", "destroyed", "revealed"]
+NAMED: Final = "key"
+"""What a line of the journal names by number and link: an entry of the history."""
 MADE: Final[tuple[What, ...]] = ("created", "brought over", "rotated")
 
 METADATA = sa.MetaData()
@@ -91,11 +95,12 @@ class KeyLedger:
 
         Raises ServiceError if that key was destroyed, or is missing though it is on record.
         """
-        with transaction(self.engine) as connection:
+        with recording(self.engine, self.keys) as pen:
+            connection = pen.connection
             _lock(connection)
             own = _of(purpose, self._history(connection))
             if not own:
-                return self._first(connection, purpose)
+                return self._first(pen, purpose)
             version = _newest(own)
             if gone := _ended(own, version):
                 raise ServiceError(
@@ -117,9 +122,9 @@ class KeyLedger:
 
     def rotate(self, purpose: str) -> int:
         """Begin a new version, which all later tokens use; gives its number."""
-        with transaction(self.engine) as connection:
-            version = _newest(self._known(connection, purpose)) + 1
-            return self._store(connection, purpose, version, os.urandom(KEY_BYTES), "rotated")
+        with recording(self.engine, self.keys) as pen:
+            version = _newest(self._known(pen.connection, purpose)) + 1
+            return self._store(pen, purpose, version, os.urandom(KEY_BYTES), "rotated")
 
     def destroy(self, purpose: str, version: int | None = None) -> list[int]:
         """Overwrite one version, or all; gives their numbers. Once more does no harm.
@@ -127,25 +132,25 @@ class KeyLedger:
         Raises UsageError for a version that never was, ServiceError while another program keeps
         the old bytes in SQLite's log.
         """
-        with transaction(self.engine) as connection:
-            own = self._known(connection, purpose)
+        with recording(self.engine, self.keys) as pen:
+            own = self._known(pen.connection, purpose)
             if version is not None and not 1 <= version <= _newest(own):
                 raise UsageError(f"{purpose} has no version {version}: see tutela keys list")
             meant = [version] if version else list(range(1, _newest(own) + 1))
             for number in meant:
                 if not _ended(own, number):
-                    self._note(connection, purpose, number, "destroyed")
+                    self._note(pen, purpose, number, "destroyed")
                     row = DATA_KEYS.c.purpose == purpose, DATA_KEYS.c.version == number
-                    connection.execute(sa.update(DATA_KEYS).where(*row).values(wrapped=b""))
+                    pen.connection.execute(sa.update(DATA_KEYS).where(*row).values(wrapped=b""))
         overwrite_deleted(self.engine)
         return meant
 
     def note_revealed(self, purpose: str, versions: Iterable[int]) -> None:
         """Record that tokens made by these versions are about to be read back."""
-        with transaction(self.engine) as connection:
-            _lock(connection)
+        with recording(self.engine, self.keys) as pen:
+            _lock(pen.connection)
             for version in versions:
-                self._note(connection, purpose, version, "revealed")
+                self._note(pen, purpose, version, "revealed")
 
     def history(self) -> list[KeyEvent]:
         """Give all that became of the keys, oldest first; ServiceError if it was changed."""
@@ -159,8 +164,9 @@ class KeyLedger:
             raise UsageError(f"no run has made a key for '{purpose}': see tutela keys list")
         return own
 
-    def _first(self, connection: sa.Connection, purpose: str) -> DataKey:
+    def _first(self, pen: Pen, purpose: str) -> DataKey:
         """Make a purpose's first key: the derived one, where tokens were made of it."""
+        connection = pen.connection
         used = EVIDENCE.c.kind == "key", EVIDENCE.c.name == purpose
         if connection.execute(sa.select(EVIDENCE.c.run_id).where(*used).limit(1)).first():
             raise ServiceError(
@@ -170,16 +176,14 @@ class KeyLedger:
         secret, what = os.urandom(KEY_BYTES), MADE[0]
         if _made_tokens(connection, purpose):
             secret, what = self.keys.derive(f"token:{purpose}"), MADE[1]
-        self._store(connection, purpose, 1, secret, what)
+        self._store(pen, purpose, 1, secret, what)
         return DataKey(purpose, 1, secret)
 
-    def _store(
-        self, connection: sa.Connection, purpose: str, version: int, secret: bytes, what: What
-    ) -> int:
+    def _store(self, pen: Pen, purpose: str, version: int, secret: bytes, what: What) -> int:
         wrapped = self.keys.seal(secret, _label(purpose, version))
         row = {"purpose": purpose, "version": version, "wrapped": wrapped}
-        connection.execute(sa.insert(DATA_KEYS), row)
-        self._note(connection, purpose, version, what)
+        pen.connection.execute(sa.insert(DATA_KEYS), row)
+        self._note(pen, purpose, version, what)
         return version
 
     def _read(self, connection: sa.Connection, purpose: str, version: int) -> DataKey:
@@ -192,18 +196,19 @@ class KeyLedger:
             )
         return DataKey(purpose, version, self.keys.unseal(wrapped, _label(purpose, version)))
 
-    def _note(self, connection: sa.Connection, purpose: str, version: int, what: What) -> None:
+    def _note(self, pen: Pen, purpose: str, version: int, what: What) -> None:
         newest = sa.select(HISTORY.c.seq, HISTORY.c.chain).order_by(HISTORY.c.seq.desc()).limit(1)
-        last = connection.execute(newest).first()
+        last = pen.connection.execute(newest).first()
         event = KeyEvent(last.seq + 1 if last else 1, stamp(), purpose, version, what)
         chain = self._link(last.chain if last else "", event)
         values = [event.seq, event.at, event.purpose, event.version, event.what, chain]
         names = [column.name for column in HISTORY.c]
-        connection.execute(sa.insert(HISTORY), dict(zip(names, values, strict=True)))
+        pen.connection.execute(sa.insert(HISTORY), dict(zip(names, values, strict=True)))
+        pen.write(Line(NAMED, what, "", event.seq, chain))
 
     def _history(self, connection: sa.Connection) -> list[KeyEvent]:
         events: list[KeyEvent] = []
-        chain = ""
+        links = [chain := ""]
         for row in connection.execute(sa.select(HISTORY).order_by(HISTORY.c.seq)):
             event = KeyEvent(row.seq, row.at, row.purpose, row.version, row.what)
             chain = self._link(chain, event)
@@ -213,6 +218,13 @@ class KeyLedger:
                     "compare the ledger database with a backup"
                 )
             events.append(event)
+            links.append(chain)
+        for line in read_lines(connection, self.keys, signed_head(self.keys)):
+            if line.what == NAMED and links[line.place : line.place + 1] != [line.code]:
+                raise ServiceError(
+                    f"entry {line.place} of the history of the keys ({line.name}) is gone: restore "
+                    "the ledger database from a backup"
+                )
         return events
 
     def _link(self, chain: str, event: KeyEvent) -> str:

@@ -32,7 +32,7 @@ def ledger(home: Home) -> Iterator[KeyLedger]:
 def edit(ledger: KeyLedger, *statements: str) -> None:
     """Change the database as its owner can: with the triggers dropped."""
     with closing(sqlite3.connect(ledger.keys.home.ledger)) as connection:
-        for table in ("data_keys", "key_history"):
+        for table in ("data_keys", "key_history", "journal"):
             for event in ("update", "delete", "replace"):
                 connection.execute(f"DROP TRIGGER {table}_no_{event}")
         for statement in statements:
@@ -145,11 +145,15 @@ def test_a_purpose_without_a_key_is_no_purpose_to_act_on(ledger: KeyLedger, act:
         (["DELETE FROM data_keys"], "version 1 of the key of dpv:ScientificResearch is missing"),
         (["UPDATE data_keys SET wrapped = x''"], "is missing"),
         (["UPDATE data_keys SET wrapped = x'00'"], "does not open"),
-        (["DELETE FROM data_keys", "DELETE FROM key_history"], "missing .* with its history"),
+        (["DELETE FROM data_keys", "DELETE FROM key_history"], r"entry 1 .* \(created\) is gone"),
+        (
+            ["DELETE FROM data_keys", "DELETE FROM key_history", "DELETE FROM journal"],
+            "missing .* with its history",
+        ),
         (["UPDATE key_history SET purpose = 'dpv:Marketing'"], "history of the keys was changed"),
         (["DELETE FROM key_history WHERE seq = 1"], "history of the keys was changed"),
     ],
-    ids=["row", "bytes", "changed bytes", "row and history", "history", "entry"],
+    ids=["row", "bytes", "changed bytes", "row and history", "journal too", "history", "entry"],
 )
 def test_a_key_that_is_missing_is_never_made_anew(
     ledger: KeyLedger, statements: list[str], said: str
@@ -160,6 +164,8 @@ def test_a_key_that_is_missing_is_never_made_anew(
     ledger.use(MARKETING)
     EvidenceLedger(ledger.engine, ledger.keys).append("run-1", "x", "key", RESEARCH, {"version": 1})
     edit(ledger, *statements)
+    if "DELETE FROM journal" in statements:
+        (ledger.keys.home.root / "evidence-heads.jsonl").unlink()
     with pytest.raises(ServiceError, match=said) as told:
         ledger.use(RESEARCH)
     assert told.value.exit_status == 3
@@ -228,3 +234,13 @@ def test_a_key_neither_prints_nor_pickles(ledger: KeyLedger) -> None:
     assert str(key.secret) not in repr(key)
     with pytest.raises(TypeError, match="do not leave"):
         pickle.dumps(key)
+
+
+def test_a_destruction_that_was_cut_off_shows(ledger: KeyLedger) -> None:
+    """As if a backup's key had been put back, and the note of its end taken away."""
+    ledger.use(RESEARCH)
+    ledger.destroy(RESEARCH)
+    edit(ledger, "DELETE FROM key_history WHERE what = 'destroyed'")
+    for use in (lambda: ledger.use(RESEARCH), lambda: ledger.read(RESEARCH), ledger.history):
+        with pytest.raises(ServiceError, match=r"entry 2 .* keys \(destroyed\) is gone"):
+            use()

@@ -30,6 +30,7 @@ ON_RECORD = (
        FROM release_plans""",
     "SELECT at, 'released', policy || '/' || outlet, run_id, seq, '' FROM releases",
     "SELECT at, 'charge', what, run_id, seq, chain FROM budget_events",
+    "SELECT at, 'key', what, '', seq, chain FROM key_history",
 )
 NOTED = "SELECT at, run_id, body FROM evidence WHERE kind = 'budget' AND name = 'head'"
 
