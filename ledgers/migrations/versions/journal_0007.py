@@ -67,7 +67,7 @@ def _read_record(connection: sa.Connection) -> list[Row]:
     """Give what is on record, oldest first; with charges that runs noted and that are gone."""
     found: set[Row] = set()
     for query in ON_RECORD:
-        found.update(tuple(row) for row in connection.execute(sa.text(query)))  # type: ignore[misc]
+        found.update(tuple(row) for row in connection.execute(sa.text(query)))
     charged = {(place, code) for _, what, _, _, place, code in found if what == "charge"}
     for at, run_id, body in connection.execute(sa.text(NOTED)):
         head = json.loads(body)
