@@ -61,7 +61,7 @@ def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     report = home.reports / f"{summary.run_id}.html"
     found = to_evidence_json(summary) | {"report": str(report) if report.is_file() else None}
     lines = [*screen_lines(summary, home)]
-    if summary.verdict in {"unfinished", "pending"} and run.ledger.is_elsewhere(run.record):
+    if is_left_elsewhere(run.ledger, run.record):
         lines += ["", *wrap(f"Note     {ELSEWHERE}", hanging=MARGIN)]
     return cast("JSON", found), "\n".join(lines)
 
@@ -73,20 +73,28 @@ def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
 
     ledger = EvidenceLedger(open_database(home), keys)
     runs = ledger.runs()[::-1]
-    rows = [(run.run_id, run.policy, run.started_at[:16], say_ended(ledger, run)) for run in runs]
+    left = {run.run_id for run in runs if is_left_elsewhere(ledger, run)}
+    rows = [
+        (
+            run.run_id, run.policy, run.started_at[:16],
+            (run.verdict or "under way") + " elsewhere" * (run.run_id in left),
+        )
+        for run in runs
+    ]  # fmt: skip
     lines = lay_out(("run", "policy", "began (UTC)", "ended"), rows) if rows else []
     found = [
-        {"run": run.run_id, "policy": run.policy, "at": run.started_at, "verdict": run.verdict}
+        {
+            "run": run.run_id, "policy": run.policy, "at": run.started_at, "verdict": run.verdict,
+            "elsewhere": run.run_id in left,
+        }
         for run in runs
-    ]
+    ]  # fmt: skip
     return cast("JSON", {"runs": found}), "\n".join(lines) or "no run yet: tutela run diabetes"
 
 
-def say_ended(ledger: EvidenceLedger, run: RunRecord) -> str:
-    """Say how a run ended, and of one that is another machine's where it goes on."""
-    said = run.verdict or "under way"
-    unfinished = run.verdict in {None, "pending"}
-    return f"{said} elsewhere" if unfinished and ledger.is_elsewhere(run) else said
+def is_left_elsewhere(ledger: EvidenceLedger, run: RunRecord) -> bool:
+    """Whether a run has no end yet, and only another machine can give it one."""
+    return run.verdict in {None, "pending"} and ledger.is_elsewhere(run)
 
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:

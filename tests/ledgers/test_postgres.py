@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from expectations.errors import Refusal, ServiceError
+from expectations.errors import HomeError, Refusal, ServiceError
 from expectations.privacy_loss import compose
 from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.consent.ledger import ConsentLedger
@@ -240,6 +240,39 @@ def test_evidence_is_appended_and_kept(ledger: ConsentLedger) -> None:
     with pytest.raises(ServiceError, match="at or before entry 1"):
         evidence.verify("run-1")
     evidence.engine.dispose()
+
+
+def test_a_verdict_that_was_cut_off_shows(ledger: ConsentLedger) -> None:
+    """Though it was the newest entry; the database itself refuses to change the journal."""
+    evidence = EvidenceLedger(open_database(ledger.home), ledger.keys)
+    evidence.begin("run-1", "adult", {})
+    evidence.close("run-1", "refused")
+    assert [run.verdict for run in evidence.runs()] == ["refused"]
+    for statement in ("DELETE FROM journal", "UPDATE journal SET name = 'x'", "TRUNCATE journal"):
+        refused = pytest.raises(sa.exc.DBAPIError, match="append-only")
+        with refused, evidence.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+    edit(ledger, "DELETE FROM evidence")
+    with pytest.raises(Refusal, match=r"entry 1 \(verdict: refused\) of run run-1"):
+        evidence.runs()
+    evidence.engine.dispose()
+
+
+def test_an_empty_database_is_not_taken_for_the_one_that_was_filled(
+    server: Path, ledger: ConsentLedger
+) -> None:
+    """The settings name another one by mistake: neither a command nor `init` goes on with it."""
+    ledger.append(batch([event(1)]), "csv")
+    name = f"t{time.time_ns()}"
+    with psycopg.connect(host=str(server), user="tutela", dbname="postgres") as connection:
+        connection.autocommit = True
+        connection.execute(f"CREATE DATABASE {name}")
+    url = f"postgresql+psycopg://tutela@/{name}?host={server}"
+    (ledger.home.root / "settings.toml").write_text(f'database_url = "{url}"\n')
+    home = Home.open(ledger.home.root)
+    for use in (create_database, open_database):
+        with pytest.raises(HomeError, match=r"though consent-heads.jsonl .* correct database_url"):
+            use(home)
 
 
 def test_a_key_is_made_once_rotated_and_destroyed(ledger: ConsentLedger) -> None:
