@@ -26,7 +26,7 @@ from expectations.errors import ServiceError, UsageError
 from ledgers.home.database import snapshot, stamp, transaction
 from ledgers.home.keys import Keys
 from ledgers.home.machine import name_machine
-from ledgers.journal import JOURNAL, Line, Pen, read_lines, recording, refuse, signed_head
+from ledgers.journal import HEADS, JOURNAL, Line, Pen, read_lines, recording, refuse, signed_head
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Verdict: TypeAlias = Literal["passed", "refused", "failed", "pending"]
@@ -139,6 +139,8 @@ class EvidenceLedger:
             lines = read_lines(connection, self.keys, signed)
             rows = connection.execute(query).mappings().all()
             lost = connection.execute(_LOST).first()
+            if signed is None:
+                self._check_older(connection, rows)
         self._check_begun(rows, lines)
         if lost:
             place = f"entry {lost.place} ({lost.what}: {lost.name})"
@@ -199,6 +201,17 @@ class EvidenceLedger:
         for run_id in begun:
             refuse(f"run {run_id} is gone")
 
+    def _check_older(self, connection: sa.Connection, runs: Sequence[sa.RowMapping]) -> None:
+        """Refuse runs of this version in a record that passes for one from before the journal."""
+        first = connection.execute(sa.select(EVIDENCE).where(EVIDENCE.c.seq == 1)).mappings()
+        entries = {entry["run_id"]: entry for entry in first}
+        for run in runs:
+            if "machine" in json.loads(run["facts"]):
+                refuse(f"{HEADS}.jsonl is missing from the home, though it was written before")
+            entry = entries.get(run["run_id"])
+            if entry and self._link(self._run_code(run), entry) != entry["chain"]:
+                refuse(f"the beginning of run {run['run_id']} was changed")
+
     def _begun_key(self) -> bytes:
         return self.keys.derive("begun-runs")
 
@@ -221,6 +234,9 @@ class EvidenceLedger:
         run = connection.execute(sa.select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
         if run is None:
             raise ServiceError(f"run {run_id} is not on the record: it has to begin first")
+        return self._run_code(run)
+
+    def _run_code(self, run: sa.RowMapping) -> str:
         return self._code("", [run[column.name] for column in RUNS.c])
 
     def _link(self, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]) -> str:

@@ -8,8 +8,9 @@ meet a line that says otherwise. Each ledger holds its entries against their lin
 
 What was there before there was a journal got its lines by a migration, which has no keys: they are
 without a link of their own, and the first line with one covers them. What does not show: the newest
-entries cut off together with their lines and the signed heads that name them, the whole home put
-back to an older state, and what is written by whoever holds the home's keys.
+entries cut off together with their lines and the signed heads that name them, all that this version
+wrote cut off so that the home passes for one from before, the whole home put back to an older
+state, and what is written by whoever holds the home's keys.
 """
 
 from __future__ import annotations

@@ -235,6 +235,27 @@ def test_a_home_from_before_goes_on_and_is_covered_by_its_next_line(ledger: Evid
     older.engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        ((), "evidence-heads.jsonl is missing"),
+        (("UPDATE runs SET facts = '{}' WHERE run_id = 'run-4'",), "beginning of run run-4"),
+    ],
+    ids=["as it is", "edited"],
+)
+def test_a_record_does_not_pass_for_one_from_before_the_journal(
+    ledger: EvidenceLedger, edits: tuple[str, ...], said: str
+) -> None:
+    """Without heads and links any run could be taken out: this version's own runs tell."""
+    ledger.begin("run-4", "small", {"machine": "c0ffee"})
+    ledger.append("run-4", "run", "decision", "passed", {})
+    edit(ledger, "UPDATE journal SET link = '', code = '' WHERE what = 'begun'", *edits)
+    edit(ledger, "UPDATE journal SET link = ''")
+    heads(ledger).unlink()
+    with pytest.raises(Refusal, match=said):
+        ledger.runs()
+
+
 def test_a_charge_that_was_cut_before_there_was_a_journal_shows(ledger: EvidenceLedger) -> None:
     """A run noted it, and the migration names it for that."""
     budget = BudgetLedger(ledger.engine, ledger.keys)
