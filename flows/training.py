@@ -5,6 +5,7 @@ When and where it runs is said in `deployments/`; what each step does in `tasks/
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 from prefect import flow
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from expectations.policy.policy import NAME
 from flows.opening import judged, open_run
+from ledgers.consent.turn import turn
 from ledgers.vault.stages import (
     Checked,
     DatasetRef,
@@ -71,30 +73,36 @@ def release_tables(policy: PolicyName) -> None:
 
 
 def serve(run: Run) -> None:
-    """Carry a run from the roster to its recipients; a refusal ends it, and is recorded."""
+    """Carry a run from the roster to its recipients; a refusal ends it, and is recorded.
+
+    From the last asking for consent until all is handed over, nobody records a withdrawal.
+    """
     ready: list[DatasetRef[Ready]] = []
-    with judged(run):
-        roster = read_roster()
-        permitted = charge(run, filter_consent(roster))
-        collected = collect(permitted)
-        if run.policy.population.excluded_people:
-            count_absent(roster, collected)
-        selected = select_population(collected)
-        rows = validate(deidentify(selected))
-        people = represent(run, rows)
-        tables = {name: make_table(rows, name) for name in run.policy.table_outlets}
-        goods: dict[str, DatasetRef[Releasable]] = {
-            name: attack_table(table, rows, selected, name) for name, table in tables.items()
-        }
-        if run.policy.training is not None:
-            data = tables.get(run.policy.training.input, people)
-            model = attack(train(data), data)
-            goods |= dict.fromkeys(run.policy.model_outlets, model)
-        assert goods.keys() == run.policy.outlets.keys(), "no outlet may be left out in silence"
-        attack_history(selected)
-        ready = [make_ready(item, name) for name, item in goods.items()]
-        ready.append(confirm_consent(selected))
-    report(record(*ready))
+    with ExitStack() as held:
+        with judged(run):
+            roster = read_roster()
+            permitted = charge(run, filter_consent(roster))
+            collected = collect(permitted)
+            if run.policy.population.excluded_people:
+                count_absent(roster, collected)
+            selected = select_population(collected)
+            rows = validate(deidentify(selected))
+            people = represent(run, rows)
+            tables = {name: make_table(rows, name) for name in run.policy.table_outlets}
+            goods: dict[str, DatasetRef[Releasable]] = {
+                name: attack_table(table, rows, selected, name) for name, table in tables.items()
+            }
+            if run.policy.training is not None:
+                data = tables.get(run.policy.training.input, people)
+                model = attack(train(data), data)
+                goods |= dict.fromkeys(run.policy.model_outlets, model)
+            assert goods.keys() == run.policy.outlets.keys(), "no outlet may be left out in silence"
+            attack_history(selected)
+            ready = [make_ready(item, name) for name, item in goods.items()]
+            held.enter_context(turn(run.consent))
+            ready.append(confirm_consent(selected))
+        recorded = record(*ready)
+    report(recorded)
     conclude(run)
 
 

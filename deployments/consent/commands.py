@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployments.completion import policies
-from deployments.terminal import JsonOption, PolicyArgument, confirm, tell
+from deployments.terminal import JsonOption, PolicyArgument, confirm, say, tell
 from expectations.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,8 +82,12 @@ def take_in(
     Each source is taken in whole or not at all. A run does the same before it decides.
     """
     from deployments.consent import people as consent_people
+    from ledgers.consent.turn import turn
 
-    tell(consent_people.take_in(opened_ledger(), policy, given, like), as_json=as_json)
+    ledger = opened_ledger()
+    with turn(ledger, say_waiting):
+        found = consent_people.take_in(ledger, policy, given, like)
+    tell(found, as_json=as_json)
 
 
 @consent_app.command(
@@ -148,14 +152,17 @@ def record(  # noqa: PLR0913, PLR0917 - one option per field of an event
     """
     from deployments.consent import person as consent_person
     from deployments.consent.event import Typed, read_identifier
+    from ledgers.consent.turn import turn
 
     typed = Typed(
         read_identifier(person), status, purpose, tuple(categories or ()), notice, notice_version,
         language, indication, at, until, method, jurisdiction,
         None if guardian is None else read_identifier(guardian), evidence,
     )  # fmt: skip
-    rules = read_rules(policy)
-    tell(consent_person.record(opened_ledger(), typed, rules), as_json=as_json)
+    rules, ledger = read_rules(policy), opened_ledger()
+    with turn(ledger, say_waiting):
+        found = consent_person.record(ledger, typed, rules)
+    tell(found, as_json=as_json)
 
 
 @consent_app.command(epilog="Example: tutela consent withdraw P-014440 --policy diabetes")
@@ -172,12 +179,19 @@ def withdraw(
     """
     from deployments.consent import person as consent_person
     from deployments.consent.event import Typed, read_identifier
+    from deployments.consent.handed_over import find_handed_over
+    from ledgers.consent.turn import turn
+    from ledgers.evidence import EvidenceLedger
 
     if policy and purpose:
         raise UsageError("--policy and --purpose both say for what: give only one of them")
     typed = Typed(read_identifier(person), "withdrawn", purpose, tuple(categories or ()))
-    rules = read_rules(policy)
-    tell(consent_person.withdraw(opened_ledger(), typed, rules), as_json=as_json)
+    rules, ledger = read_rules(policy), opened_ledger()
+    evidence = EvidenceLedger(ledger.engine, ledger.keys)
+    begun = [run.run_id for run in evidence.runs() if run.verdict is None]
+    with turn(ledger, say_waiting):
+        found = consent_person.withdraw(ledger, typed, rules, find_handed_over(evidence, begun))
+    tell(found, as_json=as_json)
 
 
 @consent_app.command(epilog="Example: tutela consent show P-014440 --policy diabetes")
@@ -264,6 +278,11 @@ def verify(as_json: JsonOption = False) -> None:
     from deployments.consent import people as consent_people
 
     tell(consent_people.verify(opened_ledger()), as_json=as_json)
+
+
+def say_waiting() -> None:
+    """Say that a run is handing over, and that this command goes on afterwards."""
+    say("waiting for a run that is handing over …")
 
 
 def read_rules(policy: str | None) -> Policy | None:

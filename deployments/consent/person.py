@@ -20,6 +20,7 @@ from deployments.consent.event import (
     read_span,
     tokenize_person,
 )
+from deployments.consent.handed_over import NOTHING, HandedOver
 from deployments.terminal import Answer, wrap
 from expectations.errors import UsageError
 from expectations.policy.consent_terms import Terms
@@ -108,31 +109,54 @@ def record(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer
     return add_stance(answer, policy, history, now)
 
 
-def withdraw(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer:
-    """Record a withdrawal from now on, and say what it ended.
+def withdraw(
+    ledger: ConsentLedger,
+    typed: Typed,
+    policy: Policy | None,
+    before: HandedOver = NOTHING,
+) -> Answer:
+    """Record a withdrawal from now on; say what it ended, and what was handed over just before.
 
-    What the person said with a clock ahead of this one is ended where it begins, too.
+    What the person said with a clock ahead of this one is ended where it begins, too. In a turn of
+    its own (`ledgers.consent.turn`), so that what is said of runs under way is true.
     """
     now = datetime.now(UTC)
     terms, moment = make_terms(typed, policy, ()), to_micros(now)
     person = tokenize_person(typed.person, ledger.keys.derive("person"))
-    before = ledger.history(person)
-    ended = find_ended(before, terms, Moment(moment, moment))
-    begins = {moment, max([moment, *(event.valid_from for event in before)])}
+    known = ledger.history(person)
+    ended = find_ended(known, terms, Moment(moment, moment))
+    begins = {moment, max([moment, *(event.valid_from for event in known)])}
     ledger.append(make_batch(person, terms, [(begin, None) for begin in sorted(begins)]), SOURCE)
     lines = [
         *wrap(f"Withdrawn from {write_time(moment)} on, {name_scope(terms)}."),
         *describe_ended(ended, terms),
         *wrap(IN_PART if terms.categories else LEFT_OUT),
+        *describe_handed_over(before),
         *wrap(STAYS),
     ]
     found: dict[str, JSON] = {
         "withdrawn": event_json(ledger.history(person)[-1]),
         "ended": [event_json(event) for event in ended],
-        "known_before": bool(before),
+        "known_before": bool(known),
+        "handed_over_before": [*before.whole],
+        "killed_while_handing_over": [*before.in_part],
     }
-    answer = Answer(found, lines, () if before else [NOBODY])
+    answer = Answer(found, lines, () if known else [NOBODY])
     return add_stance(answer, policy, ledger.history(person), now)
+
+
+def describe_handed_over(before: HandedOver) -> Iterator[str]:
+    """Say which runs a withdrawal came too late for, and which are asked about again."""
+    for run in before.whole:
+        yield from wrap(
+            f"Run {run} handed over before this was recorded. If it used this person, its model "
+            "and tables hold them."
+        )
+    for run in before.in_part:
+        yield from wrap(
+            f"Run {run} was killed while it handed over. The next command, such as tutela report, "
+            "asks for consent again, and takes back what used this person."
+        )
 
 
 def describe_ended(ended: Sequence[RecordedEvent], terms: Terms) -> Iterator[str]:

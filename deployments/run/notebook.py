@@ -28,12 +28,20 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from tasks.account.published import OutletSummary, Summary
+    from tasks.handover.delivery import DecidedRun
 
 Data: TypeAlias = "pd.DataFrame | str | Path | None"
 """Rows in memory, a file (or `URL#table`), or None for the policy's own source."""
 
-OURS: Final = ("sklearn.", "tasks.training.", "numpy.", "scipy.")
-"""Modules whose types a released model may be made of, beside the estimator its policy names."""
+KNOWN: Final = frozenset({
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "tasks.training.encoding.DeclaredEncoder",
+    "tasks.training.private_boosting.PrivateBoosting",
+    "tasks.training.private_logistic.PrivateLogisticRegression",
+    "tasks.training.private_network.PrivateNetwork",
+    "tasks.training.served_model.DeclaredColumns",
+})  # fmt: skip
+"""Types that models of the grammar's kinds are made of, beside those that skops itself trusts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,12 @@ class Ran:
     """A run that is on record: what may be published of it, and the home it is in."""
 
     summary: Summary
-    home: Home = field(repr=False)
-    own: tuple[str, ...] = ()
-    """The private packages of the own code on its record, whose types its model may have."""
+    run: DecidedRun = field(repr=False)
+
+    @property
+    def home(self) -> Home:
+        """The home it is in."""
+        return self.run.home
 
 
 def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
@@ -119,10 +130,9 @@ def finish_others(home: Home, keys: Keys, shown: Progress) -> None:
 def read_ran(home: Home, keys: Keys, run_id: str) -> Ran:
     """Read what may be published of a run from the verified ledger."""
     from tasks.handover.delivery import read_run
-    from tasks.own_code.loading import kept_packages
 
     run = read_run(home, keys, run_id)
-    return Ran(run.summary(), home, tuple(kept_packages(run.record.facts.get("own_code"))))
+    return Ran(run.summary(), run)
 
 
 def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:
@@ -150,27 +160,41 @@ def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:
 def read_model(ran: Ran, outlet: OutletSummary) -> Pipeline | None:
     """Load the model that a run registered for an outlet; None where none left.
 
-    A model's file can name any type to be made. Only scikit-learn's, NumPy's and our own are,
-    those of own code whose text is on the run's record, and the estimator that the policy names;
-    UsageError for a file that wants others.
+    A model's file can name any type to be made, and MLflow's store can be changed. So its bytes
+    must be those on the run's record (`ServiceError`), and its types those of the kind of model
+    that the policy names (`UsageError`).
     """
     import skops.io
 
-    from tasks.handover.recording import fetch_model
+    from tasks.handover.delivery import registered_model
 
-    mlflow_run = next((link.id for link in ran.summary.links if link.name == "MLflow run"), None)
-    if outlet.claim is None or mlflow_run is None:
+    found = registered_model(ran.run, outlet.name) if outlet.claim else None
+    if found is None:
         return None
-    content = fetch_model(ran.home, mlflow_run, f"{ran.summary.policy}.{outlet.name}")
+    content, on_record = found
     asked = skops.io.get_untrusted_types(data=content)
-    named = ran.summary.training.kind if ran.summary.training else ""
-    trusted = (*OURS, *(f"{package}." for package in ran.own))
-    others = [name for name in asked if not name.startswith(trusted) and name != named]
+    others = [name for name in asked if not is_trusted(name, ran.run, on_record=on_record)]
     if others:
         raise UsageError(
-            f"the model {outlet.name} is made of {len(others)} types that neither scikit-learn nor "
-            f"tutela has: {', '.join(others)}; look at their code, then load it from MLflow "
-            "yourself, with skops"
+            f"the model {outlet.name} is made of {len(others)} types that no model of its kind "
+            f"has: {', '.join(others)}; look at their code, then load it from MLflow yourself, "
+            "with skops"
         )
     loaded: Pipeline = skops.io.loads(content, trusted=asked)
     return loaded
+
+
+def is_trusted(name: str, run: DecidedRun, *, on_record: bool) -> bool:
+    """Whether a run's model may be made of a type, by the type's full name.
+
+    What a class that is not tutela's is made of in turn, nobody can list: its author vouches for
+    that in the policy, and the record for its being the very file.
+    """
+    from expectations.policy.training import find_kind
+    from tasks.own_code.loading import kept_packages
+
+    training = run.file.policy.training
+    if training is None or find_kind(training.model) is not None:
+        return name in KNOWN
+    packages = kept_packages(run.record.facts.get("own_code"))
+    return on_record or name in KNOWN | {training.model} or name.partition(".")[0] in packages

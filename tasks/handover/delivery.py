@@ -27,12 +27,14 @@ from expectations.policy.outlets import ModelOutlet
 from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent.ledger import ConsentLedger
+from ledgers.consent.turn import turn
 from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import locked, write_private
 from ledgers.outbox import Outbox
+from ledgers.vault.digests import digest_bytes, digest_in_run
 from ledgers.vault.stages import Ready, Recorded
 from ledgers.vault.vault import Vault
 from tasks.account.summary import Summary, summarize, to_evidence_json
@@ -40,7 +42,13 @@ from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run, read_part
 from tasks.airlock.step import Opened, step
 from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
-from tasks.handover.recording import attach, attach_to_model, links_body, record_run
+from tasks.handover.recording import (
+    attach,
+    attach_to_model,
+    fetch_model,
+    links_body,
+    record_run,
+)
 from tasks.own_code.loading import remember_sources
 from tasks.pages.model_card import write_cards
 from tasks.pages.report import render_report
@@ -84,9 +92,23 @@ class DecidedRun:
         """Where the run's goods wait."""
         return Outbox(self.home, self.keys)
 
+    @property
+    def consent(self) -> ConsentLedger:
+        """The home's consent ledger."""
+        return ConsentLedger(self.ledger.engine, self.home, self.keys)
+
     def note(self, step_name: str, kind: str, name: str, body: JSON) -> None:
         """Write one piece of evidence."""
         self.ledger.append(self.record.run_id, step_name, kind, name, body)
+
+    def digest(self, content: bytes) -> str:
+        """Give the keyed digest by which the run's record knows bytes."""
+        return digest_in_run(self.record.run_id, digest_bytes(self.keys.derive("digest"), content))
+
+    def approved(self, outlet: str) -> JSON:
+        """Give the digest of the model that was approved; None where none was noted."""
+        found = [e.body for e in self.entries if (e.kind, e.name) == ("approved", outlet)]
+        return found[0] if found else None
 
     def waiting(self) -> dict[str, str]:
         """Give the run's goods in the outbox: outlet to the name under which it waits."""
@@ -113,6 +135,8 @@ def hand_over(run: DecidedRun) -> None:
     """Record the run in MLflow and put its tables in place; ServiceError leaves it for later."""
     goods, outlets = run.goods(), run.file.policy.outlets
     models = {name: goods[name] for name in goods if isinstance(outlets[name], ModelOutlet)}
+    for name, content in models.items():
+        approve(run, name, content)
     recorded = record_run(run.home, run.record, run.file, run.entries, models)
     for name in goods.keys() - models.keys():
         digest = hashlib.sha256(goods[name]).hexdigest()
@@ -124,6 +148,38 @@ def hand_over(run: DecidedRun) -> None:
         write_private(place / f"{name}.csv", goods[name])
     # Last, so that a run with this note has handed over everything.
     run.note("record", "mlflow", "run", links_body(recorded))
+
+
+def approve(run: DecidedRun, outlet: str, content: bytes) -> None:
+    """Note what a model is before it goes anywhere; one that was noted before must be the same."""
+    if run.approved(outlet) is None:
+        run.note("record", "approved", outlet, run.digest(content))
+    refuse_others(run, outlet, content)
+
+
+def refuse_others(run: DecidedRun, outlet: str, content: bytes) -> None:
+    """Raise `ServiceError` for bytes that are not the model that was approved."""
+    if not hmac.compare_digest(run.digest(content), str(run.approved(outlet))):
+        raise ServiceError(
+            f"the model {outlet} is not the one that run {run.record.run_id} approved: its bytes "
+            "differ from those on record. Do not load it; find out who changed MLflow's store, "
+            "then run the policy again"
+        )
+
+
+def registered_model(run: DecidedRun, outlet: str) -> tuple[bytes, bool] | None:
+    """Give a run's model as MLflow has it, and whether its bytes are on record; None where none is.
+
+    Raises `ServiceError` for bytes other than those on record. Of what an earlier version
+    registered none are.
+    """
+    if run.mlflow_run is None:
+        return None
+    content = fetch_model(run.home, run.mlflow_run, f"{run.file.policy.name}.{outlet}")
+    on_record = run.approved(outlet) is not None
+    if on_record:
+        refuse_others(run, outlet, content)
+    return content, on_record
 
 
 def take_back(run: DecidedRun) -> None:
@@ -250,9 +306,10 @@ def finish(run: DecidedRun) -> None:
     What was all handed over before the process ended is not asked about: it has left.
     """
     if run.mlflow_run is None:
-        if run.decision == Verdict.PASSED:
-            ask_again(run)
-        hand_over(run)
+        with turn(run.consent):
+            if run.decision == Verdict.PASSED:
+                ask_again(run)
+            hand_over(run)
     write_report(run)
 
 
@@ -263,8 +320,7 @@ def ask_again(run: DecidedRun) -> None:
         raise ServiceError("the list of its people is gone from the outbox; run it again")
     used = np.frombuffer(run.outbox.take(name), dtype=USED)
     disclosure = Disclosure(run.keys.derive("disclosure"), run.home.settings.disclosure_threshold)
-    ledger = ConsentLedger(run.ledger.engine, run.home, run.keys)
-    refuse_withdrawn(used, run.file, ledger, disclosure)
+    refuse_withdrawn(used, run.file, run.consent, disclosure)
 
 
 def decided(desk: Desk) -> DecidedRun:

@@ -1,8 +1,10 @@
 """The run as MLflow shows it, and where: a view of the evidence ledger, replayed by run id.
 
-The only module that imports mlflow. Replaying twice gives one MLflow run: it is found again by its
-tag. MLflow's database is not tamper-evident; the evidence ledger is the record. No frame, example
-row or profile goes there, only published counts, measures, digests and the model that passed.
+Beside `registry` the only module that imports mlflow. Replaying twice gives one MLflow run: it is
+found again by its tag. MLflow's database is not tamper-evident; the evidence ledger is the record.
+No frame, example row or profile goes there, only published counts, measures, digests and the model
+that passed. MLflow's state of the process (its store, registry and active run) is neither set nor
+read here: two homes in one process keep apart.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,27 +22,25 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
-from expectations.policy.outlets import claim
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import public_labels
-from expectations.policy.vocabulary import Use, Verdict
+from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import Home, without_login
 from tasks.account.projection import metrics, promises, run_tags
-from tasks.own_code.loading import requirements, written_sources
+from tasks.handover.registry import CONTENT, list_models, list_versions, register, withdraw
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Run
-    from mlflow.models import ModelSignature
-
 
 OWN_PAGES: Final = "http://127.0.0.1:5000"
 """Where `tutela mlflow` opens the home's own store."""
 RUN_TAG: Final = "tutela.run"
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show training runs, not traces."""
+DATABASES: Final = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
+"""Schemes of a store that MLflow opens in this process."""
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
@@ -54,9 +55,14 @@ class MlflowRun:
     models: Mapping[str, str]
 
 
+def own_store(home: Home) -> str:
+    """Give the address of the home's own store."""
+    return f"sqlite:///{home.mlflow}/mlflow.db"
+
+
 def tracking_uri(home: Home) -> str:
     """Give the address of MLflow's store: the settings' own, or the home's."""
-    return home.settings.mlflow_tracking_uri or f"sqlite:///{home.mlflow}/mlflow.db"
+    return home.settings.mlflow_tracking_uri or own_store(home)
 
 
 def _find_page(home: Home, experiment: str, run: str) -> str | None:
@@ -101,27 +107,28 @@ def attach_to_model(home: Home, mlflow_run: str, outlet: str, files: Mapping[str
     """Put texts into the folder of a run's model; ServiceError when MLflow is away."""
     with _answering(home):
         client = _client(home)
-        experiment = client.get_run(mlflow_run).info.experiment_id
-        of_run = f"source_run_id = '{mlflow_run}'"
-        for model in client.search_logged_models([experiment], of_run):
+        for model in list_models(client, client.get_run(mlflow_run)):
             for name, text in files.items() if model.name == outlet else ():
                 _put(client, model.model_id, name, text)
 
 
 def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
-    """Give the skops file that a run registered under a name; ServiceError when MLflow is away."""
+    """Give what MLflow has as a run's model of a name; ServiceError when MLflow is away.
+
+    Whoever operates MLflow can have changed it: hold it against the record before it is loaded.
+    """
     from mlflow.artifacts import download_artifacts
 
-    with _answering(home, "give the model", ""), TemporaryDirectory() as folder:
+    with _answering(home, "give the model", ""), TemporaryDirectory(dir=home.mlflow) as folder:
         client = _client(home)
-        found = client.search_model_versions(f"run_id = '{mlflow_run}'")
-        version = next((one.version for one in found if one.name == name), None)
+        versions = list_versions(client, client.get_run(mlflow_run))
+        version = next((one.version for one in versions if one.name == name), None)
         if version is None:
             raise ServiceError(
                 f"MLflow has no model {name} of this run any more: run its policy again"
             )
         # By where it lies: `models:/` is looked up in the store that this process used last.
-        address = f"{client.get_model_version_download_uri(name, str(version))}/model.skops"
+        address = f"{client.get_model_version_download_uri(name, str(version))}/{CONTENT}"
         place = download_artifacts(address, dst_path=folder, tracking_uri=tracking_uri(home))
         return Path(place).read_bytes()
 
@@ -168,12 +175,14 @@ def _record(
     _show(client, run.info.run_id, file.policy, entries, tags)
     client.log_inputs(run.info.run_id, datasets=list(datasets(entries)))
     client.log_text(run.info.run_id, file.text, "policy.yaml")
+    making = home.mlflow / f".{run.info.run_id}.making"
+    shutil.rmtree(making, ignore_errors=True)  # what a killed process left
     versions = {
-        outlet: _register(client, home, run, file.policy, outlet, content, tags)
+        outlet: register(client, making, run, file.policy, outlet, content, tags)
         for outlet, content in models.items()
     }
     if decision.name != Verdict.PASSED:
-        _withdraw(client, run)
+        withdraw(client, run)
     status = "FAILED" if decision.name == Verdict.FAILED else "FINISHED"
     client.set_terminated(run.info.run_id, status)
     info = run.info
@@ -202,9 +211,12 @@ def _show(
 def _client(home: Home) -> MlflowClient:
     from mlflow import MlflowClient
 
-    if home.settings.mlflow_tracking_uri is None:
-        make_store(home)
-    return MlflowClient(tracking_uri(home))
+    uri = tracking_uri(home)
+    if uri != own_store(home):
+        return MlflowClient(uri)
+    make_store(home)
+    # Named, or MLflow would take the registry that this process was told of last.
+    return MlflowClient(uri, registry_uri=uri)
 
 
 def prepare_store(home: Home) -> None:
@@ -247,8 +259,10 @@ def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
     if experiment is not None:
         identifier: str = experiment.experiment_id
     else:
-        own = home.settings.mlflow_tracking_uri is None
-        place = (home.mlflow / "artifacts" / record.policy).as_uri() if own else None
+        # Of a database that no server stands before, MLflow puts files where a process happens to
+        # be started, for all to read.
+        served = tracking_uri(home).partition(":")[0].partition("+")[0] not in DATABASES
+        place = None if served else (home.mlflow / "artifacts" / record.policy).as_uri()
         identifier = client.create_experiment(record.policy, place, tags=EXPERIMENT_TAGS)
     found = client.search_runs([identifier], f"tags.`{RUN_TAG}` = '{record.run_id}'")
     if found:
@@ -274,90 +288,3 @@ def datasets(entries: Sequence[Entry]) -> Iterator[DatasetInput]:
                 )
                 tags = [InputTag("mlflow.data.context", stage), InputTag("tutela.digest", digest)]
                 yield DatasetInput(described, tags)
-
-
-def _register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
-    client: MlflowClient,
-    home: Home,
-    run: Run,
-    policy: Policy,
-    outlet: str,
-    content: bytes,
-    tags: Mapping[str, str],
-) -> str:
-    """Register a version of the model that passed, once, with its claim and its run's tags."""
-    name = f"{policy.name}.{outlet}"
-    found = client.search_model_versions(f"run_id = '{run.info.run_id}'")
-    version = next((one.version for one in found if one.name == name), None)
-    if version is None:
-        version = _save(home, run, policy, outlet, content, tags)
-    client.update_model_version(name, str(version), claim(policy.outlets[outlet]))
-    return str(version)
-
-
-def _save(  # noqa: PLR0913, PLR0917 - as above
-    home: Home, run: Run, policy: Policy, outlet: str, content: bytes, tags: Mapping[str, str]
-) -> str:
-    """Save a model by skops into its MLflow run and give the version it is registered as."""
-    import mlflow
-    import skops.io
-
-    from tasks.training.train import load_model
-
-    mlflow.set_tracking_uri(tracking_uri(home))
-    mlflow.set_experiment(experiment_id=run.info.experiment_id)
-    types = skops.io.get_untrusted_types(data=content)
-    with mlflow.start_run(run_id=run.info.run_id), written_sources(types) as code:
-        logged = mlflow.sklearn.log_model(
-            load_model(content),
-            name=outlet,
-            serialization_format="skops",
-            skops_trusted_types=types,
-            code_paths=code,
-            signature=declare_signature(policy),
-            pip_requirements=requirements(types),
-            pyfunc_predict_fn="predict_proba",
-        )
-        # With its tags at once: each by itself would be a transaction.
-        registered = mlflow.register_model(
-            logged.model_uri, f"{policy.name}.{outlet}", tags=dict(tags)
-        )
-    _forget_place(_client(home), logged.model_id, outlet)
-    return str(registered.version)
-
-
-def _forget_place(client: MlflowClient, model: str, name: str) -> None:
-    """Describe a model anew, by its name where MLflow wrote the path that it has here."""
-    from mlflow.models import Model
-
-    described = Model.load(f"models:/{model}")
-    described.artifact_path = name
-    _put(client, model, "MLmodel", described.to_yaml())
-
-
-def _withdraw(client: MlflowClient, run: Run) -> None:
-    """Delete what a process registered before it was killed, when the run is refused since.
-
-    The model's files stay in MLflow's store until its operator runs `mlflow gc`.
-    """
-    for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
-        client.delete_model_version(version.name, str(version.version))
-
-
-def declare_signature(policy: Policy) -> ModelSignature:
-    """Declare the model's inputs from the policy: treated columns, words or numbers.
-
-    Every column is required, for the model reads them all; a value may be missing in any.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-
-    columns: list[ColSpec | TensorSpec] = []
-    for name in policy.used_as(Use.FEATURE):
-        labels = public_labels(policy.treated[name].treatment, policy.column_type(name))
-        kind = DataType.double if labels is None else DataType.string
-        columns.append(ColSpec(kind, name))
-    outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.double, answer) for answer in ("no", "yes")
-    ]
-    return ModelSignature(inputs=Schema(columns), outputs=Schema(outputs))

@@ -270,12 +270,13 @@ sys.meta_path.append(_finder)
 
 
 @contextmanager
-def written_sources(types: Iterable[str]) -> Iterator[list[str] | None]:
+def written_sources(types: Iterable[str], within: Path) -> Iterator[list[str] | None]:
     """Write out the own code that some types (by full name) come from, as packages to go along.
 
-    Gives the packages' folders, None without any; they are gone afterwards.
+    Gives the packages' folders, None without any; they are in a folder of `within`, and gone
+    afterwards.
     """
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory(dir=within) as place:
         packages = []
         for package in sorted(top_levels(types)):
             for path, text in (_known_sources(package) or {}).items():

@@ -1,0 +1,209 @@
+"""A run's models in MLflow: registered once each, as the very bytes that were approved, or gone.
+
+MLflow's own functions for this save a model anew, and set the store that the whole process uses
+from then on. So a model is described in a folder of the home and handed to a client of one store.
+Beside `recording` the only module that imports mlflow.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from expectations.policy.outlets import claim
+from expectations.policy.policy import Policy
+from expectations.policy.treatments import public_labels
+from expectations.policy.vocabulary import Use
+from tasks.own_code.loading import requirements, written_sources
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+CONTENT: Final = "model.skops"
+"""The file in a model's folder that holds the model itself."""
+ROWS: Final = {
+    "inputs": "destination_id",
+    "logged_model_metrics": "model_id",
+    "logged_model_params": "model_id",
+    "logged_model_tags": "model_id",
+    "logged_models": "model_id",
+}
+"""Where MLflow's database tells of a logged model, and by which column; the model itself last."""
+
+
+def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
+    client: MlflowClient,
+    making: Path,
+    run: Run,
+    policy: Policy,
+    outlet: str,
+    content: bytes,
+    tags: Mapping[str, str],
+) -> str:
+    """Register the model that passed, once, with its claim and its run's tags; give its version.
+
+    `making` is a folder of the home in which it may be described. What a process left that was
+    killed before it registered is made anew.
+    """
+    name = f"{policy.name}.{outlet}"
+    found = next((one for one in list_versions(client, run) if one.name == name), None)
+    if found is None:
+        for left in list_models(client, run):
+            if left.name == outlet:
+                remove_model(client, left)
+        model = save(client, making, run, policy, outlet, content)
+        found = make_version(client, name, model, tags)
+    client.update_model_version(name, str(found.version), claim(policy.outlets[outlet]))
+    return str(found.version)
+
+
+def list_versions(client: MlflowClient, run: Run) -> Iterator[ModelVersion]:
+    """Give the versions of models that a run registered."""
+    yield from client.search_model_versions(f"run_id = '{run.info.run_id}'")
+
+
+def list_models(client: MlflowClient, run: Run) -> Iterator[LoggedModel]:
+    """Give the models that a run logged, registered or not, whole or half."""
+    of_run = f"source_run_id = '{run.info.run_id}'"
+    yield from client.search_logged_models([run.info.experiment_id], of_run)
+
+
+def save(  # noqa: PLR0913, PLR0917 - as above
+    client: MlflowClient, making: Path, run: Run, policy: Policy, outlet: str, content: bytes
+) -> LoggedModel:
+    """Save a model into MLflow as it was approved; it is ready only once all of it is there."""
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+
+    info, told = run.info, client.get_run(run.info.run_id).data
+    model = client.create_logged_model(info.experiment_id, outlet, info.run_id, params=told.params)
+    identifier, at = model.model_id, model.creation_timestamp
+    client.log_outputs(info.run_id, [LoggedModelOutput(identifier, 0)])
+    # A run's figures stand beside its model too.
+    figures = [Metric(*figure, at, 0, model_id=identifier) for figure in told.metrics.items()]
+    client.log_batch(info.run_id, figures)
+    with described(making, model, policy, content) as folder:
+        client.log_model_artifacts(identifier, str(folder))
+    return client.finalize_logged_model(identifier, LoggedModelStatus.READY)
+
+
+@contextmanager
+def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) -> Iterator[Path]:
+    """Write a model's folder as MLflow describes one, the model in it byte by byte as given."""
+    import mlflow.sklearn
+    import skops.io
+    from mlflow.models import Model
+
+    from tasks.training.train import load_model
+
+    types = skops.io.get_untrusted_types(data=content)
+    identifier = model.model_id
+    told = Model(model.name, model.source_run_id, model_uuid=identifier, model_id=identifier)
+    making.mkdir(mode=0o700)
+    try:
+        with written_sources(types, making) as code:
+            mlflow.sklearn.save_model(
+                load_model(content),
+                str(making / "model"),
+                mlflow_model=told,
+                serialization_format="skops",
+                skops_trusted_types=types,
+                code_paths=code,
+                signature=declare_signature(policy),
+                pip_requirements=requirements(types),
+                pyfunc_predict_fn="predict_proba",
+            )
+        # MLflow wrote the model anew, in other bytes than were attacked and approved.
+        (making / "model" / CONTENT).write_bytes(content)
+        yield making / "model"
+    finally:
+        shutil.rmtree(making)
+
+
+def make_version(
+    client: MlflowClient, name: str, model: LoggedModel, tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register a saved model under a name as its next version, with its tags at once."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    with suppress(MlflowException):  # the name is there; what else is wrong shows in the next line
+        client.create_registered_model(name)
+    # By where it lies: `models:/` would be looked up in the store that this process used last.
+    version = client.create_model_version(
+        name,
+        model.artifact_location,
+        model.source_run_id,
+        dict(tags),
+        model_id=model.model_id,
+    )
+    link = json.dumps([{"name": name, "version": version.version}])
+    client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: link})
+    return version
+
+
+def withdraw(client: MlflowClient, run: Run) -> None:
+    """Take away what a process registered before it was killed, when the run is refused since.
+
+    Of a version its number stays in MLflow's registry, so that no other model gets it.
+    """
+    for version in list_versions(client, run):
+        for tag in version.tags:
+            client.delete_model_version_tag(version.name, str(version.version), tag)
+        client.delete_model_version(version.name, str(version.version))
+    for model in list_models(client, run):
+        remove_model(client, model)
+
+
+def remove_model(client: MlflowClient, model: LoggedModel) -> None:
+    """Take a logged model's files and rows away, as far as its store lets a client do so.
+
+    A server keeps the rows, marked as deleted, until its operator runs `mlflow gc`; so does a store
+    of files that cannot delete.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    uri = client.tracking_uri
+    files = get_artifact_repository(model.artifact_location, tracking_uri=uri)
+    with suppress(MlflowException, NotImplementedError):
+        files.delete_artifacts()
+    # After its files: a process that is killed in between finds it again.
+    client.delete_logged_model(model.model_id)
+    store = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and store.is_file():
+        erase_rows(store, model.model_id)
+
+
+def erase_rows(store: Path, model: str) -> None:
+    """Erase what a database of MLflow in a file tells of a logged model."""
+    with closing(sqlite3.connect(store, timeout=30)) as connection, connection:
+        connection.execute("PRAGMA secure_delete=ON")
+        for table, column in ROWS.items():
+            connection.execute(f'DELETE FROM "{table}" WHERE "{column}" = ?', [model])  # noqa: S608 - our own names
+
+
+def declare_signature(policy: Policy) -> ModelSignature:
+    """Declare the model's inputs from the policy: treated columns, words or numbers.
+
+    Every column is required, for the model reads them all; a value may be missing in any.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    columns: list[ColSpec | TensorSpec] = []
+    for name in policy.used_as(Use.FEATURE):
+        labels = public_labels(policy.treated[name].treatment, policy.column_type(name))
+        kind = DataType.double if labels is None else DataType.string
+        columns.append(ColSpec(kind, name))
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.double, answer) for answer in ("no", "yes")
+    ]
+    return ModelSignature(inputs=Schema(columns), outputs=Schema(outputs))
