@@ -23,6 +23,7 @@ from expectations.errors import HomeError, Refusal, ServiceError
 from expectations.privacy_loss import compose
 from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.consent.ledger import ConsentLedger
+from ledgers.consent.turn import NUMBER, turn
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import create_database, open_database
 from ledgers.home.home import Home
@@ -359,3 +360,13 @@ def test_of_two_runs_that_race_for_the_last_of_it_one_gets_it(ledger: ConsentLed
     assert sorted(map(int, got)) == list(range(20))
     assert budget.verify().seq == 20
     budget.engine.dispose()
+
+
+def test_a_turn_holds_for_all_homes_of_a_database(ledger: ConsentLedger) -> None:
+    """A machine with a folder of its own waits for it too, and has it afterwards."""
+    asked = sa.text(f"SELECT pg_try_advisory_lock({NUMBER})")
+    with ledger.engine.connect() as other:
+        with turn(ledger):
+            assert other.scalar(asked) is False
+        assert other.scalar(asked) is True
+        other.execute(sa.text("SELECT pg_advisory_unlock_all()"))

@@ -150,10 +150,10 @@ def test_code_that_goes_along_is_told_with_what_it_imports(tmp_path: Path) -> No
     code = load_own("f.py:C", write(tmp_path, f="import pandas\nfrom .g import C", g="C = int"))
     package = private_name(code.sources)
     assert requirements([f"{package}.f.C"])[-1] == f"pandas=={version('pandas')}"
-    with written_sources([f"{package}.f.C", "sklearn.tree.T"]) as folders:
+    with written_sources([f"{package}.f.C", "sklearn.tree.T"], tmp_path) as folders:
         assert folders is not None
         (folder,) = folders
         assert Path(folder).name == package
         assert {file.name for file in Path(folder).iterdir()} == {"f.py", "g.py"}
-    with written_sources(["sklearn.tree.T"]) as folders:
+    with written_sources(["sklearn.tree.T"], tmp_path) as folders:
         assert folders is None

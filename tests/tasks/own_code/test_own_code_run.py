@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 from unittest import mock
@@ -14,12 +15,13 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 import tutela
-from deployments.run.notebook import Ran, read_model
+from deployments.run.notebook import read_model, read_ran
 from expectations.errors import PolicyError, StepFailed, UsageError
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from tasks.handover.delivery import DecidedRun
 from tasks.handover.recording import tracking_uri
 from tasks.own_code.loading import digest_sources
 from tests.conftest import Folder, Runner
@@ -117,10 +119,15 @@ def test_a_result_holds_a_model_of_ones_own(folder: Folder, home: Home) -> None:
     rows = pd.DataFrame({"age": ["18-34", "65+"], "sex": ["f", "m"]})
     assert type(cast("Pipeline", result.model)[-1]).__name__ == "Calm"
     assert result.model.predict_proba(rows).shape == (2, 2)
-    unnoted = Ran(result.evidence, home, ("_tutela_own_0123456789abcdef",))
+    ran = read_ran(home, Keys.open(home), result.run_id)
     (clinic,) = (outlet for outlet in result.evidence.outlets if outlet.kind == "model")
-    with pytest.raises(UsageError, match=r"made of 1 types .* _tutela_own_\w+\.my_models\.Calm"):
-        read_model(unnoted, clinic)
+    # As of a run of an earlier version, whose model's bytes are on no record.
+    with mock.patch.object(DecidedRun, "approved", return_value=None):
+        assert read_model(ran, clinic) is not None
+        record = replace(ran.run.record, facts={**ran.run.record.facts, "own_code": {}})
+        unnoted = replace(ran, run=replace(ran.run, record=record))
+        with pytest.raises(UsageError, match=r"1 types .* _tutela_own_\w+\.my_models\.Calm"):
+            read_model(unnoted, clinic)
 
 
 @pytest.mark.parametrize(
