@@ -28,7 +28,8 @@ NOTHING: Final = HandedOver()
 
 def find_handed_over(evidence: EvidenceLedger, runs: Sequence[str]) -> HandedOver:
     """Tell which of some runs handed over all or, since their process was killed, a part."""
-    whole, in_part = [], []
+    whole: list[str] = []
+    in_part: list[str] = []
     for run in runs:
         entries = evidence.entries(run)
         decided = [entry.name for entry in entries if entry.kind == "decision"][-1:]

@@ -174,7 +174,7 @@ def remove_model(client: MlflowClient, model: LoggedModel) -> None:
     uri = client.tracking_uri
     files = get_artifact_repository(model.artifact_location, tracking_uri=uri)
     with suppress(MlflowException, NotImplementedError):
-        files.delete_artifacts()
+        files.delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow's own
     # After its files: a process that is killed in between finds it again.
     client.delete_logged_model(model.model_id)
     store = Path(uri.removeprefix("sqlite:///"))
