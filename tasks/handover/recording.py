@@ -28,7 +28,13 @@ from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import Home, without_login
 from tasks.account.projection import metrics, promises, run_tags
-from tasks.handover.registry import CONTENT, list_models, list_versions, register, withdraw
+from tasks.handover.registry import (
+    list_models,
+    list_versions,
+    read_content,
+    register,
+    withdraw,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -117,20 +123,14 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
 
     Whoever operates MLflow can have changed it: hold it against the record before it is loaded.
     """
-    from mlflow.artifacts import download_artifacts
-
-    with _answering(home, "give the model", ""), TemporaryDirectory(dir=home.mlflow) as folder:
+    with _answering(home, "give the model", ""):
         client = _client(home)
         versions = list_versions(client, client.get_run(mlflow_run))
-        version = next((one.version for one in versions if one.name == name), None)
-        if version is None:
-            raise ServiceError(
-                f"MLflow has no model {name} of this run any more: run its policy again"
-            )
-        # By where it lies: `models:/` is looked up in the store that this process used last.
-        address = f"{client.get_model_version_download_uri(name, str(version))}/{CONTENT}"
-        place = download_artifacts(address, dst_path=folder, tracking_uri=tracking_uri(home))
-        return Path(place).read_bytes()
+        version = next((one for one in versions if one.name == name), None)
+        content = None if version is None else read_content(client, home.mlflow, version)
+    if content is None:
+        raise ServiceError(f"MLflow has no model {name} of this run any more: run its policy again")
+    return content
 
 
 def _put(client: MlflowClient, model: str, name: str, text: str) -> None:

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from expectations.policy.outlets import claim
@@ -50,11 +51,14 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
 ) -> str:
     """Register the model that passed, once, with its claim and its run's tags; give its version.
 
-    `making` is a folder of the home in which it may be described. What a process left that was
-    killed before it registered is made anew.
+    `making` is a folder of the home in which it may be described. What is there of an earlier
+    process stays if it is whole and the same, else it is made anew.
     """
     name = f"{policy.name}.{outlet}"
     found = next((one for one in list_versions(client, run) if one.name == name), None)
+    if found is not None and read_content(client, making.parent, found) != content:
+        remove_version(client, found)
+        found = None
     if found is None:
         for left in list_models(client, run):
             if left.name == outlet:
@@ -74,6 +78,23 @@ def list_models(client: MlflowClient, run: Run) -> Iterator[LoggedModel]:
     """Give the models that a run logged, registered or not, whole or half."""
     of_run = f"source_run_id = '{run.info.run_id}'"
     yield from client.search_logged_models([run.info.experiment_id], of_run)
+
+
+def read_content(client: MlflowClient, within: Path, version: ModelVersion) -> bytes | None:
+    """Give what MLflow has as a registered model; None where its file is gone.
+
+    Whoever operates MLflow can have changed it: hold it against the record before it is loaded.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    # By where it lies: `models:/` is looked up in the store that this process used last.
+    place = client.get_model_version_download_uri(version.name, str(version.version))
+    with TemporaryDirectory(dir=within) as folder, suppress(MlflowException, OSError):
+        uri = client.tracking_uri
+        file = download_artifacts(f"{place}/{CONTENT}", dst_path=folder, tracking_uri=uri)
+        return Path(file).read_bytes()
+    return None
 
 
 def save(  # noqa: PLR0913, PLR0917 - as above
@@ -155,11 +176,16 @@ def withdraw(client: MlflowClient, run: Run) -> None:
     Of a version its number stays in MLflow's registry, so that no other model gets it.
     """
     for version in list_versions(client, run):
-        for tag in version.tags:
-            client.delete_model_version_tag(version.name, str(version.version), tag)
-        client.delete_model_version(version.name, str(version.version))
+        remove_version(client, version)
     for model in list_models(client, run):
         remove_model(client, model)
+
+
+def remove_version(client: MlflowClient, version: ModelVersion) -> None:
+    """Take a version out of the registry, with what is told of it."""
+    for tag in version.tags:
+        client.delete_model_version_tag(version.name, str(version.version), tag)
+    client.delete_model_version(version.name, str(version.version))
 
 
 def remove_model(client: MlflowClient, model: LoggedModel) -> None:

@@ -211,6 +211,18 @@ def test_whatever_ends_the_handing_over_a_model_is_there_once_in_the_end(
     assert [path for path in world.place.home.mlflow.iterdir() if "making" in path.name] == []
 
 
+@pytest.mark.parametrize("change", ["another", "gone"])
+def test_what_was_changed_before_a_run_is_finished_is_made_anew(world: World, change: str) -> None:
+    """A model that its own process registered, or somebody for it, is looked at before it stays."""
+    end_at(world, ENDINGS["before its claim is written"])
+    (file,) = stored(world)
+    file.write_bytes(retrained(world)) if change == "another" else file.unlink()
+    assert "closed as passed" in complete(world)
+    (version,), (_,), (file,) = world.place.models, logged(world), stored(world)
+    assert version.version == 2
+    assert load(read(world)) is not None
+
+
 @each_ending
 def test_of_a_refused_runs_model_nothing_stays_in_mlflow(world: World, ending: Ending) -> None:
     """It was out when its process ended; a withdrawal since then takes each byte of it back."""
