@@ -102,7 +102,7 @@ class Result:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The released estimators by outlet; of a run that passed and served a model."""
+        """The released estimators by outlet; ServiceError for one that is not as approved."""
         from deployments.run.notebook import read_model
 
         found = {o.name: read_model(self._ran, o) for o in self._outlets("model")}
