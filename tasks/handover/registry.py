@@ -56,9 +56,12 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     """
     name = f"{policy.name}.{outlet}"
     found = next((one for one in list_versions(client, run) if one.name == name), None)
-    if found is not None and read_content(client, making.parent, found) != content:
-        remove_version(client, found)
-        found = None
+    if found is not None:
+        with made(making):
+            same = read_content(client, making, found) == content
+        if not same:
+            remove_version(client, found)
+            found = None
     if found is None:
         for left in list_models(client, run):
             if left.name == outlet:
@@ -116,6 +119,16 @@ def save(  # noqa: PLR0913, PLR0917 - as above
 
 
 @contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Have a folder meanwhile, for nobody else to look into."""
+    folder.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
 def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) -> Iterator[Path]:
     """Write a model's folder as MLflow describes one, the model in it byte by byte as given."""
     import mlflow.sklearn
@@ -127,8 +140,7 @@ def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) 
     types = skops.io.get_untrusted_types(data=content)
     identifier = model.model_id
     told = Model(model.name, model.source_run_id, model_uuid=identifier, model_id=identifier)
-    making.mkdir(mode=0o700)
-    try:
+    with made(making):
         with written_sources(types, making) as code:
             mlflow.sklearn.save_model(
                 load_model(content),
@@ -144,8 +156,6 @@ def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) 
         # MLflow wrote the model anew, in other bytes than were attacked and approved.
         (making / "model" / CONTENT).write_bytes(content)
         yield making / "model"
-    finally:
-        shutil.rmtree(making)
 
 
 def make_version(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
 
 ROOT: Final = Path(__file__).parents[3]
-RUNS: Final = int(os.environ.get("TUTELA_KILLED_RUNS", "60"))
+RUNS: Final = 60
 GIVE: Final = ("--status", "given", "--notice", "study", "--indication", "explicit")
 CHILD: Final = "import tests.tasks.handover.test_killed_handovers as it; it.run_small()"
 
@@ -148,4 +148,3 @@ def test_whenever_a_run_is_killed_in_its_last_seconds_all_is_there_once_or_not_a
         faults += [f"run {number} at {at}, {run.verdict}: {fault}" for fault in wrong]
     assert faults == [], ended
     assert sum(ended[at, verdict] for at, verdict in ended if at and verdict != "failed"), ended
-    print(sorted(map(str, ended.items())))
