@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from expectations.errors import ServiceError
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON, Entry, RunRecord
+from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
 from tasks.account.projection import metrics, promises, run_tags
 from tasks.handover.registry import (
@@ -255,21 +257,38 @@ def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
     """Find the MLflow run of an earlier replay, or make one in the policy's experiment."""
     from datetime import datetime
 
-    experiment = client.get_experiment_by_name(record.policy)
-    if experiment is not None:
-        identifier: str = experiment.experiment_id
-    else:
-        # Of a database that no server stands before, MLflow puts files where a process happens to
-        # be started, for all to read.
-        served = tracking_uri(home).partition(":")[0].partition("+")[0] not in DATABASES
-        place = None if served else (home.mlflow / "artifacts" / record.policy).as_uri()
-        identifier = client.create_experiment(record.policy, place, tags=EXPERIMENT_TAGS)
+    identifier = _find_experiment(client, home, record.policy)
     found = client.search_runs([identifier], f"tags.`{RUN_TAG}` = '{record.run_id}'")
     if found:
         return found[0]
     start = int(datetime.fromisoformat(record.started_at).timestamp() * 1000)
     name = f"{record.started_at[:16].replace('T', ' ')} {record.run_id[-8:]}"
     return client.create_run(identifier, start, tags={RUN_TAG: record.run_id}, run_name=name)
+
+
+def _find_experiment(client: MlflowClient, home: Home, policy: str) -> str:
+    """Find the experiment of a policy, or make one whose files lie where they belong."""
+    experiment = client.get_experiment_by_name(policy)
+    own = tracking_uri(home) == own_store(home)
+    if experiment is not None and own and not _is_inside(home, experiment.artifact_location):
+        # Of a home that was moved, or by a version that was led astray: what it logs from now on
+        # would be written outside of the home.
+        client.rename_experiment(experiment.experiment_id, f"{policy} until {stamp()[:19]}")
+        experiment = None
+    if experiment is not None:
+        found: str = experiment.experiment_id
+        return found
+    # Of a database that no server stands before, MLflow puts files where a process happens to be
+    # started, for all to read.
+    served = tracking_uri(home).partition(":")[0].partition("+")[0] not in DATABASES
+    place = None if served else (home.mlflow / "artifacts" / policy).as_uri()
+    return client.create_experiment(policy, place, tags=EXPERIMENT_TAGS)
+
+
+def _is_inside(home: Home, location: str) -> bool:
+    """Whether files at an address lie in the home."""
+    place = Path(unquote(urlsplit(location).path)).resolve()
+    return place.is_relative_to(home.mlflow.resolve())
 
 
 def datasets(entries: Sequence[Entry]) -> Iterator[DatasetInput]:

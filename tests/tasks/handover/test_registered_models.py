@@ -285,3 +285,14 @@ def test_the_homes_own_store_that_a_variable_names_stays_in_the_home(
     assert "closed as passed" in complete(named)
     assert list(Path().iterdir()) == []
     assert len(stored(world)) == 1
+
+
+def test_an_experiment_whose_files_lie_elsewhere_is_put_aside(world: World, tmp_path: Path) -> None:
+    """As of a home that was moved: it keeps its runs under another name, and gets no more files."""
+    world.place.mlflow.create_experiment("small", (tmp_path / "elsewhere").as_uri())
+    assert "closed as passed" in complete(world)
+    assert not (tmp_path / "elsewhere").exists()
+    assert len(stored(world)) == 1
+    names = {one.name.partition(" until ")[0] for one in world.place.mlflow.search_experiments()}
+    assert names == {"Default", "small"}
+    assert len(world.place.mlflow.search_experiments()) == 3
