@@ -170,9 +170,10 @@ def refuse_others(run: DecidedRun, outlet: str, content: bytes) -> None:
 def registered_model(run: DecidedRun, outlet: str) -> tuple[bytes, bool] | None:
     """Give a run's model as MLflow has it, and whether its bytes are on record; None where none is.
 
-    Raises `ServiceError` for bytes other than those on record. Of what an earlier version
-    registered none are.
+    Raises `ServiceError` for bytes other than those on record, and for a record that was changed.
+    Of what an earlier version registered, no bytes are on record.
     """
+    run.ledger.verify(run.record.run_id)
     if run.mlflow_run is None:
         return None
     content = fetch_model(run.home, run.mlflow_run, f"{run.file.policy.name}.{outlet}")

@@ -183,6 +183,20 @@ def test_of_an_earlier_versions_model_only_known_types_are_made(
         load(read(world))
 
 
+def test_a_record_from_which_the_digest_was_taken_is_no_earlier_versions(world: World) -> None:
+    """Whoever operates the ledger's database cannot make a model one whose bytes are not known."""
+    complete(world)
+    ran = read(world)
+    with contextlib.closing(sqlite3.connect(world.place.home.ledger)) as ledger:
+        named = ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (trigger,) in named.fetchall():
+            ledger.execute(f"DROP TRIGGER {trigger}")
+        ledger.execute("DELETE FROM evidence WHERE kind = 'approved'")
+        ledger.commit()
+    with pytest.raises(ServiceError, match="was changed at or before"):
+        load(ran)
+
+
 def test_what_waits_is_held_against_the_record_before_it_is_handed_over(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
