@@ -241,15 +241,17 @@ def test_what_was_changed_before_a_run_is_finished_is_made_anew(world: World, ch
 def test_of_a_refused_runs_model_nothing_stays_in_mlflow(world: World, ending: Ending) -> None:
     """It was out when its process ended; a withdrawal since then takes each byte of it back."""
     end_at(world, ending)
-    left = [f"models:/{model.model_id}" for model in logged(world)]
+    left = logged(world)
     said = world.place.tell("consent", "withdraw", "p05", "--policy", str(world.policy), "--json")
     (run,) = world.place.runs
     assert json.loads(said.out)["killed_while_handing_over"] == [run.run_id]
     assert "closed as refused" in complete(world)
     assert (world.place.models, logged(world), stored(world)) == ([], [], [])
-    for address in left:
-        with pytest.raises(MlflowException):
-            mlflow.sklearn.load_model(address)
+    for model in left:
+        with pytest.raises(MlflowException, match="not found"):
+            world.place.mlflow.get_logged_model(model.model_id)
+        with pytest.raises(MlflowException, match="No such artifact"):
+            mlflow.sklearn.load_model(model.artifact_location)
     with contextlib.closing(sqlite3.connect(world.place.home.mlflow / "mlflow.db")) as store:
         for table in registry.ROWS.keys() - {"inputs"}:
             assert store.execute(f"SELECT * FROM {table}").fetchall() == []  # noqa: S608

@@ -100,7 +100,8 @@ def model_folder(run: RunOnRecord, folder: Path) -> Path:
     """Download the model as a recipient would."""
     (version,) = run.models
     place = run.place.mlflow.get_model_version_download_uri(version.name, str(version.version))
-    found = mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=str(folder))
+    uri = tracking_uri(run.place.home)
+    found = mlflow.artifacts.download_artifacts(place, dst_path=str(folder), tracking_uri=uri)
     return Path(found)
 
 
