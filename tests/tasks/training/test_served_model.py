@@ -142,12 +142,15 @@ def test_the_card_stands_beside_report_and_model(run: RunOnRecord, tmp_path: Pat
     folder = model_folder(run, tmp_path)
     shown = run.named("mlflow")["run"]
     assert isinstance(shown, dict)
+    where = run.place.mlflow.get_run(str(shown["run_id"])).info.artifact_uri
     for suffix in ("html", "md"):
         name = f"{run.record.run_id}-oncologists-card.{suffix}"
         told = (run.place.home.reports / name).read_text("utf-8")
         assert (folder / f"model_card.{suffix}").read_text("utf-8") == told
-        beside = run.place.mlflow.download_artifacts(
-            str(shown["run_id"]), f"oncologists/model_card.{suffix}", str(tmp_path)
+        beside = mlflow.artifacts.download_artifacts(
+            f"{where}/oncologists/model_card.{suffix}",
+            dst_path=str(tmp_path),
+            tracking_uri=tracking_uri(run.place.home),
         )
         assert Path(beside).read_text("utf-8") == told
 
