@@ -34,7 +34,7 @@ PARTS: Final = {
     "means": "what it means",
     "matters": "why it matters",
     "measured": "how it is measured",
-    "blind": "what it cannot tell",
+    "blind": "what it cannot show",
     "helps": "what usually helps",
     "source": "source",
 }
@@ -151,7 +151,7 @@ def open_lines(summary: Summary) -> Iterator[str]:
     powers = {c.name: c.power for c in checks if c.verdict == "inconclusive"}
     if powers:
         yield ""
-        yield "Inconclusive: this data could neither pass nor fail it. Each could have found:"
+        yield "Inconclusive: this data could neither pass nor fail them. Each could have found:"
         yield from lay_out((), [*powers.items()], indent=2)
 
 

@@ -100,8 +100,7 @@ def reference_lines() -> Iterator[str]:
     first, *_, last = (inspect.getdoc(expressions) or "").split("\n\n")
     yield f"{first}\n\n{last}\n"
     yield "### What does not fit together\n"
-    yield "Refused by `tutela check`, before anything is read, is a policy of which one of these"
-    yield "does not hold:\n"
+    yield "`tutela check` refuses a policy, before anything is read, if one of these is not true:\n"
     yield from (f"- {(inspect.getdoc(rule) or '').partition(chr(10) * 2)[0]}" for rule in RULES)
 
 
@@ -112,7 +111,7 @@ def treatment_lines() -> Iterator[str]:
         yield f"### {kind}\n\n{said_of(form)}\n"
         fits = ", ".join(t for t in ColumnType if t in form.facts.fits)
         yield f"- **For columns of type** {fits}."
-        yield f"- **What somebody who sees it can still do**: {form.facts.remains}."
+        yield f"- **What an attacker who sees it can still do**: {form.facts.remains}."
         yield f"- **Written as** in [the reference](policy.md#{form.__name__.lower()}).\n"
     yield "## Treatments in a table outlet\n"
     for form in get_args(get_args(Coarsened)[0]):
@@ -151,7 +150,7 @@ def step_lines() -> Iterator[str]:
             assert isinstance(function, ast.FunctionDef)
             kept = function.returns and ast.unparse(function.returns) != "None"
             said = " ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split())
-            gives = f"`{stage}`" if kept else "nothing that is kept"
+            gives = f"`{stage}`" if kept else "nothing kept"
             place = file.relative_to(ROOT).as_posix()
             rows.append((stages.index(stage), f"| `{name}` | `{place}` | {gives} | {said} |"))
     yield from (row for _, row in sorted(rows))
@@ -170,7 +169,7 @@ def refusal_lines() -> Iterator[str]:
         yield f"{one.means}\n"
         yield f"- **Why it matters**: {one.matters}"
         yield f"- **How it is measured**: {one.measured}"
-        yield f"- **What it cannot tell**: {one.blind}"
+        yield f"- **What it cannot show**: {one.blind}"
         yield f"- **What usually helps**: {one.helps}"
         yield f"- **Source**: {one.source}\n"
     yield "### The other rules of check\n"

@@ -101,8 +101,8 @@ def is_measure(number: object) -> bool:
 def _check(*holds: bool) -> None:
     if not all(holds):
         raise UsageError(
-            "a mechanism's noise, ε, count and sampling must be positive numbers, its count a "
-            "whole one, its δ and probability at most 1: correct what the estimator declares"
+            "a mechanism's noise, ε, count and sampling must be positive, its count whole, its δ "
+            "and probability at most 1: correct what the estimator declares"
         )
 
 
@@ -240,8 +240,8 @@ def _bracket(
             return (here, there) if above else (there, here)
         here, stride = there, 2 * stride
     raise UsageError(
-        "this ε cannot be reached with these parameters: what does not depend on the noise "
-        "costs as much by itself, or nothing does"
+        "this ε cannot be reached with these parameters: what does not depend on the noise alone "
+        "costs that much, or nothing depends on it"
     )
 
 

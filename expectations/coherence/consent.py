@@ -41,7 +41,7 @@ def enumerates(notice: NoticeTerms, purpose: Purpose) -> bool:
 
 
 def people_stand_in_columns(policy: Policy) -> Iterator[Problem]:
-    """Who consented, and who is whose guardian, comes from a source's column, not from a policy."""
+    """People and their guardians are named by a source's column, not by a policy."""
     for path, source in _sources(policy):
         for field in NAMES:
             if field in source.stated:
@@ -51,7 +51,7 @@ def people_stand_in_columns(policy: Policy) -> Iterator[Problem]:
 
 
 def a_field_is_said_once(policy: Policy) -> Iterator[Problem]:
-    """What is stated for every event is not in a column as well, and needs no words."""
+    """A field is either stated for every event or read from a column with its words."""
     for path, source in _sources(policy):
         for field in source.stated:
             for part, known in (("columns", source.columns), ("words", source.words)):
@@ -61,12 +61,12 @@ def a_field_is_said_once(policy: Policy) -> Iterator[Problem]:
 
 
 def mapped_words_are_known(policy: Policy) -> Iterator[Problem]:
-    """A word of a source means a word that its field can have."""
+    """A source's word maps to a word that its field can have."""
     for path, source in _sources(policy):
         for field, words in source.words.items():
             place = f"{path}.words.{field}"
             if field not in WORDED:
-                fix = f"take it out; words can be said of {', '.join(WORDED)}"
+                fix = f"remove it; only these have words: {', '.join(WORDED)}"
                 yield Problem(place, f"`{field}` holds no words", fix)
                 continue
             for theirs, ours in words.items():
@@ -76,7 +76,7 @@ def mapped_words_are_known(policy: Policy) -> Iterator[Problem]:
 
 
 def stated_words_are_known(policy: Policy) -> Iterator[Problem]:
-    """What is stated of every event is a word, a number or a time that its field can hold."""
+    """What is stated for every event is a word, number or time that its field can hold."""
     for path, source in _sources(policy):
         for field, said in source.stated.items():
             place = f"{path}.stated.{field}"
@@ -84,7 +84,7 @@ def stated_words_are_known(policy: Policy) -> Iterator[Problem]:
                 what = f"`{said}` is not a value of `{field}`"
                 yield Problem(place, what, suggest_words(field, [said]))
             if field in TIMES and not is_time(said):
-                yield Problem(place, "it is no time", "write it like 2026-01-31T12:00:00+01:00")
+                yield Problem(place, "is not a time", "write it like 2026-01-31T12:00:00+01:00")
             if field in TIMES and is_local(said) and source.zone is None:
                 fix = "name the source's `zone`, or write it like 2026-01-31T12:00:00+01:00"
                 yield Problem(place, "the time has no zone", fix)
@@ -94,7 +94,7 @@ def stated_words_are_known(policy: Policy) -> Iterator[Problem]:
 
 
 def stated_notices_are_declared(policy: Policy) -> Iterator[Problem]:
-    """The notice that is stated of every event is one that the policy declares."""
+    """The policy declares the notice that is stated for every event."""
     for path, source in _sources(policy):
         named = source.stated.get(EventField.NOTICE)
         version = source.stated.get(EventField.NOTICE_VERSION)
@@ -112,7 +112,7 @@ def stated_notices_are_declared(policy: Policy) -> Iterator[Problem]:
 
 
 def zones_are_known(policy: Policy) -> Iterator[Problem]:
-    """The zone of a source is one of the IANA time zone database."""
+    """A source's time zone is in the IANA database."""
     from zoneinfo import ZoneInfo, available_timezones
 
     for path, source in _sources(policy):
@@ -126,15 +126,15 @@ def zones_are_known(policy: Policy) -> Iterator[Problem]:
 
 
 def notices_are_declared_once(policy: Policy) -> Iterator[Problem]:
-    """A notice is declared once in each version and language, and says the same in every one."""
+    """A notice is declared once per version and language; its languages say the same."""
     seen: dict[tuple[str, int], Notice] = {}
     languages: set[tuple[str, int, str]] = set()
     for path, notice in _notices(policy):
         first = seen.setdefault((notice.id, notice.version), notice)
         known = (notice.id, notice.version, notice.language)
         if known in languages:
-            fix = "give it another version or language, or take it out"
-            yield Problem(path, "this version of the notice is declared already", fix)
+            fix = "give it another version or language, or remove it"
+            yield Problem(path, "this version of the notice is already declared", fix)
         elif _content(first) != _content(notice):
             what = f"in `{first.language}` the same version enumerates something else"
             yield Problem(path, what, "let both say the same, or give one another version")
@@ -142,7 +142,7 @@ def notices_are_declared_once(policy: Policy) -> Iterator[Problem]:
 
 
 def minimum_versions_are_declared(policy: Policy) -> Iterator[Problem]:
-    """The lowest version of a notice that counts is asked of a declared notice, and is reached."""
+    """A minimum version is of a declared notice, and some declared version reaches it."""
     basis = policy.basis
     if not isinstance(basis, ConsentLedger):
         return
@@ -169,7 +169,7 @@ def consent_can_be_given(policy: Policy) -> Iterator[Problem]:
         and notice.version >= basis.minimum_versions.get(notice.id, 1)
     ]
     if not asking:
-        what = f"no notice that counts enumerates {policy.purpose}, so nobody can consent to it"
+        what = f"no valid notice enumerates {policy.purpose}, so nobody can consent to it"
         yield Problem("basis.notices", what, "declare the notice under which people were asked")
         return
     asked = {category for notice in asking for category in notice.categories}
@@ -177,14 +177,14 @@ def consent_can_be_given(policy: Policy) -> Iterator[Problem]:
     if lacking and basis.on_partial == "exclude":
         what = f"no notice for {policy.purpose} enumerates {', '.join(lacking)}"
         fix = (
-            "do not read those columns; or let `on_partial` be blank, which leaves them empty for "
-            "everybody; or, if people were told of them, add them to the notice's categories"
+            "do not read those columns; or set `on_partial: blank`, which leaves them empty for "
+            "everybody; or, if people were told about them, add them to the notice's categories"
         )
         yield Problem("basis.notices", f"{what}, so nobody can be read", fix)
 
 
 def safeguards_are_laid_down(policy: Policy) -> Iterator[Problem]:
-    """Art. 9(2)(h), (i) and (j) ask for safeguards in writing, and for an assessment of them."""
+    """Art. 9(2)(h), (i) and (j) require written safeguards and an assessment of them."""
     basis = policy.legal_basis
     if basis.article_9 not in SAFEGUARDED:
         return
@@ -216,11 +216,11 @@ def _content(notice: Notice) -> tuple[object, ...]:
 
 
 def people_are_read_by_columns(policy: Policy) -> Iterator[Problem]:
-    """People are read from a source that gives single columns, which JSON lines do not."""
+    """People are read from a source that gives single columns; JSON lines cannot."""
     if isinstance(policy.source.location, JsonLines):
         yield Problem(
             "source.location.kind",
-            "JSON lines are read whole, and so every column of everybody",
+            "JSON lines can only be read whole, with every column of everybody",
             "use csv, parquet or sql for people, and json-lines for consent events",
         )
 

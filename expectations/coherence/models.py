@@ -54,7 +54,7 @@ def nothing_serves_a_model(policy: Policy) -> Iterator[Problem]:
             yield Problem(part, "no outlet receives a model", "add a model outlet, or drop it")
     for use in (Use.FEATURE, Use.TARGET, Use.AUDIT):
         for name in policy.used_as(use):
-            path, fix = f"{policy.path_of(name)}.use", "take that use out, or the whole column"
+            path, fix = f"{policy.path_of(name)}.use", "remove that use, or the whole column"
             yield Problem(path, f"`{use}` is declared, but no outlet receives a model", fix)
 
 
@@ -73,7 +73,7 @@ def features_have_public_values(policy: Policy) -> Iterator[Problem]:
 
 
 def audits_compare_declared_groups(policy: Policy) -> Iterator[Problem]:
-    """The groups of an audit come from the policy, since their names are recorded."""
+    """The policy declares the groups of an audit, since their names are recorded."""
     for name in policy.used_as(Use.AUDIT):
         treatment = policy.treated[name].treatment
         labelled = public_labels(treatment, policy.column_type(name)) is not None
@@ -101,7 +101,7 @@ def private_promises_are_kept(policy: Policy) -> Iterator[Problem]:
                 f"outlets.{name}.promise",
                 f"differential privacy is promised, but `{policy.training.model}` is trained "
                 "without it, so the claim would be false",
-                f"train one of {', '.join(PRIVATE_KINDS)}, or take the promise out",
+                f"train one of {', '.join(PRIVATE_KINDS)}, or remove the promise",
             )
     if private and not promises:
         yield Problem(
@@ -123,12 +123,12 @@ def promises_are_not_overruled(training: Training) -> Iterator[Problem]:
             yield Problem(
                 f"training.parameters.{name}",
                 "is set elsewhere in the policy, and the promise rests on that",
-                "take it out: ε and δ are the outlet's promise, the rest follows from the columns",
+                "remove it: ε and δ are the outlet's promise, the rest follows from the columns",
             )
 
 
 def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
-    """What differential privacy promises is counted against a ceiling, and nothing else is."""
+    """Only promises of differential privacy count against a ceiling, and each needs one."""
     promises = {n: o.promise for n, o in policy.model_outlets.items() if o.promise}
     if policy.budget is None:
         if promises:
@@ -149,8 +149,8 @@ def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
         if cost > ceiling:
             yield Problem(
                 f"outlets.{name}.promise.epsilon",
-                f"is too much for the lifetime ceiling of {ceiling:g}: one run alone comes to "
-                f"{cost:.3f} at δ = {policy.budget.delta:g}, so that no run could ever pass",
+                f"is too much for the lifetime ceiling of {ceiling:g}: one run alone costs "
+                f"{cost:.3f} at δ = {policy.budget.delta:g}, so no run could ever pass",
                 f"lower it, or raise budget.lifetime_epsilon{say_fixed(promise, policy.budget)}",
             )
 
@@ -161,7 +161,7 @@ def say_fixed(promise: DifferentialPrivacy, budget: Budget) -> str:
     if cost_alone(promise, fixed) > budget.lifetime_epsilon:
         return ""
     return (
-        "; or, if what a run is asked for never depends on what an earlier one showed, say "
+        "; or, if a run's parameters never depend on what an earlier run showed, write "
         "`composition: fixed` under budget, which would let it pass"
     )
 
@@ -180,7 +180,7 @@ def _gaussian(noise: float) -> tuple[Mechanism, ...]:
 
 
 def crosses_combine_labelled_features(policy: Policy) -> Iterator[Problem]:
-    """A cross is of features with declared labels, each named once, and not of too many."""
+    """A cross combines features with declared labels, each named once, and not too many."""
     features = policy.used_as(Use.FEATURE)
     for n, cross in enumerate(policy.training.crosses if policy.training else ()):
         labels = {
@@ -220,7 +220,7 @@ def training_input_is_there(policy: Policy) -> Iterator[Problem]:
             f"the rows of `{name}` were made coarser by looking at everybody (local recoding), so "
             "one person changes other people's rows and the claim of differential privacy would "
             "be false",
-            "train on record-wise, or take the promise out and train another model",
+            "train on record-wise, or remove the promise and train another model",
         )
     yield from table_serves_training(policy, name, policy.table_outlets[name])
 
@@ -234,13 +234,13 @@ def table_serves_training(policy: Policy, name: str, table: TableOutlet) -> Iter
         yield Problem(
             "training.input",
             f"`{name}` does not hold {', '.join(lacking)}",
-            "release them there, or take their use as feature or audit out",
+            "release them there, or remove their use as feature or audit",
         )
     for column in table.linkable:
         if column in features and isinstance(policy.treated[column].treatment, Clip):
             yield Problem(
                 f"outlets.{name}.columns.{column}",
-                "k turns each number into a label of its own, which no model learns from",
+                "k turns each number into its own label, from which a model cannot learn",
                 "treat the column by bin, or train on record-wise",
             )
 

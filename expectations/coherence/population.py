@@ -27,44 +27,44 @@ def known_labels(policy: Policy, column: str) -> tuple[str, ...] | None:
 
 
 def strata_are_groups(policy: Policy) -> Iterator[Problem]:
-    """Strata are made by columns that put people into groups, and ask something of these."""
+    """Strata use columns that put people into groups, and require something of the groups."""
     strata = policy.population.strata
     if strata is None:
         return
     for n, name in enumerate(strata.by):
         path = f"population.strata.by.{n}"
         if name in strata.by[:n]:
-            yield Problem(path, "is named twice", "take it out here")
+            yield Problem(path, "is named twice", "remove it here")
         elif name not in policy.treated:
             fix = suggest(name, policy.treated, "name it under columns")
             yield Problem(path, "is not a column of this policy", fix)
         else:
             yield from makes_groups(policy, name, path)
     if strata.smallest is None and strata.at_most is None and not strata.sample:
-        fix = "add smallest, at_most or sample, or take the strata out"
-        yield Problem("population.strata", "nothing is asked of the groups", fix)
+        fix = "add smallest, at_most or sample, or remove the strata"
+        yield Problem("population.strata", "they require nothing of the groups", fix)
 
 
 def makes_groups(policy: Policy, name: str, path: str) -> Iterator[Problem]:
     """Words and declared labels make groups; an identifier, free text and bare numbers do not."""
     column, kind = policy.treated[name], policy.column_type(name)
     if column.identifiability is Identifiability.IDENTIFIER:
-        yield Problem(path, "is an identifier, so each person would be a group", "take it out")
+        yield Problem(path, "is an identifier, so each person would be a group", "remove it")
     elif isinstance(column.treatment, Redact):
-        yield Problem(path, "is free text, which makes no groups", "take it out")
+        yield Problem(path, "is free text, which makes no groups", "remove it")
     elif known_labels(policy, name) is None and kind is not ColumnType.TEXT:
         fix = "treat it by bin, or derive a text or yes/no column from it"
         yield Problem(path, f"a column of type {kind} makes no groups", fix)
 
 
 def samples_name_declared_labels(policy: Policy) -> Iterator[Problem]:
-    """A share is said for a label that the one column can have, and in one place."""
+    """Shares of groups are for labels that the one column can have, and in one place."""
     strata = policy.population.strata
     if strata is None or not strata.sample:
         return
     path = "population.strata.sample"
     if policy.population.sample < 1:
-        fix = "take population.sample out, and say each group's share here"
+        fix = "remove population.sample, and give each group's share here"
         yield Problem(path, "two shares are given for the same people", fix)
     if len(strata.by) > 1:
         fix = "name one column, or derive one that combines them"
@@ -80,29 +80,29 @@ def samples_name_declared_labels(policy: Policy) -> Iterator[Problem]:
 
 
 def bounds_leave_room(policy: Policy) -> Iterator[Problem]:
-    """The fewest people that are asked for can be there under the most that are taken."""
+    """The smallest number of people required is possible under the largest number taken."""
     people, strata = policy.population, policy.population.strata
     if people.at_most is not None and people.at_most < people.smallest:
-        what = f"at most {people.at_most} are taken, but {people.smallest} are asked for"
+        what = f"at most {people.at_most} are taken, but {people.smallest} are required"
         yield Problem("population.at_most", what, "raise it, or lower population.smallest")
     if strata is None or strata.smallest is None:
         return
     if strata.at_most is not None and strata.at_most < strata.smallest:
-        what = f"at most {strata.at_most} are taken, but {strata.smallest} are asked for"
+        what = f"at most {strata.at_most} are taken, but {strata.smallest} are required"
         yield Problem("population.strata.at_most", what, "raise it, or lower smallest")
     for label in sorted(label for label, share in strata.sample.items() if share == 0):
-        what = f"nobody is taken, but {strata.smallest} are asked for"
+        what = f"nobody is taken, but {strata.smallest} are required"
         fix = "leave the group out by population.eligible, or give it a share"
         yield Problem(f"population.strata.sample.{label}", what, fix)
 
 
 def splits_keep_people_together(policy: Policy) -> Iterator[Problem]:
-    """A split is by a column whose values many people can share, and serves a model."""
+    """A split uses a column whose values many people can share, and serves a model."""
     name, path = policy.population.split_by, "population.split_by"
     if name is None:
         return
     if policy.training is None:
-        yield Problem(path, "nothing is trained, so nobody is split", "take it out")
+        yield Problem(path, "nothing is trained, so nobody is split", "remove it")
     if name not in policy.treated:
         fix = suggest(name, policy.treated, "name it under columns")
         yield Problem(path, "is not a column of this policy", fix)
@@ -110,11 +110,11 @@ def splits_keep_people_together(policy: Policy) -> Iterator[Problem]:
     kind, treatment = policy.column_type(name), policy.treated[name].treatment
     if kind not in {ColumnType.TEXT, ColumnType.INTEGER} or isinstance(treatment, Redact):
         fix = "name a column of text or whole numbers, such as the household's"
-        yield Problem(path, "its values do not name what people share", fix)
+        yield Problem(path, "its values cannot be shared by people", fix)
 
 
 def quotas_stay_before_no_private_model(policy: Policy) -> Iterator[Problem]:
-    """A cap takes one person because of others, so no claim of differential privacy may follow.
+    """A cap takes one person because of others, so differential privacy cannot be claimed after it.
 
     A share does not, and a smallest number decides about the run and about no person.
     """
@@ -131,12 +131,12 @@ def quotas_stay_before_no_private_model(policy: Policy) -> Iterator[Problem]:
             path,
             "a quota looks at other people, so one person changes who else is taken and the claim "
             "of differential privacy would be false",
-            "take a share by `sample`, or take the promise out and train another model",
+            "take a share by `sample`, or remove the promise and train another model",
         )
 
 
 def margins_are_of_labelled_columns(policy: Policy) -> Iterator[Problem]:
-    """A margin is of a column that is there, with declared labels, after de-identification."""
+    """A margin is of a column that has declared labels after de-identification."""
     reference = policy.population.reference
     for name, margin in reference.margins.items() if reference else ():
         path = f"population.reference.margins.{name}"
@@ -168,15 +168,15 @@ def shares_name_the_labels(
 
 
 def weights_have_margins_to_meet(policy: Policy) -> Iterator[Problem]:
-    """Weighting is to published margins; without any there is nothing to weight to."""
+    """Weighting needs published margins to weight to."""
     reference = policy.population.reference
     if policy.population.weighting is None:
         return
     if reference is None or not reference.of_role("rake"):
         yield Problem(
             "population.weighting",
-            "no margin is there to rake to",
-            "add `reference:` with a margin whose role is rake, or take the weighting out",
+            "there is no margin to rake to",
+            "add `reference:` with a margin whose role is rake, or remove the weighting",
         )
     elif reference.when_exceeded == "refuse" and not reference.of_role("hold-out"):
         yield Problem(
@@ -192,7 +192,7 @@ def weights_serve_a_model(policy: Policy) -> Iterator[Problem]:
     if policy.population.weighting is None:
         return
     if training is None:
-        yield Problem(path, "no model is trained with the weights", "take the weighting out")
+        yield Problem(path, "no model is trained with the weights", "remove the weighting")
         return
     promised = any(outlet.promise for outlet in policy.model_outlets.values())
     if promised or training.private:
@@ -200,15 +200,15 @@ def weights_serve_a_model(policy: Policy) -> Iterator[Problem]:
             path,
             "weights by raking depend on everybody, so one person changes other people's, and the "
             "claim of differential privacy would be false",
-            "take the weighting out, or take the promise out and train another model",
+            "remove the weighting, or remove the promise and train another model",
         )
     if training.input != RECORD_WISE:
         what = f"the model is trained on the rows of `{training.input}`, which are not weighted"
-        yield Problem(path, what, "train on record-wise, or take the weighting out")
+        yield Problem(path, what, "train on record-wise, or remove the weighting")
 
 
 def excluded_people_may_be_looked_at(policy: Policy) -> Iterator[Problem]:
-    """Who did not consent is counted on another basis, and never by special categories."""
+    """People without consent are counted on another basis, and never by special categories."""
     population = policy.population
     excluded, reference = population.excluded_people, population.reference
     path = "population.excluded_people"
@@ -216,7 +216,7 @@ def excluded_people_may_be_looked_at(policy: Policy) -> Iterator[Problem]:
         return
     if policy.legal_basis.article_6 is not Article6.CONSENT:
         what = "consent is not this policy's legal basis, so nobody is excluded for lack of it"
-        yield Problem(path, what, "take it out")
+        yield Problem(path, what, "remove it")
     if excluded.article_6 is Article6.CONSENT:
         what = "rests on consent, which is what these people did not give"
         yield Problem(f"{path}.article_6", what, "name the basis that the assessment found")

@@ -36,7 +36,7 @@ def derived_columns_say_how(policy: Policy) -> Iterator[Problem]:
             case str(), str():
                 yield Problem(path, "has an expression and a function", "keep one of them")
             case str(), None if given != (None,):
-                fix = "take `reads` and `type` out: the expression itself says both"
+                fix = "remove `reads` and `type`: the expression itself says both"
                 yield Problem(
                     path, "has an expression, and also keys that only a function needs", fix
                 )
@@ -67,13 +67,13 @@ def expressions_parse(policy: Policy) -> Iterator[Problem]:
 
 
 def names_are_declared_once(policy: Policy) -> Iterator[Problem]:
-    """A derived column has a name of its own."""
+    """A derived column has its own name."""
     for name in policy.derived.keys() & policy.columns.keys():
         yield Problem(f"derived.{name}", "is the name of a column as well", "rename one of them")
 
 
 def legal_basis_matches_the_basis_per_person(policy: Policy) -> Iterator[Problem]:
-    """Consent is asked per person exactly where consent is the legal basis."""
+    """Consent is looked up per person exactly if consent is the legal basis."""
     by_consent = policy.legal_basis.article_6 is Article6.CONSENT
     per_person = policy.basis.by_consent
     if by_consent and not per_person:
@@ -85,7 +85,7 @@ def legal_basis_matches_the_basis_per_person(policy: Policy) -> Iterator[Problem
     if per_person and not by_consent:
         yield Problem(
             "legal_basis.article_6",
-            "consent is looked up per person, but the legal basis is another",
+            "consent is looked up per person, but it is not the legal basis",
             "use eu-gdpr:A6-1-a, or the basis `opt-out` or `other-basis`",
         )
     if not by_consent and policy.legal_basis.assessment is None:
@@ -103,8 +103,8 @@ def special_categories_need_article_9(policy: Policy) -> Iterator[Problem]:
         yield Problem(
             "legal_basis.article_9",
             f"is missing, but special categories (Art. 9 GDPR) are read: {', '.join(special)}",
-            "add the condition of Art. 9(2) that applies, take the columns out, or mend a "
-            "`category` that is wrong",
+            "add the condition of Art. 9(2) that applies, remove the columns, or correct a wrong "
+            "`category`",
         )
     needs_consent = policy.legal_basis.article_9 is Article9.EXPLICIT_CONSENT
     if special and needs_consent and policy.legal_basis.article_6 is not Article6.CONSENT:
@@ -145,12 +145,12 @@ def identifiers_never_pass(policy: Policy) -> Iterator[Problem]:
             yield Problem(
                 f"{policy.path_of(name)}.use",
                 "an identifier is neither feature nor target",
-                "take that use out",
+                "remove that use",
             )
 
 
 def the_persons_own_column_is_an_identifier(policy: Policy) -> Iterator[Problem]:
-    """The column that names the person, where it is read once more, is called an identifier."""
+    """The column that names the person, if also read as a column, is an identifier."""
     for name, column in policy.columns.items():
         own = policy.source_name(name) == policy.source.person
         if own and column.identifiability is not Identifiability.IDENTIFIER:
@@ -167,11 +167,11 @@ def declared_uses_are_real(policy: Policy) -> Iterator[Problem]:
     for name, column in policy.treated.items():
         path = f"{policy.path_of(name)}.use"
         if not column.use:
-            fix = "add its `use`, name it in a table's `columns`, or take it out"
+            fix = "add its `use`, name it in a table's `columns`, or remove it"
             yield Problem(policy.path_of(name), "is not used", fix)
         for use, names in users.items():
             if use in column.use and name not in names:
-                fix = "take that use out; a column without any use need not be read"
+                fix = "remove that use; a column without any use need not be read"
                 yield Problem(path, f"`{use}` is declared, but nothing uses it", fix)
             if name in names and use not in column.use:
                 yield Problem(path, f"used for {use}, but `use` omits it", f"add `{use}`")
@@ -199,7 +199,7 @@ def known_identifiers_are_read(policy: Policy) -> Iterator[Problem]:
 
 
 def tokens_hide_many_values(policy: Policy) -> Iterator[Problem]:
-    """A token is for identifiers: on few, repeated values counting undoes it."""
+    """A token is for identifiers: counting undoes it on few, repeated values."""
     for name, column in policy.treated.items():
         if (
             isinstance(column.treatment, Token)

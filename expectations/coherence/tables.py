@@ -25,7 +25,7 @@ STAYS_ALONE: Final = (
 
 
 def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
-    """A table releases columns that are there after de-identification, and no identifier."""
+    """A table releases columns that exist after de-identification, and no identifier."""
     for name, outlet in policy.table_outlets.items():
         for column in outlet.columns:
             path = f"outlets.{name}.columns.{column}"
@@ -40,9 +40,9 @@ def tables_release_treated_columns(policy: Policy) -> Iterator[Problem]:
         for part in ("not_linkable", "sensitive"):
             for column in getattr(outlet, part).keys() - outlet.columns.keys():
                 path = f"outlets.{name}.{part}.{column}"
-                yield Problem(path, "is not released here", "take it out")
+                yield Problem(path, "is not released here", "remove it")
         if not outlet.linkable:
-            yield Problem(f"outlets.{name}", "k holds over no column", "leave one linkable")
+            yield Problem(f"outlets.{name}", "k covers no column", "leave one linkable")
 
 
 def token_may_leave(
@@ -50,14 +50,16 @@ def token_may_leave(
 ) -> Iterator[Problem]:
     """An identifier leaves as a keyed token only, where the policy says why nobody can link it."""
     if not isinstance(treatment, Token):
-        yield Problem(path, "is an identifier, which never leaves", "take it out, or tokenize it")
+        yield Problem(
+            path, "is an identifier, which is never released", "remove it, or tokenize it"
+        )
     elif column not in outlet.not_linkable:
         fix = "say under not_linkable why its recipient cannot find out whose it is, or remove it"
         yield Problem(path, "is a token; every value is unique, so k cannot hold", fix)
 
 
 def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
-    """A declared grouping groups labels of the level below, each once, under a new name."""
+    """A grouping puts labels of the level below together, each once, under a new name."""
     for name, outlet in policy.table_outlets.items():
         for column, how in outlet.columns.items():
             if not isinstance(how, Generalized) or column not in policy.treated:
@@ -109,19 +111,19 @@ def generalization_fits(
 
 
 def sensitive_columns_are_protected_apart(policy: Policy) -> Iterator[Problem]:
-    """A sensitive column leaves unchanged, outside k, with models that it can meet."""
+    """A sensitive column is released unchanged, outside k, with models that it can meet."""
     for name, outlet in policy.table_outlets.items():
         for column, models in outlet.sensitive.items():
             path = f"outlets.{name}.sensitive.{column}"
             if not models:
-                yield Problem(path, "asks for nothing", "name a model, such as t-closeness")
+                yield Problem(path, "names no model", "name one, such as t-closeness")
             if column in outlet.not_linkable:
                 yield Problem(path, "is excused under not_linkable as well", "name it once")
             if outlet.columns.get(column, "keep") != "keep":
                 yield Problem(
                     path,
                     "is made coarser as well, as if it were linkable",
-                    "release it as `keep`, or take it out of sensitive so that k holds over it",
+                    "release it as `keep`, or remove it from sensitive so that k covers it",
                 )
             declared = policy.treated.get(column)
             labels = declared and public_labels(declared.treatment, policy.column_type(column))
@@ -136,7 +138,7 @@ def sensitive_columns_are_protected_apart(policy: Policy) -> Iterator[Problem]:
 
 
 def ordered_distances_have_an_order(policy: Policy) -> Iterator[Problem]:
-    """A distance along an order is asked of numbers, dates and words that are declared in order."""
+    """An ordered distance is for numbers, dates and words that are declared in order."""
     for name, outlet in policy.table_outlets.items():
         for column, models in outlet.sensitive.items():
             declared, by_order = policy.treated.get(column), {"ordered"}
@@ -153,7 +155,7 @@ def ordered_distances_have_an_order(policy: Policy) -> Iterator[Problem]:
 
 
 def group_losses_are_of_declared_groups(policy: Policy) -> Iterator[Problem]:
-    """A bound on the loss by group names a column with declared groups that is compared."""
+    """A limit on the loss by group names a compared column with declared groups."""
     for name, outlet in policy.table_outlets.items():
         for column in outlet.loss_ratio:
             path = f"outlets.{name}.loss_ratio.{column}"
@@ -174,7 +176,7 @@ def find_warnings(policy: Policy) -> Iterator[Problem]:
         if trained_on and models:
             yield Problem(
                 f"outlets.{name}.sensitive.{policy.target}",
-                "hides, class by class, what the model is to predict, and so what it would learn",
+                "hides, class by class, what the model predicts, and so what it would learn",
                 "ask for as little as will do, or train on the rows before they are generalized",
             )
         yield from special_under_k_alone(policy, name, outlet)

@@ -24,7 +24,7 @@ BUILT_IN: Final[Mapping[str, tuple[frozenset[ColumnType], int]]] = {
 
 
 def built_in_levels_fit_their_columns(policy: Policy) -> Iterator[Problem]:
-    """Dates, ages and postcodes are labelled as such, at a level that there is."""
+    """Built-in hierarchies fit the column's type, at a level that exists."""
     for name, column in policy.treated.items():
         if not isinstance(column.treatment, Level) or column.treatment.of is None:
             continue
@@ -58,7 +58,7 @@ def dates_move_together(policy: Policy) -> Iterator[Problem]:
             if days not in {None, column.treatment.days}:
                 path = f"{policy.path_of(name)}.treatment.days"
                 what = f"another column is moved by up to {days} days"
-                yield Problem(path, what, "write as many")
+                yield Problem(path, what, "use the same")
             days = days or column.treatment.days
 
 
@@ -73,7 +73,7 @@ def taken_from_data(policy: Policy) -> tuple[str, ...]:
 
 
 def claims_rest_on_public_values(policy: Policy) -> Iterator[Problem]:
-    """Labels and bounds taken from the data are confirmed before a claim of privacy needs them.
+    """Labels and bounds taken from the data are confirmed before a privacy claim needs them.
 
     What differential privacy hides is a person's value, given labels and bounds that are known
     without it: those that the data themselves named tell of who is in them.

@@ -21,12 +21,12 @@ from expectations.policy.treatments import Clip, public_labels
 
 
 def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
-    """A value rule is about a column that is there after de-identification, and can hold."""
+    """A value rule is about a column that exists after de-identification, and can pass."""
     for n, rule in enumerate(policy.expectations):
         path = f"expectations.{n}"
         if rule.column not in policy.leaving:
             fix = f"use one of {', '.join(policy.leaving)}"
-            yield Problem(f"{path}.column", "is not there after de-identification", fix)
+            yield Problem(f"{path}.column", "does not exist after de-identification", fix)
             continue
         if isinstance(rule, ValuesBetween | ShareBetween) and rule.low > rule.high:
             yield Problem(f"{path}.low", "is above high", "swap them")
@@ -42,13 +42,13 @@ def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
 
 
 def rules_can_fail(policy: Policy) -> Iterator[Problem]:
-    """A value rule asks for something that the treatment does not already bring about."""
+    """A value rule asks for something that the treatment does not already guarantee."""
     for n, rule in enumerate(policy.expectations):
         if rule.column in policy.leaving and always_holds(rule, policy):
             yield Problem(
                 f"expectations.{n}",
                 f"cannot fail, whatever the values of `{rule.column}` are",
-                "ask for less than the treatment allows, or take the rule out",
+                "ask for less than the treatment allows, or remove the rule",
             )
 
 

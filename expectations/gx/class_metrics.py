@@ -84,7 +84,7 @@ def _on_engines(
         lacking = {name for name in named if name is not None} - there
         if lacking:
             raise UsageError(
-                f"the table has no column {', '.join(sorted(lacking))}; name columns as it does"
+                f"the table has no column {', '.join(sorted(lacking))}; correct the names"
             )
         return compute(execution_engine, metric_domain_kwargs, metric_value_kwargs)
 
@@ -243,7 +243,7 @@ def _group_by_sql(
         except sa.exc.SQLAlchemyError as error:
             raise ServiceError(
                 f"the database could not group by {', '.join(columns)} ({type(error).__name__}); "
-                "its own message may quote people's data and is left out: see its log"
+                "its message may quote people's data and is not shown: see its log"
             ) from None
 
 
@@ -255,5 +255,5 @@ def _read_lines(path: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the dictionary {path} cannot be read ({type(error).__name__}); give a text file in "
-            "UTF-8 with one candidate a line"
+            "UTF-8 with one candidate per line"
         ) from None

@@ -22,11 +22,11 @@ class LegalBasis(Declaration):
 
     article_6: Article6
     article_9: Article9 | None = None
-    """Needed where a column is of a special category."""
+    """Needed if a column is of a special category."""
     assessment: Term | None = None
-    """Where the balancing or impact assessment lies; needed for any basis but consent."""
+    """A reference to the balancing or impact assessment; needed for any basis but consent."""
     safeguards: Term | None = None
-    """Where the safeguards are laid down that Art. 9(2)(h), (i), (j) and Art. 89 ask for."""
+    """A reference to the safeguards that Art. 9(2)(h), (i), (j) and Art. 89 ask for."""
 
 
 class Notice(Declaration):
@@ -40,7 +40,7 @@ class Notice(Declaration):
     categories: tuple[Category, ...] = Field(min_length=1)
     """The categories of data that it enumerates; a consent covers no other."""
     covers_narrower: bool = False
-    """Whether it says that a purpose covers the narrower ones below it."""
+    """Whether it says that a purpose also covers narrower ones."""
 
     @property
     def terms(self) -> NoticeTerms:
@@ -49,7 +49,7 @@ class Notice(Declaration):
 
 
 class EventField(StrEnum):
-    """What is known of a consent event, in the words of ISO/IEC TS 27560 where it has them."""
+    """What is known about a consent event, in the words of ISO/IEC TS 27560 if it has them."""
 
     PERSON = "person"
     STATUS = "status"
@@ -76,29 +76,29 @@ class EventSource(Declaration):
 
     location: Location
     columns: Mapping[EventField, Term] = Field(default_factory=dict)
-    """The source's own name of a field; a field that is not named here has its own name."""
+    """The source's own name of a field, if it differs."""
     words: Mapping[EventField, Mapping[str, str]] = Field(default_factory=dict)
-    """The source's own words for what a field says, each with its meaning."""
+    """The source's own words of a field, each with its meaning."""
     stated: Mapping[EventField, str] = Field(default_factory=dict)
-    """What is true of every row and is not in a column, such as its notice."""
+    """What is true of every row but in no column, such as its notice."""
     zone: Term | None = None
-    """The IANA time zone of times that are written without one, such as `Europe/Vienna`."""
+    """The IANA time zone of times written without one, such as `Europe/Vienna`."""
 
 
 class Minors(Declaration):
     """From which age a person consents for themselves, and how their age is known.
 
-    Art. 8 GDPR sets ages for online services only; elsewhere the law of the place does.
+    Art. 8 GDPR sets ages for online services only; local law sets the others.
     """
 
     own_consent_from: int = Field(ge=1, le=25)
     """The age in years."""
     born: Term | None = None
-    """The source's column of birth dates; it is read of everybody, to decide this."""
+    """The source's column of birth dates; it is read for everybody, to decide this."""
     age: Term | None = None
     """Or its column of ages in whole years, as of the run."""
     unknown_age: Literal["minor", "adult"] = "minor"
-    """What somebody without a known age counts as."""
+    """What a person without a known age counts as."""
 
     @model_validator(mode="after")
     def _one_column(self) -> Self:
@@ -119,11 +119,11 @@ class ConsentLedger(Declaration):
     by_consent: ClassVar = True
     """Whether people are permitted by their consent, and nobody without it."""
     events: tuple[EventSource, ...] = ()
-    """Where events are kept that each run takes into the ledger first; all of them count."""
+    """Where events are kept; each run first imports them into the ledger, and all count."""
     notices: tuple[Notice, ...] = ()
     """The notices that the events name."""
     on_partial: Literal["exclude", "blank"] = "exclude"
-    """Who consented to some of the categories only is left out, or read without the others."""
+    """Whether people who consented only in part are left out, or read without the rest."""
     maximum_age_days: int | None = Field(default=None, ge=1)
     """After how many days a consent counts as expired, whatever its own end."""
     minimum_versions: Mapping[str, int] = Field(default_factory=dict)
@@ -138,11 +138,11 @@ class ConsentColumn(Declaration):
     by_consent: ClassVar = True
     column: Term
     granted: tuple[str, ...] = Field(min_length=1)
-    """The words that mean yes; every other value, and none, means no."""
+    """The words that mean yes; every other value, or none, means no."""
 
 
 class OptOutList(Declaration):
-    """Another legal basis than consent, with a list of the people who objected."""
+    """A legal basis other than consent, with a list of the people who objected."""
 
     kind: Literal["opt-out"]
     by_consent: ClassVar = False
@@ -152,7 +152,7 @@ class OptOutList(Declaration):
 
 
 class OtherBasis(Declaration):
-    """Another legal basis than consent, that covers everybody in the source."""
+    """A legal basis other than consent that covers everybody in the source."""
 
     kind: Literal["other-basis"]
     by_consent: ClassVar = False

@@ -22,7 +22,7 @@ ExampleName = Literal["nhanes", "nhanes-outcome", "notes", "registry"]
 
 
 class ExampleData(Declaration):
-    """Data that comes with the project; what is made up in it is labelled so."""
+    """Data that comes with the project; what is made up is labelled."""
 
     kind: Literal["example"]
     suffixes: ClassVar[Suffixes] = {}
@@ -60,7 +60,7 @@ class ParquetFiles(Declaration):
 
 
 class JsonLines(Declaration):
-    """A file with one JSON object a line, whose keys are the columns; an absent key is missing."""
+    """A file with one JSON object per line; its keys are the columns, an absent key is missing."""
 
     kind: Literal["json-lines"]
     suffixes: ClassVar[Suffixes] = {".jsonl": {}}
@@ -72,8 +72,8 @@ class Database(Declaration):
 
     suffixes: ClassVar[Suffixes] = {}
     url: Term
-    """The database's address; `$NAME` in it is taken from the environment, so that no password
-    stands in a policy."""
+    """The database's address; `$NAME` in it is taken from the environment, so that a policy
+    contains no password."""
 
     @field_validator("url")
     @classmethod
@@ -94,11 +94,11 @@ class SqlTable(Database):
 
 
 class SqlQuery(Database):
-    """What a query selects from any database that SQLAlchemy reaches."""
+    """The result of a query to any database that SQLAlchemy reaches."""
 
     kind: Literal["sql-query"]
     query: Term
-    """One SELECT in the database's own SQL, each column of which has a name."""
+    """One SELECT in the database's own SQL; each column has a name."""
 
 
 class InMemory(Declaration):

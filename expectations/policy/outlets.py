@@ -26,7 +26,7 @@ class DifferentialPrivacy(Declaration):
 
 
 class ModelOutlet(Declaration):
-    """A trained model leaves."""
+    """A trained model is handed over."""
 
     kind: Literal["model"]
     recipient: str = Field(min_length=1)
@@ -35,17 +35,17 @@ class ModelOutlet(Declaration):
 
 
 class Generalized(Declaration):
-    """A table's column is made coarser where k needs it, along declared groupings if given."""
+    """A table's column is made coarser where k needs it, by declared groupings if given."""
 
     kind: Literal["generalize"]
     levels: tuple[Mapping[str, tuple[str, ...]], ...] = ()
-    """Ever coarser groupings of the column's labels; without any, neighbours merge pairwise."""
+    """Groupings of the column's labels, each coarser; without any, neighbours merge in pairs."""
     weight: float = Field(default=1.0, gt=0, le=100)
-    """How much this column's detail is worth beside the others'."""
+    """How much this column's detail is worth, relative to the others."""
 
 
 class Rare(Declaration):
-    """Labels that fewer than a number of the table's people share become one label."""
+    """Labels that too few of the table's people share become one label."""
 
     kind: Literal["rare"]
     at_least: int = Field(ge=2)
@@ -56,7 +56,7 @@ Coarsened = Annotated[Generalized | Rare, Field(discriminator="kind")]
 
 
 class TableOutlet(Declaration):
-    """Rows leave, k-anonymous by local recoding (Samarati 2001) over every released column."""
+    """Rows are released, k-anonymous by local recoding (Samarati 2001) over every column."""
 
     kind: Literal["table"]
     recipient: str = Field(min_length=1)
@@ -66,11 +66,11 @@ class TableOutlet(Declaration):
     columns: Mapping[str, Literal["generalize", "keep"] | Coarsened] = Field(min_length=1)
     """Each released column: made coarser where needed, or kept unchanged."""
     output: Literal["hierarchy", "sets"] = "hierarchy"
-    """Release labels of the hierarchies, or the sets of labels that a class holds (`a~b`)."""
+    """Release labels of the hierarchies, or the sets of labels in a class (`a~b`)."""
     period: Literal["month", "quarter", "year"] = "year"
-    """For how long one plan serves every release, so that labels can be compared."""
+    """How long one plan serves every release, so that labels can be compared."""
     sensitive: Mapping[str, tuple[PrivacyModel, ...]] = Field(default_factory=dict)
-    """Released columns outside k, each with what its values in a class must not tell."""
+    """Released columns outside k, each with privacy models for its values in a class."""
     loss_ratio: Mapping[str, Annotated[float, Field(ge=1)]] = Field(default_factory=dict)
     """Per column, how many times as much detail its worst-treated group may lose as its best."""
     not_linkable: Mapping[str, str] = Field(default_factory=dict)

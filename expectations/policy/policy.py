@@ -30,7 +30,7 @@ OutletName = Annotated[str, Field(pattern=NAME)]
 
 
 class Controller(Declaration):
-    """Who answers for the processing (Art. 4(7) GDPR)."""
+    """Who is responsible for the processing (Art. 4(7) GDPR)."""
 
     name: Term
     contact: Term
@@ -45,10 +45,10 @@ class PeopleSource(Declaration):
 
 
 class Column(Declaration):
-    """One column that is read, on three axes, and what becomes of it."""
+    """One column that is read: what it is, what it is for, and what becomes of it."""
 
     source: Term | None = Field(default=None, alias="from")
-    """The source's own name, where it differs."""
+    """The source's own name, if it differs."""
     type: ColumnType
     identifiability: Identifiability
     category: Category
@@ -57,12 +57,12 @@ class Column(Declaration):
     treatment: Treatment
     from_data: bool = False
     """Whether the treatment's labels and bounds were taken from the people's own data, as `draft`
-    does. Before a private model somebody must decide that they are public, and take this out."""
+    does. Before a private model somebody must confirm that they are public, and remove this."""
     note: str | None = None
 
 
 class DerivedColumn(Declaration):
-    """A column computed from others of the same row: by an expression, or one's own function."""
+    """A column computed from others of the same row, by an expression or your own function."""
 
     expression: Term | None = None
     function: OwnReference | None = None
@@ -70,7 +70,7 @@ class DerivedColumn(Declaration):
     reads: tuple[ColumnName, ...] = ()
     """The columns that the function is given, as a pandas DataFrame."""
     type: ColumnType | None = None
-    """What the function gives for each row; an expression has its own type."""
+    """What the function returns for each row; an expression has its own type."""
     identifiability: Identifiability
     category: Category
     use: tuple[Use, ...] = ()
@@ -110,7 +110,7 @@ class MissingAtMost(Declaration):
 
 
 class ShareBetween(Declaration):
-    """The share of people with one value lies between two bounds: the column still means it."""
+    """The share of people with one value lies between two bounds."""
 
     rule: Literal["share-between"]
     column: ColumnName

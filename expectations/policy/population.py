@@ -19,30 +19,30 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Strata(Declaration):
-    """Groups of people by the values of some columns, each with bounds of its own."""
+    """Groups of people by the values of some columns, each with its own limits."""
 
     by: tuple[Term, ...] = Field(min_length=1)
-    """Columns or derived columns with declared labels (bin, categories, yes/no), or of other words;
-    who lacks one is in a group apart."""
+    """Columns or derived columns with declared labels (bin, categories, yes/no), or other words;
+    people without a value form their own group."""
     smallest: int | None = Field(default=None, ge=10)
-    """The fewest people that each group must have; by one column with declared labels, also each
-    label that nobody has."""
+    """The fewest people that each group must have; with one column of declared labels, this also
+    includes labels that nobody has."""
     at_most: int | None = Field(default=None, ge=10)
     """The most people that are taken of each group, by a keyed draw; it looks at other people."""
     sample: Mapping[str, Share] = Field(default_factory=dict)
-    """The share taken of a group, by its label; of others all. For one column only, and instead of
-    the population's own `sample`."""
+    """The share taken of a group, by its label; other groups are taken whole. For one column only,
+    and instead of the population's `sample`."""
 
 
 class Margin(Declaration):
     """The published shares of one column's values in the reference population."""
 
     shares: Mapping[str, Share] = Field(min_length=2)
-    """The share of every label that the column has after its treatment, 0 where nobody has it;
-    they add up to 1. Where `missing` has a share too, it is a label like any other; else the
-    others are shares of the people whose value is known."""
+    """The share of every label that the column has after its treatment, 0 if nobody has it; they
+    add up to 1. If `missing` has a share too, it is a label like any other; else the others are
+    shares of the people whose value is known."""
     role: Literal["rake", "hold-out"] = "rake"
-    """Whether weights are made to meet it, or are judged by it and not told of it."""
+    """Whether weights are made to meet it, or are judged by it and do not use it."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -69,18 +69,18 @@ class Reference(Declaration):
 
 
 class ExcludedPeople(Declaration):
-    """Why the eligible who did not consent may be looked at, to count who is missing.
+    """Why eligible people who did not consent may be looked at, to count who is missing.
 
-    Only counts are made of it, of columns that are of no special category; who withdrew, objected
-    or is restricted is left out even there, which is a policy choice.
+    Only counts are made, of columns without a special category; people who withdrew, objected or
+    are restricted are left out even there, which is a policy choice.
     """
 
     article_6: Article6
     """Any basis but consent, which is what these people did not give."""
     assessment: Term
-    """Where the assessment lies that allows it."""
+    """A reference to the assessment that allows it."""
     by: tuple[Term, ...] = Field(min_length=1)
-    """The columns by which they are counted; the reference has a margin of each."""
+    """The columns by which they are counted; the reference has a margin for each."""
 
 
 class Weighting(Declaration):
@@ -89,26 +89,26 @@ class Weighting(Declaration):
     largest: float = Field(default=5, gt=1)
     """The largest weight that anybody gets, where 1 is the mean."""
     smallest_effective_share: float = Field(default=0.3, gt=0, le=1)
-    """The smallest share of the people that may be left as effective sample size (Kish 1965)."""
+    """The smallest effective sample size allowed, as a share of the people (Kish 1965)."""
 
 
 class Population(Declaration):
-    """Whom the policy is about."""
+    """The people that the policy is about."""
 
     eligible: Term = "true"
-    """An expression over the named columns; who does not satisfy it is left out."""
+    """An expression over the named columns; people who do not satisfy it are left out."""
     smallest: int = Field(ge=10)
     """The fewest people with which the run continues."""
     at_most: int | None = Field(default=None, ge=10)
     """The most people that are taken, by a keyed draw; it looks at other people."""
     sample: float = Field(default=1, gt=0, le=1)
-    """The share of people taken, by a keyed draw; people stay in it, known only by the key."""
+    """The share of people taken, by a keyed draw; it stays the same, and only the key shows it."""
     strata: Strata | None = None
     test_share: float = Field(default=0.25, gt=0, lt=1)
     """The share of people kept for testing, drawn by a keyed hash."""
     split_by: Term | None = None
-    """A column of text or whole numbers, such as the household's: people of one value fall on one
-    side of the split, and who lacks one is split alone."""
+    """A column of text or whole numbers, such as the household's: people with one value fall on
+    one side of the split; people without a value are split one by one."""
     reference: Reference | None = None
     excluded_people: ExcludedPeople | None = None
     weighting: Weighting | None = None

@@ -25,12 +25,12 @@ class Training(Declaration):
     """Which model is trained, on the columns whose use is `feature`."""
 
     model: ModelKind | OwnReference
-    """A built-in model, or a scikit-learn classifier of one's own (see own-code.md)."""
+    """A built-in model, or your own scikit-learn classifier (see own-code.md)."""
     parameters: Mapping[str, int | float | str | bool] = Field(default_factory=dict)
     input: Annotated[str, Field(min_length=1)] = "record-wise"
     """`record-wise`: the de-identified rows; or a table outlet's name, to train on its rows."""
     crosses: tuple[Annotated[tuple[str, ...], Field(min_length=2, max_length=3)], ...] = ()
-    """Labelled features whose combinations the model reads too, two or three at a time."""
+    """Labelled features whose combinations the model also reads, two or three at a time."""
 
     @property
     def private(self) -> bool:
@@ -49,20 +49,20 @@ def find_private_kind(model: str) -> PrivateKind | None:
 
 
 class Budget(Declaration):
-    """What anybody's lifetime of models, over all policies, may come to by a run of this one.
+    """How much a person's lifetime of models, over all policies, may cost after a run of this one.
 
-    Held for each person that a run may read, before any column is: privacy loss never renews. It
-    binds this policy alone: another one with a higher ceiling may go on over the same people, so
-    that what protects them is the highest ceiling among the policies that use them.
+    It is checked for each person that a run may read, before any column is read: privacy loss
+    never renews. It binds only this policy: another with a higher ceiling may go on with the same
+    people, so the highest ceiling among the policies that use them is what protects them.
     """
 
     lifetime_epsilon: float = Field(gt=0, le=SANE_EPSILON)
-    """The ceiling of the ε of all that a person was used for, together."""
+    """The ceiling of the ε of everything that a person was used for, together."""
     delta: float = Field(gt=0, lt=0.001)
     """The δ at which that ε is taken; also below one in the number of people."""
     composition: Literal["fixed", "adaptive"] = "adaptive"
     """`fixed` if no run's parameters ever depend on what an earlier run showed: composed exactly.
-    Else `adaptive`: bounded by a Rényi filter, which lets fewer runs pass. Advice always is."""
+    Else `adaptive`, as advice always is: bounded by a Rényi filter, which lets fewer runs pass."""
 
 
 class MembershipCheck(Declaration):
@@ -82,7 +82,7 @@ class AuditCheck(Declaration):
 
 
 class MemorizationCheck(Declaration):
-    """The model must not know its own people's rows better than it knows other people's."""
+    """The model must not know its own people's rows better than other people's."""
 
     gap_at_most: float = Field(default=0.1, gt=0, lt=1)
     """The largest gap allowed at the upper end of its 95 % interval."""
@@ -90,7 +90,7 @@ class MemorizationCheck(Declaration):
 
 
 class AttributeCheck(Declaration):
-    """A feature must not be guessed better of who was trained on than of others."""
+    """A feature must not be guessed better for training people than for others."""
 
     advantage_at_most: float = Field(default=0.1, gt=0, lt=1)
     """The largest difference of the shares guessed right, at the upper end of its interval."""
@@ -98,10 +98,10 @@ class AttributeCheck(Declaration):
 
 
 class Attacks(Declaration):
-    """The attacks that a model must withstand before it leaves; all are carried out."""
+    """The attacks that a model must withstand before the handover; all are tried."""
 
     membership: MembershipCheck
     audit: AuditCheck = AuditCheck()
-    """Of a private model's ε; there is nothing to audit in another."""
+    """Audits a private model's ε; other models have nothing to audit."""
     memorization: MemorizationCheck = MemorizationCheck()
     attribute_inference: AttributeCheck = AttributeCheck()

@@ -42,19 +42,19 @@ class Facts:
 
 
 class Drop(Declaration):
-    """The column is used where its `use` says and goes no further."""
+    """The column is used where its `use` says, and nowhere else."""
 
     kind: Literal["drop"]
     facts: ClassVar = Facts(
         fits=ANY,
-        suits="is needed in the run, for instance for eligibility, but must not leave",
+        suits="is needed in the run, for instance for eligibility, but not released",
         remains="nothing: the column is gone",
         identifiers=True,
     )
 
 
 class Keep(Declaration):
-    """The value passes unchanged; refused on identifiers, and on text, which may be free."""
+    """The value does not change; refused for identifiers, and for text, which may be free."""
 
     kind: Literal["keep"]
     facts: ClassVar = Facts(
@@ -66,7 +66,7 @@ class Keep(Declaration):
 
 
 class Mask(Declaration):
-    """All but the last characters become `*`; the length stays, and a guess can be confirmed."""
+    """All but the last characters become `*`; the length stays, so a guess can be confirmed."""
 
     kind: Literal["mask"]
     facts: ClassVar = Facts(
@@ -108,7 +108,7 @@ class Bin(Declaration):
         remains=NARROWED,
     )
     edges: tuple[float, ...] = Field(min_length=1)
-    """Rising inner edges; below the first and from the last on are intervals of their own."""
+    """Rising inner edges; below the first and from the last on are further intervals."""
     labels: tuple[str, ...]
     """One label per interval, one more than there are edges."""
 
@@ -167,19 +167,19 @@ class Categories(Declaration):
         remains=NARROWED,
     )
     values: tuple[str, ...] = Field(min_length=2)
-    """The words as they leave, in order where `ordered` says so."""
+    """The words as they are released, in order if `ordered` says so."""
     rename: Mapping[str, str] = Field(default_factory=dict)
-    """The source's word for a declared one, where they differ."""
+    """The source's word for a declared one, if they differ."""
     ordered: bool = False
     other: Term | None = None
-    """The label of every value that is not declared, which then stops nothing."""
+    """The label of every undeclared value, which then does not stop the run."""
 
     @model_validator(mode="after")
     def _words_are_declared_once(self) -> Self:
         if len(set(self.values)) != len(self.values):
-            raise ValueError("a value is there twice; name each once")
+            raise ValueError("a value is listed twice; name each once")
         if set(self.rename.values()) - set(self.values):
-            raise ValueError("`rename` leads to a word that `values` lacks; declare it there")
+            raise ValueError("`rename` gives a word that `values` lacks; declare it there")
         if self.ordered and self.other and self.other not in self.values:
             raise ValueError("`other` has no place in the order; put it among `values`")
         return self
@@ -218,7 +218,7 @@ class Shift(Declaration):
     kind: Literal["shift"]
     facts: ClassVar = Facts(
         fits=DATES,
-        suits="is a date of which intervals matter, and a [derived]"
+        suits="is a date whose intervals matter, and a [derived]"
         "(policy.md#a-column-that-is-computed) number of days does not say enough",
         remains="match the intervals between dates; date them by known events, such as epidemics",
     )
@@ -236,7 +236,7 @@ class Noise(Declaration):
     kind: Literal["noise"]
     facts: ClassVar = Facts(
         fits=NUMBERS,
-        suits="is a number of which only sums or means matter, and no recipient may see it",
+        suits="is a number whose sums or means alone matter, and no recipient may see it",
         remains="estimate the value, more closely with every run",
     )
     low: float
@@ -263,7 +263,7 @@ class DateParts(Declaration):
 
 
 class Redact(Declaration):
-    """Free text, reduced: what Presidio and the row's own identifiers point at is replaced."""
+    """Free text, reduced: what Presidio finds, and the row's own identifiers, are replaced."""
 
     kind: Literal["redact"]
     facts: ClassVar = Facts(
@@ -274,7 +274,7 @@ class Redact(Declaration):
     known: tuple[str, ...] = ()
     """Columns with the row's own identifiers, searched for in its text."""
     languages: tuple[Term, ...] = Field(default=("en",), min_length=1)
-    """The languages that the texts are in, by their ISO 639-1 codes."""
+    """The languages of the texts, by their ISO 639-1 codes."""
 
 
 Treatment = Annotated[

@@ -143,14 +143,14 @@ TELLING: Final = (
         ),
         "check",
         2,
-        "outlets.partner.columns.name: is an identifier, which never leaves",
+        "outlets.partner.columns.name: is an identifier, which is never released",
     ),
     Refused(
         "a purpose that no notice names",
         (Line("purpose: dpv:ScientificResearch", "purpose: dpv:AcademicResearch"),),
         "check",
         2,
-        "no notice that counts enumerates dpv:AcademicResearch, so nobody can consent to it",
+        "no valid notice enumerates dpv:AcademicResearch, so nobody can consent to it",
     ),
     Refused(
         "consents that are too old",

@@ -156,7 +156,7 @@ CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
         ((SUGAR, SUGAR + NAME), (TABLE, TABLE.replace("sick:", "name: keep, sick:"))),
         (
             "columns.name.treatment.kind: `keep` lets an identifier pass; use drop, mask or token",
-            "outlets.partner.columns.name: is an identifier, which never leaves; take it out",
+            "outlets.partner.columns.name: is an identifier, which is never released; remove it",
         ),
     ),
     "incoherent outlet": (

@@ -124,7 +124,7 @@ CASES = [
     ),
     pytest.param(
         [NO_CONSENT, ASSESSED],
-        "legal_basis.article_6: consent is looked up per person, but the legal basis is another",
+        "legal_basis.article_6: consent is looked up per person, but it is not the legal basis",
         id="consent-that-is-no-basis",
     ),
     pytest.param(
@@ -159,7 +159,7 @@ CASES = [
     ),
     pytest.param(
         [column("mail", "text", "identifier", "feature", "{kind: token}")],
-        "columns.mail.use: an identifier is neither feature nor target; take that use out",
+        "columns.mail.use: an identifier is neither feature nor target; remove that use",
         id="identifier-as-feature",
     ),
     pytest.param(
@@ -169,7 +169,7 @@ CASES = [
     ),
     pytest.param(
         [("use: [derivation]", "use: [derivation, eligibility]")],
-        "columns.sugar.use: `eligibility` is declared, but nothing uses it; take that use out",
+        "columns.sugar.use: `eligibility` is declared, but nothing uses it; remove that use",
         id="use-that-is-not-made",
     ),
     pytest.param(
@@ -179,7 +179,7 @@ CASES = [
     ),
     pytest.param(
         [("sex: generalize, ", "")],
-        "columns.sex.use: `release` is declared, but nothing uses it; take that use out",
+        "columns.sex.use: `release` is declared, but nothing uses it; remove that use",
         id="release-that-is-not-made",
     ),
     pytest.param(
@@ -202,7 +202,7 @@ CASES = [
             column("mail", "text", "identifier", "release", "{kind: mask}"),
             (SICK, "sick: generalize, mail: keep}"),
         ],
-        "outlets.partner.columns.mail: is an identifier, which never leaves; take it out",
+        "outlets.partner.columns.mail: is an identifier, which is never released; remove it",
         id="released-identifier",
     ),
     pytest.param(
@@ -235,12 +235,12 @@ CASES = [
     ),
     pytest.param(
         [(SICK, "sick: generalize}\n    not_linkable: {weight: because}")],
-        "outlets.partner.not_linkable.weight: is not released here; take it out",
+        "outlets.partner.not_linkable.weight: is not released here; remove it",
         id="exempt-but-not-there",
     ),
     pytest.param(
         [(SICK, "sick: generalize}\n    not_linkable: {age: a, sex: b, sick: c}")],
-        "outlets.partner: k holds over no column; leave one linkable",
+        "outlets.partner: k covers no column; leave one linkable",
         id="everything-exempt",
     ),
     pytest.param(
@@ -286,7 +286,7 @@ CASES = [
     ),
     pytest.param(
         [NO_MODEL, NO_TRAINING, NO_ATTACKS],
-        "columns.age.use: `feature` is declared, but no outlet receives a model; take that use out",
+        "columns.age.use: `feature` is declared, but no outlet receives a model; remove that use",
         id="features-for-nobody",
     ),
     pytest.param(
@@ -339,8 +339,8 @@ CASES = [
     ),
     pytest.param(
         [PRIVATE, PROMISE, ("lifetime_epsilon: 10", "lifetime_epsilon: 1")],
-        "or raise budget.lifetime_epsilon; or, if what a run is asked for never depends on what an "
-        "earlier one showed, say `composition: fixed` under budget",
+        "or raise budget.lifetime_epsilon; or, if a run's parameters never depend on what an "
+        "earlier run showed, write `composition: fixed` under budget",
         id="a-ceiling-that-fixed-composition-would-keep",
     ),
     pytest.param(
@@ -404,12 +404,12 @@ CASES = [
     ),
     pytest.param(
         [ON_TABLE, ("sex: generalize, ", ""), ("use: [feature, release, audit]", "use: [audit]")],
-        "training.input: `partner` does not hold sex; release them there, or take their use",
+        "training.input: `partner` does not hold sex; release them there, or remove their use",
         id="audit-of-what-the-table-lacks",
     ),
     pytest.param(
         [ON_TABLE, CLIP_AGE, ("{age: generalize", "{age: keep")],
-        "outlets.partner.columns.age: k turns each number into a label of its own",
+        "outlets.partner.columns.age: k turns each number into its own label",
         id="training-on-pinned-numbers",
     ),
     *(
@@ -440,7 +440,7 @@ CASES = [
     ),
     pytest.param(
         [("column: sick,", "column: sugar,")],
-        "expectations.0.column: is not there after de-identification; use one of age, sex, sick",
+        "expectations.0.column: does not exist after de-identification; use one of age, sex, sick",
         id="rule-about-a-dropped-column",
     ),
     pytest.param(

@@ -98,17 +98,17 @@ def _of_json_lines() -> Policy:
 CASES = [
     pytest.param(
         policy(),
-        "basis.notices: no notice that counts enumerates dpv:ScientificResearch, so nobody can",
+        "basis.notices: no valid notice enumerates dpv:ScientificResearch, so nobody can",
         id="no-notice",
     ),
     pytest.param(
         policy(NOTICE.replace("ScientificResearch", "Marketing")),
-        "basis.notices: no notice that counts enumerates dpv:ScientificResearch",
+        "basis.notices: no valid notice enumerates dpv:ScientificResearch",
         id="another-purpose",
     ),
     pytest.param(
         policy(NOTICE.replace("ScientificResearch", "ResearchAndDevelopment")),
-        "basis.notices: no notice that counts enumerates dpv:ScientificResearch",
+        "basis.notices: no valid notice enumerates dpv:ScientificResearch",
         id="broader-purpose-that-covers-nothing-below",
     ),
     pytest.param(
@@ -117,7 +117,7 @@ CASES = [
             SECOND.replace("ScientificResearch", "Marketing"),
             more="  minimum_versions: {study: 2}\n",
         ),
-        "basis.notices: no notice that counts enumerates dpv:ScientificResearch",
+        "basis.notices: no valid notice enumerates dpv:ScientificResearch",
         id="purpose-of-a-version-that-no-longer-counts",
     ),
     pytest.param(
@@ -127,8 +127,8 @@ CASES = [
     ),
     pytest.param(
         policy(NOTICE.replace(", dpv-pd:Health", "")),
-        "which leaves them empty for everybody; or, if people were told of them, add them to the "
-        "notice's categories",
+        "which leaves them empty for everybody; or, if people were told about them, add them to "
+        "the notice's categories",
         id="category-that-the-notice-may-have-named",
     ),
     pytest.param(
@@ -141,7 +141,7 @@ CASES = [
     ),
     pytest.param(
         policy(NOTICE, NOTICE),
-        "basis.notices.1: this version of the notice is declared already; give it another version",
+        "basis.notices.1: this version of the notice is already declared; give it another version",
         id="notice-twice",
     ),
     pytest.param(
@@ -203,7 +203,7 @@ CASES = [
     ),
     pytest.param(
         policy(NOTICE, events=mapped("words: {person: {p1: p2}}")),
-        "basis.events.0.words.person: `person` holds no words; take it out; words can be said of",
+        "basis.events.0.words.person: `person` holds no words; remove it; only these have words",
         id="words-for-people",
     ),
     pytest.param(
@@ -218,7 +218,7 @@ CASES = [
     ),
     pytest.param(
         policy(NOTICE, events=mapped("zone: UTC, stated: {at: 2026-02-30}")),
-        "basis.events.0.stated.at: it is no time; write it like",
+        "basis.events.0.stated.at: is not a time; write it like",
         id="stated-day-that-never-was",
     ),
     pytest.param(
@@ -274,7 +274,7 @@ CASES = [
     ),
     pytest.param(
         _of_json_lines(),
-        "source.location.kind: JSON lines are read whole, and so every column of everybody; use",
+        "source.location.kind: JSON lines can only be read whole, with every column of everybody",
         id="people-in-json-lines",
     ),
 ]

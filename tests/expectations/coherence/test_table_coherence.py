@@ -22,7 +22,7 @@ def sensitive(model: str, how: str = "keep") -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("change", "path", "said"),
     [
-        pytest.param(sensitive(""), "sensitive.sick", "asks for nothing", id="no-model"),
+        pytest.param(sensitive(""), "sensitive.sick", "names no model", id="no-model"),
         pytest.param(
             sensitive("{kind: distinct-l-diversity, l: 3}"),
             "sensitive.sick",

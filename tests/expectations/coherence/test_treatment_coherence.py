@@ -69,7 +69,7 @@ def test_what_can_be_carried_out_is_no_problem(columns: list[tuple[str, str]]) -
         ),
         (
             [("date", SHIFT.format(30)), ("date", SHIFT.format(31)), ("date", SHIFT.format(30))],
-            "columns.b.treatment.days: another column is moved by up to 30 days; write as many",
+            "columns.b.treatment.days: another column is moved by up to 30 days; use the same",
         ),
     ],
     ids=["dates in text", "ages in dates", "no such level", "no room", "apart"],

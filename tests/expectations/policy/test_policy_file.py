@@ -227,11 +227,11 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         pytest.param(
             "{kind: drop}", "{kind: clip, low: 2, high: 1}", "low must be below high", id="bounds"
         ),
-        pytest.param("values: [f, m]", "values: [f, f]", "a value is there twice", id="words"),
+        pytest.param("values: [f, m]", "values: [f, f]", "a value is listed twice", id="words"),
         pytest.param(
             "values: [f, m]",
             "values: [f, m], rename: {w: x}",
-            "`rename` leads to a word that `values` lacks",
+            "`rename` gives a word that `values` lacks",
             id="rename",
         ),
     ],

@@ -533,7 +533,7 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "groups by one column twice": (
         (BY_SEX, asking("strata: {by: [sex, sex], smallest: 10}")),
-        ["population.strata.by.1: is named twice; take it out here"],
+        ["population.strata.by.1: is named twice; remove it here"],
     ),
     "groups by an identifier": (
         (adding("site", "text", "stratum", of="identifier"),
@@ -550,7 +550,7 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "groups of which nothing is asked": (
         (BY_SEX, asking("strata: {by: [sex]}")),
-        ["population.strata: nothing is asked of the groups; add smallest, at_most or sample"],
+        ["population.strata: they require nothing of the groups; add smallest, at_most or sample"],
     ),
     "shares said twice": (
         (BY_SEX, asking("sample: 0.5\n  strata: {by: [sex], sample: {f: 0.5}}")),
@@ -571,15 +571,15 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "a cap below the smallest cohort": (
         (("smallest: 10\n", "smallest: 50\n"), asking("at_most: 20")),
-        ["population.at_most: at most 20 are taken, but 50 are asked for"],
+        ["population.at_most: at most 20 are taken, but 50 are required"],
     ),
     "a group's cap below its smallest": (
         (BY_SEX, asking("strata: {by: [sex], smallest: 20, at_most: 10}")),
-        ["population.strata.at_most: at most 10 are taken, but 20 are asked for"],
+        ["population.strata.at_most: at most 10 are taken, but 20 are required"],
     ),
     "nobody of a group that must be there": (
         (BY_SEX, asking("strata: {by: [sex], smallest: 20, sample: {f: 0}}")),
-        ["population.strata.sample.f: nobody is taken, but 20 are asked for"],
+        ["population.strata.sample.f: nobody is taken, but 20 are required"],
     ),
     "a split by nothing that is there": (
         (asking("split_by: house"),),
@@ -587,15 +587,15 @@ REFUSED: dict[str, tuple[Sequence[Change], list[str]]] = {
     ),
     "a split by a number": (
         (("[derivation]", "[derivation, split]"), asking("split_by: sugar")),
-        ["population.split_by: its values do not name what people share"],
+        ["population.split_by: its values cannot be shared by people"],
     ),
     "a split by free text": (
         (adding("notes", "text", "split", "redact"), asking("split_by: notes")),
-        ["population.split_by: its values do not name what people share"],
+        ["population.split_by: its values cannot be shared by people"],
     ),
     "a split where nothing is trained": (
         (*NO_MODEL, adding("house", "text", "split"), asking("split_by: house")),
-        ["population.split_by: nothing is trained, so nobody is split; take it out"],
+        ["population.split_by: nothing is trained, so nobody is split; remove it"],
     ),
     "quotas before a private model": (
         (*PRIVATE, BY_SEX, asking("at_most: 30\n  strata: {by: [sex], at_most: 20}")),

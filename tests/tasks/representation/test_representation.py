@@ -487,7 +487,7 @@ ODD = [
     ),
     pytest.param(
         [WEIGHTED, ("65+: 0.2}}", "65+: 0.2}, role: hold-out}")],
-        "population.weighting: no margin is there to rake to",
+        "population.weighting: there is no margin to rake to",
         id="nothing-to-rake-to",
     ),
     pytest.param(
