@@ -1,7 +1,7 @@
 """The command line: `tutela init | check | advise | run | report | consent | budget | keys | …`.
 
 Results go to standard output, everything else to standard error. The exit status says how it
-ended: 0 done and true, 1 refused by a check, 2 the input or usage is wrong, 3 something broke.
+ended: 0 done, 1 refused by a check, 2 the input or usage is wrong, 3 something broke.
 Heavy libraries are imported by the command that needs them.
 """
 
@@ -50,7 +50,7 @@ app = typer.Typer(
     name="tutela",
     cls=AfternoonGroup,
     help="Machine-learning pipelines over personal data in which the privacy policy is the "
-    "pipeline.\n\nExit status: 0 done and true, 1 refused by a check, 2 the input or usage is "
+    "pipeline.\n\nExit status: 0 done, 1 refused by a check, 2 the input or usage is "
     "wrong, 3 something broke.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -99,7 +99,7 @@ def init(
     from deployments.servers.prefect_server import make_home
 
     if passphrase and not sys.stdin.isatty():
-        raise UsageError("--passphrase is asked for at a terminal; elsewhere set TUTELA_PASSPHRASE")
+        raise UsageError("--passphrase needs a terminal; elsewhere set TUTELA_PASSPHRASE")
     secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)\
         if passphrase else None  # fmt: skip
     home = make_home(secret)
@@ -174,7 +174,7 @@ def advise(
         typer.Option(
             "--epsilon",
             metavar="E",
-            help="The ε that it may cost its people; required for a private model.",
+            help="ε that the advice may cost each person; required for a private model.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -198,7 +198,7 @@ def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """Say what a run came to, and end as it ended; the screen has told why one was refused."""
     answer(outcome.as_json, outcome.screen, as_json=as_json)
     if isinstance(outcome.error, Refusal) and not as_json:
-        say(f"tutela: refused by {outcome.error.check}; nothing left")
+        say(f"tutela: refused by {outcome.error.check}; nothing was handed over")
         raise typer.Exit(outcome.error.exit_status)
     if outcome.error is not None:
         raise outcome.error
@@ -230,7 +230,7 @@ def incident_show(
     incident: Annotated[str, typer.Argument(metavar="ID", help="The id in the error message.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show the full text of an error; it may quote people's data, so mind who looks on."""
+    """Show the full text of an error; it may quote people's data, so mind who sees it."""
     _, keys = opened_home()
     text = keys.open_incident(incident)
     answer({"incident": incident, "text": text}, text, as_json=as_json)

@@ -50,7 +50,7 @@ def with_source(file: PolicyFile, source: str | InMemory | None) -> PolicyFile:
     location = location_given(source) if isinstance(source, str) else source
     if isinstance(location, JsonLines):
         raise UsageError(
-            "--source: JSON lines are always read whole, so every column of everybody would be; "
+            "--source: JSON lines can only be read whole, with every column of everybody; "
             "give a .csv or .parquet file, or a database's table"
         )
     people = file.policy.source.model_copy(update={"location": location})
@@ -160,7 +160,7 @@ def checked_advice(policy: str, source: str | None, epsilon: float | None) -> Po
     ceiling = file.policy.budget.lifetime_epsilon
     if epsilon is None or not 0 < epsilon <= ceiling:
         raise UsageError(
-            "--epsilon: say what the advice may cost the policy's people, above 0 and up to the "
+            "--epsilon: give the ε that the advice may cost each person, above 0 and up to the "
             f"lifetime ceiling of {ceiling:g}; it is charged for good, as a training is"
         )
     return file

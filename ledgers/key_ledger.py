@@ -106,7 +106,7 @@ class KeyLedger:
                 raise ServiceError(
                     f"the key of {purpose} was destroyed on {gone.at[:10]}, so that its tokens "
                     f"cannot be made again: tutela keys rotate {purpose} begins with a new one, "
-                    "whose tokens match none made before"
+                    "whose tokens match no earlier ones"
                 )
             return self._read(connection, purpose, version)
 
@@ -192,7 +192,7 @@ class KeyLedger:
         if not wrapped:
             raise ServiceError(
                 f"version {version} of the key of {purpose} is missing from the ledger database, "
-                "though it is on record and was not destroyed: restore the database from a backup"
+                "though it is recorded and was not destroyed: restore the database from a backup"
             )
         return DataKey(purpose, version, self.keys.unseal(wrapped, _label(purpose, version)))
 

@@ -90,7 +90,7 @@ def show_ways(summary: Summary) -> Iterator[str]:
         yield f"<h4>Ways out: {escape(refusal.check)}</h4>"
         yield tell(f"Asked: {refusal.asked}. Reached: {refusal.reached}.")
         if refusal.ways:
-            header = ("Change", "Holds", "Reached", "What it costs")
+            header = ("Change", "Passes", "Reached", "What it costs")
             yield tabulate(header, map(show_way, refusal.ways))
         yield tell(refusal.note, small=True)
 
@@ -105,7 +105,7 @@ def show_way(way: Way) -> tuple[str, str, str, str]:
 def show_outlet(outlet: OutletSummary) -> Iterator[str]:
     """Say what one recipient gets, what that claims, and what it does not protect against."""
     yield f"<h4>{escape(outlet.recipient)} ({escape(outlet.kind)} {escape(outlet.name)})</h4>"
-    yield tell(outlet.claim or "Nothing left.")
+    yield tell(outlet.claim or "Nothing was handed over.")
     if outlet.claim:
         yield tell(f"Not protected against: {outlet.limits}", small=True)
     if outlet.released and outlet.suppressed:

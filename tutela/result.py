@@ -39,9 +39,9 @@ class Model(Protocol):
 class Result:
     """One run: its verdict, what was found, and what was handed over if it passed.
 
-    `evidence` is all that may be published of the run, in the form of `evidence.json`: counts of
-    people are rounded or hidden, and no person's value is in it. Models and tables are read on
-    first use, from where their recipients' copies are.
+    `evidence` is everything that may be published about the run, in the form of `evidence.json`:
+    counts of people are rounded or hidden, and it holds no person's value. Models and tables are
+    read on first use, from where their recipients' copies are.
 
     >>> import tutela
     >>> result = tutela.run("policy.yaml", "people.csv", tables_only=True, progress=False)
@@ -66,7 +66,7 @@ class Result:
 
     @property
     def evidence(self) -> Summary:
-        """All that may be published of the run."""
+        """Everything that may be published about the run."""
         return self._ran.summary
 
     @property
@@ -91,12 +91,12 @@ class Result:
 
     @property
     def ways(self) -> tuple[WaysOut, ...]:
-        """The ways out of a refusal, with what each was measured to cost."""
+        """The ways out of a refusal, each with its measured cost."""
         return self.evidence.ways
 
     @property
     def report(self) -> Path | None:
-        """The report, one HTML file; None where it was moved away."""
+        """The report, one HTML file; None if it was moved away."""
         path = self._ran.home.reports / f"{self.run_id}.html"
         return path if path.is_file() else None
 
@@ -110,7 +110,7 @@ class Result:
 
     @cached_property
     def tables(self) -> Mapping[str, pd.DataFrame]:
-        """The released tables by outlet, every value as text, as the recipient's file has it."""
+        """The released tables by outlet, every value as text, as in the recipient's file."""
         from deployments.run.notebook import read_table
 
         found = {o.name: read_table(self._ran, o) for o in self._outlets("table")}
@@ -118,12 +118,12 @@ class Result:
 
     @property
     def model(self) -> Model | None:
-        """The one released estimator, None where none left; UsageError where several did."""
+        """The one released estimator; None if there is none, UsageError if there are several."""
         return _the_one(self.models, "models")
 
     @property
     def table(self) -> pd.DataFrame | None:
-        """The one released table, None where none left; UsageError where several did."""
+        """The one released table; None if there is none, UsageError if there are several."""
         return _the_one(self.tables, "tables")
 
     def _outlets(self, kind: str) -> list[OutletSummary]:
@@ -134,5 +134,5 @@ def _the_one(released: Mapping[str, T], what: str) -> T | None:
     """Give what was released where it is one; else say how to choose."""
     if len(released) > 1:
         names = ", ".join(released)
-        raise UsageError(f"{len(released)} {what} left: choose one of .{what} ({names})")
+        raise UsageError(f"{len(released)} {what} were released: choose one of .{what} ({names})")
     return next(iter(released.values()), None)

@@ -24,14 +24,14 @@ def run(
 
     `policy` is a path, or the name of a policy that comes with tutela. `data` are the people: a
     DataFrame, the path of a .csv or .parquet file, or None for the policy's own source. A frame
-    is read as a CSV file of the same content, and stays in this process: neither Prefect, MLflow,
-    a log nor the disk is given its rows in clear. It is not a way around the policy: of people
-    without a legal basis only the identifier is looked at, and columns that the policy does not
-    name are not converted. `tables_only` releases the tables and trains nothing.
+    is read like a CSV file of the same content, and stays in this process: neither Prefect,
+    MLflow, a log nor the disk gets its rows in clear. It is not a way around the policy: for
+    people without a legal basis only the identifier is looked at, and columns that the policy
+    does not name are not converted. `tables_only` releases the tables and trains nothing.
 
-    A run that a check refused comes back with verdict `refused`. Raises `HomeError` without a home
-    (`tutela.init()` makes one), `PolicyError`, `SourceError` and `UsageError` for what is wrong
-    with what was given, `ServiceError` for what broke.
+    A run that a check refused returns with verdict `refused`. Raises `HomeError` without a home
+    (`tutela.init()` makes one), `PolicyError`, `SourceError` and `UsageError` for faulty input,
+    `ServiceError` for what broke.
 
     >>> import pandas as pd, tutela
     >>> people = pd.read_csv("people.csv")
@@ -49,8 +49,8 @@ def run(
 def check(policy: str | Path, data: pd.DataFrame | str | Path | None = None) -> tuple[Problem, ...]:
     """Return every problem of a policy, or of a policy for these data; without any it can run.
 
-    Of the data only the names of the columns are looked at. Raises `SourceError` for a source
-    that is not there.
+    It looks only at the column names of the data. Raises `SourceError` for a source that does not
+    exist.
 
     >>> import tutela
     >>> tutela.check("diabetes")
@@ -74,7 +74,7 @@ def init(passphrase: str | None = None) -> Path:
     """Make a home where tutela looks for one, or open the one there; returns its folder.
 
     That is `TUTELA_HOME`, else `.tutela/` in the project's root. A passphrase wraps its keys, and
-    is then asked of every run as `TUTELA_PASSPHRASE`.
+    every run then needs it as `TUTELA_PASSPHRASE`.
 
     >>> import os, tempfile, tutela
     >>> os.environ["TUTELA_HOME"] = tempfile.mkdtemp()

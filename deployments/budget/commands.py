@@ -45,7 +45,7 @@ def plan(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how many more runs fit at the policy's ε and at others, and until when if weekly."""
+    """Show how many more runs fit, at the policy's ε and others, and the last date if weekly."""
     from deployments.budget import screen
 
     found = screen.plan(opened_budget(), read_private(policy), epsilon)
@@ -64,7 +64,7 @@ def history(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what each run charged, when, and what became of it; and what each month cost."""
+    """Show what each run charged, when and how it ended, and what each month cost."""
     from deployments.budget.screen import tell_history
     from expectations.policy_file import read_policy
 

@@ -40,9 +40,9 @@ EARLIER: Final = (
     "data was read. The next run counts exactly the people it may read."
 )
 STATES: Final = {"reserved": "unsettled", "committed": "committed", "aborted": "given back"}
-NEVER: Final = "Privacy loss never renews: months help to plan, and each is counted from 0."
+NEVER: Final = "Privacy loss never renews. Each month is counted from 0, to help planning only."
 UNSETTLED: Final = (
-    "unsettled: still going on, or ended without saying whether noise was drawn; stays charged."
+    "unsettled: still going on, or ended without recording whether noise was drawn; stays charged."
 )
 ADAPTIVE: Final = (
     "* an adaptive choice: from then on a filter counts these people's runs, and only the ceiling "
@@ -179,10 +179,10 @@ def tell_history(ledger: BudgetLedger, policy: str | None) -> Answer:
     periods = list(months(charged))
     found: dict[str, JSON] = {"charges": charges, "months": [*periods]}
     if not charged:
-        return Answer(found, ["Nobody was charged: no run used any privacy budget."])
+        return Answer(found, ["No run has used any privacy budget."])
     lines = [*charge_lines(charged, known)]
     if periods:
-        lines += ["", "month    ε of somebody in every run of it"]
+        lines += ["", "month    ε of a person in every run of it"]
         lines += [
             f"{row['month']}  {say(row['epsilon']):>7} at δ = {row['delta']:g}" for row in periods
         ]
@@ -305,7 +305,7 @@ def times(count: int) -> str:
 
 def say(epsilon: JSON) -> str:
     """Give an ε to three digits; None is an infinite one."""
-    return f"{epsilon:.3f}" if isinstance(epsilon, float) else "no end"
+    return f"{epsilon:.3f}" if isinstance(epsilon, float) else "∞"
 
 
 def cut(name: str, most: int) -> str:

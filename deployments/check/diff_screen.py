@@ -36,8 +36,7 @@ def describe_changes(old: PolicyFile, new: PolicyFile) -> Answer:
     lines += ["", *wrap(say_sum(changes, unseen))]
     if unseen:
         lines += wrap(
-            f"Not compared: the own code {', '.join(unseen)}, which does not stand beside both "
-            "policies."
+            f"Not compared: the own code {', '.join(unseen)}, which is not beside both policies."
         )
     return Answer(cast("dict[str, JSON]", found), lines)
 
@@ -86,13 +85,13 @@ def group_lines(group: str, changes: list[Change]) -> list[str]:
 def say_sum(changes: list[Change], unseen: list[str]) -> str:
     """Say how many changes there are, and how many of them point which way."""
     if not changes and unseen:
-        return "No change of the text; own code was not compared."
+        return "The text did not change; own code was not compared."
     if not changes:
-        return "No change: both say the same."
+        return "No change."
     counted = Counter(change.direction for change in changes)
     total = f"{len(changes)} change{'s' if len(changes) > 1 else ''}"
     return (
         f"{total}: {counted['weaker']} weaker for the people in the data, {counted['stronger']} "
-        f"stronger, {counted['changed']} to look at, {counted['other']} of words only. "
+        f"stronger, {counted['changed']} to look at, {counted['other']} in wording. "
         "No personal data was read."
     )

@@ -91,7 +91,7 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
         indent=2,
     )
     if own := [f"{code} ({path})" for path, code in policy.own_code.items()]:
-        yield from wrap(f"Own code, for which tutela cannot vouch: {', '.join(own)}.")
+        yield from wrap(f"Own code, which tutela cannot vouch for: {', '.join(own)}.")
     if marked := taken_from_data(policy):
         yield from wrap(
             "Labels and bounds still taken from the data (from_data): "
@@ -110,7 +110,7 @@ def remains_lines(policy: Policy, _there: int) -> Iterator[str]:
     for name, column in policy.treated.items():
         if not isinstance(column.treatment, Drop):
             alike.setdefault(column.treatment.facts.remains, []).append(name)
-    yield from wrap("Somebody who sees the treated columns and wants to find people can still:")
+    yield from wrap("An attacker who sees the treated columns can still:")
     for said, names in alike.items():
         yield from wrap(f"{said} ({', '.join(names)})", "  ", "    ")
     if epsilon := spent_on_noise(policy):
@@ -132,9 +132,9 @@ def model_lines(policy: Policy, _there: int) -> Iterator[str]:
     yield from wrap(f"Predicts `{policy.target}` from {from_what}: {', '.join(features)}.")
     unseen = [name for name in audits if name not in features]
     if seen := [name for name in audits if name in features]:
-        yield from wrap(f"Compared by {', '.join(seen)}, which the model sees.", "  ")
+        yield from wrap(f"Its quality is compared by {', '.join(seen)}, which it sees.", "  ")
     if unseen:
-        yield from wrap(f"Compared by {', '.join(unseen)}, which the model does not see.", "  ")
+        yield from wrap(f"Its quality is compared by {', '.join(unseen)}, unseen by it.", "  ")
 
 
 def find_open(text: str) -> list[int]:
@@ -320,7 +320,7 @@ def describe_notices(basis: ConsentLedger, policy: Policy) -> Iterator[str]:
 def describe_notice(notice: Notice, lowest: int, policy: Policy) -> str:
     """Say what of the policy's reading a consent under a notice covers."""
     if notice.version < lowest:
-        return f"nothing any more: version {lowest} or later is required"
+        return f"nothing: version {lowest} or later is required"
     if not enumerates(notice.terms, policy.purpose):
         return "nothing: it is for another purpose"
     lacking = sorted({c.category for c in policy.columns.values()} - {*notice.categories})
@@ -343,13 +343,13 @@ def describe_population(population: Population) -> Iterator[str]:
     if population.strata:
         yield from describe_strata(population.strata)
     if population.split_by:
-        yield f"people with the same `{population.split_by}` train or test together"
+        yield f"people with the same `{population.split_by}` are never split over train and test"
     if population.reference:
         yield from describe_reference(population.reference)
     if population.weighting:
         kept = percent(population.weighting.smallest_effective_share, EXACT)
         times = f"{population.weighting.largest:g} times the mean"
-        yield f"weighted to these figures, nobody by more than {times}"
+        yield f"weighted to these figures, each person by at most {times}"
         yield f"effective sample size: at least {kept} of the people"
     if population.excluded_people:
         why = population.excluded_people

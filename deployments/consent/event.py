@@ -156,7 +156,7 @@ def find_faults(terms: Terms, notices: Collection[NoticeTerms]) -> Iterator[str]
     """Tell why an event would let nothing be read, or more than it says."""
     notice = terms.notice
     if terms.status in ENDS_OF_RIGHTS and terms.purpose is None:
-        yield "--purpose or --policy is missing: say what people may be read for again"
+        yield "--purpose or --policy is missing: say for what people may be read again"
     if terms.status not in GIFTS:
         return
     if notice is None:

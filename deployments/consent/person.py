@@ -76,7 +76,7 @@ IN_PART: Final = (
     "if its policy needs all; a run that is still going on hands over nothing made with it."
 )
 STAYS: Final = (
-    "What left before is not recalled: registered models, and tables with their recipients."
+    "What was handed over before is not recalled: models, and tables with their recipients."
 )
 KEPT: Final = """\
 The events' places in the signed chain stay: commitments that cannot be opened without the salts, \

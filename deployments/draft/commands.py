@@ -21,8 +21,8 @@ BasisOption = Annotated[
     typer.Option(
         "--legal-basis",
         metavar="WORD",
-        help="A word of Art. 6 GDPR, such as eu-gdpr:A6-1-a; give one of Art. 9 too where health, "
-        "origin or another special category is to be read.",
+        help="A word of Art. 6 GDPR, such as eu-gdpr:A6-1-a; give one of Art. 9 too if health, "
+        "origin or another special category is read.",
     ),
 ]
 
@@ -31,8 +31,8 @@ AcceptOption = Annotated[
     typer.Option(
         "--accept",
         metavar="COLUMN[=CATEGORY]",
-        help="Read a column that is in doubt, as it is proposed: q17=dpv-pd:Behavioral, or several "
-        "of one category, q17,q18=dpv-pd:Behavioral. Repeat it for others.",
+        help="Read a column in doubt as proposed, or as this category: "
+        "q17=dpv-pd:Behavioral, or q17,q18=dpv-pd:Behavioral. Repeat it for others.",
     ),
 ]
 
@@ -55,12 +55,12 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
         str, typer.Option("--contact", metavar="ADDRESS", help="Where people reach them.")
     ] = "",
     recipient: Annotated[
-        str, typer.Option("--recipient", metavar="NAME", help="Who is to receive the result.")
+        str, typer.Option("--recipient", metavar="NAME", help="Who receives the result.")
     ] = "",
     assessment: Annotated[
         str,
         typer.Option(
-            "--assessment", metavar="REF", help="The assessment that other bases than consent need."
+            "--assessment", metavar="REF", help="The assessment that bases other than consent need."
         ),
     ] = "",
     safeguards: Annotated[
@@ -74,15 +74,15 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
         typer.Option(
             "--target",
             metavar="COLUMN",
-            help="What a model is to predict: a yes/no column, or an expression such as "
-            '"visits >= 3". Without it a surely seen outcome is, or else a table is drafted.',
+            help="What a model predicts: a yes/no column, or an expression such as "
+            '"visits >= 3". Without it, a clearly recognized outcome, or else a table is drafted.',
         ),
     ] = "",
     table: Annotated[
         bool,
         typer.Option(
             "--table",
-            help="Release a table: beside the model of --target, or else without any model.",
+            help="Release a table: beside the model of --target, or else without a model.",
         ),
     ] = False,
     accept: AcceptOption = [],  # noqa: B006  # typer reads it and nobody writes to it
@@ -133,7 +133,7 @@ def unquoted() -> Iterator[None]:
         raise ServiceError(
             f"drafting broke on {type(error).__name__}; its text may quote people's data and is "
             "not shown; nothing was written. Write the policy by hand, and report this "
-            "with a table of made-up people that breaks alike"
+            "with a made-up table that breaks the same way"
         ) from None
 
 

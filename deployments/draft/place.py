@@ -27,8 +27,8 @@ def open_data(data: str) -> tuple[Location, Source]:
     location = location_given(data)
     if isinstance(location, JsonLines):
         raise UsageError(
-            f"{data}: JSON lines are read whole, and so no policy reads people from them; give a "
-            ".csv or .parquet file, or a database's table"
+            f"{data}: JSON lines can only be read whole, so no policy reads people from them; give "
+            "a .csv or .parquet file, or a database's table"
         )
     source = open_source(location, Path.cwd())
     header = source.columns()
@@ -45,7 +45,7 @@ def free_place(location: Location, to: str) -> Path:
     place = Path(to).absolute() if to else beside(location)
     if place.exists():
         raise UsageError(
-            f"{place} is there already and is left as it is; write to another file with --to FILE, "
+            f"{place} exists already and was not changed; write to another file with --to FILE, "
             "or move it away"
         )
     if not place.parent.is_dir():
@@ -89,7 +89,7 @@ def write_new(place: Path, text: str) -> None:
             file.write(text)
     except FileExistsError:
         raise UsageError(
-            f"{place} was made by somebody else meanwhile; nothing written; use --to FILE"
+            f"{place} was made by another process; nothing was written; use --to FILE"
         ) from None
     except OSError as error:
         raise ServiceError(f"{place} cannot be written ({error.strerror}); use --to FILE") from None

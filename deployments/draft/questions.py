@@ -59,9 +59,9 @@ CATEGORIES: Final[Mapping[str, str]] = {
 OTHERS: Final[Mapping[str, str]] = {
     "controller": "who answers for the data: the organisation's name (Art. 4(7) GDPR)",
     "contact": "where people reach it: an e-mail address or a page",
-    "recipient": "who is to receive the model or the table",
-    "assessment": "where the assessment lies that the legal basis needs: its reference",
-    "safeguards": "where the safeguards are laid down that Art. 9(3) or 89 asks for",
+    "recipient": "who receives the model or the table",
+    "assessment": "the reference of the assessment that the legal basis needs",
+    "safeguards": "the reference of the safeguards that Art. 9(3) or 89 asks for",
 }
 
 
@@ -87,7 +87,7 @@ def complete(given: Given) -> Answers:
     if sys.stdin.isatty():
         asked = ask_rest(given)
         if asked != given and not list(missing(asked)):
-            say(f"\nAs options, to be asked no more:\n  {as_options(asked)}")
+            say(f"\nOptions that answer this next time:\n  {as_options(asked)}")
         given = asked
     if lacking := list(missing(given)):
         raise UsageError("\n".join(tell_missing(lacking)))
@@ -133,7 +133,7 @@ def check_words(given: Given) -> None:
     explicit = Article9.EXPLICIT_CONSENT in words
     if explicit and any(w in ARTICLES and w != Article6.CONSENT for w in words):
         problems.append(
-            "--legal-basis: eu-gdpr:A9-2-a is explicit consent; let Art. 6 rest on consent too "
+            "--legal-basis: eu-gdpr:A9-2-a is explicit consent; give consent for Art. 6 too "
             "(eu-gdpr:A6-1-a), or give another condition"
         )
     if problems:
@@ -177,13 +177,13 @@ class Leads(NamedTuple):
 
 def tell_missing(lacking: Sequence[str]) -> Iterator[str]:
     """List all that must be given, each with its words or what is meant."""
-    yield "a table cannot answer these: give options, or be asked at a terminal"
+    yield "a table cannot answer these: give options, or run this at a terminal"
     for name in lacking:
         leads = Leads(
-            "--purpose, what the data are used for; the nearest of (the policy's title\n"
-            "says it in your words)",
+            "--purpose, what the data are used for; give the nearest word (the policy's\n"
+            "title says it in your words)",
             "--legal-basis, why that is lawful; one of",
-            "and once more",
+            "and a second one",
             f"--{name}, ",
         )
         yield from tell_words(name, leads)
@@ -199,8 +199,8 @@ def tell_words(name: str, leads: Leads) -> Iterator[str]:
         case "legal_basis":
             yield leads.basis
             yield from word_table(ARTICLES)
-            yield f"{leads.again}, if data of special categories are to be read (health, origin,"
-            yield "belief and others), one of"
+            yield f"{leads.again}, if special categories are read (health, origin, belief and"
+            yield "others), one of"
             yield from word_table(CONDITIONS)
         case _:
             yield leads.other + OTHERS[name]
@@ -250,9 +250,9 @@ def put_in(given: Given, name: str, typed: str) -> Given:
 def question(name: str) -> Iterator[str]:
     """Word one question, with the list of what may be answered."""
     leads = Leads(
-        "What are the data used for? The nearest of (the title says it in your words)",
+        "What are the data used for? Give the nearest (the title says it in your words)",
         "Why is that lawful? One of",
-        "and behind it",
+        "and after it",
         f"{name.capitalize()}: ",
     )
     yield from tell_words(name, leads)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 READ: Final = (
-    "Every row was read to write it; nothing of the data was kept except what the file says."
+    "tutela read every row to write it, and kept nothing of the data except what the file says."
 )
 SHOWN: Final = 12
 """Rows of a table on the screen; the file and --json have all."""
@@ -53,17 +53,17 @@ SAID: Final = {
 UNNAMED: Final = (
     "no column names each person",
     (
-        "A run tells people apart by such a column: it finds their consent by it, keeps some of "
-        "them for testing, and counts what models cost each. If each row is one person, number "
-        "the rows with the line below, keep the new file, and draft from that. If a person has "
-        "several rows, make one row of them first: numbered rows would count as different people, "
-        "and every promise would be about rows."
+        "A run needs such a column to find each person's consent, to keep some people for "
+        "testing, and to count what models cost each. If each row is one person, number the rows "
+        "with the line below, keep the new file, and draft from that. If a person has several "
+        "rows, merge them into one first: numbered rows would count as different people, and "
+        "every promise would be about rows."
     ),
 )
 NAMELESS: Final = (
     "the column that could name each person has no name itself",
     (
-        "A table looks so that was saved with its row numbers. Give the column a name with the "
+        "This happens when a table is saved with its row numbers. Name the column with the "
         "line below, and draft from the new file:"
     ),
 )
@@ -93,9 +93,9 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
         yield lines
     if needs_answers(draft):
         yield wrap(
-            "Nobody is read until it is known who consented. Settle the lines under `basis`, then "
-            "import people's answers with {command()} consent import, from a file of person, "
-            "status, at and notice."
+            "A run reads only people whose consent is recorded. Settle the lines under `basis`, "
+            f"then import people's answers with {command()} consent import, from a file of "
+            "person, status, at and notice."
         )
     yield [
         *wrap(say_open(find_open(text))),
@@ -117,8 +117,8 @@ def accept_lines(decided: Decided, basis: LegalBasis) -> Iterator[str]:
     yield from accept_options(unknown, "=CATEGORY")
     if special:
         yield from wrap(
-            "Special categories need a second --legal-basis, a word of Art. 9. If a column is of "
-            "none of them, draft again and say its category:"
+            "Special categories need a second --legal-basis, a word of Art. 9. If a column is not "
+            "special, draft again and say its category:"
         )
     yield from accept_options(special, "=CATEGORY")
 
@@ -148,8 +148,8 @@ def outlet_words(decided: Decided) -> str:
 def other_words(decided: Decided) -> str:
     """Say how the other kind of outlet is had."""
     if decided.outcome:
-        return "" if decided.table else "A table as well, or instead? Draft again with --table."
-    return f"A model instead? Say what it predicts: --target COLUMN{such_as(decided)}."
+        return "" if decided.table else "For a table, draft again with --table."
+    return f"For a model, say what it predicts: --target COLUMN{such_as(decided)}."
 
 
 def column_rows(columns: list[Decision], decided: Decided) -> list[str]:
@@ -165,7 +165,7 @@ def column_rows(columns: list[Decision], decided: Decided) -> list[str]:
 def reason(column: Decision, decided: Decided) -> str:
     """Say what becomes of a column, or why it is not read."""
     if column in decided.read_for_outcome:
-        return "what is predicted is read from it"
+        return "the outcome is computed from it"
     if column.fate is Fate.PROPOSED and column.treatment is not None:
         predicted = " and predicted" * (column.name == decided.target)
         return describe(column.treatment) + predicted
@@ -209,7 +209,7 @@ def nearly(examined: Examined) -> Iterator[str]:
     """Say of up to three columns why they are no key, though they look or count like one."""
     reasons = {found.profile.name: why_no_key(found) for found in examined.columns}
     told = [f"`{name}` {why}" for name, why in reasons.items() if why]
-    yield from told[:3] or ["none is complete and different in every row"]
+    yield from told[:3] or ["none is complete and unique"]
 
 
 def why_no_key(found: Found) -> str:
@@ -218,9 +218,9 @@ def why_no_key(found: Found) -> str:
     if profile.distinct < profile.rows:
         return "repeats values, or some rows lack one" * named
     if profile.type in {ColumnType.NUMBER, ColumnType.DATE}:
-        return "is different in every row, but of decimals or dates, which name nobody"
+        return "is unique, but holds decimals or dates, which name nobody"
     told = [said for said in found.seen if said.startswith(NAMED)]
-    return "is different in every row, but looks like no key" + (
+    return "is unique, but does not look like a key" + (
         f": {told[0]}; call it `person` if it is one" if told else ""
     )
 
@@ -229,8 +229,8 @@ def explain_few(rows: int) -> str:
     """Say that a handful of rows tells nothing."""
     return "\n".join(
         wrap(
-            f"the table has {rows} row{'s' * (rows > 1)}, and what fewer than 10 people have is "
-            "not written into a policy; draft from more people, or write the policy by hand"
+            f"the table has {rows} row{'s' * (rows > 1)}, and a draft needs at least 10: what "
+            "fewer people have is not written into a policy; draft from more, or write it by hand"
         )
     )
 
@@ -282,10 +282,8 @@ def explain_nothing(decided: Decided) -> str:
         for column in decided.of(Fate.OPEN, Fate.DENIED)
     ]
     help_ = (
-        "Columns whose names say what they hold are recognized more surely (age, district, "
-        "income): "
-        "rename them. Data of special categories need a second --legal-basis, a word of Art. 9. Or "
-        "write the policy by hand."
+        "Rename columns so that their names say what they hold (age, district, income). Special "
+        "categories need a second --legal-basis, a word of Art. 9. Or write the policy by hand."
     )
-    first = "nothing is sure enough to be proposed, so that no policy was written:"
+    first = "no column is certain enough to be proposed, so no policy was written:"
     return "\n".join([first, *lay_out((), rows), *wrap(help_)])

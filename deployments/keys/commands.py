@@ -32,7 +32,7 @@ def show(as_json: JsonOption = False) -> None:
 
 @keys_app.command(epilog="Example: tutela keys rotate dpv:ScientificResearch")
 def rotate(purpose: PurposeArgument, as_json: JsonOption = False) -> None:
-    """Begin a new key for a purpose: its next tokens match none made before."""
+    """Begin a new key for a purpose; new tokens match no earlier ones."""
     from deployments.keys import screen
 
     tell(screen.rotate(opened_keys(), purpose), as_json=as_json)
@@ -62,7 +62,7 @@ def reveal(
         str | None,
         typer.Argument(
             metavar="[FILE]",
-            help="A .csv, .tsv or .parquet file; without it, one token a line is read.",
+            help="A .csv, .tsv or .parquet file; without it, one token per line of input.",
         ),
     ] = None,
     column: Annotated[
@@ -70,9 +70,9 @@ def reveal(
     ] = "token",
     as_json: JsonOption = False,
 ) -> None:
-    """Read reversible tokens back, in their order: what is printed names people.
+    """Read reversible tokens back, in order; the output names people.
 
-    For whoever may know them by the purpose's legal basis; that it was done is recorded.
+    Only for people who may see them under the purpose's legal basis. Every use is recorded.
     """
     from deployments.keys import screen
 

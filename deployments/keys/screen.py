@@ -27,8 +27,8 @@ DERIVED: Final = (
     "whoever has that key can derive it again."
 )
 ORIGINALS: Final = (
-    "These name people. Show them only to people covered by the purpose's legal basis. It is "
-    "recorded that tokens of this purpose were read back."
+    "These name people. Show them only to those who may see them under the purpose's legal basis. "
+    "That tokens were read back is recorded."
 )
 
 
@@ -80,7 +80,7 @@ def rotate(ledger: KeyLedger, purpose: str) -> Answer:
     number = ledger.rotate(purpose)
     said = (
         f"Version {number} of the key of {purpose} is in use from now on. Its tokens and moved "
-        "dates match none made before. The earlier version stays, to read back what it made, until "
+        "dates match no earlier ones. The earlier version is kept to read its tokens back, until "
         "you destroy it."
     )
     return Answer({"purpose": purpose, "version": number}, wrap(said))
@@ -153,7 +153,7 @@ def read_tokens(file: str | None, column: str) -> list[str]:
         return [line.strip() for line in sys.stdin.read().splitlines()]
     source = open_source(location_given(file), Path.cwd())
     if column not in source.columns():
-        raise UsageError(f"{file} has no column `{column}`: name one of its own with --column")
+        raise UsageError(f"{file} has no column `{column}`: name one with --column")
     return [
         "" if token is None else str(token) for token in source.read([column])[column].to_pylist()
     ]

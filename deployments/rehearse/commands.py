@@ -43,7 +43,7 @@ def rehearse(policy: PolicyArgument, as_json: JsonOption = False) -> None:
     try:
         found = carry_through(policy)
     except KeyboardInterrupt:
-        raise ServiceError("stopped; the made-up people are gone, and nothing is left") from None
+        raise ServiceError("stopped; the made-up people and their home are removed") from None
     tell(describe(found), as_json=as_json)
 
 

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 WORDS: Final = {
-    "refused": "Refused. Nothing left.",
-    "failed": "Failed. Something broke, and nothing left.",
-    "pending": "Pending. Nothing left yet: MLflow has still to record the run.",
+    "refused": "Refused. Nothing was handed over.",
+    "failed": "Failed. Something broke, and nothing was handed over.",
+    "pending": "Pending. Nothing was handed over yet: MLflow must still record the run.",
     "unfinished": "Unfinished. The run is still going on.",
 }
 
@@ -148,7 +148,7 @@ def say_verdict(summary: Summary) -> str:
     from tasks.pages.words import say_open_checks
 
     if summary.advice and summary.verdict == "passed":
-        return "Advice. No model was handed over, and nothing left."
+        return "Advice. Nothing was handed over."
     if summary.verdict != "passed":
         return WORDS[summary.verdict]
     return f"Passed. {say_open_checks(summary.checks)}"
@@ -180,7 +180,7 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
         return
     yield ""
     yield from wrap(f"{outlet.recipient}: a {outlet.kind} ({outlet.name})")
-    yield from wrap(outlet.claim or "Nothing left.", "  ")
+    yield from wrap(outlet.claim or "Nothing was handed over.", "  ")
     rows = [(str(one.verdict), one.name, say_promise(one)) for one in promises]
     yield from lay_out((), rows, indent=2) if rows else ()
     if outlet.kind == "model" and outlet.claim and summary.quality:
@@ -190,7 +190,7 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
         yield from wrap(held, "  ")
     lost = [column for column, loss in outlet.losses.items() if loss is not None and loss >= ALL]
     if outlet.released and lost:
-        yield from wrap(f"Nothing left of: {', '.join(lost)}", "  ")
+        yield from wrap(f"All detail lost: {', '.join(lost)}", "  ")
 
 
 def people_lines(summary: Summary) -> Iterator[str]:
@@ -217,7 +217,7 @@ def people_lines(summary: Summary) -> Iterator[str]:
 def say_blanked(blanked: Sequence[Figure]) -> str:
     """Say how many people kept each category back; nothing where none could."""
     told = ", ".join(f"{figure.label.partition(':')[2]} {figure.text}" for figure in blanked)
-    return f"Blanked  kept back by people: {told}" if told else ""
+    return f"Blanked  categories without consent: {told}" if told else ""
 
 
 def look_lines(summary: Summary) -> Iterator[str]:
@@ -285,7 +285,7 @@ def say_as_is(found: WaysOut) -> str:
     """Say what the figures are, and what they would be where nothing is changed, if it is known."""
     said = {
         "granularity": "Granularity is the detail kept (the rows as they are: {}). ",
-        "auc": "AUC is the model's on test people, attack that of membership inference. The "
+        "auc": "AUC is the model's on test people, attack the AUC of membership inference. The "
         "refused model's AUC is {}. ",
     }
     return "".join(
@@ -298,7 +298,7 @@ def say_as_is(found: WaysOut) -> str:
 def table_lines(found: WaysOut) -> list[str]:
     """Give the ways as an aligned table, with a column for each cost that is known of some way."""
     costs = [name for name in COSTS if any(way.cost.get(name) is not None for way in found.ways)]
-    header = ["change", "holds", *(COSTS[name].head for name in costs), "reached"]
+    header = ["change", "passes", *(COSTS[name].head for name in costs), "reached"]
     rows = [
         [way.change, HOLDS[way.holds], *tell_costs(way, costs), way.reached] for way in found.ways
     ]
@@ -317,7 +317,7 @@ def advice_lines(advice: Advice, patch: Path) -> Iterator[str]:
     yield ""
     yield from wrap(f"Advice   {say_whom(advice)}", hanging="         ")
     yield f"         AUC {advice.auc:.3f} with all {len(advice.path) + 1} features"
-    yield "         free: at most .005 is lost, at the upper end of the interval"
+    yield "         free: at most .005 of AUC is lost (upper end of the interval)"
     yield ""
     yield from trial_lines(advice)
     yield ""
@@ -343,13 +343,14 @@ def say_whom(advice: Advice) -> str:
     """Say whose rows were tried on, and what that cost."""
     if advice.epsilon is None:
         return (
-            "tried on folds of the training people; these figures are not private, as no private "
-            "model was asked for"
+            "tried on folds of the training people; these figures are not private, since the "
+            "policy asks for no private model"
         )
     return (
-        f"tried on a made-up twin of the training people, which cost each ε = {advice.epsilon:g}, "
-        "charged to the budget for good; all later runs of these people are held by the filter, "
-        "since they may depend on this. What follows from the twin costs nothing more"
+        "tried on a made-up twin of the training people, which cost each of them ε = "
+        f"{advice.epsilon:g}, charged to the budget for good. A filter counts all later runs of "
+        "these people, since they may depend on this. What follows from the twin costs nothing "
+        "more"
     )
 
 
@@ -367,12 +368,12 @@ def patch_lines(advice: Advice, patch: Path) -> Iterator[str]:
     """Say where the patch is and what it leaves to a person."""
     if advice.patch:
         yield f"Patch    {patch}"
-        yield "         look at it, then in the policy's folder: patch -p1 < it"
+        yield "         read it, then in the policy's folder: patch -p1 < PATCH"
     else:
         yield "Patch    none: nothing could be left out without measurable loss"
     if advice.by_hand:
         names = ", ".join(advice.by_hand)
         yield from wrap(
-            f"By hand  {names}: could go too, but the rest of the policy still needs them",
+            f"By hand  {names}: not needed either, but the rest of the policy uses them",
             hanging="         ",
         )

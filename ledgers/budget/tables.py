@@ -202,7 +202,7 @@ def _check_heads(links: Sequence[str], heads: Sequence[SignedHead]) -> None:
         if links[head.seq] != head.link:
             refuse(f"entry {head.seq} differs from the one that was signed")
     if len(links) > 1 and not heads:
-        refuse(f"{HEADS}.jsonl is missing from the home, so that nobody knows the last entry")
+        refuse(f"{HEADS}.jsonl is missing from the home, so the last entry is unknown")
 
 
 def _read_event(row: dict[str, str]) -> Event:
@@ -223,8 +223,8 @@ def refuse(what: str) -> NoReturn:
     """Refuse to go on with a ledger that is not as it was written."""
     raise Refusal(
         "budget ledger",
-        f"{what}; until it is restored from a backup nobody knows what people have spent, so "
-        "that no private model can be trained",
+        f"{what}; until it is restored from a backup it is unknown what people have spent, so "
+        "no private model can be trained",
     )
 
 

@@ -260,7 +260,7 @@ def _cut(last: int, head: SignedHead) -> Fault:
 def _refuse(fault: Fault) -> NoReturn:
     raise Refusal(
         "consent ledger",
-        f"event {fault.seq}: {fault.what}; rely on nothing from there on, compare the ledger "
+        f"event {fault.seq}: {fault.what}; rely on no event from there on, compare the ledger "
         "with a backup, and restore it",
     )
 
@@ -268,6 +268,6 @@ def _refuse(fault: Fault) -> NoReturn:
 def _refuse_without_heads(last: int) -> NoReturn:
     raise Refusal(
         "consent ledger",
-        f"event {last}: {NAME} is missing from the home, so nobody can say that it is the last; "
+        f"event {last}: {NAME} is missing from the home, so it may not be the last; "
         "restore the file from a backup",
     )

@@ -53,7 +53,7 @@ EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
     "revoked": Exclusion("their consent was revoked by the controller"),
     "withdrawn": Exclusion("they took their consent back"),
     "needs guardian": Exclusion(
-        "somebody else had to give the consent: the guardian, or they themselves",
+        "the wrong person consented: it must be the guardian, or they themselves",
         "ask who may consent for them, and take the answer in",
     ),
     "only in part": Exclusion(
@@ -68,7 +68,7 @@ EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
     ),
     NOT_SAMPLED: Exclusion("the draw did not select them", "population: sample: larger"),
     OVER_CAP: Exclusion(
-        "the policy's maximum was drawn without them", "population: at_most: larger"
+        "the draw up to the maximum did not select them", "population: at_most: larger"
     ),
 }
 """Each reason, by its label: those of `Standing`, and those of the population."""

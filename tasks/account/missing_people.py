@@ -180,7 +180,7 @@ def say_missing(summary: Summary) -> Iterator[str]:
     if found is None:
         return
     gaps = list_told(summary)
-    allowed = f"a standardized difference of {found.difference_at_most:g}"
+    allowed = f"a standardized difference of at most {found.difference_at_most:g}"
     check = find_check(summary, AS_THEY_ARE)
     yield from (say_gap(gap) for gap in gaps[:SAID])
     if rest := [gap.name for gap in gaps[SAID:]]:
@@ -188,10 +188,7 @@ def say_missing(summary: Summary) -> Iterator[str]:
     elif not gaps and check and check.verdict is not CheckVerdict.PASSED:
         yield f"Some group is outside the limit ({allowed}): {check.measured}."
     elif not gaps:
-        yield (
-            "Every group that was compared is as frequent as in the reference population, within "
-            f"the limit ({allowed})."
-        )
+        yield f"Every compared group is as frequent as in the reference population ({allowed})."
 
 
 def say_gap(gap: Gap) -> str:
@@ -210,7 +207,7 @@ def say_weighting(summary: Summary) -> Iterator[str]:
     if found is None:
         return
     if found.effective_sample_share is None:
-        yield "Nobody was weighted: whatever was made from these people has the same gaps."
+        yield "Nobody was weighted, so whatever was made from these people has the same gaps."
         return
     weights = find_check(summary, WEIGHTS)
     if weights is not None and weights.verdict is not CheckVerdict.PASSED:
@@ -218,7 +215,7 @@ def say_weighting(summary: Summary) -> Iterator[str]:
         return
     raked = [speak(column.column) for column in found.columns if column.role == "rake"]
     told = "its published shares" if len(raked) == 1 else "their published shares"
-    yield f"Weights bring {join(raked)} to {told}, as they are made to."
+    yield f"Weights bring {join(raked)} to {told}, by construction."
     yield from say_held_out(summary, found)
     lost = 1 - found.effective_sample_share
     yield f"They cost as much precision as {percent(lost)} fewer people would."
@@ -243,9 +240,11 @@ def say_weights(summary: Summary) -> str:
 
 
 def say_farthest(gaps: Sequence[Gap]) -> str:
-    """Name the farthest label with its standardized difference."""
+    """Name the farthest label with its standardized difference, and which way it points."""
     gap = max(gaps, key=lambda one: (abs(one.difference), -one.difference))
-    return f"{gap.name} ({gap.difference:+.2f})"
+    size = f"{abs(gap.difference):.2f}"
+    way = "" if float(size) == 0 else ", too few" if gap.difference < 0 else ", too many"
+    return f"{gap.name} ({size}{way})"
 
 
 def say_held_out(summary: Summary, found: Representation) -> Iterator[str]:
@@ -293,7 +292,7 @@ def say_inclusion(summary: Summary) -> Iterator[str]:
             (least, low), (most, high) = min(rates), max(rates)
             yield (
                 f"Of the eligible people with {name_people(column.column, low)}, {percent(least)} "
-                f"are there; of those with {name_people(column.column, high)}, {percent(most)}."
+                f"are used; of those with {name_people(column.column, high)}, {percent(most)}."
             )
 
 

@@ -56,7 +56,7 @@ __all__ = ["Summary", "evidence_schema", "summarize", "to_evidence_json"]
 
 COLUMN_STEPS: Final = {
     "columns.there": "in the source",
-    "columns.named": "named, and so read",
+    "columns.named": "named and read",
     "columns.leaving": "left after de-identification",
 }
 PEOPLE_STEPS: Final = {

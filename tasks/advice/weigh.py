@@ -46,7 +46,7 @@ def plan_advice(desk: Desk) -> tuple[Mechanism, ...]:
     policy, epsilon = desk.policy, desk.run.epsilon
     assert policy.budget is not None
     if epsilon is None:
-        raise UsageError("advise: say what it may cost the people of this policy: --epsilon 1")
+        raise UsageError("advise: give the ε that it may cost each person, such as --epsilon 1")
     return plan_noise(len(Codebook.of(policy).labels), epsilon, policy.budget.delta)
 
 
@@ -126,7 +126,7 @@ def _tell(loss: Loss) -> dict[str, JSON]:
 
 @step("Reserve the budget for advice", gives=Charged)
 def reserve_advice(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
-    """Charge what the twin will cost its people, before any of their columns is read.
+    """Charge people for the twin before any of their columns is read.
 
     As an adaptive choice, whatever the policy says of its runs: advice is there to be followed,
     and so are its figures at each ε.
@@ -137,7 +137,7 @@ def reserve_advice(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
 
 @step("Measure what each column is worth", gives=Recorded)
 def weigh_columns(desk: Desk, validated: Opened[Validated]) -> None:
-    """Try what the model could do without, and note it with the patch it comes to.
+    """Find what the model could do without, and note it with the resulting patch.
 
     Refuses too few people by their exact number, which no ε covers; so the charge is committed
     before, and whoever tries again pays again.

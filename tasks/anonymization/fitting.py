@@ -155,17 +155,17 @@ class Asked:
         check_columns(frame, columns)
         named = list(self.sensitive)
         if PEOPLE in [*columns, *named]:
-            raise UsageError(f"k-anonymity: rename column '{PEOPLE}', people are counted under it")
+            raise UsageError(f"k-anonymity: rename column '{PEOPLE}', which counts people here")
         if both := [column for column in named if column in columns]:
             raise UsageError(
                 f"k-anonymity: {', '.join(map(repr, both))} cannot be quasi-identifier and "
-                "sensitive at once: take it out of one; k already hides what is released of it"
+                "sensitive at once: remove it from one; k already hides what is released of it"
             )
         if named:
             check_columns(frame, named, "sensitive columns")
         if strangers := sorted(set(self.weights) - set(columns)):
             raise UsageError(
-                f"k-anonymity: weight for '{strangers[0]}', which is no quasi-identifier; "
+                f"k-anonymity: weight for '{strangers[0]}', which is not a quasi-identifier; "
                 "name the column among them or drop its weight"
             )
 

@@ -183,7 +183,7 @@ class Hierarchy:
             known = {row[0] for row in rows} | {row[-1] for row in rows}
             if unknown := sorted(set(parent) - known):
                 raise UsageError(
-                    f"hierarchy of column '{column}' groups {unknown[0]!r}, which is no label of "
+                    f"hierarchy of column '{column}' groups {unknown[0]!r}, not a label of "
                     "the level below; declare it or correct its spelling"
                 )
             for row in rows:
@@ -298,7 +298,7 @@ def read_all(
         )
     if strangers := sorted(set(hierarchies) - set(columns)):
         raise UsageError(
-            f"k-anonymity: hierarchy for '{strangers[0]}', which is no quasi-identifier; "
+            f"k-anonymity: hierarchy for '{strangers[0]}', which is not a quasi-identifier; "
             "name the column among them or drop its hierarchy"
         )
     found = {

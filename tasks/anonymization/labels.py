@@ -57,13 +57,13 @@ def ages_level(values: pd.Series, level: int, top: int = 90) -> Labels:
     """
     _check_level(level, len(AGE_BANDS), "ages")
     if top <= 0 or top % 5:
-        raise UsageError(f"ages: the open top {top} is no multiple of 5; take 85, 90 or such")
+        raise UsageError(f"ages: the open top {top} is not a multiple of 5; take 85 or 90")
     known = values.notna()
     years = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     wrong = known & ~((years >= 0) & (years <= OLDEST) & (np.floor(years) == years))
     if wrong.any():
         raise UsageError(
-            f"ages: {int(wrong.sum())} of {len(values)} values are no whole years from 0 to "
+            f"ages: {int(wrong.sum())} of {len(values)} values are not whole years from 0 to "
             f"{OLDEST}; correct or round them down first"
         )
     every = [_name_age(age, level, top) for age in range(OLDEST + 1)]
@@ -102,7 +102,7 @@ def _days(values: pd.Series) -> NDArray[np.datetime64]:
         times = pd.to_datetime(values, format="ISO8601", errors="coerce")
         if wrong := int((times.isna() & values.notna()).sum()):
             raise UsageError(
-                f"dates: {wrong} of {len(values)} values are no date; "
+                f"dates: {wrong} of {len(values)} values are not dates; "
                 "write them as year-month-day, or correct them"
             )
     else:

@@ -93,8 +93,8 @@ def _open(engine: DuckDBPyConnection, source: str | Path) -> pd.DataFrame:
     empty: pd.DataFrame = engine.table(SOURCE).limit(0).df()
     if taken := [column for column in empty.columns if column.casefold() in RESERVED]:
         raise UsageError(
-            f"k-anonymity: rename {', '.join(map(repr, taken))}: columns of these names are used "
-            "here while the file is recoded"
+            f"k-anonymity: rename {', '.join(map(repr, taken))}: the recoding itself uses columns "
+            "of these names"
         )
     return empty
 

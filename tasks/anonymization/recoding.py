@@ -59,20 +59,20 @@ def k_anonymize(  # noqa: PLR0913  # each says one thing that is asked
     """Generalize the quasi-identifiers until every row shares them with at least k - 1 others.
 
     `hierarchies` maps a column to its labels, leaf first and root last: a DataFrame without header
-    or the path of an ARX file. A column without one keeps a value or loses it whole (`*`).
+    or the path of an ARX file. A column without one keeps a value or loses it (`*`).
     `output="sets"` releases the values that a class has, joined by `~`, numbers as `low-high`.
     At most the share `max_suppressed` of rows is left out. `weights` say how much a column's
-    detail is worth (1 if not named); what is reported is not weighted.
+    detail is worth (1 by default); reported figures are not weighted.
 
-    `sensitive` names columns whose values a class must not tell: `l_diversity` (a number of
-    different values) and `t_closeness` (a distance 0 to 1, all values equally far apart) hold for
+    `sensitive` names columns whose values a class must not reveal: `l_diversity` (a number of
+    different values) and `t_closeness` (a distance 0 to 1, all values equally far apart) apply to
     each, or a mapping gives each its own models (see `expectations.policy.privacy_models`).
 
-    With many columns (from about ten on) classes are bettered step by step: more `steps` never lose
+    With many columns (from about ten on) classes are improved step by step: more `steps` never lose
     more detail, and the same number gives the same table. `seconds` ends them early, between two
-    steps; how many were made is in the result.
+    steps; the result says how many were made.
 
-    Raises `UsageError` for what cannot be meant, `Refusal` when it cannot be reached.
+    Raises `UsageError` for invalid arguments, `Refusal` if they cannot be met.
 
     k-anonymity hides who a row is among those columns. It does not hide what all k rows of a class
     have in common, and says nothing about columns that are not named.
@@ -122,8 +122,8 @@ def name_models(
         )
     if idle := sorted(column for column, own in models.items() if not own):
         raise UsageError(
-            f"k-anonymity: nothing is asked of the sensitive column '{idle[0]}'; give l_diversity, "
-            "t_closeness or models of its own"
+            f"k-anonymity: the sensitive column '{idle[0]}' has no model; give l_diversity, "
+            "t_closeness or its own models"
         )
     return models
 
@@ -133,8 +133,8 @@ def _list_models(own: PrivacyModel | Sequence[PrivacyModel]) -> list[PrivacyMode
     models = [own] if isinstance(own, Declaration) else list(own)
     if not all(isinstance(model, Declaration) for model in models):
         raise UsageError(
-            "k-anonymity: a sensitive column's models are of expectations.policy.privacy_models, "
-            "such as TCloseness(t=0.2)"
+            "k-anonymity: a sensitive column's models come from "
+            "expectations.policy.privacy_models, such as TCloseness(t=0.2)"
         )
     return models
 
@@ -174,7 +174,7 @@ def list_values(frame: pd.DataFrame, column: str) -> Hierarchy:
     # As a leaf it would read like what is released of somebody hidden.
     if ROOT in labels:
         raise UsageError(
-            f"k-anonymity: '{ROOT}' is a value of column '{column}', and stands for all values in "
-            "what is released; spell it otherwise"
+            f"k-anonymity: '{ROOT}' is a value of column '{column}', but means all values in a "
+            "release; spell it differently"
         )
     return Hierarchy.flat(column, sort_labels(labels), derived=True)

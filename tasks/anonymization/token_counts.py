@@ -70,6 +70,6 @@ def judge_tokens(column: str, known: int, found: bool, people: Published) -> Che
         measured=f"counting reveals those of {people} people" if found else "none is recognized",
         verdict=CheckVerdict.REFUSED if found else verdict,
         power=f"a value that {SMALLEST} people share stands out among values of one person each; "
-        "whatever is known of one token is known of everybody who shares it",
+        "whatever is known about one token is known about everybody who shares it",
         remedy="tokenize an identifier that few people share, or use categories or drop",
     )

@@ -63,8 +63,8 @@ def place_labels(model: Predictor, labels: pd.Series) -> NDArray[np.int64]:
     place = find_labels(model, labels)
     if (place < 0).any():
         raise UsageError(
-            f"attack: {roughly(int((place < 0).sum()))} people have labels that the model does not "
-            "know; attack it with the labels that it was trained on"
+            f"attack: {roughly(int((place < 0).sum()))} people have labels that the model was not "
+            "trained on; attack it with its own labels"
         )
     return place
 
@@ -175,7 +175,7 @@ def explain_undecided(low: float, high: float, limit: float) -> str:
     """
     if not low <= limit < high:
         return ""
-    return "; the interval passes the limit but is not wholly above it: too few people to say"
+    return "; the interval crosses the limit but is not wholly above it: too few people to say"
 
 
 def find_widest(contrasts: Iterable[Contrast], limit: float) -> Contrast | None:

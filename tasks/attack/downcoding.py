@@ -253,8 +253,8 @@ def judge_downcoding(outlet: str, found: Downcoding, people: float) -> Check:
         name=f"downcoding of {outlet}",
         asked="no released cell that the recoding's public rule narrows down",
         measured=f"the rule narrows down cells of at most {people:.1%} of the people; "
-        f"{found.split.mean():.0%} of the classes surely have 1 to k - 1 people in each part of a "
-        "label, one level below"
+        f"{found.split.mean():.0%} of the classes certainly have 1 to k - 1 people in each part of "
+        "a label, one level below"
         if told
         else "no cell is narrowed down",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,

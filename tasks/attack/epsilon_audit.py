@@ -449,7 +449,7 @@ def _decide(found: EpsilonAudit, asked: float) -> CheckVerdict:
 
 def _describe(found: EpsilonAudit) -> str:
     if found.repeats:
-        return "two trainings on the same rows gave the same model: its noise is no secret"
+        return "two trainings on the same rows gave the same model: its noise is not secret"
     return (
         f"ε is at least {found.lower_epsilon:.3g} (claimed: {found.claimed_epsilon:.3g}; "
         f"{found.right:,} of {found.canaries:,} canaries guessed right)"

@@ -112,7 +112,7 @@ def judge_homogeneity(
     return Check(
         name=f"homogeneity of {column} in {outlet}",
         asked="no class in which everybody shares the value",
-        measured=f"{known}; a value's share in a class is up to {gain} above that in the table",
+        measured=f"{known}; a value's share in a class exceeds the table's by up to {gain}",
         verdict=CheckVerdict.WARNED if told else nothing,
         power="a single class; every row was checked"
         if found.able
@@ -153,7 +153,7 @@ def judge_sets(outlet: str, found: SetMembers, people: Published) -> Check:
     told = bool(found.few.any())
     return Check(
         name=f"sets of {outlet}",
-        asked="no set with values of fewer than k people of a class",
+        asked="no set with a value of fewer than k people of its class",
         measured=f"in {found.few.mean():.0%} of the classes each value of a set belongs to 1 to "
         f"k - 1 people; {people} people are alone with a value in their class"
         if told

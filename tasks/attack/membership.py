@@ -431,7 +431,7 @@ def judge_groups(found: MembershipAttack, asked: MembershipCheck, outlet: str) -
         measured += explain_undecided(found_there.low, found_there.high, limit)
     return Check(
         name="membership inference within groups",
-        asked=f"no group of an audit column over an AUC of {limit:.2f}",
+        asked=f"AUC at most {limit:.2f} in each group of an audit column",
         measured=measured,
         verdict=verdict,
         power=describe_group_power(found, limit),

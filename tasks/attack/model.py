@@ -311,7 +311,7 @@ def find_intolerable(checks: list[Check], asked: Attacks) -> Iterator[Check]:
 
 @step("Attack the model", gives=Attacked)
 def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opened[Reached]:
-    """Try to learn of its people from the model; one that tells too much goes no further."""
+    """Try to learn about its people from the model; one that reveals too much stops here."""
     policy, asked = desk.policy, desk.policy.attacks
     assert asked is not None
     pipeline = load_model(model.content())

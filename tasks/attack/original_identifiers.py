@@ -131,7 +131,7 @@ def judge_identifiers(outlet: str, people: Published, *, found: bool, able: bool
         "and accents; a planted one was found"
         if able
         else f"nothing: there was no identifier of {SHORTEST} or more characters to search for",
-        remedy="drop, mask or token the column that holds it",
+        remedy="drop, mask or tokenize the column that holds it",
         outlet=outlet,
     )
 

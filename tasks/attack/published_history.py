@@ -135,13 +135,13 @@ def judge_history(history: PublishedHistory, sums: Sums) -> tuple[Check, Check]:
         ),
         Check(
             name="differencing published counts",
-            asked="a figure changes in at most 1 case of 10 where one person came or left",
+            asked="a figure changes in at most 1 case of 10 when one person came or left",
             measured=say_unmade(runs)
-            or f"changes more often than in 1 case of 10, less what changes where nobody came or "
-            f"left, from {runs} runs: {told[0]}",
+            or f"how much more often than in 1 case of 10, minus changes when nobody came or left, "
+            f"from {runs} runs: {told[0]}",
             verdict=_judge(told, 0.0, runs),
             power=_describe_power(told, runs),
-            remedy="publish counts again only once ten people or more have come or left, and show "
+            remedy="publish counts again only after ten people or more have come or left, and show "
             "MLflow's pages only to people who may know who takes part",
         ),
     )
@@ -216,7 +216,7 @@ def find_sums(entries: Sequence[Entry]) -> Sums:
 
 @step("Attack the published history", gives=Recorded)
 def attack_history(desk: Desk, _counted: Opened[Selected]) -> None:
-    """Try to recover exact counts from what this policy's runs published up to now.
+    """Try to recover exact counts from everything this policy's runs have published.
 
     This run's counts among them, so that it comes after its people were counted.
     """

@@ -153,7 +153,7 @@ def describe_rates(risk: Risk) -> str:
     others = " to ".join(f"{100 * share:.0f}" for share in controls)
     main, blind = (float(tell(one.share, tries)) for one in (risk.main, risk.baseline))
     return (
-        f"right in {100 * main:.0f} % of tries at people in the table, {others} % at others, "
+        f"right in {100 * main:.0f} % of tries on people in the table, {others} % on others, "
         f"{100 * blind:.0f} % without the table"
     )
 

@@ -224,7 +224,7 @@ def attack_table(
     selected: Opened[Selected],
     outlet: str,
 ) -> Opened[Reached]:
-    """Try what a recipient could try; the table goes on as it is, or not at all."""
+    """Try what a recipient could try; the table goes on unchanged, or not at all."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
     target = Target.open(desk, (table, rows, selected), outlet)

@@ -111,8 +111,8 @@ def say_drawn(drawn: int) -> str:
     """Say how many people were drawn, and how rarely a token may fail so that one of them shows."""
     rare = int(drawn / -log(1 - SURE))
     return (
-        f"; tried on {drawn:,} people drawn by lot, among whom a fault in one token of "
-        f"{rare // 1000 * 1000:,} shows in {SURE:.0%} of all cases"
+        f"; tried on {drawn:,} people drawn by lot: a fault in 1 of {rare // 1000 * 1000:,} tokens "
+        f"would show in {SURE:.0%} of cases"
     )
 
 

@@ -49,18 +49,18 @@ def take(column: Decision, given: Category | None, basis: LegalBasis) -> Decisio
     found, name = column.found, column.found.profile.name
     category = given or found.category
     if column.fate in {Fate.PERSON, Fate.ANSWER}:
-        raise UsageError(f"--accept: `{name}` {column.fate}, and needs no accepting; take it out")
+        raise UsageError(f"--accept: `{name}` {column.fate} already, so remove it from --accept")
     if column.fate is Fate.DENIED:
-        raise UsageError(f"--accept: `{name}` is never read: {column.why}; take it out")
+        raise UsageError(f"--accept: `{name}` is never read: {column.why}; remove it")
     if category is None:
         raise UsageError(
-            f"--accept: it is unclear what kind of data `{name}` is; say it, as in "
+            f"--accept: it is unclear what kind of data `{name}` is; give it, as in "
             f"--accept {name}={Category.BEHAVIORAL}, by one of {', '.join(Category)}"
         )
     if lacks_condition(category, basis):
         raise UsageError(
             f"--accept: `{name}` is of a special category ({category}), which needs a second "
-            f"--legal-basis, a word of Art. 9; if it is of none, say its category: "
+            f"--legal-basis, a word of Art. 9; if it is not special, say its category: "
             f"--accept {name}=CATEGORY"
         )
     seen = (*found.seen, ACCEPTED)
@@ -73,4 +73,4 @@ def refuse_open(columns: Sequence[Decision]) -> None:
     for column in columns:
         if column.accepted and column.fate is Fate.OPEN:
             name = column.found.profile.name
-            raise UsageError(f"--accept: `{name}` cannot be read: {column.why}; take it out")
+            raise UsageError(f"--accept: `{name}` cannot be read: {column.why}; remove it")

@@ -62,9 +62,7 @@ def decide(examined: Examined, basis: LegalBasis, wishes: Wishes = NO_WISHES) ->
     decided = []
     for found, name in zip(examined.columns, names, strict=True):
         if found is person:
-            decided.append(
-                Decision(found, name, Fate.PERSON, "complete, and different in each row")
-            )
+            decided.append(Decision(found, name, Fate.PERSON, "complete and unique"))
         elif found is answer and consent:
             decided.append(Decision(found, name, Fate.ANSWER, "its name and words"))
         else:
@@ -206,7 +204,7 @@ def fit_table(columns: Sequence[Decision]) -> list[Decision]:
         replace(
             column,
             fate=Fate.OPEN,
-            why=f"k holds over all columns at once, and {MOST_RELEASED} are enough to begin with",
+            why=f"k covers all columns at once, and {MOST_RELEASED} are enough to begin with",
             decide="whether the recipient needs it more than one of the others, or may have it "
             "outside k, under `sensitive` or `not_linkable`",
         )

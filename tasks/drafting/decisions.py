@@ -144,5 +144,5 @@ def reason_to_deny(found: Found) -> str:
     if profile.missing >= MOSTLY_MISSING:
         return "nearly all of its values are missing"
     if profile.distinct < 2:
-        return "it says the same of everybody"
+        return "it has the same value for everybody"
     return ""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 HEADLESS: Final = (
-    "the first line looks like a row of data and not like a header, so what it says is not told; "
+    "the first line looks like a row of data, not like a header, so it is not shown; "
     "write a line with the columns' names above it, or rename columns that are named by numbers, "
     "by dates or as one of their values"
 )
@@ -227,7 +227,7 @@ def examine(source: Source) -> Examined:
     found = list(_judge_each(source))
     rows = found[0].profile.rows if found else 0
     if not rows:
-        raise SourceError("the table has no rows, so nothing can be said of it; name another")
+        raise SourceError("the table has no rows; name another")
     key = _repeated_key(found)
     if key is not None:
         found = list(_count_by_people(source, found, key))

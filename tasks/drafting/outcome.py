@@ -37,10 +37,10 @@ NAMES: Final = ("outcome", "predicted", "to_predict", "is_predicted")
 SHOWN: Final = 12
 """Words of a column that are shown where one of them must be named."""
 OTHER: Final = "name another column"
-CONSTANT: Final = "says the same of everybody whose outcome is known"
+CONSTANT: Final = "has one value for everybody whose outcome is known"
 NOTHING_LEFT: Final = (
-    "--target: no other column is sure enough to predict it by; rename columns so that their names "
-    "say what they hold, or write the policy by hand"
+    "--target: no other column is certain enough to predict it from; rename columns so that their "
+    "names say what they hold, or write the policy by hand"
 )
 STAND_IN: Final = Category.BEHAVIORAL
 """The category of an outcome of which nothing tells a kind; the draft asks whether it is right."""
@@ -64,7 +64,7 @@ def find_outcome(wanted: str, columns: Sequence[Decision]) -> Outcome:
         raise UsageError(explain_fault(wanted, columns, error)) from None
     if made.type is not ColumnType.BOOLEAN or not made.columns:
         raise UsageError(
-            f"--target: `{wanted}` gives no yes or no of a column; compare one, as in "
+            f"--target: `{wanted}` does not make a yes or no of a column; compare one, as in "
             '--target "visits >= 3"'
         )
     know_words(wanted, [column for column in columns if column.name in made.columns])
@@ -137,7 +137,7 @@ def refuse(column: Decision) -> None:
     """Raise `UsageError` for what is read for no outcome, whoever asks."""
     name = column.found.profile.name
     if column.fate in {Fate.PERSON, Fate.ANSWER}:
-        raise UsageError(f"--target: `{name}` {column.fate}, and is nothing to predict; {OTHER}")
+        raise UsageError(f"--target: `{name}` {column.fate}, and cannot be predicted; {OTHER}")
     if why := reason_to_deny(column.found):
         raise UsageError(f"--target: `{name}` is never read: {why}; {OTHER}")
 
@@ -149,7 +149,7 @@ def take(column: Decision, outcome: Outcome, basis: LegalBasis) -> Decision:
     if lacks_condition(found.category, basis):
         raise UsageError(
             f"--target: `{name}` looks like a special category ({found.category}), which needs a "
-            "second --legal-basis, a word of Art. 9; if it is of none, say its category: "
+            "second --legal-basis, a word of Art. 9; if it is not special, say its category: "
             f"--accept {name}=CATEGORY"
         )
     made = replace(column, fate=Fate.PROPOSED, why="", decide="", type=found.profile.type)
@@ -183,7 +183,7 @@ def leave_constant(decided: Decided, source: Source) -> Decided:
         raise UsageError(NOTHING_LEFT)
     for column in constant:
         if column.accepted:
-            raise UsageError(f"--accept: `{column.found.profile.name}` {CONSTANT}; take it out")
+            raise UsageError(f"--accept: `{column.found.profile.name}` {CONSTANT}; remove it")
     left = (replace(c, fate=Fate.DENIED, why=CONSTANT) if c in constant else c
             for c in decided.columns)  # fmt: skip
     age = None if decided.age in {column.name for column in constant} else decided.age

@@ -289,7 +289,7 @@ def _from_forms(values: Values, sample: Sequence[str]) -> list[Clue]:
 def _from_words(sample: Sequence[str]) -> list[Clue]:
     return [
         Clue(
-            f"words among its values speak of {say_category(category)}",
+            f"words among its values point to {say_category(category)}",
             _QUASI if category is Category.GENDER else _NONE,
             category,
         )
@@ -302,7 +302,7 @@ def _from_a_word(values: Values, sample: Sequence[str]) -> list[Clue]:
     told = set(find_categories(sample))
     speaking = [one for one in find_categories(list_words(values), least=1) if one not in told]
     return [
-        Clue(f"a word among its values may speak of {say_category(category)}", doubtful=True)
+        Clue(f"a word among its values may point to {say_category(category)}", doubtful=True)
         for category in speaking
         if category.special
     ]
@@ -344,11 +344,11 @@ def _from_uniqueness(values: Values, named: Sequence[Sign]) -> list[Clue]:
     if values.type is ColumnType.INTEGER:
         otherwise = any(sign.category and sign.category not in KEYS for sign in named)
         if len(counts) == rows and (key or (is_numbering(values) and not otherwise)):
-            return [Clue("each row has a number of its own", _ID, Category.IDENTIFYING)]
+            return [Clue("each row has its own number", _ID, Category.IDENTIFYING)]
         return []
     if len(counts) > 0.9 * counts.sum():
         category = None if named else Category.IDENTIFYING
-        return [Clue("nearly every row has a value of its own", _ID, category, doubtful=not key)]
+        return [Clue("nearly every row has its own value", _ID, category, doubtful=not key)]
     if float(counts[counts < FEW].sum()) > 0.01 * rows:
         says = "some of its values occur in fewer than 5 rows each"
         return [Clue(says, _QUASI, doubtful=not named)]

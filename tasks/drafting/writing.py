@@ -69,16 +69,16 @@ def head_lines(draft: Draft) -> Iterator[str]:
     """Say what the file is, who answers for it, for what, and by which law."""
     decided, answers = draft.decided, draft.answers
     yield from comment(
-        "Drafted by `tutela draft` from the data themselves. Every row was read for it, before any "
-        "legal basis of a single person was looked at; nothing was kept of it but this text, which "
+        "Drafted by `tutela draft` from the data themselves. It read every row, before anybody's "
+        "legal basis was looked at, and kept only this text, which "
         "names no value that fewer than 10 rows have (10 people, if a column shows that several "
-        "rows are one person's). Whatever is in doubt is not read: it stands "
-        f"here behind `#`, with what was seen and what there is to decide. Look for {DECIDE}, then "
-        "let whoever answers for the data read the whole."
+        "rows are one person's). Whatever is in doubt is not read: it is "
+        f"behind `#`, with what was seen and what to decide. Look for {DECIDE}, then "
+        "let the controller read the whole file."
     )
     yield "tutela: 1"
     yield from entry("name", draft.name)
-    yield from comment(f"{DECIDE}: say in the words of your people what this is for.")
+    yield from comment(f"{DECIDE}: say what this is for, in words that your people understand.")
     yield from entry("title", title(draft))
     yield from entry("controller", answers.controller.model_dump())
     yield from entry("purpose", str(answers.purpose))
@@ -139,15 +139,15 @@ def person_lines(decided: Decided) -> Iterator[str]:
     person = decided.of(Fate.PERSON)[0].found
     if person.profile.type is ColumnType.INTEGER or person.category is Category.DEMOGRAPHIC:
         yield from comment(
-            f"{DECIDE}: it may be no more than the number of the row. Is each row one person, and "
-            "does a person keep the number when the data change? Else runs cannot tell who is who.",
+            f"{DECIDE}: it may be only the row's number. Is each row one person, and does a person "
+            "keep the number when the data change? If not, runs confuse people.",
             2,
         )
     if several := repeats_people(decided.examined):
         yield from comment(
-            f"{DECIDE}: {', '.join(several)} stands in several rows each. If those are one "
-            "person's, make one row of them first: else runs count rows, and every promise is "
-            "about rows.",
+            f"{DECIDE}: several rows share the same {', '.join(several)}. If those are of one "
+            "person, make one row of them first: else runs count rows, and every promise is about "
+            "rows.",
             2,
         )
 
@@ -158,8 +158,8 @@ def answer_lines(decided: Decided) -> Iterator[str]:
     assert answer is not None
     yield from comment(
         f"{DECIDE}: was each person asked for this purpose, and are these all the words that mean "
-        "yes? Every other value, and none, means no. Of those who did not say yes a run reads this "
-        "column and the identifier, to leave them out.",
+        "yes? Every other value, or none, means no. For people who did not say yes, a run reads "
+        "only this column and the identifier, to leave them out.",
         2,
     )
     yield "  kind: consent-column"
@@ -170,7 +170,7 @@ def answer_lines(decided: Decided) -> Iterator[str]:
 def ledger_lines(draft: Draft) -> Iterator[str]:
     """Rest on the ledger of consents, since no column is known to hold the answers."""
     yield from comment(
-        f"{DECIDE}: where are people's answers? No column surely holds them, so each consent "
+        f"{DECIDE}: where are people's answers? No column clearly holds them, so each consent "
         "is looked up in the home's ledger, and nobody is read until consents are imported. "
         "Write under `notices` what people were really told when asked (the lines below "
         "are what this policy needs, not what your notice says), then import their answers: "
@@ -190,9 +190,9 @@ def answer_instead(decided: Decided) -> Iterator[str]:
     """Offer the yes/no columns, one of which may hold the answers after all."""
     able = [c.found.profile.name for c in decided.of(Fate.OPEN) if c.type is ColumnType.BOOLEAN]
     yield from comment(
-        "Or do the answers stand in a column of the data"
+        "Or are the answers in a column of the data"
         + (f" ({', '.join(able[:5])})" if able else "")
-        + "? Then take the lines above out, and `# ` out of these.",
+        + "? Then remove the lines above, and `# ` from these.",
         2,
     )
     column = scalar(able[0]) if len(able) == 1 else "…"
@@ -214,8 +214,8 @@ def other_basis_lines(draft: Draft) -> Iterator[str]:
         yield "  kind: other-basis"
         return
     yield from comment(
-        f"{DECIDE}: people may object (Art. 21 GDPR). Where you keep a list of who did, let it "
-        "count: take `# ` out of the lines below, and `kind: other-basis` out.",
+        f"{DECIDE}: people may object (Art. 21 GDPR). If you keep a list of objections, use it: "
+        "remove `# ` from the lines below, and remove `kind: other-basis`.",
         2,
     )
     yield "  kind: other-basis"
@@ -276,18 +276,18 @@ def outlet_lines(decided: Decided, recipient: str) -> Iterator[str]:
 def model_lines(decided: Decided, recipient: str) -> Iterator[str]:
     """Give the model's outlet, and a table: in force where one was wished for, else behind `#`."""
     yield from comment(
-        f"{DECIDE}: to be predicted is {decided.said}. Is that right, and is every feature known "
-        "before it is? One that follows from it (as a wage follows from having work) or holds it "
-        "(as all savings hold those of one account) makes the model look better than it will be.",
+        f"{DECIDE}: the model predicts {decided.said}. Is that right, and is every feature known "
+        "before it? One that follows from it (as a wage follows from having work) or holds it (as "
+        "all savings hold those of one account) makes the model look better than it will be.",
         2,
     )
     yield f"  {name_outlet(recipient)}:"
     yield "    kind: model"
     yield from entry("recipient", recipient, 4)
     yield from comment(
-        "Nothing is promised of this model beyond the attacks that it must withstand. To promise "
-        "differential privacy, take `# ` out of the next line and of `budget` below, and train "
-        "private-logistic-regression; `check` then asks for the marks `from_data`.",
+        "This model promises nothing beyond the attacks that it must withstand. To promise "
+        "differential privacy, remove `# ` from the next line and from `budget` below, and train "
+        "private-logistic-regression; `check` then asks about the marks `from_data`.",
         4,
     )
     promised: dict[str, Value] = {"kind": "differential-privacy", "epsilon": 1,
@@ -298,7 +298,7 @@ def model_lines(decided: Decided, recipient: str) -> Iterator[str]:
         yield from table_block(decided, f"{name_outlet(recipient)[:34]}-table", recipient)
         return
     yield "  #"
-    yield from comment("A table as well? Take `# ` out of the lines below.", 2)
+    yield from comment("A table as well? Remove `# ` from the lines below.", 2)
     yield from single_out(decided)
     yield from commented_out(list(table_block(decided, "table-recipient", "Somebody else")), 2)
 
@@ -360,9 +360,9 @@ def apart_lines(columns: Mapping[str, Decision], apart: Sequence[str]) -> Iterat
     """Say of special categories what k does not hide, and ask something of those outside k."""
     if known := [name for name, c in columns.items() if special(c) and name not in apart]:
         yield from comment(
-            f"{DECIDE}: k hides which row is whose, and not what all rows of a class share. Of "
-            f"special categories, and left to k since others may know them: {', '.join(known)}. "
-            "What nobody else can know stands better under `sensitive`, as `keep`.",
+            f"{DECIDE}: k hides which row is whose, not what all rows of a class share. These "
+            f"special categories are under k, since others may know them: {', '.join(known)}. "
+            "Put what nobody else can know under `sensitive`, as `keep`.",
             4,
         )
     if apart:
@@ -412,7 +412,7 @@ def name_outlet(recipient: str) -> str:
 def expectation_lines(decided: Decided) -> Iterator[str]:
     """Ask of the values what was seen of them, with some room."""
     yield from comment(
-        "What must hold of the values after treatment; a run in which one does not is refused. The "
+        "What must be true of the values after treatment; else the run is refused. The "
         "shares come from the data, as `population.smallest` does, with room above what was seen."
     )
     yield "expectations:"

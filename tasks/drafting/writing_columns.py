@@ -34,9 +34,9 @@ EDGES: Final = (30.0, 45.0, 60.0, 75.0)
 def column_lines(decided: Decided) -> Iterator[str]:
     """Give the columns that are read, then those that a person must decide, then the others."""
     yield from comment(
-        "What is read of the people above, and what becomes of it before anything else sees it. "
+        "What is read about the people above, and what becomes of it before anything else sees it. "
         "`from_data` marks labels and bounds that were taken from these people: before a private "
-        "model `check` asks you to decide that they are public, and to take the mark out."
+        "model `check` asks you to confirm that they are public, and to remove the mark."
     )
     yield "columns:"
     for place, column in enumerate(decided.of(Fate.PROPOSED)):
@@ -58,8 +58,8 @@ def waiting_lines(decided: Decided) -> Iterator[str]:
         return
     yield ""
     yield from comment(
-        f"Not read, until somebody decides: {count_columns(waiting)}. Leave what the purpose does "
-        "without. To read one, take `# ` out of each of its lines"
+        f"Not read until somebody decides: {count_columns(waiting)}. Leave what the purpose does "
+        "not need. To read one, remove `# ` from each of its lines"
         + (", and name it under a table's `columns` too" * decided.table)
         + ". Or draft again, with --accept COLUMN=CATEGORY for each.",
         2,
@@ -128,7 +128,7 @@ def about_words(treatment: Treatment | None, profile: Profile) -> Iterator[str]:
             f"`{treatment.other}`"
         )
     if treatment.ordered:
-        yield "if codes, take `ordered: true` out"
+        yield "if codes, remove `ordered: true`"
 
 
 def code_lines(column: Decision) -> Iterator[str]:
@@ -210,7 +210,7 @@ def derived_lines(decided: Decided) -> Iterator[str]:
     if decided.born is not None:
         column = next(column for column in decided.columns if column.name == decided.born)
         bins = Bin(kind="bin", edges=EDGES, labels=label_bins(EDGES, whole=True))
-        yield from comment("The age alone goes further; the birth date is dropped.", 2)
+        yield from comment("Only the age is used; the birth date is dropped.", 2)
         yield f"  {derived_age(decided)}:"
         yield f"    expression: years_since({decided.born})"
         yield f"    identifiability: {column.found.identifiability}"
@@ -220,7 +220,7 @@ def derived_lines(decided: Decided) -> Iterator[str]:
         yield from entry("treatment", dump(bins), 4)
     if decided.outcome is not None and decided.read_for_outcome:
         outcome = computed_outcome(decided)
-        yield from comment("The outcome alone goes further; what it is read from is dropped.", 2)
+        yield from comment("Only the outcome is used; what it is computed from is dropped.", 2)
         yield f"  {outcome.name}:"
         yield from entry("expression", decided.outcome.expression, 4)
         yield f"    identifiability: {outcome.found.identifiability}"

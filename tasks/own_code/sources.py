@@ -65,9 +65,9 @@ def parse(text: str, path: str) -> ast.Module:
         return ast.parse(text)
     except SyntaxError as error:
         where = f"{path} line {error.lineno}"
-        raise UnreadableError(f"{where}: {type(error).__name__}: {error.msg}", "mend it") from None
+        raise UnreadableError(f"{where}: {type(error).__name__}: {error.msg}", "fix it") from None
     except ValueError as error:
-        raise UnreadableError(f"{path} is no Python: {error}", "mend it") from None
+        raise UnreadableError(f"{path} is not Python: {error}", "fix it") from None
 
 
 def find_packages(folder: Path, path: str) -> Iterator[str]:
@@ -106,7 +106,7 @@ def refuse_bare_names(folder: Path, path: str, node: ast.Import | ast.ImportFrom
         own = [PurePosixPath(part) for part in (name.replace(".", "/"), name.partition(".")[0])]
         if any(True for place in own for _ in find_files(folder, place)):
             raise UnreadableError(
-                f"{path} line {node.lineno} imports `{name}`, which stands beside the policy, by "
+                f"{path} line {node.lineno} imports `{name}`, which is beside the policy, by "
                 "its bare name",
                 "import it relatively (from . import …): own code is loaded under a private name",
             )

@@ -95,7 +95,7 @@ def story_lines(summary: Summary) -> Iterator[str]:
     if summary.history:
         yield (
             f"\nConsent as valid at {summary.history.valid_at}, as known at "
-            f"{summary.history.known_at}: snapshot `{summary.history.digest}`, made again by "
+            f"{summary.history.known_at}: snapshot `{summary.history.digest}`, reproduced by "
             f"`tutela consent snapshot {summary.policy} --run {summary.run_id}`"
         )
     yield "\nCounts of people are rounded to tens or hidden; parts need not add up."
@@ -140,7 +140,7 @@ def column_lines(
     untold = weighted and column.role == "hold-out"
     name = cell(column.column) + (" (held out from the weighting)" if untold else "")
     last = " weighted |" if weighted else ""
-    yield f"\n| {name} | of 100 expected | | used | meant |{last}"
+    yield f"\n| {name} | of 100 expected | | used | reference |{last}"
     yield f"|---|---|---:|---:|---:|{'---:|' if weighted else ''}"
     for row in column.labels:
         label = cell(row.label)

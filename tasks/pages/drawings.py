@@ -51,7 +51,7 @@ ROOM: Final = 1.25
 NEAREST: Final = 0.3
 """How far from 1 an axis of ratios reaches at least, so that small gaps look small."""
 STATES: Final[Mapping[bool | None, str]] = {True: "passed", False: "refused", None: "inconclusive"}
-SAID: Final[Mapping[bool | None, str]] = {True: "Holds", False: "Does not hold", None: "Unknown"}
+SAID: Final[Mapping[bool | None, str]] = {True: "Passes", False: "Does not pass", None: "Unknown"}
 
 
 @dataclass(frozen=True, slots=True)

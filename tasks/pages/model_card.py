@@ -186,7 +186,7 @@ def column_lines(summary: Summary) -> Iterator[str]:
         yield f"| `{fate.name}` | {category} | {cell(plain(fate.treatment))} |"
     unseen = ", ".join(f"`{fate.name}`" for fate in list_unseen(summary))
     if unseen:
-        yield f"\nIt never sees {unseen}, and refuses any column but those it reads."
+        yield f"\nIt never sees {unseen}, and refuses any other column."
 
 
 def training_lines(summary: Summary) -> Iterator[str]:
@@ -214,7 +214,7 @@ def quality_lines(summary: Summary) -> Iterator[str]:
     interval = ""
     if found.auc_low is not None and found.auc_high is not None:
         interval = f", 95 % interval {found.auc_low:.3f} to {found.auc_high:.3f}"
-    shares = (("Accuracy at 0.5", found.accuracy), ("Have what it predicts", found.base_rate))
+    shares = (("Accuracy at 0.5", found.accuracy), ("Have the outcome", found.base_rate))
     brier = [] if found.brier is None else [("Brier score, 0 is best", f"{found.brier:.3f}")]
     yield from pair_lines(
         "On people it was not trained on",

@@ -161,7 +161,7 @@ def _by_label(gaps: Sequence[Gap]) -> dict[tuple[str, str], Gap]:
 def say_headline(summary: Summary) -> str:
     """Say in one or two sentences how the run ended and whether anything left."""
     handed = [outlet for outlet in summary.outlets if outlet.claim]
-    left = _say_handover(handed) if handed else "Nothing left."
+    left = _say_handover(handed) if handed else "Nothing was handed over."
     match summary.verdict:
         case "passed":
             return f"{say_open_checks(summary.checks)} {left}"
@@ -175,8 +175,8 @@ def say_headline(summary: Summary) -> str:
             return f"{left} Something broke before the run finished. Run it again: no data is lost."
         case "pending":
             return (
-                f"{say_open_checks(summary.checks)} {left} The results wait under seal until they "
-                "can be recorded; consent is checked again before they leave."
+                f"{say_open_checks(summary.checks)} {left} The results stay sealed until they can "
+                "be recorded; consent is checked again before the handover."
             )
         case "unfinished":
             return f"{left} This run is still going on, or it was killed."
@@ -226,7 +226,7 @@ def list_losses(summary: Summary) -> Iterator[Tile]:
     elif life is not None:
         if measures.get("privacy.filtered"):
             held = f"{life:.3g} of {ceiling or 0:g}"
-            yield Tile(held, "of the filter", f"guaranteed: at most {ceiling or 0:g}")
+            yield Tile(held, "lifetime ε, filter", f"guaranteed: at most {ceiling or 0:g}")
         else:
             yield Tile(f"ε {life:.3g}", "lifetime loss", f"of at most {ceiling or 0:g}")
 
@@ -235,13 +235,12 @@ def list_caveats(summary: Summary) -> Iterator[str]:
     """Say what no claim of this run covers."""
     yield (
         "Nothing here is anonymous in law while the source or the keys exist: whoever has them may "
-        "trace a person."
+        "identify a person."
     )
     yield from (said for name, said in CAVEATS.items() if name in summary.measures)
     if summary.representation:
         yield (
-            "That the people are like the reference population in what was compared says nothing "
-            "about what was not compared."
+            "The comparison with the reference population says nothing about what was not compared."
         )
     if any(fate.treatment.startswith("free text") and fate.outlets for fate in summary.fates):
         yield "Free text was reduced, not made anonymous: what no detector finds stays in it."
@@ -249,10 +248,7 @@ def list_caveats(summary: Summary) -> Iterator[str]:
         "A check cannot find anything smaller than its detection limit, which is shown with each "
         "verdict."
     )
-    yield (
-        "No check of this run covers what a recipient does with the result, or knows from "
-        "elsewhere."
-    )
+    yield ("No check covers what a recipient does with the result, or knows from elsewhere.")
 
 
 def list_uses(summary: Summary) -> Iterator[Figure]:

@@ -38,7 +38,7 @@ DRAWN: Final = {
         "fresh Poisson sample of {probability:.3%} of the people"
     ),
     "Laplace": "Laplace noise of 1 / {epsilon:g} times what one person can change",
-    "Bounded": "a step of its own proof, of ε = {epsilon:g} at δ = {delta:g}",
+    "Bounded": "a step with its own proof, ε = {epsilon:g} at δ = {delta:g}",
 }
 """Each mechanism in words, by its kind."""
 
@@ -220,8 +220,8 @@ def say_kept_charge(summary: Summary) -> str:
     if not ended or now is None or before is None or now <= before:
         return ""
     return (
-        "Its charge to the privacy budget stays, because its training had begun, although nothing "
-        "left; a rerun is charged again."
+        "Its training had begun, so its charge to the privacy budget stays; a rerun is charged "
+        "again."
     )
 
 

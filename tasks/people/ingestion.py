@@ -252,7 +252,7 @@ def read_people(file: PolicyFile, key: bytes) -> pa.Table:
 
 @step("Read the roster", gives=Roster)
 def read_roster(desk: Desk) -> pa.Table:
-    """Read who is there: the identifier of everybody, and what the legal basis asks for."""
+    """Read everybody's identifier, and what the legal basis needs."""
     there = people_source(desk.run.file).columns()
     problems = missing_columns(desk.policy, there)
     if problems:
@@ -275,7 +275,7 @@ def count_blanked(desk: Desk, people: pa.Table) -> None:
 
 @step("Collect the named columns", gives=Collected)
 def collect(desk: Desk, permitted: Opened[Permitted]) -> pa.Table:
-    """Read the columns that the policy names, of the people who may be read."""
+    """Read the policy's columns, only for permitted people."""
     people = permitted.table()
     count_blanked(desk, people)
     collected = collect_columns(people_source(desk.run.file), desk.policy, people)

@@ -118,7 +118,7 @@ def weigh_people(frame: pd.DataFrame, population: Population) -> Raked:
 
 @step("Compare with the reference population", gives=Compared)
 def compare(desk: Desk, validated: Opened[Validated]) -> Opened[Reached]:
-    """Hold people's shares against published margins; the data goes on as it is, or not at all."""
+    """Compare people's shares with published margins; the data goes on unchanged, or not at all."""
     population = desk.policy.population
     reference = refer(population)
     frame = validated.frame(list(reference.margins))
@@ -155,7 +155,7 @@ def note_comparison(desk: Desk, found: Comparison, told: Mapping[str, list[Label
 
 @step("Weight the people", gives=Weighted)
 def weigh(desk: Desk, compared: Opened[Compared]) -> pa.Table:
-    """Give each person the weight that meets the reference's margins; it depends on everybody."""
+    """Weight each person so that the reference's margins are met; a weight depends on everybody."""
     table = compared.table()
     raked_by = list(refer(desk.policy.population).of_role("rake"))
     raked = weigh_people(table.select(raked_by).to_pandas(), desk.policy.population)

@@ -90,7 +90,7 @@ def judge_weights(
         f"points, effective sample size {percent(share)} of the people",
         verdict=CheckVerdict.REFUSED if missed or not kept else CheckVerdict.PASSED,
         power=f"a margin missed by {100 * MET:g} percentage points; every weight was looked at",
-        remedy="merge labels that few people have, take a margin out, or allow larger weights "
+        remedy="merge labels that few people have, remove a margin, or allow larger weights "
         "(weighting.largest) or a smaller effective size with a reason",
     )
 
@@ -133,7 +133,7 @@ def measure(
         (row.weighted, row.weighted_difference) if weighted else (row.share, row.difference)
     )
     has = f"{row.people} people" if share is None else percent(share)
-    size = "" if difference is None else f" (standardized difference {difference:+.2f})"
+    size = "" if difference is None else f" (standardized difference {abs(difference):.2f})"
     differ = f"{more or 'none'} of {labels} shares differ{'s' * (more == 1)} more than allowed"
     return (
         f"{differ}; the farthest is {first.column} {far.label}: {has} here, "
@@ -159,5 +159,5 @@ def say_power(compared: Sequence[ColumnShares], reference: Reference, effective:
     people = min(column.people for column in compared) * effective
     return (
         f"any difference above {reference.difference_at_most:g} among these people; one of "
-        f"{detectable_difference(people):.2f} or more would be told from chance with 80 % power"
+        f"{detectable_difference(people):.2f} or more would stand out from chance with 80 % power"
     )

@@ -65,7 +65,7 @@ class FrameSource:
         odd = sum(not isinstance(name, str) for name in names)
         if odd:
             raise SourceError(
-                f"{PLACE}: {odd} of its {len(names)} columns have a name that is no text; name "
+                f"{PLACE}: {odd} of its {len(names)} columns have a name that is not text; name "
                 "them as the policy does: frame.columns = [...]"
             )
         return check_header(names, PLACE)

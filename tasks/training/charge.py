@@ -62,7 +62,7 @@ def read_ceiling(policy: Policy) -> Ceiling:
 
 @step("Reserve the privacy budget", gives=Charged)
 def reserve_budget(desk: Desk, permitted: Opened[Permitted]) -> Opened[Reached]:
-    """Charge the permitted people for the policy's private model; Refusal if that is too much."""
+    """Charge permitted people for the private model; Refusal if that exceeds the ceiling."""
     if desk.policy.private:
         from tasks.training.models import declare_loss
 
@@ -154,7 +154,7 @@ def judge_balance(policy: Policy, balance: Balance, *, charged: bool) -> Iterato
             measured=say_balance(balance)
             + (f"; {say_left(balance.runs_left or 0)}" if charged else "; nobody was charged"),
             verdict=CheckVerdict.PASSED if charged else CheckVerdict.REFUSED,
-            power="an upper bound, computed and not measured: it holds if each model draws the "
+            power="an upper bound, computed and not measured: valid if each model draws the "
             "noise that it declares, for what this home has recorded",
             remedy=f"{REMEDY}. {NO_RENEWAL}",
             outlet=name,

@@ -181,7 +181,7 @@ def _build_own(declaration: ModelDeclaration) -> ClassifierMixin:
         raise UsageError(f"model '{path}': {error.what}; {error.fix}; {known}") from None
     if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
         raise UsageError(
-            f"model '{path}': not a known kind nor a scikit-learn estimator, such as my_models.py:"
+            f"model '{path}': neither a known kind nor a scikit-learn estimator like my_models.py:"
             f"Forest or package.Forest; {known}"
         )
     estimator = found(**declaration.parameters)

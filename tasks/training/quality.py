@@ -60,7 +60,7 @@ def evaluate(
     scores = ask_model(pipeline, X)
     positive = (y == pipeline.classes_[1]).to_numpy()
     if positive.all() or not positive.any():
-        raise Refusal("evaluation", "the test people are all of one class; use a larger test share")
+        raise Refusal("evaluation", "all test people are of one class; use a larger test share")
     held = np.ones(len(positive)) if weights is None else weights
     auc = float(roc_auc_score(positive, scores, sample_weight=weights))
     sizes = (in_tens(effective_size(held[side])) for side in (positive, ~positive))

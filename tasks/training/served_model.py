@@ -42,7 +42,7 @@ class DeclaredColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         if unknown:
             raise Refusal(
                 "columns of the model",
-                f"{len(unknown)} columns are not the model's to see: {', '.join(unknown)}; drop "
+                f"this model does not read {', '.join(unknown)}; drop "
                 f"them, and do not collect them for it: it reads {', '.join(self.columns)}",
             )
         twice = [name for name in self.columns if names.count(name) > 1]

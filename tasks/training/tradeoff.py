@@ -203,7 +203,7 @@ def _encode(
 
 @step("Measure detail lost for each k", gives=Recorded)
 def weigh_detail(desk: Desk, validated: Opened[Validated], outlet: str) -> None:
-    """Note for the report what the table would keep at other k; nothing of it leaves."""
+    """Note for the report what the table would keep at other k; none of these is released."""
     policy, table = desk.policy, desk.policy.table_outlets[outlet]
     frame = validated.frame(name_columns(policy, table))
     points: list[JSON] = [dict(asdict(point)) for point in measure_tradeoff(frame, policy, table)]

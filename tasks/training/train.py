@@ -98,17 +98,17 @@ def refuse_unfit_rows(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = N
     constant = sum(has_one_value(rows.features[name]) for name in rows.features)
     faults = []
     if rows.labels.nunique() < 2:
-        faults.append("the training people are all of one class; widen the population")
+        faults.append("all training people are of one class; widen the population")
     if len(rows.labels) < features:
         faults.append(
-            f"the model reads {features:,} features, which are more than there are people to train "
-            "on; take features or crosses out, make them coarser, or widen the population"
+            f"the model reads {features:,} features, more than there are training people; remove "
+            "features or crosses, make them coarser, or widen the population"
         )
     if constant:
         faults.append(
             f"{constant} of {rows.features.shape[1]} features are the same for everybody whose "
-            f"`{policy.target}` is known, and teach nothing; see them in the source, and take them "
-            "out of the policy"
+            f"`{policy.target}` is known, and teach nothing; check the source, and remove them "
+            "from the policy"
         )
     if faults:
         raise Refusal("training", "\n".join(faults))
@@ -235,7 +235,7 @@ def judge_privacy(drawn: Sequence[Mechanism], promise: DifferentialPrivacy, outl
         asked=f"ε of at most {promise.epsilon:g} at δ = {promise.delta:g}",
         measured=f"ε = {epsilon:.3f}, as the accountant computes it",
         verdict=CheckVerdict.PASSED if kept else CheckVerdict.REFUSED,
-        power="an upper bound, proved and not measured: it holds if the code does what it says",
+        power="an upper bound, proved and not measured: valid if the code does what it says",
         remedy="promise the ε that is spent, or report this as a fault",
         outlet=outlet,
     )

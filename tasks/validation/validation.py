@@ -53,7 +53,7 @@ def check_values(frame: pd.DataFrame, rules: Sequence[Rule], threshold: int) -> 
 
 @step("Validate values", gives=Validated)
 def validate(desk: Desk, deidentified: Opened[Deidentified]) -> Opened[Reached]:
-    """Judge the columns that the policy's rules name; the data goes on as it is, or not at all."""
+    """Check the policy's rules about values; the data goes on unchanged, or not at all."""
     rules = desk.policy.expectations
     frame = deidentified.frame(list(dict.fromkeys(rule.column for rule in rules)))
     checks = check_values(frame, rules, desk.run.disclosure.threshold)
@@ -87,7 +87,7 @@ def order_sensitive(frame: pd.DataFrame, policy: Policy, promised: TableOutlet) 
 
 @step("Check the table", gives=Checked)
 def check_table(desk: Desk, table: Opened[Generalized], outlet: str) -> Opened[Reached]:
-    """Judge k and every privacy model of a table that is to leave, and note its risks.
+    """Check k and every privacy model of a table before the handover; note its risks.
 
     The table goes on as it is, or not at all. Nothing is said of a journalist, who knows a whole
     population: a run knows the people whom it may use, and published margins at most.

@@ -69,7 +69,7 @@ def find_budget_ways(
         "privacy budget", None,
         f"a lifetime ε of at most {ceiling.epsilon:g}",
         f"{now.after:.3f} spent by the most-used person with this run, {now.before:.3f} before it",
-        "Computed from the ledger, without anybody's data. Only the controller can decide on a "
+        "Computed from the ledger, without personal data. Only the controller can decide on a "
         "higher ceiling; privacy loss never renews", {}, tuple(ways),
     )  # fmt: skip
 
@@ -116,6 +116,6 @@ def find_delta_ways(refusal: Refusal, bound: int) -> Iterator[WaysOut]:
         yield WaysOut(
             refusal.check, None, "every δ below one in the number of people who may be read",
             str(refusal).removeprefix(f"{refusal.check}: ").partition(" is not below")[0],
-            "Computed from the published number of people, without anybody's data", {},
+            "Computed from the published number of people, without personal data", {},
             (Way(f"every delta: {delta:.0e}", True, f"below one in {bound:,}", {}),),
         )  # fmt: skip

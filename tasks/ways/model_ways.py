@@ -133,7 +133,7 @@ def find_private_ways(refusal: Refusal, policy: Policy, outlet: str) -> Iterator
     ]
     yield WaysOut(
         refusal.check, outlet, "attacks within the policy's limits", say_reached(refusal),
-        "More noise reveals less about anybody. Whether it is enough shows only once it is drawn, "
+        "More noise reveals less about people. Whether it suffices shows only once it is drawn, "
         "and each draw is charged. The lifetime ε is what one such model costs somebody not used "
         "before", {}, tuple(ways),
     )  # fmt: skip

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tasks.account.published import LabelShares
 
-SAME: Final = "Read off what the check tells; nothing else was measured"
+SAME: Final = "Read from what the check shows; nothing else was measured"
 MOST_REASONS: Final = 4
 
 
@@ -64,7 +64,7 @@ def widen(rule: Rule, values: pd.Series, threshold: int) -> Iterator[Way]:
 
 def tell(change: str) -> Way:
     """Give a wider rule as a way, which costs nothing but the rule."""
-    return Way(change, holds=True, reached="holds for these people", cost={})
+    return Way(change, holds=True, reached="passes for these people", cost={})
 
 
 def find_judged_ways(
@@ -92,14 +92,14 @@ def find_cohort_ways(
     ways = list[Way]()
     safe = 0 if people.about is None else people.about - TEN
     if safe >= max(people.threshold, TEN) and safe < policy.population.smallest:
-        told = f"about {people} people are there"
+        told = f"there are about {people} people"
         ways.append(Way(f"population: smallest: {safe}", True, told, {}))
     ways += list_reasons(reasons)
     about = "" if people.about is None else "about "
     yield WaysOut(
         "smallest cohort", None, f"at least {policy.population.smallest:,} people",
         f"{about}{people} people",
-        "Counts are published ones; whether enough of those left out can be won is not known", {},
+        "Counts are published ones; how many of those left out would consent is not known", {},
         tuple(ways),
     )  # fmt: skip
 
@@ -140,7 +140,7 @@ def find_representation_ways(
         return
     limit = ceil(20 * max(bound for bound in bounds if bound is not None)) / 20
     change = f"population: reference: difference_at_most: {limit:g}"
-    ways = [Way(change, True, "holds for these people", {}), *list_far(rows, allowed)]
+    ways = [Way(change, True, "passes for these people", {}), *list_far(rows, allowed)]
     yield WaysOut(check.name, None, check.asked, check.measured, SAME, {}, tuple(ways))
 
 

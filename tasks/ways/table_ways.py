@@ -425,6 +425,6 @@ def say_how(trials: Trials) -> str:
     cut = f"; {trials.untried} more were not, after {trials.seconds:g} s" if trials.untried else ""
     return (
         f"{len(trials.tried)} changes were tried on the same people, as a first release{cut}; "
-        "those that came no nearer are not shown. A column left out counts as all its detail lost; "
+        "those that came no closer are not shown. A column left out counts as wholly lost; "
         "shares of people are upper bounds"
     )

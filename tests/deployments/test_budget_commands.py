@@ -260,7 +260,7 @@ def test_history_is_told_where_a_run_gave_its_charge_back(
 def test_a_new_home_has_no_history(ledger: BudgetLedger) -> None:
     """It is said."""
     assert ledger.history() == []
-    assert "Nobody was charged" in budget("history").out
+    assert "No run has used any privacy budget" in budget("history").out
 
 
 def test_a_policy_without_a_private_model_has_no_budget(

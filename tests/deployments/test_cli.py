@@ -80,7 +80,7 @@ def test_help_lists_the_commands_in_the_order_of_a_first_afternoon() -> None:
 def test_help_says_what_each_exit_status_means() -> None:
     """Who scripts it finds the four statuses without reading further."""
     told = " ".join(say("--help").out.split())
-    assert "0 done and true, 1 refused by a check, 2 the input or usage is wrong, 3" in told
+    assert "0 done, 1 refused by a check, 2 the input or usage is wrong, 3" in told
 
 
 @pytest.mark.parametrize("policy", ["diabetes", "prevalence", "registry", "notes"])

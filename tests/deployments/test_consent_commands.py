@@ -246,7 +246,7 @@ def test_an_exclusion_is_not_ended_for_every_purpose_by_omission(office: Office)
     """What lets more be read says for what."""
     said = office.tell("record", "p58", "--status", "objection-ended")
     assert said.status == 2
-    assert "say what people may be read for" in said.err
+    assert "say for what people may be read" in said.err
     assert office.tell("record", "p58", "--status", "objected").status == 0
 
 

@@ -59,7 +59,7 @@ def test_a_draft_is_written_beside_the_data_and_passes_check(tmp_path: Path) -> 
     said = say("draft", "members.csv", *GIVEN)
     assert said.status == 0, said.err
     assert "1 of 4 columns is never read" in said.out
-    assert "Every row was read to write it" in words(said)
+    assert "tutela read every row to write it" in words(said)
     assert said.out.rstrip().endswith("check members.yaml")
     assert max(map(len, said.out.splitlines())) <= 80
     assert say("check", "members.yaml").status == 0
@@ -80,9 +80,9 @@ def test_what_was_decided_can_be_had_as_json() -> None:
 def test_a_policy_that_waits_for_consents_says_so() -> None:
     """Where no column holds people's answers."""
     consent = [word.replace("A6-1-e", "A6-1-a") for word in GIVEN]
-    assert "Nobody is read until" not in words(say("draft", "members.csv", *GIVEN))
+    assert "A run reads only people" not in words(say("draft", "members.csv", *GIVEN))
     said = words(say("draft", "members.csv", *consent, "--to", "asked.yaml"))
-    assert "Nobody is read until it is known who consented" in said
+    assert "A run reads only people whose consent is recorded" in said
     assert say("check", "asked.yaml").status == 0
 
 
@@ -91,7 +91,7 @@ def test_a_policy_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "members.yaml").write_text("mine")
     said = say("draft", "members.csv", *GIVEN)
     assert said.status == 2
-    assert "is there already" in said.err
+    assert "exists already" in said.err
     assert "Reading" not in said.err
     assert (tmp_path / "members.yaml").read_text() == "mine"
     assert say("draft", "members.csv", *GIVEN, "--to", "mine.yaml").status == 0
@@ -141,7 +141,7 @@ def test_what_is_needed_follows_from_the_legal_basis() -> None:
         (("--legal-basis", "A9-2-j"), "did you mean eu-gdpr:A9-2-j?"),
         (("--legal-basis", "consent"), "each person consented"),
         (("--legal-basis", "eu-gdpr:A6-1-a"), "two words of Art. 6"),
-        (("--legal-basis", "eu-gdpr:A9-2-a"), "let Art. 6 rest on consent too"),
+        (("--legal-basis", "eu-gdpr:A9-2-a"), "give consent for Art. 6 too"),
     ],
 )
 def test_a_word_that_is_on_no_list_is_refused_with_the_list(
@@ -246,7 +246,7 @@ def test_where_nothing_is_sure_it_says_so_of_each_column(members: pd.DataFrame) 
     said = say("draft", "names.csv", *GIVEN)
     assert said.status == 2
     assert "full_name it names people" in words(said)
-    assert "so that no policy was written" in words(said)
+    assert "so no policy was written" in words(said)
     assert not Path("names.yaml").exists()
 
 
@@ -294,7 +294,7 @@ def test_the_name_of_a_database_in_the_environment_stays_a_name(
     ("data", "told"),
     [
         ("id,age\n", "has no rows"),
-        ("id,age\n1,34\n", "the table has 1 row, and what fewer than 10 people have"),
+        ("id,age\n1,34\n", "the table has 1 row, and a draft needs at least 10"),
         ("", "is empty"),
         ("id,age,age\n1,2,3\n", "1 column name is there more than once"),
         ("id,id,age,age\n1,2,3,4\n", "2 column names are there more than once"),
@@ -335,9 +335,9 @@ def test_what_is_predicted_is_named_and_the_other_kind_is_offered() -> None:
     """An expression makes the outcome; the words of an error can be copied as they stand."""
     said = say("draft", "members.csv", *GIVEN, "--target", "age >= 65", "--to", "m.yaml")
     assert "m.yaml: a model that predicts whether age >= 65" in said.out
-    assert "what is predicted is read from it" in said.out
-    assert "A table as well, or instead? Draft again with --table." in said.out
-    assert "A model instead? Say what it predicts: --target" in words(
+    assert "the outcome is computed from it" in said.out
+    assert "For a table, draft again with --table." in said.out
+    assert "For a model, say what it predicts: --target" in words(
         say("draft", "members.csv", *GIVEN)
     )
     refused = say("draft", "members.csv", *GIVEN, "--target", "district", "--to", "d.yaml")
@@ -380,10 +380,10 @@ def test_what_tells_nothing_of_those_whose_outcome_is_known_is_no_feature(
     asked.to_csv("asked.csv", index=False)
     target = ("--target", "hours >= 30", "--to", "m.yaml")
     found = json.loads(say("draft", "asked.csv", *GIVEN, *target, "--json").out)["columns"]
-    assert found["employed"]["why"] == "says the same of everybody whose outcome is known"
+    assert found["employed"]["why"] == "has one value for everybody whose outcome is known"
     assert "employed" not in read_policy("m.yaml").policy.columns
     refused = say("draft", "asked.csv", *GIVEN, *target[:3], "n.yaml", "--accept", "employed")
-    assert (refused.status, "`employed` says the same of everybody" in refused.err) == (2, True)
+    assert (refused.status, "`employed` has one value for everybody" in refused.err) == (2, True)
 
 
 def test_a_column_that_is_no_key_is_told_why(tmp_path: Path) -> None:
@@ -391,8 +391,8 @@ def test_a_column_that_is_no_key_is_told_why(tmp_path: Path) -> None:
     rows = (f"{20_011 + 7 * n},{n / 7 + 0.1},{n // 2}" for n in range(100))
     (tmp_path / "bare.csv").write_text("income,score,person_id\n" + "\n".join(rows) + "\n")
     said = words(say("draft", "bare.csv", *GIVEN))
-    assert "`income` is different in every row, but looks like no key: its name says inc" in said
-    assert "`score` is different in every row, but of decimals or dates" in said
+    assert "`income` is unique, but does not look like a key: its name says inc" in said
+    assert "`score` is unique, but holds decimals or dates" in said
     assert "`person_id` repeats values" in said
 
 
@@ -408,7 +408,7 @@ def test_a_secret_in_an_address_is_written_into_no_policy(key: str) -> None:
 def test_json_lines_are_not_read(tmp_path: Path) -> None:
     """No policy reads people from them, so no draft does."""
     (tmp_path / "people.jsonl").write_text("{}\n")
-    assert "JSON lines are read whole" in words(say("draft", "people.jsonl", *GIVEN))
+    assert "JSON lines can only be read whole" in words(say("draft", "people.jsonl", *GIVEN))
 
 
 def test_an_unforeseen_error_is_not_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

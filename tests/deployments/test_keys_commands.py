@@ -103,7 +103,7 @@ def test_tokens_of_every_version_are_read_back_in_order(
     said = keys("reveal", PURPOSE)
     assert said.out == "Ada\nZoë Ångström, of a long name\nBo\n"
     assert "Ada" not in said.err
-    assert "Show them only to people covered" in said.err
+    assert "Show them only to those who may" in said.err
     (tmp_path / "t.csv").write_text("t\n" + "\n".join(tokens) + "\n")
     read = keys("reveal", PURPOSE, str(tmp_path / "t.csv"), "--column", "t", "--json")
     assert json.loads(read.out)["originals"][2] == "Bo"
@@ -124,4 +124,4 @@ def test_what_no_key_made_is_counted_and_left_blank(
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{ada}\n"))
     gone = keys("reveal", PURPOSE, status=2)
     assert "Ada" not in gone.out + gone.err
-    assert "Show them only to people covered" not in gone.err
+    assert "Show them only to those who may" not in gone.err

@@ -55,7 +55,7 @@ CONSENT = {
     ),
     "a notice that is too old": (
         (add(f"{NEWER}  minimum_versions: {{study: 2}}\n"),),
-        "a consent under study 1 (en) covers nothing any more: version 2 or later is required",
+        "a consent under study 1 (en) covers nothing: version 2 or later is required",
     ),
     "all categories or none": ((), "people who consented only in part are left out"),
     "an end": (
@@ -112,7 +112,10 @@ POPULATION = {
             "of each group by sex: at most 1,000 people, by a keyed draw",
         ],
     ),
-    "split_by": ("household", ["people with the same `household` train or test together"]),
+    "split_by": (
+        "household",
+        ["people with the same `household` are never split over train and test"],
+    ),
     "reference": (
         CENSUS,
         [
@@ -123,7 +126,7 @@ POPULATION = {
     "weighting": (
         {"largest": 4},
         [
-            "weighted to these figures, nobody by more than 4 times the mean",
+            "weighted to these figures, each person by at most 4 times the mean",
             "effective sample size: at least 30 % of the people",
         ],
     ),
@@ -249,12 +252,12 @@ def test_the_plan_says_what_is_predicted_from_what_and_what_is_only_compared(
     said = say("check", policy).out
     assert "Predicts `sick` from 2 columns: age, sex.\n" in said
     assert "Checked: 1 rule about values\n" in said
-    assert "Compared by sex, which the model sees.\n" in said
+    assert "Its quality is compared by sex, which it sees.\n" in said
     model = json.loads(say("check", policy, "--json").out)["model"]
     assert model == {"predicts": "sick", "from": ["age", "sex"], "compared_by": ["sex"]}
     unseen = say("check", str(folder.write(("[feature, release, audit]", "[release, audit]")))).out
     assert "Predicts `sick` from 1 column: age.\n" in unseen
-    assert "Compared by sex, which the model does not see.\n" in unseen
+    assert "Its quality is compared by sex, unseen by it.\n" in unseen
 
 
 def test_the_plan_has_no_line_of_blanks(folder: Folder) -> None:
@@ -311,8 +314,8 @@ def test_equal_problems_are_said_once_with_every_place(folder: Folder) -> None:
     assert said.status == 2
     first, *places = said.err.splitlines()
     assert first == (
-        f"tutela: {policy}: in 2 places: `split` is declared, but nothing uses it; take that use "
-        "out; a column without any use need not be read"
+        f"tutela: {policy}: in 2 places: `split` is declared, but nothing uses it; remove that use"
+        "; a column without any use need not be read"
     )
     assert [place.rpartition(" ")[2] for place in places] == ["columns.age.use", "columns.sex.use"]
     assert all(place.startswith(f"  {policy}:") for place in places)

@@ -166,7 +166,7 @@ def test_what_advice_on_a_private_model_may_cost_must_be_said(
     folder: Folder, epsilon: float | None
 ) -> None:
     """Above nothing, and not beyond the lifetime."""
-    with pytest.raises(UsageError, match="--epsilon: say what the advice may cost"):
+    with pytest.raises(UsageError, match="--epsilon: give the ε that the advice may cost"):
         checked_advice(str(folder.write(*PRIVATE)), None, epsilon)
 
 
@@ -208,7 +208,7 @@ def test_the_screen_is_no_wider_than_eighty_columns(epsilon: float | None, patch
     lines = list(advice_lines(advice(epsilon, patch, by_hand), path))
     assert max(map(len, lines)) <= 80
     said = " ".join(" ".join(lines).split())
-    assert ("which cost each ε = 0.25" in said) == (epsilon is not None)
+    assert ("which cost each of them ε = 0.25" in said) == (epsilon is not None)
     assert ("not private" in said) == (epsilon is None)
     assert (str(path) in said) == bool(patch)
     assert ("nothing could be left out" in said) == (not patch)

@@ -65,7 +65,7 @@ def test_any_run_is_shown_whole(make: MakeRun) -> None:
         assert said in text
     for outlet in summary.outlets:
         assert outlet.recipient in text
-        assert (outlet.claim or "Nothing left.") in text
+        assert (outlet.claim or "Nothing was handed over.") in text
         assert (outlet.limits in text) is bool(outlet.claim)
     for check in summary.checks:
         assert check.name in text

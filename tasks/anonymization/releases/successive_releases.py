@@ -307,8 +307,8 @@ def compare_with_all(outgoing: Outgoing, release: Release, compared: int) -> Che
     broken = bool(apart) or stranger
     return Check(
         f"successive releases of {outgoing.outlet}",
-        f"no class of which an earlier release of its plan has 1 to {k - 1} rows more, fewer or "
-        "in common",
+        f"against each earlier release of its plan, 0 or at least {k} rows of a class added, gone "
+        "and in common",
         "another run released meanwhile" if stranger
         else f"{'some' if apart else 'no'} such differences from {len(under):,} earlier "
         f"{'release' if len(under) == 1 else 'releases'}",

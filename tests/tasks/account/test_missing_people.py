@@ -92,8 +92,8 @@ def test_what_is_farther_than_allowed_is_named_also_when_it_is_much() -> None:
 
     assert len(said) == 4
     assert said[3] == (
-        "Also outside the limit (a standardized difference of 0.1): people with age “1”, age “3” "
-        "and age “5”."
+        "Also outside the limit (a standardized difference of at most 0.1): people with age “1”, "
+        "age “3” and age “5”."
     )
 
 
@@ -106,8 +106,8 @@ def test_what_is_said_never_contradicts_the_check() -> None:
     alike = make_row("a", 0.45, 0.5, difference=-0.1), make_row("b", 0.55, 0.5, difference=0.1)
     (said,) = say_missing(compare("refused", *alike))
     assert said == (
-        "Some group is outside the limit (a standardized difference of 0.1): representation "
-        "measured."
+        "Some group is outside the limit (a standardized difference of at most 0.1): "
+        "representation measured."
     )
 
 
@@ -148,7 +148,7 @@ def test_a_group_that_all_are_of_and_nobody_should_be_is_the_largest_gap() -> No
 def test_without_weights_the_gaps_are_said_to_stay() -> None:
     """Nobody takes the model for one of the reference population."""
     assert list(say_weighting(tell(compared_run()))) == [
-        "Nobody was weighted: whatever was made from these people has the same gaps."
+        "Nobody was weighted, so whatever was made from these people has the same gaps."
     ]
     assert say_weights(tell(compared_run())) == ""
 
@@ -156,7 +156,7 @@ def test_without_weights_the_gaps_are_said_to_stay() -> None:
 def test_weights_are_said_to_mend_what_they_were_told_of_and_what_else_they_did() -> None:
     """What they were made for counts for nothing; what they were not told of does."""
     assert list(say_weighting(tell(weighted_run()))) == [
-        "Weights bring age and sex to their published shares, as they are made to.",
+        "Weights bring age and sex to their published shares, by construction.",
         "They also closed the gap of ill “yes”, which was held out.",
         "They cost as much precision as 8 % fewer people would.",
     ]
@@ -179,7 +179,7 @@ def test_weights_that_fail_in_what_they_were_not_told_of_are_said_to(verdict: st
 def test_weights_that_close_a_gap_wholly_are_told_by_what_they_were_not_told_of() -> None:
     """A difference of nothing is a difference that is known."""
     said = say_weights(tell(weighted_run()))
-    assert "with weights, in held-out margins: ill “no” (+0.00); effective sample" in said
+    assert "with weights, in held-out margins: ill “no” (0.00); effective sample" in said
 
 
 def test_weights_that_fail_by_less_than_is_told_are_said_to_in_the_checks_words() -> None:
@@ -224,8 +224,7 @@ def test_the_least_and_the_most_included_are_named_and_hidden_rates_are_not() ->
     """Column by column, of those whose rate is known."""
     (said,) = say_inclusion(tell(compared_run()))
     assert said == (
-        "Of the eligible people with age “65+”, 32.1 % are there; of those with age “40-64”, "
-        "83.1 %."
+        "Of the eligible people with age “65+”, 32.1 % are used; of those with age “40-64”, 83.1 %."
     )
 
 
@@ -261,15 +260,16 @@ def test_the_screen_says_who_is_missing_what_weights_do_and_what_was_kept_back(
     plain = " ".join(" ".join(screen_lines(tell(compared_run()), home)).split())
     assert f"Warning {OLD} 2 more groups are outside the limit." in plain
     assert "Weights" not in plain
-    assert "Blanked kept back by people: Health 78, Gender fewer than 10" in plain
+    assert "Blanked categories without consent: Health 78, Gender fewer than 10" in plain
     assert "fewer than 10 each, perhaps none: expired, unknown" in plain
     assert "Passed. No check failed; 1 warning." in plain
 
     lines = screen_lines(tell(weighted_run(0.11, "warned")), home)
     weighted = " ".join(" ".join(lines).split())
     assert (
-        "Weights largest difference without weights: age “65+” (-0.20); with weights, in held-out "
-        "margins: ill “yes” (-0.18); effective sample size 92 % of the people" in weighted
+        "Weights largest difference without weights: age “65+” (0.20, too few); with weights, in "
+        "held-out margins: ill “yes” (0.18, too few); effective sample size 92 % of the people"
+        in weighted
     )
     assert "weighted; without weights 0.770" in weighted
 
@@ -280,8 +280,8 @@ def test_the_screen_names_the_columns_of_which_nothing_is_left(home: Home) -> No
     summary = tell(passed_run())
     emptied = [replace(o, losses=losses if o.released else {}) for o in summary.outlets]
     lines = list(screen_lines(replace(summary, outlets=tuple(emptied)), home))
-    assert lines.count("  Nothing left of: ill, state") == 1
-    assert not any("Nothing left of" in line for line in screen_lines(summary, home))
+    assert lines.count("  All detail lost: ill, state") == 1
+    assert not any("All detail lost" in line for line in screen_lines(summary, home))
 
 
 def test_the_screen_says_that_every_check_passed_only_where_it_did(home: Home) -> None:
@@ -316,7 +316,7 @@ def test_prefects_page_draws_who_is_missing_in_text() -> None:
 def test_prefects_page_says_what_the_weighting_was_not_told_of() -> None:
     """Where people are weighted their weighted shares have a column."""
     lines = "\n".join(missing_lines(tell(weighted_run())))
-    assert "| ill (held out from the weighting) | of 100 expected | | used | meant |" in lines
+    assert "| ill (held out from the weighting) | of 100 expected | | used | reference |" in lines
     assert "| 10 % | 20 % | 20 % |" in lines
 
 

@@ -142,7 +142,7 @@ def test_a_refused_run_says_what_failed_and_how_to_go_on(home: Home) -> None:
     """What was measured and asked, what to change, and the command that explains it."""
     lines = list(screen_lines(summarize(*refused_run()), home))
     said = " ".join(" ".join(lines).split())
-    assert "Refused. Nothing left. refused membership: membership measured" in said
+    assert "Refused. Nothing was handed over. refused membership: membership measured" in said
     assert "asked: membership asked to do: membership remedy" in said
     assert 'Why tutela explain "membership"' in said
     other = replace(summarize(*refused_run()), causes=(), reason="12 people withdrew; run again")

@@ -115,7 +115,7 @@ WRONG = {
     "no such day": (lambda: dates_level(pd.Series(["2001-02-29"]), 1), "1 of 1 values"),
     "half a year": (lambda: ages_level(pd.Series([30.5, -1, 151, 40, None]), 1), "3 of 5 values"),
     "an age in words": (lambda: ages_level(pd.Series(["xq7", "40"]), 1), "1 of 2 values"),
-    "a top within a band": (lambda: ages_level(pd.Series([1]), 1, 88), "88 is no multiple of 5"),
+    "a top within a band": (lambda: ages_level(pd.Series([1]), 1, 88), "88 is not a multiple of 5"),
     "cut before": (
         lambda: postcodes_level(pd.Series(["805**", "", "80539", None]), 1),
         "of 3 values 2 are empty or hold",

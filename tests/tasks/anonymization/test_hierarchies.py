@@ -138,7 +138,7 @@ def test_leaves_that_come_from_people_are_not_named() -> None:
 @pytest.mark.parametrize(
     ("levels", "rule"),
     [
-        pytest.param([{"g": ["a", "z"]}], "'z', which is no label", id="unknown member"),
+        pytest.param([{"g": ["a", "z"]}], "'z', not a label", id="unknown member"),
         pytest.param([{"g": ["a"], "h": ["a", "b"]}], "'a' in two groups", id="two groups"),
     ],
 )

@@ -249,8 +249,8 @@ WRONG = [
         ["sex"], {"weights": {"sex": math.nan}}, "numbers above 0", id="weight of nothing"
     ),
     pytest.param(["sex"], {"weights": {"sex": math.inf}}, "numbers above 0", id="infinite weight"),
-    pytest.param(["sex"], {"weights": {"age": 1}}, "'age', which is no quasi", id="stray weight"),
-    pytest.param(["sex"], {"hierarchies": {"age": AGE}}, "'age', which is no quasi", id="stray"),
+    pytest.param(["sex"], {"weights": {"age": 1}}, "which is not a quasi", id="stray weight"),
+    pytest.param(["sex"], {"hierarchies": {"age": AGE}}, "'age', which is not a quasi", id="stray"),
     pytest.param(["sex"], {"hierarchies": {"sex": AGE}}, "is for column 'age'", id="mixed up"),
     pytest.param(["sex"], {"hierarchies": {"sex": "/no/file"}}, "cannot be read", id="no file"),
     pytest.param(
@@ -269,7 +269,7 @@ WRONG = [
         ["sex"], {"sensitive": "_people", "l_diversity": 2}, "'_people'", id="reserved, sensitive"
     ),
     pytest.param(["sex"], {"l_diversity": 2}, "need a sensitive column", id="nothing sensitive"),
-    pytest.param(["sex"], {"sensitive": "age"}, "nothing is asked of", id="idle sensitive"),
+    pytest.param(["sex"], {"sensitive": "age"}, "has no model", id="idle sensitive"),
     pytest.param(["sex"], {"sensitive": "age", "l_diversity": 1}, "l_diversity", id="l of one"),
     pytest.param(["sex"], {"sensitive": "age", "l_diversity": 2.7}, "l_diversity", id="l between"),
     pytest.param(["sex"], {"sensitive": "age", "t_closeness": 0}, "t_closeness", id="t of zero"),

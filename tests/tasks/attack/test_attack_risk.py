@@ -96,7 +96,7 @@ def test_figures_do_not_count_single_people() -> None:
     check = judge_risk("linking", "partner", risk(7, 3, tries=60), COPY, 0.1)
     both = judge_risk("linking", "partner", risk(250, 50, 150), COPY, 0.1).measured
     assert both.endswith(
-        ": right in 50 % of tries at people in the table, 10 to 30 % at others, "
+        ": right in 50 % of tries on people in the table, 10 to 30 % on others, "
         "0 % without the table"
     )
     assert check.measured == "too few people to attack"

@@ -138,5 +138,5 @@ def test_a_label_that_the_model_does_not_know_is_a_mistake_of_use() -> None:
     members = draw_people(100, 1)
     model = LogisticRegression().fit(*members)
     strange = members[0], members[1].replace("yes", "maybe")
-    with pytest.raises(UsageError, match="labels that the model does not know"):
+    with pytest.raises(UsageError, match="labels that the model was not"):
         attack(model, strange, members)

@@ -76,7 +76,7 @@ def test_what_is_in_doubt_is_not_in_force_but_stands_ready(doubt: Found) -> None
     """It is read by nobody; the comment says what was seen and what there is to decide."""
     text = text_of(PERSON, AGE, doubt)
     assert doubt.profile.name not in parse_policy(text).columns
-    assert "  # Not read, until somebody decides: 1 column." in text
+    assert "  # Not read until somebody decides: 1 column." in text
     assert "# Seen: a sign" in text
     assert "# Decide wh" in text
     assert f"\n  # {doubt.profile.name}:\n  #   type: " in text
@@ -117,7 +117,7 @@ def test_a_special_category_that_others_may_know_is_left_to_k_and_asked_about() 
     text = " ".join(
         text_of(PERSON, AGE, origin, nine=Article9.MADE_PUBLIC).replace("#", "").split()
     )
-    assert "left to k since others may know them: origin" in text
+    assert "under k, since others may know them: origin" in text
 
 
 def test_taking_the_marks_out_puts_a_column_in_force() -> None:
@@ -141,7 +141,7 @@ def test_a_special_category_needs_its_condition() -> None:
     [
         (column("e", identifiability=Identifiability.IDENTIFIER, words=("a", "b")), "it names"),
         (column("note", free_text=True, words=("a", "b")), "free text"),
-        (column("k", words=("a",), distinct=1), "it says the same of everybody"),
+        (column("k", words=("a",), distinct=1), "it has the same value for everybody"),
         (column("m", words=("a", "b"), missing=0.95), "nearly all of its values are missing"),
         (column("many", distinct=300), "few people share one"),
     ],
@@ -185,7 +185,7 @@ def test_a_few_whole_numbers_may_be_codes() -> None:
     assert drafted(PERSON, jobs).columns["job"].treatment == Categories(
         kind="categories", values=("1", "2", "3"), ordered=True
     )
-    assert "if codes, take `ordered: true` out" in text_of(PERSON, jobs)
+    assert "if codes, remove `ordered: true`" in text_of(PERSON, jobs)
     written = column("job", "integer", words=("2.0", "1.0"), edges=(2.0,), distinct=2)
     assert isinstance(drafted(PERSON, written).columns["job"].treatment, Bin)
 
@@ -321,15 +321,15 @@ def test_a_person_in_several_rows_is_asked_about() -> None:
     visit = column("visit_id", person=True, category=Category.BEHAVIORAL, distinct=400)
     patient = column("patient_id", distinct=90, identifiability=Identifiability.IDENTIFIER)
     text = " ".join(text_of(visit, patient, AGE).replace("#", "").split())
-    assert "DECIDE: patient_id stands in several rows each" in text
-    assert "several rows each" not in text_of(PERSON, AGE)
+    assert "DECIDE: several rows share the same patient_id" in text
+    assert "several rows share" not in text_of(PERSON, AGE)
 
 
 def test_a_person_who_is_a_number_may_be_a_row() -> None:
     """Somebody must say whether each row is one person."""
     row = column("rownames", "integer", person=True, category=None, distinct=400)
-    assert "more than the number of the row" in text_of(row, AGE)
-    assert "more than the number of the row" not in text_of(PERSON, AGE)
+    assert "only the row's number" in text_of(row, AGE)
+    assert "only the row's number" not in text_of(PERSON, AGE)
 
 
 def test_what_differs_in_each_row_is_no_key_if_its_name_says_what_it_is() -> None:

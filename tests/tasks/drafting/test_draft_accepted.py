@@ -53,11 +53,11 @@ def test_an_accepted_column_is_in_force_and_passes_check(table: bool) -> None:
     ("accepted", "told"),
     [
         ({"orign": None}, "no column is named `orign`; did you mean `origin`?"),
-        ({"q17": None}, "it is unclear what kind of data `q17` is; say it"),
+        ({"q17": None}, "it is unclear what kind of data `q17` is; give it"),
         ({"faith": None}, "needs a second --legal-basis"),
         ({"q17": Category.HEALTH}, "needs a second --legal-basis"),
         ({"note": None}, "`note` is never read: free text"),
-        ({"Member No": None}, "`Member No` names the person, and needs no accepting"),
+        ({"Member No": None}, "`Member No` names the person already"),
         ({"born": None}, "`Born` cannot be read: a model reads no dates"),
     ],
 )

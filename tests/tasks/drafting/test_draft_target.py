@@ -84,7 +84,7 @@ def test_a_target_of_unknown_kind_is_read_and_asked_about() -> None:
         ("gnoe", "did you mean `gone`"),
         ("visits +", "no column is named|no expression"),
         ("visits = ", "not an expression over the columns"),
-        ("visits + 1", "gives no yes or no"),
+        ("visits + 1", "does not make a yes or no"),
         ("loan_status = 'late'", "nobody has `late` in `Loan status`; did you mean `Late`"),
         ("faith = 'a'", "a word of Art. 9"),
         ("Member No", "names the person"),
@@ -118,7 +118,7 @@ def test_a_special_category_is_predicted_under_its_condition() -> None:
 
 def test_nothing_to_predict_by_is_said() -> None:
     """A model of no feature is none."""
-    with pytest.raises(UsageError, match="no other column is sure enough"):
+    with pytest.raises(UsageError, match="no other column is certain enough"):
         text_of(PERSON, GONE, target="gone")
 
 

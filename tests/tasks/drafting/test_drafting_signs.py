@@ -182,9 +182,9 @@ def test_one_word_of_a_special_category_leaves_a_list_to_a_person(cells: list[st
     """It may be of its category for those who have it; a word that few have is not told of."""
     found = look("kind", cells * LEAST)
     assert found.doubtful
-    assert any("may speak of" in sentence for sentence in found.seen)
+    assert any("may point to" in sentence for sentence in found.seen)
     rare = look("kind", [*(["rent", "salary", "gift"] * LEAST), cells[0]])
-    assert not any("may speak of" in sentence for sentence in rare.seen)
+    assert not any("may point to" in sentence for sentence in rare.seen)
 
 
 def test_free_text_is_doubtful_and_its_words_are_not_listed() -> None:

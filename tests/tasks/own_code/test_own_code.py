@@ -97,7 +97,7 @@ def test_what_is_not_beside_the_policy_is_looked_for_among_what_is_installed(
         ("f.py:f", "\n\nint('x7')", r"loading it failed: ValueError at f\.py line 3: invalid"),
         ("f.py:f", "import sys\nsys.exit(4)", r"SystemExit at f\.py line 2"),
         ("f.py:f", "import nowhere_at_all", r"ModuleNotFoundError at f\.py line 1"),
-        ("f.py:f", "\nimport f", r"line 2 imports `f`, which stands beside .* relatively"),
+        ("f.py:f", "\nimport f", r"line 2 imports `f`, which is beside .* relatively"),
         ("f.py:f", "from .. import other", r"ImportError at f\.py line 1"),
         ("../f.py:f", "", r"is not a \.py file in the policy's folder or below; put it there"),
         ("/f.py:f", "", r"is not a \.py file in the policy's folder or below"),

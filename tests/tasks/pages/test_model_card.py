@@ -140,7 +140,7 @@ def test_columns_that_are_read_stand_apart_from_those_never_seen() -> None:
     page, markdown = both(full_run())
 
     assert "never by the model: sex (audit), lab (derivation)." in page
-    assert "It never sees `sex`, `lab`, and refuses any column but those it reads." in markdown
+    assert "It never sees `sex`, `lab`, and refuses any other column." in markdown
     assert "| `age` | Age | put into 3 intervals |" in markdown
     assert "| `sex` |" not in markdown
 
@@ -217,7 +217,7 @@ def test_cards_are_written_beside_the_report(tmp_path: object) -> None:
             "on a fresh Poisson sample of 1.250 % of the people, 9 times",
         ),
         ({"kind": "Laplace", "epsilon": 0.5, "count": 1}, "Laplace noise of 1 / 0.5 times"),
-        ({"kind": "Bounded", "epsilon": 0.5, "delta": 0.0}, "of ε = 0.5 at δ = 0, once"),
+        ({"kind": "Bounded", "epsilon": 0.5, "delta": 0.0}, "proof, ε = 0.5 at δ = 0, once"),
         ({"kind": "Unheard", "count": 1}, "Unheard, once"),
     ],
     ids=["gaussian", "sampled", "laplace", "bounded", "other"],

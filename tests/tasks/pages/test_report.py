@@ -191,13 +191,17 @@ def test_groups_that_are_off_are_marked_and_no_others() -> None:
 
     def marks(run: Recorded) -> list[str]:
         texts = read(run).texts["span"]
-        return [word for word in ("too few", "too many", "not mended", "mended") if word in texts]
+        return [
+            word
+            for word in ("too few", "too many", "gap not closed", "gap closed")
+            if word in texts
+        ]
 
     assert marks(compared_run()) == ["too few", "too many"]
     assert marks(compared_run("passed")) == []
-    assert marks(weighted_run()) == ["too few", "too many", "mended"]
-    assert "not mended" in marks(weighted_run(0.1, "warned"))
-    assert "mended" not in marks(weighted_run(weights="refused"))
+    assert marks(weighted_run()) == ["too few", "too many", "gap closed"]
+    assert "gap not closed" in marks(weighted_run(0.1, "warned"))
+    assert "gap closed" not in marks(weighted_run(weights="refused"))
 
 
 def test_what_the_weighting_was_not_told_of_is_said_to_be_so() -> None:
@@ -231,10 +235,10 @@ def test_people_who_did_not_consent_are_told_with_the_basis_for_looking_at_them(
     text = " ".join(read(compared_run()).text.split())
 
     assert "412 eligible people are absent." in text
-    assert "Art. 6(1)(f) GDPR, assessment 7. Of them only age was read" in text
+    assert "Art. 6(1)(f) GDPR, assessment 7. Only age was read about them" in text
     assert "withdrawn, objected." in text
     assert "32.1 % 27–38" in text
-    assert "Of the eligible people with age “65+”, 32.1 % are there" in text
+    assert "Of the eligible people with age “65+”, 32.1 % are used" in text
 
 
 def test_reasons_with_hidden_counts_stand_in_one_line() -> None:
@@ -341,7 +345,7 @@ def test_refused_run_begins_with_what_has_to_change() -> None:
     text = read(refused_run()).text
 
     order = [
-        "Nothing left. The check “membership” stopped the run.",
+        "Nothing was handed over. The check “membership” stopped the run.",
         "membership asked",
         "membership measured",
         "membership remedy",
@@ -366,7 +370,7 @@ def test_failed_run_says_that_nothing_left_and_what_broke() -> None:
     """A failure is told as one, not as a refusal."""
     text = read(failed_run()).text
 
-    assert "Nothing left. Something broke" in text
+    assert "Nothing was handed over. Something broke" in text
     assert "step 'train' failed with MemoryError" in text
 
 
@@ -525,5 +529,5 @@ def test_advice_is_captioned_by_what_is_drawn(epsilons: tuple[AtEpsilon, ...]) -
     """One curve is not told as the left of two."""
     found = Advice(1.0, 0.8, (), (Dropped(1, "age", 0.7),), epsilons, "", ())
     text = Page(render_report(replace(summarize(*passed_run()), advice=found))).text
-    assert ("Left, the AUC" in text) == ("Right, that" in text) == bool(epsilons)
+    assert ("Left, the AUC" in text) == ("Right, the AUC" in text) == bool(epsilons)
     assert ("The AUC as columns are dropped" in text) != bool(epsilons)

@@ -150,7 +150,7 @@ def test_a_frame_is_not_held_longer_than_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("frame", "said"), [
-    (pd.DataFrame({"id": ["Zyxwort"], 7: [1]}), "1 of its 2 columns have a name that is no text"),
+    (pd.DataFrame({"id": ["Zyxwort"], 7: [1]}), "1 of its 2 columns have a name that is not text"),
     (pd.DataFrame([["Zyxwort", 1]], columns=["id", "id"]), "more than once"),
     (pd.DataFrame({"id": [["Zyxwort"]]}), "not text"),
     (pd.DataFrame({"id": pd.interval_range(0, 1)}), "not text"),

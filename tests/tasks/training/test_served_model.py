@@ -48,17 +48,17 @@ def test_columns_pass_in_any_order_and_come_as_declared() -> None:
 def test_a_column_that_was_dropped_or_never_named_is_refused_by_name() -> None:
     """Not left aside, or it would be collected for ever; no value is in the answer."""
     model = trained()
-    with pytest.raises(Refusal, match=r"2 columns .* to see: race, told; drop them") as refusal:
+    with pytest.raises(Refusal, match=r"does not read race, told; drop them") as refusal:
         model.predict_proba(PEOPLE.assign(race="Xqz7", told="Xqz7"))  # type: ignore[attr-defined]  # a pipeline
     assert "Xqz7" not in str(refusal.value)
-    with pytest.raises(Refusal, match="to see: race"):
+    with pytest.raises(Refusal, match="does not read race"):
         model.predict(PEOPLE.assign(race="Xqz7"))  # type: ignore[attr-defined]  # a pipeline
 
 
 def test_training_is_refused_what_the_served_model_would_be() -> None:
     """One pipeline trains, is attacked and serves."""
     pipeline = build_estimator(ModelDeclaration("logistic-regression"), Encoding({"age": ["old"]}))
-    with pytest.raises(Refusal, match="to see: bmi"):
+    with pytest.raises(Refusal, match="does not read bmi"):
         pipeline.fit(PEOPLE, SICK)
 
 
@@ -67,7 +67,7 @@ def test_training_is_refused_what_the_served_model_would_be() -> None:
     [
         (PEOPLE[["bmi"]], Refusal, "1 declared columns are not in the data: age"),
         (PEOPLE[["age", "bmi", "bmi"]], Refusal, "1 declared columns are there twice: bmi"),
-        (PEOPLE.set_axis([0, 1], axis=1), Refusal, "to see: 0, 1; drop them"),
+        (PEOPLE.set_axis([0, 1], axis=1), Refusal, "does not read 0, 1; drop them"),
         (PEOPLE.to_numpy(), UsageError, "reads a pandas DataFrame"),
     ],
     ids=["missing", "twice", "unnamed", "array"],

@@ -50,7 +50,7 @@ def test_the_terminal_shows_an_aligned_table(summary: Summary) -> None:
     lines = list(ways_lines(summary))
     assert max(map(len, lines)) <= 80
     (head,) = (line for line in lines if line.startswith("change"))
-    assert head.split() == ["change", "holds", "AUC", "attack", "reached"]
+    assert head.split() == ["change", "passes", "AUC", "attack", "reached"]
     (held,) = (line for line in lines if " yes " in line)
     for word, end in (("AUC", ".750"), ("attack", ".552")):
         assert head.index(word) + len(word) == held.index(end) + len(end)
