@@ -20,13 +20,16 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from deployments.servers.own_pages import OwnPagesOnly, own_origins
 from ledgers.home.home import Home
 from ledgers.home.private_files import is_locked
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
     from uvicorn import Server
 
 NOTE: Final = "server.json"
@@ -138,7 +141,7 @@ def serve(home: Path) -> int:
     found = Note(os.getpid(), bound.getsockname()[1])
     os.write(note, json.dumps(found._asdict()).encode())
     # By default any page open in a browser here may read the server and start a flow.
-    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = found.api_url.removesuffix("/api")
+    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(own_origins(found.port))
     os.environ["PREFECT_SERVER_UI_API_URL"] = found.api_url
     os.environ["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] = "true"
 
@@ -146,7 +149,7 @@ def serve(home: Path) -> int:
 
     server = uvicorn.Server(
         uvicorn.Config(
-            "prefect.server.api.server:create_app",
+            partial(make_app, found.port),
             factory=True,
             log_level="warning",
             timeout_graceful_shutdown=3,
@@ -155,6 +158,13 @@ def serve(home: Path) -> int:
     threading.Thread(target=_end_when_unused, args=(server, home), daemon=True).start()
     server.run(sockets=[bound])
     return 0 if server.started else 1
+
+
+def make_app(port: int) -> ASGIApp:
+    """Make Prefect's server, for programs of this machine and for its own pages."""
+    from prefect.server.api.server import create_app
+
+    return OwnPagesOnly(create_app(), port)
 
 
 def _end_when_unused(server: Server, home: Path) -> None:

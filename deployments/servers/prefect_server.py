@@ -7,7 +7,7 @@ last (`prefect_process.py` says how).
 What it does not know: flows, runs and their data. What it does not protect against: whoever has
 an account on this machine can reach 127.0.0.1, and Prefect's server knows no users unless
 `PREFECT_SERVER_API_AUTH_STRING` (with `PREFECT_API_AUTH_STRING`) is set. Web pages of other
-origins are kept out.
+names and origins are kept out (`own_pages.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from deployments.servers.own_pages import own_hosts, own_origins
 from deployments.servers.prefect_process import (
     LOG,
     is_alive,
@@ -258,11 +259,15 @@ def serve_mlflow(home: Home, *, announce: Progress) -> None:
         sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
         "--backend-store-uri", named or f"sqlite:///{home.mlflow / 'mlflow.db'}",
         "--default-artifact-root", str(home.mlflow / "artifacts"), "--workers", "1",
+        # Its own list admits any name that begins like an address of a private network.
+        "--allowed-hosts", ",".join(own_hosts(port)),
+        "--cors-allowed-origins", ",".join(own_origins(port)),
     ]  # fmt: skip
     announce("starting MLflow's server")
     # Whatever asks this process to end has to end the server as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = launch(command, home.mlflow, dict(os.environ), new_session=False)
+    guarded = {**os.environ, "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false"}
+    server = launch(command, home.mlflow, guarded, new_session=False)
     try:
         while not _answers(f"http://127.0.0.1:{port}/health", b"OK"):
             if server.poll() is not None:

@@ -1,5 +1,8 @@
 """A home's Prefect server: one per home, never left behind, and safe or refused."""
 
+from __future__ import annotations
+
+import asyncio
 import json
 import os
 import socket
@@ -9,10 +12,13 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
 from deployments.servers import prefect_server
+from deployments.servers.own_pages import OwnPagesOnly
 from deployments.servers.prefect_process import (
     LOG,
     NOTE,
@@ -32,6 +38,9 @@ from deployments.servers.prefect_server import (
 )
 from expectations.errors import HomeError, ServiceError
 from ledgers.home.home import Home, Settings
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
 
 
 @pytest.fixture(autouse=True)
@@ -202,9 +211,72 @@ def test_a_named_tracking_server_is_only_told(home: Home) -> None:
     assert told == ["MLflow's pages: http://mlflow.example:5000"]
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "admitted"),
+    [
+        ("127.0.0.1:4200", None, True),
+        ("localhost:4200", None, True),
+        ("127.0.0.1:4200", "http://127.0.0.1:4200", True),
+        ("evil.example.com:4200", None, False),
+        ("127.0.0.1.evil.example.com:4200", None, False),
+        ("127.0.0.1:4200, evil.example.com", None, False),
+        ("127.0.0.1", None, False),
+        (None, None, False),
+        ("127.0.0.1:4200", "http://evil.example.com", False),
+        ("127.0.0.1:4200", "http://127.0.0.1:8888", False),
+        ("127.0.0.1:4200", "null", False),
+    ],
+)
+def test_a_server_answers_programs_and_its_own_pages_alone(
+    host: str | None, origin: str | None, admitted: bool
+) -> None:
+    """A page of another name or origin is told by its headers, over http and websocket alike."""
+    said = {b"host": host, b"origin": origin}
+    headers = [(name, text.encode()) for name, text in said.items() if text is not None]
+    asked: list[str] = []
+    answered: list[int] = []
+
+    async def serve(scope: Scope, _receive: Receive, _send: Send) -> None:
+        asked.append(scope["type"])
+
+    async def send(message: Message) -> None:
+        answered.extend([message["status"]] if "status" in message else [])
+
+    async def receive() -> Message:
+        return {}
+
+    for kind in ("http", "websocket"):
+        asyncio.run(OwnPagesOnly(serve, 4200)({"type": kind, "headers": headers}, receive, send))
+    assert (asked, answered) == ((["http", "websocket"], []) if admitted else ([], [403, 403]))
+
+
+def test_a_header_that_is_there_twice_must_name_the_server_twice() -> None:
+    """A forged host beside the true one is not taken for it."""
+    twice = [(b"host", b"127.0.0.1:4200"), (b"host", b"evil.example.com:4200")]
+    assert not OwnPagesOnly(mock.Mock(), 4200).admits(twice)
+
+
+def test_mlflow_is_given_exact_names_and_its_guard_stays_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By patterns of its own list `10.evil.example.com` would pass; a variable ends all of it."""
+    monkeypatch.setenv("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "true")
+    launched = mock.Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(prefect_server, "launch", launched)
+    with pytest.raises(KeyboardInterrupt):
+        serve_mlflow(home, announce=tell_nobody)
+    (command, _, environment), _ = launched.call_args
+    port = command[command.index("--port") + 1]
+    hosts = command[command.index("--allowed-hosts") + 1]
+    assert hosts == f"127.0.0.1:{port},localhost:{port}"
+    assert "--cors-allowed-origins" in command
+    assert environment["MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE"] == "false"
+
+
 USE = """
 import os, pathlib, signal, sys, time, uuid
 from deployments.servers import prefect_server
+from deployments.servers.own_pages import OwnPagesOnly
 from ledgers.home.home import Home, Settings
 home = Home(pathlib.Path(sys.argv[1]), Settings())
 prefect_server.set_environment(home)
