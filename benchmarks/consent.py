@@ -53,7 +53,8 @@ def make_data(folder: Path, people: int, events: int) -> None:
     tokens = rng.integers(-(2**63), 2**63 - 1, (people, 2))
     names = dict(zip(("token_high", "token_low"), tokens.T, strict=True))
     own_from = NOW - rng.integers(-5 * 365, 60 * 365, people) * DAY
-    pq.write_table(pa.table({**names, "own_from": own_from}), folder / "people.parquet")
+    ages = {"child_until": own_from, "own_from": own_from}
+    pq.write_table(pa.table({**names, **ages}), folder / "people.parquet")
     writer = None
     for start in range(0, events, 5_000_000):
         count = min(5_000_000, events - start)

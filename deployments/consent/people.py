@@ -51,8 +51,9 @@ if TYPE_CHECKING:
 ROUNDED: Final = "Counts are rounded to tens, or hidden; parts need not add up."
 SAME: Final = "the digest is the same: the run was made on this very decision."
 DIFFERENT: Final = (
-    "the digest differs. If somebody was erased since, it cannot be reproduced. Otherwise compare "
-    "the ledger with a backup: tutela consent verify."
+    "the digest differs. If somebody was erased since, or an earlier version with other rules made "
+    "the run, it cannot be reproduced. Otherwise compare the ledger with a backup: tutela consent "
+    "verify."
 )
 AHEAD: Final = "--valid-at is in the future: this is the answer if no event is added."
 CHANGED: Final = (

@@ -7,9 +7,9 @@ Moments, in microseconds since 1970 UTC: a time is a timestamp of the source's o
 form of ISO 8601 (RFC 3339) with or without an offset. One without belongs to the source's zone,
 where it may mean more than one moment: an hour that the clocks passed twice, or a day of which no
 hour is known (a date, or midnight to the microsecond). Both ends are given, and whoever reads an
-event takes the one that permits less: what permits begins at the first, what forbids at the last,
-so that on the day of a withdrawal no gift of the same day stands against it. A time that the clocks
-left out is wrong.
+event takes the one that permits less: a gift begins at the first, what forbids at the last, so that
+on the day of a withdrawal no gift of the same day stands against it; and what ends an objection or
+a restriction at the last, until when that may have held. A time that the clocks left out is wrong.
 
 Of the people whose events these are nothing is known here: what is wrong is told by the numbers of
 events.
@@ -60,8 +60,8 @@ SHOWN: Final = 5
 MOST: Final = 1_000
 """The most different words of one column: a column of more is no column of words."""
 GIFTS: Final = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
-PERMITS: Final = (*GIFTS, ConsentStatus.OBJECTION_ENDED, ConsentStatus.RESTRICTION_ENDED)
-"""What lets more be read than before; every other status lets less."""
+RIGHTS_ENDED: Final = (ConsentStatus.OBJECTION_ENDED, ConsentStatus.RESTRICTION_ENDED)
+"""With a gift, what lets more be read than before; every other status lets less."""
 Said: TypeAlias = Mapping[EventField, str]
 """Our words by field, of one combination; empty where nothing is said."""
 Fault: TypeAlias = tuple[str, str]
@@ -114,9 +114,9 @@ class Agreed:
     places: NDArray[np.int64]
     terms: tuple[Terms, ...]
 
-    def permits(self) -> NDArray[np.bool_]:
-        """Tell of each event whether it lets more be read than before."""
-        kinds = np.array([one.status in PERMITS for one in self.terms], dtype=np.bool_)
+    def have(self, statuses: Collection[ConsentStatus]) -> NDArray[np.bool_]:
+        """Tell of each event whether it has one of these statuses."""
+        kinds = np.array([one.status in statuses for one in self.terms], dtype=np.bool_)
         return kinds[self.places] if len(kinds) else np.zeros(0, dtype=np.bool_)
 
 
@@ -325,9 +325,14 @@ def _find_moments(
         return readings, readings
     days = readings % DAY == 0  # whose hour is not known
     first, last = _place(readings, zone), _place(readings, zone, later=True)
-    first[days] = _place(readings[days], zone, gap="shift_forward")
-    last[days] = _place(readings[days] + DAY, zone, gap="shift_forward") - 1
+    first[days] = find_midnights(readings[days], zone)
+    last[days] = find_midnights(readings[days] + DAY, zone) - 1
     return first, last
+
+
+def find_midnights(days: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
+    """Give the moment at which each day begins in a zone; days are readings of its clocks."""
+    return _place(days, zone, gap="shift_forward")
 
 
 def _place(

@@ -30,6 +30,8 @@ from ledgers.home.keys import Keys
 from tasks.consent.event_fields import digest_fields, read_fields
 from tasks.consent.event_terms import (
     DAY,
+    GIFTS,
+    RIGHTS_ENDED,
     Agreed,
     BadRows,
     Times,
@@ -144,7 +146,7 @@ def make_batch(fields: pa.Table, source: EventSource, place: str, setting: Setti
         "token_high": tokens[EventField.PERSON][0],
         "token_low": tokens[EventField.PERSON][1],
         "terms": pa.array(agreed.places.astype(np.int32)),
-        "valid_from": _settle(times[EventField.AT], agreed, now),
+        "valid_from": _begin(times[EventField.AT], agreed, now),
         "recorded_at": _settle(times[EventField.RECORDED_AT], agreed, now),
         "valid_until": _find_end(times, days),
         "guardian_high": tokens[EventField.GUARDIAN][0],
@@ -215,11 +217,18 @@ def _read_evidence(fields: pa.Table, bad: BadRows) -> pa.ChunkedArray:
 def _settle(times: Times, agreed: Agreed, now: int) -> pa.Array:
     """Give one moment per event, null where there is none.
 
-    Of those that a time can mean, what permits takes the first, and all else the last that has
-    come: a policy choice.
+    Of those that a time can mean, a gift takes the first, and all else the last that has come: a
+    policy choice.
     """
-    moments = np.where(agreed.permits(), times.first, np.minimum(times.last, now))
+    moments = np.where(agreed.have(GIFTS), times.first, np.minimum(times.last, now))
     return pa.array(moments, mask=~times.there)
+
+
+def _begin(times: Times, agreed: Agreed, now: int) -> pa.Array:
+    """Give the moment from which each event holds; a right has ended when its last day is over."""
+    return pc.if_else(
+        pa.array(agreed.have(RIGHTS_ENDED)), pa.array(times.last), _settle(times, agreed, now)
+    )
 
 
 def _find_end(times: Mapping[EventField, Times], days: NDArray[np.int64]) -> pa.Array:

@@ -48,6 +48,7 @@ NOTHING: Final = -1
 CORES: Final = os.cpu_count() or 1
 TOKEN: Final = ("token_high", "token_low")
 OWN_FROM: Final = "own_from"
+CHILD_UNTIL: Final = "child_until"
 STANDING, COVERED = "standing", "covered"
 DAY: Final = 86_400_000_000
 """Microseconds."""
@@ -234,19 +235,20 @@ def settle(
     """Give token, standing and `covered` of everybody who said something, tokens' halves rising.
 
     `events` are laid out as `STANDING_EVENTS`; `covered` is a bit mask over the meaning's classes.
-    `ages` holds tokens and `own_from`, the moment (microseconds since 1970) from which a person's
-    own word counts; who is not in it always could, and without `ages` nobody's word lacks a
-    guardian. No event begins before year 1.
+    `ages` holds tokens and two moments (microseconds since 1970): `child_until`, until when a
+    guardian's word counts, and `own_from`, from which the person's own does, which is no earlier.
+    Who is not in it always could speak, and without `ages` nobody's word lacks a guardian. No event
+    begins before year 1.
     """
     # As many for each core, or the last would be decided while the others wait.
     parts = 1 if events.num_rows < PART else CORES * -(-events.num_rows // (PART * CORES))
     ends = [-(2**63) + 2**64 * part // parts for part in range(parts + 1)]
     columns = read_columns(events, meaning, moment)
-    own_from = None if ages is None else {n: ages.column(n).to_numpy() for n in ages.column_names}
+    known = None if ages is None else {n: ages.column(n).to_numpy() for n in ages.column_names}
 
     def settle_part(low: int, high: int) -> pa.Table:
         some = {**cut(columns, low, high)} if parts > 1 else columns
-        young = own_from if own_from is None or parts == 1 else cut(own_from, low, high)
+        young = known if known is None or parts == 1 else cut(known, low, high)
         return settle_people(some, meaning, moment, young)
 
     # Each part holds whole people, and numpy lets the other cores work meanwhile.
@@ -285,8 +287,8 @@ def settle_people(
         (question, pick_latest(histories, question, code))
         for question, code in zip(questions, codes, strict=True)
     ]
-    own_from = None if ages is None else place_ages(ages, histories)
-    standing, covered = judge(latest, histories.people, meaning, own_from)
+    of_age = None if ages is None else place_ages(ages, histories)
+    standing, covered = judge(latest, histories.people, meaning, of_age)
     return pa.table([*histories.tokens, standing, covered], [*TOKEN, STANDING, COVERED])
 
 
@@ -298,12 +300,23 @@ def read_codes(question: Question, numbers: int) -> Codes:
     return codes
 
 
-def place_ages(ages: Events, histories: Histories) -> Moments:
-    """Give from when each person's own word counts."""
+@dataclass(frozen=True, slots=True)
+class OfAge:
+    """Until when each person's guardian speaks, and from when they do; between, nobody can."""
+
+    child_until: Moments
+    own_from: Moments
+
+
+def place_ages(ages: Events, histories: Histories) -> OfAge:
+    """Give when each person comes of age."""
     place = find_places(histories.tokens, (ages[TOKEN[0]], ages[TOKEN[1]]))
-    own_from = np.full(histories.people, ALWAYS)
-    own_from[place[place >= 0]] = ages[OWN_FROM][place >= 0]
-    return own_from
+    bounds = []
+    for name in (CHILD_UNTIL, OWN_FROM):
+        bound = np.full(histories.people, ALWAYS)
+        bound[place[place >= 0]] = ages[name][place >= 0]
+        bounds.append(bound)
+    return OfAge(*bounds)
 
 
 def pick_latest(histories: Histories, question: Question, codes: Codes) -> Answers:
@@ -320,8 +333,10 @@ def pick_latest(histories: Histories, question: Question, codes: Codes) -> Answe
     at = histories.table["valid_from"][spoken] - ALWAYS
     at += np.array([0 if one in IDLE else ANSWERED for one in Standing])[code]
     recorded = histories.table["recorded_at"][spoken]
-    # Codes rise with how much they restrict, so the greatest of a tie is the most restrictive.
-    last = find_greatest(person, (at, recorded, code))
+    # Codes rise with how much they restrict, so the greatest of a tie is the most restrictive. Of a
+    # right that is exercised and ended at one moment it does not matter what was recorded last.
+    tied = (code, recorded) if question.kind in RIGHTS else (recorded, code)
+    last = find_greatest(person, (at, *tied))
     return Answers(person[last], code[last], at[last], recorded[last])
 
 
@@ -354,19 +369,20 @@ Latest = Sequence[tuple[Question, Answers]]
 
 
 def judge(
-    latest: Latest, people: int, meaning: Meaning, own_from: Moments | None
+    latest: Latest, people: int, meaning: Meaning, of_age: OfAge | None
 ) -> tuple[Codes, NDArray[np.int32]]:
     """Bring each person's latest answers together to where they stand, and what that covers."""
     worst = np.full(people, NOTHING, np.int8)
     covered = np.zeros(people, np.int32)
     # Who gave nothing has a moment after every answer, so that it is never the least.
     begun = np.full(people, 2 * ANSWERED)
-    for number in range(len(meaning.classes)):
-        code, since = judge_class(latest, people, number, own_from)
-        gift = is_gift(code)
-        # A bit for each class: their sum is the mask that `settle` promises.
-        covered |= gift.astype(np.int32) << number
-        np.minimum(begun, since, out=begun, where=gift)
+    for number in range(len(meaning.answers)):
+        code, since = judge_class(latest, people, number, of_age)
+        if number < len(meaning.classes):
+            gift = is_gift(code)
+            # A bit for each class: their sum is the mask that `settle` promises.
+            covered |= gift.astype(np.int32) << number
+            np.minimum(begun, since, out=begun, where=gift)
         if not meaning.asks_consent:
             code = np.where(np.isin(code, BARS), code, np.int8(NOTHING))
         np.maximum(worst, code, out=worst)
@@ -381,7 +397,7 @@ def judge(
 
 
 def judge_class(
-    latest: Latest, people: int, number: int, own_from: Moments | None
+    latest: Latest, people: int, number: int, of_age: OfAge | None
 ) -> tuple[Codes, Moments]:
     """Give everybody's answer on one class, and when what they gave began."""
     answer = combine(latest, people, "answer", number)
@@ -390,8 +406,8 @@ def judge_class(
     extend(answer, combine(latest, people, "renewal", number))
     expiry = combine(latest, people, "expiry", number)
     answer.put(expiry, expiry.is_later(answer.of(expiry.person)))
-    if own_from is not None:
-        require_guardian(answer, own_from)
+    if of_age is not None:
+        require_guardian(answer, of_age)
     return answer.code, begun
 
 
@@ -422,12 +438,13 @@ def extend(answer: Answers, renewal: Answers) -> None:
     answer.put(renewal, given & ~before.is_later(renewal) & (renewal.at >= ANSWERED))
 
 
-def require_guardian(answer: Answers, own_from: Moments) -> None:
+def require_guardian(answer: Answers, of_age: OfAge) -> None:
     """Let a gift count if it was made by who could make it then: the guardian, or the person."""
-    by_guardian = answer.code == Standing.BY_GUARDIAN
-    # `at` is counted as `pick_latest` counts what is not idle, so the bound must be as well.
-    as_child = answer.at < own_from - ALWAYS + ANSWERED
-    answer.code[is_gift(answer.code) & (by_guardian != as_child)] = Standing.NEEDS_GUARDIAN
+    # `at` is counted as `pick_latest` counts what is not idle, so moments must be as well.
+    at = answer.at + ALWAYS - ANSWERED
+    by_guardian = (answer.code == Standing.BY_GUARDIAN) & (at >= of_age.child_until)
+    by_self = (answer.code == Standing.BY_SELF) & (at < of_age.own_from)
+    answer.code[by_guardian | by_self] = Standing.NEEDS_GUARDIAN
 
 
 def stand(meaning: Meaning, worst: Codes, covered: NDArray[np.int32]) -> Codes:

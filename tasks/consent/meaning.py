@@ -7,7 +7,7 @@ decided in `decision`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias
@@ -99,8 +99,9 @@ class Meaning:
     """What a ledger's terms mean for a policy.
 
     `classes` are the policy's categories, those together on which every event answers alike;
-    `answers` and `renewals` hold what counts for each class. `objections` and `restrictions` hold
-    1 where one begins and 0 where one ends.
+    `answers` and `renewals` hold what counts for each class, and after them for each class of the
+    categories that are not the policy's and that consent was refused for. `objections` and
+    `restrictions` hold 1 where one begins and 0 where one ends.
     """
 
     classes: tuple[tuple[Category, ...], ...]
@@ -117,14 +118,15 @@ class Meaning:
 def understand(policy: Policy, terms: Mapping[int, Terms]) -> Meaning:
     """Say what each terms of a ledger means for a policy."""
     basis = policy.basis if isinstance(policy.basis, ConsentLedger) else None
-    classes = tuple(group_categories(policy, terms))
+    classes = tuple(group_categories(policy, terms, policy.categories))
+    judged = (*classes, *group_categories(policy, terms, list_refused(policy, terms)))
     renewed = {n: t for n, t in terms.items() if t.status is ConsentStatus.RENEWED}
     others = {n: t for n, t in terms.items() if n not in renewed}
     objects = is_open_to_objection(policy)
     return Meaning(
         classes=classes,
-        answers=tuple(read_answers(policy, others, group[0]) for group in classes),
-        renewals=tuple(read_answers(policy, renewed, group[0]) for group in classes),
+        answers=tuple(read_answers(policy, others, group[0]) for group in judged),
+        renewals=tuple(read_answers(policy, renewed, group[0]) for group in judged),
         objections=read_right(policy, terms, RIGHTS[0]) if objects else {},
         restrictions=read_right(policy, terms, RIGHTS[1]),
         asks_consent=basis is not None,
@@ -133,10 +135,24 @@ def understand(policy: Policy, terms: Mapping[int, Terms]) -> Meaning:
     )
 
 
-def group_categories(policy: Policy, terms: Mapping[int, Terms]) -> Iterator[tuple[Category, ...]]:
+def list_refused(policy: Policy, terms: Mapping[int, Terms]) -> list[Category]:
+    """Give what consent was refused for that the policy does not read, under another basis.
+
+    A gift since must cover it too before the other basis counts again: a policy choice.
+    """
+    if isinstance(policy.basis, ConsentLedger):
+        return []
+    bars = [one for one in terms.values() if ENDS.get(one.status) in BARS]
+    refused = {c for one in bars if reaches_purpose(one, policy.purpose) for c in list_named(one)}
+    return sorted(refused - set(policy.categories))
+
+
+def group_categories(
+    policy: Policy, terms: Mapping[int, Terms], categories: Sequence[Category]
+) -> Iterator[tuple[Category, ...]]:
     """Put those categories together on which every event answers alike."""
     alike: dict[tuple[Standing | None, ...], list[Category]] = {}
-    for category in policy.categories:
+    for category in categories:
         answers = tuple(answer(policy, one, category) for one in terms.values())
         alike.setdefault(answers, []).append(category)
     yield from map(tuple, alike.values())
@@ -176,8 +192,13 @@ def answer(policy: Policy, terms: Terms, category: Category) -> Standing | None:
     if not within and said not in BARS:
         # Or a note that a consent expired would undo a withdrawal.
         return None
-    reached = reaches_purpose(terms, policy.purpose) and (not within or reaches(terms, category))
-    return said if reached else None
+    if within:
+        reached = reaches(terms, category)
+    else:
+        # Of what the policy does not read, what was named and nothing below: else what others
+        # named would decide for whom a refusal stands.
+        reached = category in policy.categories or category in list_named(terms)
+    return said if reached and reaches_purpose(terms, policy.purpose) else None
 
 
 def judge_gift(policy: Policy, terms: Terms, category: Category) -> Standing | None:
@@ -231,8 +252,13 @@ def reaches_purpose(terms: Terms, purpose: Purpose) -> bool:
 
 def reaches(terms: Terms, category: Category) -> bool:
     """What ends something ends it for the categories that it names and all below them."""
-    named = terms.categories or (terms.notice.categories if terms.notice else ())
+    named = list_named(terms)
     return not named or bool({category, *above(category)} & set(named))
+
+
+def list_named(terms: Terms) -> tuple[Category, ...]:
+    """Give the categories that an event is about, its notice's if it names none itself."""
+    return terms.categories or (terms.notice.categories if terms.notice else ())
 
 
 def above(word: StrEnum) -> tuple[StrEnum, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, assert_never
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +30,10 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile
 from ledgers.consent import ledger as consent
 from ledgers.consent.events import to_micros
+from tasks.consent.event_terms import find_midnights
 from tasks.consent.judgement import (
     ALWAYS,
+    CHILD_UNTIL,
     COVERED,
     OWN_FROM,
     STANDING,
@@ -43,6 +46,8 @@ from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
 from tasks.sources import open_source
 
 READABLE: Final = "categories"
+EVERYWHERE: Final = ("Etc/GMT-14", "Etc/GMT+12")
+"""Where a day begins first on Earth, and where last, in POSIX's way of signs."""
 NOT_YET: Final = int(np.datetime64("9999-01-01", "us").astype(np.int64))
 """From when somebody consents for themselves of whom it is said that they do not."""
 
@@ -177,14 +182,24 @@ def read_answers(answers: pa.ChunkedArray, granted: tuple[str, ...]) -> NDArray[
 
 
 def find_ages(policy: Policy, roster: pa.Table, now: datetime) -> pa.Table | None:
-    """Give from when each person consents for themselves; None where the policy asks for no age."""
-    minors = policy.basis.minors if isinstance(policy.basis, ConsentLedger) else None
-    if minors is None:
+    """Give when each person comes of age; None where the policy asks for no age.
+
+    That day begins at a midnight of the zone in which the policy's sources write times. Where they
+    name several or none, it may have begun at any of them: the guardian's word counts until the
+    first, and the person's own from the last (a policy choice).
+    """
+    basis = policy.basis
+    if not isinstance(basis, ConsentLedger) or basis.minors is None:
         return None
-    own_from = come_of_age(minors, roster, now.date())
-    unknown = NOT_YET if minors.unknown_age == "minor" else ALWAYS
-    micros = np.where(np.isnat(own_from), unknown, own_from.astype("M8[us]").astype(np.int64))
-    return roster.select(TOKEN).append_column(OWN_FROM, pa.array(micros))
+    named = {source.zone for source in basis.events if source.zone is not None}
+    zones = [*map(ZoneInfo, named or EVERYWHERE)]
+    day = come_of_age(basis.minors, roster, max(now.astimezone(zone).date() for zone in zones))
+    unknown = NOT_YET if basis.minors.unknown_age == "minor" else ALWAYS
+    readings = day.astype("M8[us]").astype(np.int64)
+    midnights = np.array([find_midnights(readings, zone) for zone in zones])
+    midnights[:, np.isnat(day)] = unknown
+    ages = roster.select(TOKEN).append_column(CHILD_UNTIL, pa.array(midnights.min(axis=0)))
+    return ages.append_column(OWN_FROM, pa.array(midnights.max(axis=0)))
 
 
 def come_of_age(minors: Minors, roster: pa.Table, today: date) -> NDArray[np.datetime64]:

@@ -131,7 +131,8 @@ def decide(
     asks who gave a consent.
     """
     there = [e for e in events if e.valid_from <= valid_at and e.recorded_at <= known_at]
-    said = {c: _answer(there, question, c, valid_at, own_from) for c in question.categories}
+    asked = {*question.categories, *_refused(there, question)}
+    said = {c: _answer(there, question, c, valid_at, own_from) for c in asked}
     reason, permitted = _join({c: one for c, (one, _) in said.items()}, question)
     begun = None
     if question.by_consent and reason == PERMITTED:
@@ -149,11 +150,28 @@ def _join(said: Mapping[Category, str], question: Question) -> tuple[str, frozen
         bars = [reason for reason in said.values() if reason in NO_FALLING_BACK]
         if bars:
             return max(bars, key=REASONS.index), frozenset()
-        return PERMITTED, frozenset(said)
+        return PERMITTED, frozenset(question.categories)
     permitted = frozenset(c for c, reason in said.items() if reason == PERMITTED)
     if len(permitted) == len(said) or (permitted and question.blank):
         return PERMITTED, permitted
     return PARTIAL if permitted else max(said.values(), key=REASONS.index), frozenset()
+
+
+def _refused(events: list[Event], question: Question) -> list[Category]:
+    """Give what was refused by name: under another basis a gift since covers it too (rule 13)."""
+    return [
+        category
+        for event in events
+        if not question.by_consent
+        and str(event.status) in NO_FALLING_BACK
+        and _reaches_purpose(event.terms, question.purpose)
+        for category in _named(event.terms)
+    ]
+
+
+def _named(terms: Terms) -> tuple[Category, ...]:
+    """Give the categories that an event names, or else its notice."""
+    return terms.categories or (terms.notice.categories if terms.notice else ())
 
 
 def _exercised(events: list[Event], question: Question, right: ConsentStatus) -> int | None:
@@ -169,10 +187,10 @@ def _exercised(events: list[Event], question: Question, right: ConsentStatus) ->
     for event in events:
         of_the_right = event.status in (right, RIGHT_ENDED[right])
         if of_the_right and _reaches_purpose(event.terms, question.purpose):
-            words.append((event.moment, event.status == right))
+            words.append((event.valid_from, event.status == right))
     if not words:
         return None
-    (valid_from, _), holds = max(words)
+    valid_from, holds = max(words)
     return valid_from if holds else None
 
 
@@ -290,9 +308,15 @@ def _lacks(terms: Terms, question: Question, category: Category) -> str | None:
 
 
 def _reaches(terms: Terms, question: Question, category: Category) -> bool:
-    """Say whether what ends a consent ends it here (rule 4); without consent, for any category."""
-    named = terms.categories or (terms.notice.categories if terms.notice else ())
-    here = not question.by_consent or not named
+    """Say whether what ends a consent ends it here (rule 4).
+
+    Without consent, for any category that is read, and by name for others (rule 13).
+    """
+    named = _named(terms)
+    if not question.by_consent:
+        here = category in question.categories or category in named
+        return here and _reaches_purpose(terms, question.purpose)
+    here = not named
     return _reaches_purpose(terms, question.purpose) and (
         here or any(word in named for word in _with_broader(category))
     )

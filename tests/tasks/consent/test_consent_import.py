@@ -553,13 +553,16 @@ def test_an_hour_that_came_twice_is_read_as_what_permits_less(
 
 @pytest.mark.parametrize(
     ("status", "gifts"),
-    [("given", True), ("renewed", True), ("objection-ended", True), ("restriction-ended", True),
+    [("given", True), ("renewed", True), ("objection-ended", False), ("restriction-ended", False),
      ("withdrawn", False), ("objected", False), ("restricted", False), ("unknown", False)],
 )  # fmt: skip
-def test_a_day_is_its_first_moment_for_what_permits_and_its_last_for_what_does_not(
+def test_a_day_is_its_first_moment_for_a_gift_and_its_last_for_all_else(
     status: str, gifts: bool, tmp_path: Path
 ) -> None:
-    """Whoever withdrew on a day is out, whatever they gave in its course; a policy choice."""
+    """Whoever withdrew on a day is out, whatever they gave in its course; a policy choice.
+
+    What ends a right permits, so that the right holds throughout its last day.
+    """
     expected = "2025-02-03T00:00:00+01:00" if gifts else "2025-02-03T23:59:59.999999+01:00"
     for text in ("2025-02-03", "2025-02-03 00:00:00"):
         assert moments(tmp_path, [text], status, "Europe/Vienna") == [at(expected)]
@@ -568,6 +571,13 @@ def test_a_day_is_its_first_moment_for_what_permits_and_its_last_for_what_does_n
 def test_who_withdraws_today_has_withdrawn(tmp_path: Path) -> None:
     """The last moment of a day that is not over is now."""
     assert moments(tmp_path, ["2026-03-01"], "withdrawn", "UTC") == [NOW]
+
+
+def test_a_right_that_ends_today_holds_until_the_day_is_over(tmp_path: Path) -> None:
+    """Where it began on the day of its end, for ever: nobody knows which was first."""
+    assert moments(tmp_path, ["2026-03-01"], "restriction-ended", "UTC") == [
+        at("2026-03-01T23:59:59.999999Z")
+    ]
 
 
 def test_a_day_may_begin_without_its_midnight(tmp_path: Path) -> None:

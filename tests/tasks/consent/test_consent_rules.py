@@ -99,17 +99,20 @@ def settle_all(
     policy: Policy,
     moment: Moment,
     own_from: Mapping[int, int] | None = None,
+    doubt: int = 0,
 ) -> dict[int, Answer]:
-    """Give what the product decides of everybody, in the oracle's words."""
+    """Give what the product decides of everybody, in the oracle's words.
+
+    For so long before `own_from` nobody knows whether people came of age already.
+    """
     used = dict.fromkeys(e.terms for events in people.values() for e in events)
     numbers = {terms: 7 + 3 * n for n, terms in enumerate(used)}
     meaning = understand(policy, {n: terms for terms, n in numbers.items()})
     ages = None
     if own_from is not None:
-        tokens = [(*token_of(who), own) for who, own in own_from.items()]
-        columns = zip(
-            ("token_high", "token_low", "own_from"), zip(*tokens, strict=True), strict=True
-        )
+        tokens = [(*token_of(who), own - doubt, own) for who, own in own_from.items()]
+        names = ("token_high", "token_low", "child_until", "own_from")
+        columns = zip(names, zip(*tokens, strict=True), strict=True)
         ages = pa.table({name: pa.array(values, pa.int64()) for name, values in columns})
     table = settle(as_table(people, numbers), meaning, moment, ages)
     rows = {(row["token_high"], row["token_low"]): row for row in table.to_pylist()}
@@ -637,6 +640,17 @@ def test_a_gift_counts_if_it_was_made_by_who_could_make_it_then() -> None:
     )
 
 
+def test_nobody_s_gift_counts_while_it_is_unclear_who_could_make_it() -> None:
+    """Before the day can have begun the guardian's does, once it has begun everywhere the own."""
+    doubtful = [say("given", at, by_guardian=by) for at in (6, 5 + MICRO) for by in (False, True)]
+    clear = [say("given", 6 + MICRO, by_guardian=True), say("given", 5)]
+    people = dict(enumerate([[one] for one in (*clear, *doubtful)]))
+    found = settle_all(
+        people, make_policy(), Moment(NOW, NOW), dict.fromkeys(people, ago(5)), doubt=DAY
+    )
+    assert [found[who][0] for who in people] == [YES] * 2 + ["needs guardian"] * 4
+
+
 def test_what_the_guardian_gave_stays_valid_when_the_child_comes_of_age() -> None:
     """Until it ends or is withdrawn, by whomever."""
     given = say("given", 9, by_guardian=True)
@@ -760,14 +774,15 @@ def test_a_gift_lifts_a_right_only_if_all_that_is_read_was_given_anew(right: str
     [("objected", "objection-ended"), ("restricted", "restriction-ended")],
 )
 def test_a_right_holds_until_it_is_ended(right: str, ended: str) -> None:
-    """The latest word on it counts, of several at one moment as with answers."""
+    """The latest word on it counts; at one moment the right, whatever was recorded last."""
     given = say("given", 9)
     hold(
         ([given, say(ended, 7), say(right, 5)], right),
         ([given, say(right, 7), say(ended, 5)], YES),
         ([given, say(right, 7), say(ended, 7)], right),
-        ([given, say(right, 7, recorded=5), say(ended, 7, recorded=4)], YES),
+        ([given, say(right, 7, recorded=5), say(ended, 7, recorded=4)], right),
         ([given, say(right, 7, recorded=4), say(ended, 7, recorded=5)], right),
+        ([given, say(right, 7), say(ended, 7 - MICRO)], YES),
     )
 
 
@@ -800,16 +815,35 @@ def test_there_is_no_falling_back_on_another_basis(basis: dict[str, Any]) -> Non
     )
 
 
-def test_a_withdrawal_bars_whatever_its_categories_until_all_that_is_read_is_given_again() -> None:
-    """Whichever category is given again first."""
+def test_a_withdrawal_bars_until_all_that_is_read_and_that_it_named_is_given_again() -> None:
+    """Whatever its categories, and whichever is given again first."""
     withdrawn = say("withdrawn", 5, categories=(ORIGIN,))
     age, health = say("given", 3, categories=(AGE,)), say("given", 3, categories=(HEALTH,))
+    origin = say("given", 3, notice=listing(SCIENCE, of=(ORIGIN,)))
     hold(
         ([withdrawn], "withdrawn"),
-        ([withdrawn, age], "withdrawn"),
-        ([withdrawn, health], "withdrawn"),
-        ([withdrawn, age, health], YES),
+        ([withdrawn, origin, age], "withdrawn"),
+        ([withdrawn, origin, health], "withdrawn"),
+        ([withdrawn, age, health], "withdrawn"),
+        ([withdrawn, origin, age, health], YES),
         policy=make_policy(AGE, HEALTH, article_6=Article6.CONTRACT, **OTHER),
+    )
+
+
+def test_under_another_basis_a_gift_since_covers_what_was_refused_whoever_reads_it() -> None:
+    """Also a category that the policy does not read, by its own name; a bare refusal names none."""
+    gifts = [say("given", 3, categories=(one,)) for one in (AGE, HEALTH)]
+    of_mood = listing(SCIENCE, of=(AGE, MOOD))
+    hold(
+        ([say("refused", 5, categories=(HEALTH,)), gifts[0]], "refused"),
+        ([say("refused", 5, categories=(HEALTH,)), *gifts], YES),
+        ([say("refused", 5, categories=(MOOD,)), *gifts], "refused"),
+        ([say("withdrawn", 5, notice=of_mood), gifts[0]], "withdrawn"),
+        ([say("withdrawn", 5, notice=of_mood), say("given", 3, notice=of_mood)], YES),
+        ([say("withdrawn", 5, notice=listing(MARKETING, of=(MOOD,))), gifts[0]], YES),
+        ([say("withdrawn", 5), gifts[0]], YES),
+        ([say("refused", 3, categories=(HEALTH,)), *gifts], "refused"),
+        policy=make_policy(AGE, article_6=Article6.CONTRACT, **OTHER),
     )
 
 

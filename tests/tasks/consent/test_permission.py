@@ -23,6 +23,7 @@ from ledgers.home.keys import Keys
 from ledgers.vault.digests import digest_in_run
 from tasks.airlock.run import Desk
 from tasks.consent.events import import_events
+from tasks.consent.judgement import CHILD_UNTIL, OWN_FROM, TOKEN
 from tasks.consent.meaning import Meaning, Standing
 from tasks.consent.permission import (
     count_standings,
@@ -31,7 +32,15 @@ from tasks.consent.permission import (
     keep_permitted,
     reasons,
 )
-from tasks.consent.standing import Standings, come_of_age, decide, read_answers, read_masks
+from tasks.consent.standing import (
+    NOT_YET,
+    Standings,
+    come_of_age,
+    decide,
+    find_ages,
+    read_answers,
+    read_masks,
+)
 from tasks.handover.readiness import USED, still_covered
 from tasks.people.ingestion import (
     ANSWER,
@@ -218,6 +227,8 @@ def test_masks_over_classes_become_masks_over_categories(tmp_path: Path) -> None
     assert read_masks(policy, meaning).tolist() == [0b000, 0b100, 0b011, 0b111]
 
 
+STATED = "stated: {notice: study, indication: explicit}"
+TOKENS = {name: pa.array([1, 2], pa.int64()) for name in TOKEN}
 MINORS = ("  events:\n", "  minors: {own_consent_from: 16, %s}\n  events:\n")
 
 
@@ -241,11 +252,40 @@ def test_a_child_needs_the_guardians_word(
         row["born"] = born
     folder.say("p00", "given", "2024-01-01T00:00:00Z")
     folder.say("p01", "given", "2024-01-01T00:00:00Z", guardian="parent of p01")
-    change = (MINORS[0], MINORS[1] % "born: born")
-    path = folder.write(change)
-    file = PolicyFile(parse_policy(small_policy(change)), small_policy(change), path)
+    changes = ((MINORS[0], MINORS[1] % "born: born"), (STATED, f"{STATED}\n      zone: UTC"))
+    path = folder.write(*changes)
+    file = PolicyFile(parse_policy(small_policy(*changes)), small_policy(*changes), path)
     roster = read_people(file, ledger.keys.derive("person")).slice(0, 3)
     assert stand(ledger, file, roster) == [own, by_guardian, "never asked"]
+
+
+@pytest.mark.parametrize(
+    ("zones", "child_until", "own_from"),
+    [
+        (["Europe/Vienna"], "2023-12-31T23:00", "2023-12-31T23:00"),
+        (["America/New_York"], "2024-01-01T05:00", "2024-01-01T05:00"),
+        (["America/New_York", "Europe/Vienna"], "2023-12-31T23:00", "2024-01-01T05:00"),
+        ([], "2023-12-31T10:00", "2024-01-01T12:00"),
+    ],
+    ids=["east", "west", "of several zones", "of none"],
+)
+def test_a_birthday_begins_in_the_zone_of_the_sources_and_in_doubt_nobody_s_gift_counts(
+    tmp_path: Path, zones: list[str], child_until: str, own_from: str
+) -> None:
+    """The guardian's does until it can have begun, the own from when it has begun everywhere."""
+    source = "    - location: {kind: csv, path: consent.csv}\n      " + STATED
+    named = "\n".join(f"{source}\n      zone: {zone}" for zone in zones) or source
+    change = (MINORS[0], MINORS[1] % "born: born")
+    file = parse(tmp_path, (BASIS, BASIS.replace(source, named)), change)
+    roster = pa.table({**TOKENS, "_born": pa.array([date(2008, 1, 1), None], pa.date32())})
+    ages = find_ages(file.policy, roster, datetime(2026, 3, 1, tzinfo=UTC))
+    assert ages is not None
+    first, unknown = (
+        [np.datetime64(ages.column(name)[row].as_py(), "us") for name in (CHILD_UNTIL, OWN_FROM)]
+        for row in (0, 1)
+    )
+    assert first == [np.datetime64(child_until), np.datetime64(own_from)]
+    assert unknown == [np.datetime64(NOT_YET, "us")] * 2
 
 
 def test_an_age_in_years_says_from_when_at_the_latest(tmp_path: Path) -> None:
