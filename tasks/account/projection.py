@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from expectations.policy.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet
 from expectations.policy.policy import Policy
 from ledgers.evidence import JSON, Entry, RunRecord
+from tasks.account.markdown import escape_markdown
 
 
 def run_tags(
@@ -76,13 +77,13 @@ def promises(policy: Policy) -> Iterator[tuple[str, float | str]]:
 
 def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterator[str]:
     """Tell the run in Markdown, for the top of its MLflow page."""
-    yield f"**{policy.title}**: {verdict}\n"
+    yield f"**{escape_markdown(policy.title)}**: {verdict}\n"
     for entry in entries:
         match entry.kind, entry.body:
             case "decision", {"reason": str(reason)} if reason:
-                yield f"> {reason}\n"
+                yield f"> {escape_markdown(reason)}\n"
             case "check", {"verdict": "warned", "measured": str(measured)}:
-                yield f"> Warning, {entry.name}: {measured}\n"
+                yield f"> Warning, {escape_markdown(f'{entry.name}: {measured}')}\n"
             case "prefect", {"url": str(url)}:
                 yield f"[The run's steps in Prefect]({url})\n"
     yield "Counts of people are rounded to tens or hidden; parts need not add up."

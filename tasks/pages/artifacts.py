@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
+from tasks.account.markdown import escape_markdown
 from tasks.account.missing_people import (
     JUDGED,
     list_gaps,
@@ -83,13 +84,13 @@ def budget_lines(summary: Summary) -> Iterator[str]:
 
 def story_lines(summary: Summary) -> Iterator[str]:
     """Tell a run in Markdown."""
-    yield f"# {summary.title}: {summary.verdict}"
+    yield f"# {escape_markdown(summary.title)}: {summary.verdict}"
     if summary.reason:
-        yield f"\n> {summary.reason}"
+        yield f"\n> {escape_markdown(summary.reason)}"
     for title, figures in (("Columns", summary.columns), ("People", summary.people)):
         if figures:
             yield f"\n| {title} | |\n|---|---:|"
-            yield from (f"| {figure.label} | {figure.text} |" for figure in figures)
+            yield from figure_lines(figures)
     if summary.excluded:
         yield from left_out_lines(summary.excluded)
     if summary.history:
@@ -100,7 +101,8 @@ def story_lines(summary: Summary) -> Iterator[str]:
         )
     yield "\nCounts of people are rounded to tens or hidden; parts need not add up."
     for outlet in summary.outlets:
-        yield f"\n**{outlet.recipient}** ({outlet.name}): {outlet.claim or 'nothing left.'}"
+        claim = escape_markdown(outlet.claim or "nothing left.")
+        yield f"\n**{escape_markdown(outlet.recipient)}** ({outlet.name}): {claim}"
     for link in summary.links:
         yield f"\n{link.name}: " + (f"[{link.id}]({link.url})" if link.url else link.id)
 
@@ -110,27 +112,36 @@ def left_out_lines(excluded: Sequence[Figure]) -> Iterator[str]:
     told, hidden = split_hidden(excluded)
     if told:
         yield "\n| Left out because | People |\n|---|---:|"
-    yield from (f"| {figure.label} | {figure.text} |" for figure in told)
+    yield from figure_lines(told)
     if hidden:
-        yield f"\nAnd {say_hidden(hidden)}."
+        yield f"\nAnd {escape_markdown(say_hidden(hidden))}."
+
+
+def figure_lines(figures: Sequence[Figure]) -> Iterator[str]:
+    """Tell figures as rows of a table."""
+    yield from (
+        f"| {escape_markdown(figure.label)} | {escape_markdown(figure.text)} |"
+        for figure in figures
+    )
 
 
 def missing_lines(summary: Summary) -> Iterator[str]:
     """Tell in Markdown who is missing because of consent, with bars made of text."""
     yield "# Who is missing because of consent"
     if found := summary.representation:
-        yield from (f"\n**{sentence}**" for sentence in say_missing(summary))
-        yield from (f"\n{sentence}" for sentence in say_weighting(summary))
-        yield f"\nThe reference population: {found.source}."
+        yield from (f"\n**{escape_markdown(sentence)}**" for sentence in say_missing(summary))
+        yield from (f"\n{escape_markdown(sentence)}" for sentence in say_weighting(summary))
+        yield f"\nThe reference population: {escape_markdown(found.source)}."
         off = {(gap.column, gap.row.label) for gap in list_gaps(summary)}
         for column in arrange(found):
             yield from column_lines(column, off, weighted=found.effective_sample_share is not None)
     for check in summary.checks:
         if check.name in JUDGED:
-            yield f"\n**{check.name}** {check.verdict}: {check.measured}"
+            name, measured = escape_markdown(check.name), escape_markdown(check.measured)
+            yield f"\n**{name}** {check.verdict}: {measured}"
     for counted in summary.inclusion.columns if summary.inclusion else ():
         yield from inclusion_lines(counted)
-    yield from (f"\n{sentence}" for sentence in say_inclusion(summary))
+    yield from (f"\n{escape_markdown(sentence)}" for sentence in say_inclusion(summary))
 
 
 def column_lines(
@@ -138,12 +149,12 @@ def column_lines(
 ) -> Iterator[str]:
     """Draw one column: of 100 people expected in each group, how many are there."""
     untold = weighted and column.role == "hold-out"
-    name = cell(column.column) + (" (held out from the weighting)" if untold else "")
+    name = escape_markdown(column.column) + (" (held out from the weighting)" if untold else "")
     last = " weighted |" if weighted else ""
     yield f"\n| {name} | of 100 expected | | used | reference |{last}"
     yield f"|---|---|---:|---:|---:|{'---:|' if weighted else ''}"
     for row in column.labels:
-        label = cell(row.label)
+        label = escape_markdown(row.label)
         if (column.column, row.label) in off:
             label = f"**{label}** ◀"
         there = "" if row.ratio is None else f"{100 * row.ratio:.0f}"
@@ -155,11 +166,12 @@ def column_lines(
 
 def inclusion_lines(column: ColumnInclusion) -> Iterator[str]:
     """Draw how many of each group's eligible people are there."""
-    yield f"\n| {cell(column.column)} | of 100 eligible | | there | absent |"
+    yield f"\n| {escape_markdown(column.column)} | of 100 eligible | | there | absent |"
     yield "|---|---|---:|---:|---:|"
     for rate in column.rates:
         told, drawn = "–" if rate.rate is None else percent(rate.rate), draw_bar(rate.rate)
-        yield f"| {cell(rate.label)} | {drawn} | {told} | {rate.included} | {rate.absent} |"
+        label = escape_markdown(rate.label)
+        yield f"| {label} | {drawn} | {told} | {rate.included} | {rate.absent} |"
 
 
 def draw_bar(ratio: float | None) -> str:
@@ -169,8 +181,3 @@ def draw_bar(ratio: float | None) -> str:
     there = min(round(BLOCKS * ratio), 2 * BLOCKS)
     beyond, missing = max(there - BLOCKS, 0), max(BLOCKS - there, 0)
     return f"`{'█' * (there - beyond)}{'░' * missing}{'▓' * beyond}`"
-
-
-def cell(text: str) -> str:
-    """Write a policy's word into a table's cell."""
-    return text.replace("|", "\\|")

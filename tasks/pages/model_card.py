@@ -7,15 +7,15 @@ Reporting" (2019). Only a model that left has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from expectations.checks import Check
 from expectations.disclosure import percent
 from ledgers.home.private_files import write_private
+from tasks.account.markdown import escape_markdown
 from tasks.account.published import Audit, ColumnFate, OutletSummary, Summary
-from tasks.pages.artifacts import cell
 from tasks.pages.drawings import scale_auc
 from tasks.pages.report import Tile, environment, list_caveats
 from tasks.pages.words import (
@@ -145,18 +145,18 @@ def write_markdown(summary: Summary, outlet: OutletSummary) -> str:
 
 def opening_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
     """Tell whose model it is, what for, and what is claimed of it."""
-    yield f"# Model card: {plain(summary.title)}"
-    yield f"\n> {plain(outlet.claim or 'Nothing left.')}"
+    yield f"# Model card: {escape_markdown(summary.title)}"
+    yield f"\n> {escape_markdown(outlet.claim or 'Nothing left.')}"
     if summary.made_up:
-        yield f"\n**Example data:** {plain(summary.made_up)}."
+        yield f"\n**Example data:** {escape_markdown(summary.made_up)}."
     yield from pair_lines(
         "Model",
         [
             ("Name", f"`{summary.policy}.{outlet.name}`"),
-            ("For", outlet.recipient),
+            ("For", escape_markdown(outlet.recipient)),
             ("Purpose", f"{say_term(summary.purpose)} (`{summary.purpose}`)"),
             ("Legal basis", ", ".join(map(say_article, summary.legal_basis)) + " GDPR"),
-            ("Controller", f"{summary.controller}, {summary.contact}"),
+            ("Controller", escape_markdown(f"{summary.controller}, {summary.contact}")),
             ("Trained", say_moment(summary.started_at)),
         ],
     )
@@ -167,10 +167,11 @@ def data_lines(summary: Summary) -> Iterator[str]:
     figures = [(figure.label, figure.text) for figure in (*summary.people, *summary.split)]
     if figures:
         yield "\n## Data"
-        yield from pair_lines("People", figures)
+        yield from pair_lines("People", escape_pairs(figures))
         yield "\nCounts of people are rounded to tens or hidden; parts need not add up."
     if summary.representation:
-        yield f"\nCompared with the reference population: {plain(summary.representation.source)}."
+        source = escape_markdown(summary.representation.source)
+        yield f"\nCompared with the reference population: {source}."
 
 
 def column_lines(summary: Summary) -> Iterator[str]:
@@ -179,11 +180,11 @@ def column_lines(summary: Summary) -> Iterator[str]:
     target = find_target(summary)
     if target:
         note = f": {target.note}" if target.note else ""
-        yield f"\nIt predicts `{target.name}`{plain(note)}."
+        yield f"\nIt predicts `{target.name}`{escape_markdown(note)}."
     yield "\n| Column | Category | Treatment |\n|---|---|---|"
     for fate in list_features(summary):
         category = say_term(fate.category) + (" (special, Art. 9)" if fate.special else "")
-        yield f"| `{fate.name}` | {category} | {cell(plain(fate.treatment))} |"
+        yield f"| `{fate.name}` | {category} | {escape_markdown(fate.treatment)} |"
     unseen = ", ".join(f"`{fate.name}`" for fate in list_unseen(summary))
     if unseen:
         yield f"\nIt never sees {unseen}, and refuses any other column."
@@ -194,10 +195,9 @@ def training_lines(summary: Summary) -> Iterator[str]:
     if summary.training is None:
         return
     yield "\n## Training"
-    told = [*list_training(summary.training)]
-    told += [(f"`{name}`", value) for name, value in summary.training.parameters.items()]
-    yield from pair_lines("Training", told)
-    privacy = list(list_privacy(summary))
+    told = [*list_training(summary.training), *summary.training.parameters.items()]
+    yield from pair_lines("Training", escape_pairs(told))
+    privacy = escape_pairs(list_privacy(summary))
     yield "\n## Privacy loss"
     if privacy:
         yield from pair_lines("Loss", privacy)
@@ -237,7 +237,7 @@ def group_lines(audit: Audit) -> Iterator[str]:
         rates = (group.selection_rate, group.true_positive_rate, group.false_positive_rate)
         told = ["too few" if rate is None else percent(rate) for rate in rates]
         auc = "too few" if group.auc is None else f"{group.auc:.3f}"
-        yield f"| {cell(plain(group.group))} | {group.people} | {auc} | {' | '.join(told)} |"
+        yield f"| {escape_markdown(group.group)} | {group.people} | {auc} | {' | '.join(told)} |"
     yield "\nGroups that are too small are not shown, nor those that would reveal them."
     yield from (f"\n{say_difference(difference)}" for difference in audit.differences)
 
@@ -250,13 +250,13 @@ def check_lines(checks: Sequence[Check]) -> Iterator[str]:
     yield "\n| Check | Asked | Measured | Verdict | Could have found |\n|---|---|---|---|---|"
     for check in checks:
         words = (check.name, check.asked, check.measured, str(check.verdict), check.power)
-        yield f"| {' | '.join(cell(plain(word)) for word in words)} |"
+        yield f"| {' | '.join(escape_markdown(word) for word in words)} |"
 
 
 def closing_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
     """Tell its limits, how it is loaded, and which run made it of which policy."""
     yield "\n## Limits\n"
-    yield from (f"- {plain(limit)}" for limit in list_limits(summary, outlet))
+    yield from (f"- {escape_markdown(limit)}" for limit in list_limits(summary, outlet))
     yield f"\n## Use\n\n```python\n{say_call(summary, outlet)}\n```"
     yield from pair_lines(
         "Origin",
@@ -270,11 +270,11 @@ def closing_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
 
 
 def pair_lines(title: str, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Draw terms and what stands for them as a table."""
+    """Draw terms and what stands for them, in Markdown, as a table."""
     yield f"\n| {title} | |\n|---|---|"
-    yield from (f"| {cell(plain(term))} | {cell(plain(text))} |" for term, text in pairs)
+    yield from (f"| {term} | {text} |" for term, text in pairs)
 
 
-def plain(text: str) -> str:
-    """Write a word as Markdown shows it: one line, and no tag."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+def escape_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Write terms and what stands for them as Markdown shows words."""
+    return [(escape_markdown(term), escape_markdown(text)) for term, text in pairs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
@@ -79,7 +80,7 @@ def card(run: Recorded) -> tuple[Page, str]:
 def both(run: Recorded) -> tuple[str, str]:
     """Give the words of both forms of a card."""
     page, markdown = card(run)
-    return " ".join(page.text.split()), markdown
+    return " ".join(page.text.split()), unescape(re.sub(r"\\(?=[\W_])", "", markdown))
 
 
 @RUNS
