@@ -11,14 +11,20 @@ from typing import Final
 
 SIGNS: Final = re.compile(r"[\\`*_{}\[\]|~]")
 """What makes links, pictures, code, emphasis and cells of a table."""
-IN_NAMES: Final = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_])")
-"""A dot between letters, as in the name of a host, which some readers make a link of."""
+WORDS: Final = re.compile(r"([`|\s])")
+ADDRESS: Final = re.compile(r"://|www\.|@", re.IGNORECASE)
+"""What many readers make a link of without any sign about it, but not in code."""
 
 
 def escape_markdown(text: str) -> str:
     """Write a text as Markdown shows it, on one line: no tag, link, picture or cell of its own."""
-    line = " ".join(text.split())
-    plain = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    words = IN_NAMES.sub(r"\\.", SIGNS.sub(r"\\\g<0>", plain))
-    # An address without any sign about it is a link to some readers.
-    return words.replace("://", "&#58;//").replace("@", "&#64;")
+    return "".join(
+        f"`{word}`" if ADDRESS.search(word) else escape_word(word)
+        for word in WORDS.split(" ".join(text.split()))
+    )
+
+
+def escape_word(word: str) -> str:
+    """Write what is no address."""
+    plain = word.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SIGNS.sub(r"\\\g<0>", plain)

@@ -16,7 +16,7 @@ from tasks.account.markdown import escape_markdown
 from tasks.account.projection import note_lines
 from tasks.account.published import Figure, Summary
 from tasks.account.summary import summarize
-from tasks.pages.artifacts import missing_lines, story_lines
+from tasks.pages.artifacts import check_rows, missing_lines, story_lines
 from tasks.pages.model_card import list_cards, write_markdown
 from tests.recorded_runs import compared_run, make_entries
 
@@ -45,7 +45,8 @@ def made(markdown: str) -> list[str]:
 
 def words(markdown: str) -> str:
     """Give its words."""
-    return "".join(part.content for part in parts(markdown) if part.type.startswith("text"))
+    told = ("text", "text_special", "code_inline")
+    return "".join(part.content for part in parts(markdown) if part.type in told)
 
 
 def test_the_hostile_text_would_make_something() -> None:
@@ -87,9 +88,9 @@ def hostile_run() -> Summary:
     )
 
 
-@pytest.mark.parametrize("page", ["story", "missing", "card", "note"])
+@pytest.mark.parametrize("page", ["story", "missing", "checks", "card", "note"])
 def test_a_page_shows_a_hostile_policy_as_words(page: str) -> None:
-    """Prefect's two, a model's card, and the top of a run's page in MLflow."""
+    """Prefect's three, a model's card, and the top of a run's page in MLflow."""
     summary = hostile_run()
     if page == "card":
         text = "\n".join(write_markdown(summary, outlet) for outlet in list_cards(summary))
@@ -98,8 +99,12 @@ def test_a_page_shows_a_hostile_policy_as_words(page: str) -> None:
         reason = make_entries(("decision", "refused", {"reason": HOSTILE}))
         title = policy.model_copy(update={"title": HOSTILE})
         text = "\n".join(note_lines(title, reason, "refused"))
+    elif page == "checks":
+        text = "\n\n".join(cell for row in check_rows(summary) for cell in row.values())
     else:
         lines = story_lines if page == "story" else missing_lines
         text = "\n".join(lines(summary))
     assert "evil" in text
     assert made(text) == []
+    told = [part.content for part in parts(text) if part.type == "text"]
+    assert not [words for words in told if "://" in words or "www." in words or "@" in words]
