@@ -7,6 +7,7 @@ Heavy libraries are imported by the command that needs them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import asdict
@@ -281,17 +282,40 @@ def main() -> NoReturn:
 
 
 def fail(error: TutelaError) -> NoReturn:
-    """Say what was wrong and exit with its status; as JSON where that was asked for."""
-    if "--json" in sys.argv:
+    """Say what was wrong and exit with its status; as JSON where that was asked for.
+
+    Rows of a source are named to a person at a terminal; what is kept anywhere has their incident.
+    """
+    as_json = "--json" in sys.argv
+    named = at_terminal() and not as_json
+    if not named:
+        seal_places(error)
+    if as_json:
         found: dict[str, object] = {"error": type(error).__name__, "message": str(error)}
         if isinstance(error, PolicyError):
             found["problems"] = [asdict(problem) for problem in error.problems]
         typer.echo(json.dumps(found | {"exit_status": error.exit_status}), err=True)
     else:
         say(f"tutela: {error}")
+        if named and error.places:
+            say(error.places)
         if isinstance(error, Refusal):
             say(say_how_to_explain(error.check))
     sys.exit(error.exit_status)
+
+
+def at_terminal() -> bool:
+    """Whether a person reads what is said, and nothing keeps it."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def seal_places(error: TutelaError) -> None:
+    """Seal in the home, if there is one, which rows of a source an error is about."""
+    from ledgers.home.home import Home
+    from ledgers.home.keys import seal_incident
+
+    with contextlib.suppress(TutelaError):
+        error.seal_places(lambda text: seal_incident(Home.open(), text))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """The one family of errors, each with the exit status that it means on the command line.
 
 A message says where, what and how to fix it, with counts and names of columns, rules and files;
-never with a person's value. Whoever raises one of these vouches for its text: it is printed as
-it stands. Any other exception's text is treated as if it quoted a person.
+never with a person's value, nor with the number of their row, which goes beside it as `places`.
+Whoever raises one of these vouches for its text: it is printed as it stands. Any other exception's
+text is treated as if it quoted a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 T = TypeVar("T", bound="TutelaError")
 
@@ -25,10 +26,28 @@ class TutelaError(Exception):
     """
 
     exit_status: ClassVar[int] = 3
+    places: str = ""
+    """Which rows or bytes of a source it is about: for a terminal alone, and never in the text."""
+    incident: str = ""
+    """Under which id its details are sealed; empty where they are not."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by text and parts, since some are made of more than their text."""
-        return _made_again, (type(self), self.args, vars(self))
+        """Pickle by text and parts, since some are made of more than their text.
+
+        What is about single people's rows stays in this process.
+        """
+        parts = {name: part for name, part in vars(self).items() if name not in IN_PROCESS}
+        return _made_again, (type(self), self.args, parts)
+
+    def seal_places(self, seal: Callable[[str], str]) -> None:
+        """Let `seal` keep the places, unless it did, and name the incident that it gives."""
+        if self.places and not self.incident:
+            self.incident = seal(f"{self}\n{self.places}")
+            self.args = (f"{self}\nwhich ones: tutela incident show {self.incident}",)
+
+
+IN_PROCESS: Final = frozenset({"places", "refused"})
+"""Parts of an error that go nowhere else."""
 
 
 def _made_again(kind: type[T], text: tuple[str, ...], parts: dict[str, object]) -> T:
@@ -139,6 +158,11 @@ class SourceError(TutelaError):
 
     exit_status = 2
 
+    def __init__(self, message: str, places: str = "") -> None:
+        super().__init__(message)
+        if places:
+            self.places = places
+
 
 class Refusal(TutelaError):
     """A check said no: `check` names it, the message says what was reached and what was asked.
@@ -158,11 +182,6 @@ class Refusal(TutelaError):
     def __init__(self, check: str, message: str) -> None:
         self.check = check
         super().__init__(f"{check}: {message}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle all but what was refused."""
-        parts = {name: part for name, part in vars(self).items() if name != "refused"}
-        return _made_again, (type(self), self.args, parts)
 
 
 @contextmanager

@@ -77,6 +77,8 @@ def attempt(work: Callable[[], None], seal: Callable[[str], str]) -> None:
 def _pass_on(step: str, error: BaseException, seal: Callable[[str], str]) -> BaseException:
     """Give an error whose text is vouched for without its traceback, any other one scrubbed."""
     if isinstance(error, TutelaError) and is_vouched(error):
+        with suppress(TutelaError):  # then its text says all that there is to say
+            error.seal_places(seal)
         return error.with_traceback(None)
     return _scrubbed(step, error, seal)
 

@@ -11,8 +11,8 @@ event takes the one that permits less: a gift begins at the first, what forbids 
 on the day of a withdrawal no gift of the same day stands against it; and what ends an objection or
 a restriction at the last, until when that may have held. A time that the clocks left out is wrong.
 
-Of the people whose events these are nothing is known here: what is wrong is told by the numbers of
-events.
+Of the people whose events these are nothing is known here: what is wrong is told by how many events
+have it, and by their numbers to whoever is at a terminal.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.coherence.consent import enumerates
+from expectations.disclosure import roughly
 from expectations.errors import SourceError
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.event_words import (
@@ -50,13 +51,12 @@ from expectations.policy.vocabulary import (
     Purpose,
 )
 from tasks.people.ingestion import canonical
+from tasks.sources.source import name_places
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 
-SHOWN: Final = 5
-"""Numbers of events named of each rule."""
 MOST: Final = 1_000
 """The most different words of one column: a column of more is no column of words."""
 GIFTS: Final = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
@@ -81,19 +81,22 @@ class BadRows:
 
     place: str
     _told: list[str] = field(default_factory=list)
+    _places: list[str] = field(default_factory=list)
 
     def note(self, broken: NDArray[np.bool_], what: str, fix: str) -> None:
         """Keep a rule, if any event breaks it; `what` and `fix` hold no value of a person."""
         numbers = np.flatnonzero(broken) + 1
         if len(numbers):
-            first = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
-            self._told.append(f"  event {first} ({len(numbers):,} in all): {what}; {fix}")
+            self._told.append(f"  {roughly(len(numbers))} events: {what}; {fix}")
+            self._places.append(f"{name_places('event', numbers.tolist())}: {what}")
 
     def refuse(self) -> None:
         """Raise one `SourceError` for all that was kept."""
         if self._told:
             lines = "\n".join(self._told)
-            raise SourceError(f"{self.place}: some consent events are wrong\n{lines}")
+            raise SourceError(
+                f"{self.place}: some consent events are wrong\n{lines}", "\n".join(self._places)
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Taking consent events from where people keep them into the ledger.
 
-Nothing of a source is taken in unless every event is in order: what is wrong is told by the
-events' numbers, never by a value. People become keyed tokens here, and no name goes further. It
-does not know what the events mean for a person, nor whether what they report is true.
+Nothing of a source is taken in unless every event is in order: what is wrong is told without a
+value, and with the events' numbers at a terminal alone. People become keyed tokens here, and no
+name goes further. It does not know what the events mean for a person, nor whether what they report
+is true.
 
 The ledger is only added to: whoever is taken off a list of objections, or out of a table of
 answers, is still in the ledger. To end something takes an event that says so.

@@ -21,14 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from expectations.disclosure import roughly
 from expectations.errors import SourceError
 from expectations.policy.locations import CsvFile
-from tasks.sources.source import check_header, explain_unreadable, pick_columns
+from tasks.sources.source import check_header, explain_unreadable, name_places, pick_columns
 
 BLOCK = 1 << 22
 """Bytes parsed at a time; a row must fit in one block."""
-SHOWN = 5
-"""Row numbers named in an error."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +132,10 @@ class CsvSource:
         invalid: list[int | None] = []
         for _ in self._open(columns, invalid, threads=False):
             pass
-        numbers = ", ".join(str(number) for number in invalid[:SHOWN])
-        more = f" and {len(invalid) - SHOWN} more" if len(invalid) > SHOWN else ""
-        said = "rows have" if len(invalid) > 1 else "row has"
         return SourceError(
-            f"{self._place}: {len(invalid)} {said} another number of fields than the header: "
-            f"row {numbers}{more} (the header is row 1); quote fields that hold the separator"
+            f"{self._place}: {roughly(len(invalid))} rows have another number of fields than the "
+            "header; quote fields that hold the separator",
+            f"{name_places('row', invalid)} (the header is row 1)",
         )
 
     def _check_text(self) -> None:
@@ -147,8 +144,9 @@ class CsvSource:
             quotes = _count_quotes(self._path, self._codec)
         except _Undecodable as error:
             raise SourceError(
-                f"{self._place}: byte {error.offset} is not {self.location.encoding}; "
-                "name the file's encoding in the policy, or save the file as utf-8"
+                f"{self._place}: a byte is not {self.location.encoding}; name the file's encoding "
+                "in the policy, or save the file as utf-8",
+                f"byte {error.offset}",
             ) from None
         if quotes % 2:  # pyarrow takes all that follows an open quote as one field, rows and all
             raise SourceError(

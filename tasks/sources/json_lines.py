@@ -23,15 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from expectations.disclosure import roughly
 from expectations.errors import SourceError
 from expectations.policy.locations import JsonLines
 from tasks.sources.naming import spell
-from tasks.sources.source import explain_unreadable, pick_columns
+from tasks.sources.source import explain_unreadable, name_places, pick_columns
 
 BLOCK: Final = 1 << 22
 """Bytes parsed at a time."""
-SHOWN: Final = 5
-"""Line numbers named in an error."""
 
 Value: TypeAlias = "str | int | float | list[str] | None"
 
@@ -126,9 +125,13 @@ class JsonSource:
                         wrong[found].append(number)
         except OSError as error:
             raise explain_unreadable(error, self._place, self._path) from None
-        told = [f"  {_list(numbers)}: {kind}" for kind, numbers in wrong.items() if numbers]
-        if told:
-            raise SourceError(f"{self._place}: some lines are wrong\n" + "\n".join(told))
+        found = {kind: numbers for kind, numbers in wrong.items() if numbers}
+        if found:
+            told = [f"  {roughly(len(numbers))} lines: {kind}" for kind, numbers in found.items()]
+            places = [f"{name_places('line', some)}: {kind}" for kind, some in found.items()]
+            raise SourceError(
+                "\n".join([f"{self._place}: some lines are wrong", *told]), "\n".join(places)
+            )
 
     def _as_array(self, name: str, values: list[Value]) -> pa.Array:
         """Give one column: of one type where its values share one, else each as text."""
@@ -179,8 +182,3 @@ def _spell(value: Value) -> str:
     if isinstance(value, float):
         return str(spell(pa.array([value]))[0])
     return json.dumps(value)
-
-
-def _list(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
-    return f"line {shown} ({len(numbers):,} in all)"

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from expectations.errors import SourceError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+SHOWN: Final = 5
+"""Numbers of rows named for each thing that is wrong."""
 Part: TypeAlias = Literal["people", "consent", "objections"]
 """Which table of an example is meant; other locations name one table each."""
 
@@ -79,6 +81,12 @@ def is_file(path: Path, place: str) -> bool:
         return path.is_file()
     except OSError as error:
         raise explain_unreadable(error, place, path) from None
+
+
+def name_places(what: str, numbers: Sequence[int | None]) -> str:
+    """Name the first of some rows, lines or events, and how many there are; for a terminal."""
+    first = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
+    return f"{what} {first} ({len(numbers):,} in all)"
 
 
 def _list(names: Sequence[str], most: int = 8) -> str:

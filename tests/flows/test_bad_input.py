@@ -237,7 +237,7 @@ FILES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
     "malformed row": (
         rewrite("people.csv", add_line(b"xq7-p99,30,f,5.0,Xq7 Name,Xq7,one too many Xq7\n")),
-        ("people.csv: 1 row has another number of fields than the header: row 4",),
+        ("people.csv: fewer than 10 rows have another number of fields than the header",),
     ),
     "open quote": (
         rewrite("people.csv", add_line(b'xq7-p99,30,f,5.0,"Xq7 Name,Xq7\n')),
@@ -245,7 +245,7 @@ FILES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
     "wrong encoding": (
         rewrite("people.csv", lambda text: text.replace(b"Zyxwort 5", b"Xq7wort \xe9", 1)),
-        ("people.csv: byte ", "is not utf-8; name the file's encoding"),
+        ("people.csv: a byte is not utf-8; name the file's encoding",),
     ),
     "person column absent": (
         rewrite("people.csv", lambda text: text.replace(b"pid,", b"patient,", 1)),
@@ -263,10 +263,10 @@ FILES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("spoil", "words"), FILES.values(), ids=list(FILES))
-def test_a_file_that_cannot_be_read_is_told_by_name_and_row(
+def test_a_file_that_cannot_be_read_is_told_by_name(
     spoil: Spoil, words: tuple[str, ...], place: Place, people: Folder
 ) -> None:
-    """Status 2, the file and the row; what stands in it stays in it."""
+    """Status 2, and the file; what stands in it stays in it."""
     policy = people.write()
     spoil(people)
     with nothing_handed_over(place):
@@ -292,24 +292,24 @@ VALUES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
     "status unknown": (
         event(2, "status", "xq7 agreed"),
-        ("event 3 (1 in all): its status is an unknown word; use requested, deferred, refused",),
+        ("fewer than 10 events: its status is an unknown word; use requested, deferred, refused",),
     ),
     "purpose unknown": (
         event(2, "purpose", "xq7 research"),
-        ("event 3 (1 in all): its purpose is an unknown word; use dpv:",),
+        ("fewer than 10 events: its purpose is an unknown word; use dpv:",),
     ),
-    "event without a person": (event(4, "person", ""), ("event 5 (1 in all): it has no person",)),
+    "event without a person": (event(4, "person", ""), ("fewer than 10 events: it has no person",)),
     "time without a zone": (
         event(4, "at", "2024-01-01T12:00:00"),
-        ("event 5 (1 in all): its `at` is not a time with a zone; write it like 2026-01-31T",),
+        ("fewer than 10 events: its `at` is not a time with a zone; write it like 2026-01-31T",),
     ),
     "time that is none": (
         event(4, "at", "xq7 o'clock"),
-        ("event 5 (1 in all): its `at` is not a time with a zone",),
+        ("fewer than 10 events: its `at` is not a time with a zone",),
     ),
     "recorded in the future": (
         event(4, "at", "2199-01-01T12:00:00Z"),
-        ("event 5 (1 in all): it is recorded in the future; correct its time",),
+        ("fewer than 10 events: it is recorded in the future; correct its time",),
     ),
 }
 
@@ -325,6 +325,26 @@ def test_a_value_that_breaks_a_rule_is_told_by_count_or_number(
     expect(said, 2, *words)
     assert place.last.record.verdict == "failed"
     assert words[0] in str(place.last.decision["reason"])
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["an event", "a row of people"])
+def test_which_rows_are_wrong_is_said_at_a_terminal_and_sealed_elsewhere(
+    ragged: bool, place: Place, people: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No number of a row is in what a run keeps, or in what a journal would; its incident is."""
+    policy = people.write()
+    name, what = ("people.csv", "row 5 (1 in all)") if ragged else ("consent.csv", "event 4 (1 in")
+    rows = (people.path / name).read_text().splitlines()
+    rows[4] = f"{rows[4]},more" if ragged else rows[4].replace("given", "xq7")
+    (people.path / name).write_text("\n".join(rows) + "\n")
+    quiet = place.tell("run", str(policy))
+    reason = str(place.last.decision["reason"])
+    kept = [str(entry.body) for entry in place.ledger.entries(place.last.record.run_id)]
+    assert not re.search(r"(row|event) \d", " ".join([quiet.out, quiet.err, reason, *kept]))
+    (incident,) = set(re.findall(r"tutela incident show (\w+)", reason))
+    assert what in place.tell("incident", "show", incident).out
+    monkeypatch.setattr("deployments.cli.at_terminal", lambda: True)
+    assert what in place.tell("run", str(policy)).err
 
 
 @contextlib.contextmanager

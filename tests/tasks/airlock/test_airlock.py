@@ -27,6 +27,7 @@ from expectations.errors import (
     Problem,
     Refusal,
     ServiceError,
+    SourceError,
     StepFailed,
     TutelaError,
     UsageError,
@@ -337,6 +338,19 @@ def test_a_vouched_error_leaves_with_its_text_alone(overheard: Overheard) -> Non
     assert SECRET not in overheard.text()
 
 
+def test_which_rows_an_error_is_about_is_sealed_and_in_no_text_or_pickle(
+    overheard: Overheard,
+) -> None:
+    """Its sentence names the incident; a terminal of the same process can still name them."""
+    left = overheard.enter(_raise(SourceError("people.csv: some rows are wrong", "row 17, 230")))
+    assert isinstance(left, SourceError)
+    shown = f"people.csv: some rows are wrong\nwhich ones: tutela incident show {left.incident}"
+    assert str(left) == shown
+    assert "row 17, 230" in overheard.keys.open_incident(left.incident)
+    assert left.places == "row 17, 230"
+    assert b"230" not in pickle.dumps(left)
+
+
 def test_our_error_raised_by_own_code_leaves_without_its_text(
     overheard: Overheard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +370,7 @@ def test_our_error_raised_by_own_code_leaves_without_its_text(
         TutelaError("a"),
         PolicyError("p.yaml", [Problem("columns.a", "is missing", "add it", 3)]),
         Refusal("k-anonymity", "k is 3"),
+        SourceError("people.csv: it is empty"),
         StepFailed("train", "ValueError", "0123456789ab"),
         VaultError("closed"),
     ],

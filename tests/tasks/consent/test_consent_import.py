@@ -119,6 +119,14 @@ def refuse(folder: Path, text: str, *notices: Notice, **mapping: Any) -> list[st
     return str(caught.value).splitlines()
 
 
+def find_places(folder: Path, text: str, *notices: Notice) -> list[str]:
+    """Give the lines that name to a terminal which events are wrong."""
+    with pytest.raises(SourceError) as caught:
+        read_batch(written(folder, text), "basis.events.0", setting(folder, *notices))
+    assert SECRET not in caught.value.places
+    return caught.value.places.splitlines()
+
+
 def at(text: str) -> datetime:
     """Give a moment."""
     return datetime.fromisoformat(text)
@@ -328,7 +336,7 @@ TWICE = (
 )
 
 
-RULE = re.compile(r"  event ([\d, ]+?)(, …)? \(\d+ in all\): \S")
+RULE = re.compile(r"event ([\d, ]+?)(, …)? \(\d+ in all\): \S")
 """How a broken rule is told."""
 
 
@@ -403,7 +411,7 @@ def test_terms_are_those_of_a_plain_reading(
     assert [event["terms"] for event in told] == [terms for terms in right if terms is not None]
     wrong = {n for n, terms in enumerate(right, 1) if terms is None}
     if wrong:
-        said = [RULE.match(line) for line in refuse(folder, as_csv(lines), *TWICE)[1:]]
+        said = [RULE.match(line) for line in find_places(folder, as_csv(lines), *TWICE)]
         numbers = [{*map(int, found[1].split(", "))} for found in said if found]
         assert len(numbers) == len(said)
         assert set().union(*numbers) <= wrong
@@ -450,7 +458,7 @@ def test_an_empty_cell_gives_nothing_unless_the_policy_says_what_it_stands_for(
     said = refuse(tmp_path, text)
     assert said[1:] == [
         (
-            f"  event 1 (1 in all): it gives consent without a {column}; add it, or say under "
+            f"  fewer than 10 events: it gives consent without a {column}; add it, or say under "
             f'`words.{column}` that "" stands for `all`'
         )
     ]
@@ -465,7 +473,9 @@ def test_an_empty_list_of_categories_is_not_all_of_them(tmp_path: Path) -> None:
     line = {"person": "p1", "status": "given", "at": "2025-02-03T10:00:00Z", "notice": "research"}
     (_, said) = refuse(tmp_path, json.dumps({**line, "categories": []}) + "\n",
                        words={"categories": {"": "all"}})  # fmt: skip
-    assert said.startswith("  event 1 (1 in all): its category is an unknown word; use dpv-pd:Age")
+    assert said.startswith(
+        "  fewer than 10 events: its category is an unknown word; use dpv-pd:Age"
+    )
 
 
 def test_our_own_words_need_no_mapping(tmp_path: Path) -> None:
@@ -589,11 +599,11 @@ def test_a_day_may_begin_without_its_midnight(tmp_path: Path) -> None:
 
 
 def test_an_hour_that_never_was_is_a_bad_row(tmp_path: Path) -> None:
-    """It is named by number; a zone that is not the file's own would show so."""
+    """A zone that is not the file's own would show so."""
     text = GIFT.format("given").replace("2025-02-03T10:00:00Z", "2025-03-30T02:30:00")
     assert refuse(tmp_path, text, zone="Europe/Vienna")[1:] == [
         (
-            "  event 1 (1 in all): its `at` is an hour that does not exist in Europe/Vienna "
+            "  fewer than 10 events: its `at` is an hour that does not exist in Europe/Vienna "
             "(clocks went forward); correct it, or `zone`"
         )
     ]
@@ -710,28 +720,33 @@ def cells(*events: Mapping[str, str]) -> str:
 
 
 @pytest.mark.parametrize(("change", "said"), BAD)
-def test_a_bad_row_is_told_by_its_number_and_never_by_its_value(
+def test_a_bad_row_is_told_by_its_rule_and_never_by_its_value(
     change: dict[str, str], said: str, tmp_path: Path
 ) -> None:
-    """The row is named, the rule, and the remedy; the rows about it are fine."""
+    """The rule is named, and the remedy; the rows about it are fine."""
     lines = refuse(tmp_path, cells({}, change, {}))
     assert lines[0] == "basis.events.0: some consent events are wrong"
     assert len(lines) == 2, lines
-    assert lines[1].startswith(f"  event 2 (1 in all): {said}"), lines[1]
+    assert lines[1].startswith(f"  fewer than 10 events: {said}"), lines[1]
 
 
 def test_every_rule_that_is_broken_is_told_once_with_the_first_rows(tmp_path: Path) -> None:
-    """One error for all: each rule once, five numbers, and how many there are."""
+    """One error for all: each rule once, how many there are, and for a terminal five numbers."""
     events = [{}, {"status": SECRET}, *[{"person": ""}] * 7, {"at": "x", "person": ""}]
+    assert find_places(tmp_path, cells(*events)) == [
+        "event 3, 4, 5, 6, 7, … (8 in all): it has no person",
+        "event 2 (1 in all): its status is an unknown word",
+        "event 10 (1 in all): its `at` is not a time with a zone",
+    ]
     assert refuse(tmp_path, cells(*events)) == [
         "basis.events.0: some consent events are wrong",
-        "  event 3, 4, 5, 6, 7, … (8 in all): it has no person; add its person",
+        "  fewer than 10 events: it has no person; add its person",
         (
-            "  event 2 (1 in all): its status is an unknown word; use "
+            "  fewer than 10 events: its status is an unknown word; use "
             f"{', '.join(ConsentStatus)}, or say under `words.status` what it stands for"
         ),
         (
-            "  event 10 (1 in all): its `at` is not a time with a zone; write it like "
+            "  fewer than 10 events: its `at` is not a time with a zone; write it like "
             "2026-01-31T12:00:00+01:00, or name the source's `zone`"
         ),
     ]
@@ -994,7 +1009,7 @@ def test_a_file_of_which_one_row_in_a_hundred_is_bad_gives_the_ledger_nothing(
     file, memory = policy_file(tmp_path), Memory()
     spoilt = [{"person": ""} if n % 100 == 0 else {} for n in range(500)]
     (tmp_path / "b.csv").write_text(cells(*spoilt), encoding="utf-8")
-    with pytest.raises(SourceError, match=r"^basis.events.1: .*\n.* 401 \(5 in all\): it has no"):
+    with pytest.raises(SourceError, match=r"^basis.events.1: .*\n.* 10 events: it has no"):
         import_events(file, cast("ConsentLedger", memory), KEYS, NOW)
     assert memory.batches == [("basis.events.0", 3)]
 
