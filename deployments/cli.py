@@ -26,6 +26,7 @@ from deployments.rehearse.commands import rehearse
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError, UsageError
 from expectations.explanations import say_how_to_explain
+from ledgers.home.private_files import owners_alone
 
 if TYPE_CHECKING:
     from deployments.run.launch import Outcome
@@ -272,12 +273,13 @@ def opened_home() -> tuple[Home, Keys]:
 
 def main() -> NoReturn:
     """Run the command line and exit with its status; no traceback for what was foreseen."""
-    try:
-        app()
-    except TutelaError as error:
-        fail(error)
-    except OSError as error:
-        fail(ServiceError(f"the system refused access to a file or a pipe: {error.strerror}"))
+    with owners_alone():
+        try:
+            app()
+        except TutelaError as error:
+            fail(error)
+        except OSError as error:
+            fail(ServiceError(f"the system refused access to a file or a pipe: {error.strerror}"))
     sys.exit(0)
 
 

@@ -26,8 +26,15 @@ from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.machine import name_machine
+from ledgers.home.private_files import owners_alone
 from ledgers.vault.vault import Vault
-from tasks.airlock.run import Observer, Run, prefect_flow_run, under_way
+from tasks.airlock.run import (
+    Observer,
+    Run,
+    keep_errors_in_memory,
+    prefect_flow_run,
+    under_way,
+)
 from tasks.own_code.loading import OwnCode
 from tasks.rehearsal.trial import load_checked_code
 from tasks.training.charge import give_back
@@ -77,6 +84,13 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     Raises `PolicyError`, `HomeError` and `VaultError` before anything is on record, and `Refusal`
     where the record is not as it was written.
     """
+    with owners_alone():
+        keep_errors_in_memory()
+        yield from begin_run(policy, part)
+
+
+def begin_run(policy: str, part: Part) -> Iterator[Run]:
+    """Open a run, and end it when it is closed."""
     file, asked = read_request(policy)
     file = replace(file, policy=file.policy.for_part(part))
     own = load_checked_code(file)

@@ -220,7 +220,7 @@ LONGEST = (
 """Files that take longest, in their order: begun first, so that all workers end together."""
 
 
-TOGETHER = {"test_flow": "test_leaks"}
+TOGETHER = {"test_flow": "test_leaks", "test_outside": "test_leaks"}
 """Files that go where another goes, whose costly set-up they share."""
 
 

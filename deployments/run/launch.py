@@ -26,6 +26,7 @@ from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.home.private_files import owners_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,7 @@ def launch(  # noqa: PLR0913, PLR0917  # what is asked for, and where
     return Outcome(screen, found, ended.error)
 
 
+@owners_alone()
 def carry_out(  # noqa: PLR0913, PLR0917  # what is asked for, where, and who is told meanwhile
     home: Home,
     file: PolicyFile,

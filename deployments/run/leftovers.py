@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledgers.home.private_files import owners_alone
+
 if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
 
+@owners_alone()
 def finish_leftovers(home: Home, keys: Keys) -> list[str]:
     """Complete what earlier processes left, mark their flow runs as crashed, and say so.
 

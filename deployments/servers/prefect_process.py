@@ -95,6 +95,8 @@ def launch(
 ) -> subprocess.Popen[bytes]:
     """Start a command in `folder`, without the home's passphrase, with a log for its owner."""
     environment.pop("TUTELA_PASSPHRASE", None)
+    # What its libraries write for the user who runs them lies beside what they write for the home.
+    environment.update(dict.fromkeys(("XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder)))
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(  # noqa: S603 - the command is our own, without a shell

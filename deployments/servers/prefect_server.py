@@ -37,6 +37,7 @@ from deployments.servers.prefect_process import (
 )
 from expectations.errors import HomeError, ServiceError
 from ledgers.home.home import Home, home_path
+from ledgers.home.private_files import owners_alone
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -209,6 +210,7 @@ def leave_server(home: Home) -> None:
         os.environ.pop("PREFECT_API_URL", None)
 
 
+@owners_alone()
 def make_home(passphrase: str | None) -> Home:
     """Make a home where `home_path` says, or open the one there, and prepare its server."""
     from ledgers.home.founding import create_home  # loads a database

@@ -1,6 +1,6 @@
 """Files and folders that belong to their owner alone: 0600 and 0700, whole or absent.
 
-This module knows nothing of what it writes, and nothing of access lists, containers or the
+It knows nothing of what it writes, and nothing of access lists, containers or the
 administrator of the machine: it looks at owner and mode bits only.
 """
 
@@ -15,6 +15,16 @@ from pathlib import Path
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def owners_alone() -> Iterator[None]:
+    """Let whatever this process writes meanwhile be its owner's alone, by libraries as well."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def disk_failure(error: OSError) -> str:

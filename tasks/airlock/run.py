@@ -136,6 +136,19 @@ def read_part(facts: Mapping[str, JSON]) -> Part:
     return cast("Part", facts.get("part") or ("tables" if facts.get("tables_only") else "all"))
 
 
+def keep_errors_in_memory() -> None:
+    """Let Prefect write no error of the flow that is under way here, if one is.
+
+    It pickles what ends a flow into its storage, whatever it was told of results.
+    """
+    module = sys.modules.get("prefect.context")
+    context = module.FlowRunContext.get() if module else None
+    if context is not None:
+        from prefect.filesystems import NullFileSystem
+
+        context.result_store.result_storage = NullFileSystem()
+
+
 def prefect_flow_run() -> dict[str, JSON] | None:
     """Give the Prefect flow run that is under way here, if any; Prefect is not imported for it."""
     module = sys.modules.get("prefect.context")

@@ -125,10 +125,10 @@ class JsonSource:
                         wrong[found].append(number)
         except OSError as error:
             raise explain_unreadable(error, self._place, self._path) from None
-        found = {kind: numbers for kind, numbers in wrong.items() if numbers}
-        if found:
-            told = [f"  {roughly(len(numbers))} lines: {kind}" for kind, numbers in found.items()]
-            places = [f"{name_places('line', some)}: {kind}" for kind, some in found.items()]
+        faults = {kind: numbers for kind, numbers in wrong.items() if numbers}
+        if faults:
+            told = [f"  {roughly(len(numbers))} lines: {kind}" for kind, numbers in faults.items()]
+            places = [f"{name_places('line', some)}: {kind}" for kind, some in faults.items()]
             raise SourceError(
                 "\n".join([f"{self._place}: some lines are wrong", *told]), "\n".join(places)
             )

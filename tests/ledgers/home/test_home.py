@@ -5,7 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from expectations.errors import HomeError, ServiceError
 from ledgers.home import database
 from ledgers.home.founding import create_home
 from ledgers.home.home import Home, home_path
+from ledgers.home.private_files import owners_alone
 
 
 @pytest.fixture
@@ -248,3 +249,19 @@ def test_finding_a_home_loads_no_heavy_library() -> None:
     script = f"import sys, ledgers.home.home\nprint(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     assert answer.stdout == b"[]\n"
+
+
+def test_what_is_written_meanwhile_is_its_owners_alone_and_later_as_before(tmp_path: Path) -> None:
+    """Also by libraries that know no mode; a notebook's own files are as they were afterwards."""
+    before = os.umask(0o022)
+    try:
+        with suppress(ZeroDivisionError), owners_alone():
+            (tmp_path / "folder").mkdir()
+            (tmp_path / "folder" / "ours").touch()
+            _ = 1 / 0
+        (tmp_path / "theirs").touch()
+    finally:
+        os.umask(before)
+    names = ("folder", "folder/ours", "theirs")
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in names]
+    assert modes == [0o700, 0o600, 0o644]

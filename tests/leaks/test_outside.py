@@ -1,0 +1,139 @@
+"""What a home looks like from outside: who its servers answer, and what lies where after a day.
+
+The runs are those of the leak promise (`leaks.py`), in a world whose every folder is known.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.leaks.leaks import World, source_of
+
+pytest_plugins = ["tests.leaks.leak_world"]
+OUTSIDE = ("temporary", "user", "cwd")
+"""Where libraries write unasked: the folder of temporary files, the user's own, the current one."""
+FORGED = (
+    {"Host": "evil.example.com:{port}"},
+    {"Host": "10.evil.example.com"},
+    {"Host": "10.evil.example.com:{port}"},
+    {"Host": "127.0.0.1:1"},
+)
+"""What a browser sends for a page whose name was led to 127.0.0.1."""
+ANOTHER_PAGE = {"Origin": "http://evil.example.com"}
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol": "prefect",
+}
+
+
+def ask(address: str, path: str, headers: dict[str, str]) -> int:
+    """Ask a server for a page, by headers of any making; gives its status."""
+    port = urlsplit(address).port
+    assert port
+    told = {name: text.format(port=port) for name, text in headers.items()}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", path, headers=told)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def find_outside(world: World) -> list[str]:
+    """List what lies outside of the home."""
+    return [
+        str(path.relative_to(world.root))
+        for place in OUTSIDE
+        for path in (world.root / place).rglob("*")
+    ]
+
+
+def find_open(home: Path) -> list[str]:
+    """List what of a home is not its owner's alone."""
+    return [
+        f"{path.relative_to(home)} {stat.filemode(path.stat().st_mode)}"
+        for path in (home, *home.rglob("*"))
+        if path.stat().st_mode & 0o077
+    ]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("more", [{}, HANDSHAKE], ids=["http", "websocket"])
+def test_prefect_answers_no_page_of_another_name(
+    world: World, forged: dict[str, str], more: dict[str, str]
+) -> None:
+    """Neither its API nor its streams of events: they hold the runs of everybody."""
+    assert ask(world.api, "/api/events/out" if more else "/api/health", forged | more) == 403
+
+
+@pytest.mark.parametrize("more", [{}, HANDSHAKE], ids=["http", "websocket"])
+def test_prefect_answers_no_page_of_another_origin(world: World, more: dict[str, str]) -> None:
+    """A browser lets any page open a websocket; programs, and its own pages, are answered."""
+    path, fine = ("/api/events/out", 101) if more else ("/api/health", 200)
+    assert ask(world.api, path, ANOTHER_PAGE | more) == 403
+    own = world.api.removesuffix("/api")
+    assert [ask(world.api, path, told | more) for told in ({}, {"Origin": own})] == [fine, fine]
+
+
+def test_runs_leave_nothing_outside_and_nothing_open(world: World) -> None:
+    """Whether they passed, were refused, broke or were killed; Prefect has pickled nothing."""
+    assert find_outside(world) == []
+    assert find_open(world.home) == []
+    assert not (world.home / "prefect" / "storage").exists()
+
+
+@contextmanager
+def served(world: World, name: str) -> Iterator[str]:
+    """Serve the pages of Prefect or MLflow meanwhile; gives their address."""
+    command = [sys.executable, "-m", "deployments.cli", name]
+    with (world.root / "console" / name).open("wb") as console:
+        process = subprocess.Popen(
+            command, cwd=world.root / "cwd", env=world.environment(), stdout=console, stderr=console
+        )
+    try:
+        while not (told := re.search(r"pages: (http://\S+)", world.console(name))):
+            assert process.poll() is None, world.console(name)
+            time.sleep(0.2)
+        yield told[1]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.nightly
+def test_a_day_leaves_nothing_outside_and_nothing_open(world: World) -> None:
+    """Every command that a first afternoon meets, and the pages of both; MLflow's answer alike."""
+    policy, people = str(source_of(world.root, "passed")), "people.csv"
+    source = str(Path(policy).parent / people)
+    for status, words in (
+        (0, ("check", policy)),
+        (0, ("draft", source, "--purpose", "dpv:ScientificResearch", "--to", "drafted.yaml")),
+        (0, ("rehearse", policy)),
+        (0, ("report",)),
+        (0, ("consent", "stats")),
+        (0, ("budget", "history")),
+        (0, ("keys", "list")),
+        (0, ("explain", "k-anonymity")),
+    ):
+        said = world.tell("day", *words)
+        assert said == status, world.console("day")
+    with served(world, "prefect") as prefect, served(world, "mlflow") as mlflow:
+        assert ask(prefect, "/", {}) == 200
+        search = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
+        assert [ask(mlflow, path, {}) for path in ("/", search)] == [200, 200]
+        assert {ask(mlflow, search, forged) for forged in FORGED} == {403}
+    assert find_outside(world) == ["cwd/drafted.yaml"]
+    assert find_open(world.home) == []
