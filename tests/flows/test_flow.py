@@ -133,7 +133,7 @@ def test_a_passed_run_ends_completed(world: World) -> None:
             "refused, cohort",
             r"Refusal: smallest cohort: about \d+ people are left at the selection",
         ),
-        ("malformed row", "SourceError: .*1 rows? .*another number of fields"),
+        ("malformed row", "SourceError: .*fewer than 10 rows have another number of fields"),
         ("broken, train", "StepFailed: step 'train' failed with ValueError; the details may quote"),
     ],
 )

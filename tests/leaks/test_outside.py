@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.leaks.leaks import World, source_of
+from tests.leaks.leaks import World, source_of, write_source
 
 pytest_plugins = ["tests.leaks.leak_world"]
+REFUSED = "refused, cohort"
 OUTSIDE = ("temporary", "user", "cwd")
 """Where libraries write unasked: the folder of temporary files, the user's own, the current one."""
 FORGED = (
@@ -113,27 +114,41 @@ def served(world: World, name: str) -> Iterator[str]:
         process.wait()
 
 
+@pytest.fixture
+def day(tmp_path: Path) -> World:
+    """A world in which nothing was done yet."""
+    for name in (*OUTSIDE, "console"):
+        (tmp_path / name).mkdir()
+    for case in ("passed", REFUSED):
+        write_source(tmp_path, case)
+    return World(tmp_path, "")
+
+
 @pytest.mark.nightly
-def test_a_day_leaves_nothing_outside_and_nothing_open(world: World) -> None:
+def test_a_day_leaves_nothing_outside_and_nothing_open(day: World) -> None:
     """Every command that a first afternoon meets, and the pages of both; MLflow's answer alike."""
-    policy, people = str(source_of(world.root, "passed")), "people.csv"
-    source = str(Path(policy).parent / people)
+    policy, refused = (str(source_of(day.root, case)) for case in ("passed", REFUSED))
+    source = str(Path(policy).parent / "people.csv")
     for status, words in (
+        (0, ("init",)),
         (0, ("check", policy)),
         (0, ("draft", source, "--purpose", "dpv:ScientificResearch", "--to", "drafted.yaml")),
         (0, ("rehearse", policy)),
+        (0, ("run", policy)),
+        (1, ("run", refused)),
         (0, ("report",)),
-        (0, ("consent", "stats")),
-        (0, ("budget", "history")),
+        (0, ("consent", "import", policy)),
+        (0, ("consent", "withdraw", "somebody", "--policy", policy)),
+        (0, ("budget", "show", policy)),
         (0, ("keys", "list")),
         (0, ("explain", "k-anonymity")),
     ):
-        said = world.tell("day", *words)
-        assert said == status, world.console("day")
-    with served(world, "prefect") as prefect, served(world, "mlflow") as mlflow:
+        said = day.tell("day", *words)
+        assert said == status, day.console("day")
+    with served(day, "prefect") as prefect, served(day, "mlflow") as mlflow:
         assert ask(prefect, "/", {}) == 200
         search = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
         assert [ask(mlflow, path, {}) for path in ("/", search)] == [200, 200]
         assert {ask(mlflow, search, forged) for forged in FORGED} == {403}
-    assert find_outside(world) == ["cwd/drafted.yaml"]
-    assert find_open(world.home) == []
+    assert find_outside(day) == ["cwd/drafted.yaml"]
+    assert find_open(day.home) == []
