@@ -21,6 +21,11 @@ import pytest
 from tests.leaks.leaks import World, source_of, write_source
 
 pytest_plugins = ["tests.leaks.leak_world"]
+DRAFTED = (
+    "--purpose", "dpv:ScientificResearch", "--legal-basis", "eu-gdpr:A6-1-a",
+    "--controller", "Example", "--contact", "privacy@example.org", "--recipient", "Clinic",
+    "--table", "--to", "drafted.yaml",
+)  # fmt: skip
 REFUSED = "refused, cohort"
 OUTSIDE = ("temporary", "user", "cwd")
 """Where libraries write unasked: the folder of temporary files, the user's own, the current one."""
@@ -132,14 +137,14 @@ def test_a_day_leaves_nothing_outside_and_nothing_open(day: World) -> None:
     for status, words in (
         (0, ("init",)),
         (0, ("check", policy)),
-        (0, ("draft", source, "--purpose", "dpv:ScientificResearch", "--to", "drafted.yaml")),
+        (0, ("draft", source, *DRAFTED)),
         (0, ("rehearse", policy)),
         (0, ("run", policy)),
         (1, ("run", refused)),
         (0, ("report",)),
         (0, ("consent", "import", policy)),
         (0, ("consent", "withdraw", "somebody", "--policy", policy)),
-        (0, ("budget", "show", policy)),
+        (2, ("budget", "show", policy)),
         (0, ("keys", "list")),
         (0, ("explain", "k-anonymity")),
     ):
