@@ -147,8 +147,8 @@ def record(  # noqa: PLR0913, PLR0917 - one option per field of an event
 ) -> None:
     """Record one event of one person: an answer, or the exercise of a right.
 
-    WHEN is a day, which begins at midnight UTC (2026-01-31), or a time with its zone
-    (2026-01-31T09:30+01:00).
+    WHEN is a day in UTC (2026-01-31), or a time with its zone (2026-01-31T09:30+01:00). On a day
+    without an hour a gift counts from its beginning, everything else from its end.
     """
     from deployments.consent import person as consent_person
     from deployments.consent.event import Typed, read_identifier

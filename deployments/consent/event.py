@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar
@@ -197,15 +197,20 @@ def read_when(typed: str, option: str) -> datetime:
     )
 
 
-def read_span(at: str | None, until: str | None, now: datetime) -> Span:
+def read_span(typed: Typed, status: ConsentStatus, now: datetime) -> Span:
     """Give from when to when an event holds; it is from now on unless something else was typed.
 
+    Of a day without an hour as an import reads it: a gift holds from its beginning; what takes
+    something back from its end, or from now where it is not over; a right has ended when it is.
     Raises `UsageError` for what has yet to happen, and for an end before the beginning.
     """
-    begin = now if at is None else read_when(at, "--at")
-    end = None if until is None else read_when(until, "--until")
+    begin = now if typed.at is None else read_when(typed.at, "--at")
+    end = None if typed.until is None else read_when(typed.until, "--until")
     if begin > now:
         raise UsageError("--at: it is in the future; record an event once it has happened")
+    if typed.at and DAY.fullmatch(typed.at) and status not in GIFTS:
+        last = begin + timedelta(days=1, microseconds=-1)
+        begin = last if status in ENDS_OF_RIGHTS else min(last, now)
     if end is not None and end <= begin:
         raise UsageError("--until: it is not after the moment from which the event is valid")
     return to_micros(begin), None if end is None else to_micros(end)

@@ -93,7 +93,7 @@ def record(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer
     """Record an event that was typed; with a policy, say where it leaves the person."""
     now = datetime.now(UTC)
     terms = make_terms(typed, policy, ledger.terms().values())
-    span = read_span(typed.at, typed.until, now)
+    span = read_span(typed, terms.status, now)
     if terms.notice and policy and isinstance(policy.basis, ConsentBasis):
         check_notices(policy.basis.notices, ledger)
     key = ledger.keys.derive("person")

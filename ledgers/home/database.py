@@ -40,7 +40,9 @@ CAUSES: Final = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FULL: "its disk is full. Nothing was written; free space, then run again",
-    sqlite3.SQLITE_IOERR: "its disk failed. Nothing was written; check the disk, then run again",
+    # A quota or limit that is full is no full disk to SQLite.
+    sqlite3.SQLITE_IOERR: "its disk failed, or a quota or limit is full. Nothing was written; free "
+    "space or check the disk, then run again",
     sqlite3.SQLITE_BUSY: _HELD,
     sqlite3.SQLITE_LOCKED: _HELD,
     sqlite3.SQLITE_READONLY: _FORBIDDEN,

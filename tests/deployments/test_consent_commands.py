@@ -8,6 +8,7 @@ import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -275,12 +276,43 @@ def test_a_notice_says_what_it_said_when_it_was_first_named(office: Office) -> N
     assert office.tell("withdraw", "p01", "--policy", office.policy).status == 0
 
 
-def test_a_day_begins_at_midnight_utc_and_a_time_is_in_its_zone(office: Office) -> None:
-    """Both are shown in UTC."""
+def test_a_time_is_in_its_zone(office: Office) -> None:
+    """Shown in UTC."""
     record = ("record", "p58", "--status", "objected", "--at")
-    assert office.ask(*record, "2026-01-31")["event"]["at"] == "2026-01-31T00:00:00+00:00"
     zoned = office.ask(*record, "2026-01-31T09:30+01:00")
     assert zoned["event"]["at"] == "2026-01-31T08:30:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("status", "at"),
+    [
+        ("given", "2026-01-31T00:00:00+00:00"),
+        ("withdrawn", "2026-01-31T23:59:59.999999+00:00"),
+        ("objection-ended", "2026-01-31T23:59:59.999999+00:00"),
+    ],
+)
+def test_a_day_without_an_hour_is_read_as_an_import_reads_it(
+    office: Office, status: str, at: str
+) -> None:
+    """What permits less: whoever withdrew on a day is out, even if they consented that day."""
+    gift = GIVE if status == "given" else ("--status", status)
+    words = ("record", "p58", "--policy", office.policy, *gift, "--at", "2026-01-31")
+    assert office.ask(*words)["event"]["at"] == at
+
+
+@pytest.mark.parametrize("status", ["withdrawn", "restriction-ended"])
+def test_a_day_that_is_not_over_takes_back_at_once_and_ends_no_right_yet(
+    office: Office, status: str
+) -> None:
+    """Of today the withdrawal counts from now, and the right until midnight."""
+    now = datetime.now(UTC)
+    words = ("record", "p58", "--policy", office.policy, "--status", status)
+    found = office.ask(*words, "--at", f"{now:%Y-%m-%d}")
+    begins = datetime.fromisoformat(found["event"]["at"])
+    if status == "withdrawn":
+        assert now <= begins <= datetime.now(UTC)
+    else:
+        assert f"{begins:%H:%M:%S.%f}" == "23:59:59.999999"
 
 
 def test_a_withdrawal_ends_what_was_given_and_nobody_elses(office: Office) -> None:
