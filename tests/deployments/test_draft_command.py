@@ -299,7 +299,7 @@ def test_the_name_of_a_database_in_the_environment_stays_a_name(
         ("id,age,age\n1,2,3\n", "1 column name is there more than once"),
         ("id,id,age,age\n1,2,3,4\n", "2 column names are there more than once"),
         ("id,,\n1,2,3\n", "more than once"),
-        ("id,age\n1,2,3\n", "1 row has another number of fields"),
+        ("id,age\n1,2,3\n", "fewer than 10 rows have another number of fields"),
     ],
 )
 def test_what_is_no_table_of_people_is_said_in_a_sentence(
