@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 NOTE: Final = "server.json"
 USERS: Final = "server.users"
 LOG: Final = "server.log"
+KEPT_OPEN: Final = 60
+"""Seconds: longer than the 25 for which Prefect's client takes a connection to be open. Else the
+first request after a long step fails, and is made again two seconds later."""
 GRACE: Final = 10.0
 """Seconds that an ending server has for its open connections."""
 
@@ -155,6 +158,7 @@ def serve(home: Path) -> int:
             factory=True,
             log_level="warning",
             timeout_graceful_shutdown=3,
+            timeout_keep_alive=KEPT_OPEN,
         )
     )
     threading.Thread(target=_end_when_unused, args=(server, home), daemon=True).start()

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import (
     TYPE_CHECKING,
-    Final,
     Generic,
     Protocol,
     TypeAlias,
@@ -228,16 +227,12 @@ class Step(Generic[G]):
             call,
             name=self.title,
             description=self.__doc__,
-            tags=PREFECT_TAGS,
             cache_policy=NO_CACHE,
             persist_result=False,
             cache_result_in_memory=False,
             log_prints=False,
             retries=0,
         )
-
-
-PREFECT_TAGS: Final = ("tutela",)
 
 
 def find_ways(desk: Desk, refusal: Refusal) -> None:

@@ -635,7 +635,7 @@ def test_a_steps_prefect_task_keeps_data_out_of_prefect() -> None:
     task = give_table.task  # type: ignore[attr-defined]  # a step, typed as the function it wraps
     assert (task.name, task.description) == ("Give a table", "Give a table.")
     for used in (task, task.with_options(task_run_name="Give a table: ward")):
-        assert used.tags == {"tutela"}
+        assert used.tags == set()  # for each, Prefect asks its server for a slot before the step
         assert used.persist_result is False
         assert used.cache_result_in_memory is False
         assert used.cache_policy == NO_CACHE
