@@ -160,10 +160,7 @@ def run(
 
     file, _ = checked_request(policy, source)
     home, keys = opened_home()
-    try:
-        outcome = launch(home, keys, file, source, "tables" if tables_only else "all")
-    except KeyboardInterrupt:
-        raise ServiceError("stopped; nothing was handed over") from None
+    outcome = launch(home, keys, file, source, "tables" if tables_only else "all")
     tell_outcome(outcome, as_json=as_json)
 
 
@@ -187,12 +184,7 @@ def advise(
 
     file = checked_advice(policy, source, epsilon)
     home, keys = opened_home()
-    try:
-        outcome = launch(home, keys, file, source, "advice", epsilon)
-    except KeyboardInterrupt:
-        raise ServiceError(
-            "stopped; the charge is given back, unless noise was already drawn"
-        ) from None
+    outcome = launch(home, keys, file, source, "advice", epsilon)
     tell_outcome(outcome, as_json=as_json)
 
 

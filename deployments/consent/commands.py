@@ -179,18 +179,20 @@ def withdraw(
     """
     from deployments.consent import person as consent_person
     from deployments.consent.event import Typed, read_identifier
-    from deployments.consent.handed_over import find_handed_over
+    from deployments.consent.handed_over import find_handed_over, list_open
     from ledgers.consent.turn import turn
     from ledgers.evidence import EvidenceLedger
+    from ledgers.home.database import stamp
 
     if policy and purpose:
         raise UsageError("--policy and --purpose both say for what: give only one of them")
     typed = Typed(read_identifier(person), "withdrawn", purpose, tuple(categories or ()))
     rules, ledger = read_rules(policy), opened_ledger()
     evidence = EvidenceLedger(ledger.engine, ledger.keys)
-    begun = [run.run_id for run in evidence.runs() if run.verdict is None]
+    since, were_open = stamp(), list_open(evidence)
     with turn(ledger, say_waiting):
-        found = consent_person.withdraw(ledger, typed, rules, find_handed_over(evidence, begun))
+        before = find_handed_over(evidence, were_open, since)
+        found = consent_person.withdraw(ledger, typed, rules, before)
     tell(found, as_json=as_json)
 
 

@@ -139,7 +139,7 @@ def withdraw(
         "ended": [event_json(event) for event in ended],
         "known_before": bool(known),
         "handed_over_before": [*before.whole],
-        "killed_while_handing_over": [*before.in_part],
+        "handed_over_in_part": [*before.in_part],
     }
     answer = Answer(found, lines, () if known else [NOBODY])
     return add_stance(answer, policy, ledger.history(person), now)
@@ -154,8 +154,8 @@ def describe_handed_over(before: HandedOver) -> Iterator[str]:
         )
     for run in before.in_part:
         yield from wrap(
-            f"Run {run} was killed while it handed over. The next command, such as tutela report, "
-            "asks for consent again, and takes back what used this person."
+            f"Run {run} began to hand over and is not done. The next command, such as tutela "
+            "report, asks for consent again, and takes back what used this person."
         )
 
 

@@ -61,12 +61,31 @@ def launch(  # noqa: PLR0913, PLR0917  # what is asked for, and where
 ) -> Outcome:
     """Run a checked policy in this process, and give what there is to say of it."""
     with Progress() as progress:
-        ended = carry_out(home, file, source, part, epsilon, progress)
+        try:
+            ended = carry_out(home, file, source, part, epsilon, progress)
+        except KeyboardInterrupt:
+            raise ServiceError(say_stopped(home, keys, progress.run_id, part)) from None
     found, screen = describe_run(home, keys, ended.run_id)
     return Outcome(screen, found, ended.error)
 
 
 @owners_alone()
+def say_stopped(home: Home, keys: Keys, run_id: str | None, part: Part) -> str:
+    """Say what an interrupt left: nothing, or a run that the next command completes."""
+    from ledgers.evidence import EvidenceLedger
+    from ledgers.home.database import open_database
+
+    entries = EvidenceLedger(open_database(home), keys).entries(run_id) if run_id else []
+    if [entry.name for entry in entries if entry.kind == "decision"][-1:] == ["passed"]:
+        return (
+            f"stopped while run {run_id} handed over; the next command, such as tutela report, "
+            "asks for consent again and completes it"
+        )
+    if part == "advice":
+        return "stopped; the charge is given back, unless noise was already drawn"
+    return "stopped; nothing was handed over"
+
+
 def carry_out(  # noqa: PLR0913, PLR0917  # what is asked for, where, and who is told meanwhile
     home: Home,
     file: PolicyFile,
@@ -121,7 +140,7 @@ def run_flow(flow: Callable[[], None]) -> TutelaError | None:
     except TutelaError as error:
         return error
     except SystemExit:
-        return ServiceError("a library ended the process inside a step; nothing was handed over")
+        return ServiceError("a library ended the process inside a step: see tutela report")
     return None
 
 

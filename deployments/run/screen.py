@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 WORDS: Final = {
     "refused": "Refused. Nothing was handed over.",
     "failed": "Failed. Something broke, and nothing was handed over.",
-    "pending": "Pending. Nothing was handed over yet: MLflow must still record the run.",
+    "pending": "Pending. The handover is not done: MLflow must still record the run.",
     "unfinished": "Unfinished. The run is still going on.",
 }
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 1.0
 """Seconds until somebody who waits is told so."""
-NUMBER: Final = 7846106
-"""Postgres's number of the lock; the others lock single transactions."""
+NUMBER: Final = 7846107
+"""Postgres's number of the lock, which no other lock has; the others lock single transactions."""
 
 
 @contextmanager

@@ -368,5 +368,7 @@ def test_a_turn_holds_for_all_homes_of_a_database(ledger: ConsentLedger) -> None
     with ledger.engine.connect() as other:
         with turn(ledger):
             assert other.scalar(asked) is False
+            # What a run writes while it hands over waits for other locks than the one it holds.
+            EvidenceLedger(ledger.engine, ledger.keys).begin("in-its-turn", "p", {})
         assert other.scalar(asked) is True
         other.execute(sa.text("SELECT pg_advisory_unlock_all()"))

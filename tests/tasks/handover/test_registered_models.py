@@ -244,7 +244,7 @@ def test_of_a_refused_runs_model_nothing_stays_in_mlflow(world: World, ending: E
     left = logged(world)
     said = world.place.tell("consent", "withdraw", "p05", "--policy", str(world.policy), "--json")
     (run,) = world.place.runs
-    assert json.loads(said.out)["killed_while_handing_over"] == [run.run_id]
+    assert json.loads(said.out)["handed_over_in_part"] == [run.run_id]
     assert "closed as refused" in complete(world)
     assert (world.place.models, logged(world), stored(world)) == ([], [], [])
     for model in left:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.errors import Refusal
+from deployments.run.launch import say_stopped
+from expectations.errors import Refusal, ServiceError
 from flows import training
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.consent.turn import turn
@@ -100,6 +101,58 @@ def test_a_withdrawal_before_the_last_asking_is_seen_by_the_run(
     assert "that is still going on hands over nothing made with them" in " ".join(told[0].split())
     assert "handed over before this was recorded" not in " ".join(told[0].split())
     assert list(home.releases.iterdir()) == []
+
+
+def test_a_withdrawal_too_late_for_a_run_that_had_waited_names_it_too(
+    home: Home, folder: Folder, run_direct: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow was away; the next command is handing over when somebody withdraws."""
+    begun: list[subprocess.Popen[str]] = []
+    hand_over = delivery.hand_over
+    monkeypatch.setattr(delivery, "hand_over", refuse_once(hand_over, begun, home))
+    run, error = run_direct(folder.write(NO_MODEL))
+    assert isinstance(error, ServiceError)
+    (done,) = complete_runs(home, Keys.open(home))
+    assert "closed as passed" in done.said
+    told, _ = begun[0].communicate()
+    assert f"Run {run} handed over before this was recorded" in " ".join(told.split())
+
+
+def refuse_once(
+    hand_over: Callable[..., None], begun: list[subprocess.Popen[str]], home: Home
+) -> Callable[..., None]:
+    """Be away at first, and have somebody withdraw meanwhile the second time."""
+    times = iter(range(2))
+
+    def away(run: delivery.DecidedRun) -> None:
+        if not next(times):
+            raise ServiceError("MLflow is away")
+        withdraw_beside(home, begun)
+        hand_over(run)
+
+    return away
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_an_interrupt_says_whether_the_run_goes_on(
+    decided: bool,
+    home: Home,
+    folder: Folder,
+    run_direct: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run that had passed is completed by the next command, so that it is not said to be over."""
+
+    def interrupt(*_: object) -> None:
+        raise SystemExit(130)
+
+    where = (delivery, "hand_over") if decided else (training, "collect")
+    monkeypatch.setattr(*where, interrupt)
+    with pytest.raises(SystemExit):
+        run_direct(folder.write(NO_MODEL))
+    (run,) = Place(home).runs
+    said = say_stopped(home, Keys.open(home), run.run_id, "all")
+    assert ("completes it" in said, "nothing was handed over" in said) == (decided, not decided)
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["its own process", "another process"])
