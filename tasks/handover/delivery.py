@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,7 @@ from tasks.handover.recording import (
     attach_to_model,
     fetch_model,
     links_body,
+    name_store,
     record_run,
 )
 from tasks.own_code.loading import remember_sources
@@ -135,9 +137,10 @@ def hand_over(run: DecidedRun) -> None:
     """Record the run in MLflow and put its tables in place; ServiceError leaves it for later."""
     goods, outlets = run.goods(), run.file.policy.outlets
     models = {name: goods[name] for name in goods if isinstance(outlets[name], ModelOutlet)}
+    begin = begin_registering(run)
     for name, content in models.items():
         approve(run, name, content)
-    recorded = record_run(run.home, run.record, run.file, run.entries, models)
+    recorded = record_run(run.home, run.record, run.file, run.entries, models, begin)
     for name in goods.keys() - models.keys():
         digest = hashlib.sha256(goods[name]).hexdigest()
         body: dict[str, JSON] = {"file": f"{run.record.run_id}/{name}.csv", "sha256": digest}
@@ -148,6 +151,24 @@ def hand_over(run: DecidedRun) -> None:
         write_private(place / f"{name}.csv", goods[name])
     # Last, so that a run with this note has handed over everything.
     run.note("record", "mlflow", "run", links_body(recorded))
+
+
+def begin_registering(run: DecidedRun) -> Callable[[], None]:
+    """Give what notes in which store the run registers; `ServiceError` if it began in another one.
+
+    Else a model would be registered twice, or taken back where it is not. To be called once MLflow
+    answered: a store that was away has nothing of the run.
+    """
+    noted = [e.body for e in run.entries if (e.kind, e.name) == ("registering", "mlflow")]
+    now = name_store(run.home)
+    if noted and noted[0] != now:
+        raise ServiceError(
+            f"run {run.record.run_id} began to register in another MLflow store ({noted[0]}): set "
+            "MLFLOW_TRACKING_URI back to it; the next tutela command completes the run"
+        )
+    if noted:
+        return lambda: None
+    return lambda: run.note("record", "registering", "mlflow", now)
 
 
 def approve(run: DecidedRun, outlet: str, content: bytes) -> None:

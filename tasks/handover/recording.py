@@ -14,13 +14,12 @@ import json
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
 
 from expectations.errors import ServiceError
 from expectations.policy.policy import Policy
@@ -31,9 +30,12 @@ from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
 from tasks.account.projection import metrics, promises, run_tags
 from tasks.handover.registry import (
+    DATABASES,
+    is_own_place,
     list_models,
     list_versions,
     read_content,
+    refuse_elsewhere,
     register,
     withdraw,
 )
@@ -47,8 +49,6 @@ OWN_PAGES: Final = "http://127.0.0.1:5000"
 RUN_TAG: Final = "tutela.run"
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show training runs, not traces."""
-DATABASES: Final = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
-"""Schemes of a store that MLflow opens in this process."""
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
@@ -73,6 +73,12 @@ def tracking_uri(home: Home) -> str:
     return home.settings.mlflow_tracking_uri or own_store(home)
 
 
+def name_store(home: Home) -> str:
+    """Name MLflow's store in the record: the home's own, or an address without its login."""
+    named = home.settings.mlflow_tracking_uri
+    return without_login(named) if named and named != own_store(home) else "the home's own"
+
+
 def _find_page(home: Home, experiment: str, run: str) -> str | None:
     """Give the address of the run's page; the home's own store is opened by `tutela mlflow`."""
     uri = without_login(home.settings.mlflow_tracking_uri or OWN_PAGES)
@@ -91,22 +97,27 @@ def links_body(found: MlflowRun) -> dict[str, JSON]:
     }
 
 
-def record_run(
+def record_run(  # noqa: PLR0913, PLR0917 - what is shown, where, and who notes that it begins
     home: Home,
     record: RunRecord,
     file: PolicyFile,
     entries: Sequence[Entry],
     models: Mapping[str, bytes],
+    begin: Callable[[], None] = lambda: None,
 ) -> MlflowRun:
-    """Show a decided run in MLflow, its models registered; ServiceError when MLflow is away."""
+    """Show a decided run in MLflow, its models registered; ServiceError when MLflow is away.
+
+    `begin` is called once MLflow answered, before the first model is registered.
+    """
     with _answering(home):
-        return _record(home, record, file, entries, models)
+        return _record(home, record, file, entries, models, begin)
 
 
 def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
     """Put texts beside a recorded run as artifacts; ServiceError when MLflow is away."""
     with _answering(home):
         client = _client(home)
+        refuse_elsewhere(client, home.mlflow, client.get_run(mlflow_run).info.artifact_uri)
         for name, text in files.items():
             client.log_text(mlflow_run, text, name)
 
@@ -117,7 +128,8 @@ def attach_to_model(home: Home, mlflow_run: str, outlet: str, files: Mapping[str
         client = _client(home)
         for model in list_models(client, client.get_run(mlflow_run)):
             for name, text in files.items() if model.name == outlet else ():
-                _put(client, model.model_id, name, text)
+                refuse_elsewhere(client, home.mlflow, model.artifact_location)
+                _put(client, home.mlflow, model.model_id, name, text)
 
 
 def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
@@ -135,9 +147,9 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
     return content
 
 
-def _put(client: MlflowClient, model: str, name: str, text: str) -> None:
+def _put(client: MlflowClient, within: Path, model: str, name: str, text: str) -> None:
     """Write a file into a model's folder."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=within) as folder:
         place = Path(folder) / name
         place.write_text(text, encoding="utf-8")
         client.log_model_artifact(model, str(place))
@@ -163,12 +175,13 @@ def _answering(
         ) from None
 
 
-def _record(
+def _record(  # noqa: PLR0913, PLR0917 - as above
     home: Home,
     record: RunRecord,
     file: PolicyFile,
     entries: Sequence[Entry],
     models: Mapping[str, bytes],
+    begin: Callable[[], None],
 ) -> MlflowRun:
     client = _client(home)
     run = _find_or_create(client, home, record)
@@ -179,12 +192,14 @@ def _record(
     client.log_text(run.info.run_id, file.text, "policy.yaml")
     making = home.mlflow / f".{run.info.run_id}.making"
     shutil.rmtree(making, ignore_errors=True)  # what a killed process left
+    if models:
+        begin()
     versions = {
         outlet: register(client, making, run, file.policy, outlet, content, tags)
         for outlet, content in models.items()
     }
-    if decision.name != Verdict.PASSED:
-        withdraw(client, run)
+    if decision.name != Verdict.PASSED and any(e.kind == "approved" for e in entries):
+        withdraw(client, home.mlflow, run)
     status = "FAILED" if decision.name == Verdict.FAILED else "FINISHED"
     client.set_terminated(run.info.run_id, status)
     info = run.info
@@ -257,9 +272,16 @@ def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
     """Find the MLflow run of an earlier replay, or make one in the policy's experiment."""
     from datetime import datetime
 
+    from mlflow.entities import LifecycleStage, ViewType
+
     identifier = _find_experiment(client, home, record.policy)
-    found = client.search_runs([identifier], f"tags.`{RUN_TAG}` = '{record.run_id}'")
+    # One that somebody deleted on MLflow's pages too, or what it registered would stay for good.
+    tagged = f"tags.`{RUN_TAG}` = '{record.run_id}'"
+    found = client.search_runs([identifier], tagged, run_view_type=ViewType.ALL)
     if found:
+        if found[0].info.lifecycle_stage == LifecycleStage.DELETED:
+            client.restore_run(found[0].info.run_id)
+        refuse_elsewhere(client, home.mlflow, found[0].info.artifact_uri)
         return found[0]
     start = int(datetime.fromisoformat(record.started_at).timestamp() * 1000)
     name = f"{record.started_at[:16].replace('T', ' ')} {record.run_id[-8:]}"
@@ -269,26 +291,20 @@ def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
 def _find_experiment(client: MlflowClient, home: Home, policy: str) -> str:
     """Find the experiment of a policy, or make one whose files lie where they belong."""
     experiment = client.get_experiment_by_name(policy)
-    own = tracking_uri(home) == own_store(home)
-    if experiment is not None and own and not _is_inside(home, experiment.artifact_location):
-        # Of a home that was moved, or by a version that was led astray: what it logs from now on
-        # would be written outside of the home.
-        client.rename_experiment(experiment.experiment_id, f"{policy} until {stamp()[:19]}")
-        experiment = None
+    served = tracking_uri(home).partition(":")[0].partition("+")[0] not in DATABASES
     if experiment is not None:
         found: str = experiment.experiment_id
-        return found
+        if is_own_place(client.tracking_uri, home.mlflow, experiment.artifact_location):
+            return found
+        if served:
+            refuse_elsewhere(client, home.mlflow, experiment.artifact_location)
+        # Of a home that was moved, or by a version that was led astray: what it logs from now on
+        # would be written outside of the home.
+        client.rename_experiment(found, f"{policy} until {stamp()[:19]}")
     # Of a database that no server stands before, MLflow puts files where a process happens to be
     # started, for all to read.
-    served = tracking_uri(home).partition(":")[0].partition("+")[0] not in DATABASES
     place = None if served else (home.mlflow / "artifacts" / policy).as_uri()
     return client.create_experiment(policy, place, tags=EXPERIMENT_TAGS)
-
-
-def _is_inside(home: Home, location: str) -> bool:
-    """Whether files at an address lie in the home."""
-    place = Path(unquote(urlsplit(location).path)).resolve()
-    return place.is_relative_to(home.mlflow.resolve())
 
 
 def datasets(entries: Sequence[Entry]) -> Iterator[DatasetInput]:

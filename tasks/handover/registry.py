@@ -15,11 +15,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
+from expectations.errors import ServiceError
 from expectations.policy.outlets import claim
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import Use
+from ledgers.home.home import without_login
 from tasks.own_code.loading import requirements, written_sources
 
 if TYPE_CHECKING:
@@ -40,6 +43,34 @@ ROWS: Final = {
 """Where MLflow's database tells of a logged model, and by which column; the model itself last."""
 
 
+DATABASES: Final = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
+"""Schemes of a store that MLflow opens in this process."""
+
+
+def is_own_place(store: str, within: Path, location: str) -> bool:
+    """Whether files of the store at an address may lie where it says.
+
+    Whoever can write to a store can name any place. A database's files lie in the home's folder
+    `within`; a server keeps its files to itself, and never names a path of this machine.
+    """
+    place = urlsplit(location)
+    local = place.scheme in {"", "file"}
+    if store.partition(":")[0].partition("+")[0] not in DATABASES:
+        return not local
+    inside = Path(unquote(place.path)).resolve().is_relative_to(within.resolve())
+    return local and place.netloc in {"", "localhost"} and inside
+
+
+def refuse_elsewhere(client: MlflowClient, within: Path, location: str) -> None:
+    """Raise `ServiceError` before something is written to a place that is not the store's own."""
+    if not is_own_place(client.tracking_uri, within, location):
+        raise ServiceError(
+            f"MLflow at {without_login(client.tracking_uri)} names a place for files that is not "
+            "its own, and nothing was written there: compare a store in the home with a backup, "
+            "and start a server so that it serves artifacts itself"
+        )
+
+
 def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     client: MlflowClient,
     making: Path,
@@ -58,14 +89,14 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     found = next((one for one in list_versions(client, run) if one.name == name), None)
     if found is not None:
         with made(making):
-            same = read_content(client, making, found) == content
+            same = read_content(client, making.parent, found, making) == content
         if not same:
             remove_version(client, found)
             found = None
     if found is None:
         for left in list_models(client, run):
             if left.name == outlet:
-                remove_model(client, left)
+                remove_model(client, making.parent, left)
         model = save(client, making, run, policy, outlet, content)
         found = make_version(client, name, model, tags)
     client.update_model_version(name, str(found.version), claim(policy.outlets[outlet]))
@@ -83,8 +114,12 @@ def list_models(client: MlflowClient, run: Run) -> Iterator[LoggedModel]:
     yield from client.search_logged_models([run.info.experiment_id], of_run)
 
 
-def read_content(client: MlflowClient, within: Path, version: ModelVersion) -> bytes | None:
-    """Give what MLflow has as a registered model; None where its file is gone.
+def read_content(
+    client: MlflowClient, within: Path, version: ModelVersion, making: Path | None = None
+) -> bytes | None:
+    """Give what MLflow has as a registered model; None where its file is gone, or elsewhere.
+
+    `within` is where a store in the home has its files, `making` a folder to read it through.
 
     Whoever operates MLflow can have changed it: hold it against the record before it is loaded.
     """
@@ -93,7 +128,9 @@ def read_content(client: MlflowClient, within: Path, version: ModelVersion) -> b
 
     # By where it lies: `models:/` is looked up in the store that this process used last.
     place = client.get_model_version_download_uri(version.name, str(version.version))
-    with TemporaryDirectory(dir=within) as folder, suppress(MlflowException, OSError):
+    if not is_own_place(client.tracking_uri, within, place):
+        return None
+    with TemporaryDirectory(dir=making or within) as folder, suppress(MlflowException, OSError):
         uri = client.tracking_uri
         file = download_artifacts(f"{place}/{CONTENT}", dst_path=folder, tracking_uri=uri)
         return Path(file).read_bytes()
@@ -109,6 +146,7 @@ def save(  # noqa: PLR0913, PLR0917 - as above
     info, told = run.info, client.get_run(run.info.run_id).data
     model = client.create_logged_model(info.experiment_id, outlet, info.run_id, params=told.params)
     identifier, at = model.model_id, model.creation_timestamp
+    refuse_elsewhere(client, making.parent, model.artifact_location)
     client.log_outputs(info.run_id, [LoggedModelOutput(identifier, 0)])
     # A run's figures stand beside its model too.
     figures = [Metric(*figure, at, 0, model_id=identifier) for figure in told.metrics.items()]
@@ -180,15 +218,16 @@ def make_version(
     return version
 
 
-def withdraw(client: MlflowClient, run: Run) -> None:
+def withdraw(client: MlflowClient, within: Path, run: Run) -> None:
     """Take away what a process registered before it was killed, when the run is refused since.
 
-    Of a version its number stays in MLflow's registry, so that no other model gets it.
+    Files are removed where they may lie (`is_own_place`). Of a version its number stays in MLflow's
+    registry, so that no other model gets it.
     """
     for version in list_versions(client, run):
         remove_version(client, version)
     for model in list_models(client, run):
-        remove_model(client, model)
+        remove_model(client, within, model)
 
 
 def remove_version(client: MlflowClient, version: ModelVersion) -> None:
@@ -198,7 +237,7 @@ def remove_version(client: MlflowClient, version: ModelVersion) -> None:
     client.delete_model_version(version.name, str(version.version))
 
 
-def remove_model(client: MlflowClient, model: LoggedModel) -> None:
+def remove_model(client: MlflowClient, within: Path, model: LoggedModel) -> None:
     """Take a logged model's files and rows away, as far as its store lets a client do so.
 
     A server keeps the rows, marked as deleted, until its operator runs `mlflow gc`; so does a store
@@ -208,9 +247,10 @@ def remove_model(client: MlflowClient, model: LoggedModel) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     uri = client.tracking_uri
-    files = get_artifact_repository(model.artifact_location, tracking_uri=uri)
-    with suppress(MlflowException, NotImplementedError):
-        files.delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow's own
+    if is_own_place(uri, within, model.artifact_location):
+        files = get_artifact_repository(model.artifact_location, tracking_uri=uri)
+        with suppress(MlflowException, NotImplementedError):
+            files.delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow's own
     # After its files: a process that is killed in between finds it again.
     client.delete_logged_model(model.model_id)
     store = Path(uri.removeprefix("sqlite:///"))

@@ -312,3 +312,83 @@ def test_an_experiment_whose_files_lie_elsewhere_is_put_aside(world: World, tmp_
     names = {one.name.partition(" until ")[0] for one in world.place.mlflow.search_experiments()}
     assert names == {"Default", "small"}
     assert len(world.place.mlflow.search_experiments()) == 3
+
+
+def rewrite(world: World, statement: str) -> None:
+    """Change MLflow's store as whoever can write to it would."""
+    store = world.place.home.mlflow / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute(statement)
+
+
+def test_a_folder_that_mlflows_store_names_is_not_removed(world: World, tmp_path: Path) -> None:
+    """Taking back removes what lies in the home; of anything else the rows alone."""
+    (kept := tmp_path / "kept").mkdir()
+    (kept / "theirs").write_text("not ours")
+    end_at(world, ENDINGS["before it is registered"])
+    rewrite(world, f"UPDATE logged_models SET artifact_location = '{kept.as_uri()}'")  # noqa: S608
+    world.place.tell("consent", "withdraw", "p05", "--policy", str(world.policy))
+    assert "closed as refused" in complete(world)
+    assert [file.name for file in kept.iterdir()] == ["theirs"]
+    assert logged(world) == []
+
+
+@pytest.mark.parametrize("table", ["experiments", "runs"])
+def test_nothing_is_written_where_mlflows_store_points_outside(
+    world: World, table: str, tmp_path: Path
+) -> None:
+    """An experiment that was pointed elsewhere is put aside; a run that was, waits."""
+    end_at(world, ENDINGS["before it is saved"])
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    column = {"experiments": "artifact_location", "runs": "artifact_uri"}[table]
+    rewrite(world, f"UPDATE {table} SET {column} = '{elsewhere.as_uri()}'")  # noqa: S608
+    said = complete(world)
+    assert list(elsewhere.iterdir()) == []
+    assert ("still pending" in said) == (table == "runs")
+
+
+@pytest.mark.parametrize(
+    ("store", "location", "own"),
+    [
+        ("sqlite:////h/mlflow/mlflow.db", "file:///h/mlflow/artifacts/p", True),
+        ("sqlite:////h/mlflow/mlflow.db", "/h/mlflow/artifacts/p", True),
+        ("sqlite:////h/mlflow/mlflow.db", "file:///h/keys", False),
+        ("sqlite:////h/mlflow/mlflow.db", "file:///h/mlflow/../keys", False),
+        ("sqlite:////h/mlflow/mlflow.db", "http://elsewhere/h/mlflow/x", False),
+        ("sqlite:////h/mlflow/mlflow.db", "s3://bucket/h/mlflow/x", False),
+        ("sqlite:////h/mlflow/mlflow.db", "file://elsewhere/h/mlflow/x", False),
+        ("postgresql+psycopg://db/m", "file:///h/mlflow/artifacts/p", True),
+        ("https://mlflow.example", "mlflow-artifacts:/1/x", True),
+        ("https://mlflow.example", "file:///h/mlflow/artifacts/p", False),
+        ("https://mlflow.example", "/etc", False),
+    ],
+)
+def test_a_store_has_its_files_where_they_belong(store: str, location: str, own: bool) -> None:
+    """In the home, or with the server that was named."""
+    assert registry.is_own_place(store, Path("/h/mlflow"), location) is own
+
+
+def test_a_run_that_somebody_deleted_in_mlflow_is_taken_back_all_the_same(world: World) -> None:
+    """One click on MLflow's pages hides a run, and nothing of what it registered."""
+    end_at(world, ENDINGS["before its claim is written"])
+    (run,) = world.place.mlflow.search_runs(
+        [one.experiment_id for one in world.place.mlflow.search_experiments()]
+    )
+    world.place.mlflow.delete_run(run.info.run_id)
+    world.place.tell("consent", "withdraw", "p05", "--policy", str(world.policy))
+    assert "closed as refused" in complete(world)
+    assert (world.place.models, logged(world), stored(world)) == ([], [], [])
+
+
+def test_a_run_is_taken_back_from_the_store_that_it_began_in(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under another one it waits, and says which it was."""
+    end_at(world, ENDINGS["before its claim is written"])
+    world.place.tell("consent", "withdraw", "p05", "--policy", str(world.policy))
+    with monkeypatch.context() as other:
+        other.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+        there = replace(world, place=Place(Home.open(world.place.home.root)))
+        assert "began to register in another MLflow store (the home's own)" in complete(there)
+    assert "closed as refused" in complete(world)
+    assert (world.place.models, logged(world), stored(world)) == ([], [], [])
