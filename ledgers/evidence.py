@@ -5,28 +5,39 @@ digests and durations, never a person's value: the ledger cannot tell, its calle
 figures go into `sealed`, readable with the home's keys only.
 
 Each entry carries an HMAC over itself and the one before, so an entry that was edited, removed
-or put in between shows. That a run began, what was decided of it, each table that left and its
-verdict are named in the journal too (`ledgers.journal`): so a newest entry that was cut off shows,
-and a run that was removed or put in. Runs are read by it, and `runs` refuses a record that is not
-as it was written. What does not show is said there; of a run under way, its last other entries too.
+or put in between shows to whoever reads the run. That a run began, what was decided of it, each
+table that left and its verdict are named in the journal too (`ledgers.journal`): so a newest entry
+that was cut off shows, and a run that was removed or put in. Runs are read by it, and `runs`
+refuses a record that is not as it was written. What does not show is said there; of a run under
+way, its last other entries too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, NoReturn, TypeAlias, cast
 
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.home.database import snapshot, stamp, transaction
+from ledgers.home.database import snapshot, stamp
 from ledgers.home.keys import Keys
 from ledgers.home.machine import name_machine
-from ledgers.journal import HEADS, JOURNAL, Line, Pen, read_lines, recording, refuse, signed_head
+from ledgers.journal import (
+    DECIDED,
+    HEADS,
+    JOURNAL,
+    Line,
+    Pen,
+    What,
+    read_lines,
+    recording,
+    refuse,
+    signed_head,
+)
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Verdict: TypeAlias = Literal["passed", "refused", "failed", "pending"]
@@ -96,7 +107,7 @@ class EvidenceLedger:
         self.runs()
         row = {"run_id": run_id, "policy": policy, "started_at": stamp(), "facts": _text(facts)}
         with recording(self.engine, self.keys) as pen:
-            pen.connection.execute(sa.insert(RUNS), row)
+            pen.insert(RUNS, row)
             pen.write(Line(BEGUN, policy, run_id, 0, _begun_code(self._begun_key(), row)))
 
     def append(  # noqa: PLR0913 - one argument per column of the record
@@ -116,9 +127,8 @@ class EvidenceLedger:
         self.append(run_id, "run", "verdict", verdict, body)
 
     def entries(self, run_id: str) -> list[Entry]:
-        """Give the evidence of `run_id`, oldest first; empty for an unknown run."""
-        with transaction(self.engine) as connection:
-            rows = connection.execute(_entries_of(run_id)).mappings().all()
+        """Give the evidence of `run_id`, oldest first, as `verify`; empty for an unknown run."""
+        rows = self._read(run_id) or []
         shown = [{name: row[name] for name in row if name != "chain"} for row in rows]
         return [Entry(**row | {"body": json.loads(row["body"])}) for row in shown]
 
@@ -140,7 +150,7 @@ class EvidenceLedger:
             rows = connection.execute(query).mappings().all()
             lost = connection.execute(_LOST).first()
             if signed is None:
-                self._check_older(connection, rows)
+                self._check_older(connection, rows, lines)
         self._check_begun(rows, lines)
         if lost:
             place = f"entry {lost.place} ({lost.what}: {lost.name})"
@@ -177,17 +187,41 @@ class EvidenceLedger:
         return not any(path.exists() for path in left)
 
     def verify(self, run_id: str) -> None:
-        """Recompute the chain of `run_id`; ServiceError names the first entry that is off."""
-        with transaction(self.engine) as connection:
-            chain = self._start(connection, run_id)
+        """Recompute the chain of `run_id`; ServiceError names the first entry that is off.
+
+        Refusal where the journal is not as it was written.
+        """
+        if self._read(run_id) is None:
+            _refuse_unknown(run_id)
+
+    def _read(self, run_id: str) -> Sequence[sa.RowMapping] | None:
+        """Give the checked rows of a run; None where nothing says that there was such a run."""
+        signed = signed_head(self.keys)
+        with snapshot(self.engine) as connection:
+            run = _find_run(connection, run_id)
             rows = connection.execute(_entries_of(run_id)).mappings().all()
+            lines = read_lines(connection, self.keys, signed, since=run_id)
+        named = {one.place: one for one in lines if one.run_id == run_id and one.what in JOURNALED}
+        if run is None:
+            if rows or named:
+                _refuse_unknown(run_id)
+            return None
+        key, chain = self._chain_key(), self._run_code(run)
         for seq, row in enumerate(rows, start=1):
-            chain = self._link(chain, row)
-            if row["seq"] != seq or not hmac.compare_digest(chain, row["chain"]):
+            chain = _link(key, chain, row)
+            line = named.pop(seq, None)
+            off = row["seq"] != seq or not hmac.compare_digest(chain, row["chain"])
+            if off or (line is not None and line.code != chain):
                 raise ServiceError(
                     f"the record of run {run_id} was changed at or before entry {seq} of "
                     f"{len(rows)}: compare it with a backup of the ledger"
                 )
+        for place, line in named.items():
+            raise ServiceError(
+                f"entry {place} of run {run_id} ({line.what}: {line.name}) was taken out: compare "
+                "the record with a backup of the ledger"
+            )
+        return rows
 
     def _check_begun(self, rows: Sequence[sa.RowMapping], lines: Sequence[Line]) -> None:
         """Refuse runs that did not begin here, that are gone, or that began otherwise."""
@@ -201,15 +235,24 @@ class EvidenceLedger:
         for run_id in begun:
             refuse(f"run {run_id} is gone")
 
-    def _check_older(self, connection: sa.Connection, runs: Sequence[sa.RowMapping]) -> None:
-        """Refuse runs of this version in a record that passes for one from before the journal."""
+    def _check_older(
+        self, connection: sa.Connection, runs: Sequence[sa.RowMapping], lines: Sequence[Line]
+    ) -> None:
+        """Refuse what was put in or cut in a record that passes for one from before the journal.
+
+        No run of this version is there, and none that was decided without a chain of entries,
+        which cannot be made up without the home's keys.
+        """
+        decided = {line.run_id for line in lines if line.what in DECIDED}
         first = connection.execute(sa.select(EVIDENCE).where(EVIDENCE.c.seq == 1)).mappings()
         entries = {entry["run_id"]: entry for entry in first}
         for run in runs:
             if "machine" in json.loads(run["facts"]):
                 refuse(f"{HEADS}.jsonl is missing from the home, though it was written before")
             entry = entries.get(run["run_id"])
-            if entry and self._link(self._run_code(run), entry) != entry["chain"]:
+            if entry is None and run["run_id"] not in decided:
+                continue
+            if entry is None or self._link(self._run_code(run), entry) != entry["chain"]:
                 refuse(f"the beginning of run {run['run_id']} was changed")
 
     def _begun_key(self) -> bytes:
@@ -225,28 +268,43 @@ class EvidenceLedger:
         seq = last["seq"] + 1 if last else 1
         whole = {**row, "seq": seq, "at": stamp(), "sealed": sealed}
         link = self._link(chain, whole)
-        pen.connection.execute(sa.insert(EVIDENCE), {**whole, "chain": link})
+        pen.insert(EVIDENCE, {**whole, "chain": link})
         if row["kind"] in JOURNALED:
-            pen.write(Line(row["kind"], row["name"], row["run_id"], seq, link))
+            what = cast("What", row["kind"])
+            pen.write(Line(what, row["name"], row["run_id"], seq, link))
 
     def _start(self, connection: sa.Connection, run_id: str) -> str:
         """Give the code of a run's own row, to which its first entry is chained."""
-        run = connection.execute(sa.select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
-        if run is None:
-            raise ServiceError(f"run {run_id} is not on the record: it has to begin first")
-        return self._run_code(run)
+        return self._run_code(_find_run(connection, run_id) or _refuse_unknown(run_id))
 
     def _run_code(self, run: sa.RowMapping) -> str:
-        return self._code("", [run[column.name] for column in RUNS.c])
+        return _code(self._chain_key(), "", [run[column.name] for column in RUNS.c])
 
     def _link(self, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]) -> str:
-        names = [column.name for column in EVIDENCE.c if column.name != "chain"]
-        return self._code(chain, [row[name] for name in names])
+        return _link(self._chain_key(), chain, row)
 
-    def _code(self, chain: str, values: list[str | int | bytes | None]) -> str:
-        plain = [value.hex() if isinstance(value, bytes) else value for value in values]
-        message = json.dumps([chain, *plain]).encode()
-        return hmac.new(self.keys.derive("evidence-chain"), message, hashlib.sha256).hexdigest()
+    def _chain_key(self) -> bytes:
+        return self.keys.derive("evidence-chain")
+
+
+def _link(
+    key: bytes, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]
+) -> str:
+    names = [column.name for column in EVIDENCE.c if column.name != "chain"]
+    return _code(key, chain, [row[name] for name in names])
+
+
+def _code(key: bytes, chain: str, values: list[str | int | bytes | None]) -> str:
+    plain = [value.hex() if isinstance(value, bytes) else value for value in values]
+    return hmac.digest(key, json.dumps([chain, *plain]).encode(), "sha256").hex()
+
+
+def _find_run(connection: sa.Connection, run_id: str) -> sa.RowMapping | None:
+    return connection.execute(sa.select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
+
+
+def _refuse_unknown(run_id: str) -> NoReturn:
+    raise ServiceError(f"run {run_id} is not on the record: it has to begin first")
 
 
 def _begun_code(key: bytes, run: Mapping[str, str] | sa.RowMapping) -> str:

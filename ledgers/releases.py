@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from ledgers.home.database import snapshot
 from ledgers.home.keys import NONCE_BYTES, Keys
-from ledgers.journal import Line, Pen, read_lines, recording, refuse, signed_head
+from ledgers.journal import Line, Pen, What, read_lines, recording, refuse, signed_head
 from ledgers.signed_heads import SignedHead
 
 METADATA = sa.MetaData()
@@ -60,6 +60,7 @@ RELEASES = sa.Table(
 PLAN: Final = "plan"
 RELEASED: Final = "released"
 """What lines of the journal name: rows of either table, by their names there."""
+TABLES: Final[Mapping[What, sa.Table]] = {PLAN: PLANS, RELEASED: RELEASES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ class ReleaseLedger:
             plan = FrozenPlan(name, last + 1, run_id, at, told, content)
             row = _plan_row(plan)
             sealed = self._seal("release plan", row, content)
-            pen.connection.execute(sa.insert(PLANS), {**row, "sealed": sealed})
+            pen.insert(PLANS, {**row, "sealed": sealed})
             self._name(pen, PLAN, row, sealed)
         return plan
 
@@ -178,7 +179,10 @@ class ReleaseLedger:
         return ReleaseHistory(tuple(self._open_release(row) for row in rows), last)
 
     def record(self, release: Release) -> bool:
-        """Record a release as the next of its outlet; False if its number is taken by now."""
+        """Record a release as the next of its outlet; False if its number is taken by now.
+
+        Refusal where its plan was never frozen: no later release could be compared with it.
+        """
         row = _release_row(release)
         sealed = self._seal("release", row, release.content)
         of = sa.and_(RELEASES.c.policy == release.policy, RELEASES.c.outlet == release.plan.outlet)
@@ -187,7 +191,11 @@ class ReleaseLedger:
             last = pen.connection.scalar(sa.select(sa.func.max(RELEASES.c.seq)).where(of)) or 0
             if release.seq != last + 1:
                 return False
-            pen.connection.execute(sa.insert(RELEASES), {**row, "sealed": sealed})
+            plans = self._read(pen.connection, signed_head(self.keys)).plans
+            if not any(_is_of(p, release.plan) and p["version"] == release.version for p in plans):
+                name, _ = _name_row(PLAN, row)
+                refuse(f"{_say(PLAN, name, release.version)} was never frozen, so nothing leaves")
+            pen.insert(RELEASES, {**row, "sealed": sealed})
             self._name(pen, RELEASED, row, sealed)
         return True
 
@@ -195,8 +203,8 @@ class ReleaseLedger:
         """Read both tables and the journal, and hold them against each other."""
         lines = read_lines(connection, self.keys, signed)
         named = {(one.what, one.name, one.place): one for one in lines}
-        found: dict[str, Sequence[sa.RowMapping]] = {}
-        for what, table in ((PLAN, PLANS), (RELEASED, RELEASES)):
+        found: dict[What, Sequence[sa.RowMapping]] = {}
+        for what, table in TABLES.items():
             plain = [column for column in table.c if column.name != "sealed"]
             nonce = sa.func.substr(table.c.sealed, 1, NONCE_BYTES).label("nonce")
             found[what] = connection.execute(sa.select(*plain, nonce)).mappings().all()
@@ -212,7 +220,7 @@ class ReleaseLedger:
         handed = frozenset((line.run_id, line.name) for line in lines if line.what == "release")
         return _Known(found[PLAN], found[RELEASED], decided, handed)
 
-    def _name(self, pen: Pen, what: str, row: Mapping[str, str | int], sealed: bytes) -> None:
+    def _name(self, pen: Pen, what: What, row: Mapping[str, str | int], sealed: bytes) -> None:
         name, place = _name_row(what, row)
         code = self._code(row, sealed[:NONCE_BYTES])
         pen.write(Line(what, name, str(row["run_id"]), place, code))

@@ -190,7 +190,7 @@ def append_event(pen: Pen, book: Book, event: Event) -> Book:
     """Write `event` as the next of a book, whatever its number says."""
     placed = replace(event, seq=len(book.events) + 1)
     link = _link(pen.keys, book.head.link, placed.row())
-    pen.connection.execute(sa.insert(EVENTS), {**placed.row(), "chain": link})
+    pen.insert(EVENTS, {**placed.row(), "chain": link})
     pen.write(Line(CHARGE, placed.what, placed.run_id, placed.seq, link))
     return Book((*book.events, placed), (*book.links, link))
 

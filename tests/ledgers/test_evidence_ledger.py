@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from expectations.errors import HomeError, ServiceError, UsageError
+from expectations.errors import HomeError, Refusal, ServiceError, UsageError
 from ledgers import evidence, journal, key_ledger, releases
 from ledgers.budget import tables as budget_tables
 from ledgers.consent import tables as consent_tables
@@ -132,11 +132,78 @@ def test_the_database_itself_refuses_to_change_the_record(
 def test_an_edit_past_the_triggers_shows(
     ledger: EvidenceLedger, statement: str, entry: int
 ) -> None:
-    """The chain names the first entry that is not as it was written."""
+    """Nobody reads a run without its chain, which names the first entry that is off."""
     ledger.verify("run-1")
     edit(ledger, statement)
-    with pytest.raises(ServiceError, match=f"at or before entry {entry} of"):
-        ledger.verify("run-1")
+    for read in (ledger.verify, ledger.entries):
+        with pytest.raises(ServiceError, match=f"at or before entry {entry} of"):
+            read("run-1")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "AFTER INSERT ON evidence BEGIN UPDATE evidence SET name = 'passed' WHERE seq = NEW.seq",
+        "AFTER INSERT ON evidence BEGIN DELETE FROM evidence WHERE seq = NEW.seq",
+        "AFTER INSERT ON journal BEGIN UPDATE evidence SET name = 'passed' WHERE kind = 'decision'",
+        "AFTER INSERT ON journal BEGIN UPDATE journal SET name = 'passed' WHERE seq = NEW.seq",
+        "BEFORE INSERT ON evidence BEGIN SELECT RAISE(IGNORE)",
+    ],
+    ids=["renamed", "dropped", "later", "line", "ignored"],
+)
+def test_a_trigger_that_rewrites_what_is_written_is_met_at_once(
+    ledger: EvidenceLedger, action: str
+) -> None:
+    """No refusal becomes what passed, and nothing is written."""
+    edit(ledger, f"CREATE TRIGGER forger {action}; END")
+    with pytest.raises(ServiceError, match=r"changed a row of .* as it was written"):
+        ledger.append("run-1", "run", "decision", "refused", {})
+    edit(ledger, "SELECT 1")
+    assert [entry.kind for entry in ledger.entries("run-1")] == ["measure"] * 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (None, r"entry 5 of run run-1 \(decision: refused\) was taken out"),
+        ("DELETE FROM journal WHERE name = 'refused'", "lines 4 to 4 of its journal were signed"),
+        ("UPDATE journal SET name = 'passed'", "line 1 of its journal"),
+        ("UPDATE journal SET run_id = 'run-2' WHERE name = 'refused'", "line 4 of its journal"),
+        ("UPDATE journal SET run_id = 'run-2' WHERE run_id = 'run-1'", "line 1 of its journal"),
+    ],
+    ids=["cut", "with its line", "renamed", "line of another", "all lines of another"],
+)
+def test_a_decision_that_was_cut_off_shows_to_whoever_reads_the_run(
+    ledger: EvidenceLedger, statement: str | None, said: str
+) -> None:
+    """Or what was decided before it would count."""
+    ledger.begin("run-2", "adult", {})
+    ledger.append("run-1", "run", "decision", "passed", {})
+    ledger.append("run-1", "run", "decision", "refused", {})
+    edit(ledger, "DELETE FROM evidence WHERE name = 'refused'")
+    edit(ledger, statement or "SELECT 1")
+    for read in (ledger.verify, ledger.entries):
+        with pytest.raises((ServiceError, Refusal), match=said):
+            read("run-1")
+
+
+def test_a_run_is_read_from_its_own_beginning_on(ledger: EvidenceLedger) -> None:
+    """Not all of the journal is recomputed for one run: what came before is no matter of it."""
+    ledger.begin("run-2", "adult", {})
+    ledger.append("run-2", "run", "decision", "passed", {})
+    edit(ledger, "UPDATE journal SET name = 'mild' WHERE run_id = 'run-1'")
+    assert [entry.name for entry in ledger.entries("run-2")] == ["passed"]
+    with pytest.raises(Refusal, match="line 1 of its journal"):
+        ledger.entries("run-1")
+
+
+def test_a_run_whose_row_is_gone_is_not_read_as_one_that_never_was(ledger: EvidenceLedger) -> None:
+    """Its entries are there."""
+    assert ledger.entries("run-2") == []
+    edit(ledger, "DELETE FROM runs")
+    for read in (ledger.verify, ledger.entries):
+        with pytest.raises(ServiceError, match="run run-1 is not on the record"):
+            read("run-1")
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(ledger: EvidenceLedger) -> None:

@@ -129,6 +129,49 @@ def test_an_emptied_ledger_is_told_by_what_runs_left(ledger: EvidenceLedger) -> 
         ledger.begin("run-4", "small", {})
 
 
+RUN = "20261201T155613-9465dfe9"
+LINE = "INSERT INTO journal VALUES (1, '2026-01-01T00:00:00', {}, '')"
+FORGED = "INSERT INTO runs VALUES ('{}', 'small', '2026-01-01T00:00:00', '{{}}')"
+DECIDED = LINE.replace("(1", "(2").format(f"'decision', 'passed', '{RUN}', 5, 'c0de'")
+ENTRY = "INSERT INTO evidence VALUES ('{}', 5, '', '', 'decision', 'passed', '', NULL, 'c0de')"
+
+
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        ((LINE.format("'x', '', '', 0, ''"),), "line 1 of its journal is of a kind"),
+        ((LINE.format("'key', '', '', 0, ''"),), "it is empty, though releases/ and reports/"),
+        ((LINE.format("'begun', '', 'run-1', 0, ''"),), f"{RUN}.* is of a run that is gone"),
+        (
+            (LINE.format(f"'begun', 'small', '{RUN}', 0, ''"), FORGED.format(RUN)),
+            f"{RUN}.* is of a run that is gone",
+        ),
+        (
+            (
+                LINE.format(f"'begun', 'small', '{RUN}', 0, ''"),
+                FORGED.format(RUN),
+                DECIDED,
+                ENTRY.format(RUN),
+            ),
+            f"the beginning of run {RUN} was changed",
+        ),
+    ],
+    ids=["meaningless", "of a key", "of another run", "of the run", "of its decision"],
+)
+def test_an_emptied_ledger_does_not_pass_for_an_older_one_by_lines_of_a_forger(
+    ledger: EvidenceLedger, statements: tuple[str, ...], said: str
+) -> None:
+    """What runs left in the home demands them, with entries that its keys chained."""
+    place = ledger.keys.home
+    (place.releases / RUN).mkdir()
+    (place.reports / f"{RUN}-ward-card.html").write_text("a card")
+    edit(ledger, *ALL, "DELETE FROM releases", "DELETE FROM release_plans", *statements)
+    heads(ledger).unlink()
+    with pytest.raises(Refusal, match=said):
+        ledger.begin("run-4", "small", {})
+    assert not heads(ledger).exists()
+
+
 def test_the_keys_of_another_home_do_not_open_the_record(ledger: EvidenceLedger) -> None:
     """Its heads were not signed by them."""
     other = EvidenceLedger(ledger.engine, Keys(ledger.keys.home, b"o" * 32))
@@ -227,6 +270,10 @@ def test_a_home_from_before_goes_on_and_is_covered_by_its_next_line(ledger: Evid
     older = make_older(ledger)
     assert [run.verdict for run in older.runs()] == ["passed", "passed", None]
     assert len(ReleaseLedger(older.engine, older.keys).history("small", "partner").standing) == 2
+    (older.keys.home.outbox / f"{RUN}-partner").write_text("goods")
+    with pytest.raises(Refusal, match=f"{RUN}-partner is of a run that is gone"):
+        older.runs()
+    (older.keys.home.outbox / f"{RUN}-partner").unlink()
     older.close("run-3", "failed")
     assert [run.verdict for run in older.runs()] == ["passed", "passed", "failed"]
     edit(older, *OF_RUN, "DELETE FROM journal WHERE run_id = 'run-1'")

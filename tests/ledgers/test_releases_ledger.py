@@ -87,6 +87,7 @@ def test_a_plan_under_which_another_run_released_stands(ledger: ReleaseLedger) -
 
 def test_a_release_is_recorded_before_anybody_decides(ledger: ReleaseLedger) -> None:
     """It stands while its run may still hand it over, and no longer once that is refused."""
+    freeze(ledger, "run-1")
     assert ledger.record(release("run-1"))
     assert [one.run_id for one in ledger.history("small", "partner").standing] == ["run-1"]
     decide(ledger, "run-1", "refused")
@@ -96,6 +97,7 @@ def test_a_release_is_recorded_before_anybody_decides(ledger: ReleaseLedger) -> 
 
 def test_what_was_handed_over_stands_whatever_becomes_of_its_run(ledger: ReleaseLedger) -> None:
     """A killed process may have handed over what is refused afterwards: it may have been seen."""
+    freeze(ledger, "run-1")
     ledger.record(release("run-1"))
     evidence_ledger = EvidenceLedger(ledger.engine, ledger.keys)
     evidence_ledger.append("run-1", "record", "release", "other", {})
@@ -107,10 +109,19 @@ def test_what_was_handed_over_stands_whatever_becomes_of_its_run(ledger: Release
 
 def test_a_number_is_given_once(ledger: ReleaseLedger) -> None:
     """Whoever comes second has to look at what the first released."""
+    freeze(ledger, "run-1")
     assert ledger.record(release("run-1"))
     assert not ledger.record(release("run-2"))
     assert ledger.record(release("run-2", seq=2))
     assert ledger.history("small", "other").last == 0
+
+
+def test_no_release_is_recorded_under_a_plan_that_never_was(ledger: ReleaseLedger) -> None:
+    """The next table could not be compared with it."""
+    freeze(ledger, "run-1")
+    with pytest.raises(Refusal, match="frozen plan 999 of c0ffee/partner/2026 was never frozen"):
+        ledger.record(release("run-1", version=999))
+    assert ledger.history("small", "partner").last == 0
 
 
 def test_what_was_released_lies_sealed(ledger: ReleaseLedger) -> None:
