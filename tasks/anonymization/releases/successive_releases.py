@@ -147,9 +147,21 @@ class Outgoing:
             rows = CountedRows.from_bytes(release.content)
             if release.is_under(plan):
                 same.append(rows)
-            elif (other := self.ledger.read_plan(release.plan, release.version)) is not None:
-                others.append((rows, TablePlan.from_bytes(other.content)))
+            else:
+                others.append((rows, self.read_plan(release.plan, release.version)))
         return Past(tuple(same), tuple(others), self.names)
+
+    def read_plan(self, name: PlanName, version: int) -> TablePlan:
+        """Read the plan of an earlier release; `Refusal` where there is none to compare it by."""
+        found = self.ledger.read_plan(name, version)
+        if found is None:
+            raise Refusal(
+                "successive releases",
+                f"version {version} of the plan of {self.outlet} for {name.period}, under which a "
+                "table was released, is not on record, so nothing can be compared with that table; "
+                "restore the ledger database from a backup",
+            )
+        return TablePlan.from_bytes(found.content)
 
     @property
     def names(self) -> dict[str, str]:
@@ -176,10 +188,7 @@ class Outgoing:
     def columns(self) -> list[str]:
         """Name the columns that plans of earlier releases read, beside the outlet's own."""
         plans = {(one.plan, one.version) for one in self.history.standing}
-        found = [self.ledger.read_plan(*one) for one in plans]
-        return sorted(
-            {c for one in found if one for c in TablePlan.from_bytes(one.content).columns}
-        )
+        return sorted({column for one in plans for column in self.read_plan(*one).columns})
 
 
 def open_outgoing(desk: Desk, outlet: str) -> Outgoing:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from expectations.errors import Refusal
+from expectations.errors import Refusal, ServiceError
 from flows import opening, training
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.journal import Pen
 from ledgers.releases import ReleaseHistory, ReleaseLedger
 from tasks.anonymization.releases.succession import CountedRows
 from tasks.handover import delivery
@@ -142,3 +143,39 @@ def test_what_waits_and_is_then_refused_does_not_stand(
     folder.write(TABLE)
     complete_runs(home, Keys.open(home))
     assert history(home) == ReleaseHistory((), 1)
+
+
+def test_a_run_whose_record_is_rewritten_as_it_arises_hands_nothing_over(
+    home: Home, folder: Folder, run_direct: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody withdrew, and a trigger makes of the refusal one more passing."""
+    with open_database(home).begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER evidence_no_update")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER forger AFTER INSERT ON evidence WHEN NEW.name = 'refused' BEGIN "
+            "UPDATE evidence SET name = 'passed' WHERE run_id = NEW.run_id AND seq = NEW.seq; END"
+        )
+    asked = approval.refuse_withdrawn
+
+    def withdraw_first(*given: object) -> None:
+        folder.say("p05", "withdrawn", "2024-06-01T12:00:00Z")
+        folder.write(TABLE)
+        asked(*given)  # type: ignore[arg-type]  # passed on as they are
+
+    monkeypatch.setattr(approval, "refuse_withdrawn", withdraw_first)
+    monkeypatch.setattr(Pen, "check", lambda _: None)  # as if it were rewritten later
+    _, error = run_direct(folder.write(TABLE))
+    assert isinstance(error, ServiceError | Refusal)
+    assert list(home.releases.iterdir()) == []
+
+
+def test_no_table_leaves_that_cannot_be_compared_with_one_before(
+    home: Home, folder: Folder, run_direct: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan under which another was released is not to be had: it is not passed over."""
+    run, _ = run_direct(folder.write(TABLE))
+    monkeypatch.setattr(ReleaseLedger, "read_plan", lambda *_: None)
+    _, error = run_direct(folder.write(TABLE, ("retention_days: 30", "retention_days: 31")))
+    assert isinstance(error, Refusal)
+    assert "version 1 of the plan of partner" in str(error)
+    assert [path.name for path in home.releases.iterdir()] == [run]
