@@ -68,6 +68,7 @@ EVIDENCE = sa.Table(
 JOURNALED: Final = ("decision", "release", "verdict")
 """The kinds of entries that are named in the journal: what became of a run, and what left."""
 BEGUN: Final = "begun"
+CHAINED: Final = tuple(column.name for column in EVIDENCE.c if column.name != "chain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +291,7 @@ class EvidenceLedger:
 def _link(
     key: bytes, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]
 ) -> str:
-    names = [column.name for column in EVIDENCE.c if column.name != "chain"]
-    return _code(key, chain, [row[name] for name in names])
+    return _code(key, chain, [row[name] for name in CHAINED])
 
 
 def _code(key: bytes, chain: str, values: list[str | int | bytes | None]) -> str:
