@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -266,11 +266,20 @@ def complete_runs(home: Home, keys: Keys) -> list[Completed]:
         swept, alive = vault.sweep(), vault.living()
         still_open = [run for run in ledger.runs() if run.verdict in {None, "pending"}]
         left = [run for run in still_open if run.run_id in begun - alive]
+        remove_halves(home, begun - alive)
         completed = [complete_record(home, keys, ledger, record) for record in left]
     return [
         done._replace(said=done.said + removed * (record.run_id in swept))
         for record, done in zip(left, completed, strict=True)
     ]
+
+
+def remove_halves(home: Home, ended: Collection[str]) -> None:
+    """Remove files that processes of ended runs were killed over: nothing else would know them."""
+    for place in (home.outbox, home.reports):
+        for half in place.glob(".*.making"):
+            if half.name.startswith(tuple(f".{run}" for run in ended)):
+                half.unlink(missing_ok=True)
 
 
 def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> Completed:

@@ -392,3 +392,15 @@ def test_a_run_is_taken_back_from_the_store_that_it_began_in(
         assert "began to register in another MLflow store (the home's own)" in complete(there)
     assert "closed as refused" in complete(world)
     assert (world.place.models, logged(world), stored(world)) == ([], [], [])
+
+
+def test_what_a_process_was_killed_over_is_removed_by_the_next_command(world: World) -> None:
+    """A half of what was ready would open with the home's keys for good."""
+    (run,) = world.place.runs
+    places = (world.place.home.outbox, world.place.home.reports)
+    halves = [place / f".{run.run_id}-clinics.77.making" for place in places]
+    others = [place / ".20260101T000000-00000000-clinics.77.making" for place in places]
+    for file in (*halves, *others):
+        file.write_bytes(b"half")
+    complete(world)
+    assert [file.exists() for file in (*halves, *others)] == [False, False, True, True]
