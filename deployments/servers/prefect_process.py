@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -94,7 +95,12 @@ def spawn(home: Home) -> subprocess.Popen[bytes]:
 
 
 def launch(
-    command: list[str], folder: Path, environment: dict[str, str], *, new_session: bool
+    command: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    new_session: bool,
+    inherited: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a command in `folder`, without the home's passphrase, with a log for its owner."""
     environment.pop("TUTELA_PASSPHRASE", None)
@@ -104,7 +110,7 @@ def launch(
     try:
         return subprocess.Popen(  # noqa: S603 - the command is our own, without a shell
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, start_new_session=new_session, umask=0o077,
+            stderr=log, start_new_session=new_session, umask=0o077, pass_fds=inherited,
         )  # fmt: skip
     finally:
         os.close(log)

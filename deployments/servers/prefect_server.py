@@ -7,7 +7,7 @@ last (`prefect_process.py` says how).
 What it does not know: flows, runs and their data. What it does not protect against: whoever has
 an account on this machine can reach 127.0.0.1, and Prefect's server knows no users unless
 `PREFECT_SERVER_API_AUTH_STRING` (with `PREFECT_API_AUTH_STRING`) is set. Web pages of other
-names and origins are kept out (`own_pages.py`).
+names and origins are kept out (`own_pages.py`). MLflow's server only shows (`mlflow_process.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from deployments.servers.own_pages import own_hosts, own_origins
 from deployments.servers.prefect_process import (
     LOG,
     is_alive,
@@ -246,7 +245,7 @@ def serve_prefect(home: Home, *, announce: Progress) -> None:
 
 
 def serve_mlflow(home: Home, *, announce: Progress) -> None:
-    """Show the home's MLflow store at 127.0.0.1 until interrupted.
+    """Show the home's MLflow store at 127.0.0.1 until interrupted; nothing is changed there.
 
     Where the settings name a tracking server, its address is told, and that is all. Raises
     ServiceError.
@@ -255,21 +254,13 @@ def serve_mlflow(home: Home, *, announce: Progress) -> None:
     if named and named.startswith("http"):
         announce(f"MLflow's pages: {named}")
         return
-    with listen(5000) as free:
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", named or f"sqlite:///{home.mlflow / 'mlflow.db'}",
-        "--default-artifact-root", str(home.mlflow / "artifacts"), "--workers", "1",
-        # Its own list admits any name that begins like an address of a private network.
-        "--allowed-hosts", ",".join(own_hosts(port)),
-        "--cors-allowed-origins", ",".join(own_origins(port)),
-    ]  # fmt: skip
     announce("starting MLflow's server")
     # Whatever asks this process to end has to end the server as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    guarded = {**os.environ, "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false"}
-    server = launch(command, home.mlflow, guarded, new_session=False)
+    # The server inherits the socket, so that nobody else gets its port meanwhile.
+    with listen(5000) as bound:
+        port = bound.getsockname()[1]
+        server = _launch_mlflow(home, bound.fileno(), named)
     try:
         while not _answers(f"http://127.0.0.1:{port}/health", b"OK"):
             if server.poll() is not None:
@@ -282,6 +273,18 @@ def serve_mlflow(home: Home, *, announce: Progress) -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def _launch_mlflow(home: Home, descriptor: int, named: str | None) -> subprocess.Popen[bytes]:
+    """Start the process that shows the named store, or the home's own, at a listening socket."""
+    command = [
+        sys.executable, "-P", "-m", "deployments.servers.mlflow_process",
+        str(descriptor), str(home.mlflow / "artifacts"),
+    ]  # fmt: skip
+    store = named or f"sqlite:///{home.mlflow / 'mlflow.db'}"
+    # Not among its words, which every account can read: the address may hold a password.
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": store}
+    return launch(command, home.mlflow, environment, new_session=False, inherited=[descriptor])
 
 
 def mark_crashed(flow_run_ids: Sequence[str]) -> None:

@@ -9,22 +9,35 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
+_found: Final[list[int]] = []
+"""The umask that each use of `owners_alone` found: a process has one, for all its threads."""
+_turn: Final = threading.Lock()
+
 
 @contextmanager
 def owners_alone() -> Iterator[None]:
-    """Let whatever this process writes meanwhile be its owner's alone, by libraries as well."""
-    before = os.umask(0o077)
+    """Let whatever this process writes meanwhile be its owner's alone, by libraries as well.
+
+    Uses may overlap, in several threads: the last to end restores what the first one found.
+    """
+    with _turn:
+        _found.append(os.umask(0o077))
     try:
         yield
     finally:
-        os.umask(before)
+        with _turn:
+            before = _found.pop()
+            if not _found:
+                os.umask(before)
 
 
 def disk_failure(error: OSError) -> str:

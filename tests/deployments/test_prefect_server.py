@@ -40,7 +40,7 @@ from expectations.errors import HomeError, ServiceError
 from ledgers.home.home import Home, Settings
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @pytest.fixture(autouse=True)
@@ -231,46 +231,76 @@ def test_a_server_answers_programs_and_its_own_pages_alone(
     host: str | None, origin: str | None, admitted: bool
 ) -> None:
     """A page of another name or origin is told by its headers, over http and websocket alike."""
-    said = {b"host": host, b"origin": origin}
-    headers = [(name, text.encode()) for name, text in said.items() if text is not None]
-    asked: list[str] = []
-    answered: list[int] = []
+    expected = (["http", "websocket"], []) if admitted else ([], [403, 403])
+    said = {"host": host, "origin": origin}
+    asked, answers = ask({name: text for name, text in said.items() if text is not None})
+    assert (asked, [answer["status"] for answer in answers]) == expected
 
-    async def serve(scope: Scope, _receive: Receive, _send: Send) -> None:
+
+@pytest.mark.parametrize(
+    ("site", "mode", "target", "origin", "admitted"),
+    [
+        ("none", "navigate", "document", None, True),
+        ("same-origin", "cors", "empty", None, True),
+        ("cross-site", "navigate", "document", None, True),
+        ("cross-site", "cors", "empty", "http://localhost:4200", True),
+        ("cross-site", "no-cors", "image", None, False),
+        ("cross-site", "navigate", "iframe", None, False),
+        ("same-site", "no-cors", "script", None, False),
+        ("cross-site", "navigate", "document", "null", False),
+    ],
+)
+def test_another_page_may_link_here_and_do_nothing_else(
+    site: str, mode: str, target: str, origin: str | None, admitted: bool
+) -> None:
+    """A report's link opens; a picture, a script, a frame and a form from elsewhere do not."""
+    said = {"host": "127.0.0.1:4200", "sec-fetch-site": site, "sec-fetch-mode": mode}
+    said |= {"sec-fetch-dest": target} | ({"origin": origin} if origin else {})
+    asked, _ = ask(said)
+    assert bool(asked) is admitted
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:4200", "evil.example.com"])
+def test_no_page_shows_the_servers_pages_inside_itself(host: str) -> None:
+    """Whatever is answered says so, and what the server itself says of frames does not count."""
+
+    async def serve(_scope: Scope, _receive: Receive, send: Send) -> None:
+        said = [(b"X-Frame-Options", b"SAMEORIGIN"), (b"content-type", b"text/html")]
+        await send({"type": "http.response.start", "status": 200, "headers": said})
+
+    for answer in ask({"host": host}, serve)[1]:
+        headers = [(name.lower(), text) for name, text in answer["headers"]]
+        assert [text for name, text in headers if name == b"x-frame-options"] == [b"DENY"]
+        assert (b"content-security-policy", b"frame-ancestors 'none'") in headers
+        assert b"content-type" in dict(headers)
+
+
+def ask(said: dict[str, str], app: ASGIApp | None = None) -> tuple[list[str], list[Message]]:
+    """Ask the server at port 4200 by http and by websocket: what reached it, what was answered."""
+    headers = [(name.encode(), text.encode()) for name, text in said.items()]
+    asked: list[str] = []
+    answers: list[Message] = []
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         asked.append(scope["type"])
+        if app:
+            await app(scope, receive, send)
 
     async def send(message: Message) -> None:
-        answered.extend([message["status"]] if "status" in message else [])
+        answers.extend([message] if "status" in message else [])
 
     async def receive() -> Message:
         return {}
 
     for kind in ("http", "websocket"):
         asyncio.run(OwnPagesOnly(serve, 4200)({"type": kind, "headers": headers}, receive, send))
-    assert (asked, answered) == ((["http", "websocket"], []) if admitted else ([], [403, 403]))
+    return asked, answers
 
 
 def test_a_header_that_is_there_twice_must_name_the_server_twice() -> None:
     """A forged host beside the true one is not taken for it."""
     twice = [(b"host", b"127.0.0.1:4200"), (b"host", b"evil.example.com:4200")]
     assert not OwnPagesOnly(mock.Mock(), 4200).admits(twice)
-
-
-def test_mlflow_is_given_exact_names_and_its_guard_stays_on(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By patterns of its own list `10.evil.example.com` would pass; a variable ends all of it."""
-    monkeypatch.setenv("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "true")
-    launched = mock.Mock(side_effect=KeyboardInterrupt)
-    monkeypatch.setattr(prefect_server, "launch", launched)
-    with pytest.raises(KeyboardInterrupt):
-        serve_mlflow(home, announce=tell_nobody)
-    (command, _, environment), _ = launched.call_args
-    port = command[command.index("--port") + 1]
-    hosts = command[command.index("--allowed-hosts") + 1]
-    assert hosts == f"127.0.0.1:{port},localhost:{port}"
-    assert "--cors-allowed-origins" in command
-    assert environment["MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE"] == "false"
 
 
 USE = """

@@ -265,3 +265,20 @@ def test_what_is_written_meanwhile_is_its_owners_alone_and_later_as_before(tmp_p
     names = ("folder", "folder/ours", "theirs")
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in names]
     assert modes == [0o700, 0o600, 0o644]
+
+
+def test_uses_that_overlap_keep_it_so_until_the_last_has_ended(tmp_path: Path) -> None:
+    """In two threads the first to begin may be the first to end: the other still writes."""
+    before = os.umask(0o022)
+    try:
+        first, second = owners_alone(), owners_alone()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        (tmp_path / "ours").touch()
+        second.__exit__(None, None, None)
+        (tmp_path / "theirs").touch()
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("ours", "theirs")]
+    assert modes == [0o600, 0o644]
