@@ -166,10 +166,18 @@ def read_answers(policy: Policy, terms: Mapping[int, Terms], category: Category)
 def read_right(
     policy: Policy, terms: Mapping[int, Terms], words: Mapping[ConsentStatus, int]
 ) -> Reads:
-    """Give the numbers of the terms by which a right is exercised, or ends, for the purpose."""
-    return collect(
-        terms, lambda one: words.get(one.status) if reaches_purpose(one, policy.purpose) else None
-    )
+    """Give the numbers of the terms by which a right is exercised, or ends, for the purpose.
+
+    Exercised for some categories it counts for all that the policy reads; it ends for all or not.
+    """
+
+    def code_of(one: Terms) -> int | None:
+        code = words.get(one.status)
+        if code == 0 and not all(reaches(one, category) for category in policy.categories):
+            return None
+        return code if reaches_purpose(one, policy.purpose) else None
+
+    return collect(terms, code_of)
 
 
 def collect(terms: Mapping[int, Terms], code_of: Callable[[Terms], int | None]) -> Reads:

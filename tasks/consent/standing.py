@@ -30,7 +30,7 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile
 from ledgers.consent import ledger as consent
 from ledgers.consent.events import to_micros
-from tasks.consent.event_terms import find_midnights
+from tasks.consent.event_terms import DAY, find_midnights
 from tasks.consent.judgement import (
     ALWAYS,
     CHILD_UNTIL,
@@ -198,7 +198,11 @@ def find_ages(policy: Policy, roster: pa.Table, now: datetime) -> pa.Table | Non
     readings = day.astype("M8[us]").astype(np.int64)
     midnights = np.array([find_midnights(readings, zone) for zone in zones])
     midnights[:, np.isnat(day)] = unknown
-    ages = roster.select(TOKEN).append_column(CHILD_UNTIL, pa.array(midnights.min(axis=0)))
+    first = midnights.min(axis=0)
+    if basis.minors.born is None:
+        # Of an age in years nobody knows when in the year before it was reached.
+        first = np.where(np.isnat(day), first, first - 366 * DAY)
+    ages = roster.select(TOKEN).append_column(CHILD_UNTIL, pa.array(first))
     return ages.append_column(OWN_FROM, pa.array(midnights.max(axis=0)))
 
 

@@ -186,6 +186,13 @@ def _exercised(events: list[Event], question: Question, right: ConsentStatus) ->
     words = []
     for event in events:
         of_the_right = event.status in (right, RIGHT_ENDED[right])
+        named = _named(event.terms)
+        in_part = named and not all(
+            any(word in named for word in _with_broader(category))
+            for category in question.categories
+        )
+        if event.status != right and in_part:
+            continue
         if of_the_right and _reaches_purpose(event.terms, question.purpose):
             words.append((event.valid_from, event.status == right))
     if not words:

@@ -786,6 +786,20 @@ def test_a_right_holds_until_it_is_ended(right: str, ended: str) -> None:
     )
 
 
+@pytest.mark.parametrize("right", ["objected", "restricted"])
+def test_a_right_ends_for_all_that_is_read_or_not(right: str) -> None:
+    """An end for one category leaves another, of which the same was said, without one."""
+    ended = {"objected": "objection-ended", "restricted": "restriction-ended"}[right]
+    given = say("given", 9)
+    hold(
+        ([given, say(right, 7), say(ended, 5, categories=(AGE,))], right),
+        ([given, say(right, 7), say(ended, 5, categories=(AGE, HEALTH))], YES),
+        ([given, say(right, 7), say(ended, 5)], YES),
+        ([given, say(right, 7, categories=(AGE,))], right),
+        policy=make_policy(AGE, HEALTH),
+    )
+
+
 @pytest.mark.parametrize("article", sorted(Article6))
 def test_a_restriction_excludes_under_every_basis(article: Article6) -> None:
     """It needs no ground in the basis, as an objection does."""

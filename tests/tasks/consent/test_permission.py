@@ -288,6 +288,19 @@ def test_a_birthday_begins_in_the_zone_of_the_sources_and_in_doubt_nobody_s_gift
     assert unknown == [np.datetime64(NOT_YET, "us")] * 2
 
 
+def test_of_an_age_in_years_neither_can_give_in_the_year_before_it_was_reached(
+    tmp_path: Path,
+) -> None:
+    """Who is 16 may have come of age today or nearly a year ago."""
+    file = parse(tmp_path, (MINORS[0], MINORS[1] % "age: age"))
+    roster = pa.table({**TOKENS, "_age": pa.array([16, None], pa.int64())})
+    ages = find_ages(file.policy, roster, datetime(2026, 3, 1, 12, tzinfo=UTC))
+    assert ages is not None
+    until, own = (ages.column(name).to_numpy()[0] for name in (CHILD_UNTIL, OWN_FROM))
+    assert own - until >= 365 * 86_400_000_000
+    assert ages.column(CHILD_UNTIL)[1].as_py() == ages.column(OWN_FROM)[1].as_py() == NOT_YET
+
+
 def test_an_age_in_years_says_from_when_at_the_latest(tmp_path: Path) -> None:
     """Who is 18 now was 16 two years ago today, or earlier; somebody of 29 February on 1 March."""
     aged = parse(tmp_path, (MINORS[0], MINORS[1] % "age: age")).policy.basis.minors  # type: ignore[union-attr]
