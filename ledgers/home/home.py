@@ -25,7 +25,7 @@ FILES = ("settings.toml", "keys/root.key", "keys/operator.key", "keys/operator.p
 
 TEMPLATE = """\
 # Settings of this home. Take away the "#" to change one; what is absent keeps its default.
-# mlflow_tracking_uri = "http://127.0.0.1:5000"   # MLFLOW_TRACKING_URI wins over it
+# mlflow_tracking_uri = "https://mlflow.example" # MLFLOW_TRACKING_URI wins over it
 # prefect_api_url = "http://127.0.0.1:4200/api"   # PREFECT_API_URL wins over it
 # database_url = "postgresql+psycopg://..."       # then run tutela init again
 # disclosure_threshold = 10                       # counts of people under it are not published

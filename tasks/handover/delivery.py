@@ -265,8 +265,9 @@ def complete_runs(home: Home, keys: Keys) -> list[Completed]:
         begun = {run.run_id for run in ledger.runs() if not ledger.is_elsewhere(run)}
         swept, alive = vault.sweep(), vault.living()
         still_open = [run for run in ledger.runs() if run.verdict in {None, "pending"}]
-        left = [run for run in still_open if run.run_id in begun - alive]
-        remove_halves(home, begun - alive)
+        ended = begun - alive
+        left = [run for run in still_open if run.run_id in ended]
+        remove_halves(home, ended)
         completed = [complete_record(home, keys, ledger, record) for record in left]
     return [
         done._replace(said=done.said + removed * (record.run_id in swept))
