@@ -96,7 +96,7 @@ class Minors(Declaration):
     born: Term | None = None
     """The source's column of birth dates; it is read for everybody, to decide this."""
     age: Term | None = None
-    """Or its column of ages in whole years, as of the run."""
+    """Or its column of ages in whole years, as of the run; for a year then nobody can consent."""
     unknown_age: Literal["minor", "adult"] = "minor"
     """What a person without a known age counts as."""
 

@@ -24,8 +24,8 @@ from tasks.consent.meaning import (
     Standing,
     above,
     answer,
+    decides_right,
     is_open_to_objection,
-    reaches_purpose,
     understand,
 )
 from tasks.consent.standing import asks_ledger, read_masks
@@ -88,7 +88,7 @@ def find_answers(policy: Policy, terms: Terms) -> dict[str, tuple[Category, ...]
             found[said.label] = (*found.get(said.label, ()), category)
     objection, restriction = RIGHTS
     counted = {*restriction, *(objection if is_open_to_objection(policy) else ())}
-    if terms.status in counted and reaches_purpose(terms, policy.purpose):
+    if terms.status in counted and decides_right(policy, terms):
         found[terms.status.replace("-", " ")] = ()
     return found
 

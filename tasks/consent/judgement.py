@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.consent.meaning import BARS, GIFTS, IDLE, Meaning, Reads, Standing
+from tasks.consent.meaning import BARS, GIFTS, IDLE, LAPSED, Meaning, Reads, Standing
 
 Flags = NDArray[np.bool_]
 Moments = NDArray[np.int64]
@@ -328,7 +328,7 @@ def pick_latest(histories: Histories, question: Question, codes: Codes) -> Answe
     spoken = np.flatnonzero(code != NOTHING)
     code, person = code[spoken], histories.person[spoken]
     if question.kind in {"answer", "expiry", "renewal"}:
-        code[is_gift(code) & histories.table["over"][spoken]] = Standing.LAPSED
+        code[is_gift(code) & histories.table["over"][spoken]] += LAPSED[0] - GIFTS[0]
     # From year 1 on, so that no moment is negative and idle ones stay below `ANSWERED`.
     at = histories.table["valid_from"][spoken] - ALWAYS
     at += np.array([0 if one in IDLE else ANSWERED for one in Standing])[code]
@@ -363,6 +363,12 @@ def is_gift(code: Codes) -> Flags:
     """Say which answers permit."""
     gift: Flags = (code >= min(GIFTS)) & (code <= max(GIFTS))
     return gift
+
+
+def is_lapsed(code: Codes) -> Flags:
+    """Say which answers permitted, and are over."""
+    lapsed: Flags = (code >= min(LAPSED)) & (code <= max(LAPSED))
+    return lapsed
 
 
 Latest = Sequence[tuple[Question, Answers]]
@@ -403,11 +409,12 @@ def judge_class(
     answer = combine(latest, people, "answer", number)
     answer = answer.copy() if len(answer.person) == people else spread(answer, people)
     begun = answer.at.copy()
-    extend(answer, combine(latest, people, "renewal", number))
+    barred = None if of_age is None else find_barred(answer, of_age)
+    extend(answer, combine(latest, people, "renewal", number), barred)
     expiry = combine(latest, people, "expiry", number)
     answer.put(expiry, expiry.is_later(answer.of(expiry.person)))
     if of_age is not None:
-        require_guardian(answer, of_age)
+        answer.code[is_gift(answer.code) & find_barred(answer, of_age)] = Standing.NEEDS_GUARDIAN
     return answer.code, begun
 
 
@@ -430,21 +437,31 @@ def spread(answers: Answers, people: int) -> Answers:
     return found
 
 
-def extend(answer: Answers, renewal: Answers) -> None:
-    """Let a renewal extend what was given and not taken back; of itself it gives nothing."""
+def extend(answer: Answers, renewal: Answers, barred: Flags | None) -> None:
+    """Let a renewal extend what was given and not taken back; of itself it gives nothing.
+
+    Nor does it extend a gift that is `barred`, since who made it could not.
+    """
     before = answer.of(renewal.person)
     # A gift that lapsed can be renewed; one that was withdrawn has another code by now.
-    given = is_gift(before.code) | (before.code == Standing.LAPSED)
+    given = is_gift(before.code) | is_lapsed(before.code)
+    if barred is not None:
+        given &= ~barred[renewal.person]
     answer.put(renewal, given & ~before.is_later(renewal) & (renewal.at >= ANSWERED))
 
 
-def require_guardian(answer: Answers, of_age: OfAge) -> None:
-    """Let a gift count if it was made by who could make it then: the guardian, or the person."""
+def find_barred(answer: Answers, of_age: OfAge) -> Flags:
+    """Find gifts, over or not, that were not made by who could make them then.
+
+    Before they come of age that is the guardian, from then on the person.
+    """
     # `at` is counted as `pick_latest` counts what is not idle, so moments must be as well.
     at = answer.at + ALWAYS - ANSWERED
-    by_guardian = (answer.code == Standing.BY_GUARDIAN) & (at >= of_age.child_until)
-    by_self = (answer.code == Standing.BY_SELF) & (at < of_age.own_from)
-    answer.code[by_guardian | by_self] = Standing.NEEDS_GUARDIAN
+    code = answer.code
+    by_self = (code == Standing.BY_SELF) | (code == Standing.LAPSED)
+    by_guardian = (code == Standing.BY_GUARDIAN) | (code == Standing.LAPSED_BY_GUARDIAN)
+    barred: Flags = by_self & (at < of_age.own_from) | by_guardian & (at >= of_age.child_until)
+    return barred
 
 
 def stand(meaning: Meaning, worst: Codes, covered: NDArray[np.int32]) -> Codes:

@@ -30,7 +30,7 @@ class Standing(IntEnum):
     """Where somebody stands, and what an event says of it.
 
     Of two events at the same moment that were recorded together, the one further down counts.
-    The first twelve are what events say; the others follow from them.
+    The first thirteen are what events say; the others follow from them.
     """
 
     BY_SELF = 0
@@ -39,17 +39,18 @@ class Standing(IntEnum):
     NOT_EXPLICIT = 3
     OLDER_NOTICE = 4
     LAPSED = 5
-    EXPIRED = 6
-    UNKNOWN = 7
-    REFUSED = 8
-    INVALIDATED = 9
-    REVOKED = 10
-    WITHDRAWN = 11
-    NEVER_ASKED = 12
-    NEEDS_GUARDIAN = 13
-    ONLY_IN_PART = 14
-    OBJECTED = 15
-    RESTRICTED = 16
+    LAPSED_BY_GUARDIAN = 6
+    EXPIRED = 7
+    UNKNOWN = 8
+    REFUSED = 9
+    INVALIDATED = 10
+    REVOKED = 11
+    WITHDRAWN = 12
+    NEVER_ASKED = 13
+    NEEDS_GUARDIAN = 14
+    ONLY_IN_PART = 15
+    OBJECTED = 16
+    RESTRICTED = 17
 
     @property
     def permits(self) -> bool:
@@ -61,11 +62,13 @@ class Standing(IntEnum):
         """Give the reason as people read it."""
         if self.permits:
             return PERMITTED
-        return "expired" if self is Standing.LAPSED else self.name.lower().replace("_", " ")
+        return "expired" if self in LAPSED else self.name.lower().replace("_", " ")
 
 
 PERMITTED: Final = "permitted"
 GIFTS: Final = (Standing.BY_SELF, Standing.BY_GUARDIAN)
+LAPSED: Final = (Standing.LAPSED, Standing.LAPSED_BY_GUARDIAN)
+"""What each of `GIFTS` is once it is over: who made it decides whether a renewal extends it."""
 IDLE: Final = (Standing.NO_ANSWER, Standing.NOT_EXPLICIT, Standing.OLDER_NOTICE)
 """What changes nothing where there is any other answer, whenever it was given."""
 BARS: Final = (Standing.REFUSED, Standing.REVOKED, Standing.WITHDRAWN)
@@ -166,18 +169,19 @@ def read_answers(policy: Policy, terms: Mapping[int, Terms], category: Category)
 def read_right(
     policy: Policy, terms: Mapping[int, Terms], words: Mapping[ConsentStatus, int]
 ) -> Reads:
-    """Give the numbers of the terms by which a right is exercised, or ends, for the purpose.
+    """Give the numbers of the terms by which a right is exercised, or ends, for the policy."""
+    return collect(terms, lambda one: words.get(one.status) if decides_right(policy, one) else None)
 
-    Exercised for some categories it counts for all that the policy reads; it ends for all or not.
+
+def decides_right(policy: Policy, terms: Terms) -> bool:
+    """A right is exercised, or ends, for the purposes that are named and all below them.
+
+    Whatever categories it was exercised for, it ends for all that the policy reads, or for none: a
+    policy choice.
     """
-
-    def code_of(one: Terms) -> int | None:
-        code = words.get(one.status)
-        if code == 0 and not all(reaches(one, category) for category in policy.categories):
-            return None
-        return code if reaches_purpose(one, policy.purpose) else None
-
-    return collect(terms, code_of)
+    ends = any(words.get(terms.status) == 0 for words in RIGHTS)
+    whole = not ends or all(reaches(terms, one) for one in policy.categories)
+    return whole and reaches_purpose(terms, policy.purpose)
 
 
 def collect(terms: Mapping[int, Terms], code_of: Callable[[Terms], int | None]) -> Reads:

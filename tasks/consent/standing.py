@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
@@ -30,7 +30,7 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile
 from ledgers.consent import ledger as consent
 from ledgers.consent.events import to_micros
-from tasks.consent.event_terms import DAY, find_midnights
+from tasks.consent.event_terms import find_midnights
 from tasks.consent.judgement import (
     ALWAYS,
     CHILD_UNTIL,
@@ -185,41 +185,49 @@ def find_ages(policy: Policy, roster: pa.Table, now: datetime) -> pa.Table | Non
     """Give when each person comes of age; None where the policy asks for no age.
 
     That day begins at a midnight of the zone in which the policy's sources write times. Where they
-    name several or none, it may have begun at any of them: the guardian's word counts until the
-    first, and the person's own from the last (a policy choice).
+    name several or none, it may have begun at any of them, and of an age in years it may have been
+    any of a year: the guardian's word counts until the first, and the person's own from the last (a
+    policy choice).
     """
     basis = policy.basis
     if not isinstance(basis, ConsentLedger) or basis.minors is None:
         return None
     named = {source.zone for source in basis.events if source.zone is not None}
     zones = [*map(ZoneInfo, named or EVERYWHERE)]
-    day = come_of_age(basis.minors, roster, max(now.astimezone(zone).date() for zone in zones))
+    today = [now.astimezone(zone).date() for zone in zones]
+    days = come_of_age(basis.minors, roster, min(today), max(today))
     unknown = NOT_YET if basis.minors.unknown_age == "minor" else ALWAYS
-    readings = day.astype("M8[us]").astype(np.int64)
-    midnights = np.array([find_midnights(readings, zone) for zone in zones])
-    midnights[:, np.isnat(day)] = unknown
-    first = midnights.min(axis=0)
-    if basis.minors.born is None:
-        # Of an age in years nobody knows when in the year before it was reached.
-        first = np.where(np.isnat(day), first, first - 366 * DAY)
-    ages = roster.select(TOKEN).append_column(CHILD_UNTIL, pa.array(first))
+    readings = [day.astype("M8[us]").astype(np.int64) for day in days]
+    midnights = np.array([find_midnights(day, zone) for day in readings for zone in zones])
+    midnights[:, np.isnat(days[0])] = unknown
+    ages = roster.select(TOKEN).append_column(CHILD_UNTIL, pa.array(midnights.min(axis=0)))
     return ages.append_column(OWN_FROM, pa.array(midnights.max(axis=0)))
 
 
-def come_of_age(minors: Minors, roster: pa.Table, today: date) -> NDArray[np.datetime64]:
-    """Give the day from which each person consents for themselves; NaT where it is unknown.
+def come_of_age(
+    minors: Minors, roster: pa.Table, today: date, latest: date
+) -> tuple[NDArray[np.datetime64], ...]:
+    """Give the day on which each person comes of age, or the first and last that it can be.
 
-    Who was born on 29 February comes of age on 1 March. Of an age in years the latest day that it
-    allows is taken.
+    It is NaT where that is unknown. Who was born on 29 February comes of age on 1 March. Ages in
+    years were written `today` at the earliest, and at the `latest`.
     """
     if minors.born is not None:
         born = roster.column(BORN).to_numpy().astype("M8[D]")
         months = born.astype("M8[M]")
         later = (months + 12 * minors.own_consent_from).astype("M8[D]")
         found: NDArray[np.datetime64] = later + (born - months.astype("M8[D]"))
-        return found
+        return (found,)
     ages = roster.column(AGE).to_numpy(zero_copy_only=False).astype(float)
     known = np.where(np.isnan(ages), 0, ages).astype(np.int64)
-    since = np.datetime64(today, "M") - 12 * (known - minors.own_consent_from)
-    day = since.astype("M8[D]") + (today.day - 1)
-    return np.where(np.isnan(ages), np.datetime64("NaT"), day)
+    months = 12 * (known - minors.own_consent_from)
+    # Of one age, who turns a year older tomorrow was born first, and who had a birthday today last.
+    bounds = ((today + timedelta(days=1), months + 12), (latest, months))
+    return tuple(
+        np.where(
+            np.isnan(ages),
+            np.datetime64("NaT"),
+            (np.datetime64(day, "M") - ago).astype("M8[D]") + (day.day - 1),
+        )
+        for day, ago in bounds
+    )

@@ -25,6 +25,8 @@ from expectations.policy.vocabulary import (
 
 DAY = 24 * 60 * 60 * 1_000_000
 """A day in microseconds, the unit of every moment here."""
+Span = tuple[int, int]
+"""Until when a guardian speaks for a person, and from when they do themselves."""
 
 GIFTS = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
 UNANSWERED = (ConsentStatus.REQUESTED, ConsentStatus.DEFERRED)
@@ -124,15 +126,18 @@ def decide(
     valid_at: int,
     known_at: int,
     own_from: int | None = None,
+    *,
+    doubt: int = 0,
 ) -> tuple[str, frozenset[Category]]:
     """Give the person's reason, and the categories that may be read: none if the person is out.
 
     `own_from` is the moment from which the person consents for themselves; without one, nobody
-    asks who gave a consent.
+    asks who gave a consent. For so long as `doubt` before it, it is unclear who could.
     """
+    span = None if own_from is None else (own_from - doubt, own_from)
     there = [e for e in events if e.valid_from <= valid_at and e.recorded_at <= known_at]
     asked = {*question.categories, *_refused(there, question)}
-    said = {c: _answer(there, question, c, valid_at, own_from) for c in asked}
+    said = {c: _answer(there, question, c, valid_at, span) for c in asked}
     reason, permitted = _join({c: one for c, (one, _) in said.items()}, question)
     begun = None
     if question.by_consent and reason == PERMITTED:
@@ -185,14 +190,9 @@ def _exercised(events: list[Event], question: Question, right: ConsentStatus) ->
         return None
     words = []
     for event in events:
-        of_the_right = event.status in (right, RIGHT_ENDED[right])
-        named = _named(event.terms)
-        in_part = named and not all(
-            any(word in named for word in _with_broader(category))
-            for category in question.categories
+        of_the_right = event.status == right or (
+            event.status == RIGHT_ENDED[right] and _ends_all(event.terms, question)
         )
-        if event.status != right and in_part:
-            continue
         if of_the_right and _reaches_purpose(event.terms, question.purpose):
             words.append((event.valid_from, event.status == right))
     if not words:
@@ -201,8 +201,16 @@ def _exercised(events: list[Event], question: Question, right: ConsentStatus) ->
     return valid_from if holds else None
 
 
+def _ends_all(terms: Terms, question: Question) -> bool:
+    """Say whether a right's end names no category, or all that the policy reads."""
+    named = _named(terms)
+    return not named or all(
+        any(word in named for word in _with_broader(category)) for category in question.categories
+    )
+
+
 def _answer(
-    events: list[Event], question: Question, category: Category, now: int, own_from: int | None
+    events: list[Event], question: Question, category: Category, now: int, span: Span | None
 ) -> tuple[str, int]:
     """Say why a category may not be read, or that it may, and since when (rules 1 to 9)."""
     answers, renewals, idle = [], [], []
@@ -221,17 +229,21 @@ def _answer(
         elif event.status in UNANSWERED and _reaches(event.terms, question, category):
             idle.append((event.moment, REASONS.index(NO_ANSWER)))
     for renewal in renewals:
-        if _extended(renewal, answers) is not None:
+        gift = _extended(renewal, answers, question, now)
+        if gift is not None and _could_give(gift, span):  # rule 9
             answers.append(renewal)
     if not answers:
         return REASONS[max(idle)[1]] if idle else NEVER_ASKED, 0
     latest = max(answers, key=lambda e: (e.moment, _restricts(e, question, now)))
-    gift = _extended(latest, answers) if latest.status == ConsentStatus.RENEWED else latest
-    assert gift is not None
-    return _say(latest, question, now, own_from), gift.valid_from
+    begun = latest
+    if latest.status == ConsentStatus.RENEWED:
+        gift = _extended(latest, answers, question, now)
+        assert gift is not None
+        begun = gift
+    return _say(latest, question, now, span), begun.valid_from
 
 
-def _extended(renewal: Event, answers: list[Event]) -> Event | None:
+def _extended(renewal: Event, answers: list[Event], question: Question, now: int) -> Event | None:
     """Give the gift that a renewal extends, if one was not taken back before it (rule 6)."""
     before = [
         event
@@ -239,28 +251,35 @@ def _extended(renewal: Event, answers: list[Event]) -> Event | None:
         if event.moment <= renewal.moment
         and event.status not in (ConsentStatus.RENEWED, ConsentStatus.EXPIRED)
     ]
-    latest = max(before, key=lambda e: (e.moment, e.status in ENDS), default=None)
+    latest = max(before, key=lambda e: (e.moment, _restricts(e, question, now)), default=None)
     return latest if latest is not None and latest.status == ConsentStatus.GIVEN else None
 
 
 def _restricts(event: Event, question: Question, now: int) -> int:
     """Give how restrictive an answer is beside others of the same moment (rule 2)."""
     if event.status in ENDS:
-        return 3 + ENDS.index(event.status)
-    if _lapsed(event, question, now):
-        return 2
-    return 1 if event.terms.by_guardian else 0
+        return 4 + ENDS.index(event.status)
+    over = 2 if _lapsed(event, question, now) else 0
+    return over + (1 if event.terms.by_guardian else 0)
 
 
-def _say(event: Event, question: Question, now: int, own_from: int | None) -> str:
+def _could_give(gift: Event, span: Span | None) -> bool:
+    """Say whether a gift was made by who could make it: guardian, then nobody, then the person."""
+    if span is None:
+        return True
+    child_until, own_from = span
+    if gift.terms.by_guardian:
+        return gift.valid_from < child_until
+    return gift.valid_from >= own_from
+
+
+def _say(event: Event, question: Question, now: int, span: Span | None) -> str:
     """Say what the answer that counts amounts to (rules 4, 5 and 9)."""
     if event.status in ENDS:
         return str(event.status)
     if _lapsed(event, question, now):
         return "lapsed"
-    if own_from is not None and event.terms.by_guardian != (event.valid_from < own_from):
-        return "needs guardian"
-    return PERMITTED
+    return PERMITTED if _could_give(event, span) else "needs guardian"
 
 
 def _lapsed(gift: Event, question: Question, now: int) -> bool:

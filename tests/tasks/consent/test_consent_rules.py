@@ -132,7 +132,7 @@ def in_words(
     """Write a row of the decision as the oracle does."""
     standing = Standing(row["standing"])
     if not standing.permits:
-        return standing.name.lower().replace("_", " "), NOBODY
+        return standing.name.removesuffix("_BY_GUARDIAN").lower().replace("_", " "), NOBODY
     if policy.basis.kind != "consent":
         return "permitted", frozenset(c.category for c in policy.columns.values())
     covered = [group for n, group in enumerate(classes) if row["covered"] >> n & 1]
@@ -192,6 +192,7 @@ def hold(
     *cases: tuple[list[Event], str],
     policy: Policy | None = None,
     own_from: int | None = None,
+    doubt: int = 0,
     moment: Moment | None = None,
 ) -> list[frozenset[Category]]:
     """Hold each history to its reason, by the oracle and as decided; give what is covered.
@@ -201,12 +202,14 @@ def hold(
     policy, moment = policy or make_policy(), moment or Moment(NOW, NOW)
     people = {who: events for who, (events, _) in enumerate(cases)}
     told = {
-        who: decide(events, Question.of(policy), moment.valid_at, moment.known_at, own_from)
+        who: decide(
+            events, Question.of(policy), moment.valid_at, moment.known_at, own_from, doubt=doubt
+        )
         for who, events in people.items()
     }
     assert [reason for reason, _ in told.values()] == [expected for _, expected in cases]
     ages = None if own_from is None else dict.fromkeys(people, own_from)
-    assert settle_all(people, policy, moment, ages) == told
+    assert settle_all(people, policy, moment, ages, doubt) == told
     return [covered for _, covered in told.values()]
 
 
@@ -644,11 +647,12 @@ def test_nobody_s_gift_counts_while_it_is_unclear_who_could_make_it() -> None:
     """Before the day can have begun the guardian's does, once it has begun everywhere the own."""
     doubtful = [say("given", at, by_guardian=by) for at in (6, 5 + MICRO) for by in (False, True)]
     clear = [say("given", 6 + MICRO, by_guardian=True), say("given", 5)]
-    people = dict(enumerate([[one] for one in (*clear, *doubtful)]))
-    found = settle_all(
-        people, make_policy(), Moment(NOW, NOW), dict.fromkeys(people, ago(5)), doubt=DAY
+    hold(
+        *(([one], YES) for one in clear),
+        *(([one], "needs guardian") for one in doubtful),
+        own_from=ago(5),
+        doubt=DAY,
     )
-    assert [found[who][0] for who in people] == [YES] * 2 + ["needs guardian"] * 4
 
 
 def test_what_the_guardian_gave_stays_valid_when_the_child_comes_of_age() -> None:
@@ -673,6 +677,31 @@ def test_who_was_last_given_for_by_the_other_is_not_read() -> None:
         ([given, say("renewed", 3)], YES),
         own_from=ago(5),
     )
+
+
+def test_a_renewal_extends_no_gift_of_who_could_not_make_it() -> None:
+    """Also one that is over, or was given beside one that could be; who could then gives anew."""
+    by_child, by_guardian = say("given", 9), say("given", 4, by_guardian=True)
+    cases = [
+        ([by_child, say("renewed", 3)], "needs guardian"),
+        ([by_guardian, say("renewed", 3)], "needs guardian"),
+        ([by_child, say("renewed", 8, by_guardian=True)], "needs guardian"),
+        ([say("given", 9, ends=6), say("renewed", 3)], "lapsed"),
+        ([say("given", 4, by_guardian=True, ends=3.5), say("renewed", 3)], "lapsed"),
+        ([by_child, say("expired", 6), say("renewed", 3)], "expired"),
+        ([by_guardian, say("given", 4), say("renewed", 3)], "needs guardian"),
+        (
+            [say("given", 4, by_guardian=by, ends=3.5) for by in (False, True)]
+            + [say("renewed", 3)],
+            "lapsed",
+        ),
+        ([by_child, say("given", 4), say("renewed", 3)], YES),
+        ([say("given", 9, by_guardian=True, ends=6), say("renewed", 3)], YES),
+        ([say("given", 4, ends=3.5), say("renewed", 3)], YES),
+    ]
+    hold(*cases, own_from=ago(5))
+    hold(*(([*reversed(events)], expected) for events, expected in cases), own_from=ago(5))
+    hold(([say("given", 6.5), say("renewed", 3)], "needs guardian"), own_from=ago(6), doubt=DAY)
 
 
 def test_nobody_asks_who_gave_a_consent_where_the_policy_asks_for_no_age() -> None:
@@ -786,17 +815,26 @@ def test_a_right_holds_until_it_is_ended(right: str, ended: str) -> None:
     )
 
 
-@pytest.mark.parametrize("right", ["objected", "restricted"])
-def test_a_right_ends_for_all_that_is_read_or_not(right: str) -> None:
-    """An end for one category leaves another, of which the same was said, without one."""
-    ended = {"objected": "objection-ended", "restricted": "restriction-ended"}[right]
-    given = say("given", 9)
+@pytest.mark.parametrize(
+    ("right", "ended"),
+    [("objected", "objection-ended"), ("restricted", "restriction-ended")],
+)
+@pytest.mark.parametrize("basis", [{}, {"article_6": Article6.LEGITIMATE_INTERESTS, **OTHER}])
+def test_a_right_s_end_for_less_than_is_read_ends_nothing(
+    right: str, ended: str, basis: dict[str, Any]
+) -> None:
+    """Whatever it was exercised for; what the end names is read with all below it."""
+    begun = [say("given", 9, notice=listing(SCIENCE, of=(AGE, MOOD))), say(right, 5)]
+    of_age = [*begun[:1], say(right, 5, categories=(AGE,))]
+    ends = {names: say(ended, 3, categories=names) for names in ((AGE,), (MOOD,), (AGE, HEALTH))}
     hold(
-        ([given, say(right, 7), say(ended, 5, categories=(AGE,))], right),
-        ([given, say(right, 7), say(ended, 5, categories=(AGE, HEALTH))], YES),
-        ([given, say(right, 7), say(ended, 5)], YES),
-        ([given, say(right, 7, categories=(AGE,))], right),
-        policy=make_policy(AGE, HEALTH),
+        ([*begun, say(ended, 3)], YES),
+        ([*begun, ends[AGE,]], right),
+        ([*begun, ends[AGE,], ends[MOOD,]], right),
+        ([*of_age, ends[AGE,]], right),
+        ([*begun, say(ended, 3, notice=listing(SCIENCE, of=(AGE,)))], right),
+        ([*begun, ends[AGE, HEALTH]], YES),
+        policy=make_policy(AGE, MOOD, **basis),
     )
 
 

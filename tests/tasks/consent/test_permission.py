@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -288,30 +288,49 @@ def test_a_birthday_begins_in_the_zone_of_the_sources_and_in_doubt_nobody_s_gift
     assert unknown == [np.datetime64(NOT_YET, "us")] * 2
 
 
-def test_of_an_age_in_years_neither_can_give_in_the_year_before_it_was_reached(
-    tmp_path: Path,
-) -> None:
-    """Who is 16 may have come of age today or nearly a year ago."""
-    file = parse(tmp_path, (MINORS[0], MINORS[1] % "age: age"))
-    roster = pa.table({**TOKENS, "_age": pa.array([16, None], pa.int64())})
-    ages = find_ages(file.policy, roster, datetime(2026, 3, 1, 12, tzinfo=UTC))
-    assert ages is not None
-    until, own = (ages.column(name).to_numpy()[0] for name in (CHILD_UNTIL, OWN_FROM))
-    assert own - until >= 365 * 86_400_000_000
-    assert ages.column(CHILD_UNTIL)[1].as_py() == ages.column(OWN_FROM)[1].as_py() == NOT_YET
-
-
 def test_an_age_in_years_says_from_when_at_the_latest(tmp_path: Path) -> None:
-    """Who is 18 now was 16 two years ago today, or earlier; somebody of 29 February on 1 March."""
+    """Who is 18 now was 16 two years ago today, or earlier, but not a year earlier."""
     aged = parse(tmp_path, (MINORS[0], MINORS[1] % "age: age")).policy.basis.minors  # type: ignore[union-attr]
     roster = pa.table({"_age": pa.array([18, 12, None], pa.int64())})
-    found = come_of_age(aged, roster, TODAY).astype(str).tolist()
-    assert found == ["2024-03-01", "2030-03-01", "NaT"]
+    found = [days.astype(str).tolist() for days in come_of_age(aged, roster, TODAY, TODAY)]
+    assert found == [["2023-03-02", "2029-03-02", "NaT"], ["2024-03-01", "2030-03-01", "NaT"]]
+    leap, tomorrow = date(2024, 2, 28), date(2024, 2, 29)
+    found = [days.astype(str).tolist() for days in come_of_age(aged, roster, leap, tomorrow)]
+    assert found == [["2021-03-01", "2027-03-01", "NaT"], ["2022-03-01", "2028-02-29", "NaT"]]
+
+
+def test_somebody_of_29_february_comes_of_age_on_1_march(tmp_path: Path) -> None:
+    """And who was born on another day, on that day."""
     born = parse(tmp_path, (MINORS[0], MINORS[1] % "born: b")).policy.basis.minors  # type: ignore[union-attr]
     days = pa.table({"_born": pa.array([date(2008, 2, 29), None], pa.date32())})
-    assert come_of_age(born, days, TODAY).astype(str).tolist() == ["2024-02-29", "NaT"]
+    assert come_of_age(born, days, TODAY, TODAY)[0].astype(str).tolist() == ["2024-02-29", "NaT"]
     late = pa.table({"_born": pa.array([date(2007, 2, 28)], pa.date32())})
-    assert come_of_age(born, late, TODAY).astype(str).tolist() == ["2023-02-28"]
+    assert come_of_age(born, late, TODAY, TODAY)[0].astype(str).tolist() == ["2023-02-28"]
+
+
+@pytest.mark.parametrize(
+    ("age", "own", "by_guardian"),
+    [
+        pytest.param(15, "needs guardian", "permitted", id="child"),
+        pytest.param(16, "needs guardian", "needs guardian", id="of-age-within-the-last-year"),
+        pytest.param(17, "permitted", "needs guardian", id="grown-up"),
+    ],
+)
+def test_who_may_have_come_of_age_within_the_last_year_has_nobody_to_consent(
+    ledger: ConsentLedger, folder: Folder, age: int, own: str, by_guardian: str
+) -> None:
+    """An age in whole years does not say whether the birthday was before the gift."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    folder.events.clear()
+    for row in folder.people:
+        row["age"] = str(age)
+    folder.say("p00", "given", (now - timedelta(days=5)).isoformat())
+    folder.say("p01", "given", (now - timedelta(minutes=1)).isoformat(), guardian="parent of p01")
+    changes = ((MINORS[0], MINORS[1] % "age: age"), (STATED, f"{STATED}\n      zone: UTC"))
+    path = folder.write(*changes)
+    file = PolicyFile(parse_policy(small_policy(*changes)), small_policy(*changes), path)
+    roster = read_people(file, ledger.keys.derive("person")).slice(0, 2)
+    assert stand(ledger, file, roster) == [own, by_guardian]
 
 
 def test_the_reasons_of_a_run_add_up_to_the_roster(home: Home, folder: Folder) -> None:
