@@ -320,12 +320,12 @@ def test_who_may_have_come_of_age_within_the_last_year_has_nobody_to_consent(
     ledger: ConsentLedger, folder: Folder, age: int, own: str, by_guardian: str
 ) -> None:
     """An age in whole years does not say whether the birthday was before the gift."""
-    now = datetime.now(UTC).replace(microsecond=0)
+    given = (datetime.now(UTC) - timedelta(days=5)).isoformat()
     folder.events.clear()
     for row in folder.people:
         row["age"] = str(age)
-    folder.say("p00", "given", (now - timedelta(days=5)).isoformat())
-    folder.say("p01", "given", (now - timedelta(minutes=1)).isoformat(), guardian="parent of p01")
+    folder.say("p00", "given", given)
+    folder.say("p01", "given", given, guardian="parent of p01")
     changes = ((MINORS[0], MINORS[1] % "age: age"), (STATED, f"{STATED}\n      zone: UTC"))
     path = folder.write(*changes)
     file = PolicyFile(parse_policy(small_policy(*changes)), small_policy(*changes), path)
