@@ -78,10 +78,10 @@ def test_a_flow_run_is_named_after_its_policy(world: World) -> None:
 
 
 def test_task_runs_bear_the_titles_of_their_steps(world: World) -> None:
-    """Each task run has its step's title and the project's tag."""
+    """Each task run has its step's title, and no tag, for which Prefect would ask for a slot."""
     nodes, tasks = graph_of(world, "passed"), task_runs_of(world, "passed")
     assert [task["name"] for task in tasks] == [node["label"] for node in nodes.values()]
-    assert all(task["tags"] == ["tutela"] for task in tasks)
+    assert all(task["tags"] == [] for task in tasks)
 
 
 def test_a_task_is_given_other_tasks_results_alone(world: World) -> None:

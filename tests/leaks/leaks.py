@@ -395,7 +395,8 @@ CASES: Final[dict[str, Case]] = {
         lose_header(consent=True), "PolicyError", "the source has no column `person`"
     ),
     "interrupted": Case(
-        breaks=(BROKEN_STEPS["train"],), raises=KeyboardInterrupt, error="KeyboardInterrupt"
+        breaks=(BROKEN_STEPS["train"],), raises=KeyboardInterrupt, error="ServiceError",
+        words="stopped; nothing was handed over",
     ),
     "exited": Case(
         breaks=(BROKEN_STEPS["train"],), raises=SystemExit, error="ServiceError",
