@@ -127,7 +127,7 @@ def take_aim(desk: Desk, pipeline: Pipeline, data: Opened[Trainable]) -> Aim:
     members, others = split_rows(frame, policy)
     inside, outside = (frame.loc[side.features.index, audit] for side in (members, others))
     audited = Audited(inside, outside, smallest) if audit else None
-    if drawn.everybody.all():
+    if drawn.whole:
         return Aim(pipeline, members, others, audited)
     sides = (drawn.everybody[side.features.index] for side in (members, others))
     return Aim(pipeline, members, others, audited, Lot(*sides))
@@ -139,6 +139,8 @@ class Drawn:
 
     places: NDArray[np.int64]
     everybody: NDArray[np.bool_]
+    whole: bool = False
+    """Whether nobody was left undrawn; the groups' lots may be part of everybody's all the same."""
 
 
 def draw_people(desk: Desk, data: Opened[Trainable], audit: Sequence[str], smallest: int) -> Drawn:
@@ -156,7 +158,7 @@ def draw_people(desk: Desk, data: Opened[Trainable], audit: Sequence[str], small
     lots = [side[draw_lot(desk, record[side], MOST)] for side in sides]
     common = np.sort(np.concatenate(lots))
     if len(common) == known.sum():
-        return Drawn(common, np.ones(len(common), dtype=bool))
+        return Drawn(common, np.ones(len(common), dtype=bool), whole=True)
     groups = [pd.factorize(frame[column], use_na_sentinel=False)[0] for column in audit]
     number = sum(int(code.max()) + 1 for code in groups)
     most = max(smallest, min(OF_GROUP, MOST // max(number, 1)))
