@@ -57,7 +57,8 @@ def is_own_place(store: str, within: Path, location: str) -> bool:
     local = place.scheme in {"", "file"}
     if store.partition(":")[0].partition("+")[0] not in DATABASES:
         return not local
-    inside = Path(unquote(place.path)).resolve().is_relative_to(within.resolve())
+    # Strictly below: the folder itself holds the store, and every other run's files.
+    inside = (within / "artifacts").resolve() in Path(unquote(place.path)).resolve().parents
     return local and place.netloc in {"", "localhost"} and inside
 
 

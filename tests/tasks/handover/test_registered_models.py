@@ -353,6 +353,8 @@ def test_nothing_is_written_where_mlflows_store_points_outside(
         ("sqlite:////h/mlflow/mlflow.db", "file:///h/mlflow/artifacts/p", True),
         ("sqlite:////h/mlflow/mlflow.db", "/h/mlflow/artifacts/p", True),
         ("sqlite:////h/mlflow/mlflow.db", "file:///h/keys", False),
+        ("sqlite:////h/mlflow/mlflow.db", "file:///h/mlflow", False),
+        ("sqlite:////h/mlflow/mlflow.db", "file:///h/mlflow/artifacts", False),
         ("sqlite:////h/mlflow/mlflow.db", "file:///h/mlflow/../keys", False),
         ("sqlite:////h/mlflow/mlflow.db", "http://elsewhere/h/mlflow/x", False),
         ("sqlite:////h/mlflow/mlflow.db", "s3://bucket/h/mlflow/x", False),
