@@ -105,7 +105,7 @@ def say_missed(missed: Sequence[Missed], told: Figures) -> str:
             "" if row.reference is None else f", where the reference has {percent(row.reference)}"
         )
         words.append(f"{column} {label} ({row.people} people{asked})")
-    return f"no such weights exist; they miss {'; '.join(words)}"
+    return f"no such weights were found; the nearest miss {'; '.join(words)}"
 
 
 def ask(compared: Sequence[ColumnShares], reference: Reference) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 
 from expectations.errors import Refusal
 from tasks.representation.raking import Missed, effective_share, rake
@@ -141,6 +142,46 @@ def test_a_bound_is_kept_and_the_margins_with_it() -> None:
     assert (held / table).max() == pytest.approx(2.3)
     np.testing.assert_allclose(held.sum(1), rows, atol=1e-4)
     np.testing.assert_allclose(held.sum(0), columns, atol=1e-4)
+
+
+cells_near_the_limit = st.lists(
+    st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1e-8, 0.5, 3.0])), min_size=12, max_size=12
+).map(lambda cells: np.array(cells).reshape(3, 4, 2))
+"""People and a wanted weight for each cell, where some are to weigh nothing or next to nothing."""
+
+
+def lack(people: NDArray[np.float64], wanted: Sequence[NDArray[np.float64]], bound: float) -> float:
+    """Give the least total by which any weights within the bound miss two margins, by HiGHS."""
+    rows, columns = people.shape
+    shape = np.vstack([np.repeat(np.eye(rows), columns, axis=1), np.tile(np.eye(columns), rows)])
+    kinds = len(shape)
+    found = linprog(
+        np.r_[np.zeros(people.size), np.ones(2 * kinds)],
+        A_eq=np.hstack([shape * people.ravel(), np.eye(kinds), -np.eye(kinds)]),
+        b_eq=np.concatenate(wanted),
+        bounds=[(0, bound)] * people.size + [(0, None)] * (2 * kinds),
+    )
+    return float(found.fun)
+
+
+@given(cells_near_the_limit, st.sampled_from([1.001, 1.2, 0.97, 50]))
+@settings(max_examples=60)
+def test_a_margin_is_missed_only_where_no_weights_meet_it(
+    cells: NDArray[np.float64], slack: float
+) -> None:
+    """Near the limit of what any weights give too; against a linear program."""
+    table, wanted = cells[..., 0].astype(int), cells[..., 1]
+    mass = wanted * table
+    assume((mass.sum(0) > 0).all() and (mass.sum(1) > 0).all())
+    wanted = wanted * table.sum() / mass.sum()
+    bound = slack * wanted[table > 0].max()
+    margins = [(wanted * table).sum(axis) for axis in (1, 0)]
+    short = lack(table.astype(float), margins, bound) / table.sum()
+    assume(short < 1e-9 or short > 1e-4)
+    raked = rake(
+        people(table), dict(zip(("row", "column"), map(shares, margins), strict=True)), bound
+    )
+    assert bool(raked.missed) == (short > 1e-4)
 
 
 LABELS = st.lists(
