@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_execution_engine import (
@@ -30,6 +31,11 @@ from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 from great_expectations.expectations.model_field_types import ConditionParser
 from great_expectations.expectations.row_conditions import RowConditionType
+from great_expectations.render.components import (
+    LegacyRendererType,
+    RenderedStringTemplateContent,
+)
+from great_expectations.render.renderer.renderer import renderer
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
 from expectations.errors import ServiceError, UsageError
@@ -170,16 +176,46 @@ class TokenReversal(_Grouped):
 
 
 class MetricExpectation(BatchExpectation, ABC):
-    """An expectation on one of these metrics; row conditions narrow the table first."""
+    """An expectation on one of these metrics; row conditions narrow the table first.
+
+    `words` say what is expected on GX's pages (Data Docs), with `$name` for a field.
+    """
 
     row_condition: RowConditionType = None
     condition_parser: ConditionParser | None = None
 
+    words: ClassVar[str]
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
 
     @abstractmethod
     def judge(self, found: Any) -> tuple[bool, dict[str, Any]]:  # noqa: ANN401  # the metric's own
         """Say whether the metric meets the expectation, and what its result tells."""
+
+    @classmethod
+    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
+    def _prescriptive_renderer(
+        cls,
+        configuration: ExpectationConfiguration | None = None,
+        result: ExpectationValidationResult | None = None,
+        runtime_configuration: Arguments | None = None,
+    ) -> list[RenderedStringTemplateContent]:
+        """Say on a page of GX what is expected; what was observed stands beside it."""
+        given = configuration or (result.expectation_config if result else None)
+        told = {
+            name: ", ".join(map(str, value)) if isinstance(value, list) else value
+            for name, value in (given.kwargs if given else {}).items()
+        }
+        usual = {name: field.default for name, field in cls.__fields__.items()}
+        template = {
+            "template": cls.words,
+            "params": {**usual, **told},
+            "styling": (runtime_configuration or {}).get("styling", {}),
+        }
+        return [
+            RenderedStringTemplateContent(
+                content_block_type="string_template", string_template=template
+            )
+        ]
 
     def _validate(
         self,

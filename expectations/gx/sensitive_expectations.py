@@ -73,6 +73,9 @@ class ExpectColumnToBeLDiverse(_SensitiveColumn):
     """
 
     l: int = pydantic.Field(ge=2)  # noqa: E741  # the field's own name
+    words: ClassVar[str] = (
+        "In every class of equal $columns, $column has at least $l different values."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "l")
 
     def asked(self) -> PrivacyModel:
@@ -93,6 +96,9 @@ class ExpectColumnToBeEntropyLDiverse(_SensitiveColumn):
     """
 
     l: float = pydantic.Field(gt=1)  # noqa: E741  # the field's own name
+    words: ClassVar[str] = (
+        "In every class of equal $columns, the entropy of $column is at least log $l."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "l")
 
     def asked(self) -> PrivacyModel:
@@ -116,6 +122,10 @@ class ExpectColumnToBeRecursivelyLDiverse(_SensitiveColumn):
 
     c: float = pydantic.Field(gt=0)
     l: int = pydantic.Field(ge=2)  # noqa: E741  # the field's own name
+    words: ClassVar[str] = (
+        "In every class of equal $columns, the most frequent value of $column is less "
+        "than $c times as frequent as all values together that are in place $l or later."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "c", "l")
 
     def asked(self) -> PrivacyModel:
@@ -139,6 +149,10 @@ class ExpectColumnToBeTClose(_SensitiveColumn):
 
     t: float = pydantic.Field(gt=0, le=1)
     distance: Literal["equal", "ordered"] = "equal"
+    words: ClassVar[str] = (
+        "In every class of equal $columns, $column is at most $t away from its "
+        "distribution in the table ($distance distance)."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "t", "distance")
 
     def asked(self) -> PrivacyModel:
@@ -162,6 +176,10 @@ class ExpectColumnToBeBetaLike(_SensitiveColumn):
 
     beta: float = pydantic.Field(gt=0)
     enhanced: bool = False
+    words: ClassVar[str] = (
+        "No value of $column is more than 1 + $beta times as frequent in a class of equal "
+        "$columns as in the table."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "beta", "enhanced")
 
     def asked(self) -> PrivacyModel:
@@ -184,6 +202,11 @@ class ExpectColumnToBeDeltaDisclosurePrivate(_SensitiveColumn):
     """
 
     delta: float = pydantic.Field(gt=0)
+    words: ClassVar[str] = (
+        "Every value of $column occurs in every class of equal $columns, and the "
+        "logarithm of its share there over its share in the table is less than $delta "
+        "from 0."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "delta")
 
     def asked(self) -> PrivacyModel:
@@ -206,6 +229,9 @@ class ExpectColumnValuesToBeAtMostAlphaOfClass(_SensitiveColumn):
     """
 
     alpha: float = pydantic.Field(gt=0, lt=1)
+    words: ClassVar[str] = (
+        "No value of $column makes up more than the share $alpha of a class of equal $columns."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "columns", "alpha")
 
     def asked(self) -> PrivacyModel:

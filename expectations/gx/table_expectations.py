@@ -40,6 +40,7 @@ class ExpectTableToBeKAnonymous(MetricExpectation):
     k: int = pydantic.Field(ge=2)
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (ClassSizes.metric_name,)
+    words: ClassVar[str] = "Every combination of $columns that occurs belongs to at least $k rows."
     success_keys: ClassVar[tuple[str, ...]] = ("columns", "k")
 
     def judge(self, found: Integers) -> tuple[bool, dict[str, Any]]:
@@ -70,13 +71,17 @@ class ExpectColumnValueShareToBeBetween(MetricExpectation):
     max_value: float = pydantic.Field(ge=0, le=1)
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (ValueRows.metric_name,)
+    words: ClassVar[str] = (
+        "A share of $min_value to $max_value of all rows have “$value” in $column."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "value", "min_value", "max_value")
 
     def judge(self, found: tuple[int, int]) -> tuple[bool, dict[str, Any]]:
         """Compare the share with its bounds."""
         rows, matching = found
         met = rows > 0 and self.min_value <= matching / rows <= self.max_value
-        return met, {"element_count": rows, "matching_count": matching}
+        share = matching / rows if rows else 0.0
+        return met, {"observed_value": share, "element_count": rows, "matching_count": matching}
 
 
 class _ShareOfRows(MetricExpectation, ABC):
@@ -115,6 +120,9 @@ class ExpectTableReidentificationRiskToBeAtMost(_ShareOfRows):
     """
 
     attacker: Literal["prosecutor", "marketer"] = "prosecutor"
+    words: ClassVar[str] = (
+        "The $attacker's chance to link a row to its person by $columns is at most $at_most."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("columns", "at_most", "attacker")
 
     def share(self, size: Integers) -> float:
@@ -133,6 +141,10 @@ class ExpectTableUniqueRowsShareToBeAtMost(_ShareOfRows):
     >>> batch.validate(asked, result_format="BASIC").success
     False
     """
+
+    words: ClassVar[str] = (
+        "A share of at most $at_most of the rows are alone with their combination of $columns."
+    )
 
     def share(self, size: Integers) -> float:
         """Give the share of rows that are alone."""
@@ -163,6 +175,10 @@ class ExpectColumnNotToBeReversedBy(MetricExpectation):
     max_share: float = pydantic.Field(default=0.0, ge=0, lt=1)
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (TokenReversal.metric_name,)
+    words: ClassVar[str] = (
+        "A share of at most $max_share of the rows have a token in $column that a "
+        "dictionary or the values' public frequencies turn back."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("column", "dictionary", "frequencies", "max_share")
 
     @pydantic.root_validator(skip_on_failure=True)
