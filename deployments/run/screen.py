@@ -371,9 +371,5 @@ def patch_lines(advice: Advice, patch: Path) -> Iterator[str]:
         yield "         read it, then in the policy's folder: patch -p1 < PATCH"
     else:
         yield "Patch    none: nothing could be left out without measurable loss"
-    if advice.by_hand:
-        names = ", ".join(advice.by_hand)
-        yield from wrap(
-            f"By hand  {names}: not needed either, but the rest of the policy uses them",
-            hanging="         ",
-        )
+    for one in advice.left_in:
+        yield from wrap(f"Left in  {one.column}: {one.why}", hanging="         ")

@@ -269,6 +269,14 @@ class AtEpsilon(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftIn(Part):
+    """A column that could be left out or halved alone, and why the patch does not."""
+
+    column: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Advice(Part):
     """What the model could do without; `epsilon` is what the twin it was tried on has cost.
 
@@ -281,7 +289,7 @@ class Advice(Part):
     path: tuple[Dropped, ...]
     epsilons: tuple[AtEpsilon, ...]
     patch: str
-    by_hand: tuple[str, ...]
+    left_in: tuple[LeftIn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,39 +25,42 @@ from tasks.anonymization.hierarchies import span
 
 PLAIN: Final = re.compile(r"(?!true$|false$|null$)[A-Za-z][\w .+~-]*[\w+]|\d[\d.]*[-~][\w. ~-]*\w")
 """Words that YAML reads as text without quotes."""
+SHARED_LINE: Final = "it shares a line of the file with something else, so take it out by hand"
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A unified diff (empty: nothing to change), and the columns that a person has to change."""
+    """A unified diff (empty: nothing to change), and for each column left in it says why."""
 
     text: str
-    by_hand: tuple[str, ...]
+    left_in: Mapping[str, str]
 
 
 def write_patch(file: PolicyFile, drop: Iterable[str], coarsen: Iterable[str]) -> Patch:
     """Take columns out of the model's reach, and merge the intervals of others in pairs."""
-    text, by_hand = file.text, list[str]()
+    text, left_in = file.text, dict[str, str]()
     changes = [(name, drop_feature) for name in drop] + [(name, halve_bins) for name in coarsen]
     for name, change in changes:
         changed = change(text, file.policy, name)
-        if changed is None or not fits(changed, file.path):
-            by_hand.append(name)
+        problem = SHARED_LINE if changed is None else find_problem(changed, file.path)
+        if changed is None or problem:
+            left_in[name] = problem
         else:
             text = changed
     before, after = (part.splitlines(keepends=True) for part in (file.text, text))
     name = file.path.name
     lines = difflib.unified_diff(before, after, f"a/{name}", f"b/{name}")
-    return Patch("".join(lines), tuple(by_hand))
+    return Patch("".join(lines), left_in)
 
 
-def fits(text: str, path: Path) -> bool:
-    """Whether a policy's text is one that could run."""
+def find_problem(text: str, path: Path) -> str:
+    """Say what keeps a policy's text from running, by the first problem; nothing if it could."""
     try:
         parse_policy(text, str(path), path.parent)
-    except PolicyError:
-        return False
-    return True
+    except PolicyError as error:
+        first = error.problems[0]
+        return f"without it the policy would be refused: {first.path}: {first.what}"
+    return ""
 
 
 def drop_feature(text: str, policy: Policy, name: str) -> str | None:

@@ -20,7 +20,7 @@ from expectations.privacy_loss import Mechanism
 from ledgers.vault.stages import Charged, Permitted, Reached, Recorded, Validated
 from tasks.account.published import AtEpsilon
 from tasks.advice.advice import FOLDS, Advice, Codebook, Loss, People, advise, encode_target
-from tasks.advice.patch import write_patch
+from tasks.advice.patch import Patch, write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
@@ -114,9 +114,32 @@ def note_advice(desk: Desk, found: Advice, curve: list[AtEpsilon]) -> None:
         "path": path,
         "epsilons": epsilons,
         "patch": patch.text,
-        "by_hand": list(patch.by_hand),
+        "left_in": [
+            {"column": name, "why": why} for name, why in find_left_in(found, patch).items()
+        ],
     }
     desk.note("advice", "columns", body)
+
+
+def find_left_in(found: Advice, patch: Patch) -> dict[str, str]:
+    """Say why the patch leaves a column as it is that the table of all columns calls free."""
+    free = {(trial.column, trial.change) for trial in found.trials
+            if trial.loss.verdict == "not needed"}  # fmt: skip
+    left = dict(patch.left_in)
+    gone, less = ", ".join(found.drop), ", ".join((*found.drop, *found.coarsen))
+    for name in dict.fromkeys(trial.column for trial in found.trials):
+        if name in found.drop or name in left:
+            continue
+        if (name, "drop") in free:
+            left[name] = (
+                f"alone it is free; once {gone} went too, a loss could not be ruled out"
+                if gone
+                else "it is free, but columns go in the order of what they cost on average, and "
+                "the first of them is not"
+            )
+        elif (name, "coarsen") in free and name not in found.coarsen:
+            left[name] = f"halved alone it is free, and not beside the changes to {less}"
+    return left
 
 
 def _tell(loss: Loss) -> dict[str, JSON]:

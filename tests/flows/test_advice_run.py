@@ -14,7 +14,7 @@ from expectations.errors import UsageError
 from expectations.policy_file import read_policy
 from ledgers.budget.ledger import BudgetLedger
 from ledgers.home.home import Home
-from tasks.account.published import Advice, AtEpsilon, Dropped, Trial
+from tasks.account.published import Advice, AtEpsilon, Dropped, LeftIn, Trial
 from tasks.advice import weigh
 from tasks.advice.advice import Advice as Found
 from tasks.advice.advice import Loss
@@ -188,7 +188,7 @@ def test_a_policy_without_a_model_has_nothing_to_be_advised_on(tmp_path: Path) -
     assert place.runs == []
 
 
-def advice(epsilon: float | None, patch: str = "", by_hand: tuple[str, ...] = ()) -> Advice:
+def advice(epsilon: float | None, patch: str = "", left_in: tuple[str, ...] = ()) -> Advice:
     """Give advice as it is published."""
     trials = (
         Trial("physical_activity_in_leisure", "drop", -0.0012, -0.0103, 0.0079, "cannot tell"),
@@ -196,16 +196,17 @@ def advice(epsilon: float | None, patch: str = "", by_hand: tuple[str, ...] = ()
         Trial("sex", "drop", 0.0, -0.001, 0.001, "not needed"),
     )
     curve = (AtEpsilon(1.0, 0.79, 0.78, 0.8),)
-    return Advice(epsilon, 0.806, trials, (Dropped(1, "sex", 0.8),), curve, patch, by_hand)
+    left = tuple(LeftIn(name, "a rule reads it") for name in left_in)
+    return Advice(epsilon, 0.806, trials, (Dropped(1, "sex", 0.8),), curve, patch, left)
 
 
 @pytest.mark.parametrize("epsilon", [None, 0.25])
 @pytest.mark.parametrize("patch", ["", "--- a/x\n+++ b/x\n"])
 def test_the_screen_is_no_wider_than_eighty_columns(epsilon: float | None, patch: str) -> None:
     """All lines but the patch's path, which may be copied whole; what holds is said."""
-    by_hand = ("waist", "alcohol_per_week", "hours_of_sleep", "blood_pressure", "pulse")
+    left_in = ("waist", "alcohol_per_week", "hours_of_sleep", "blood_pressure", "pulse")
     path = Path("/home/reports/run.patch")
-    lines = list(advice_lines(advice(epsilon, patch, by_hand), path))
+    lines = list(advice_lines(advice(epsilon, patch, left_in), path))
     assert max(map(len, lines)) <= 80
     said = " ".join(" ".join(lines).split())
     assert ("which cost each of them ε = 0.25" in said) == (epsilon is not None)
@@ -216,4 +217,4 @@ def test_the_screen_is_no_wider_than_eighty_columns(epsilon: float | None, patch
     assert "−.001 (−.010 to +.008)" in said
     assert "+.012 (+.006 to +.018) needed" in said
     assert "+.000 (−.001 to +.001) free" in said
-    assert all(name in said for name in by_hand)
+    assert all(name in said for name in left_in)

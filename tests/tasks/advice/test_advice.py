@@ -14,18 +14,21 @@ from expectations.policy_file import PolicyFile, parse_policy, read_policy
 from expectations.privacy_loss import Gaussian, calibrate, compose
 from tasks.account.published import Advice, AtEpsilon, Dropped
 from tasks.advice import twin as room
+from tasks.advice.advice import Advice as Tried
 from tasks.advice.advice import (
     Bench,
     Codebook,
+    Loss,
+    Trial,
     advise,
     encode_target,
     find_loss,
     merge_neighbours,
     rank_auc,
 )
-from tasks.advice.patch import write_patch
+from tasks.advice.patch import Patch, write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise
-from tasks.advice.weigh import measure_epsilons
+from tasks.advice.weigh import find_left_in, measure_epsilons
 from tasks.pages.drawings import draw_advice
 from tests.conftest import small_policy
 from tests.owned_draws import own_draws
@@ -226,7 +229,7 @@ def test_a_column_with_another_use_loses_the_one_as_feature() -> None:
     """Everything else of the file stays as it was written."""
     file = make_file()
     patch = write_patch(file, ["sex"], [])
-    assert patch.by_hand == ()
+    assert patch.left_in == {}
     minus = [line for line in patch.text.splitlines() if line.startswith("-")][1:]
     plus = [line for line in patch.text.splitlines() if line.startswith("+")][1:]
     assert minus == ["-    use: [feature, release, audit]"]
@@ -241,21 +244,34 @@ def test_a_column_without_another_use_goes_whole() -> None:
         "+++ b/diabetes.yaml"
     ]
     assert sum(line.startswith("-") for line in patch.text.splitlines()) == 5
-    assert patch.by_hand == ()
+    assert patch.left_in == {}
 
 
 def test_intervals_are_merged_in_pairs_from_the_lowest() -> None:
     """Labels that name ranges are joined to ranges; an odd one stays."""
     patch = write_patch(make_file(), [], ["age"])
     assert "+    treatment: {kind: bin, edges: [50], labels: [18-49, '50+']}" in patch.text
-    assert patch.by_hand == ()
+    assert patch.left_in == {}
 
 
 def test_what_the_rest_of_the_policy_still_needs_is_left_to_a_person() -> None:
     """A column that a rule is about cannot simply go, nor the last feature."""
-    assert write_patch(read_policy("diabetes"), ["waist"], []).by_hand == ("waist",)
+    left = write_patch(read_policy("diabetes"), ["waist"], []).left_in
+    assert left.keys() == {"waist"}
+    assert "refused: expectations.3.column: does not exist" in left["waist"]
     found = write_patch(make_file(), ["age", "sex"], [])
-    assert found.by_hand == ("sex",)
+    assert found.left_in.keys() == {"sex"}
+
+
+def test_whatever_is_called_free_is_in_the_patch_or_said_why_not() -> None:
+    """Also what is free alone, and no longer once others are gone."""
+    free, costly = Loss(0.0, -0.001, 0.004), Loss(0.02, 0.01, 0.03)
+    trials = [Trial(name, "drop", free) for name in ("gone", "alone", "needed by a rule")]
+    trials += [Trial("wide", "drop", costly), Trial("wide", "coarsen", free)]
+    found = Tried(0.7, tuple(trials), (), ("gone", "needed by a rule"), ())
+    left = find_left_in(found, Patch("", {"needed by a rule": "a rule reads it"}))
+    assert left.keys() == {"alone", "needed by a rule", "wide"}
+    assert left["alone"].startswith("alone it is free; once gone, needed by a rule went too")
 
 
 def test_a_patch_applies_and_gives_a_policy_that_could_run(tmp_path: object) -> None:
