@@ -21,6 +21,7 @@ from expectations.errors import Refusal, UsageError
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+    from sklearn.utils import Tags
 
 Style = Literal["one-hot", "ordinal"]
 STRAIGHT: Final = 0.95
@@ -134,9 +135,11 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             names += [f"{' × '.join(cross)}={' × '.join(labels)}" for labels in product(*parts)]
         return np.array(names, dtype=object)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """There is nothing to learn, so it is always ready."""
-        return True
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that nothing is learned, so that no fit is asked for."""
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
 
     def _check_declaration(self) -> None:
         faults = [column for column in self.ordered if column not in self.categories]

@@ -48,6 +48,7 @@ from expectations.disclosure import roughly
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Gaussian, calibrate, compose, is_count
 from tasks.training.exact_sums import read_logistic
+from tasks.training.fit_callers import warn_of_callers
 from tasks.training.noise_samplers import add_noise_to_sums
 from tasks.training.private_classifier import PrivateClassifier
 
@@ -127,6 +128,7 @@ class PrivateBoosting(PrivateClassifier):
 
         counts, rounds = self.mechanisms()
         rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
+        warn_of_callers(self)
         check_classification_targets(labels)
         positive = self.encode_target(labels).astype(np.float64)
         declared = self._declare(rows.shape[1])

@@ -41,6 +41,7 @@ from tasks.training.exact_sums import (
     sum_moments,
     turn_rows,
 )
+from tasks.training.fit_callers import warn_of_callers
 from tasks.training.noise_samplers import add_noise_to_sums
 from tasks.training.private_classifier import PrivateClassifier
 
@@ -150,6 +151,7 @@ class PrivateLogisticRegression(PrivateClassifier):
         from sklearn.utils.multiclass import check_classification_targets
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
+        warn_of_callers(self)
         check_classification_targets(labels)
         targets = self.encode_target(labels)
         self.noise_multiplier_ = self._calibrate()

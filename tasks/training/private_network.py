@@ -45,6 +45,7 @@ from expectations.privacy_loss import (
     is_count,
     is_measure,
 )
+from tasks.training.fit_callers import warn_of_callers
 from tasks.training.private_classifier import PrivateClassifier
 from tasks.training.private_descent import ROW_BOUND, Descent, add_noise, descend, require_torch
 
@@ -117,6 +118,7 @@ class PrivateNetwork(PrivateClassifier):
         drawn = self.mechanisms()
         require_torch()
         rows, labels = validate_data(self, X, y, dtype=np.float64)
+        warn_of_callers(self)
         check_classification_targets(labels)
         targets = self.encode_target(labels).astype(np.float64)
         self.noise_multiplier_ = self._calibrate()

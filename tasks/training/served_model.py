@@ -16,6 +16,7 @@ from expectations.errors import Refusal, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.utils import Tags
 
 
 class DeclaredColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
@@ -60,6 +61,8 @@ class DeclaredColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """Name the columns, as declared."""
         return list(self.columns)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """There is nothing to learn, so it is always ready."""
-        return True
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that nothing is learned, so that no fit is asked for."""
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
