@@ -174,6 +174,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "training.input": ChangeMeaning("the rows that are trained on"),
     "training.model": ChangeMeaning("the model"),
     "training.crosses": ChangeMeaning("combinations of features that it reads"),
+    "training.unlabelled_at_most": ChangeMeaning("the share without a known outcome", "weaker"),
     "expectations.*.low": ChangeMeaning("the lowest allowed", "stronger"),
     "expectations.*.high": ChangeMeaning("the highest allowed", "weaker"),
     "expectations.*.share": ChangeMeaning("the share that may be missing", "weaker"),

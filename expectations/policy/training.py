@@ -31,6 +31,8 @@ class Training(Declaration):
     """`record-wise`: the de-identified rows; or a table outlet's name, to train on its rows."""
     crosses: tuple[Annotated[tuple[str, ...], Field(min_length=2, max_length=3)], ...] = ()
     """Labelled features whose combinations the model also reads, two or three at a time."""
+    unlabelled_at_most: float = Field(default=0.05, ge=0, le=1)
+    """The largest share of the selected people whose outcome may be unknown; they are left out."""
 
     @property
     def private(self) -> bool:

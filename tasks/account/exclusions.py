@@ -12,6 +12,8 @@ from typing import Final
 NOT_ELIGIBLE: Final = "not eligible"
 NOT_SAMPLED: Final = "not sampled"
 OVER_CAP: Final = "over the cap"
+NO_OUTCOME: Final = "outcome not known"
+"""Of the selected: no model learns from them, and a table holds them all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +72,9 @@ EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
     OVER_CAP: Exclusion(
         "the draw up to the maximum did not select them", "population: at_most: larger"
     ),
+    NO_OUTCOME: Exclusion(
+        "what the model predicts is not known of them, so they neither train nor test it",
+        "complete the outcome at the source",
+    ),
 }
-"""Each reason, by its label: those of `Standing`, and those of the population."""
+"""Each reason, by its label: those of `Standing`, of the population, and of the training."""

@@ -21,6 +21,7 @@ from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import without_login
+from tasks.account.exclusions import NO_OUTCOME
 from tasks.account.findings import (
     Found,
     adapt,
@@ -89,7 +90,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         made_up=_say_made_up(policy, record.facts.get("source")),
         columns=_count_columns(found),
         people=found.figures(PEOPLE_STEPS),
-        excluded=_list_by_size(found, "people.excluded."),
+        excluded=_list_excluded(found),
         blanked=_list_by_size(found, "people.blanked."),
         split=found.figures(SPLIT),
         outlets=tuple(
@@ -175,11 +176,22 @@ def _count_columns(found: Found) -> tuple[Figure, ...]:
     )
 
 
+def _list_excluded(found: Found) -> tuple[Figure, ...]:
+    """Give how many were left out for each reason, those without an outcome by the model alone."""
+    everywhere = _list_by_size(found, "people.excluded.")
+    of_model = found.figures({"people.unlabelled": NO_OUTCOME})
+    return tuple(sorted((*everywhere, *of_model), key=_size, reverse=True))
+
+
 def _list_by_size(found: Found, prefix: str) -> tuple[Figure, ...]:
     """Give the counts whose names begin so, each under the rest of its name, the largest first."""
     names = [name for name in found.bodies("count") if name.startswith(prefix)]
     figures = found.figures({name: name.removeprefix(prefix) for name in names})
-    return tuple(sorted(figures, key=lambda figure: figure.about or 0, reverse=True))
+    return tuple(sorted(figures, key=_size, reverse=True))
+
+
+def _size(figure: Figure) -> int:
+    return figure.about or 0
 
 
 def _sum_up_outlet(

@@ -210,7 +210,7 @@ def find_sums(entries: Sequence[Entry]) -> Sums:
     return {
         "people.roster": [["people.permitted", *counted.get("filter_consent", [])]],
         "people.permitted": [["people.selected", *counted.get("select_population", [])]],
-        "people.selected": [["people.train", "people.test"], *labels],
+        "people.selected": [["people.train", "people.test", "people.unlabelled"], *labels],
     }
 
 

@@ -14,8 +14,9 @@ from typing import Final
 from expectations.checks import Check
 from expectations.disclosure import percent
 from ledgers.home.private_files import write_private
+from tasks.account.exclusions import NO_OUTCOME
 from tasks.account.markdown import escape_markdown
-from tasks.account.published import Audit, ColumnFate, OutletSummary, Summary
+from tasks.account.published import Audit, ColumnFate, Figure, OutletSummary, Summary
 from tasks.pages.drawings import scale_auc
 from tasks.pages.report import Tile, environment, list_caveats
 from tasks.pages.words import (
@@ -66,7 +67,7 @@ def render_card(summary: Summary, outlet: OutletSummary) -> str:
         s=summary,
         outlet=outlet,
         tiles=tuple(list_tiles(summary)),
-        people=(*summary.people, *summary.split),
+        people=list_people(summary),
         features=list_features(summary),
         unseen=list_unseen(summary),
         target=find_target(summary),
@@ -100,6 +101,12 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         for figure in summary.split
         if figure.label == LEARNED_FROM
     )
+
+
+def list_people(summary: Summary) -> list[Figure]:
+    """Give whose data there was, and of whom it was used; who has no outcome taught it nothing."""
+    without = [figure for figure in summary.excluded if figure.label == NO_OUTCOME]
+    return [*summary.people, *summary.split, *without]
 
 
 def list_features(summary: Summary) -> list[ColumnFate]:
@@ -164,7 +171,7 @@ def opening_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
 
 def data_lines(summary: Summary) -> Iterator[str]:
     """Tell whose data it learned from, in published counts."""
-    figures = [(figure.label, figure.text) for figure in (*summary.people, *summary.split)]
+    figures = [(figure.label, figure.text) for figure in list_people(summary)]
     if figures:
         yield "\n## Data"
         yield from pair_lines("People", escape_pairs(figures))

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.coherence.population import known_labels
-from expectations.disclosure import Count, Disclosure, Published
+from expectations.disclosure import EXACT, Count, Disclosure, Published, percent
 from expectations.errors import Refusal, carrying
 from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.policy import Policy
@@ -44,6 +44,8 @@ SHOWN: Final = 20
 """The most small groups that an error lists."""
 Draws: TypeAlias = "NDArray[np.uint64]"
 Marks: TypeAlias = "NDArray[np.bool_]"
+UNLABELLED: Final = "people.unlabelled"
+"""The count of the selected whose outcome is not known, whom no model learns from."""
 TEST: Final = "_test"
 """The column that marks the people of the test side."""
 GOLDEN: Final = 0x9E3779B97F4A7C15
@@ -341,12 +343,35 @@ def find_small(
         )
 
 
-def count_sides(desk: Desk, selected: pa.Table) -> None:
-    """Count the people to train with and to test with, where something is trained."""
-    if desk.policy.training is not None:
-        test = selected.column(TEST).to_numpy()
-        desk.count("people.train", count_marked(~test))
-        desk.count("people.test", count_marked(test))
+def mark_labelled(table: pa.Table, policy: Policy) -> Marks:
+    """Tell of whom the outcome is known, as the target's treatment will leave it."""
+    assert policy.target is not None
+    treatment = policy.treated[policy.target].treatment
+    places, labels = code_values(table.column(policy.target), treatment)
+    return np.isin(np.array([*labels, None], dtype=object)[places], YES_NO)
+
+
+def count_sides(desk: Desk, selected: pa.Table) -> Iterator[str]:
+    """Count the people to train with and to test with; say it where too many have no outcome.
+
+    Nothing where nothing is trained. Who has no outcome stays for the tables, if there are any.
+    """
+    training = desk.policy.training
+    if training is None:
+        return
+    test, labelled = selected.column(TEST).to_numpy(), mark_labelled(selected, desk.policy)
+    desk.count("people.train", count_marked(~test & labelled))
+    desk.count("people.test", count_marked(test & labelled))
+    unlabelled = count_marked(~labelled)
+    about = desk.count(UNLABELLED, unlabelled)
+    if unlabelled.exact > training.unlabelled_at_most * max(selected.num_rows, 1):
+        yield (
+            f"{'' if about.about is None else 'about '}{about} of the selected people have no "
+            f"known `{desk.policy.target}` (at most {percent(training.unlabelled_at_most, EXACT)} "
+            "allowed), and a model of the others may not hold for them; complete the outcome at "
+            "the source, leave them out by population.eligible (`... is not missing`), or raise "
+            "training.unlabelled_at_most with a reason"
+        )
 
 
 @step("Select the population", gives=Selected)
@@ -366,13 +391,14 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
         for reason, count in {NOT_ELIGIBLE: rest, **left_out}.items()
     }
     people = desk.count("people.selected", Count(selected.num_rows))
-    count_sides(desk, selected)
+    unlabelled = list(count_sides(desk, selected))
     problems = small = list(find_small(people, shown, selected.num_rows, policy))
     if groups is not None:
         sizes = groups.sum_up(taken)
         problems = small + list(find_small_groups(groups, sizes, policy, desk.run.disclosure))
-    if problems:
+    if problems or unlabelled:
         # Of groups that are too small there is nothing to try.
-        with carrying(SmallCohort(people) if problems == small else None):
-            raise Refusal("smallest cohort", "\n".join(problems))
+        with carrying(SmallCohort(people) if problems and problems == small else None):
+            check = "smallest cohort" if problems else "known outcomes"
+            raise Refusal(check, "\n".join([*problems, *unlabelled]))
     return selected

@@ -256,7 +256,11 @@ def permit_in_part(_desk: Desk, roster: Opened[Roster]) -> pa.Table:
 def test_the_step_reads_in_part_and_counts_what_was_kept_back(home: Home, folder: Folder) -> None:
     """Every category is counted, also one that nobody kept back, and the rest goes on."""
     assert home.vault.is_dir()
-    with opened(folder.write(BLANK)) as run:
+    anybody = (
+        "{model: logistic-regression}",
+        "{model: logistic-regression, unlabelled_at_most: 1}",
+    )
+    with opened(folder.write(BLANK, anybody)) as run:
         collected = collect(permit_in_part(read_roster()))
         rows = run.vault.load(collected, Collected).to_table().to_pylist()
         selected = select_population(collected)
@@ -277,6 +281,7 @@ def test_the_step_reads_in_part_and_counts_what_was_kept_back(home: Home, folder
         (row["sex"], row["sugar"] is None) for row in rows
     ]
     assert found["people.selected"] == 480
+    assert found["people.unlabelled"] == 160
 
 
 def test_where_the_policy_leaves_such_people_out_nothing_is_called_blanked(

@@ -21,7 +21,8 @@ from expectations.errors import PolicyError, Problem, Refusal
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from ledgers.vault.stages import Selected
+from ledgers.vault.stages import Deidentified, Selected
+from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import (
     CATEGORIES,
@@ -41,6 +42,7 @@ from tasks.people.population import (
     select_population,
     take_people,
 )
+from tasks.training.train import split_rows
 from tests.conftest import Folder, counts, opened, small_policy
 
 Change = tuple[str, str]
@@ -395,6 +397,47 @@ def test_where_no_household_is_known_each_person_is_split_alone() -> None:
 
 
 # --- The whole step ------------------------------------------------------------------------------
+
+
+def keep_back_sugar(folder: Folder, every: int) -> None:
+    """Leave one in so many without the measurement that their outcome is made of."""
+    for person in folder.people[::every]:
+        person["sugar"] = ""
+
+
+def test_what_is_counted_for_the_model_is_whom_it_learns_from(home: Home, folder: Folder) -> None:
+    """The trainer's own split agrees; who has no outcome is a number of their own, not lost."""
+    assert home.vault.is_dir()
+    keep_back_sugar(folder, 25)
+    with opened(folder.write()) as run:
+        selected = select_population(collect(filter_consent(read_roster())))
+        rows = run.vault.load(deidentify(selected), Deidentified).to_table().to_pandas()
+        sides, found = split_rows(rows, run.policy), counts(run)
+    assert [found["people.train"], found["people.test"]] == [len(side.labels) for side in sides]
+    assert found["people.unlabelled"] == found["people.selected"] - sum(
+        len(side.labels) for side in sides
+    )
+    assert 15 <= found["people.unlabelled"] <= 20
+
+
+def test_too_many_without_an_outcome_are_refused_with_a_way_out(home: Home, folder: Folder) -> None:
+    """Above `unlabelled_at_most`, .05 where nothing is said; both ways out that are named hold."""
+    assert home.vault.is_dir()
+    keep_back_sugar(folder, 10)
+
+    def select(*changes: Change) -> None:
+        with opened(folder.write(*changes)):
+            select_population(collect(filter_consent(read_roster())))
+
+    with pytest.raises(Refusal, match=r"^known outcomes: about \d+ of the selected people") as said:
+        select()
+    assert "no known `sick` (at most 5 % allowed)" in str(said.value)
+    select(("{model: logistic-regression}", "{model: logistic-regression, unlabelled_at_most: .2}"))
+    select(
+        ("eligible: age >= 18", "eligible: age >= 18 and sugar is not missing"),
+        ("use: [derivation]", "use: [derivation, eligibility]"),
+    )
+
 
 SMALL_GROUPS = (BY_SEX, asking("strata: {by: [sex], smallest: 300}"))
 
