@@ -7,6 +7,7 @@ of dollars. Bins were chosen on folds of the training part.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,13 @@ EDGES: Final = {
     "capital-gain": [1, *range(100, 10_000, 100), 10_000, 12_000, 15_000, 20_000, 25_000, 50_000],
     "capital-loss": [1, *range(50, 3_050, 50)],
 }
+ROUND_EDGES: Final = {
+    "age": list(range(20, 90, 10)),
+    "hours-per-week": list(range(10, 100, 10)),
+    "capital-gain": [1, 5_000, 10_000, 20_000, 50_000],
+    "capital-loss": [1, 1_000, 2_000, 3_000],
+}
+"""What somebody writes who has not looked at folds: round numbers, a few of each."""
 EDUCATION: Final = (
     "Preschool 1st-4th 5th-6th 7th-8th 9th 10th 11th 12th HS-grad Some-college Assoc-voc "
     "Assoc-acdm Bachelors Masters Prof-school Doctorate"
@@ -47,6 +55,9 @@ ORDERED: Final = ("age", "hours-per-week", "education")
 """Columns that a linear model reads as a rank; gains and losses jump too much for that."""
 
 
+Edges = Mapping[str, Sequence[float]]
+
+
 class Split(NamedTuple):
     """Features and labels, to train with and to test with."""
 
@@ -56,28 +67,28 @@ class Split(NamedTuple):
     test_labels: pd.Series
 
 
-def declare_adult() -> Encoding:
+def declare_adult(edges: Edges = EDGES) -> Encoding:
     """Give every column that is used, with its labels: numbers have those of their bins."""
-    categories = {name: [str(n) for n in range(len(edges) + 1)] for name, edges in EDGES.items()}
+    categories = {name: [str(n) for n in range(len(of) + 1)] for name, of in edges.items()}
     categories["education"] = EDUCATION.split()
     categories |= {name: labels.split() for name, labels in LABELS.items()}
     return Encoding(categories, ordered=ORDERED)
 
 
-def read_adult(folder: Path) -> Split:
+def read_adult(folder: Path, edges: Edges = EDGES) -> Split:
     """Read `uci_train.csv` and `uci_test.csv`, and put numbers into their bins.
 
     A label that is not declared is refused where it is encoded.
     """
     parts = [pd.read_csv(folder / f"uci_{part}.csv") for part in ("train", "test")]
-    train, test = (_bin_numbers(part) for part in parts)
+    train, test = (_bin_numbers(part, edges) for part in parts)
     labels = [part[TARGET].str.strip(" .") for part in parts]
     return Split(train, labels[0], test, labels[1])
 
 
-def _bin_numbers(part: pd.DataFrame) -> pd.DataFrame:
+def _bin_numbers(part: pd.DataFrame, edges: Edges) -> pd.DataFrame:
     binned = {
-        name: np.searchsorted(edges, part[name], side="right").astype(str)
-        for name, edges in EDGES.items()
+        name: np.searchsorted(of, part[name], side="right").astype(str)
+        for name, of in edges.items()
     }
     return part.assign(**binned)[[*declare_adult().categories]].astype(object)

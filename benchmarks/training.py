@@ -36,7 +36,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from adult import CLASSES, Split, declare_adult, read_adult
+from adult import CLASSES, ROUND_EDGES, Split, declare_adult, read_adult
 from example import measure_example
 from rivals import DELTA, LOGISTIC, PERCEPTRON, build_interpret, build_opacus, number_bins
 from sklearn.base import ClassifierMixin
@@ -118,6 +118,16 @@ def measure_adult(folder: Path, runs: int) -> Iterator[Row]:
             model = ModelDeclaration(kind, parameters, epsilon, DELTA)
             build = partial(build_estimator, model, encoding)
             yield {"model": kind, "epsilon": epsilon, **measure(build, split, runs)}
+    naive = read_adult(folder, ROUND_EDGES)
+    for kind in (REGRESSION, BOOSTING):
+        for epsilon in EPSILONS:
+            model = ModelDeclaration(kind, {"classes": list(CLASSES)}, epsilon, DELTA)
+            build = partial(build_estimator, model, declare_adult(ROUND_EDGES))
+            yield {
+                "model": f"{kind}, round bins",
+                "epsilon": epsilon,
+                **measure(build, naive, runs),
+            }
     yield from measure_others(split, runs)
     for kind in OPEN:
         build = partial(build_estimator, ModelDeclaration(kind), encoding)

@@ -19,6 +19,7 @@ from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Article6, Category, Identifiability
 from tasks.drafting.accepting import accept, refuse_open
+from tasks.drafting.cut_offs import find_cut_offs
 from tasks.drafting.decisions import (
     Decided,
     Decision,
@@ -273,13 +274,15 @@ def is_birth_date(column: Decision) -> bool:
 def propose_treatment(profile: Profile) -> tuple[ColumnType, Treatment] | None:
     """Give the type to declare and the treatment; None where nothing can be proposed.
 
-    Numbers go into bins of the profile's rounded edges, words into categories, dates become their
-    year, and a yes/no column is kept. A few whole numbers are words, in order, since they may be
-    codes; where few people have some of them, they are parted at those that many have.
+    Numbers go into bins of published cut-offs, else of the profile's round edges; words into
+    categories; dates become their year, and a yes/no column is kept. A few whole numbers are words,
+    in order, since they may be codes; where few people have some of them, they are parted at those
+    that many have.
     """
     if few_numbers(profile):
         return ColumnType.TEXT, propose_categories(profile)
-    edges = profile.edges or edges_at_words(profile)
+    published = find_cut_offs(profile)
+    edges = published.edges if published else profile.edges or edges_at_words(profile)
     match profile.type:
         case ColumnType.BOOLEAN:
             return ColumnType.BOOLEAN, Keep(kind="keep")

@@ -5,9 +5,9 @@ rows, the table says so itself only if its key is looked at (`examination`).
 
 Ranges and edges of numbers are rounded to steps. A step is 1, 2 or 5 times a power of ten and about
 a tenth of the range, so a bound has at most two significant digits of the range. No end of a range
-is a number that few have. An edge inside it is a multiple of a step near a fifth of the rows: where
-numbers are as coarse as the step (ages), some person may have that very number, and it tells no
-more of them than the fifth does.
+is a number that few have. An edge inside it is a round number, chosen by the bounds alone and left
+out where few rows would lie beside it: some person may have that very number, and it tells no more
+of them than that there are rows on both sides.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from tasks.drafting.singling_out import FEW
 from tasks.sources.conversion import fit
 from tasks.sources.naming import spell
 
-SHARES: Final = (0.2, 0.4, 0.6, 0.8)
-"""Where edges are looked for: the fifths of the rows."""
+MOST_BINS: Final = 10
+"""Equal steps are so wide that no more fit between the bounds."""
+SMALLEST: Final = 0.05
+"""The share of the rows that each bin holds at least; a smaller one is joined to the one below."""
 LEAST: Final = 10
 """Rows that must share a value before it is named anywhere."""
 MOST_WORDS: Final = 30
@@ -177,7 +179,7 @@ def describe_range(values: Values) -> tuple[float | None, float | None, tuple[fl
     numbers, counts = values.numbers, values.counts
     least = 1.0 if values.type is ColumnType.INTEGER else 0.0
     low, high = round_outward(numbers, counts, LEAST, least)
-    return low, high, choose_edges(numbers, counts, LEAST, least)
+    return low, high, choose_edges(low, high, numbers, counts, least)
 
 
 def round_outward(
@@ -212,26 +214,55 @@ def choose_step(width: float) -> float:
 
 
 def choose_edges(
-    numbers: NDArray[np.float64], counts: NDArray[np.int64], least: int, finest: float = 0.0
+    low: float, high: float, numbers: NDArray[np.float64], counts: NDArray[np.int64], finest: float
 ) -> tuple[float, ...]:
-    """Give multiples of a step near the fifths, with `least` rows or more between each two."""
-    order = np.argsort(numbers)
-    ordered, reached = numbers[order], np.cumsum(counts[order])
-    total = int(reached[-1])
-    fifths = ordered[np.searchsorted(reached, [share * total for share in SHARES])]
-    spread = float(fifths[-1] - fifths[0]) or float(ordered[-1] - ordered[0])
-    if spread == 0:
-        return ()
-    step = max(choose_step(max(spread, least_width(numbers))), finest)
+    """Give round numbers between the bounds, with `SMALLEST` of the rows or more between each two.
+
+    Equal steps of 1, 2 or 5 times a power of ten; where one of them would hold more than half of
+    the rows, as of incomes, 1, 2 and 5 times each power of ten. Never where the rows lie: a
+    quantile is told by everybody's numbers, and means nothing to who reads the model.
+    """
+    equal = list_multiples(low, high, finest)
+    held = count_between(equal, numbers, counts)
+    if held.max() > counts.sum() / 2 and len(series := list_series(low, high, finest)) > 1:
+        equal = series
+    least = max(LEAST, int(SMALLEST * counts.sum()))
     edges: list[float] = []
-    before = 0
-    for edge in sorted({_multiple(round(float(fifth) / step), step) for fifth in fifths}):
-        position = int(np.searchsorted(ordered, edge))
-        under = int(reached[position - 1]) if position else 0
+    before, total = 0, int(counts.sum())
+    for edge in equal:
+        under = int(counts[numbers < edge].sum())
         if under - before >= least and total - under >= least:
             edges.append(edge)
             before = under
     return tuple(edges)
+
+
+def list_multiples(low: float, high: float, finest: float) -> list[float]:
+    """List the multiples of a round step inside the bounds, as few as `MOST_BINS` bins have."""
+    if not low < high:
+        return []
+    step = max(choose_step(20 * (high - low) / MOST_BINS), finest)
+    first, last = math.floor(low / step) + 1, math.ceil(high / step)
+    return [_multiple(times, step) for times in range(first, last)]
+
+
+def list_series(low: float, high: float, finest: float) -> list[float]:
+    """List 1, 2 and 5 times each power of ten inside the bounds, down to a thousandth of them."""
+    if high <= 0:
+        return []
+    top = math.ceil(math.log10(high))
+    found = (
+        _multiple(digit, 10.0**power) for power in range(top - 4, top + 1) for digit in (1, 2, 5)
+    )
+    return [edge for edge in found if max(low, finest) < edge < high]
+
+
+def count_between(
+    edges: list[float], numbers: NDArray[np.float64], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Count the rows in each interval that the edges make."""
+    places = np.searchsorted(np.array(edges), numbers, side="right")
+    return np.bincount(places, counts, len(edges) + 1).astype(np.int64)
 
 
 def _multiple(times: int, step: float) -> float:

@@ -9,6 +9,7 @@ from typing import Final
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Use
+from tasks.drafting.cut_offs import CutOffs, find_cut_offs
 from tasks.drafting.deciding import FEW_NUMBERS, label_bins, propose_categories
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.profile import Profile
@@ -102,6 +103,8 @@ def saw(column: Decision) -> str:
     if profile.low is not None and profile.high is not None:
         some = f"{profile.distinct} different numbers, " * (profile.distinct <= FEW_DIFFERENT)
         said.append(f"{some}{number(profile.low)} to {number(profile.high)}, rounded outward")
+    if published := published_bins(column):
+        said.append(f"read as {published.says}, with the cut-offs of {published.source}")
     said += about_words(column.treatment, profile)
     if profile.missing:
         said.append(f"{tell_share(profile.missing)} missing")
@@ -175,8 +178,15 @@ def block(column: Decision, use: Sequence[str]) -> Iterator[str]:
         return
     assert column.treatment is not None
     yield from entry("treatment", dump(column.treatment), 4)
-    if not isinstance(column.treatment, Keep | DateParts):
+    if not isinstance(column.treatment, Keep | DateParts) and published_bins(column) is None:
         yield "    from_data: true"
+
+
+def published_bins(column: Decision) -> CutOffs | None:
+    """Give what is published of the bins that were proposed; None where they are the table's."""
+    found = find_cut_offs(column.found.profile)
+    mine = found and isinstance(column.treatment, Bin) and column.treatment.edges == found.edges
+    return found if mine else None
 
 
 def dump(treatment: Treatment) -> dict[str, Value]:

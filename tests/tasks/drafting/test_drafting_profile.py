@@ -31,9 +31,9 @@ def column(cells: Sequence[Cell]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([*cells])])
 
 
-def profile_of(cells: Sequence[Cell]) -> Profile:
+def profile_of(cells: Sequence[Cell], name: str = "asked") -> Profile:
     """Profile a column of cells."""
-    return make_profile(count_values("asked", column(cells)))
+    return make_profile(count_values(name, column(cells)))
 
 
 @pytest.mark.parametrize(
@@ -196,3 +196,19 @@ def test_a_word_of_one_person_with_many_rows_is_not_listed() -> None:
     assert set(profile.words) == {"mayor", "clerk"}
     counted = count_people(profile, count_values("job", first_of_each(people, cells)))
     assert counted.words == ("clerk",)
+
+
+@given(st.lists(st.integers(0, 300), min_size=100, max_size=300), st.integers(2, 9))
+def test_edges_are_round_numbers_and_follow_no_quantile(numbers: list[int], times: int) -> None:
+    """Multiples of 1, 2 or 5; the same where everybody is there several times over."""
+    profile = profile_of([*map(str, numbers), "0", "300"] * times)
+    again = profile_of([*map(str, numbers), "0", "300"] * times * 2)
+    assert profile.edges == again.edges
+    for edge in profile.edges:
+        assert edge % 50 == 0 or float(f"{edge:e}".partition("e")[0]) in (1, 2, 5)
+
+
+def test_edges_of_incomes_are_one_two_and_five_times_powers_of_ten() -> None:
+    """Equal steps would put nearly everybody into the first."""
+    profile = profile_of([str(2000 + 37 * n) for n in range(1000)] + ["900000"] * LEAST)
+    assert profile.edges == (5000, 10_000, 20_000)
