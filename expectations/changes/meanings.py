@@ -171,6 +171,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
         "how much better a feature may be guessed of its own people", "weaker"
     ),
     "attacks.attribute_inference.when_inconclusive": _inconclusive("attribute inference"),
+    "attacks.search.when_inconclusive": _inconclusive("search of the model's file"),
     "training.input": ChangeMeaning("the rows that are trained on"),
     "training.model": ChangeMeaning("the model"),
     "training.crosses": ChangeMeaning("combinations of features that it reads"),

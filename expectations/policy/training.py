@@ -99,6 +99,13 @@ class AttributeCheck(Declaration):
     when_inconclusive: WhenInconclusive = "report"
 
 
+class SearchCheck(Declaration):
+    """The model's file must hold nobody's rows. What is found in it is refused, whatever stands here."""
+
+    when_inconclusive: WhenInconclusive | None = None
+    """Where hardly anybody has a row of their own. Unset: refuse for your own class, else report."""
+
+
 class Attacks(Declaration):
     """The attacks that a model must withstand before the handover; all are tried."""
 
@@ -107,3 +114,5 @@ class Attacks(Declaration):
     """Audits a private model's ε; other models have nothing to audit."""
     memorization: MemorizationCheck = MemorizationCheck()
     attribute_inference: AttributeCheck = AttributeCheck()
+    search: SearchCheck = SearchCheck()
+    """Searches the file that leaves for people's rows, columns, numbers and words."""

@@ -19,7 +19,7 @@ import pandas as pd
 from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
 from expectations.policy.policy import Policy
-from expectations.policy.training import Attacks, PrivateKind, find_private_kind
+from expectations.policy.training import Attacks, PrivateKind, find_kind, find_private_kind
 from expectations.policy.treatments import YES_NO
 from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
@@ -34,6 +34,7 @@ from tasks.attack.epsilon_audit import (
     give_labels,
     judge_audit,
 )
+from tasks.attack.held_people import NAME
 from tasks.attack.lot import MOST, draw_lot, read_rows
 from tasks.attack.membership import (
     Audited,
@@ -45,6 +46,7 @@ from tasks.attack.membership import (
     judge_membership,
 )
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
+from tasks.attack.model_file import search_file
 from tasks.attack.reference_models import limit_threads
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
@@ -294,8 +296,12 @@ def trains_as_measured(twin: BaseEstimator) -> bool:
     return changed <= DECLARED and bool(MEASURED[0] <= twin.epsilon <= MEASURED[1])
 
 
-def find_intolerable(checks: list[Check], asked: Attacks) -> Iterator[Check]:
+def find_intolerable(
+    checks: list[Check], asked: Attacks, *, own: bool = False
+) -> Iterator[Check]:
     """Give the checks that end a run, inconclusive ones where the policy does not tolerate them.
+
+    `own` says that the model is of a class of one's own, of which nothing is known in advance.
 
     Many groups are too small to be attacked; what is inconclusive of them is only reported.
     """
@@ -304,6 +310,7 @@ def find_intolerable(checks: list[Check], asked: Attacks) -> Iterator[Check]:
         "audit of ε": asked.audit.when_inconclusive,
         "memorization": asked.memorization.when_inconclusive,
         "attribute inference": asked.attribute_inference.when_inconclusive,
+        NAME: asked.search.when_inconclusive or ("refuse" if own else "report"),
     }
     for check in checks:
         tolerated = tolerant.get(check.name, "report") == "report"
@@ -316,14 +323,17 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
     """Try to learn about its people from the model; one that reveals too much stops here."""
     policy, asked = desk.policy, desk.policy.attacks
     assert asked is not None
-    pipeline = load_model(model.content())
+    content = model.content()
+    pipeline = load_model(content)
     aim = take_aim(desk, pipeline, data)
     with limit_threads():
         checks = [*try_membership(desk, aim, asked), *try_others(desk, aim, asked)]
+        checks += search_file(desk, content, pipeline, data)
         if policy.private:
             checks += try_epsilon(desk, aim)
         for check in checks:
             desk.check(check)
         with carrying(aim):
-            refuse_failed(find_intolerable(checks, asked))
+            own = policy.training is not None and find_kind(policy.training.model) is None
+            refuse_failed(find_intolerable(checks, asked, own=own))
     return model

@@ -38,6 +38,7 @@ from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.training.charge import commit
 from tasks.training.fairness import audit, score
+from tasks.training.forgotten import forget
 from tasks.training.models import (
     WEIGHT_ARGUMENT,
     build_estimator,
@@ -137,28 +138,15 @@ def fit_model(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) 
 
 
 def save_model(pipeline: Pipeline) -> bytes:
-    """Write a fitted pipeline by skops, which holds no code, and no counts that it need not hold.
+    """Write a fitted pipeline by skops, which holds no code, without what it need not hold.
 
-    Counts are taken out of the pipeline that is given. Those of other trees (`tree_` of
-    scikit-learn's decision trees and forests) cannot be: such a model tells how many people were in
-    each of its leaves.
+    What it never predicts with is taken out of the pipeline that is given.
     """
     import skops.io
 
-    forget_counts(pipeline[-1])
+    forget(pipeline)
     content: bytes = skops.io.dumps(pipeline)
     return content
-
-
-def forget_counts(classifier: ClassifierMixin) -> None:
-    """Zero what boosted trees keep of each node but never predict with: its people and its gain.
-
-    The root's count is the exact number of people who were trained on.
-    """
-    for trees in getattr(classifier, "_predictors", ()):
-        for tree in trees:
-            for kept in {"count", "gain"} & set(tree.nodes.dtype.names):
-                tree.nodes[kept] = 0
 
 
 def load_model(content: bytes) -> Pipeline:

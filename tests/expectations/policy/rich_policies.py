@@ -180,6 +180,7 @@ RICH: Tree = {
         "audit": {"when_inconclusive": "report"},
         "memorization": {"gap_at_most": 0.2, "when_inconclusive": "report"},
         "attribute_inference": {"advantage_at_most": 0.2, "when_inconclusive": "report"},
+        "search": {"when_inconclusive": "report"},
     },
     "retention_days": 365,
 }
