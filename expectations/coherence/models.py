@@ -13,7 +13,7 @@ from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.outlets import DifferentialPrivacy, TableOutlet
 from expectations.policy.policy import Policy
-from expectations.policy.training import PRIVATE_KINDS, Budget, Training
+from expectations.policy.training import PRIVATE_KINDS, Budget, Training, keeps_rows
 from expectations.policy.treatments import Clip, Drop, public_labels
 from expectations.policy.vocabulary import Use
 from expectations.privacy_loss import Gaussian, Mechanism, RenyiFilter, calibrate, compose
@@ -70,6 +70,18 @@ def features_have_public_values(policy: Policy) -> Iterator[Problem]:
                 "the saved model would then hold",
                 "use bin, clip or categories",
             )
+
+
+def models_keep_nobodys_rows(policy: Policy) -> Iterator[Problem]:
+    """A model is handed over with all that it keeps, so none may be its people's rows."""
+    if policy.training is not None and keeps_rows(policy.training.model):
+        name = policy.training.model.rpartition(".")[2]
+        yield Problem(
+            "training.model",
+            f"`{name}` keeps the rows of people that it was trained on, and whoever receives the "
+            "model would receive them",
+            f"train logistic-regression, gradient-boosting or one of {', '.join(PRIVATE_KINDS)}",
+        )
 
 
 def audits_compare_declared_groups(policy: Policy) -> Iterator[Problem]:
@@ -248,6 +260,7 @@ def table_serves_training(policy: Policy, name: str, table: TableOutlet) -> Iter
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     models_have_what_they_need,
     features_have_public_values,
+    models_keep_nobodys_rows,
     audits_compare_declared_groups,
     private_promises_are_kept,
     budgets_hold_what_is_promised,

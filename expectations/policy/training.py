@@ -14,6 +14,11 @@ PrivateKind = Literal["private-logistic-regression", "private-boosting", "privat
 ModelKind = Literal["logistic-regression", "gradient-boosting", PrivateKind]
 PRIVATE_KINDS: Final[tuple[PrivateKind, ...]] = get_args(PrivateKind)
 MODEL_KINDS: Final[tuple[ModelKind, ...]] = get_args(ModelKind)
+KEEPS_ROWS: Final = frozenset({
+    "GaussianProcessClassifier", "KNeighborsClassifier", "LabelPropagation", "LabelSpreading",
+    "NuSVC", "RadiusNeighborsClassifier", "SVC",
+})  # fmt: skip
+"""Classifiers of scikit-learn that predict with the rows of people, and so hand them over."""
 WhenInconclusive = Literal["refuse", "report"]
 OwnReference = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*[.:][A-Za-z_][A-Za-z0-9_]*$")
@@ -48,6 +53,11 @@ def find_kind(model: str) -> ModelKind | None:
 def find_private_kind(model: str) -> PrivateKind | None:
     """Give the kind trained under differential privacy that a policy's word names, if it does."""
     return next((kind for kind in PRIVATE_KINDS if kind == model), None)
+
+
+def keeps_rows(model: str) -> bool:
+    """Say whether a policy's word for its model names a class of scikit-learn that keeps rows."""
+    return model.startswith("sklearn.") and model.rpartition(".")[2] in KEEPS_ROWS
 
 
 class Budget(Declaration):

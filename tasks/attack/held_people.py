@@ -40,7 +40,7 @@ LEAST_SINGLED: Final = 10
 """People with a row of their own, without whom no row found would be anybody's."""
 MOST_TOLD: Final = 5
 """Places of one kind that a finding names."""
-ALIKE, AS_MANY, COUNT = "how alike people are", "as many entries as there are", "the number of"
+ALIKE, AS_MANY, COUNT = "how alike are", "as many entries as there are", "the exact number of"
 FORMAT: Final = frozenset({
     *("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "bit_generator", "buffer", "buffer_pos"),
     *("counter", "entropy", "gauss", "has_gauss", "has_uint32", "inc", "key", "n_children_spawned"),
@@ -97,17 +97,17 @@ def search_model(
     `numbers_of` are the numbers of people that are nobody's to know: of all, of each class.
     """
     contents, known = read_contents(content), survey_people(crowd)
-    declared = public.words | FORMAT
-    names = declared | list_code_words(contents.types)
+    written = list_written(contents.types)
+    names = public.words | FORMAT | {word for word in written if isinstance(word, str)}
     unknown = tuple(dict.fromkeys(at for word, at in contents.words.items() if word not in names))
     sizes = public.sizes | {*known.widths} | {width + 1 for width in known.widths}
-    counts = {count for count in numbers_of if count not in sizes}
+    counts = {count for count in numbers_of if count not in sizes | written}
     held = [
         *search_numbers(contents.numbers, crowd, known),
         *search_parts(contents.numbers, known),
         *find_alike(contents.numbers, max(known.widths)),
         *find_as_many(contents, counts),
-        *find_counts(contents.numbers, counts),
+        *find_counts(contents, counts),
     ]
     within = {one.path[:depth] for one in held for depth in range(len(one.path))}
     once = {one.path: one for one in reversed(held) if one.path not in within}
@@ -154,49 +154,49 @@ def name_kind(path: Path) -> Path:
     return tuple("" if isinstance(part, int) else part for part in path)
 
 
-def find_counts(numbers: Iterable[Numbers], counts: set[int]) -> Iterator[Held]:
+def find_counts(contents: Contents, counts: set[int]) -> Iterator[Held]:
     """Find numbers that say exactly how many people there were."""
     telling = np.array(sorted(count for count in counts if count >= COUNTED), dtype=np.float64)
-    for one in numbers:
-        if one.values.size <= FEW and not one.of_tree:
-            met = np.intersect1d(one.values.astype(np.float64).ravel(), telling)
-            if len(met):
-                yield Held(one.path, COUNT, int(met[0]))
+    few = [(one.path, one.values) for one in contents.numbers
+           if one.values.size <= FEW and not one.of_tree]  # fmt: skip
+    for path, values in [*contents.single, *few]:
+        met = np.intersect1d(np.asarray(values, dtype=np.float64).ravel(), telling)
+        if len(met):
+            yield Held(path, COUNT, int(met[0]))
 
 
-def list_code_words(types: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """List the names and words that stand in the code of some types: nobody's, whoever came."""
-    words, modules = set[str](), set[str]()
+def list_written(types: Iterable[tuple[str, str]]) -> frozenset[str | int]:
+    """List the words and numbers in the code of some types: nobody's, whoever came."""
+    written, modules = set[str | int](), set[str]()
     for module, name in types:
         found = getattr(sys.modules.get(module), name, None)
         if found is not None:
-            words |= {name, *dir(found)}
+            written |= {name, *dir(found)}
             modules |= {cls.__module__ for cls in getattr(found, "__mro__", ())} | {module}
     modules |= {module.partition(".")[0] for module in modules}
     for module in modules - {"builtins", "abc"}:
-        words |= read_module_words(module)
-    return frozenset(words)
+        written.update(walk_code(read_code(module)))
+    return frozenset(written)
 
 
-def read_module_words(module: str) -> set[str]:
-    """List the words in a module's text; none of one that has no text."""
+def read_code(module: str) -> object:
+    """Give the code of a module's text; None of one that has no text."""
     spec = getattr(sys.modules.get(module), "__spec__", None)
     give = getattr(spec and spec.loader, "get_code", None)
-    code = give(module) if give else None
-    return set(walk_code(code)) if code else set()
+    return give(module) if give else None
 
 
-def walk_code(code: object) -> Iterator[str]:
-    """List the names and words that some code is made of."""
+def walk_code(code: object) -> Iterator[str | int]:
+    """List the names, words and whole numbers that some code is made of."""
     match code:
-        case str():
+        case str() | int():
             yield code
         case tuple() | frozenset():
             for part in code:
                 yield from walk_code(part)
         case CodeType():
-            yield code.co_name
-            yield from (*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars)
+            yield from (code.co_name, *code.co_names, *code.co_varnames)
+            yield from (*code.co_freevars, *code.co_cellvars)
             yield from walk_code(code.co_consts)
 
 
@@ -221,19 +221,15 @@ def describe_found(found: Searched, publish: Callable[[int], str]) -> Iterator[s
     for one in found.held:
         kinds.setdefault(one.what, []).append(one)
     for what, each in kinds.items():
-        most = publish(max(one.people for one in each))
         places = list_places([one.path for one in each], found.names)
-        match what:
-            case "how alike people are":
-                yield f"{places} holds how alike people are"
-            case _:
-                yield f"{places} holds {what} {most} people"
+        most = publish(min(max(one.people for one in each), max(found.people, 1)))
+        yield f"{places}: {what} {most} people"
     if found.unknown:
         places = list_places(found.unknown, found.names)
-        yield f"{places} holds words that neither the policy nor the code has"
+        yield f"{places}: words that neither the policy nor the code has"
     for why in dict.fromkeys(why for _, why in found.unread):
         places = list_places([path for path, its in found.unread if its == why], found.names)
-        yield f"{places} is {why}, which cannot be searched"
+        yield f"{places}: {why}, which cannot be searched"
 
 
 def describe_nothing(found: Searched) -> str:

@@ -1,15 +1,13 @@
 """Rows, columns and values of people among the numbers that a model holds.
 
 What the model holds is hashed and sorted; the people pass by it a batch at a time, so that memory
-grows with neither's product. Four ways to hold somebody are looked for:
+grows with neither's product. Three ways to hold somebody are looked for here:
 
 - **rows** in the order of their columns, anywhere in a run of numbers: as they are, standardized,
-  scaled to a range, centred, or each of length one; at the precision that the numbers have;
+  scaled to a range or centred; at the precision that the numbers have;
 - **columns in order**: the rises and falls of 64 people in a row, which scaling, shifting, coding
   and inverting leave as they are;
-- **values** that one person alone has in a column, sorted or not;
-- **parts of rows** in any order of columns, each column shifted and scaled by itself
-  (`held_parts`).
+- **values** that one person alone has in a column, sorted or not.
 
 A match counts only where it singles somebody out, and where numbers like these would not match
 people so often by chance. Knows neither how a model is trained nor what its file looks like.
@@ -31,24 +29,25 @@ if TYPE_CHECKING:
 
     Codes: TypeAlias = NDArray[np.uint64]
     Figures: TypeAlias = NDArray[np.float64]
+    Places: TypeAlias = NDArray[np.int64]
 
-COARSE, FINE, EXACT = 10, 16, 40
-"""Digits (binary) by which numbers are compared: as many as half precision has; as single precision
-keeps of numbers worked out in another order; as double precision keeps of them."""
-RUN, STEP = 64, 16
-"""People in a row whose rises and falls are compared, and how far apart such runs begin."""
+HALF, SINGLE, DOUBLE, EXACT = 10, 12, 16, 40
+"""Binary digits by which numbers of a precision are compared: what is left of them, whatever was
+rounded on the way; of one number by itself, most of what double precision has."""
+RUN: Final = 64
+"""People in a row whose rises and falls are compared."""
+STEP, STEP_OF_MANY, FEW_PEOPLE = 16, 64, 100_000
+"""How far apart such runs begin, and how far among more than so many people."""
 LEAST_TURNS: Final = 4
 """Rises, and falls, without which a run of people would look like any sorted numbers."""
-VALUES: Final = 16
-"""Values of single people in one array, of which fewer may be chance."""
-MOST_VALUES: Final = 2_000
-"""Of one array, drawn evenly from more."""
+FEW_VALUES: Final = 64
+"""Different numbers of a column up to which it is known which there are."""
+VALUES, MOST_VALUES = 16, 2_000
+"""Values of single people in one array, of which fewer may be chance; and how many are drawn."""
 SAMPLED: Final = 50_000
-"""People among whom rows in another order of columns are looked for."""
-RARE: Final = 1e-6
-"""How seldom numbers may match people by chance in one array."""
-BITS_SPARE: Final = 20
-"""The same, in bits."""
+"""People among whom rows in another order of columns are looked for, at least, if there are."""
+RARE, BITS_SPARE = 1e-6, 20
+"""How seldom numbers of one array may match people by chance, and the same in bits."""
 ROWS, IN_ORDER, OF_ONE = "rows of", "a column in the order of", "values that single out"
 """What can be held of people."""
 ODD, OTHER_ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
@@ -94,15 +93,30 @@ class Survey:
     spread: Figures = field(default_factory=lambda: np.ones(0))
     low: Figures = field(default_factory=lambda: np.zeros(0))
     high: Figures = field(default_factory=lambda: np.ones(0))
+    few: list[Figures | None] = field(default_factory=list)
+    """The different numbers of a column that has few."""
     sample: Figures = field(default_factory=lambda: np.zeros((0, 0)))
     singled: float = 0.0
     """The share of them whose row nobody else has."""
 
+    @property
+    def step(self) -> int:
+        """How far apart runs of people begin that are compared."""
+        return STEP if self.people <= FEW_PEOPLE else STEP_OF_MANY
 
-Table: TypeAlias = tuple[int, str]
-"""Which columns (0: encoded, 1: treated), and how they are scaled."""
-SCALES: Final = ("as they are", "standardized", "from 0 to 1", "centred", "of length 1")
-TABLES: Final[tuple[Table, ...]] = tuple((which, scale) for which in (0, 1) for scale in SCALES)
+
+class Table(NamedTuple):
+    """People's rows as a model may have kept them: which of a batch's, less what, and over what."""
+
+    which: int
+    shift: Figures
+    scale: Figures
+    few: list[Figures | None]
+
+    @property
+    def width(self) -> int:
+        """How many columns it has."""
+        return len(self.few)
 
 
 def survey_people(crowd: Crowd) -> Survey:
@@ -110,55 +124,61 @@ def survey_people(crowd: Crowd) -> Survey:
     found, rows, hashes = Survey(), list["Figures"](), list["Codes"]()
     sums = squares = np.zeros(0)
     for batch in crowd.batches():
-        table = np.column_stack([*batch])
+        table = np.column_stack(batch)
         if not found.people:
             found.widths = batch.encoded.shape[1], batch.treated.shape[1]
             sums = squares = np.zeros(table.shape[1])
             found.low = np.full(table.shape[1], np.inf)
             found.high, found.centre = -found.low, np.nan_to_num(table[0])
+            found.few = [np.zeros(0)] * table.shape[1]
         found.people += len(table)
         # About the first person, lest large numbers lose their digits.
         away = np.nan_to_num(table - found.centre)
         sums, squares = sums + away.sum(axis=0), squares + (away**2).sum(axis=0)
         found.low = np.fmin(found.low, np.fmin.reduce(table))
         found.high = np.fmax(found.high, np.fmax.reduce(table))
-        hashes.append(hash_rows(read_codes(batch.encoded, COARSE)))
+        found.few = [add_values(*each) for each in zip(found.few, table.T, strict=True)]
+        hashes.append(hash_rows(read_codes(batch.treated, HALF)))
         rows.append(table)
         if sum(map(len, rows)) > 2 * SAMPLED:
             rows = [np.concatenate(rows)[::2]]
-    if not found.people:
-        return found
-    mean = sums / found.people
-    found.centre, found.spread = found.centre + mean, np.sqrt(
-        np.maximum(squares / found.people - mean**2, 0)
-    )
-    found.sample = np.concatenate(rows)[: 2 * SAMPLED]
-    _, often = np.unique(np.concatenate(hashes), return_counts=True)
-    found.singled = float((often == 1).sum() / found.people)
+    if found.people:
+        mean = sums / found.people
+        found.centre = found.centre + mean
+        found.spread = np.sqrt(np.maximum(squares / found.people - mean**2, 0))
+        found.sample = np.concatenate(rows)
+        _, often = np.unique(np.concatenate(hashes), return_counts=True)
+        found.singled = float((often == 1).sum() / found.people)
     return found
 
 
-def scale_rows(batch: Batch, table: Table, known: Survey) -> Figures:
-    """Give some people's rows as a model of its own may have scaled them before it kept them."""
-    which, scale = table
-    rows = batch[which]
-    start = known.widths[0] * which
-    columns = slice(start, start + known.widths[which])
-    low, centre = known.low[columns], known.centre[columns]
-    match scale:
-        case "standardized":
-            spread = known.spread[columns]
-            return (rows - centre) / np.where(spread > 0, spread, 1)
-        case "from 0 to 1":
-            width = known.high[columns] - low
-            return (rows - low) / np.where(width > 0, width, 1)
-        case "centred":
-            return rows - centre
-        case "of length 1":
-            length = np.sqrt(np.nansum(rows**2, axis=1, keepdims=True))
-            return rows / np.where(length > 0, length, 1)
-        case _:
-            return rows
+def add_values(known: Figures | None, column: Figures) -> Figures | None:
+    """Add a column's different numbers to those known; None once they are not few."""
+    if known is None:
+        return None
+    if len(known) == 2 and bool(((column == known[0]) | (column == known[1])).all()):
+        return known
+    if len(np.unique(column[: 2 * FEW_VALUES])) > FEW_VALUES:
+        return None
+    together = np.unique(np.concatenate([known, column]))
+    return together if len(together) <= FEW_VALUES else None
+
+
+def list_tables(known: Survey) -> list[Table]:
+    """List how rows of people are looked for: encoded and treated, each scaled in four ways."""
+    tables = []
+    for which, width in enumerate(known.widths):
+        columns = slice(known.widths[0] * which, known.widths[0] * which + width)
+        few, nothing, one = known.few[columns], np.zeros(width), np.ones(width)
+        low, centre = known.low[columns], known.centre[columns]
+        spread, wide = known.spread[columns], known.high[columns] - low
+        tables += [
+            Table(which, nothing, one, few),
+            Table(which, centre, np.where(spread > 0, spread, 1), few),
+            Table(which, low, np.where(wide > 0, wide, 1), few),
+            Table(which, centre, one, few),
+        ]
+    return tables
 
 
 def read_codes(values: NDArray[np.generic], digits: int) -> Codes:
@@ -171,12 +191,13 @@ def read_codes(values: NDArray[np.generic], digits: int) -> Codes:
 
 
 def find_digits(values: NDArray[np.generic]) -> int:
-    """Say by how many digits some numbers are compared: by half precision's, if they have no more."""
-    if values.dtype == np.float16:
-        return COARSE
-    with np.errstate(over="ignore", invalid="ignore"):
-        short = values.astype(np.float16).astype(np.float64)
-    return COARSE if np.array_equal(short, values.astype(np.float64), equal_nan=True) else FINE
+    """Say by how many digits numbers are compared: as many as the precision has that they fit in."""
+    figures = values.astype(np.float64)
+    for kind, digits in ((np.float16, HALF), (np.float32, SINGLE)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.array_equal(figures.astype(kind).astype(np.float64), figures, equal_nan=True):
+                return digits
+    return DOUBLE
 
 
 def mix(codes: Codes) -> Codes:
@@ -203,31 +224,29 @@ def hash_rows(codes: Codes) -> Codes:
     return made
 
 
-def hash_windows(codes: Codes, width: int) -> Codes:
-    """Give the number that `hash_rows` would give of each run of so many codes."""
-    count = len(codes) - width + 1
-    made = np.zeros(max(count, 0), dtype=np.uint64)
+def hash_windows(codes: Codes, width: int, starts: Places) -> Codes:
+    """Give the number that `hash_rows` would give of each run of codes from a start."""
+    made = np.zeros(len(starts), dtype=np.uint64)
     mixed = mix(codes)
-    for place, weight in enumerate(draw_weights(width if count > 0 else 0)):
-        made += mixed[place : place + count] * weight
+    for place, weight in enumerate(draw_weights(width)):
+        made += mixed[starts + place] * weight
     return made
 
 
 def list_runs(one: Numbers) -> list[NDArray[np.generic]]:
     """Give an array's numbers one after the other, row by row and column by column."""
-    values = one.values
-    flat = values.ravel()
-    if sum(size > 1 for size in values.shape) < 2:
+    flat = one.values.ravel()
+    if sum(size > 1 for size in one.values.shape) < 2:
         return [flat]
-    return [flat, values.T.ravel()]
+    return [flat, one.values.T.ravel()]
 
 
 @dataclass(slots=True)
 class Sought:
-    """Hashes of what the model holds, and how many people have each in each table or column."""
+    """Hashes of what the model holds, and how many people have each: all, or by column."""
 
     hashes: Codes
-    counts: dict[object, NDArray[np.int64]] = field(default_factory=dict)
+    counts: dict[object, Places] = field(default_factory=dict)
 
     def meet(self, hashes: Codes, among: object) -> None:
         """Count whom of these people the model may hold."""
@@ -238,18 +257,19 @@ class Sought:
             self.counts[among] = self.counts.get(among, 0) + counted
 
     def list_single(self) -> dict[object, Codes]:
-        """Give the hashes that one person alone has, by table or column."""
+        """Give the hashes that one person alone has; by column, where columns are told apart."""
         single = {among: self.hashes[count == 1] for among, count in self.counts.items()}
         return {among: hashes for among, hashes in single.items() if len(hashes)}
 
 
 @dataclass(slots=True)
 class Search:
-    """One search: what is sought of each precision, and what the people have of it."""
+    """One search: what is sought in each table by each precision, and what the people have of it."""
 
     known: Survey
+    tables: list[Table]
     rows: dict[tuple[int, int], Sought] = field(default_factory=dict)
-    """By digits and width."""
+    """By the table's place in the list, and digits."""
     turns: Sought | None = None
     values: Sought | None = None
     runs: int = 0
@@ -259,7 +279,7 @@ class Search:
 def search_numbers(numbers: Sequence[Numbers], crowd: Crowd, known: Survey) -> list[Held]:
     """Search what a model holds for rows, columns and values of the people that it learned from.
 
-    Of one place the first is told that is found.
+    Of one place the first is told that is found. Nobody is read again where nothing can be found.
     """
     worth = [one for one in numbers if varies(one.values)]
     search = gather(worth, known)
@@ -279,19 +299,32 @@ def varies(values: NDArray[np.generic]) -> bool:
 
 def gather(numbers: Sequence[Numbers], known: Survey) -> Search:
     """Hash all that a model holds, by what people are compared with."""
+    tables = list_tables(known) if known.people else []
     rows: dict[tuple[int, int], list[Codes]] = {}
     turns, values = list["Codes"](), list["Codes"]()
-    for one in numbers:
+    for one in numbers if tables else ():
         digits = find_digits(one.values)
         for run in list_runs(one):
             codes = read_codes(run, digits)
-            for width in set(known.widths):
-                if 0 < width <= len(codes):
-                    rows.setdefault((digits, width), []).append(hash_windows(codes, width))
+            for place, table in enumerate(tables):
+                starts = find_starts(codes, table, digits)
+                if len(starts):
+                    hashes = hash_windows(codes, table.width, starts)
+                    rows.setdefault((place, digits), []).append(hashes)
             turns += [hash_turns(run, way) for way in (1, -1)]
         values.append(list_values(one))
-    return Search(known, {key: Sought(unite(each)) for key, each in rows.items()},
-                  seek(unite(turns)), seek(unite(values)))  # fmt: skip
+    sought = {key: Sought(unite(each)) for key, each in rows.items()}
+    return Search(known, tables, sought, seek(unite(turns)), seek(unite(values)))
+
+
+def find_starts(codes: Codes, table: Table, digits: int) -> Places:
+    """Find where a row may begin: where each column that has few numbers would have one of them."""
+    starts = np.arange(max(len(codes) - table.width + 1, 0) if table.width else 0)
+    for place, few in enumerate(table.few):
+        if few is not None and len(starts):
+            allowed = read_codes((few - table.shift[place]) / table.scale[place], digits)
+            starts = starts[np.isin(codes[starts + place], allowed)]
+    return starts
 
 
 def unite(hashes: Sequence[Codes]) -> Codes:
@@ -307,25 +340,22 @@ def seek(hashes: Codes) -> Sought | None:
 
 def pass_by(batch: Batch, search: Search) -> None:
     """Hold some people against all that is sought."""
-    known = search.known
-    same = known.widths[0] == known.widths[1] and np.array_equal(*batch[:2], equal_nan=True)
-    for table in TABLES[: len(SCALES)] if same else TABLES:
-        there = {key: sought for key, sought in search.rows.items()
-                 if key[1] == known.widths[table[0]]}  # fmt: skip
-        if not (there or search.values):
-            continue
-        scaled = scale_rows(batch, table, known)
-        for (digits, _), sought in there.items():
-            sought.meet(hash_rows(read_codes(scaled, digits)), table)
-        for column in range(scaled.shape[1]) if search.values else ():
-            long = keep_long(scaled[:, column]) if len(keep_long(batch[table[0]][:, column])) else ()
-            if len(long) and search.values:
-                search.values.meet(read_codes(long, EXACT), (table, column))
+    for place, table in enumerate(search.tables):
+        there = {digits: sought for (at, digits), sought in search.rows.items() if at == place}
+        if there:
+            scaled = (batch[table.which] - table.shift) / table.scale
+            for digits, sought in there.items():
+                sought.meet(hash_rows(read_codes(scaled, digits)), "people")
+        for column, few in enumerate(table.few if search.values else ()):
+            raw = batch[table.which][:, column]
+            if few is None and search.values and len(keep_long(raw)):
+                scaled = (raw - table.shift[column]) / table.scale[column]
+                search.values.meet(read_codes(keep_long(scaled), EXACT), (place, column))
     for column in np.column_stack(batch).T if search.turns else ():
-        turns = hash_turns(column, 1, STEP)
+        turns = hash_turns(column, 1, search.known.step)
         search.runs += len(turns)
         if search.turns:
-            search.turns.meet(turns, "everybody")
+            search.turns.meet(turns, "people")
 
 
 def hash_turns(values: NDArray[np.generic], way: int, step: int = 1) -> Codes:
@@ -378,33 +408,37 @@ def find_rows(search: Search) -> Finder:
 
     def find(one: Numbers) -> Held | None:
         digits = find_digits(one.values)
-        for (at, width), alone in single.items():
+        for (place, at), alone in single.items():
+            table = search.tables[place]
             for run in list_runs(one) if at == digits and len(alone) else ():
                 codes = read_codes(run, digits)
-                windows = hash_windows(codes, width)
-                hits = np.isin(windows, alone)
-                if hits.any() and is_no_chance(codes, hits, width, search.known.people):
-                    return Held(one.path, ROWS, len(np.unique(windows[hits])))
+                starts = find_starts(codes, table, digits)
+                hashes = hash_windows(codes, table.width, starts)
+                hits = np.isin(hashes, alone)
+                if is_no_chance(codes, starts[hits], table.width, search.known.people):
+                    return Held(one.path, ROWS, len(np.unique(hashes[hits])))
         return None
 
     return find
 
 
-def is_no_chance(codes: Codes, hits: NDArray[np.bool_], width: int, people: int) -> bool:
+def is_no_chance(codes: Codes, hits: Places, width: int, people: int) -> bool:
     """Say whether numbers drawn from the same array would hardly match people so often."""
     from scipy.special import pdtrc
 
+    if not len(hits):
+        return False
     _, place, often = np.unique(codes, return_inverse=True, return_counts=True)
     bits = np.concatenate([[0.0], np.cumsum(-np.log2(often / len(codes))[place])])
-    of_hits = (bits[width:] - bits[:-width])[hits]
-    expected = 2.0 ** (np.log2(len(hits)) + np.log2(people) - np.median(of_hits))
-    return bool(pdtrc(len(of_hits) - 1, expected) < RARE)
+    of_hits = bits[hits + width] - bits[hits]
+    expected = 2.0 ** (np.log2(len(codes)) + np.log2(people) - np.median(of_hits))
+    return bool(pdtrc(len(hits) - 1, expected) < RARE)
 
 
 def find_turns(search: Search) -> Finder:
     """Say of an array whether it holds a column of people in their order, or their outcomes."""
     sought = search.turns
-    met = sought.hashes[sought.counts["everybody"] > 0] if sought and sought.counts else None
+    met = sought.hashes[sought.counts["people"] > 0] if sought and sought.counts else None
 
     def find(one: Numbers) -> Held | None:
         for run in list_runs(one) if met is not None else ():
@@ -414,7 +448,8 @@ def find_turns(search: Search) -> Finder:
                 tries = np.log2(max(len(windows), 1)) + np.log2(search.runs)
                 if any(count_bits(run[hit : hit + RUN + 1]) > tries + BITS_SPARE
                        for hit in hits[:MOST_VALUES]):  # fmt: skip
-                    return Held(one.path, IN_ORDER, RUN + STEP * (len(hits) - 1))
+                    people = min(RUN + search.known.step * (len(hits) - 1), search.known.people)
+                    return Held(one.path, IN_ORDER, people)
         return None
 
     return find

@@ -70,6 +70,8 @@ class Contents:
     """Each word, and where it was first met."""
     types: set[tuple[str, str]] = field(default_factory=set)
     """Modules with the types and functions in them that the file names."""
+    single: list[tuple[Path, float]] = field(default_factory=list)
+    """Numbers that stand for themselves, but for those of trees."""
     lengths: list[tuple[Path, int]] = field(default_factory=list)
     """How long each list and mapping is."""
     unread: list[tuple[Path, str]] = field(default_factory=list)
@@ -178,7 +180,10 @@ class _Walk:
                 gathered.append(self.read_part(part, there))
         loose = [number for each in gathered for number in each]
         if len(loose) > 1 and sum(map(bool, gathered)) > 1:
-            self.found.numbers.append(Numbers(path, np.array(loose)))
+            widths = {len(each) for each in gathered if each}
+            # Lists in a list, each as long as the others, are a table.
+            shape = (-1, *widths) if len(widths) == 1 and not keyed else (-1,)
+            self.found.numbers.append(Numbers(path, np.array(loose).reshape(shape)))
         return loose
 
     def read_part(self, part: object, path: Path) -> list[float]:
@@ -217,6 +222,8 @@ class _Walk:
             case int() if value.bit_length() > self.bits:
                 return self.give_up(path, "a number of too many bits")
             case int() | float():
+                if not self.of_tree:
+                    self.found.single.append((path, float(value)))
                 return [float(value)]
             case _:
                 return self.give_up(path, "text that holds more than one value")
