@@ -45,6 +45,13 @@ kind: consent
     - location: {kind: csv, path: consent.csv}
       stated: {notice: study, indication: explicit}"""
 """How the small policy says whom it may read; a test that means another basis replaces it."""
+ATTACKS = """\
+attacks:
+  membership: {auc_at_most: 0.75, when_inconclusive: report}
+  memorization: {when_inconclusive: report}
+  audit: {when_inconclusive: report}
+"""
+"""What the small policy asks of attacks, which can tell little of so few people."""
 POLICY = """\
 tutela: 1
 name: small
@@ -102,10 +109,8 @@ outlets:
 expectations:
   - {rule: share-between, column: sick, value: "yes", low: 0.1, high: 0.9}
 training: {model: logistic-regression}
-attacks:
-  membership: {auc_at_most: 0.75, when_inconclusive: report}
-retention_days: 30
-""".replace("BASIS", BASIS)
+ATTACKSretention_days: 30
+""".replace("BASIS", BASIS).replace("ATTACKS", ATTACKS)
 """A policy over some 480 people, in which every part occurs but a budget.
 
 Its attack finds nothing by chance: over random splits the upper end of its interval is 0.61 on

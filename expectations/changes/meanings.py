@@ -40,7 +40,9 @@ def _limit(what: str) -> ChangeMeaning:
 
 
 def _inconclusive(check: str) -> ChangeMeaning:
-    return ChangeMeaning(f"what an inconclusive {check} does", "stronger", order=INCONCLUSIVE)
+    # Unset, it refuses for own code and small cohorts: more than `report`, less than `refuse`.
+    what = f"what an inconclusive {check} does"
+    return ChangeMeaning(what, "stronger", absent=0.5, order=INCONCLUSIVE)
 
 
 VALUES: Final[Mapping[str, ChangeMeaning]] = {
@@ -159,6 +161,9 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     ),
     "attacks.membership.auc_at_most": ChangeMeaning(
         "how well membership may be inferred (AUC)", "weaker"
+    ),
+    "attacks.membership.found_at_most": ChangeMeaning(
+        "how many times as often as others its people may be found", "weaker"
     ),
     "attacks.membership.references": ChangeMeaning("the attack's reference models", "stronger"),
     "attacks.membership.when_inconclusive": _inconclusive("membership attack"),

@@ -20,6 +20,8 @@ KEEPS_ROWS: Final = frozenset({
 })  # fmt: skip
 """Classifiers of scikit-learn that predict with the rows of people, and so hand them over."""
 WhenInconclusive = Literal["refuse", "report"]
+FOUND_AT_MOST: Final = 3.0
+"""Under differential privacy with an ε of ln 3 = 1.1, no attack could find members more often."""
 OwnReference = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*[.:][A-Za-z_][A-Za-z0-9_]*$")
 ]
@@ -82,15 +84,20 @@ class MembershipCheck(Declaration):
 
     auc_at_most: float = Field(default=0.60, gt=0.5, lt=1)
     """The highest AUC allowed at the upper end of its 95 % interval."""
+    found_at_most: float = Field(default=FOUND_AT_MOST, gt=1, le=100)
+    """Of the people whom an attack is surest of: how many times as often as others those may be
+    who were trained on. Refused where more is certain, to 99 %."""
     references: int = Field(default=16, ge=8, le=64, multiple_of=2)
     """How many reference models the attack trains; half of them see each person."""
-    when_inconclusive: WhenInconclusive = "refuse"
+    when_inconclusive: WhenInconclusive | None = None
+    """Unset: refuse, but where a promise of differential privacy says enough."""
 
 
 class AuditCheck(Declaration):
     """Canaries in a twin of a private model's training must not show more than its ε allows."""
 
-    when_inconclusive: WhenInconclusive = "report"
+    when_inconclusive: WhenInconclusive | None = None
+    """Unset: refuse for your own class and for small cohorts, else report."""
 
 
 class MemorizationCheck(Declaration):
@@ -98,7 +105,8 @@ class MemorizationCheck(Declaration):
 
     gap_at_most: float = Field(default=0.1, gt=0, lt=1)
     """The largest gap allowed at the upper end of its 95 % interval."""
-    when_inconclusive: WhenInconclusive = "report"
+    when_inconclusive: WhenInconclusive | None = None
+    """Unset: refuse for your own class and for small cohorts, else report."""
 
 
 class AttributeCheck(Declaration):
@@ -113,7 +121,8 @@ class SearchCheck(Declaration):
     """The model's file must hold nobody's rows. What is found in it is refused, whatever stands here."""
 
     when_inconclusive: WhenInconclusive | None = None
-    """Where hardly anybody has a row of their own. Unset: refuse for your own class, else report."""
+    """Where hardly anybody has a row of their own. Unset: refuse for your own class and for small
+    cohorts, else report."""
 
 
 class Attacks(Declaration):

@@ -108,6 +108,13 @@ class Contrast:
         seen = self.detectable <= limit and self.high <= limit
         return CheckVerdict.PASSED if seen else CheckVerdict.INCONCLUSIVE
 
+    def find_factor(self, limit: float) -> float:
+        """Give how many times as many people could tell, if its gap stayed as it is."""
+        room = abs(limit - max(self.gap, 0.0))
+        if isinf(self.error) or not room:
+            return inf
+        return max(self.detectable / limit, self.critical * self.error / room) ** 2
+
     def __str__(self) -> str:
         """Word the gap to two digits, so that no count of people follows from it."""
         if isinf(self.error):
@@ -176,6 +183,13 @@ def explain_undecided(low: float, high: float, limit: float) -> str:
     if not low <= limit < high:
         return ""
     return "; the interval crosses the limit but is not wholly above it: too few people to say"
+
+
+def say_enough(factor: float) -> str:
+    """Say how many times as many people would be enough, where a number would be."""
+    if isinf(factor):
+        return f"attack more people, at least {FEWEST} of each kind on either side"
+    return f"attack about {max(ceil(factor), 2)} times as many people"
 
 
 def find_widest(contrasts: Iterable[Contrast], limit: float) -> Contrast | None:

@@ -1,7 +1,8 @@
 """Membership inference: whether a model's holder can tell who was in its training data.
 
 Three attacks score people so that a higher score says "member"; the strongest decides, and every
-interval is widened so that those of all attacks hold together at 95 %. They use reference models
+interval is widened so that those of all attacks hold together at 95 %. Whom they are surest of is
+judged apart (`surest`), for an average hides few. They use reference models
 of the same kind, through the encoding that the model is served with.
 
 - loss (Yeom et al. 2018, "Privacy Risk in Machine Learning"): the model's confidence alone.
@@ -18,10 +19,7 @@ gained nothing on Adult (boosting, 16 references, AUC of RMIA .588): an attack l
 references (.585), sharing noise among neighbours (.583), ranks within each label (.585), LiRA with
 shrunk variances (.562).
 
-A model can keep most people's secret and not a group's. So every group of an audit column is
-attacked by itself, its members against its own non-members, with intervals that hold together over
-all groups of all columns. A group with fewer people on either side than the smallest cohort is not
-attacked, nor named: its figures would be about single people.
+A model can keep most people's secret and not a group's: see `membership_groups`.
 
 Shares no code with training: it knows a fitted model with `predict_proba` and a factory of fresh
 ones. The attacker knows the target label, the method of training and people of the same kind; one
@@ -31,7 +29,7 @@ the power to see a leak of the limit's size and saw none, not that no attack wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isinf
 from typing import TYPE_CHECKING, Final
@@ -42,7 +40,8 @@ from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
 from expectations.policy.training import MembershipCheck
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.contrast import FEWEST, explain_undecided, join_verdicts, read_confidence
+from tasks.attack.contrast import FEWEST, explain_undecided, read_confidence, say_enough
+from tasks.attack.membership_groups import AttackedGroups, describe_group, separate_groups
 from tasks.attack.reference_models import (
     LEAST_CONFIDENCE,
     Classifier,
@@ -58,6 +57,7 @@ from tasks.attack.separation import (
     separate,
     supports,
 )
+from tasks.attack.surest import OFFLINE, Surest, find_logit, find_surest, measure_surprise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,7 @@ def score_people(
     scores = {
         "loss": confidence,
         "RMIA": confidence / references.confidence.mean(axis=0),
+        OFFLINE: measure_surprise(confidence, references),
     }
     # Each person is in half of the references, so so many are on either side.
     if len(references.inside) // 2 >= FEWEST_FOR_LIRA:
@@ -96,7 +97,7 @@ def score_by_likelihood(
 ) -> NDArray[np.float64]:
     """Give each person's log likelihood ratio of being a member (see LiRA above)."""
     # Of logits a normal distribution is a fair model; confidences pile up near 1.
-    seen, logits = _logit(confidence), _logit(references.confidence)
+    seen, logits = find_logit(confidence), find_logit(references.confidence)
     return _log_density(seen, logits, references.inside) - _log_density(
         seen, logits, ~references.inside
     )
@@ -117,102 +118,20 @@ def _log_density(
     return density
 
 
-def _logit(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the log odds, which are closer to normal than the confidence."""
-    bounded = np.clip(confidence, LEAST_CONFIDENCE, 1 - LEAST_CONFIDENCE)
-    odds: NDArray[np.float64] = np.log(bounded / (1 - bounded))
-    return odds
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSeparation:
-    """How well an attack told one group's members from its non-members."""
-
-    column: str
-    group: str
-    separation: Separation
-
-    def verdict(self, limit: float) -> CheckVerdict:
-        """Judge against the largest AUC that is allowed.
-
-        Refused where the group leaks more than the limit for certain (the whole interval is over
-        it); without power, or where neither is certain, inconclusive. Less strict than for
-        everybody, as many small groups would each have their bad luck.
-        """
-        found = self.separation
-        if found.low > limit:
-            return CheckVerdict.REFUSED
-        if found.high <= limit and found.detectable <= limit:
-            return CheckVerdict.PASSED
-        return CheckVerdict.INCONCLUSIVE
-
-
-@dataclass(frozen=True, slots=True)
-class AttackedGroups:
-    """Every group that was attacked, by column and label, and how many were too small for it."""
-
-    attacked: tuple[GroupSeparation, ...] = ()
-    too_small: int = 0
-
-    def find_worst(self, limit: float) -> GroupSeparation | None:
-        """Give the group that may leak most, of those that are refused if there are any."""
-        return max(
-            self.attacked,
-            key=lambda one: (one.separation.low > limit, one.separation.high),
-            default=None,
-        )
-
-    def verdict(self, limit: float) -> CheckVerdict:
-        """Refused if any group is; passed if all are, of at least one; else inconclusive."""
-        return join_verdicts(group.verdict(limit) for group in self.attacked)
-
-
-def separate_groups(
-    scores: NDArray[np.float64], member: NDArray[np.bool_], columns: pd.DataFrame, smallest: int
-) -> AttackedGroups:
-    """Attack each group with at least `smallest` people (2 or more) on either side.
-
-    `scores`, `member` and the rows of `columns` are aligned by position. People without a label
-    form the group "missing".
-    """
-    groups = list(_find_groups(columns))
-    large = [
-        (column, label, people)
-        for column, label, people in groups
-        if min((people & member).sum(), (people & ~member).sum()) >= max(smallest, 2)
-    ]
-    attacked = tuple(
-        GroupSeparation(
-            column,
-            label,
-            # As many comparisons as groups of all columns, so that the intervals hold together.
-            separate(scores[people & member], scores[people & ~member], len(large)),
-        )
-        for column, label, people in large
-    )
-    return AttackedGroups(attacked, len(groups) - len(large))
-
-
-def _find_groups(columns: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Give each column's labels in their order, with who has them."""
-    for column in columns:
-        values = columns[column].astype(object).where(columns[column].notna(), "missing")
-        for label in sorted(values.unique(), key=str):
-            yield str(column), str(label), (values == label).to_numpy()
-
-
 @dataclass(frozen=True, slots=True)
 class MembershipAttack:
     """How well each attack told members from non-members, by the attack's name.
 
-    `found_at` holds the best attack's share of members found at each false-positive rate that the
-    non-members support; `unreported` says what could not be tried, and why.
+    `surest` is about the few whom an attack is surest of, `attacks` about everybody. `found_at`
+    holds the best attack's share of members found at each false-positive rate that the non-members
+    support; `unreported` says what could not be tried, and why.
     """
 
     attacks: Mapping[str, Separation]
     members: int
     nonmembers: int
     references: int
+    surest: Surest
     found_at: tuple[tuple[str, TruePositives], ...] = ()
     unreported: tuple[str, ...] = ()
     groups: AttackedGroups = field(default_factory=AttackedGroups)
@@ -339,13 +258,16 @@ def summarize_attacks(
     groups: AttackedGroups | None = None,
 ) -> MembershipAttack:
     """Turn each attack's scores of all people into AUC, intervals and power."""
-    sides = {name: (score[member], score[~member]) for name, score in scores.items()}
+    sides = {
+        name: (score[member], score[~member]) for name, score in scores.items() if name != OFFLINE
+    }
     rates = [rate for rate in RATES if supports(rate, int((~member).sum()))]
     return MembershipAttack(
-        attacks={name: separate(*side, len(scores)) for name, side in sides.items()},
+        attacks={name: separate(*side, len(sides)) for name, side in sides.items()},
         members=int(member.sum()),
         nonmembers=int((~member).sum()),
         references=references,
+        surest=find_surest(scores, member),
         found_at=tuple(_find_most(sides, rate, len(rates)) for rate in rates),
         unreported=tuple(_explain_gaps(scores, int((~member).sum()))),
         groups=groups or AttackedGroups(),
@@ -399,7 +321,9 @@ def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: st
     """Compare the strongest attack's success with what the policy allows."""
     verdict, limit = found.verdict(asked.auc_at_most), asked.auc_at_most
     measured = f"AUC {found.auc:.3f} ({found.low:.3f} to {found.high:.3f}; {found.strongest})"
+    remedy = REMEDY
     if verdict is CheckVerdict.INCONCLUSIVE:
+        remedy = say_enough(((found.detectable - 0.5) / (limit - 0.5)) ** 2)
         measured += explain_undecided(found.low, found.high, limit)
     return Check(
         name="membership inference",
@@ -410,7 +334,7 @@ def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: st
             [f"{describe_power(found.detectable)}, {found.references} references{say_drawn(found)}"]
             + ([f"not tried: {', '.join(found.unreported)}"] if found.unreported else [])
         ),
-        remedy=REMEDY,
+        remedy=remedy,
         outlet=outlet,
     )
 
@@ -465,15 +389,6 @@ def describe_found(found: TruePositives) -> str:
     """
     return (
         f"finds {100 * found.found:.0f} % of the members at {100 * found.rate:g} % false positives"
-    )
-
-
-def describe_group(worst: GroupSeparation) -> str:
-    """Name the worst group and its figures, to two digits: of few people more would count them."""
-    found = worst.separation
-    return (
-        f"worst: {worst.column} {worst.group}, AUC {found.auc:.2f} "
-        f"({found.low:.2f} to {found.high:.2f})"
     )
 
 

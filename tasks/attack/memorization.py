@@ -13,7 +13,7 @@ person's own label ("confidence"):
 
 An attacker needs the label and the features, and no model of their own, so this sees less than
 membership inference does, but says where. Averages over people: a model that holds the rows of
-one in a hundred, and no others, passes.
+one in a hundred, and no others, passes (`surest` finds those).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from expectations.checks import Check
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.contrast import (
     Contrast,
     contrast_means,
@@ -35,6 +36,7 @@ from tasks.attack.contrast import (
     judge_together,
     place_labels,
     read_confidence,
+    say_enough,
 )
 from tasks.attack.separation import estimate_auc
 
@@ -184,8 +186,12 @@ def measure_auc(model: Predictor, X: pd.DataFrame, y: pd.Series) -> tuple[float,
 
 def judge_memorization(found: Memorization, limit: float, outlet: str) -> Check:
     """Compare the contrasts with the largest gap that the policy allows, in (0, 1)."""
-    widest = find_widest(found.judged, limit)
+    widest, verdict = find_widest(found.judged, limit), judge_together(found.judged, limit)
     measured = "too few people"
+    remedy = "train a private or simpler model, on fewer features or more people"
+    if verdict is CheckVerdict.INCONCLUSIVE:
+        open_ones = (one for one in found.judged if one.verdict(limit) is verdict)
+        remedy = say_enough(max(one.find_factor(limit) for one in open_ones))
     if widest is not None:
         way = "more" if widest.gap >= 0 else "less"
         measured = (
@@ -196,8 +202,8 @@ def judge_memorization(found: Memorization, limit: float, outlet: str) -> Check:
         name="memorization",
         asked=f"at most {limit:g} more confident about people it was trained on than about others",
         measured=measured,
-        verdict=judge_together(found.judged, limit),
+        verdict=verdict,
         power=describe_power(found.judged) + say_drawn(drawn=found.drawn),
-        remedy="train a private or simpler model, on fewer features or more people",
+        remedy=remedy,
         outlet=outlet,
     )

@@ -19,9 +19,9 @@ import pandas as pd
 from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
 from expectations.policy.policy import Policy
-from expectations.policy.training import Attacks, PrivateKind, find_kind, find_private_kind
+from expectations.policy.training import Attacks, PrivateKind, find_private_kind
 from expectations.policy.treatments import YES_NO
-from expectations.policy.vocabulary import CheckVerdict, Use
+from expectations.policy.vocabulary import Use
 from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
@@ -34,7 +34,6 @@ from tasks.attack.epsilon_audit import (
     give_labels,
     judge_audit,
 )
-from tasks.attack.held_people import NAME
 from tasks.attack.lot import MOST, draw_lot, read_rows
 from tasks.attack.membership import (
     Audited,
@@ -44,10 +43,13 @@ from tasks.attack.membership import (
     attack_membership,
     judge_groups,
     judge_membership,
+    say_drawn,
 )
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
 from tasks.attack.model_file import search_file
 from tasks.attack.reference_models import limit_threads
+from tasks.attack.surest import judge_surest
+from tasks.attack.tolerance import find_intolerable
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
 from tasks.training.models import WEIGHT_ARGUMENT, declare_encoding
@@ -196,12 +198,17 @@ def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
     note_found(desk, found)
     for outlet in desk.policy.model_outlets:
         yield judge_membership(found, asked.membership, outlet)
+        yield judge_surest(found.surest, asked.membership, outlet, say_drawn(found))
         if (groups := judge_groups(found, asked.membership, outlet)) is not None:
             yield groups
 
 
 def note_found(desk: Desk, found: MembershipAttack) -> None:
-    """Note the share of members found at each false-positive rate in percent, to two digits."""
+    """Note the share of members found at each false-positive rate in percent, to two digits.
+
+    And how many times as often as others they certainly are among those that it is surest of.
+    """
+    desk.measure("privacy.membership_times", round(found.surest.times, 1))
     for _, share in found.found_at:
         for name in ("found", "low", "high", "detectable"):
             suffix = "" if name == "found" else f"_{name}"
@@ -296,28 +303,6 @@ def trains_as_measured(twin: BaseEstimator) -> bool:
     return changed <= DECLARED and bool(MEASURED[0] <= twin.epsilon <= MEASURED[1])
 
 
-def find_intolerable(
-    checks: list[Check], asked: Attacks, *, own: bool = False
-) -> Iterator[Check]:
-    """Give the checks that end a run, inconclusive ones where the policy does not tolerate them.
-
-    `own` says that the model is of a class of one's own, of which nothing is known in advance.
-
-    Many groups are too small to be attacked; what is inconclusive of them is only reported.
-    """
-    tolerant = {
-        "membership inference": asked.membership.when_inconclusive,
-        "audit of ε": asked.audit.when_inconclusive,
-        "memorization": asked.memorization.when_inconclusive,
-        "attribute inference": asked.attribute_inference.when_inconclusive,
-        NAME: asked.search.when_inconclusive or ("refuse" if own else "report"),
-    }
-    for check in checks:
-        tolerated = tolerant.get(check.name, "report") == "report"
-        if not (tolerated and check.verdict is CheckVerdict.INCONCLUSIVE):
-            yield check
-
-
 @step("Attack the model", gives=Attacked)
 def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opened[Reached]:
     """Try to learn about its people from the model; one that reveals too much stops here."""
@@ -334,6 +319,6 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
         for check in checks:
             desk.check(check)
         with carrying(aim):
-            own = policy.training is not None and find_kind(policy.training.model) is None
-            refuse_failed(find_intolerable(checks, asked, own=own))
+            sizes = len(aim.people[0][1]), len(aim.people[1][1])
+            refuse_failed(find_intolerable(checks, policy, *sizes))
     return model

@@ -33,10 +33,11 @@ from tasks.attack.membership import (
 from tasks.attack.model import (
     Aim,
     contrast_others,
-    find_intolerable,
     judge_others,
     share_weights,
 )
+from tasks.attack.surest import judge_surest
+from tasks.attack.tolerance import find_intolerable
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.models import declare_loss
 from tasks.training.quality import evaluate
@@ -199,7 +200,12 @@ def attack_fast(aim: Aim, policy: Policy, outlet: str) -> Attacked:
         audited=aim.audited,
     )
     groups = judge_groups(found, asked.membership, outlet)
-    checks = [judge_membership(found, asked.membership, outlet), *([groups] if groups else [])]
-    checks += judge_others(contrast_others(aim, policy), asked, outlet)
-    kept = tuple(find_intolerable(checks, asked))
+    checks = [
+        judge_membership(found, asked.membership, outlet),
+        judge_surest(found.surest, asked.membership, outlet),
+        *([groups] if groups else []),
+        *judge_others(contrast_others(aim, policy), asked, outlet),
+    ]
+    sizes = len(aim.members.labels), len(aim.others.labels)
+    kept = tuple(find_intolerable(checks, policy, *sizes))
     return Attacked(evaluate(pipeline, *aim.others).auc, found, kept)

@@ -13,7 +13,7 @@ from expectations.errors import PolicyError, Problem
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Use
 from expectations.policy_file import PACKAGED, parse_policy, read_policy
-from tests.conftest import BASIS, small_policy
+from tests.conftest import ATTACKS, BASIS, small_policy
 
 PRIVATE = ("model: logistic-regression", "model: private-logistic-regression")
 DP = "\n    promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"
@@ -42,7 +42,7 @@ def crossing(columns: str) -> tuple[str, str]:
 NO_MODEL = ("  clinic:\n    kind: model\n    recipient: Clinic\n", "")
 NO_TRAINING = ("training: {model: logistic-regression}\n", "")
 NO_BUDGET = ("budget: {lifetime_epsilon: 10, delta: 1e-5}\n", "")
-NO_ATTACKS = ("attacks:\n  membership: {auc_at_most: 0.75, when_inconclusive: report}\n", "")
+NO_ATTACKS = (ATTACKS, "")
 ON_TABLE = ("{model: logistic-regression}", "{model: logistic-regression, input: partner}")
 SICK = "sick: generalize}"
 

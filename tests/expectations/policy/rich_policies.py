@@ -176,7 +176,12 @@ RICH: Tree = {
     },
     "budget": {"lifetime_epsilon": 6, "delta": 1e-5, "composition": "fixed"},
     "attacks": {
-        "membership": {"auc_at_most": 0.6, "references": 16, "when_inconclusive": "report"},
+        "membership": {
+            "auc_at_most": 0.6,
+            "found_at_most": 4,
+            "references": 16,
+            "when_inconclusive": "report",
+        },
         "audit": {"when_inconclusive": "report"},
         "memorization": {"gap_at_most": 0.2, "when_inconclusive": "report"},
         "attribute_inference": {"advantage_at_most": 0.2, "when_inconclusive": "report"},

@@ -7,10 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from expectations.checks import Check
 from expectations.errors import Refusal
-from expectations.policy.training import Attacks
-from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
@@ -18,7 +15,7 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.attack import epsilon_audit
 from tasks.attack import model as room
 from tasks.attack.epsilon_audit import Canaries, EpsilonAudit
-from tasks.attack.model import attack, audit_classifier, find_intolerable
+from tasks.attack.model import attack, audit_classifier
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
@@ -45,41 +42,6 @@ NAMES = {
 def private(kind: str) -> tuple[tuple[str, str], ...]:
     """Give the changes of the small policy that make its model a private one of a kind."""
     return ("{model: logistic-regression}", f"{{model: {kind}}}"), PROMISE
-
-
-def found(name: str, verdict: CheckVerdict) -> Check:
-    """Give a check of an attack."""
-    return Check(name, "asked", "measured", verdict, power="much", remedy="do")
-
-
-def asked(**when: str) -> Attacks:
-    """Give what a policy asks of its attacks; each attack says what is done without power."""
-    each = {part: {"when_inconclusive": words} for part, words in when.items()}
-    return Attacks.model_validate({"membership": {}, **each})
-
-
-@pytest.mark.parametrize("part", NAMES)
-@pytest.mark.parametrize("tolerated", [True, False])
-def test_an_attack_without_power_ends_a_run_where_the_policy_says_so(
-    part: str, *, tolerated: bool
-) -> None:
-    """Each attack by its own word; what was found or passed goes on to be judged as it is."""
-    others = {name: "report" if not tolerated else "refuse" for name in NAMES if name != part}
-    policy = asked(**{part: "report" if tolerated else "refuse"}, **others)
-    open_one = found(NAMES[part], CheckVerdict.INCONCLUSIVE)
-    caught = found(NAMES[part], CheckVerdict.REFUSED)
-    held = found(NAMES[part], CheckVerdict.PASSED)
-    intolerable = list(find_intolerable([open_one, caught, held], policy))
-    assert intolerable == ([caught, held] if tolerated else [open_one, caught, held])
-
-
-def test_of_groups_that_are_too_small_nothing_ends_a_run() -> None:
-    """However strict the policy, since every policy with a rare group would be refused."""
-    strict = asked(**dict.fromkeys(NAMES, "refuse"))
-    group = "membership inference within groups"
-    assert list(find_intolerable([found(group, CheckVerdict.INCONCLUSIVE)], strict)) == []
-    caught = found(group, CheckVerdict.REFUSED)
-    assert list(find_intolerable([caught], strict)) == [caught]
 
 
 @pytest.mark.parametrize(

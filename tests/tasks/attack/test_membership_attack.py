@@ -23,6 +23,7 @@ from tasks.attack.membership import (
 )
 from tasks.attack.reference_models import Classifier
 from tasks.attack.separation import Separation
+from tasks.attack.surest import Surest
 
 
 def draw_people(count: int, seed: int) -> tuple[pd.DataFrame, pd.Series]:
@@ -58,10 +59,14 @@ class Forgetful(KNeighborsClassifier):  # type: ignore[misc]  # sklearn is untyp
         return np.where(X[["few"]].to_numpy(), known, 0.5)
 
 
+def give_attack(people: int = 100, **attacks: Separation) -> MembershipAttack:
+    """Give attacks that came out so, on as many people on either side."""
+    return MembershipAttack(attacks, people, people, 8, Surest(0.0, "one", (people, people), 1))
+
+
 def make_attack(auc: float, high: float, detectable: float) -> MembershipAttack:
     """Give an attack that came out so."""
-    one = Separation(auc, 2 * auc - high, high, detectable)
-    return MembershipAttack({"one": one}, 100, 100, 8)
+    return give_attack(one=Separation(auc, 2 * auc - high, high, detectable))
 
 
 def test_an_overfitted_model_is_caught() -> None:
@@ -108,13 +113,13 @@ def test_the_verdict_asks_for_power_first(
 def test_a_leak_that_is_certain_is_refused_without_power(people: int, verdict: str) -> None:
     """A policy that tolerates the inconclusive must not let it go; few people make no interval."""
     leak = Separation(0.88, 0.82, 0.94, 0.65)
-    assert MembershipAttack({"one": leak}, people, people, 8).verdict(0.6) == verdict
+    assert give_attack(people, one=leak).verdict(0.6) == verdict
 
 
 def test_a_leak_is_certain_by_any_attack() -> None:
     """Not by that alone whose interval reaches highest."""
     wide, sure = Separation(0.7, 0.45, 0.95, 0.65), Separation(0.8, 0.7, 0.9, 0.65)
-    assert MembershipAttack({"a": wide, "b": sure}, 60, 60, 8).verdict(0.6) == "refused"
+    assert give_attack(60, a=wide, b=sure).verdict(0.6) == "refused"
 
 
 def test_a_limit_at_chance_is_refused_as_usage() -> None:
@@ -143,7 +148,7 @@ def test_each_attack_is_reported_and_the_strongest_decides() -> None:
     assert set(found.attacks) == {"loss", "RMIA", "LiRA"}
     assert found.high == max(one.high for one in found.attacks.values())
     quiet, loud = Separation(0.5, 0.45, 0.55, 0.52), Separation(0.58, 0.53, 0.63, 0.52)
-    assert MembershipAttack({"a": quiet, "b": loud}, 100, 100, 16).verdict(0.6) == "refused"
+    assert give_attack(a=quiet, b=loud).verdict(0.6) == "refused"
 
 
 def test_reference_models_see_what_the_loss_alone_does_not() -> None:

@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.attack.membership import AttackedGroups, GroupSeparation, describe_group, separate_groups
+from tasks.attack.membership_groups import (
+    AttackedGroups,
+    GroupSeparation,
+    describe_group,
+    separate_groups,
+)
 from tasks.attack.separation import Separation
 
 

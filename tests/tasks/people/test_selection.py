@@ -43,7 +43,7 @@ from tasks.people.population import (
     take_people,
 )
 from tasks.training.train import split_rows
-from tests.conftest import Folder, counts, opened, small_policy
+from tests.conftest import ATTACKS, Folder, counts, opened, small_policy
 
 Change = tuple[str, str]
 TODAY = date(2026, 3, 1)
@@ -533,7 +533,7 @@ def test_all_who_are_left_out_and_taken_add_up_to_the_roster(
 NO_MODEL = [
     ("  clinic:\n    kind: model\n    recipient: Clinic\n", ""),
     ("training: {model: logistic-regression}\n", ""),
-    ("attacks:\n  membership: {auc_at_most: 0.75, when_inconclusive: report}\n", ""),
+    (ATTACKS, ""),
     ("[feature, eligibility, release]", "[eligibility, release]"),
     ("[feature, release, audit]", "[release]"),
     ("[target, release]", "[release]"),

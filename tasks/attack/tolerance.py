@@ -1,0 +1,124 @@
+"""What an attack that could not tell does to a run, where the policy does not say.
+
+It refuses where nobody else can vouch for the model. The code of a class of one's own is not known
+here, and of a small cohort the attacks could miss a model that holds a tenth of its people. Of
+the models that come with the project, on more people, it is reported, but for membership inference.
+
+What attacks cannot tell, a proof may: a promise of differential privacy bounds what any of them
+could find. It says enough where what it bounds is within the policy's limits, and the audit found
+the noise that the promise rests on. So a private model may be trained on few people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import exp, sqrt
+from statistics import NormalDist
+from typing import Final
+
+from expectations.checks import Check
+from expectations.measures.recognition import is_small
+from expectations.policy.outlets import DifferentialPrivacy
+from expectations.policy.policy import Policy
+from expectations.policy.training import (
+    MODEL_KINDS,
+    PRIVATE_KINDS,
+    Attacks,
+    WhenInconclusive,
+    find_kind,
+)
+from expectations.policy.vocabulary import CheckVerdict
+from tasks.attack.epsilon_audit import separate_epsilon
+from tasks.attack.held_people import NAME as SEARCH
+from tasks.attack.surest import FEW
+
+MEMBERSHIP: Final = ("membership inference", FEW)
+AUDIT: Final = "audit of ε"
+STRICT: Final = (*MEMBERSHIP, "memorization", AUDIT, SEARCH)
+"""Checks that refuse by themselves where nobody else vouches for the model.
+
+Not the groups, of which most policies have some that are too small to be attacked, nor the guessing
+of features, which sees little of a feature of few labels on any number of people.
+"""
+
+
+EPSILONS: Final = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""Promises that are advised, the largest first; under the last the audit sees too little."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What decides over attacks that could not tell."""
+
+    own_code: bool
+    small: bool
+    proved: bool
+
+
+def find_cohort(policy: Policy, members: int, others: int, checks: Iterable[Check]) -> Cohort:
+    """Say whose code the model is, whether its people are few, and whether a proof says enough."""
+    assert policy.training is not None
+    promises = [outlet.promise for outlet in policy.model_outlets.values() if outlet.promise]
+    audited = any(c.name == AUDIT and c.verdict is CheckVerdict.PASSED for c in checks)
+    return Cohort(
+        own_code=find_kind(policy.training.model) is None,
+        small=is_small(members, others),
+        proved=audited and all(keeps_limits(each, policy) for each in promises),
+    )
+
+
+def keeps_limits(promise: DifferentialPrivacy, policy: Policy) -> bool:
+    """Whether what a promise bounds is within the limits of membership inference.
+
+    At (ε, δ) members are found at most e^ε times as often as others, but for δ. The AUC is that of
+    the Gaussian noise which is exactly so private (Dong, Roth and Su 2022): that of the audited
+    kinds is Gaussian.
+    """
+    assert policy.attacks is not None
+    asked = policy.attacks.membership
+    auc = NormalDist().cdf(separate_epsilon(promise.epsilon, promise.delta) / sqrt(2))
+    return exp(promise.epsilon) <= asked.found_at_most and auc <= asked.auc_at_most
+
+
+def find_intolerable(
+    checks: Sequence[Check], policy: Policy, members: int, others: int
+) -> Iterator[Check]:
+    """Give the checks that end a run, inconclusive ones where they are not tolerated."""
+    assert policy.attacks is not None
+    cohort = find_cohort(policy, members, others, checks)
+    for check in checks:
+        if check.verdict is not CheckVerdict.INCONCLUSIVE:
+            yield check
+        elif decide(check.name, policy.attacks, cohort) == "refuse":
+            ways = "; or ".join([check.remedy, *advise(check, policy, cohort)])
+            yield replace(check, remedy=ways)
+
+
+def decide(name: str, asked: Attacks, cohort: Cohort) -> WhenInconclusive:
+    """Say what is done about a check that could not tell: as the policy says, or by default."""
+    said = {
+        **dict.fromkeys(MEMBERSHIP, asked.membership.when_inconclusive),
+        AUDIT: asked.audit.when_inconclusive,
+        "memorization": asked.memorization.when_inconclusive,
+        "attribute inference": asked.attribute_inference.when_inconclusive,
+        SEARCH: asked.search.when_inconclusive,
+    }.get(name)
+    if said is not None:
+        return said
+    alone = cohort.own_code or cohort.small
+    strict = name in MEMBERSHIP or (alone and name in STRICT)
+    return "refuse" if strict and not cohort.proved else "report"
+
+
+def advise(check: Check, policy: Policy, cohort: Cohort) -> Iterator[str]:
+    """Say which other model would not be refused for what the check could not tell."""
+    if check.name == AUDIT:
+        return
+    if cohort.own_code and not cohort.small and check.name not in MEMBERSHIP:
+        yield f"train a model that comes with tutela, such as {MODEL_KINDS[0]}"
+    for epsilon in EPSILONS:
+        promise = DifferentialPrivacy(kind="differential-privacy", epsilon=epsilon, delta=1e-5)
+        if keeps_limits(promise, policy):
+            yield f"train {PRIVATE_KINDS[0]}, with a promise of ε = {epsilon:g}"
+            return
