@@ -1,6 +1,6 @@
 """The audit of a private trainer, made once for all runs of a process that declare it alike.
 
-It trains over a hundred twins on made-up rows and knows nothing of a run's people, so that a run
+It trains eighty twins on made-up rows and knows nothing of a run's people, so that a run
 whose audit is not what a test is about can be told what another's found. What an audit finds is
 tested in `test_epsilon_audit`.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 ROWS_ALONE: Final = {"row_bound", "features"}
-"""What follows from a policy's columns, which the audit's own rows replace."""
+"""What follows from a policy's columns: of others an audit of the same trainer says as much."""
 
 _made: dict[str, EpsilonAudit] = {}
 

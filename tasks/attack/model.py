@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isinf
+from math import isinf, sqrt
 from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
@@ -27,13 +27,7 @@ from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.attack.attribute_inference import MOST_LABELS, attack_attributes, judge_attributes
 from tasks.attack.contrast import Contrast
-from tasks.attack.epsilon_audit import (
-    EpsilonAudit,
-    audit_epsilon,
-    give_columns,
-    give_labels,
-    judge_audit,
-)
+from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
 from tasks.attack.lot import MOST, draw_lot, read_rows
 from tasks.attack.membership import (
     Audited,
@@ -50,6 +44,7 @@ from tasks.attack.model_file import search_file
 from tasks.attack.reference_models import limit_threads
 from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import find_intolerable
+from tasks.attack.twins import make_binned, make_bounded
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
 from tasks.training.models import WEIGHT_ARGUMENT, declare_encoding
@@ -62,21 +57,16 @@ if TYPE_CHECKING:
 
     from tasks.attack.contrast import People
 
-EFFICIENCY: Final[dict[PrivateKind, float]] = {
-    "private-logistic-regression": 0.60,
-    "private-boosting": 0.60,
+RELEASED: Final[dict[PrivateKind, tuple[str, ...]]] = {
+    "private-logistic-regression": ("number of people", "second moments", "gradient sums"),
+    "private-boosting": ("counts of people by bin", "sums of residuals"),
+    "private-network": ("number of people", "gradient sums"),
 }
-"""The least efficiency of the audit's canaries in twins of each kind, with default parameters.
-
-Measured on honest trainers at ε = 0.5, 1, 3 and 8: 0.61 to 0.83 and 0.64 to 0.77, least at 0.5, of
-2,000 to 3,000 canaries each (standard error 0.03).
-"""
+"""What each kind releases of people, one name for each of its mechanisms."""
+WIDEST: Final = 24
+"""Numbers in a twin's rows, at most: what its releases cost to draw grows with their square."""
 OF_GROUP: Final = 2_000
 """People of one group, on either side, who are drawn for it: they would show an AUC of .55."""
-MEASURED: Final = (0.5, 8.0)
-"""The range of ε for which that was measured; beyond it nothing is known, so nothing passes."""
-DECLARED: Final = frozenset({"epsilon", "delta", "classes", "row_bound", "features"})
-"""What a classifier is told of its promise and its rows; all else says how it trains."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -259,48 +249,30 @@ def try_epsilon(desk: Desk, aim: Aim) -> Iterator[Check]:
     kind = find_private_kind(desk.policy.training.model)
     assert kind is not None, "only a private model is audited"
     found = audit_classifier(aim.pipeline[-1], kind)
-    desk.measure("privacy.audit_epsilon", round(found.lower_epsilon, 3))
+    least = found.lower_epsilon
+    desk.measure("privacy.audit_epsilon", None if isinf(least) else round(least, 3))
     for name, outlet in desk.policy.model_outlets.items():
         if outlet.promise is not None:
             yield judge_audit(found, outlet.promise.epsilon, name)
 
 
 def audit_classifier(classifier: BaseEstimator, kind: PrivateKind) -> EpsilonAudit:
-    """Audit twins of a private classifier, declared for the made-up rows that its kind reads."""
+    """Audit twins of a private classifier on people made up in the shape of its rows."""
     from sklearn.base import clone
 
-    canaries, declared, additive = give_columns(), dict[str, object](), True
+    twin = clone(classifier)
+    width = min(getattr(classifier, "n_features_in_", WIDEST), WIDEST)
     match kind:
         case "private-boosting":
-            canaries = give_labels()
-            declared = {"features": [int(canaries.rows.max()) + 1] * canaries.rows.shape[1]}
+            crowd = make_binned(twin.features or [twin.edges] * width)
+            twin.set_params(features=crowd.features)
         case "private-logistic-regression":
-            declared = {"row_bound": float(canaries.rows.max())}
+            crowd = make_bounded(width, twin.row_bound or sqrt(width))
         case "private-network":
-            # Its weights are not independent, which leaves the audit of it little power.
-            additive = False
+            crowd = make_bounded(width, sqrt(width))
         case _:
             assert_never(kind)
-    twin = clone(classifier).set_params(**declared)
-    known = EFFICIENCY.get(kind, 0.0) if trains_as_measured(twin) else 0.0
-    return audit_epsilon(
-        lambda: clone(twin),
-        twin.mechanisms(),
-        twin.delta,
-        canaries=canaries,
-        additive=additive,
-        efficiency=known,
-    )
-
-
-def trains_as_measured(twin: BaseEstimator) -> bool:
-    """Say whether what was measured of a kind holds: it trains by default, at an ε of the range.
-
-    With other steps its canaries may tell less, and half the noise would look as honest noise.
-    """
-    usual = type(twin)().get_params()
-    changed = {name for name, value in twin.get_params().items() if value != usual[name]}
-    return changed <= DECLARED and bool(MEASURED[0] <= twin.epsilon <= MEASURED[1])
+    return audit_epsilon(twin, crowd, RELEASED[kind], sampled=kind == "private-network")
 
 
 @step("Attack the model", gives=Attacked)

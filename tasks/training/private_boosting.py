@@ -49,8 +49,7 @@ from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Gaussian, calibrate, compose, is_count
 from tasks.training.exact_sums import read_logistic
 from tasks.training.fit_callers import warn_of_callers
-from tasks.training.noise_samplers import add_noise_to_sums
-from tasks.training.private_classifier import PrivateClassifier
+from tasks.training.private_classifier import PrivateClassifier, Release
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +131,7 @@ class PrivateBoosting(PrivateClassifier):
         check_classification_targets(labels)
         positive = self.encode_target(labels).astype(np.float64)
         declared = self._declare(rows.shape[1])
-        training = Training(bin_rows(rows, declared), positive)
+        training = Training(bin_rows(rows, declared), positive, self._release)
         self.intercept_, self.shapes_ = boost(training, counts, rounds, declared)
         self.noise_multiplier_ = rounds.noise_multiplier
         self.epsilon_spent_ = compose((counts, rounds), self.delta)
@@ -167,10 +166,11 @@ class PrivateBoosting(PrivateClassifier):
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The people by their bins, and who of them is positive (1 or 0)."""
+    """The people by their bins, who of them is positive (1 or 0), and the way out."""
 
     people: BinnedRows
     positive: Floats
+    release: Release
 
     @property
     def terms(self) -> int:
@@ -182,7 +182,8 @@ class Training:
         parts = (self.positive, 1 - self.positive)
         # A person is in one bin of each feature, and of one class: √terms in L2.
         exact = np.concatenate([self.people.sum_by_bin(part) for part in parts])
-        positive, negative = np.split(add_noise(exact, multiplier * math.sqrt(self.terms)), 2)
+        noisy = self.release_values(exact, multiplier * math.sqrt(self.terms))
+        positive, negative = np.split(noisy, 2)
         # Noise can leave a bin with less than nobody, which would turn its steps around.
         return np.maximum(positive + negative, 1.0), positive
 
@@ -190,7 +191,11 @@ class Training:
         """Release the sum of the residuals in each bin, at these scores of the bins."""
         gaps = self.positive - read_logistic(start + self.people.score(scores))
         exact = self.people.sum_by_bin(shorten_residuals(gaps))
-        return add_noise(exact, multiplier * RESIDUAL_BOUND * math.sqrt(self.terms))
+        return self.release_values(exact, multiplier * RESIDUAL_BOUND * math.sqrt(self.terms))
+
+    def release_values(self, exact: Floats, deviation: float) -> Floats:
+        """Release values on the grid with noise of `deviation`."""
+        return self.release((exact * GRID).astype(np.int64), deviation * GRID) / GRID
 
 
 def boost(
@@ -236,11 +241,6 @@ def make_smoother(
             system += SMOOTHING * noise * differences.T @ differences
         blocks.append(np.linalg.inv(system))
     return block_diag(blocks, format="csr")
-
-
-def add_noise(exact: Floats, deviation: float) -> Floats:
-    """Add discrete Gaussian noise of `deviation` to values on the grid."""
-    return add_noise_to_sums((exact * GRID).astype(np.int64), deviation * GRID) / GRID
 
 
 def _start(people: Floats, positive: Floats, terms: int) -> float:

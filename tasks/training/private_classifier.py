@@ -1,14 +1,14 @@
-"""What the private classifiers have in common: two declared classes, and a promise checked first.
+"""What the private classifiers have in common: two declared classes, a promise, and one way out.
 
-Nothing here looks at people but `encode_target`, which is told their labels and refuses those that
-are not declared. What is drawn, and how it is learned from, is each classifier's own.
+`encode_target` is told people's labels and refuses those that are not declared. What is released of
+people, and how it is learned from, is each classifier's own; all of it goes through `_release`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from expectations.disclosure import roughly
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import SANE_EPSILON
+from tasks.training.noise_samplers import add_noise_to_sums
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -23,14 +24,20 @@ if TYPE_CHECKING:
 
     from expectations.privacy_loss import Mechanism
 
+Release: TypeAlias = "Callable[[NDArray[np.int64], float], NDArray[np.float64]]"
+"""From exact sums over people, and the deviation of the noise, the sums with noise added."""
+
 
 class PrivateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Binary classifier that promises (epsilon, delta) and declares its two classes.
 
     `classes` are the declared labels, the positive one last. A subclass gives `mechanisms`, `fit`
-    and `decision_function`, and asks `check_promise` before anything is drawn.
+    and `decision_function`, asks `check_promise` before anything is drawn, and learns of people by
+    what `_release` gives back alone, as often and in the order that `mechanisms` says.
     """
 
+    supposes: ClassVar[str] = ""
+    """What its promise rests on and nobody has proved; empty where that is nothing."""
     epsilon: float
     delta: float
     classes: Sequence[Hashable]
@@ -43,6 +50,14 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     @abstractmethod
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
         """Give the log-odds of the positive class, of shape (people,)."""
+
+    def _release(self, sums: NDArray[np.int64], deviation: float) -> NDArray[np.float64]:
+        """Give whole-number sums over people with Gaussian noise of `deviation` in their steps.
+
+        The one way from people into what is learned, so that an audit's twin, which is a subclass,
+        can see all that goes it.
+        """
+        return add_noise_to_sums(sums, deviation)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
         """Give the probabilities of both classes, of shape (people, 2)."""

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from expectations.errors import UsageError
-from tasks.training.noise_samplers import add_noise_to_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from opacus.optimizers import DPOptimizerFastGradientClipping as Optimizer
     from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping as Loss
     from torch import nn
+
+    from tasks.training.private_classifier import Release
 
     Matrix: TypeAlias = NDArray[np.float64]
 
@@ -66,7 +67,9 @@ def require_torch() -> None:
         ) from None
 
 
-def descend(rows: Matrix, targets: Matrix, start: list[Matrix], plan: Descent) -> list[Matrix]:
+def descend(
+    rows: Matrix, targets: Matrix, start: list[Matrix], plan: Descent, release: Release
+) -> list[Matrix]:
     """Make the planned private steps from `start`; give the mean of the later weights.
 
     `rows` are of shape (people, features), `targets` are 0 or 1, of shape (people,). An empty
@@ -74,7 +77,7 @@ def descend(rows: Matrix, targets: Matrix, start: list[Matrix], plan: Descent) -
     """
     import torch
 
-    network, loss, optimizer = _build(start, plan)
+    network, loss, optimizer = _build(start, plan, release)
     path: list[list[Matrix]] = []
     for step in range(plan.steps):
         sample = draw_sample(len(rows), plan.sampling_rate)
@@ -97,8 +100,8 @@ def draw_sample(people: int, probability: float) -> NDArray[np.int64]:
     return np.flatnonzero(draws < np.uint64(int(probability * 2.0**63)))
 
 
-def add_noise(values: Matrix, deviation: float) -> Matrix:
-    """Add Gaussian noise of `deviation` to each value, rounded to whole steps of the grid before.
+def release_values(values: Matrix, deviation: float, release: Release) -> Matrix:
+    """Release values with noise of `deviation`, rounded to whole steps of the grid before.
 
     Raises UsageError for a deviation under 2^-18, which the grid is too coarse for, and for values
     that are not finite or too large for it.
@@ -109,10 +112,12 @@ def add_noise(values: Matrix, deviation: float) -> Matrix:
             "learning_rate or clip_norm"
         )
     steps = np.rint(values / GRID).astype(np.int64)
-    return add_noise_to_sums(steps, deviation / GRID) * GRID
+    return release(steps, deviation / GRID) * GRID
 
 
-def _build(start: list[Matrix], plan: Descent) -> tuple[nn.Module, Loss, Optimizer]:
+def _build(
+    start: list[Matrix], plan: Descent, release: Release
+) -> tuple[nn.Module, Loss, Optimizer]:
     """Give Opacus' network, its loss, and its optimizer with OpenDP's noise.
 
     Losses are summed, so that the sum's noise is what the plan says; the step length is divided.
@@ -127,7 +132,7 @@ def _build(start: list[Matrix], plan: Descent) -> tuple[nn.Module, Loss, Optimiz
         max_grad_norm=plan.clip_norm * MARGIN,
         use_ghost_clipping=True,
     )
-    optimizer = _secure_optimizer()(
+    optimizer = _secure_optimizer(release)(
         optim.SGD(network.parameters(), lr=plan.step_length, momentum=MOMENTUM),
         noise_multiplier=plan.noise_multiplier,
         max_grad_norm=plan.clip_norm,
@@ -177,15 +182,16 @@ def _read(layer: tuple[nn.Parameter, nn.Parameter]) -> Matrix:
     return np.vstack([weight.T, bias])
 
 
-def _secure_optimizer() -> type[Optimizer]:
-    """Give Opacus' optimizer with its noise replaced by OpenDP's."""
+def _secure_optimizer(release: Release) -> type[Optimizer]:
+    """Give Opacus' optimizer with its noise replaced by that of `release`."""
     import torch
     from opacus.optimizers import DPOptimizerFastGradientClipping
 
     class SecureOptimizer(DPOptimizerFastGradientClipping):  # type: ignore[misc]  # as above
         def add_noise(self) -> None:
             sums = torch.cat([parameter.summed_grad.flatten() for parameter in self.params])
-            noisy = add_noise(sums.numpy(), self.noise_multiplier * self.max_grad_norm)
+            deviation = self.noise_multiplier * self.max_grad_norm
+            noisy = release_values(sums.numpy(), deviation, release)
             parts = torch.from_numpy(noisy).split([parameter.numel() for parameter in self.params])
             for parameter, part in zip(self.params, parts, strict=True):
                 parameter.grad = part.view_as(parameter)

@@ -42,8 +42,7 @@ from tasks.training.exact_sums import (
     turn_rows,
 )
 from tasks.training.fit_callers import warn_of_callers
-from tasks.training.noise_samplers import add_noise_to_sums
-from tasks.training.private_classifier import PrivateClassifier
+from tasks.training.private_classifier import PrivateClassifier, Release
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,8 +204,8 @@ class PrivateLogisticRegression(PrivateClassifier):
         multipliers = split_budget(self.noise_multiplier_, self.steps)
         steps = np.array([len(rows) * COUNT_STEPS], dtype=np.int64)
         # Noise can make it less than one, by which nothing could be divided.
-        people = max(add_noise_to_sums(steps, multipliers.people * COUNT_STEPS)[0] / COUNT_STEPS, 1)
-        whitening = whiten(sum_moments(rows), multipliers.moments, people)
+        people = max(self._release(steps, multipliers.people * COUNT_STEPS)[0] / COUNT_STEPS, 1)
+        whitening = whiten(sum_moments(rows), multipliers.moments, people, self._release)
         turn_rows(rows, whitening.directions)
         self.clip_norm_ = CLIP * sqrt(whitening.clear)
         weights = self._descend(rows, targets, people, multipliers.gradients, whitening.unit)
@@ -232,7 +231,7 @@ class PrivateLogisticRegression(PrivateClassifier):
         path = []
         for _ in range(self.steps):
             exact = sum_gradients(rows, targets, weights / unit, clip_norm)
-            noisy = add_noise_to_sums(exact, multiplier * clip_norm * SHARES)
+            noisy = self._release(exact, multiplier * clip_norm * SHARES)
             velocity = MOMENTUM * velocity + noisy / (SHARES * unit * people)
             weights = weights - length * velocity
             path.append(weights)
@@ -241,7 +240,9 @@ class PrivateLogisticRegression(PrivateClassifier):
         return np.asarray(np.mean(path[skipped:], axis=0)) / unit
 
 
-def whiten(moments: NDArray[np.int64], multiplier: float, people: float) -> Whitening:
+def whiten(
+    moments: NDArray[np.int64], multiplier: float, people: float, release: Release
+) -> Whitening:
     """Release second moments of rows of at most `STEPS`, and give directions made of them alone.
 
     Of the symmetric matrix one triangle is released; a person moves it by at most `STEPS`² (L2).
@@ -250,7 +251,7 @@ def whiten(moments: NDArray[np.int64], multiplier: float, people: float) -> Whit
     upper = np.triu_indices(size)
     deviation = multiplier * STEPS**2
     noisy = np.zeros((size, size))
-    noisy[upper] = add_noise_to_sums(moments[upper], deviation)
+    noisy[upper] = release(moments[upper], deviation)
     noisy = (noisy + np.triu(noisy, 1).T) / people
     # the largest eigenvalue of a symmetric matrix of such noise alone (Wigner 1955)
     edge = 2 * sqrt(size) * deviation / people

@@ -47,7 +47,13 @@ from expectations.privacy_loss import (
 )
 from tasks.training.fit_callers import warn_of_callers
 from tasks.training.private_classifier import PrivateClassifier
-from tasks.training.private_descent import ROW_BOUND, Descent, add_noise, descend, require_torch
+from tasks.training.private_descent import (
+    ROW_BOUND,
+    Descent,
+    descend,
+    release_values,
+    require_torch,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +86,11 @@ class PrivateNetwork(PrivateClassifier):
     >>> drawn[-1].noise_multiplier > 0.5
     True
     """
+
+    supposes = (
+        "that everybody else's gradient is the same whoever is in a batch, which floating point "
+        "does not guarantee"
+    )
 
     def __init__(  # noqa: PLR0913, PLR0917  # each a public parameter of the training
         self,
@@ -123,10 +134,11 @@ class PrivateNetwork(PrivateClassifier):
         targets = self.encode_target(labels).astype(np.float64)
         self.noise_multiplier_ = self._calibrate()
         count = np.array([float(len(rows))])
-        people = max(add_noise(count, COUNT_NOISE * self.noise_multiplier_)[0], 1.0)
+        deviation = COUNT_NOISE * self.noise_multiplier_
+        people = max(release_values(count, deviation, self._release)[0], 1.0)
         self._check_delta(people)
         start = draw_start(rows.shape[1], self.hidden_sizes)
-        self.weights_ = descend(rows, targets, start, self._plan(people))
+        self.weights_ = descend(rows, targets, start, self._plan(people), self._release)
         self.epsilon_spent_ = compose(drawn, self.delta)
         self.classes_ = np.array(self.classes)
         return self
@@ -212,8 +224,8 @@ def draw_start(features: int, hidden_sizes: Sequence[int]) -> list[Matrix]:
 def _describe(probability: float, steps: int) -> Callable[[float], tuple[Mechanism, ...]]:
     """Give what noise makes all draws of; the same function each time, for `calibrate`."""
     return lambda noise: (
-        SampledGaussian(noise, probability, steps),
         Gaussian(COUNT_NOISE * noise),
+        SampledGaussian(noise, probability, steps),
     )
 
 

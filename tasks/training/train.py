@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from expectations.privacy_loss import Mechanism
+    from tasks.training.private_classifier import PrivateClassifier
 
 SHARES: Final = frozenset({"accuracy", "base_rate"})
 """Figures that are shares of people."""
@@ -193,29 +194,34 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     for name, value in rounded(quality).items():
         desk.note("measure", f"utility.{name}", value)
     if declared.epsilon is not None:
-        account(desk, pipeline[-1].mechanisms())
+        account(desk, pipeline[-1])
     audit(desk, score(pipeline, *testing), groups)
     return save_model(pipeline)
 
 
-def account(desk: Desk, drawn: Sequence[Mechanism]) -> None:
+def account(desk: Desk, classifier: PrivateClassifier) -> None:
     """Note the ε that what was drawn comes to, and hold it against what each outlet promises.
 
     At the δ of the promise, whatever δ the model was trained with; coherence lets all be the same.
     """
-    checks = []
+    checks, drawn = [], classifier.mechanisms()
     for name, outlet in desk.policy.model_outlets.items():
         if outlet.promise:
             desk.measure("privacy.epsilon", compose(drawn, outlet.promise.delta))
             desk.measure("privacy.delta", outlet.promise.delta)
-            checks.append(judge_privacy(drawn, outlet.promise, name))
+            checks.append(judge_privacy(drawn, outlet.promise, name, classifier.supposes))
     for check in checks:
         desk.check(check)
     refuse_failed(checks)
 
 
-def judge_privacy(drawn: Sequence[Mechanism], promise: DifferentialPrivacy, outlet: str) -> Check:
-    """Compare the ε of what was drawn, at the promised δ, with the one promised."""
+def judge_privacy(
+    drawn: Sequence[Mechanism], promise: DifferentialPrivacy, outlet: str, supposed: str = ""
+) -> Check:
+    """Compare the ε of what was drawn, at the promised δ, with the one promised.
+
+    `supposed` is what the trainer's promise rests on and nobody has proved.
+    """
     epsilon = compose(drawn, promise.delta)
     kept = epsilon <= promise.epsilon
     return Check(
@@ -223,7 +229,9 @@ def judge_privacy(drawn: Sequence[Mechanism], promise: DifferentialPrivacy, outl
         asked=f"ε of at most {promise.epsilon:g} at δ = {promise.delta:g}",
         measured=f"ε = {epsilon:.3f}, as the accountant computes it",
         verdict=CheckVerdict.PASSED if kept else CheckVerdict.REFUSED,
-        power="an upper bound, proved and not measured: valid if the code does what it says",
+        power=f"an upper bound, not measured, and proved only if it holds {supposed}"
+        if supposed
+        else "an upper bound, proved and not measured: valid if the code does what it says",
         remedy="promise the ε that is spent, or report this as a fault",
         outlet=outlet,
     )

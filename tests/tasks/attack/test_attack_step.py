@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from unittest import mock
 
-import numpy as np
 import pytest
 
 from expectations.errors import Refusal
+from expectations.policy.training import PRIVATE_KINDS, PrivateKind
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from tasks.anonymization.deidentify import deidentify
-from tasks.attack import epsilon_audit
 from tasks.attack import model as room
-from tasks.attack.epsilon_audit import Canaries, EpsilonAudit
+from tasks.attack.epsilon_audit import EpsilonAudit
 from tasks.attack.model import attack, audit_classifier
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.training import private_descent
+from tasks.training import private_classifier, private_descent
 from tasks.training.charge import reserve_budget
 from tasks.training.models import build_estimator, declare_encoding, declare_model
 from tasks.training.train import train
@@ -44,51 +43,40 @@ def private(kind: str) -> tuple[tuple[str, str], ...]:
     return ("{model: logistic-regression}", f"{{model: {kind}}}"), PROMISE
 
 
-@pytest.mark.parametrize(
-    ("kind", "additive"),
-    [
-        ("private-logistic-regression", True),
-        ("private-boosting", True),
-        pytest.param("private-network", False, marks=pytest.mark.filterwarnings("ignore")),
-    ],
-)
-def test_the_twins_of_each_kind_are_declared_for_the_canaries(
-    kind: str, monkeypatch: pytest.MonkeyPatch, *, additive: bool
+@pytest.mark.parametrize("kind", PRIVATE_KINDS)
+def test_the_twins_of_each_kind_are_declared_as_the_model_is(
+    kind: PrivateKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The policy's own classifier, with its parameters and its noise, over made-up rows."""
+    """The policy's own classifier, with its parameters and its noise; people fit its rows."""
     policy = parse_policy(small_policy(*private(kind)))
     monkeypatch.setattr(private_descent, "require_torch", lambda: None)  # nothing is trained here
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
     audited = mock.Mock()
     monkeypatch.setattr(room, "audit_epsilon", audited)
     assert audit_classifier(pipeline[-1], kind) is audited.return_value
-    (make_model, mechanisms, delta), given = audited.call_args
-    twin, canaries = make_model(), given["canaries"]
+    (twin, crowd, names), given = audited.call_args
     own = pipeline[-1].get_params()
     changed = {name for name, value in twin.get_params().items() if own[name] != value}
-    assert changed <= {"features", "row_bound"}
-    assert (mechanisms, delta, given["additive"]) == (twin.mechanisms(), 1e-5, additive)
-    assert twin.epsilon == 8
-    assert (given["efficiency"] > 0) is additive  # of a network's canaries nothing is known
-    assert isinstance(canaries, Canaries)
+    assert changed <= {"features"}
+    assert len(names) == len(twin.mechanisms())
+    assert given["sampled"] is (kind == "private-network")
+    rows = crowd.gather(50).rows
+    assert rows.shape[1] == crowd.extreme.shape[1]
     if kind == "private-boosting":
-        assert twin.features == [int(canaries.rows.max()) + 1] * 4
-    if kind == "private-logistic-regression":
-        assert twin.row_bound >= np.linalg.norm(canaries.rows, axis=1).max()
+        assert len(twin.features) == rows.shape[1]
+        assert all(feature in own["features"] for feature in twin.features)
 
 
 def test_the_audit_of_a_whole_pipelines_classifier_finds_missing_noise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the step builds is strong enough: a trainer that draws no noise is caught at ε = 8."""
-    from tasks.training import private_logistic
-
     policy = parse_policy(small_policy(*private("private-logistic-regression")))
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
-    monkeypatch.setattr(private_logistic, "add_noise_to_sums", lambda sums, _deviation: sums)
-    monkeypatch.setattr(epsilon_audit, "CANARIES", 64)
+    monkeypatch.setattr(private_classifier, "add_noise_to_sums", lambda sums, _deviation: sums)
     own_draws(monkeypatch)
-    assert audit_classifier(pipeline[-1], "private-logistic-regression").refuted
+    found = audit_classifier(pipeline[-1], "private-logistic-regression")
+    assert any("0.00 times the claimed noise" in fault for fault in found.faults)
 
 
 def seen_by(policy_run: object) -> tuple[dict[str, JSON], list[tuple[str, str]]]:
@@ -108,18 +96,8 @@ def seen_by(policy_run: object) -> tuple[dict[str, JSON], list[tuple[str, str]]]
 
 def audit_of_made_up_twins(*, refuted: bool) -> EpsilonAudit:
     """Give what an audit may find."""
-    return EpsilonAudit(
-        8.0,
-        9.0 if refuted else 0.5,
-        1e-5,
-        2000,
-        1500,
-        1,
-        0.6,
-        refuted,
-        False,
-        "canaries",
-    )
+    faults = ("second moments: 0.50 times the claimed noise",) if refuted else ()
+    return EpsilonAudit(8.0, 7.9, 1e-5, "number of people", faults, 80, 0.6, 0.9)
 
 
 @pytest.mark.parametrize("refuted", [False, True])

@@ -13,7 +13,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import compose
-from tasks.training import private_boosting
+from tasks.training import private_classifier
+from tasks.training.noise_samplers import add_noise_to_sums
 from tasks.training.private_boosting import (
     GRID,
     RESIDUAL_BOUND,
@@ -33,6 +34,7 @@ person = st.tuples(
 )
 people = st.lists(person, min_size=1, max_size=6)
 Draw = tuple[NDArray[np.float64], float]
+"""Exact sums and the deviation of their noise, both in steps of the grid over `GRID`."""
 
 UNDECLARED = "it trains on labels other than the declared classes, which are not read from data"
 EXCEPTIONS = {
@@ -54,30 +56,36 @@ def make_people(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return np.column_stack([positive + who % 3 // 2, number, who // 2 % 2]), positive
 
 
+class Watch:
+    """Takes the place of the noise: gives sums back as they are and keeps what was asked for."""
+
+    def __init__(self) -> None:
+        self.drawn: list[Draw] = []
+
+    def release(self, sums: NDArray[np.int64], deviation: float) -> NDArray[np.float64]:
+        """Give the sums."""
+        self.drawn.append((sums / GRID, deviation / GRID))
+        return sums.astype(np.float64)
+
+
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[Draw]:
-    """Take the place of the noise: give values back as they are and keep what was asked for."""
-    drawn: list[Draw] = []
-
-    def keep(exact: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
-        drawn.append((exact, deviation))
-        return exact
-
-    monkeypatch.setattr(private_boosting, "add_noise", keep)
-    return drawn
+    """Watch every release of a fit."""
+    one = Watch()
+    monkeypatch.setattr(private_classifier, "add_noise_to_sums", one.release)
+    return one.drawn
 
 
 def release(
     members: list[tuple[float, float, float, bool]], scores: NDArray[np.float64]
 ) -> list[Draw]:
     """Release the counts and one round of these people without noise."""
-    with pytest.MonkeyPatch.context() as patch:
-        drawn = watch(patch)
-        table = np.array([member[:3] for member in members], float).reshape(-1, 3)
-        positive = np.array([float(member[3]) for member in members])
-        training = Training(bin_rows(table, FEATURES), positive)
-        training.count_people(1.0)
-        training.sum_residuals(scores, 0.1, 1.0)
-    return drawn
+    one = Watch()
+    table = np.array([member[:3] for member in members], float).reshape(-1, 3)
+    positive = np.array([float(member[3]) for member in members])
+    training = Training(bin_rows(table, FEATURES), positive, one.release)
+    training.count_people(1.0)
+    training.sum_residuals(scores, 0.1, 1.0)
+    return one.drawn
 
 
 @settings(deadline=None)
@@ -169,7 +177,9 @@ def test_every_look_at_the_data_is_a_release_that_was_accounted_for(
 
 def test_a_model_follows_from_its_releases_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other people give the same model when every release is replaced by the same values."""
-    monkeypatch.setattr(private_boosting, "add_noise", lambda exact, _: np.full(len(exact), 7.0))
+    monkeypatch.setattr(
+        private_classifier, "add_noise_to_sums", lambda sums, _: np.full(len(sums), 7 * GRID)
+    )
     one = PrivateBoosting(**SMALL).fit(*make_people(20))  # type: ignore[arg-type]
     other = PrivateBoosting(**SMALL).fit(*make_people(9))  # type: ignore[arg-type]
     assert one.intercept_ == other.intercept_
@@ -193,7 +203,8 @@ def test_the_noise_is_that_of_interprets_own_calculation() -> None:
 
 def test_the_noise_has_the_deviation_it_was_asked_for() -> None:
     """The variance of 20,000 draws lies within six of its own standard errors (p < 1e-8)."""
-    noise = private_boosting.add_noise(np.zeros(20_000), 3.0)
+    training = Training(bin_rows(np.zeros((1, 3)), FEATURES), np.zeros(1), add_noise_to_sums)
+    noise = training.release_values(np.zeros(20_000), 3.0)
     assert abs(noise.var() / 9 - 1) < 6 * math.sqrt(2 / 20_000)
     assert abs(noise.mean()) < 6 * 3 / math.sqrt(20_000)
 

@@ -71,12 +71,12 @@ def record_sums(replace: Callable[[object, str, object], None]) -> list[Matrix]:
     """Put a recorder in the place of the noise, in both modules that draw it."""
     recorded: list[Matrix] = []
 
-    def record(values: Matrix, _deviation: float) -> Matrix:
+    def record(values: Matrix, _deviation: float, _release: object) -> Matrix:
         recorded.append(values.copy())
         return values
 
-    replace(private_network, "add_noise", record)
-    replace(private_descent, "add_noise", record)
+    replace(private_network, "release_values", record)
+    replace(private_descent, "release_values", record)
     return recorded
 
 
@@ -90,11 +90,11 @@ def make_people(count: int) -> tuple[Matrix, NDArray[np.int64]]:
 def test_what_a_fit_draws_is_known_beforehand_and_costs_at_most_the_epsilon() -> None:
     """The sampled sums and the count compose to what is asked, and to what a fit says it spent."""
     model = PrivateNetwork(epsilon=2.0, steps=5, sampling_rate=0.5)
-    sampled, count = model.mechanisms()
+    count, sampled = model.mechanisms()
     assert isinstance(sampled, SampledGaussian)
     assert isinstance(count, Gaussian)
     assert (sampled.probability, sampled.count, count.count) == (0.5, 5, 1)
-    assert 1.99 < compose((sampled, count), 1e-5) <= 2.0
+    assert 1.99 < compose((count, sampled), 1e-5) <= 2.0
     model.fit(ROWS, LABELS)
     assert model.epsilon_spent_ == compose(model.mechanisms(), 1e-5)
     assert model.noise_multiplier_ == sampled.noise_multiplier
@@ -103,7 +103,7 @@ def test_what_a_fit_draws_is_known_beforehand_and_costs_at_most_the_epsilon() ->
 @pytest.mark.parametrize("epsilon", [0.5, 1.0, 8.0])
 def test_the_cost_lies_close_under_opacus_own_bound(epsilon: float) -> None:
     """Opacus' Rényi accountant, which is looser, gives up to a third more for the same draws."""
-    sampled, _ = PrivateNetwork(epsilon=epsilon).mechanisms()
+    _, sampled = PrivateNetwork(epsilon=epsilon).mechanisms()
     assert isinstance(sampled, SampledGaussian)
     accountant = RDPAccountant()
     accountant.history = [(sampled.noise_multiplier, sampled.probability, sampled.count)]
@@ -130,21 +130,19 @@ def test_every_look_at_the_data_gets_the_noise_it_was_charged_for(
     """One count, then per step one vector of all weights; an empty sample is no exception."""
     drawn: list[tuple[int, float]] = []
 
-    def record(values: Matrix, deviation: float) -> Matrix:
+    def record(values: Matrix, deviation: float, _release: object) -> Matrix:
         drawn.append((len(values), deviation))
         return values
 
-    monkeypatch.setattr(private_network, "add_noise", record)
-    monkeypatch.setattr(private_descent, "add_noise", record)
+    monkeypatch.setattr(private_network, "release_values", record)
+    monkeypatch.setattr(private_descent, "release_values", record)
     model = PrivateNetwork(hidden_sizes=(2,), steps=3, sampling_rate=1e-9, clip_norm=2.0)
     noise = model.fit(ROWS, LABELS).noise_multiplier_
     weights = 2 * 4 + 3 + 4
     assert drawn == [(1, 10 * noise)] + [(weights, 2.0 * noise)] * 3
 
 
-def test_noise_is_drawn_in_steps_of_a_grid_that_sums_are_rounded_to(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_noise_is_drawn_in_steps_of_a_grid_that_sums_are_rounded_to() -> None:
     """The sampler gets whole steps and the deviation in steps; what it gives is scaled back."""
     drawn: list[float] = []
 
@@ -153,8 +151,7 @@ def test_noise_is_drawn_in_steps_of_a_grid_that_sums_are_rounded_to(
         assert steps.dtype == np.int64
         return steps.astype(np.float64) + 1
 
-    monkeypatch.setattr(private_descent, "add_noise_to_sums", record)
-    noisy = private_descent.add_noise(np.array([0.0, -1 / 3, 2.5e6]), 6.0)
+    noisy = private_descent.release_values(np.array([0.0, -1 / 3, 2.5e6]), 6.0, record)
     assert drawn == [6.0 * 2**32]
     np.testing.assert_allclose(noisy - 2.0**-32, [0.0, -1 / 3, 2.5e6], rtol=0, atol=2.0**-33)
 
@@ -230,8 +227,8 @@ def test_the_exact_number_of_people_goes_nowhere(monkeypatch: pytest.MonkeyPatch
     """With the same noisy number and the same samples, more people give the same model."""
     start = draw_start(3, (2,))
     monkeypatch.setattr(private_network, "draw_start", lambda *_: start)
-    monkeypatch.setattr(private_network, "add_noise", lambda *_: np.array([100.0]))
-    monkeypatch.setattr(private_descent, "add_noise", lambda values, _: values)
+    monkeypatch.setattr(private_network, "release_values", lambda *_: np.array([100.0]))
+    monkeypatch.setattr(private_descent, "release_values", lambda values, *_: values)
     monkeypatch.setattr(private_descent, "draw_sample", lambda *_: np.array([0, 2]))
     model = PrivateNetwork(hidden_sizes=(2,), steps=4)
     few = model.fit(ROWS, LABELS).weights_
@@ -315,7 +312,7 @@ def test_more_features_than_people_and_constant_features_train() -> None:
 def test_sums_that_are_not_finite_or_leave_the_grid_end_the_training(value: float) -> None:
     """As whole steps they would be any number, which no noise is scaled to."""
     with pytest.raises(UsageError, match="not finite or too large"):
-        private_descent.add_noise(np.array([0.0, value]), 6.0)
+        private_descent.release_values(np.array([0.0, value]), 6.0, lambda sums, _: sums)
 
 
 def test_the_noise_of_a_plan_is_sought_once() -> None:

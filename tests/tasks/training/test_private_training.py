@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Gaussian, compose
-from tasks.training import exact_sums, noise_samplers, private_logistic
+from tasks.training import exact_sums, noise_samplers, private_classifier, private_logistic
 from tasks.training.exact_sums import SHARES, STEPS
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
 from tasks.training.private_logistic import COUNT_STEPS, PrivateLogisticRegression
@@ -168,7 +168,7 @@ def test_every_look_at_the_data_is_a_release_that_was_accounted_for(
         asked.append(clip_norm)
         return exact_sums.sum_gradients(rows, targets, weights, clip_norm)
 
-    monkeypatch.setattr(private_logistic, "add_noise_to_sums", noise)
+    monkeypatch.setattr(private_classifier, "add_noise_to_sums", noise)
     monkeypatch.setattr(private_logistic, "sum_gradients", spy)
     model = PrivateLogisticRegression(steps=5).fit([[0.0, 1], [1, 0], [1, 1]], [0, 1, 1])
     assert [sums.shape for sums in noise.sums] == [(1,), (6,)] + [(3,)] * 5
@@ -187,7 +187,7 @@ def test_a_person_moves_count_and_moments_by_what_their_noise_is_scaled_to(
     """The longest row, and a mean one: nobody is counted twice."""
     for person in ([1e9, -1e9], [1.0, 1.0]):
         noise = Noiseless()
-        monkeypatch.setattr(private_logistic, "add_noise_to_sums", noise)
+        monkeypatch.setattr(private_classifier, "add_noise_to_sums", noise)
         for people in (np.eye(2)[[1] * 3], np.vstack([np.eye(2)[[1] * 3], person])):
             PrivateLogisticRegression(steps=1).fit(people, np.zeros(len(people)))
         assert noise.sums[3] - noise.sums[0] == COUNT_STEPS
@@ -260,7 +260,7 @@ def test_rows_that_are_not_finite_are_refused_before_anything_is_drawn(
 ) -> None:
     """scikit-learn's own error, and no noise was spent."""
     noise = Noiseless()
-    monkeypatch.setattr(private_logistic, "add_noise_to_sums", noise)
+    monkeypatch.setattr(private_classifier, "add_noise_to_sums", noise)
     with pytest.raises(ValueError, match=r"NaN|infinity"):
         PrivateLogisticRegression().fit([[0.0], [value]], [0, 1])
     assert noise.sums == []
@@ -307,7 +307,7 @@ def test_it_keeps_scikit_learns_conventions_but_for_named_exceptions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every exception is one that fails; without noise, which is fresh in every fit."""
-    monkeypatch.setattr(private_logistic, "add_noise_to_sums", Noiseless())
+    monkeypatch.setattr(private_classifier, "add_noise_to_sums", Noiseless())
     model = PrivateLogisticRegression(epsilon=20)
     results = check_estimator(model, on_skip=None, expected_failed_checks=EXCEPTIONS)
     excused = {result["check_name"] for result in results if result["status"] == "xfail"}
