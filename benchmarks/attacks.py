@@ -18,7 +18,7 @@ of draws in which some interval, widened for their number, lies over no gap; `ga
 widest gap; `refused` and `passed` by the limits that policies have unless they say otherwise.
 
 Audit of ε: trainers that keep their claim and broken ones (`audits.py`), each audited a tenth as
-often as there are draws. `refused` of honest ones are false alarms, 1 % or less by design.
+often as there are draws. `refused` of honest ones are false alarms, 0.01 % or less by design.
 
 Time: 30,000 people, half of them members, 16 references; seconds of CPU over all threads, and of
 the clock. Rows come raw and pass the pipeline's encoding in every reference.

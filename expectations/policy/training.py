@@ -94,7 +94,7 @@ class MembershipCheck(Declaration):
 
 
 class AuditCheck(Declaration):
-    """Canaries in a twin of a private model's training must not show more than its ε allows."""
+    """Each release of a private model's training, seen in twins, must be what its ε rests on."""
 
     when_inconclusive: WhenInconclusive | None = None
     """Unset: refuse for your own class and for small cohorts, else report."""

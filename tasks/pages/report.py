@@ -70,8 +70,9 @@ CAVEATS: Final = {
     "on this page. The disclosure rule protects the counts; verdicts and measures are as measured.",
     "privacy.membership_auc": "The attacker on the model knows how it was trained, and similar "
     "people. An attacker who knows more, or planted rows, was not simulated.",
-    "privacy.audit_epsilon": "The audit of ε trains twins on made-up rows. It finds noise that is "
-    "too small there, but not a trainer that behaves differently on other rows.",
+    "privacy.audit_epsilon": "The audit of ε trains twins on made-up rows and tries each release: "
+    "its noise, and what one person moves. A trainer that behaves differently on other rows, or "
+    "recognises a twin, is not found.",
     "privacy.lifetime_epsilon": "The lifetime ε covers private models and advice of this home. "
     "It does not cover tables, models without a promise, or other homes' use of the same people.",
 }
