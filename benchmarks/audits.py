@@ -22,11 +22,14 @@ from pathlib import Path
 from statistics import median
 from time import process_time
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.epsilon_audit import judge_audit
 from tasks.attack.model import audit_classifier
+
+if TYPE_CHECKING:
+    from tests.broken_trainers import Broken
 
 EPSILONS = (0.5, 1.0, 4.0, 8.0)
 HONEST = "honest"
@@ -89,17 +92,19 @@ def audit_often(case: Case) -> dict[str, float | str | None]:
     }
 
 
-def find_broken(case: Case) -> Any:
+def find_broken(case: Case) -> Broken:
     """Give the trainer of a case, with what must be in place while it trains."""
     trainers = find_trainers()
-    for broken in trainers.list_broken():
-        if (broken.kind, broken.fault) == (case.kind, case.fault):
-            return broken
+    known: list[Broken] = [*trainers.list_broken()]
+    for one in known:
+        if (one.kind, one.fault) == (case.kind, case.fault):
+            return one
     trainer = trainers.HONEST[case.kind]
     if case.fault != HONEST:
         name, turn = case.fault.split(" in release ")
         trainer = trainers.lessen_noise(trainer, int(turn) - 1, SHARES[name])
-    return trainers.Broken(case.kind, case.fault, "", trainer)
+    broken: Broken = trainers.Broken(case.kind, case.fault, "", trainer)
+    return broken
 
 
 def find_trainers() -> ModuleType:
