@@ -28,7 +28,7 @@ other people: only their noise and their number are tried, which passes nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, floor, inf, log, sqrt
 from statistics import NormalDist
@@ -283,12 +283,22 @@ def measure_delta(separation: float, epsilon: float) -> float:
 
 def convert_separation(separation: float, delta: float) -> float:
     """Give the ε at `delta` of Gaussian noise whose means lie `separation` deviations apart."""
-    low, high = 0.0, LARGEST
-    if measure_delta(min(separation, LARGEST), high) > delta:
+    if measure_delta(separation, LARGEST) > delta:
         return inf
+    return _search(lambda epsilon: measure_delta(separation, epsilon) > delta, LARGEST)
+
+
+def separate_epsilon(epsilon: float, delta: float) -> float:
+    """Give the μ of the Gaussian mechanism that is exactly (`epsilon`, `delta`)-private."""
+    return _search(lambda separation: measure_delta(separation, epsilon) <= delta, 50.0)
+
+
+def _search(too_low: Callable[[float], bool], high: float) -> float:
+    """Give where `too_low` turns false on [0, `high`]."""
+    low = 0.0
     while high - low > 1e-6:
         middle = (low + high) / 2
-        low, high = (middle, high) if measure_delta(separation, middle) > delta else (low, middle)
+        low, high = (middle, high) if too_low(middle) else (low, middle)
     return high
 
 

@@ -44,7 +44,7 @@ of features, which sees little of a feature of few labels on any number of peopl
 
 
 EPSILONS: Final = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-"""Promises that are advised, the largest first; under the last the audit sees too little."""
+"""Promises that are advised, the largest first; under the last a model learns little."""
 
 
 @dataclass(frozen=True)
