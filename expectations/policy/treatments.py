@@ -171,6 +171,7 @@ class Categories(Declaration):
     rename: Mapping[str, str] = Field(default_factory=dict)
     """The source's word for a declared one, if they differ."""
     ordered: bool = False
+    """Neighbours may be merged into a range, and a model reads the rank."""
     other: Term | None = None
     """The label of every undeclared value, which then does not stop the run."""
 

@@ -40,6 +40,8 @@ NO_WISHES: Final = Wishes()
 FEW_NUMBERS: Final = 12
 ORDER: Final = (Category.IDENTIFYING, Category.CONTACT, None, Category.DEMOGRAPHIC)
 """What a column that names people is of, the likeliest first."""
+CODED: Final = frozenset({Category.DEMOGRAPHIC, Category.LOCATION, Category.PROFESSIONAL})
+"""Kinds of data that registers number, without an order: trades, places, degrees."""
 MUCH_MISSING: Final = 0.3
 """A column of which more is missing is not among the first of a table."""
 RESERVED: Final = frozenset(
@@ -146,7 +148,7 @@ def decide_column(found: Found, name: str, basis: LegalBasis) -> Decision:
     """Decide of a column that neither names the person nor answers for consent."""
     if why := reason_to_deny(found):
         return Decision(found, name, Fate.DENIED, why)
-    proposed = propose_treatment(found.profile)
+    proposed = propose_treatment(found.profile, coded=found.category in CODED)
     if proposed is None:
         why = "it has too many words to list, or few people share one" \
             if found.profile.type is ColumnType.TEXT else "its numbers make no bins"  # fmt: skip
@@ -271,16 +273,18 @@ def is_birth_date(column: Decision) -> bool:
     return column.type is ColumnType.DATE and column.found.category is Category.AGE
 
 
-def propose_treatment(profile: Profile) -> tuple[ColumnType, Treatment] | None:
+def propose_treatment(
+    profile: Profile, *, coded: bool = False
+) -> tuple[ColumnType, Treatment] | None:
     """Give the type to declare and the treatment; None where nothing can be proposed.
 
     Numbers go into bins of published cut-offs, else of the profile's round edges; words into
     categories; dates become their year, and a yes/no column is kept. A few whole numbers are words,
-    in order, since they may be codes; where few people have some of them, they are parted at those
-    that many have.
+    since they may be codes, and in order unless they surely are (`coded`); where few people have
+    some of them, they are parted at those that many have.
     """
     if few_numbers(profile):
-        return ColumnType.TEXT, propose_categories(profile)
+        return ColumnType.TEXT, propose_categories(profile, codes=coded)
     published = find_cut_offs(profile)
     edges = published.edges if published else profile.edges or edges_at_words(profile)
     match profile.type:

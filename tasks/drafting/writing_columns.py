@@ -10,7 +10,7 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Use
 from tasks.drafting.cut_offs import CutOffs, find_cut_offs
-from tasks.drafting.deciding import FEW_NUMBERS, label_bins, propose_categories
+from tasks.drafting.deciding import CODED, FEW_NUMBERS, label_bins, propose_categories
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.profile import Profile
 from tasks.drafting.signs import NOTHING
@@ -25,8 +25,10 @@ FEW_DIFFERENT: Final = 30
 """So many different numbers or fewer are told: they may be codes."""
 MOST_BLOCKS: Final = 60
 """Columns of one reason that stand ready; of more, a reader would find none."""
-CODED: Final = (None, Category.DEMOGRAPHIC, Category.LOCATION, Category.PROFESSIONAL)
-"""Kinds of data that registers number: trades, places, degrees, and what nobody can tell."""
+ORDERED: Final = (
+    "do these numbers count something, or are they codes? If they are codes, remove `ordered: "
+    "true`: neighbours would be merged into ranges, and a model would read their rank."
+)
 NAMED: Final = "its name says "
 EDGES: Final = (30.0, 45.0, 60.0, 75.0)
 """Of ages made from birth dates: ours, and taken from nobody's data."""
@@ -47,6 +49,8 @@ def column_lines(decided: Decided) -> Iterator[str]:
         yield from code_lines(column)
         if column.why:
             yield from comment(f"{DECIDE}: {column.why}. Decide {column.decide}.", 2)
+        if may_be_unordered(column):
+            yield from comment(f"{DECIDE}: {ORDERED}", 2)
         yield from block(column, uses(column, decided))
     yield from waiting_lines(decided)
     yield from denied_lines(decided)
@@ -130,8 +134,15 @@ def about_words(treatment: Treatment | None, profile: Profile) -> Iterator[str]:
             "some words are not listed, since fewer than 10 have each; they become "
             f"`{treatment.other}`"
         )
-    if treatment.ordered:
-        yield "if codes, remove `ordered: true`"
+    if profile.type is ColumnType.INTEGER and not treatment.ordered:
+        yield "taken as codes; if they count something, add `ordered: true`"
+
+
+def may_be_unordered(column: Decision) -> bool:
+    """Whether numbers are read in their order, which codes do not have; ages surely have one."""
+    read = column.treatment
+    ordered = isinstance(read, Categories) and read.ordered
+    return ordered and column.found.category is not Category.AGE
 
 
 def code_lines(column: Decision) -> Iterator[str]:
@@ -151,7 +162,7 @@ def may_be_codes(column: Decision) -> bool:
     """Whether numbers in intervals may be codes: there are few, or their kind is often coded."""
     profile = column.found.profile
     whole = profile.type is ColumnType.INTEGER and isinstance(column.treatment, Bin)
-    return whole and (profile.distinct <= FEW_NUMBERS or column.found.category in CODED)
+    return whole and (profile.distinct <= FEW_NUMBERS or column.found.category in {None, *CODED})
 
 
 def tell_share(share: float) -> str:

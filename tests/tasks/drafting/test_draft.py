@@ -180,14 +180,26 @@ def test_whole_numbers_without_edges_are_ordered_words() -> None:
 
 
 def test_a_few_whole_numbers_may_be_codes() -> None:
-    """They are listed one by one, and the draft says what to do if they are."""
+    """They are listed one by one, in order, and a person decides whether they have one."""
     jobs = column("job", "integer", words=("2", "1", "3"), edges=(2.0,), distinct=3)
     assert drafted(PERSON, jobs).columns["job"].treatment == Categories(
         kind="categories", values=("1", "2", "3"), ordered=True
     )
-    assert "if codes, remove `ordered: true`" in text_of(PERSON, jobs)
+    assert "DECIDE: do these numbers count something, or are they" in text_of(PERSON, jobs)
     written = column("job", "integer", words=("2.0", "1.0"), edges=(2.0,), distinct=2)
     assert isinstance(drafted(PERSON, written).columns["job"].treatment, Bin)
+
+
+@pytest.mark.parametrize("kind", [Category.PROFESSIONAL, Category.LOCATION, Category.DEMOGRAPHIC])
+def test_numbers_of_what_registers_number_have_no_order(kind: Category) -> None:
+    """Trades, places and degrees: no neighbours of them make a range, and nobody is asked."""
+    jobs = column("job", "integer", category=kind, words=("2", "1", "3"), edges=(2.0,), distinct=3)
+    assert drafted(PERSON, jobs).columns["job"].treatment == Categories(
+        kind="categories", values=("1", "2", "3")
+    )
+    text = text_of(PERSON, jobs)
+    assert "taken as codes" in text
+    assert "do these numbers count" not in text
 
 
 def test_whole_numbers_that_few_people_have_join_the_nearest_that_many_have() -> None:
