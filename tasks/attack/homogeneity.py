@@ -88,6 +88,19 @@ def find_homogeneous(frame: pd.DataFrame, known: Sequence[str], sensitive: str) 
     )
 
 
+def describe_classes(found: Homogeneity, people: tuple[Published, Published]) -> str:
+    """Say how many are in classes that share a value, or nearly; that nobody is where it is so."""
+    nearly = f"in a class where more than {SURE:.0%} share one, unlike in the table"
+    if found.known.any():
+        return f"{people[0]} people are in a class that shares one value; {people[1]} are {nearly}"
+    if found.sure.any():
+        return f"no class shares one value, but {people[1]} people are {nearly}"
+    return (
+        f"no class shares one value, and in none more than {SURE:.0%} share one that is rarer in "
+        "the table"
+    )
+
+
 def judge_homogeneity(
     column: str,
     outlet: str,
@@ -102,17 +115,11 @@ def judge_homogeneity(
     told = found.known.any() or found.sure.any()
     nothing = CheckVerdict.PASSED if found.able else CheckVerdict.INCONCLUSIVE
     gain = tell(found.gain, len(found.known))
-    known = (
-        f"{people[0]} people are in a class that shares one value; {people[1]} are in a class "
-        f"where more than {SURE:.0%} share one, unlike in the table"
-        if told
-        else f"no class shares one value, and in none more than {SURE:.0%} share one that is rarer "
-        "in the table"
-    )
     return Check(
         name=f"homogeneity of {column} in {outlet}",
         asked="no class in which everybody shares the value",
-        measured=f"{known}; a value's share in a class exceeds the table's by up to {gain}",
+        measured=f"{describe_classes(found, people)}; a value's share in a class exceeds the "
+        f"table's by up to {gain}",
         verdict=CheckVerdict.WARNED if told else nothing,
         power="a single class; every row was checked"
         if found.able

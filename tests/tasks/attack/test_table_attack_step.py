@@ -293,6 +293,16 @@ def test_how_many_are_known_and_newly_all_but_known_is_no_contradiction() -> Non
     )
 
 
+def test_that_no_class_shares_one_value_is_not_told_as_a_few_people() -> None:
+    """Where l = 2 holds, all but one may share a value; nobody is in a class that all share."""
+    frame = pd.DataFrame({"q": list("x" * 30 + "y" * 30), "s": [*"n" * 29, "y", "n", *"y" * 29]})
+    people = (Published(None, 10), Published(60, 10))
+    said = judge_homogeneity("s", "partner", find_homogeneous(frame, ["q"], "s"), people, ())
+    assert said.measured.startswith(
+        "no class shares one value, but 60 people are in a class where more than 90% share one"
+    )
+
+
 def judge_common(frame: pd.DataFrame, known: list[str]) -> CheckVerdict:
     """Give the verdict on column s of a table whose columns `known` an attacker knows."""
     nobody = (Published(None, 10), Published(None, 10))

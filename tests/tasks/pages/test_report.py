@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.run.screen import say_verdict
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import JSON
 from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped, Figure, Promise
 from tasks.account.summary import summarize
 from tasks.pages import report as reporting
 from tasks.pages.drawings import draw_funnel, draw_promise, scale_auc, trim_sizes
-from tasks.pages.report import render_report
+from tasks.pages.report import count_checks, render_report
 from tests.recorded_runs import (
     GATHERED,
     PASSED,
@@ -374,6 +375,33 @@ def test_failed_run_says_that_nothing_left_and_what_broke() -> None:
     assert "step 'train' failed with MemoryError" in text
 
 
+def test_data_that_do_not_fit_are_told_as_such() -> None:
+    """Nothing broke: whoever reads it has to correct the data or the policy."""
+    body: JSON = {"reason": "column sex: about 20 values are not declared", "unfit": True}
+    run = (make_record("failed"), make_policy(), make_entries(("decision", "failed", body)))
+    text = read(run).text
+
+    assert "Stopped: the data do not fit the policy. Nothing was handed over. Correct" in text
+    assert text.count("about 20 values are not declared") == 1
+    assert "broke" not in text
+    assert say_verdict(summarize(*run)) == (
+        "Stopped: the data do not fit the policy. Nothing was handed over."
+    )
+
+
+def test_the_check_that_stopped_a_run_is_counted() -> None:
+    """Whether it stands among the checks, or refused while it searched; others came no further."""
+    found = [note_check(name, "passed") for name in ("one rule", "another")]
+    body: JSON = {"check": "k-anonymity", "reason": "k-anonymity: too few people are alike"}
+    entries = make_entries(*found, ("decision", "refused", body))
+    searched = summarize(make_record("refused"), make_policy(), entries)
+    told = count_checks(searched)
+
+    assert (told.value, told.detail) == ("1 of 3", "2 passed. Others were not reached.")
+    recorded = summarize(*refused_run())
+    assert count_checks(recorded).value == f"1 of {len(recorded.checks)}"
+
+
 def test_run_of_which_nothing_is_known_still_has_a_report() -> None:
     """A run that was killed at once has a page."""
     text = read((make_record(None), make_policy(), [])).text
@@ -439,7 +467,7 @@ def test_near_equal_checks_are_one_row_that_opens() -> None:
     (folded,) = (s for s in page.texts["summary"] if "homogeneity" in s)
     assert "homogeneity of age, sex and ill in partner" in folded
     assert all(f"{name} measured" in page.text for name in names)
-    assert "All people of some class share a value, so it is known about each of them." in page.text
+    assert "All or nearly all people of some class share a value, so it is known" in page.text
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.booleans())
