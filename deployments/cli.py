@@ -11,7 +11,7 @@ import contextlib
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, cast
 
 import typer
 from typer.core import TyperGroup
@@ -30,6 +30,7 @@ from ledgers.home.private_files import owners_alone
 
 if TYPE_CHECKING:
     from deployments.run.launch import Outcome
+    from ledgers.evidence import JSON
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
@@ -191,11 +192,26 @@ def advise(
 def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """Say what a run came to, and end as it ended; the screen has told why one was refused."""
     answer(outcome.as_json, outcome.screen, as_json=as_json)
-    if isinstance(outcome.error, Refusal) and not as_json:
-        say(f"tutela: refused by {outcome.error.check}; nothing was handed over")
-        raise typer.Exit(outcome.error.exit_status)
-    if outcome.error is not None:
-        raise outcome.error
+    error = outcome.error
+    if error is None:
+        return
+    if as_json or not (ended := say_end(outcome.as_json, error)):
+        raise error
+    say(f"tutela: {ended}; nothing was handed over")
+    if at_terminal() and error.places:
+        say(error.places)
+    raise typer.Exit(error.exit_status)
+
+
+def say_end(found: JSON, error: TutelaError) -> str:
+    """Say in a few words how a run ended, of which the screen says why; empty where it does not."""
+    summary = cast("dict[str, Any]", found)
+    if isinstance(error, Refusal):
+        named = [cause["name"] for cause in summary["causes"]] or [error.check]
+        return f"refused by {' and '.join(dict.fromkeys(named))}"
+    if summary["unfit"]:
+        return "stopped: the data do not fit the policy"
+    return "something broke" if summary["verdict"] == "failed" else ""
 
 
 @app.command(epilog="Example: tutela report 20261124")

@@ -57,6 +57,12 @@ class PolicyFile:
         return self.path.parent
 
 
+def find_undecided(text: str) -> tuple[int, ...]:
+    """Give the lines of a policy's text that are marked as still to be decided."""
+    lines = enumerate(text.split("\n"), start=1)
+    return tuple(number for number, line in lines if re.match(r" *# DECIDE\b", line))
+
+
 def find_policy(name_or_path: str) -> Path:
     """Find a policy by its path, or by the name of one that comes with the project.
 

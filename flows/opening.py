@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from expectations.disclosure import Disclosure
-from expectations.errors import Refusal, ServiceError, TutelaError
+from expectations.errors import Refusal, ServiceError, SourceError, TutelaError
 from expectations.policy.locations import InMemory, Location
 from expectations.policy.policy import Part
 from expectations.policy.vocabulary import Verdict
@@ -164,6 +164,8 @@ def decide(run: Run, verdict: Verdict, error: TutelaError | None) -> None:
     body: dict[str, JSON] = {"reason": str(error) if error else ""}
     if isinstance(error, Refusal):
         body["check"] = error.check
+    if isinstance(error, SourceError):
+        body["unfit"] = True
     run.ledger.append(run.id, "run", "decision", verdict, body)
     run.outcome.append(error)
     if error is not None:

@@ -6,7 +6,6 @@ is sound is not decided here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -29,7 +28,7 @@ from expectations.policy.policy import Column, DerivedColumn, Policy
 from expectations.policy.population import Population, Reference, Strata
 from expectations.policy.treatments import Drop, Noise, describe
 from expectations.policy.vocabulary import Use
-from expectations.policy_file import PolicyFile
+from expectations.policy_file import PolicyFile, find_undecided
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -45,9 +44,10 @@ def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None =
         about_lines, read_lines, remains_lines, model_lines, check_lines, told_lines, warning_lines,
     )  # fmt: skip
     told = [list(part(file.policy, len(there))) for part in parts]
-    told += [list(open_lines(find_open(file.text)))]
     lines = [line for part in told if part for line in (*part, "")]
     called = f"{command()} run {run_name(file)}{f' --source {source}' if source else ''}"
+    if places := find_undecided(file.text):
+        lines += ["Before you run it:", *wrap(say_open(places), "  "), ""]
     if missing := find_missing(file):
         lines += ["Before it can run here:", *(part for m in missing for part in wrap(m, "  ")), ""]
     return "\n".join([*lines, "No personal data was read.", f"To run it: {called}"])
@@ -137,12 +137,6 @@ def model_lines(policy: Policy, _there: int) -> Iterator[str]:
         yield from wrap(f"Its quality is compared by {', '.join(unseen)}, unseen by it.", "  ")
 
 
-def find_open(text: str) -> list[int]:
-    """Give the lines of a policy's text that are marked as still to be decided."""
-    lines = enumerate(text.split("\n"), start=1)
-    return [n for n, line in lines if re.match(r" *# DECIDE\b", line)]
-
-
 def say_open(places: Sequence[int]) -> str:
     """Say how many places a person has yet to decide, and on which lines they are."""
     if len(places) == 1:
@@ -152,12 +146,6 @@ def say_open(places: Sequence[int]) -> str:
         f"{len(places)} places are marked DECIDE, on lines {listed}. Settle each, and remove the "
         "mark."
     )
-
-
-def open_lines(places: Sequence[int]) -> Iterator[str]:
-    """Say where a person has yet to decide, if anywhere."""
-    if places:
-        yield from wrap(say_open(places))
 
 
 def check_lines(policy: Policy, _there: int) -> Iterator[str]:
@@ -227,8 +215,8 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "columns": columns_json(policy),
         "from_data": [*taken_from_data(policy)],
         "own_code": {**policy.own_code},
-        "still_to_decide": len(find_open(file.text)),
-        "decide_on_lines": [*find_open(file.text)],
+        "still_to_decide": len(find_undecided(file.text)),
+        "decide_on_lines": [*find_undecided(file.text)],
         "model": model_json(policy),
         "languages_without_model": [*languages_without_model(policy)],
         "missing_to_run": [*find_missing(file)],

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployments.check.screen import find_open, say_open
+from deployments.check.screen import say_open
 from deployments.draft.place import shorten
 from deployments.terminal import WIDTH, Answer, command, lay_out, wrap
 from expectations.disclosure import roughly
@@ -22,6 +22,7 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy.locations import CsvFile, Location, ParquetFiles
 from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import Article6, Identifiability
+from expectations.policy_file import find_undecided
 from tasks.drafting.decisions import Decided, Decision, Fate, lacks_condition
 from tasks.drafting.examination import Examined
 from tasks.drafting.writing import such_as
@@ -98,7 +99,7 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
             "person, status, at and notice."
         )
     yield [
-        *wrap(say_open(find_open(text))),
+        *wrap(say_open(find_undecided(text))),
         *wrap(other_words(decided)),
         f"Next: {command()} check {shlex.quote(shown)}",
     ]
@@ -190,8 +191,8 @@ def as_json(decided: Decided, shown: str, text: str) -> dict[str, JSON]:
             }
             for column in decided.columns
         },
-        "decisions": len(find_open(text)),
-        "decide_on_lines": [*find_open(text)],
+        "decisions": len(find_undecided(text)),
+        "decide_on_lines": [*find_undecided(text)],
         "next": f"{command()} check {shlex.quote(shown)}",
     }
 

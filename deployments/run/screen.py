@@ -99,15 +99,17 @@ def is_left_elsewhere(ledger: EvidenceLedger, run: RunRecord) -> bool:
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     """Say what a run came to, line by line: what decides first, where to read on last."""
-    from tasks.pages.words import say_kept_charge
+    from tasks.pages import words
 
     yield from wrap(f"{summary.policy}: {summary.title}")
     yield from wrap(say_verdict(summary))
+    if summary.undecided:
+        yield from wrap(words.say_undecided(summary))
     if summary.made_up:
         yield from wrap(f"Example data: {summary.made_up}.")
     yield from failure_lines(summary)
     yield from ways_lines(summary)
-    yield from wrap(say_kept_charge(summary))
+    yield from wrap(words.say_kept_charge(summary))
     for outlet in summary.outlets:
         yield from outlet_lines(outlet, summary)
     yield from people_lines(summary)
@@ -145,10 +147,12 @@ def model_lines(summary: Summary, served: OutletSummary, home: Home) -> Iterator
 
 def say_verdict(summary: Summary) -> str:
     """Say how a run ended; of one that passed, that no check failed, and what else there was."""
-    from tasks.pages.words import say_open_checks
+    from tasks.pages.words import UNFIT, say_open_checks
 
     if summary.advice and summary.verdict == "passed":
         return "Advice. Nothing was handed over."
+    if summary.unfit:
+        return f"{UNFIT} Nothing was handed over."
     if summary.verdict != "passed":
         return WORDS[summary.verdict]
     return f"Passed. {say_open_checks(summary.checks)}"
@@ -230,12 +234,16 @@ def look_lines(summary: Summary) -> Iterator[str]:
     waiting = words.list_waiting(checks)
     if warned or unclear or waiting:
         yield ""
-    attacks = [each.name for each in warned if each.group in words.ATTACKS]
     for each in warned:
         if each.group not in words.ATTACKS:
             yield from wrap(f"Warning  {words.say_warning(each, summary)}", hanging=MARGIN)
-    if attacks:
-        yield from wrap(f"Warning  {'; '.join(attacks)} (see the report)", hanging=MARGIN)
+    gravest, others = words.pick_gravest(warned, summary)
+    if gravest:
+        told = f"{gravest.name}: {gravest.measured}."
+        yield from wrap(f"Warning  {told}", hanging=MARGIN)
+    if others:
+        names = "; ".join(each.name for each in others)
+        yield from wrap(f"Warning  {names} (figures in the report)", hanging=MARGIN)
     if unclear:
         names = "; ".join(each.name for each in unclear)
         yield from wrap(f"Unclear  {names}: undecided, not failed", hanging=MARGIN)

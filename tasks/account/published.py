@@ -439,10 +439,14 @@ class Summary(Part):
     started_at: str
     verdict: State
     reason: str
+    unfit: bool
+    """Whether a failed run found data that do not fit the policy, and nothing broke."""
     stopped_by: str | None
     """The check that a refused run names."""
     causes: tuple[Check, ...]
     """The checks that stopped a refused run; a refusal outside a check has its reason only."""
+    undecided: tuple[int, ...]
+    """The lines of the policy that are still marked as to be decided."""
     made_up: str | None
     """What is made up in the data, where it is example data."""
     columns: tuple[Figure, ...]

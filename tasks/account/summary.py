@@ -19,6 +19,7 @@ from expectations.policy.outlets import ModelOutlet, Outlet, claim, limits
 from expectations.policy.policy import Column, Policy
 from expectations.policy.treatments import describe
 from expectations.policy.vocabulary import CheckVerdict, Use
+from expectations.policy_file import find_undecided
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import without_login
 from tasks.account.exclusions import NO_OUTCOME
@@ -85,8 +86,10 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         started_at=record.started_at,
         verdict=verdict,
         reason=reason,
+        unfit=bool(found.body("decision", "failed").get("unfit")),
         stopped_by=stopped_by,
         causes=tuple(c for c in found.checks() if f"{c.verdict}: {c.name}:" in reason),
+        undecided=find_undecided(read_text(record.facts.get("policy_text")) or ""),
         made_up=_say_made_up(policy, record.facts.get("source")),
         columns=_count_columns(found),
         people=found.figures(PEOPLE_STEPS),

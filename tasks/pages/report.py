@@ -45,10 +45,13 @@ from tasks.pages.drawings import (
 )
 from tasks.pages.words import (
     UNDECIDED,
+    UNFIT,
+    count_stopping,
     list_unclear,
     list_waiting,
     list_warned,
     name_card,
+    name_stopping,
     say_article,
     say_counted,
     say_difference,
@@ -58,6 +61,7 @@ from tasks.pages.words import (
     say_open_checks,
     say_runs_left,
     say_term,
+    say_undecided,
     say_warning,
 )
 
@@ -101,6 +105,7 @@ def render_report(summary: Summary) -> str:
         uses=tuple(list_uses(summary)),
         histograms={outlet.name: trim_sizes(outlet.classes) for outlet in summary.outlets},
         lifetime=say_lifetime(summary),
+        undecided_lines=say_undecided(summary),
         kept_charge=say_kept_charge(summary),
         left=say_runs_left(summary),
         advice_curves=draw_advice(summary.advice) if summary.advice else (),
@@ -167,11 +172,13 @@ def say_headline(summary: Summary) -> str:
         case "passed":
             return f"{say_open_checks(summary.checks)} {left}"
         case "refused" if summary.stopped_by:
-            names = [check.name for check in summary.causes] or [summary.stopped_by]
-            quoted = " and ".join(f"“{name}”" for name in dict.fromkeys(names))
-            return f"{left} The check {quoted} stopped the run."
+            names = name_stopping(summary)
+            quoted = " and ".join(f"“{name}”" for name in names)
+            return f"{left} The check{'s' * (len(names) > 1)} {quoted} stopped the run."
         case "refused":
             return f"{left} The run did not meet what the policy asks for."
+        case "failed" if summary.unfit:
+            return f"{UNFIT} {left} Correct the data or the policy, and run it again."
         case "failed":
             return f"{left} Something broke before the run finished. Run it again: no data is lost."
         case "pending":
@@ -202,16 +209,24 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         detail = "" if there is None else f"of {there:,.0f} in the source"
         yield Tile(f"{named:,.0f}", "columns read", detail)
     if summary.checks:
-        failed = sum(check.verdict is CheckVerdict.REFUSED for check in summary.checks)
-        yield Tile(
-            f"{failed} of {len(summary.checks)}", "checks failed", say_counted(summary.checks)
-        )
+        yield count_checks(summary)
     yield from list_losses(summary)
     for outlet in summary.outlets:
         if (k := outlet.measures.get("k")) is not None:
             yield Tile(f"k {k:.0f}", "smallest class", f"of the table for {outlet.recipient}")
     if summary.quality:
         yield Tile(f"{summary.quality.auc:.2f}", "model's AUC", "0.5 is chance, 1 is perfect")
+
+
+def count_checks(summary: Summary) -> Tile:
+    """Say how many checks failed; of a refused run, how many stopped it before the others."""
+    counted = say_counted(summary.checks)
+    if summary.verdict == "refused":
+        stopping, reached = count_stopping(summary)
+        told = f"{counted} Others were not reached."
+        return Tile(f"{stopping} of {reached}", "checks stopped the run", told)
+    failed = sum(check.verdict is CheckVerdict.REFUSED for check in summary.checks)
+    return Tile(f"{failed} of {len(summary.checks)}", "checks failed", counted)
 
 
 def list_losses(summary: Summary) -> Iterator[Tile]:

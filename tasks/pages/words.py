@@ -45,7 +45,10 @@ DRAWN: Final = {
 
 ATTACKS: Final = frozenset({"attacks on tables", "attacks on models"})
 """Groups of checks that are attacks: what they found in detail is told last."""
+RISK: Final = "risk."
+"""How the measure of what an attacker gains begins."""
 UNDECIDED: Final = "This is not a failure: this data can neither pass nor fail these checks."
+UNFIT: Final = "Stopped: the data do not fit the policy."
 UP_TO: Final = frozenset({"AUC"})
 """Symbols of figures that are the upper end of an interval."""
 
@@ -70,6 +73,21 @@ def write_promised(promise: Promise, value: float) -> str:
 def name_card(summary: Summary, outlet: OutletSummary) -> str:
     """Name the file of a model's card, as it stands beside the report."""
     return f"{summary.run_id}-{outlet.name}-card.html"
+
+
+def name_stopping(summary: Summary) -> list[str]:
+    """Name the checks that stopped a refused run, each once."""
+    named = [check.name for check in summary.causes] or [summary.stopped_by or ""]
+    return list(dict.fromkeys(filter(None, named)))
+
+
+def count_stopping(summary: Summary) -> tuple[int, int]:
+    """Count the checks that stopped a refused run, and all that were reached, those included.
+
+    What refuses while it searches is a check of its own, without an entry among the others.
+    """
+    stopping = len(summary.causes) or int(bool(summary.stopped_by))
+    return stopping, len(summary.checks) + stopping - len(summary.causes)
 
 
 def say_open_checks(checks: Sequence[Check]) -> str:
@@ -129,6 +147,22 @@ def say_warning(found: Folded, summary: Summary) -> str:
     groups = "One more group is" if others == 1 else f"{others} more groups are"
     more = f" {groups} outside the limit." if others > 0 else ""
     return f"{next(say_missing(summary))}{more}"
+
+
+def pick_gravest(warned: Sequence[Folded], summary: Summary) -> tuple[Check | None, list[Folded]]:
+    """Give of the attacks that warned the one that gains most, and by subject the others.
+
+    What has no gain, as homogeneity, comes after what has one.
+    """
+    gains = {
+        f"{name.removeprefix(RISK).replace('_', ' ', 1)} from {outlet.name}": value
+        for outlet in summary.outlets
+        for name, value in outlet.measures.items()
+        if name.startswith(RISK)
+    }
+    checks = [check for one in warned if one.group in ATTACKS for check in one.checks]
+    gravest = max(checks, key=lambda check: gains.get(check.name) or 0.0, default=None)
+    return gravest, fold(check for check in checks if check is not gravest)
 
 
 def find_version(summary: Summary) -> str | None:
@@ -209,6 +243,17 @@ def say_lifetime(summary: Summary) -> str:
     if summary.measures.get("privacy.filtered"):
         return f"{spent:.3f}{most}, counted by the filter: only {ceiling or 0:g} is guaranteed"
     return f"{spent:.3f}{most}"
+
+
+def say_undecided(summary: Summary) -> str:
+    """Say how many decisions of a draft were open, and on which lines; empty where none was."""
+    lines = summary.undecided
+    if not lines:
+        return ""
+    one = len(lines) == 1
+    count = "1 decision of the draft is" if one else f"{len(lines)} decisions of the draft are"
+    named = f"line{'s' * (not one)} {', '.join(map(str, lines))}"
+    return f"{count} still open ({named}): the run used what was drafted."
 
 
 def say_kept_charge(summary: Summary) -> str:

@@ -273,7 +273,7 @@ def test_the_plan_counts_what_is_still_marked_to_be_decided(folder: Folder) -> N
     policy = str(folder.write(marked))
     lines = [n for n, line in enumerate(Path(policy).read_text().splitlines(), 1) if "DEC" in line]
     told = f"2 places are marked DECIDE, on lines {lines[0]} and {lines[1]}. Settle each"
-    assert told in say("check", policy).out
+    assert f"Before you run it:\n  {told}" in say("check", policy).out
     plan = json.loads(say("check", policy, "--json").out)
     assert (plan["still_to_decide"], plan["decide_on_lines"]) == (2, lines)
 

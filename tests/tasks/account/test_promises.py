@@ -122,6 +122,31 @@ def test_a_passed_run_says_first_that_no_check_failed() -> None:
     )
 
 
+def test_the_attack_that_gains_most_is_told_with_its_figure() -> None:
+    """The others by name; a subject without a gain, as homogeneity, comes after."""
+    attacks = [
+        note_check(name, "warned", "partner")
+        for name in ("homogeneity of ill in partner", "singling out from partner",
+                     "linking from partner")
+    ]  # fmt: skip
+    gains: tuple[Note, ...] = (
+        ("measure", "privacy.partner.risk.singling_out", 0.31),
+        ("measure", "privacy.partner.risk.linking", 0.84),
+    )
+    said = " ".join(" ".join(look_lines(tell(*attacks, *gains))).split())
+    assert "Warning linking from partner: linking from partner measured. Warning" in said
+    assert "homogeneity of ill in partner; singling out from partner (figures in" in said
+
+
+def test_open_decisions_of_a_draft_are_told_first(home: Home) -> None:
+    """With their lines; a run goes on with what was drafted."""
+    record = make_record("passed", policy_text="# DECIDE: what for?\nname: a\n  # DECIDE: whom?\n")
+    summary = summarize(record, make_policy(), make_entries(*GATHERED, PASSED, *SERVED))
+    said = " ".join(" ".join(screen_lines(summary, home)).split())
+    assert "2 decisions of the draft are still open (lines 1, 3): the run used" in said
+    assert "still open" not in " ".join(screen_lines(tell(), home))
+
+
 def test_what_needs_more_runs_stands_in_one_line() -> None:
     """It is neither a warning nor a lack of data of this run."""
     kind, name, body = note_check("reconstructing published counts", "inconclusive")
