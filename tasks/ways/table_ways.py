@@ -15,7 +15,7 @@ is promised of a model: rounded, with shares of people as bounds, and of the rel
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -64,6 +64,8 @@ FACTORS: Final = (1.25, 1.5, 2, 3, 4, 6, 10)
 """By how much a bound without a largest value is loosened."""
 SECONDS: Final = 10.0
 """Of computing, after which nothing more is tried."""
+TOLD: Final = 0.005
+"""The least detail that does not round to none."""
 BEST: Final = 4
 """How many columns are left out two by two, those that alone come nearest."""
 
@@ -222,6 +224,15 @@ class Tried:
     granularity: float | None = None
     suppressed: float | None = None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether it holds and keeps some of the detail: a table of "*" alone is no way out."""
+        return self.holds and (self.granularity or 0.0) >= TOLD
+
+    def say(self) -> str:
+        """Say what was reached, and that nothing is left where it is so."""
+        return self.reached + ", but nothing of the detail is kept" * (self.holds > self.keeps)
+
 
 @dataclass
 class Trials:
@@ -298,27 +309,39 @@ class Trials:
         """Find the first change of a ladder that holds, by halving; what is found was tried.
 
         Each step is taken to ask for less than the one before. The last one where it fails too.
+        Where the first keeps nothing, also the first that keeps some detail.
         """
         ladder = [change for change in ladder if self.makes_policy(change)]
-        low, high = -1, len(ladder) - 1
-        if high < 0 or not self._holds(ladder[high]):
+        first = self._halve(ladder, lambda found: found.holds)
+        if first is None:
             yield from (change for change in ladder[-1:] if change.words in self.tried)
             return
+        yield ladder[first]
+        if not self.tried[ladder[first].words].keeps:
+            rest = ladder[first + 1 :]
+            kept = self._halve(rest, lambda found: found.keeps)
+            yield from () if kept is None else (rest[kept],)
+
+    def _halve(self, ladder: Sequence[Change], good: Callable[[Tried], bool]) -> int | None:
+        """Give the place of the first change that is good, if the last one is."""
+        low, high = -1, len(ladder) - 1
+        if high < 0 or not self._is(ladder[high], good):
+            return None
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if self._holds(ladder[middle]) else (middle, high)
-        yield ladder[high]
+            low, high = (low, middle) if self._is(ladder[middle], good) else (middle, high)
+        return high
 
-    def _holds(self, change: Change) -> bool:
+    def _is(self, change: Change, good: Callable[[Tried], bool]) -> bool:
         found = self.run(change)
-        return found is not None and found.holds
+        return found is not None and good(found)
 
     def tell(self, change: Change) -> Iterator[Way]:
         """Give a change that was tried as a way."""
         found = self.tried.get(change.words)
         if found is not None:
             cost = {"granularity": found.granularity, "suppressed_share": found.suppressed}
-            yield Way(change.words, found.holds, found.reached, cost if found.holds else {})
+            yield Way(change.words, found.holds, found.say(), cost if found.holds else {})
 
 
 def judge_losses(
@@ -380,7 +403,7 @@ def try_all(
     found = [change for ladder in ladders for change in trials.first(ladder)]
     single = [*coarsen(trials.policy, outlet), *leave_out(outlet)]
     found += [change for change in single if trials.run(change)]
-    if not any(trials.tried[change.words].holds for change in found):
+    if not any(trials.tried[change.words].keeps for change in found):
         found += try_pairs(trials, [change for change in leave_out(outlet) if change in found])
     ways = [
         way
@@ -408,7 +431,7 @@ def try_pairs(trials: Trials, single: Sequence[Change]) -> list[Change]:
         for other in nearest[place + 1 :]
         if len(one.outlet.linkable) > 1
     ]
-    return [pair for pair in pairs if (found := trials.run(pair)) and found.holds]
+    return [pair for pair in pairs if (found := trials.run(pair)) and found.keeps]
 
 
 def measure_as_is(trials: Trials) -> float:

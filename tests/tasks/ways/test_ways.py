@@ -38,6 +38,7 @@ PINNED = (
     "{age: generalize, sex: generalize, sick: generalize}",
     "{age: keep, sex: keep, sick: keep}",
 )
+NOTHING_KEPT = ", but nothing of the detail is kept"
 THRESHOLD = 1
 """As low as can be, so that shares are told in fine steps."""
 
@@ -110,11 +111,12 @@ def assert_true(way: Way, frame: pd.DataFrame, asked: Policy) -> None:
         return
     released = generalize_table(frame, changed, outlet).frame
     smallest = released.groupby(list(outlet.linkable), observed=True).size().min()
-    assert way.reached == f"k of at least {outlet.k}"
+    assert way.reached.removesuffix(NOTHING_KEPT) == f"k of at least {outlet.k}"
     assert smallest >= outlet.k
     out = 1 - len(released) / len(frame)
     assert out <= outlet.max_suppressed
     kept = measure(frame, released[[*outlet.linkable]], len(before.linkable))
+    assert way.reached.endswith(NOTHING_KEPT) == ((way.cost["granularity"] or 0) < 0.005)
     assert way.cost == {
         "granularity": round(1 - bound_share(1 - kept, len(frame), THRESHOLD), 3),
         "suppressed_share": bound_share(out, len(frame), THRESHOLD),
@@ -153,6 +155,17 @@ def test_the_largest_k_that_holds_is_told_and_no_smaller_one() -> None:
     found = find(make_people([n for n in range(8) for _ in range(6)]), policy(("k: 3", "k: 20")))
     assert found is not None
     assert [way.change for way in found.ways if way.change.startswith("k: ")] == ["k: 5"]
+
+
+def test_a_way_that_keeps_nothing_says_so_and_is_not_the_only_k() -> None:
+    """A table of one class holds any k of its people; the largest k that keeps detail is beside."""
+    asked = policy((PINNED[1], PINNED[0]), ("k: 3", "k: 500"))
+    found = find(make_people([n for n in range(16) for _ in range(15)]), asked)
+    assert found is not None
+    ks = [way for way in found.ways if way.change.startswith("k: ")]
+    assert [way.change for way in ks] == ["k: 100", "k: 200"]
+    assert ks[0].cost["granularity"]
+    assert ks[1].reached == f"k of at least 200{NOTHING_KEPT}"
 
 
 def test_two_columns_are_left_out_only_where_no_single_way_helps(
