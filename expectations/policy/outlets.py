@@ -103,13 +103,15 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
                 "plus δ."
             )
         case TableOutlet(k=k, sensitive=sensitive, output=output):
-            merged = "one of a and b" if output == "sets" else "a value from a to b"
+            joined = (
+                "“a~b” means one of a and b, “a-b”" if output == "sets" else "“a~b” and “a-b” mean"
+            )
             asked = [describe_model(m, name) for name, models in sensitive.items() for m in models]
             return (
                 f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: at least "
                 f"{k} people share each combination of these values"
                 + (f". Each such group has {'; '.join(asked)}." if asked else ".")
-                + f" “a~b” means {merged}, “*” any value."
+                + f" {joined} a value from a to b, “*” any value, “missing” that none is known."
             )
 
 
