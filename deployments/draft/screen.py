@@ -25,7 +25,7 @@ from expectations.policy.vocabulary import Article6, Identifiability
 from expectations.policy_file import find_undecided
 from tasks.drafting.decisions import Decided, Decision, Fate, lacks_condition
 from tasks.drafting.examination import Examined
-from tasks.drafting.writing import such_as
+from tasks.drafting.writing import say_lost_age, such_as
 from tasks.drafting.writing_columns import NAMED
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
         )
     yield [
         *wrap(say_open(find_undecided(text))),
+        *(wrap(say_lost_age(lost)) if (lost := decided.lost_birth_date) else ()),
         *wrap(other_words(decided)),
         f"Next: {command()} check {shlex.quote(shown)}",
     ]
@@ -167,6 +168,8 @@ def reason(column: Decision, decided: Decided) -> str:
     """Say what becomes of a column, or why it is not read."""
     if column in decided.read_for_outcome:
         return "the outcome is computed from it"
+    if column.name == decided.born:
+        return "only the age is used"
     if column.fate is Fate.PROPOSED and column.treatment is not None:
         predicted = " and predicted" * (column.name == decided.target)
         return describe(column.treatment) + predicted

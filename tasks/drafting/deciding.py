@@ -32,7 +32,7 @@ from tasks.drafting.decisions import (
 from tasks.drafting.examination import Examined
 from tasks.drafting.outcome import NOTHING_LEFT, find_outcome, read_outcome
 from tasks.drafting.profile import Profile
-from tasks.drafting.signs import Found, read_name
+from tasks.drafting.signs import OTHER_DATES, Found, read_name
 from tasks.drafting.writing_yaml import number
 
 OTHER: Final = "other"
@@ -150,13 +150,20 @@ def decide_column(found: Found, name: str, basis: LegalBasis) -> Decision:
         return Decision(found, name, Fate.DENIED, why)
     proposed = propose_treatment(found.profile, coded=found.category in CODED)
     if proposed is None:
-        why = "it has too many words to list, or few people share one" \
-            if found.profile.type is ColumnType.TEXT else "its numbers make no bins"  # fmt: skip
-        return Decision(found, name, Fate.DENIED, why)
+        return Decision(found, name, Fate.DENIED, why_nothing_fits(found))
     made = Decision(found, name, Fate.PROPOSED, "", "", *proposed)
     for why, what in reasons_to_ask(found, basis):
         return replace(made, fate=Fate.OPEN, why=why, decide=what)
     return made
+
+
+def why_nothing_fits(found: Found) -> str:
+    """Say why no treatment can be proposed for a column."""
+    if OTHER_DATES in found.seen:
+        return OTHER_DATES
+    if found.profile.type is ColumnType.TEXT:
+        return "it has too many words to list, or few people share one"
+    return "its numbers make no bins"
 
 
 def reasons_to_ask(found: Found, basis: LegalBasis) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from expectations.policy.policy import Controller
 from expectations.policy.treatments import Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Purpose
 from tasks.drafting.examination import Examined
-from tasks.drafting.signs import Found
+from tasks.drafting.signs import OTHER_DATES, Found
 
 MOSTLY_MISSING: Final = 0.9
 
@@ -115,6 +115,15 @@ class Decided:
         """The columns of which the outcome is computed."""
         reads = self.outcome.reads if self.outcome else frozenset()
         return [column for column in self.of(Fate.PROPOSED) if column.name in reads]
+
+    @property
+    def lost_birth_date(self) -> str | None:
+        """The column of birth dates that cannot be read, where nothing else tells an age."""
+        if self.age or self.born:
+            return None
+        lost = (c.name for c in self.of(Fate.DENIED)
+                if c.why == OTHER_DATES and c.found.category is Category.AGE)  # fmt: skip
+        return next(lost, None)
 
     @property
     def person(self) -> str:

@@ -64,6 +64,7 @@ YES: Final = {
 # fmt: on
 KEYS: Final = (Category.IDENTIFYING, Category.CONTACT, Category.DEMOGRAPHIC)
 """What a column may be called and yet number the rows: an income is no key, though each differs."""
+OTHER_DATES: Final = "most values are dates or times that are not written as 2024-01-31"
 NOTHING: Final = "neither name nor values say what it holds"
 _NONE, _QUASI, _ID = Identifiability.NONE, Identifiability.QUASI, Identifiability.IDENTIFIER
 _STRENGTH: Final = (_NONE, _QUASI, _ID)
@@ -260,8 +261,7 @@ def _from_values(
     if values.type is ColumnType.DATE:
         return [Clue("it holds dates", _QUASI)]
     if values.type is ColumnType.TEXT and is_written_date(sample):
-        says = "most values are dates or times that are not written as 2024-01-31"
-        return [Clue(says, _QUASI, doubtful=True)]
+        return [Clue(OTHER_DATES, _QUASI, doubtful=True)]
     text = values.type is ColumnType.TEXT
     return [
         *_from_forms(values, sample),

@@ -238,9 +238,19 @@ def population_lines(draft: Draft) -> Iterator[str]:
         "narrows it, such as `age >= 18`. Children need a reason, and often a parent's consent.",
         2,
     )  # fmt: skip
+    if lost := decided.lost_birth_date:
+        yield from comment(say_lost_age(lost), 2)
     yield f"  eligible: {f'{age} >= 18' if age else scalar('true')}"
     yield from comment("A run with fewer people than this is refused.", 2)
     yield f"  smallest: {smallest(draft)}"
+
+
+def say_lost_age(column: str) -> str:
+    """Say what is lost with birth dates that cannot be read, and how they can."""
+    return (
+        f"Without `{column}` no age is read, and children are not left out: write its dates as "
+        "2024-01-31, and draft again."
+    )
 
 
 def smallest(draft: Draft) -> int:

@@ -7,6 +7,7 @@ import json
 import random
 import shlex
 import sqlite3
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +66,25 @@ def test_a_draft_is_written_beside_the_data_and_passes_check(tmp_path: Path) -> 
     assert say("check", "members.yaml").status == 0
     policy = read_policy(str(tmp_path / "members.yaml")).policy
     assert policy.source.location == CsvFile(kind="csv", path="members.csv")
+
+
+@pytest.mark.parametrize("readable", [True, False], ids=["2024-01-31", "31.1.2024"])
+def test_what_becomes_of_birth_dates_is_said_on_the_screen(
+    members: pd.DataFrame, readable: bool
+) -> None:
+    """Only the age is used; of dates in another form, that they are, and that children come in."""
+    drawn = random.Random(7)
+    form = "%Y-%m-%d" if readable else "%d.%m.%Y"
+    days = [date(1930, 1, 1) + timedelta(drawn.randint(0, 30_000)) for _ in range(200)]
+    born = members.assign(birth_date=[f"{day:{form}}" for day in days])
+    born.drop(columns="age").to_csv("born.csv", index=False)
+    said = words(say("draft", "born.csv", *GIVEN))
+    lost = "Without `birth_date` no age is read, and children are not left out"
+    assert ("birth_date only the age is used" in said) == readable
+    assert ("birth_date most values are dates or times that are not written" in said) != readable
+    assert (lost in said) != readable
+    text = " ".join(Path("born.yaml").read_text().replace("#", "").split())
+    assert (lost in text) != readable
 
 
 def test_what_was_decided_can_be_had_as_json() -> None:
