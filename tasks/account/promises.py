@@ -52,7 +52,8 @@ def _list_of_model(
         asked.append(("differential privacy", "ε", outlet.promise.epsilon, "epsilon"))
     if outlet.promise and policy.budget:
         ceiling = policy.budget.lifetime_epsilon
-        asked.append(("privacy budget", "lifetime ε", ceiling, "lifetime_epsilon"))
+        symbol = "the filter" if measures.get("filtered") else "lifetime ε"
+        asked.append(("privacy budget", symbol, ceiling, "lifetime_epsilon"))
     if policy.attacks:
         limit = policy.attacks.membership.auc_at_most
         asked.append(("membership inference", "AUC", limit, "membership_auc_high"))

@@ -49,14 +49,14 @@ RISK: Final = "risk."
 """How the measure of what an attacker gains begins."""
 UNDECIDED: Final = "This is not a failure: this data can neither pass nor fail these checks."
 UNFIT: Final = "Stopped: the data do not fit the policy."
-UP_TO: Final = frozenset({"AUC"})
-"""Symbols of figures that are the upper end of an interval."""
+JOINED: Final = {"AUC": "up to", "the filter": "stands at"}
+"""How a figure follows its symbol where it does not equal it: an interval's end, a filter's sum."""
 
 
 def say_promise(promise: Promise) -> str:
     """Say what a promise reached and what was asked, as `k = 12 (at least 10 asked)`."""
     way = "at least" if promise.at_least else "at most"
-    joined = "up to" if promise.symbol in UP_TO else "="
+    joined = JOINED.get(promise.symbol, "=")
     figure = write_promised(promise, promise.reached)
     bare = promise.symbol in {SHARE, "people"}
     reached = figure if bare else f"{promise.symbol} {joined} {figure}"

@@ -151,8 +151,7 @@ def judge_balance(policy: Policy, balance: Balance, *, charged: bool) -> Iterato
             name=CHECK,
             asked=f"a lifetime ε of at most {ceiling.epsilon:g} at δ = {ceiling.delta:g} for each "
             f"person, {OVER}",
-            measured=say_balance(balance)
-            + (f"; {say_left(balance.runs_left or 0)}" if charged else "; nobody was charged"),
+            measured=f"{say_charge(balance, charged=charged)}; {say_balance(balance)}",
             verdict=CheckVerdict.PASSED if charged else CheckVerdict.REFUSED,
             power="an upper bound, computed and not measured: valid if each model draws the "
             "noise that it declares, for what this home has recorded",
@@ -161,15 +160,24 @@ def judge_balance(policy: Policy, balance: Balance, *, charged: bool) -> Iterato
         )
 
 
+def say_charge(balance: Balance, *, charged: bool) -> str:
+    """Say whether a run was charged, and how many more like it fit."""
+    left = say_left(balance.runs_left or 0)
+    return f"this run is charged, {left}" if charged else "nobody was charged"
+
+
 def say_balance(balance: Balance) -> str:
-    """Say where the most-used person stands with a run, and what that guarantees."""
+    """Say where the most-used person stands with a run, and what that guarantees.
+
+    A filter's figure is no loss: it begins with what covers every later choice.
+    """
     after, before = f"{balance.after:.3f}", f"{balance.before:.3f} before it"
     if not balance.filtered:
         return f"lifetime ε {after} spent by the most-used person, {before}"
     most = f"{balance.ceiling.epsilon:g}"
     return (
-        f"lifetime ε {after} of {most}, counted by the filter for the most-used person, {before}; "
-        f"only {most} is guaranteed"
+        f"the filter stands at {after} of {most} for the most-used person, {before}; it starts "
+        f"high and is no ε that anybody has spent, and only {most} is guaranteed"
     )
 
 

@@ -54,6 +54,13 @@ def test_each_promise_is_told_as_it_was_reached_and_asked() -> None:
     ]
 
 
+def test_a_filter_is_not_told_as_an_epsilon_that_was_spent() -> None:
+    """It starts high: after one run of ε = 1 it may stand at 2.4."""
+    summary = tell(*JUDGED, ("measure", "privacy.filtered", 1.0))
+    found = {promise.name: say_promise(promise) for promise in summary.promises}
+    assert found["privacy budget"] == "the filter stands at 2.5 (at most 10 asked)"
+
+
 def test_a_promise_has_the_verdict_of_the_check_that_judged_it() -> None:
     """Not that of a comparison of two figures: an interval may pass its limit and be no failure."""
     found = {promise.name: promise.verdict for promise in tell(*JUDGED).promises}

@@ -270,7 +270,8 @@ def test_report_says_which_consent_was_decided_on_and_how_to_decide_again() -> N
     assert "by what was known on 2 January 2026, 03:05 UTC: snapshot bbbbbbbbbbbb." in text
     assert "tutela consent snapshot visits --run 20260102T030405-0a1b2c3d" in text
     assert "b" * 64 in text
-    assert "Consent was decided" not in read(passed_run()).text
+    assert "Who may be read was decided as valid on" in text
+    assert "Who may be read was decided" not in read(passed_run()).text
 
 
 def test_what_people_kept_back_is_told_by_category() -> None:

@@ -256,7 +256,7 @@ def test_after_advice_the_filter_holds_also_in_a_policy_of_fixed_choices(folder:
         assert measured == pytest.approx(spent, abs=1e-4)
         check = noted(later, "check")["privacy budget"].body
         assert isinstance(check, dict)
-        assert f"lifetime ε {spent:.3f} of 6, counted by the filter" in str(check["measured"])
+        assert f"the filter stands at {spent:.3f} of 6 for the most-used" in str(check["measured"])
         assert "only 6 is guaranteed" in str(check["measured"])
 
 
@@ -297,7 +297,7 @@ def test_no_more_runs_are_promised_than_were_tried(folder: Folder, runs: int, sa
     with opened(folder.write(*PRIVATE, within(6))) as run:
         balance = Balance(0.0, 0.1, Ceiling(6, 1e-5, "fixed"), runs, filtered=False)
         (check,) = judge_balance(run.policy, balance, charged=True)
-        assert check.measured.endswith(f"; {said}")
+        assert check.measured.startswith(f"this run is charged, {said}; ")
         assert "over all private models and advice of this home" in check.asked
 
 
