@@ -142,8 +142,15 @@ class PolicyError(TutelaError):
 
 def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
     """Give how to mend a word that is not known: by the one that it is nearest to, if any is."""
-    near = get_close_matches(word, list(known), 1)
-    return f"did you mean `{near[0]}`?" if near else otherwise
+    near = find_nearest(word, known)
+    return f"did you mean `{near}`?" if near else otherwise
+
+
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Give the word that another was perhaps meant to be; a vocabulary's prefix is no likeness."""
+    bare = {each.rpartition(":")[2]: each for each in known}
+    near = get_close_matches(word.rpartition(":")[2], bare, 1)
+    return bare[near[0]] if near else None
 
 
 class SourceError(TutelaError):

@@ -6,7 +6,6 @@ where the form is right all that is wrong between the parts. Nothing here reads 
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from expectations.coherence.rules import find_problems
-from expectations.errors import PolicyError, Problem, suggest
+from expectations.errors import PolicyError, Problem, find_nearest, suggest
 from expectations.policy.hierarchy_files import put_hierarchies
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
-from expectations.policy.policy import Policy
+from expectations.policy.policy import COLUMN, NAME, Policy
 from expectations.policy.training import Training
 from expectations.policy.treatments import Level
 from expectations.policy.vocabulary import SPECIAL, Category
@@ -31,6 +30,12 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 BOUNDS: Final = {"lt": "below", "le": "at most", "gt": "above", "ge": "at least"}
+FORMS: Final = {
+    NAME: "use 3 to 40 lower-case letters, digits and hyphens, beginning with a letter and not "
+    "ending with a hyphen",
+    COLUMN: "use 1 to 63 lower-case letters, digits and `_`, beginning with a letter",
+}
+"""What a pattern asks for, in words."""
 PACKAGED: Final = Path(__file__).parent / "policies"
 MEANT: Final = {"dpv-pd:Sex": Category.GENDER}
 """Words of DPV that are not on a list, and the one that is meant; as letters go another is near."""
@@ -180,9 +185,16 @@ def say(
             key = str(context.get("discriminator")).strip("'")
             return f"`{key}` is missing", f"add `{key}:` to say which kind it is"
         case "string_pattern_mismatch":
-            return "has a form that is not allowed", f"it must match {context.get('pattern')}"
+            pattern = str(context.get("pattern"))
+            return "has a form that is not allowed", FORMS.get(pattern, f"it must match {pattern}")
         case "string_type":
             return "is not text", "put it in quotes to make it text"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "must be a whole number", "write one, without quotes or decimals"
+        case "float_type" | "float_parsing":
+            return "must be a number", "write one, without quotes"
+        case "bool_type" | "bool_parsing":
+            return "must be true or false", "write one of them, without quotes"
         case "less_than" | "less_than_equal" | "greater_than" | "greater_than_equal":
             key, bound = next(iter(context.items()))
             people = ", and below one in the number of people" * (location[-1:] == ("delta",))
@@ -209,9 +221,9 @@ def say_word(context: Mapping[str, object], location: Location, plain: Plain) ->
     words = re.findall(r"'([^']+)'", expected) or [expected]
     key = str(context.get("discriminator", "")).strip("'")
     given = str(value_at(plain, (*location, key) if key else location))
-    near = [MEANT[given]] if given in MEANT else difflib.get_close_matches(given, words, 1)
+    near = MEANT.get(given) or find_nearest(given, words)
     # That a column is of a special category is for its author to say, never for us to suggest.
-    hint = f"did you mean `{near[0]}`? " if near and near[0] not in SPECIAL else ""
+    hint = f"did you mean `{near}`? " if near and near not in SPECIAL else ""
     return "is not a known word", f"{hint}one of {', '.join(words)}"
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from deployments.terminal import lay_out, say
 from expectations.coherence.consent import SAFEGUARDED
-from expectations.errors import UsageError
+from expectations.errors import UsageError, find_nearest
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.policy import Controller
 from expectations.policy.vocabulary import Article6, Article9, Category, Purpose
@@ -83,6 +82,7 @@ def complete(given: Given) -> Answers:
 
     Raises `UsageError` that names every missing answer with its words, and every unknown word.
     """
+    given = complete_words(given)
     check_words(given)
     if sys.stdin.isatty():
         asked = ask_rest(given)
@@ -92,6 +92,23 @@ def complete(given: Given) -> Answers:
     if lacking := list(missing(given)):
         raise UsageError("\n".join(tell_missing(lacking)))
     return make_answers(given)
+
+
+def complete_words(given: Given) -> Given:
+    """Put the vocabulary before words that lack it, where one word alone is meant."""
+    return replace(
+        given,
+        purpose=complete_word(given.purpose, PURPOSES),
+        legal_basis=tuple(
+            complete_word(word, [*ARTICLES, *CONDITIONS]) for word in given.legal_basis
+        ),
+    )
+
+
+def complete_word(word: str, known: Iterable[str]) -> str:
+    """Give the word of a list that was typed without its vocabulary; else what was typed."""
+    meant = [str(each) for each in known if each.rpartition(":")[2] == word]
+    return meant[0] if len(meant) == 1 else word
 
 
 def as_options(given: Given) -> str:
@@ -147,7 +164,8 @@ def read_accepted(typed: Sequence[str]) -> dict[str, Category | None]:
     """
     accepted: dict[str, Category | None] = {}
     for words in typed:
-        columns, equals, category = words.partition("=")
+        columns, equals, typed_category = words.partition("=")
+        category = complete_word(typed_category, CATEGORIES)
         if equals and (problems := list(unknown("--accept", [category], CATEGORIES))):
             raise UsageError("\n".join(problems))
         for column in filter(None, columns.split(",")):
@@ -159,9 +177,8 @@ def unknown(option: str, words: Sequence[str], known: Mapping[str, str]) -> Iter
     """Say which words are on no list, with the one that was perhaps meant, or the list."""
     for word in words:
         if word not in known:
-            bare = [each for each in known if each.endswith(f":{word}")]
-            near = get_close_matches(word, known, 1, 0.7) or bare
-            fix = [f"did you mean {near[0]}?"] if near else ["one of", *word_table(known)]
+            near = find_nearest(word, known)
+            fix = [f"did you mean {near}?"] if near else ["one of", *word_table(known)]
             yield "\n".join([f"{option}: `{word}` is not a known word; {fix[0]}",
                              *fix[1:]])  # fmt: skip
 
@@ -230,7 +247,7 @@ def ask(given: Given, name: str) -> Given:
         typed = sys.stdin.readline()
         if typed and not typed.strip():
             continue
-        answered = put_in(given, name, typed.strip())
+        answered = complete_words(put_in(given, name, typed.strip()))
         try:
             check_words(answered)
         except UsageError as error:

@@ -121,6 +121,8 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
 
 def place_lines(summary: Summary, home: Home) -> Iterator[str]:
     """Say where to read on."""
+    from tasks.pages import words
+
     yield ""
     yield f"Report   {home.reports / (summary.run_id + '.html')}"
     for served in summary.outlets:
@@ -130,7 +132,9 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
             yield from model_lines(summary, served, home)
     if summary.verdict == "pending":
         yield f"Next     start MLflow, then any tutela command completes it: {command()} report"
-    if summary.stopped_by:
+    if len(words.name_stopping(summary)) > 1:
+        yield f"Why      {command()} explain {summary.run_id}"
+    elif summary.stopped_by:
         yield f"Why      {say_how_to_explain(summary.stopped_by)}"
     elif any(check.verdict != "passed" for check in summary.checks):
         yield f"Why      {command()} explain {summary.run_id}"
@@ -283,10 +287,19 @@ def ways_lines(summary: Summary) -> Iterator[str]:
         yield from wrap(f"reached  {reached}", "  ", " " * 11)
         yield ""
         yield from table_lines(found)
+        yield from wrap(say_cured(found, summary))
         yield from wrap(f"{say_as_is(found)}{found.note}.")
         for cause in causes:
             yield from wrap(f"Or: {cause.remedy}.")
         yield ""
+
+
+def say_cured(found: WaysOut, summary: Summary) -> str:
+    """Say which checks a way cures, where a model was stopped by several: a yes passes them all."""
+    causes = [cause.name for cause in summary.causes if cause.outlet == found.outlet]
+    names = list(dict.fromkeys((found.check, *causes)))
+    model = any(one.kind == "model" and one.name == found.outlet for one in summary.outlets)
+    return f"A yes passes {' and '.join(names)}." if model and len(names) > 1 else ""
 
 
 def say_as_is(found: WaysOut) -> str:

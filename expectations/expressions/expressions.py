@@ -365,4 +365,4 @@ def _point(text: str, position: int, what: str) -> str:
     """Give a problem with the line it stands on and a caret under its character."""
     start = text.rfind("\n", 0, position) + 1
     line = text[start:].split("\n", 1)[0]
-    return f"{what}, at character {position + 1}\n  {line}\n  {' ' * (position - start)}^"
+    return f"{what} (at character {position + 1})\n  {line}\n  {' ' * (position - start)}^"

@@ -214,8 +214,9 @@ def say_undeclared(broken: Mapping[str, str], own: Mapping[str, str]) -> str:
     return (
         "source: some values fit no treatment\n"
         + "\n".join(f"  {name}: {what}" for name, what in broken.items())
-        + "\n  declare them under the column's treatment (values, rename, or a line of its "
-        f"hierarchy), or correct {', '.join(origins)}"
+        + "\n  declare them under the column's treatment (`values`, `rename`, a line of its "
+        "hierarchy; or `other: other`, which takes in all that are not declared), or correct "
+        f"{', '.join(origins)}"
     )
 
 

@@ -158,7 +158,7 @@ def test_what_is_needed_follows_from_the_legal_basis() -> None:
     [
         (("--purpose", "dpv:Marketin"), "did you mean dpv:Marketing?"),
         (("--purpose", "fun"), "dpv:ServiceProvision"),
-        (("--legal-basis", "A9-2-j"), "did you mean eu-gdpr:A9-2-j?"),
+        (("--legal-basis", "eu-gdpr:A92j"), "did you mean eu-gdpr:A9-2-j?"),
         (("--legal-basis", "consent"), "each person consented"),
         (("--legal-basis", "eu-gdpr:A6-1-a"), "two words of Art. 6"),
         (("--legal-basis", "eu-gdpr:A9-2-a"), "give consent for Art. 6 too"),
@@ -182,8 +182,11 @@ class Terminal(io.StringIO):
 
 
 def test_at_a_terminal_each_is_asked_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On standard error, so that the result can be piped; no more than the answers need."""
-    typed = "dpv:Marketin\ndpv:Marketing\neu-gdpr:A6-1-a eu-gdpr:A9-2-a\nGym\np@example.org\nTeam\n"
+    """On standard error, so that the result can be piped; no more than the answers need.
+
+    A word without its vocabulary is taken where one alone is meant.
+    """
+    typed = "dpv:Marketin\nMarketing\nA6-1-a eu-gdpr:A9-2-a\nGym\np@example.org\nTeam\n"
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     said = say("draft", "members.csv")
     assert said.status == 0, said.err
@@ -375,7 +378,9 @@ def test_what_waits_is_accepted_by_the_options_that_the_screen_gives(members: pd
     assert say("draft", "asked.csv", *GIVEN, *given).status == 0
     policy = read_policy("b.yaml").policy
     assert {"age", "q1", "q2"} <= policy.released
-    refused = say("draft", "asked.csv", *GIVEN, "--accept", "q1=Behavioral", "--to", "c.yaml")
+    bare = say("draft", "asked.csv", *GIVEN, "--accept", "q1=Behavioral", "--to", "c.yaml")
+    assert (bare.status, "q1" in read_policy("c.yaml").policy.released) == (0, True)
+    refused = say("draft", "asked.csv", *GIVEN, "--accept", "q1=Behavoral", "--to", "d.yaml")
     assert (refused.status, "did you mean dpv-pd:Behavioral?" in refused.err) == (2, True)
 
 

@@ -284,10 +284,10 @@ def test_all_problems_are_shown_each_with_its_caret() -> None:
     with pytest.raises(ExpressionError) as caught:
         parse("xx > 1 and\n  s = 1", TYPES)
     assert str(caught.value).splitlines() == [
-        "no column 'xx' is declared; did you mean 'x'?, at character 1",
+        "no column 'xx' is declared; did you mean 'x'? (at character 1)",
         "  xx > 1 and",
         "  ^",
-        "integer does not go with text; as text it is '1', at character 18",
+        "integer does not go with text; as text it is '1' (at character 18)",
         "    s = 1",
         "        ^",
     ]

@@ -201,7 +201,26 @@ def test_a_key_that_stands_twice_is_refused() -> None:
             id="misspelt-key-of-a-choice",
         ),
         pytest.param(
-            "smallest: 10", "smallest: ten", "population.smallest: input should be", id="type"
+            "smallest: 10",
+            "smallest: ten",
+            "population.smallest: must be a whole number",
+            id="type",
+        ),
+        pytest.param(
+            "test_share: 0.4", "test_share: [1]", "test_share: must be a number;", id="number"
+        ),
+        pytest.param(
+            "category: dpv-pd:Gender",
+            "category: dpv-pd:Foo",
+            "columns.sex.category: is not a known word; one of dpv-pd:Age, ",
+            id="prefix-is-no-likeness",
+        ),
+        pytest.param(
+            "name: small",
+            "name: Small Policy",
+            "name: has a form that is not allowed; use 3 to 40 lower-case letters, digits and "
+            "hyphens, beginning with a letter",
+            id="name",
         ),
         pytest.param("smallest: 10", "smallest: 9", "is not at least 10", id="bound"),
         pytest.param("test_share: 0.4", "test_share: 1e999", "finite number", id="infinite"),

@@ -196,6 +196,7 @@ def test_undeclared_words_of_all_columns_are_told_at_once() -> None:
     assert "  sex: fewer than 10 values" in text
     assert "  ward: fewer than 10 values" in text
     assert "declare them under the column's treatment" in text
+    assert "`other: other`" in text
     assert "Kestrel" not in text
     assert "Vole" not in text
 

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import pytest
 
+from deployments.cli import say_end
 from deployments.run.screen import is_covered, ways_lines
+from expectations.errors import Refusal
 from ledgers.evidence import JSON
 from tasks.account.published import Way, WaysOut
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.pages.drawings import draw_ways
 from tasks.pages.report import render_report
+from tasks.pages.words import name_stopping
 from tests.recorded_runs import make_entries, refused_run
 
 NOTED: dict[str, JSON] = {
@@ -28,6 +31,20 @@ NOTED: dict[str, JSON] = {
         {"change": "ask <b>less</b>", "holds": None, "reached": "", "cost": {}},
     ],
 }  # fmt: skip
+
+
+def test_where_several_attacks_refuse_the_ways_say_that_they_cure_them_all(
+    summary: Summary,
+) -> None:
+    """And the screen's last line explains every one."""
+    (cause,) = summary.causes
+    both = replace(summary, causes=(cause, replace(cause, name="memorization")))
+    assert "A yes passes membership and memorization." in list(ways_lines(both))
+    assert not any("A yes passes" in line for line in ways_lines(summary))
+    assert name_stopping(both) == ["membership", "memorization"]
+    assert "The checks “membership” and “memorization” stopped" in render_report(both)
+    error = Refusal("membership", "")
+    assert say_end(to_evidence_json(both), error) == "refused by membership and memorization"
 
 
 @pytest.fixture
