@@ -238,7 +238,10 @@ def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
     open_checks = [check.name for check in checks if check.verdict is not CheckVerdict.PASSED]
     if not open_checks or not isinstance(outlet, ModelOutlet):
         return claim(outlet)
-    tried = f"Could not be judged, which the policy accepts: {', '.join(open_checks)}."
+    tried = (
+        f"Could not be judged, which the policy accepts: {', '.join(open_checks)}; nothing is to "
+        "be done, but nothing was found out either."
+    )
     if outlet.promise is None:
         return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"
     return f"{claim(outlet)} {tried}"

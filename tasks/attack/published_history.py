@@ -164,7 +164,7 @@ def _judge(found: Sequence[Contrast], allowed: float, runs: int) -> CheckVerdict
 
 def _describe_power(found: Sequence[Contrast], runs: int) -> str:
     if runs < FEWEST_RUNS:
-        return f"needs {FEWEST_RUNS} runs, has {runs}"
+        return f"needs {FEWEST_RUNS} runs, has {runs}; nothing to do until then"
     return describe_power(found)
 
 

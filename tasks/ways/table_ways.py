@@ -271,7 +271,7 @@ class Trials:
             found = self._measure(policy, change.outlet)
         except Unreachable as error:
             bound = bound_share(error.left, len(self.frame), self.threshold)
-            reached = f"up to {100 * bound:.1f} % in no class of {change.outlet.k}"
+            reached = f"up to {100 * bound:.1f} % in no class of {change.outlet.k:,}"
             found = Tried(holds=False, reached=reached, left=bound)
         except TutelaError:
             return None
@@ -299,7 +299,7 @@ class Trials:
         return Tried(
             holds=True,
             # Not the k that it has: of a table of one class that is the number of people.
-            reached=f"k of at least {outlet.k}",
+            reached=f"k of at least {outlet.k:,}",
             # As in `tradeoff`: of pinned columns the loss is the share of people left out.
             granularity=round(1 - bound_share(1 - kept, people, self.threshold), 3),
             suppressed=bound_share(recoded.measures.suppressed, people, self.threshold),
@@ -387,7 +387,7 @@ def ask_for(outlet: TableOutlet) -> str:
     """Say what the outlet asks of its table, and whom it may leave out."""
     models = f" that meet what is asked of {', '.join(outlet.sensitive)}" * bool(outlet.sensitive)
     return (
-        f"classes of at least {outlet.k}{models}, with at most "
+        f"classes of at least {outlet.k:,}{models}, with at most "
         f"{100 * outlet.max_suppressed:g} % of the people left out"
     )
 

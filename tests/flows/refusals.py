@@ -257,7 +257,7 @@ OTHERS: Final = (
         (Line("k: 10\n", "k: 5000\n"),),
         "run",
         1,
-        "asked classes of at least 5000 … there are fewer people in all … k: 2000 yes",
+        "asked classes of at least 5,000 … there are fewer people in all … k: 2000 yes",
     ),
     Refused(
         "a share that is not what it was",

@@ -148,7 +148,7 @@ def test_few_runs_are_inconclusive() -> None:
     assert set(verdicts([])) == {CheckVerdict.INCONCLUSIVE}
     alone = judge_history(publish_runs(1, unmoved), SUMS)
     assert all(check.measured.endswith("from 1 run") for check in alone)
-    assert all(check.power == "needs 5 runs, has 1" for check in alone)
+    assert all(check.power == "needs 5 runs, has 1; nothing to do until then" for check in alone)
 
 
 def test_few_counts_are_inconclusive() -> None:

@@ -111,7 +111,7 @@ def assert_true(way: Way, frame: pd.DataFrame, asked: Policy) -> None:
         return
     released = generalize_table(frame, changed, outlet).frame
     smallest = released.groupby(list(outlet.linkable), observed=True).size().min()
-    assert way.reached.removesuffix(NOTHING_KEPT) == f"k of at least {outlet.k}"
+    assert way.reached.removesuffix(NOTHING_KEPT) == f"k of at least {outlet.k:,}"
     assert smallest >= outlet.k
     out = 1 - len(released) / len(frame)
     assert out <= outlet.max_suppressed

@@ -33,20 +33,6 @@ NOTED: dict[str, JSON] = {
 }  # fmt: skip
 
 
-def test_where_several_attacks_refuse_the_ways_say_that_they_cure_them_all(
-    summary: Summary,
-) -> None:
-    """And the screen's last line explains every one."""
-    (cause,) = summary.causes
-    both = replace(summary, causes=(cause, replace(cause, name="memorization")))
-    assert "A yes passes membership and memorization." in list(ways_lines(both))
-    assert not any("A yes passes" in line for line in ways_lines(summary))
-    assert name_stopping(both) == ["membership", "memorization"]
-    assert "The checks “membership” and “memorization” stopped" in render_report(both)
-    error = Refusal("membership", "")
-    assert say_end(to_evidence_json(both), error) == "refused by membership and memorization"
-
-
 @pytest.fixture
 def summary() -> Summary:
     """A run that the membership check stopped, with ways out of it."""
@@ -120,3 +106,17 @@ def test_words_stand_alone_where_no_cost_was_measured() -> None:
     drawn = draw_ways(found)
     assert (drawn.title, drawn.bars[0].width) == ("", None)
     assert drawn.bars[0].beside == "lifetime ε 1.12; runs that fit: 1"
+
+
+def test_where_several_attacks_refuse_the_ways_say_that_they_cure_them_all(
+    summary: Summary,
+) -> None:
+    """And the screen's last line explains every one."""
+    (cause,) = summary.causes
+    both = replace(summary, causes=(cause, replace(cause, name="memorization")))
+    assert "A yes passes membership and memorization." in list(ways_lines(both))
+    assert not any("A yes passes" in line for line in ways_lines(summary))
+    assert name_stopping(both) == ["membership", "memorization"]
+    assert "The checks “membership” and “memorization” stopped" in render_report(both)
+    error = Refusal("membership", "")
+    assert say_end(to_evidence_json(both), error) == "refused by membership and memorization"
