@@ -15,6 +15,7 @@ from expectations.coherence.consent import enumerates
 from expectations.coherence.tables import find_warnings
 from expectations.coherence.treatments import taken_from_data
 from expectations.disclosure import EXACT, percent
+from expectations.measures.recognition import find_enough
 from expectations.policy.legal_basis import (
     ConsentColumn,
     ConsentLedger,
@@ -154,15 +155,53 @@ def check_lines(policy: Policy, _there: int) -> Iterator[str]:
     rules = "1 rule" if count == 1 else f"{count} rules"
     yield f"Checked: {rules} about values"
     if policy.training and policy.attacks:
-        limit = policy.attacks.membership.auc_at_most
+        asked = policy.attacks.membership
         audit = ", audit of ε" if policy.private else ""
         yield from wrap(
             f"         attacks on the {policy.training.model} model: membership inference (AUC at "
-            f"most {limit:.2f}), memorization, attribute inference{audit}",
+            f"most {asked.auc_at_most:.2f}; of few, at most {asked.found_at_most:g} times as often "
+            f"as others), memorization, attribute inference{audit}",
             hanging="         ",
         )
+        for sentence in describe_undecided(policy):
+            yield from wrap(f"         {sentence}", hanging="         ")
     if policy.private:
         yield from wrap(describe_budget(policy), hanging="         ")
+
+
+def describe_undecided(policy: Policy) -> Iterator[str]:
+    """Say when attacks cannot tell and what that does, where it is not what most policies have."""
+    if policy.attacks is None:
+        return
+    if "training.model" in policy.own_code:
+        yield "The model is your own class: if an attack cannot tell, the run is refused."
+    enough, smallest = find_enough(policy.population.test_share), policy.population.smallest
+    if smallest < enough and not is_proved(policy):
+        yield (
+            f"With fewer than about {enough:,} people attacks cannot tell, and the run is refused; "
+            f"population.smallest allows {smallest:,}."
+        )
+    asked = policy.attacks
+    parts = {
+        "membership": asked.membership,
+        "audit": asked.audit,
+        "memorization": asked.memorization,
+    }
+    if told := [name for name, part in parts.items() if part.when_inconclusive == "report"]:
+        yield (
+            f"But of {', '.join(told)} that is only reported, and the model leaves: "
+            "when_inconclusive says so."
+        )
+
+
+def is_proved(policy: Policy) -> bool:
+    """Whether a promise alone keeps the limits, where the audit finds its noise."""
+    promises = [outlet.promise for outlet in policy.model_outlets.values()]
+    if not policy.private or None in promises:
+        return False
+    from tasks.attack.tolerance import keeps_limits
+
+    return all(keeps_limits(promise, policy) for promise in promises if promise)
 
 
 def describe_budget(policy: Policy) -> str:
@@ -218,6 +257,7 @@ def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:
         "still_to_decide": len(find_undecided(file.text)),
         "decide_on_lines": [*find_undecided(file.text)],
         "model": model_json(policy),
+        "attacks_that_cannot_tell": [*describe_undecided(policy)],
         "languages_without_model": [*languages_without_model(policy)],
         "missing_to_run": [*find_missing(file)],
         "noise_epsilon": spent_on_noise(policy) or None,

@@ -139,6 +139,20 @@ def promises_are_not_overruled(training: Training) -> Iterator[Problem]:
             )
 
 
+def own_models_are_judged(policy: Policy) -> Iterator[Problem]:
+    """A warning: of a class of one's own nobody else can say what an attack could not tell."""
+    if policy.attacks is None or "training.model" not in policy.own_code:
+        return
+    for part in ("membership", "memorization"):
+        if getattr(policy.attacks, part).when_inconclusive == "report":
+            yield Problem(
+                f"attacks.{part}.when_inconclusive",
+                "is `report`, and the model is your own class: one that keeps people's rows may "
+                "leave where the attack cannot tell",
+                "remove it, or look at what the class keeps",
+            )
+
+
 def budgets_hold_what_is_promised(policy: Policy) -> Iterator[Problem]:
     """Only promises of differential privacy count against a ceiling, and each needs one."""
     promises = {n: o.promise for n, o in policy.model_outlets.items() if o.promise}

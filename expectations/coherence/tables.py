@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
+from expectations.coherence.models import own_models_are_judged
 from expectations.errors import Problem, suggest
 from expectations.expressions.tree import ColumnType
 from expectations.policy.outlets import Generalized, Rare, TableOutlet
@@ -170,6 +171,7 @@ def group_losses_are_of_declared_groups(policy: Policy) -> Iterator[Problem]:
 
 def find_warnings(policy: Policy) -> Iterator[Problem]:
     """What may run but costs more than its author may think."""
+    yield from own_models_are_judged(policy)
     for name, outlet in policy.table_outlets.items():
         trained_on = policy.training is not None and policy.training.input == name
         models = outlet.sensitive.get(policy.target or "", ())

@@ -43,7 +43,7 @@ from tasks.attack.memorization import Memorization, attack_memorization, judge_m
 from tasks.attack.model_file import search_file
 from tasks.attack.reference_models import limit_threads
 from tasks.attack.surest import judge_surest
-from tasks.attack.tolerance import find_intolerable
+from tasks.attack.tolerance import advise, find_cohort, find_intolerable
 from tasks.attack.twins import make_binned, make_bounded
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
@@ -90,6 +90,12 @@ class Aim:
             return members, others
         inside, outside = self.lot.members, self.lot.nonmembers
         return (members[0][inside], members[1][inside]), (others[0][outside], others[1][outside])
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many people of the lot were trained on, and how many were not."""
+        members, others = self.people
+        return len(members[1]), len(others[1])
 
 
 @dataclass(frozen=True)
@@ -288,9 +294,10 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
         checks += search_file(desk, content, pipeline, data)
         if policy.private:
             checks += try_epsilon(desk, aim)
+        cohort = find_cohort(policy, aim.sizes, checks)
+        checks = [advise(check, policy, cohort) for check in checks]
         for check in checks:
             desk.check(check)
         with carrying(aim):
-            sizes = len(aim.people[0][1]), len(aim.people[1][1])
-            refuse_failed(find_intolerable(checks, policy, *sizes))
+            refuse_failed(find_intolerable(checks, asked, cohort))
     return model

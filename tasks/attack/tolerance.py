@@ -11,31 +11,26 @@ the noise that the promise rests on. So a private model may be trained on few pe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import exp, sqrt
 from statistics import NormalDist
 from typing import Final
 
 from expectations.checks import Check
-from expectations.measures.recognition import is_small
+from expectations.measures.recognition import find_enough, is_small
 from expectations.policy.outlets import DifferentialPrivacy
 from expectations.policy.policy import Policy
-from expectations.policy.training import (
-    MODEL_KINDS,
-    PRIVATE_KINDS,
-    Attacks,
-    WhenInconclusive,
-    find_kind,
-)
+from expectations.policy.training import MODEL_KINDS, PRIVATE_KINDS, Attacks, find_kind
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.epsilon_audit import separate_epsilon
 from tasks.attack.held_people import NAME as SEARCH
 from tasks.attack.surest import FEW
 
-MEMBERSHIP: Final = ("membership inference", FEW)
+AVERAGES: Final = ("membership inference", "memorization")
+MEMBERSHIP: Final = (AVERAGES[0], FEW)
 AUDIT: Final = "audit of ε"
-STRICT: Final = (*MEMBERSHIP, "memorization", AUDIT, SEARCH)
+STRICT: Final = (*AVERAGES, FEW, AUDIT, SEARCH)
 """Checks that refuse by themselves where nobody else vouches for the model.
 
 Not the groups, of which most policies have some that are too small to be attacked, nor the guessing
@@ -56,14 +51,14 @@ class Cohort:
     proved: bool
 
 
-def find_cohort(policy: Policy, members: int, others: int, checks: Iterable[Check]) -> Cohort:
+def find_cohort(policy: Policy, people: tuple[int, int], checks: Iterable[Check]) -> Cohort:
     """Say whose code the model is, whether its people are few, and whether a proof says enough."""
     assert policy.training is not None
     promises = [outlet.promise for outlet in policy.model_outlets.values() if outlet.promise]
     audited = any(c.name == AUDIT and c.verdict is CheckVerdict.PASSED for c in checks)
     return Cohort(
         own_code=find_kind(policy.training.model) is None,
-        small=is_small(members, others),
+        small=is_small(*people),
         proved=audited and all(keeps_limits(each, policy) for each in promises),
     )
 
@@ -81,22 +76,15 @@ def keeps_limits(promise: DifferentialPrivacy, policy: Policy) -> bool:
     return exp(promise.epsilon) <= asked.found_at_most and auc <= asked.auc_at_most
 
 
-def find_intolerable(
-    checks: Sequence[Check], policy: Policy, members: int, others: int
-) -> Iterator[Check]:
+def find_intolerable(checks: Iterable[Check], asked: Attacks, cohort: Cohort) -> Iterator[Check]:
     """Give the checks that end a run, inconclusive ones where they are not tolerated."""
-    assert policy.attacks is not None
-    cohort = find_cohort(policy, members, others, checks)
     for check in checks:
-        if check.verdict is not CheckVerdict.INCONCLUSIVE:
+        if check.verdict is not CheckVerdict.INCONCLUSIVE or is_strict(check.name, asked, cohort):
             yield check
-        elif decide(check.name, policy.attacks, cohort) == "refuse":
-            ways = "; or ".join([check.remedy, *advise(check, policy, cohort)])
-            yield replace(check, remedy=ways)
 
 
-def decide(name: str, asked: Attacks, cohort: Cohort) -> WhenInconclusive:
-    """Say what is done about a check that could not tell: as the policy says, or by default."""
+def is_strict(name: str, asked: Attacks, cohort: Cohort) -> bool:
+    """Whether a check that could not tell refuses: as the policy says, or by default."""
     said = {
         **dict.fromkeys(MEMBERSHIP, asked.membership.when_inconclusive),
         AUDIT: asked.audit.when_inconclusive,
@@ -105,18 +93,26 @@ def decide(name: str, asked: Attacks, cohort: Cohort) -> WhenInconclusive:
         SEARCH: asked.search.when_inconclusive,
     }.get(name)
     if said is not None:
-        return said
+        return said == "refuse"
     alone = cohort.own_code or cohort.small
-    strict = name in MEMBERSHIP or (alone and name in STRICT)
-    return "refuse" if strict and not cohort.proved else "report"
+    return not cohort.proved and (name in MEMBERSHIP or (alone and name in STRICT))
 
 
-def advise(check: Check, policy: Policy, cohort: Cohort) -> Iterator[str]:
-    """Say which other model would not be refused for what the check could not tell."""
-    if check.name == AUDIT:
-        return
+def advise(check: Check, policy: Policy, cohort: Cohort) -> Check:
+    """Say of a check that could not tell, and refuses, what would be enough."""
+    assert policy.attacks is not None
+    open_one = check.verdict is CheckVerdict.INCONCLUSIVE
+    if not (open_one and is_strict(check.name, policy.attacks, cohort)) or check.name == AUDIT:
+        return check
+    enough = f", and at least {find_enough(policy.population.test_share):,} in all"
+    ways = [check.remedy + enough * (cohort.small and check.name in AVERAGES)]
     if cohort.own_code and not cohort.small and check.name not in MEMBERSHIP:
-        yield f"train a model that comes with tutela, such as {MODEL_KINDS[0]}"
+        ways.append(f"train a model that comes with tutela, such as {MODEL_KINDS[0]}")
+    return replace(check, remedy="; or ".join([*ways, *advise_promise(policy)]))
+
+
+def advise_promise(policy: Policy) -> Iterator[str]:
+    """Name the largest promise that would say enough, if the audit finds its noise."""
     for epsilon in EPSILONS:
         promise = DifferentialPrivacy(kind="differential-privacy", epsilon=epsilon, delta=1e-5)
         if keeps_limits(promise, policy):

@@ -37,7 +37,7 @@ from tasks.attack.model import (
     share_weights,
 )
 from tasks.attack.surest import judge_surest
-from tasks.attack.tolerance import find_intolerable
+from tasks.attack.tolerance import find_cohort, find_intolerable
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.models import declare_loss
 from tasks.training.quality import evaluate
@@ -206,6 +206,5 @@ def attack_fast(aim: Aim, policy: Policy, outlet: str) -> Attacked:
         *([groups] if groups else []),
         *judge_others(contrast_others(aim, policy), asked, outlet),
     ]
-    sizes = len(aim.members.labels), len(aim.others.labels)
-    kept = tuple(find_intolerable(checks, policy, *sizes))
+    kept = tuple(find_intolerable(checks, asked, find_cohort(policy, aim.sizes, checks)))
     return Attacked(evaluate(pipeline, *aim.others).auc, found, kept)

@@ -11,7 +11,7 @@ from deployments.check.screen import describe_basis, describe_population
 from expectations.policy.population import Population
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
-from tests.conftest import BASIS, Folder, small_policy
+from tests.conftest import ATTACKS, BASIS, Folder, small_policy
 from tests.runs import Place, say
 
 WIDTH = 80
@@ -321,3 +321,35 @@ def test_equal_problems_are_said_once_with_every_place(folder: Folder) -> None:
     assert all(place.startswith(f"  {policy}:") for place in places)
     found = json.loads(say("check", policy, "--json").err)["problems"]
     assert [each["path"] for each in found] == ["columns.age.use", "columns.sex.use"]
+
+
+def test_the_plan_says_when_attacks_cannot_tell_and_what_that_does(folder: Folder) -> None:
+    """Few people, a class of one's own, and what the policy tolerates; else nothing."""
+    (folder.path / "own.py").write_text(OWN_CLASS, encoding="utf-8")
+    unsaid = (ATTACKS, "attacks: {membership: {}}\n")
+    own = ("{model: logistic-regression}", "{model: own.py:Calm}")
+    few, many = ("smallest: 10", "smallest: 20"), ("smallest: 10", "smallest: 2000")
+    promise = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"
+    private = (
+        ("{model: logistic-regression}", "{model: private-boosting}"),
+        ("recipient: Clinic", f"recipient: Clinic\n    {promise}"),
+    )
+    said = " ".join(say("check", str(folder.write(unsaid, few))).out.split())
+    assert "With fewer than about 750 people attacks cannot tell, and the run is refused" in said
+    assert "population.smallest allows 20." in said
+    assert "only reported" not in said
+    for changes in ((unsaid, many), (unsaid, few, *private)):
+        assert "cannot tell" not in say("check", str(folder.write(*changes))).out
+    said = " ".join(say("check", str(folder.write(many, own))).out.split())
+    assert "your own class: if an attack cannot tell, the run is refused. But of" in said
+    assert "But of membership, audit, memorization that is only reported" in said
+    assert "Warning: attacks.memorization.when_inconclusive: is `report`" in said
+
+
+OWN_CLASS = """\
+from sklearn.linear_model import LogisticRegression
+
+
+class Calm(LogisticRegression):
+    pass
+"""

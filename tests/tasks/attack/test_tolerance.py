@@ -9,7 +9,7 @@ from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from tasks.attack.surest import FEW
-from tasks.attack.tolerance import STRICT, find_intolerable
+from tasks.attack.tolerance import STRICT, advise, find_cohort, find_intolerable
 from tests.conftest import ATTACKS, small_policy
 
 OPEN, REFUSED = CheckVerdict.INCONCLUSIVE, CheckVerdict.REFUSED
@@ -49,8 +49,17 @@ def refuse(policy: Policy, people: tuple[int, int], *others: Check) -> list[str]
         name for each in NAMES.values() for name in each if name not in {o.name for o in others}
     ]
     open_ones = [found(name) for name in (*names, "membership inference within groups")]
-    kept = find_intolerable([*open_ones, *others], policy, *people)
-    return [check.name for check in kept if check.verdict is OPEN]
+    return [
+        check.name for check in end([*open_ones, *others], policy, people) if check.verdict is OPEN
+    ]
+
+
+def end(checks: list[Check], policy: Policy, people: tuple[int, int]) -> list[Check]:
+    """Give what ends a run, with what is advised."""
+    assert policy.attacks is not None
+    cohort = find_cohort(policy, people, checks)
+    advised = [advise(check, policy, cohort) for check in checks]
+    return [*find_intolerable(advised, policy.attacks, cohort)]
 
 
 def test_of_many_people_and_a_model_of_ours_membership_alone_must_tell() -> None:
@@ -96,19 +105,21 @@ def test_an_audited_promise_says_enough_of_few_people(epsilon: float, *, enough:
 def test_a_promise_excuses_no_attack_that_found_something() -> None:
     """Only what could not be told."""
     checks = [found("audit of ε", CheckVerdict.PASSED), found("memorization", REFUSED)]
-    kept = [*find_intolerable(checks, give_policy(*private(1)), *FEWER)]
+    kept = end(checks, give_policy(*private(1)), FEWER)
     assert [check.name for check in kept if check.verdict is REFUSED] == ["memorization"]
 
 
 def test_a_refusal_says_what_would_be_enough() -> None:
     """More people, or a model that somebody can vouch for; the promise advised is one that does."""
-    (small,) = find_intolerable([found(FEW)], give_policy(), *FEWER)
+    (small,) = end([found(FEW)], give_policy(), FEWER)
     assert small.remedy == (
         "attack more people; or train private-logistic-regression, with a promise of ε = 1"
     )
-    (own,) = find_intolerable([found("memorization")], give_policy(OWN), *MANY)
+    (average,) = end([found("memorization")], give_policy(), FEWER)
+    assert average.remedy.startswith("attack more people, and at least 750 in all; or train")
+    (own,) = end([found("memorization")], give_policy(OWN), MANY)
     assert "or train a model that comes with tutela, such as logistic-regression" in own.remedy
     stricter = (ATTACKS, "attacks: {membership: {found_at_most: 2}}\n")
     policy = parse_policy(small_policy(stricter))
-    (small,) = find_intolerable([found(FEW)], policy, *FEWER)
+    (small,) = end([found(FEW)], policy, FEWER)
     assert small.remedy.endswith("with a promise of ε = 0.6")
