@@ -322,6 +322,10 @@ def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: st
     verdict, limit = found.verdict(asked.auc_at_most), asked.auc_at_most
     measured = f"AUC {found.auc:.3f} ({found.low:.3f} to {found.high:.3f}; {found.strongest})"
     remedy = REMEDY
+    if verdict is CheckVerdict.REFUSED and found.auc < limit:
+        # Its interval alone is too wide, which narrows with the root of the number of people.
+        factor = ((found.high - found.auc) / (limit - found.auc)) ** 2
+        remedy = f"{say_enough(factor)}; or {REMEDY}"
     if verdict is CheckVerdict.INCONCLUSIVE:
         remedy = say_enough(((found.detectable - 0.5) / (limit - 0.5)) ** 2)
         measured += explain_undecided(found.low, found.high, limit)

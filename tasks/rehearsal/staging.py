@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from expectations.coherence.consent import enumerates
+from expectations.measures.recognition import find_enough
 from expectations.policy.legal_basis import (
     Basis,
     ConsentColumn,
@@ -59,7 +60,7 @@ SEED: Final = 27
 """Fixed: on the same day a policy is rehearsed with the same people."""
 LEAST: Final = 600
 LEAST_TO_TRAIN: Final = 2_000
-"""People of a rehearsal at least, and of one that trains and attacks a model."""
+"""People of a rehearsal at least, and of one that trains a model; more if attacks need them."""
 PER_K: Final = 60
 """People for each one that k asks of a class, so that a table can have classes to choose from."""
 SPARE: Final = 1.3
@@ -240,7 +241,7 @@ def people_needed(policy: Policy) -> int:
     population, k = policy.population, [outlet.k for outlet in policy.table_outlets.values()]
     strata = population.strata
     groups = strata.smallest * 10 if strata and strata.smallest else 0
-    least = LEAST_TO_TRAIN if policy.training else LEAST
+    least = max(LEAST_TO_TRAIN, find_enough(population.test_share)) if policy.training else LEAST
     asked = SPARE * max(population.smallest, groups) / population.sample
     return round(max(least, asked, PER_K * max(k, default=0)))
 

@@ -114,7 +114,7 @@ CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "wrong type": (
         (("retention_days: 30", "retention_days: soon"),),
-        ("small.yaml:66: retention_days: must be a whole number",),
+        ("small.yaml:68: retention_days: must be a whole number",),
     ),
     "misspelt word": (
         (("kind: bin,", "kind: bins,"),),
@@ -430,7 +430,11 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
     "inconclusive": (
         (too_few_to_tell, ((MEMBERSHIP, "0.6"),)),
         "membership inference",
-        ("inconclusive membership inference", "(at most 0.6 asked)", "more people"),
+        (
+            "inconclusive membership inference",
+            "(at most 0.6 asked)",
+            "times as many people, and at least 750 in all; or train private-logistic-regression",
+        ),
     ),
 }
 

@@ -241,6 +241,17 @@ def test_the_check_names_the_attack_its_power_and_what_it_left_out() -> None:
     assert max(map(len, (check.asked, check.measured, check.power))) <= 170
 
 
+def test_an_interval_that_is_too_wide_says_how_many_people_would_narrow_it() -> None:
+    """An AUC within the limit is refused by its upper end alone; of a real leak nothing is said."""
+    check = judge_membership(make_attack(0.58, 0.61, 0.54), MembershipCheck(), "clinic")
+    assert (check.verdict, check.remedy.partition(";")[0]) == (
+        "refused",
+        "attack about 3 times as many people",
+    )
+    leak = judge_membership(make_attack(0.9, 0.92, 0.54), MembershipCheck(), "clinic")
+    assert "times as many" not in leak.remedy
+
+
 def mark_few(seed: int) -> tuple[pd.DataFrame, pd.Series]:
     """Draw 1,500 people, every tenth marked as one of the few."""
     frame, labels = draw_people(1500, seed)
