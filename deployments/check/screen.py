@@ -182,12 +182,12 @@ def describe_undecided(policy: Policy) -> Iterator[str]:
             f"population.smallest allows {smallest:,}."
         )
     asked = policy.attacks
-    parts = {
-        "membership": asked.membership,
-        "audit": asked.audit,
-        "memorization": asked.memorization,
+    words = {
+        "membership": asked.membership.when_inconclusive,
+        "audit": asked.audit.when_inconclusive,
+        "memorization": asked.memorization.when_inconclusive,
     }
-    if told := [name for name, part in parts.items() if part.when_inconclusive == "report"]:
+    if told := [name for name, word in words.items() if word == "report"]:
         yield (
             f"But of {', '.join(told)} that is only reported, and the model leaves: "
             "when_inconclusive says so."

@@ -78,7 +78,8 @@ def find_surest(scores: Mapping[str, Scores], member: NDArray[np.bool_]) -> Sure
         for name, score in scores.items()
     }
     strongest = max(bounds, key=lambda name: bounds[name])
-    people = in_tens(member[member]), in_tens(member[~member])
+    sides = next(iter(scores.values()))
+    people = in_tens(sides[member]), in_tens(sides[~member])
     return Surest(bounds[strongest], strongest, people, comparisons)
 
 
