@@ -38,13 +38,15 @@ RUN: Final = 64
 """People in a row whose rises and falls are compared."""
 STEP, STEP_OF_MANY, FEW_PEOPLE = 16, 64, 100_000
 """How far apart such runs begin, and how far among more than so many people."""
+CHAINED: Final = 4
+"""Runs within which one that matches follows another."""
 LEAST_TURNS: Final = 4
 """Rises, and falls, without which a run of people would look like any sorted numbers."""
 FEW_VALUES: Final = 64
 """Different numbers of a column up to which it is known which there are."""
 VALUES, MOST_VALUES = 16, 2_000
 """Values of single people in one array, of which fewer may be chance; and how many are drawn."""
-SAMPLED: Final = 50_000
+SAMPLED: Final = 10_000
 """People among whom rows in another order of columns are looked for, at least, if there are."""
 RARE, BITS_SPARE = 1e-6, 20
 """How seldom numbers of one array may match people by chance, and the same in bits."""
@@ -311,7 +313,7 @@ def gather(numbers: Sequence[Numbers], known: Survey) -> Search:
                 if len(starts):
                     hashes = hash_windows(codes, table.width, starts)
                     rows.setdefault((place, digits), []).append(hashes)
-            turns += [hash_turns(run, way) for way in (1, -1)]
+            turns.append(unite([hash_turns(run)]))
         values.append(list_values(one))
     sought = {key: Sought(unite(each)) for key, each in rows.items()}
     return Search(known, tables, sought, seek(unite(turns)), seek(unite(values)))
@@ -352,31 +354,34 @@ def pass_by(batch: Batch, search: Search) -> None:
                 scaled = (raw - table.shift[column]) / table.scale[column]
                 search.values.meet(read_codes(keep_long(scaled), EXACT), (place, column))
     for column in np.column_stack(batch).T if search.turns else ():
-        turns = hash_turns(column, 1, search.known.step)
+        turns = hash_turns(column, search.known.step)
         search.runs += len(turns)
         if search.turns:
             search.turns.meet(turns, "people")
 
 
-def hash_turns(values: NDArray[np.generic], way: int, step: int = 1) -> Codes:
+def hash_turns(values: NDArray[np.generic], step: int = 1) -> Codes:
     """Hash the rises and falls of runs of people, each so far from the one before.
 
-    Zero, which keeps the places of all others, stands for a run of too few rises or falls.
+    What rises where others fall has the same hash. Zero, which keeps the places of all others,
+    stands for a run of too few rises or falls.
     """
     if len(values) <= RUN:
         return np.zeros(0, dtype=np.uint64)
     with np.errstate(invalid="ignore"):
-        signs = np.nan_to_num(np.sign(np.diff(values.astype(np.float64)))).astype(np.int8) * way
-    starts = np.arange(0, len(signs) - RUN + 1, step)
+        turns = np.nan_to_num(np.sign(np.diff(values.astype(np.float64)))).astype(np.int64)
+    starts = np.arange(0, len(turns) - RUN + 1, step)
     enough = np.ones(len(starts), dtype=bool)
     for sign in (1, -1):
-        total = np.concatenate([[0], np.cumsum(signs == sign)])
+        total = np.concatenate([[0], np.cumsum(turns == sign)])
         enough &= total[starts + RUN] - total[starts] >= LEAST_TURNS
-    mixed = mix(np.array([0, 1, 2], dtype=np.uint64))[signs + 1]
+    starts, wide = starts[enough], turns.astype(np.uint64)
     hashes = np.zeros(len(starts), dtype=np.uint64)
     for place, weight in enumerate(draw_weights(RUN)):
-        hashes += mixed[place : len(signs) - RUN + 1 + place : step] * weight
-    return np.where(enough, hashes | np.uint64(1), np.uint64(0))
+        hashes += wide[starts + place] * weight
+    made = np.zeros(len(enough), dtype=np.uint64)
+    made[enough] = np.minimum(hashes, ~hashes + np.uint64(1))
+    return made
 
 
 def keep_long(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -442,24 +447,35 @@ def find_turns(search: Search) -> Finder:
 
     def find(one: Numbers) -> Held | None:
         for run in list_runs(one) if met is not None else ():
-            for way in (1, -1):
-                windows = hash_turns(run, way)
-                hits = np.flatnonzero(np.isin(windows, met))
-                tries = np.log2(max(len(windows), 1)) + np.log2(search.runs)
-                if any(count_bits(run[hit : hit + RUN + 1]) > tries + BITS_SPARE
-                       for hit in hits[:MOST_VALUES]):  # fmt: skip
-                    people = min(RUN + search.known.step * (len(hits) - 1), search.known.people)
-                    return Held(one.path, IN_ORDER, people)
+            hits = np.flatnonzero(np.isin(hash_turns(run), met))
+            tries = np.log2(max(len(run), 1)) + np.log2(search.runs)
+            if len(hits) and count_chained(run, hits) > tries + BITS_SPARE:
+                people = min(RUN + search.known.step * (len(hits) - 1), search.known.people)
+                return Held(one.path, IN_ORDER, people)
         return None
 
     return find
 
 
+def count_chained(run: NDArray[np.generic], hits: Places) -> float:
+    """Count the bits of matches that follow each other, the most that there are anywhere."""
+    most, total, last = 0.0, 0.0, -len(run)
+    for hit in hits[:MOST_VALUES]:
+        if hit - last >= RUN:
+            bits = count_bits(run[hit : hit + RUN + 1])
+            total = bits + (total if hit - last <= CHAINED * RUN else 0.0)
+            most, last = max(most, total), hit
+    return most
+
+
 def count_bits(run: NDArray[np.generic]) -> float:
-    """Say how many bits it takes to tell a run's rises and falls from those of others like it."""
-    signs = np.sign(np.diff(run.astype(np.float64)))
-    often = np.unique(signs, return_counts=True)[1] / len(signs)
-    return -len(signs) * float((often * np.log2(often)).sum())
+    """Count the bits by which a run's rises and falls, or numbers, differ from others like it."""
+    figures = run.astype(np.float64)
+    least = np.inf
+    for parts in (np.sign(np.diff(figures)), figures):
+        often = np.unique(parts, return_counts=True)[1] / len(parts)
+        least = min(least, -len(parts) * float((often * np.log2(often)).sum()))
+    return least
 
 
 def find_values(search: Search) -> Finder:

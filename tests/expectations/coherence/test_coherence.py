@@ -316,6 +316,17 @@ CASES = [
         id="feature-without-bounds",
     ),
     pytest.param(
+        [
+            (
+                "{model: logistic-regression}",
+                "{model: sklearn.neighbors.KNeighborsClassifier, parameters: {n_neighbors: 9}}",
+            )
+        ],
+        "training.model: `KNeighborsClassifier` keeps the rows of people that it was trained on, "
+        "and whoever receives the model would receive them; train logistic-regression, ",
+        id="model-that-keeps-rows",
+    ),
+    pytest.param(
         [column("town", "text", "quasi", "audit", "{kind: mask}")],
         "columns.town.treatment.kind: `mask` leaves an audit without declared groups",
         id="audit-without-groups",
