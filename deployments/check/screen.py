@@ -160,7 +160,7 @@ def check_lines(policy: Policy, _there: int) -> Iterator[str]:
         yield from wrap(
             f"         attacks on the {policy.training.model} model: membership inference (AUC at "
             f"most {asked.auc_at_most:.2f}; of few, at most {asked.found_at_most:g} times as often "
-            f"as others), memorization, attribute inference{audit}",
+            f"as others), memorization, attribute inference, a search of its file{audit}",
             hanging="         ",
         )
         for sentence in describe_undecided(policy):

@@ -118,7 +118,7 @@ class AttributeCheck(Declaration):
 
 
 class SearchCheck(Declaration):
-    """The model's file must hold nobody's rows. What is found in it is refused, whatever stands here."""
+    """The model's file must hold nobody's rows; what is found in it is always refused."""
 
     when_inconclusive: WhenInconclusive | None = None
     """Where hardly anybody has a row of their own. Unset: refuse for your own class and for small

@@ -132,7 +132,7 @@ def count_singled(rows: Codes, people: Codes) -> int:
 
 
 def choose_fits(table: Figures, columns: list[Column], tolerance: float) -> list[Fit]:
-    """Read a table's columns as people's, one after the other, each as fits best with the others."""
+    """Read a table's columns as people's, one by one, each as fits best with those before."""
     different = [len(np.unique(column)) for column in table.T]
     order = [place for place in np.argsort(different)[::-1] if different[place] > 1]
     of_people = np.zeros(len(columns[0].codes), dtype=np.int64) if columns else np.zeros(0, int)
@@ -162,9 +162,7 @@ def rate(fit: Fit, column: Column, of_people: Codes, of_rows: Codes) -> float:
     sought = np.where((of_rows >= 0) & (fit.codes >= 0), of_rows * size + fit.codes, -1)
     place = np.minimum(np.searchsorted(keys, sought), len(keys) - 1)
     there = keys[place] == sought
-    return float(
-        np.where(there, np.log(often[place] / before[np.maximum(of_rows, 0)]), LOST).sum()
-    )
+    return float(np.where(there, np.log(often[place] / before[np.maximum(of_rows, 0)]), LOST).sum())
 
 
 def refine(fit: Fit, column: Column, of_people: Codes, of_rows: Codes) -> tuple[Codes, Codes]:

@@ -26,29 +26,57 @@ from tasks.attack.held_rows import Held, search_numbers, survey_people
 from tasks.attack.serialized import Contents, Numbers, Path, read_contents
 
 if TYPE_CHECKING:
-    from tasks.attack.held_rows import Crowd, Survey
+    from tasks.attack.held_rows import Crowd
 
 NAME: Final = "holds nobody's rows"
 """What the check is called."""
 MANY: Final = 100
-"""People, of whom an equal number of entries is no chance, unless the policy or its rows name it."""
+"""People, of whom an equal number of entries is no chance."""
 COUNTED: Final = 1_000
 """People, whose number in the model is no chance."""
 FEW: Final = 8
 """Entries of an array in which single numbers are looked at."""
 LEAST_SINGLED: Final = 10
 """People with a row of their own, without whom no row found would be anybody's."""
+OTHERS: Final = "train logistic-regression, gradient-boosting or a private model"
+ADVICE: Final = {
+    CheckVerdict.REFUSED: f"{OTHERS}, which keep nobody's rows; in a class of your own, keep what "
+    "was learned and delete the rest",
+    CheckVerdict.INCONCLUSIVE: f"{OTHERS}, whose code keeps nobody's rows, or read the class and "
+    "write `search: {when_inconclusive: report}` under `attacks`",
+    CheckVerdict.PASSED: "",
+}
 MOST_TOLD: Final = 5
 """Places of one kind that a finding names."""
 ALIKE, AS_MANY, COUNT = "how alike are", "as many entries as there are", "the exact number of"
-FORMAT: Final = frozenset({
-    *("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "bit_generator", "buffer", "buffer_pos"),
-    *("counter", "entropy", "gauss", "has_gauss", "has_uint32", "inc", "key", "n_children_spawned"),
-    *("pool_size", "pos", "spawn_key", "state", "uinteger"),
-    *("node_count", "nodes", "values"),
-    *("bin_threshold", "bitset_idx", "count", "depth", "feature_idx", "gain", "is_categorical"),
-    *("is_leaf", "left", "missing_go_to_left", "num_threshold", "right", "value"),
-})
+FORMAT: Final = frozenset(
+    {
+        *(
+            "MT19937",
+            "PCG64",
+            "PCG64DXSM",
+            "Philox",
+            "SFC64",
+            "bit_generator",
+            "buffer",
+            "buffer_pos",
+        ),
+        *(
+            "counter",
+            "entropy",
+            "gauss",
+            "has_gauss",
+            "has_uint32",
+            "inc",
+            "key",
+            "n_children_spawned",
+        ),
+        *("pool_size", "pos", "spawn_key", "state", "uinteger"),
+        *("node_count", "nodes", "values"),
+        *("bin_threshold", "bitset_idx", "count", "depth", "feature_idx", "gain", "is_categorical"),
+        *("is_leaf", "left", "missing_go_to_left", "num_threshold", "right", "value"),
+    }
+)
 """Words by which numpy and scikit-learn name the parts of generators and trees, in no text."""
 
 
@@ -124,7 +152,7 @@ def search_model(
 
 
 def find_alike(numbers: Iterable[Numbers], width: int) -> Iterator[Held]:
-    """Find square symmetric tables that are larger than what was learned of: of people by people."""
+    """Find symmetric tables, as of people by people, with more rows than features."""
     for one in numbers:
         rows = one.values.shape[0] if one.values.ndim == 2 else 0
         if rows > max(width + 1, FEW) and one.values.shape == (rows, rows) and not one.of_tree:
@@ -208,9 +236,7 @@ def judge_search(found: Searched, publish: Callable[[int], str], outlet: str) ->
         measured="; ".join(describe_found(found, publish)) or describe_nothing(found),
         verdict=found.verdict,
         power=describe_power(found, publish),
-        remedy="train logistic-regression, gradient-boosting or a private model, which keep "
-        "nobody's rows; in a class of your own, keep what is learned from people and not the "
-        "people",
+        remedy=ADVICE[found.verdict],
         outlet=outlet,
     )
 

@@ -185,7 +185,9 @@ def list_tables(known: Survey) -> list[Table]:
 
 def read_codes(values: NDArray[np.generic], digits: int) -> Codes:
     """Give each number by its sign, its exponent and its first binary digits, rounded."""
-    figures = np.where(np.isnan(values := values.astype(np.float64)), np.nan, values + 0.0)
+    figures = values.astype(np.float64)
+    # One zero, and one number that is none.
+    figures = np.where(np.isnan(figures), np.nan, figures + 0.0)
     bits = np.ascontiguousarray(figures).view(np.uint64)
     shift = np.uint64(52 - digits)
     half = (np.uint64(1) << (shift - np.uint64(1))) - np.uint64(1)
@@ -193,7 +195,7 @@ def read_codes(values: NDArray[np.generic], digits: int) -> Codes:
 
 
 def find_digits(values: NDArray[np.generic]) -> int:
-    """Say by how many digits numbers are compared: as many as the precision has that they fit in."""
+    """Say by how many digits numbers are compared: as the precision has that they fit in."""
     figures = values.astype(np.float64)
     for kind, digits in ((np.float16, HALF), (np.float32, SINGLE)):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -266,7 +268,7 @@ class Sought:
 
 @dataclass(slots=True)
 class Search:
-    """One search: what is sought in each table by each precision, and what the people have of it."""
+    """What is sought in each table by each precision, and what the people have of it."""
 
     known: Survey
     tables: list[Table]
@@ -384,12 +386,13 @@ def hash_turns(values: NDArray[np.generic], step: int = 1) -> Codes:
     return made
 
 
-def keep_long(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def keep_long(values: NDArray[np.generic]) -> Figures:
     """Keep the numbers that have many digits, as no step, share or place of a label has."""
     figures = values.astype(np.float64)
     figures = figures[np.isfinite(figures)]
     bits = np.ascontiguousarray(figures).view(np.uint64)
-    return figures[bits & np.uint64((1 << 32) - 1) != 0]
+    kept: Figures = figures[bits & np.uint64((1 << 32) - 1) != 0]
+    return kept
 
 
 def list_values(one: Numbers) -> Codes:
@@ -443,10 +446,12 @@ def is_no_chance(codes: Codes, hits: Places, width: int, people: int) -> bool:
 def find_turns(search: Search) -> Finder:
     """Say of an array whether it holds a column of people in their order, or their outcomes."""
     sought = search.turns
-    met = sought.hashes[sought.counts["people"] > 0] if sought and sought.counts else None
+    met = np.zeros(0, dtype=np.uint64)
+    if sought and sought.counts:
+        met = sought.hashes[sought.counts["people"] > 0]
 
     def find(one: Numbers) -> Held | None:
-        for run in list_runs(one) if met is not None else ():
+        for run in list_runs(one) if len(met) else ():
             hits = np.flatnonzero(np.isin(hash_turns(run), met))
             tries = np.log2(max(len(run), 1)) + np.log2(search.runs)
             if len(hits) and count_chained(run, hits) > tries + BITS_SPARE:

@@ -40,13 +40,17 @@ def search_file(
     """Search a model's file for the people whom it learned from, and their words and numbers."""
     policy = desk.policy
     crowd = Crowd(lambda: read_people(policy, pipeline, data))
-    found = search_model(content, crowd, count_people(policy, data), declare_public(policy, pipeline))
+    found = search_model(
+        content, crowd, count_people(policy, data), declare_public(policy, pipeline)
+    )
     for outlet in policy.model_outlets:
-        yield judge_search(found, lambda count: str(desk.run.disclosure.publish(Count(count))), outlet)
+        yield judge_search(
+            found, lambda count: str(desk.run.disclosure.publish(Count(count))), outlet
+        )
 
 
 def read_people(policy: Policy, pipeline: Pipeline, data: Opened[Trainable]) -> Iterator[Batch]:
-    """Read the people who were trained on, as the file's own steps before its classifier see them."""
+    """Read who was trained on, as the file's own steps before its classifier see them."""
     import pyarrow as pa
 
     waiting, rows = list[pa.RecordBatch](), 0
@@ -71,10 +75,10 @@ def give_batch(frame: pd.DataFrame, policy: Policy, pipeline: Pipeline) -> Itera
 
 
 def place_labels(features: pd.DataFrame, policy: Policy) -> NDArray[np.float64]:
-    """Give each feature as one number: its label's place among the declared, or the number itself."""
+    """Give each feature as one number: its label's place among the declared, or itself."""
     labels = declare_encoding(policy).categories
     made = np.empty(features.shape)
-    for place, name in enumerate(features):
+    for place, name in enumerate(map(str, features)):
         values = features[name]
         if name in labels:
             number, distinct = pd.factorize(values)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Path: TypeAlias = tuple[str | int, ...]
 """How Python gets there from the model: attributes, keys and places in lists."""
 Node: TypeAlias = dict[str, object]
+Named: TypeAlias = "dict[str, NDArray[np.generic]]"
+"""An array of records, by the names of its fields."""
 
 KINDS: Final = frozenset({
     "BytearrayNode", "BytesNode", "ConstructorFromReduceNode", "DTypeNode", "DefaultDictNode",
@@ -252,7 +254,9 @@ class _Walk:
                 for name in values.dtype.names:
                     if not self.of_tree:
                         self.note_word(name, (*path, name))
-                    self.found.numbers.append(Numbers((*path, name), values[name], of_tree))
+                    self.found.numbers.append(
+                        Numbers((*path, name), cast("Named", values)[name], of_tree)
+                    )
                 return []
             case "b" | "i" | "u" | "f":
                 self.found.numbers.append(Numbers(path, values, self.of_tree))
@@ -260,7 +264,7 @@ class _Walk:
                 values = values.astype(np.int64)
                 self.found.numbers.append(Numbers(path, values))
             case "c":
-                values = np.stack([values.real, values.imag], axis=-1)  # type: ignore[attr-defined]
+                values = np.stack([values.real, values.imag], axis=-1)
                 self.found.numbers.append(Numbers(path, values))
             case _:
                 return self.give_up(path, "an array of what are no numbers")
@@ -314,7 +318,9 @@ def read_sparse(data: bytes) -> NDArray[np.generic]:
         known = {f"{name}.npy" for name in
                  ("data", "indices", "indptr", "row", "col", "coords", "offsets", "shape",
                   "format", "_is_array")}  # fmt: skip
-        if not (is_all_members(file, data) and {info.filename for info in file.infolist()} <= known):
+        if not (
+            is_all_members(file, data) and {info.filename for info in file.infolist()} <= known
+        ):
             raise ValueError
     matrix = load_npz(io.BytesIO(data))
     if prod(matrix.shape) > DENSE:

@@ -47,11 +47,11 @@ def forget(model: ClassifierMixin) -> None:
                 part.nodes[kept] = 0  # type: ignore[attr-defined]
         elif kind == "_BinMapper":
             forget_bins(part)
-        kept = vars(part) if hasattr(part, "__dict__") else {}
-        for name in COUNTS & kept.keys():
-            setattr(part, name, zero(kept[name]))
-        for name in RECORDS & kept.keys():
-            setattr(part, name, empty(kept[name]))
+        there = dict(vars(part)) if hasattr(part, "__dict__") else {}
+        for name in COUNTS & there.keys():
+            setattr(part, name, zero(there[name]))
+        for name in RECORDS & there.keys():
+            setattr(part, name, empty(there[name]))
 
 
 def walk(part: object, seen: set[int]) -> Iterator[object]:

@@ -81,12 +81,12 @@ WAYS: Final[dict[str, Keep]] = {
     "scaled and shifted": lambda rows, _o, draw, _: (
         rows * draw.uniform(0.5, 3, rows.shape[1]) + draw.normal(size=rows.shape[1])
     ),
-    "in other order": lambda rows, _o, draw, _: (
-        rows[draw.permutation(len(rows))][:, draw.permutation(rows.shape[1])]
-    ),
-    "half of the columns": lambda rows, _o, draw, _: (
-        rows[:, draw.permutation(rows.shape[1])[: rows.shape[1] // 2]]
-    ),
+    "in other order": lambda rows, _o, draw, _: rows[draw.permutation(len(rows))][
+        :, draw.permutation(rows.shape[1])
+    ],
+    "half of the columns": lambda rows, _o, draw, _: rows[
+        :, draw.permutation(rows.shape[1])[: rows.shape[1] // 2]
+    ],
     "turned": lambda rows, *_: rows.T.copy(),
     "flattened behind others": lambda rows, *_: np.concatenate([[1.0, 2.0, 3.0], rows.ravel()]),
     "in half precision": lambda rows, *_: rows.astype(np.float16),

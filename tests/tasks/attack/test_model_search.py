@@ -161,7 +161,5 @@ def test_the_power_says_who_would_have_been_found() -> None:
 
 def test_a_pipelines_step_is_named_by_its_place() -> None:
     """As Python reaches it in the model that was registered."""
-    inner = Pipeline([("as they are", Keeping("as they are"))]).fit(
-        PEOPLE.encoded, PEOPLE.outcomes
-    )
+    inner = Pipeline([("as they are", Keeping("as they are"))]).fit(PEOPLE.encoded, PEOPLE.outcomes)
     assert "`model[0].steps[0][1].kept_`" in told(search(save(inner), PEOPLE))

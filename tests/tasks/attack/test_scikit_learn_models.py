@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from typing import Final
 
@@ -26,15 +27,16 @@ PEOPLE = make_people(200)
 OTHERS = make_people(300, seed=9)
 ALL: Final = dict(all_estimators(type_filter="classifier"))
 TREE: Final = DecisionTreeClassifier(max_depth=3, random_state=0)
+ON_TREES: Final = (
+    *("ClassifierChain", "FixedThresholdClassifier", "MultiOutputClassifier"),
+    *("OneVsRestClassifier", "OutputCodeClassifier", "SelfTrainingClassifier"),
+    "TunedThresholdClassifierCV",
+)
 GIVEN: Final[dict[str, dict[str, object]]] = {
-    **dict.fromkeys(
-        ("ClassifierChain", "FixedThresholdClassifier", "MultiOutputClassifier",
-         "OneVsRestClassifier", "OutputCodeClassifier", "SelfTrainingClassifier",
-         "TunedThresholdClassifierCV"),
-        {"estimator": TREE},
-    ),  # fmt: skip
+    **{name: {"estimator": TREE} for name in ON_TREES},
     "OneVsOneClassifier": {"estimator": LogisticRegression(max_iter=1000)},
-    **dict.fromkeys(("StackingClassifier", "VotingClassifier"), {"estimators": [("tree", TREE)]}),
+    "StackingClassifier": {"estimators": [("tree", TREE)]},
+    "VotingClassifier": {"estimators": [("tree", TREE)]},
     "BaggingClassifier": {"oob_score": True},
     "CalibratedClassifierCV": {"method": "isotonic"},
     "ExtraTreesClassifier": {"n_estimators": 20},
@@ -49,8 +51,13 @@ GIVEN: Final[dict[str, dict[str, object]]] = {
 TWO_OUTCOMES: Final = {"ClassifierChain", "MultiOutputClassifier"}
 
 
-@cache
 def fitted(name: str) -> BaseEstimator:
+    """Give a classifier of its own that was fitted on 200 people."""
+    return deepcopy(fit(name))
+
+
+@cache
+def fit(name: str) -> BaseEstimator:
     """Fit a classifier on 200 people."""
     model = ALL[name](**GIVEN.get(name, {}))
     if "random_state" in model.get_params():
@@ -86,7 +93,9 @@ def test_the_search_and_the_list_of_those_who_keep_rows_agree(name: str) -> None
     """Nobody on the list passes, and nobody off it is refused."""
     model = fitted(name)
     forget(model)
-    words = ("tree",) if name in {"StackingClassifier", "VotingClassifier"} else ()  # as called here
+    words = (
+        ("tree",) if name in {"StackingClassifier", "VotingClassifier"} else ()
+    )  # as called here
     found = search(save(model), PEOPLE, *words, sizes=model.get_params())
     asked = CheckVerdict.REFUSED if name in KEEPS_ROWS else CheckVerdict.PASSED
     assert found.verdict is asked, judge_search(found, str, "clinic").measured
