@@ -74,6 +74,11 @@ def spread(rows: Figures) -> Figures:
     return np.where(deviation > 0, deviation, 1.0)
 
 
+def find_finest(rows: Figures) -> Figures:
+    """Give the column with the most different numbers."""
+    return rows.T[np.argmax([len(np.unique(column)) for column in rows.T])]
+
+
 WAYS: Final[dict[str, Keep]] = {
     "as they are": lambda rows, *_: rows,
     "standardized": lambda rows, _o, _d, all_: (rows - all_.mean(axis=0)) / spread(all_),
@@ -98,7 +103,7 @@ WAYS: Final[dict[str, Keep]] = {
     "one array each": lambda rows, *_: list(rows),
     "by number": lambda rows, *_: dict(enumerate(rows.tolist())),
     "as keys": lambda rows, outcomes, *_: dict(
-        zip(rows[:, -1].tolist(), outcomes.tolist(), strict=True)
+        zip(find_finest(rows).tolist(), outcomes.tolist(), strict=True)
     ),
     "in attributes": lambda rows, *_: {f"kept_{n}": float(v) for n, v in enumerate(rows.ravel())},
     "as JSON": lambda rows, *_: json.dumps(rows.tolist()),
