@@ -184,7 +184,8 @@ class _Walk:
         if len(loose) > 1 and sum(map(bool, gathered)) > 1:
             widths = {len(each) for each in gathered if each}
             # Lists in a list, each as long as the others, are a table.
-            shape = (-1, *widths) if len(widths) == 1 and not keyed else (-1,)
+            table = len(widths) == 1 and widths != {1} and not keyed
+            shape = (-1, *widths) if table else (-1,)
             self.found.numbers.append(Numbers(path, np.array(loose).reshape(shape)))
         return loose
 
