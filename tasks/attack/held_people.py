@@ -42,8 +42,8 @@ OTHERS: Final = "train logistic-regression, gradient-boosting or a private model
 ADVICE: Final = {
     CheckVerdict.REFUSED: f"{OTHERS}, which keep nobody's rows; in a class of your own, keep what "
     "was learned and delete the rest",
-    CheckVerdict.INCONCLUSIVE: f"{OTHERS}, whose code keeps nobody's rows, or read the class and "
-    "write `search: {when_inconclusive: report}` under `attacks`",
+    CheckVerdict.INCONCLUSIVE: "read what the model's class keeps, and write `search: "
+    "{when_inconclusive: report}` under `attacks`",
     CheckVerdict.PASSED: "",
 }
 MOST_TOLD: Final = 5

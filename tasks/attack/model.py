@@ -40,7 +40,7 @@ from tasks.attack.membership import (
     say_drawn,
 )
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
-from tasks.attack.model_file import search_file
+from tasks.attack.model_file import Reading, search_file
 from tasks.attack.reference_models import limit_threads
 from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import advise, find_cohort, find_intolerable
@@ -112,6 +112,14 @@ def share_weights(members: Rows, others: Rows) -> Weights | None:
     if members.weights is None or others.weights is None:
         return None
     return Weights(members.weights, others.weights, WEIGHT_ARGUMENT)
+
+
+def read_trained(desk: Desk, data: Opened[Trainable]) -> Reading:
+    """Say how those are read who were trained on, in their order."""
+    policy = desk.policy
+    columns = name_columns(policy, data.ref.schema)
+    labels = declare_encoding(policy).categories
+    return Reading(columns, lambda frame: split_rows(frame, policy)[0], labels)
 
 
 def take_aim(desk: Desk, pipeline: Pipeline, data: Opened[Trainable]) -> Aim:
@@ -291,7 +299,7 @@ def attack(desk: Desk, model: Opened[Trained], data: Opened[Trainable]) -> Opene
     aim = take_aim(desk, pipeline, data)
     with limit_threads():
         checks = [*try_membership(desk, aim, asked), *try_others(desk, aim, asked)]
-        checks += search_file(desk, content, pipeline, data)
+        checks += search_file(desk, content, pipeline, data, read_trained(desk, data))
         if policy.private:
             checks += try_epsilon(desk, aim)
         cohort = find_cohort(policy, aim.sizes, checks)

@@ -1,14 +1,15 @@
 """The search of the file that leaves, for the run's own people: what it is told of them.
 
-Beside the step (`model`) the only module here that reads the policy's declarations and the saved
-model: it hands the search plain numbers and words. The people are read a batch at a time, in the
-order in which the model learned from them.
+The step says how the people are read that a model was trained on; here they become the numbers and
+words that the search compares, a batch at a time, in the order in which the model learned from
+them. Knows what the policy declares, and nothing of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,63 +21,103 @@ from expectations.policy.treatments import YES_NO
 from ledgers.vault.stages import Trainable
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened
-from tasks.attack.held_people import Public, gather_sizes, gather_words, judge_search, search_model
+from tasks.attack.held_people import (
+    Public,
+    Searched,
+    gather_sizes,
+    gather_words,
+    judge_search,
+    search_model,
+)
 from tasks.attack.held_rows import Batch, Crowd
 from tasks.people.population import TEST
-from tasks.training.models import declare_encoding
-from tasks.training.train import Rows, name_columns, split_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
+    Rows: TypeAlias = tuple[pd.DataFrame, pd.Series, NDArray[np.float64] | None]
+    """Features, outcomes and weights (if any) of some people."""
+
 TOGETHER: Final = 50_000
 """People who are read at a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the people are read that a model was trained on.
+
+    `columns` are theirs, `choose` gives those of a frame who were trained on, and `labels` are each
+    labelled feature's words, in the order in which they were declared.
+    """
+
+    columns: Sequence[str]
+    choose: Callable[[pd.DataFrame], Rows]
+    labels: Mapping[str, Sequence[str]]
+
+
 def search_file(
-    desk: Desk, content: bytes, pipeline: Pipeline, data: Opened[Trainable]
+    desk: Desk, content: bytes, pipeline: Pipeline, data: Opened[Trainable], reading: Reading
 ) -> Iterator[Check]:
     """Search a model's file for the people whom it learned from, and their words and numbers."""
     policy = desk.policy
-    crowd = Crowd(lambda: read_people(policy, pipeline, data))
-    found = search_model(
-        content, crowd, count_people(policy, data), declare_public(policy, pipeline)
-    )
+    crowd = Crowd(lambda: read_people(reading, pipeline, data))
+    public = declare_public(policy, pipeline, reading.labels)
+    found = search_model(content, crowd, count_people(policy, data), public)
     for outlet in policy.model_outlets:
         yield judge_search(
             found, lambda count: str(desk.run.disclosure.publish(Count(count))), outlet
         )
 
 
-def read_people(policy: Policy, pipeline: Pipeline, data: Opened[Trainable]) -> Iterator[Batch]:
+def search_rows(
+    content: bytes,
+    pipeline: Pipeline,
+    rows: Rows,
+    policy: Policy,
+    labels: Mapping[str, Sequence[str]],
+) -> Searched:
+    """Search a model's file for some people that it learned from, who are all in memory."""
+    crowd = Crowd(lambda: iter([make_batch(rows, pipeline, labels)]))
+    counts = {len(rows[1]), *map(int, rows[1].value_counts())}
+    return search_model(content, crowd, counts, declare_public(policy, pipeline, labels))
+
+
+def read_people(reading: Reading, pipeline: Pipeline, data: Opened[Trainable]) -> Iterator[Batch]:
     """Read who was trained on, as the file's own steps before its classifier see them."""
     import pyarrow as pa
 
-    waiting, rows = list[pa.RecordBatch](), 0
-    dataset = data.dataset()
-    columns = name_columns(policy, data.ref.schema)
-    for batch in dataset.to_batches(columns=columns):
+    waiting, count = list[pa.RecordBatch](), 0
+    for batch in data.dataset().to_batches(columns=list(reading.columns)):
         waiting.append(batch)
-        rows += len(batch)
-        if rows >= TOGETHER:
-            yield from give_batch(pa.Table.from_batches(waiting).to_pandas(), policy, pipeline)
-            waiting, rows = [], 0
-    if rows:
-        yield from give_batch(pa.Table.from_batches(waiting).to_pandas(), policy, pipeline)
+        count += len(batch)
+        if count >= TOGETHER:
+            yield from give_batch(pa.Table.from_batches(waiting).to_pandas(), reading, pipeline)
+            waiting, count = [], 0
+    if count:
+        yield from give_batch(pa.Table.from_batches(waiting).to_pandas(), reading, pipeline)
 
 
-def give_batch(frame: pd.DataFrame, policy: Policy, pipeline: Pipeline) -> Iterator[Batch]:
+def give_batch(frame: pd.DataFrame, reading: Reading, pipeline: Pipeline) -> Iterator[Batch]:
     """Give the people of a frame who were trained on, if any were."""
-    rows, _ = split_rows(frame, policy)
-    if len(rows.labels):
-        encoded = np.asarray(pipeline[:-1].transform(rows.features), dtype=np.float64)
-        yield Batch(encoded, place_labels(rows.features, policy), list_beside(rows))
+    rows = reading.choose(frame)
+    if len(rows[1]):
+        yield make_batch(rows, pipeline, reading.labels)
 
 
-def place_labels(features: pd.DataFrame, policy: Policy) -> NDArray[np.float64]:
+def make_batch(rows: Rows, pipeline: Pipeline, labels: Mapping[str, Sequence[str]]) -> Batch:
+    """Give people as the classifier sees them, by their labels' places, and what goes beside."""
+    features, outcomes, weights = rows
+    encoded = np.asarray(pipeline[:-1].transform(features), dtype=np.float64)
+    known = (outcomes == YES_NO[1]).to_numpy(dtype=np.float64)
+    beside = np.column_stack([known, *([] if weights is None else [weights])])
+    return Batch(encoded, place_labels(features, labels), beside)
+
+
+def place_labels(
+    features: pd.DataFrame, labels: Mapping[str, Sequence[str]]
+) -> NDArray[np.float64]:
     """Give each feature as one number: its label's place among the declared, or itself."""
-    labels = declare_encoding(policy).categories
     made = np.empty(features.shape)
     for place, name in enumerate(map(str, features)):
         values = features[name]
@@ -90,12 +131,6 @@ def place_labels(features: pd.DataFrame, policy: Policy) -> NDArray[np.float64]:
     return made
 
 
-def list_beside(rows: Rows) -> NDArray[np.float64]:
-    """Give what a model learns from people beside their features: outcomes, and weights."""
-    outcomes = (rows.labels == YES_NO[1]).to_numpy(dtype=np.float64)
-    return np.column_stack([outcomes, *([] if rows.weights is None else [rows.weights])])
-
-
 def count_people(policy: Policy, data: Opened[Trainable]) -> set[int]:
     """Count who was trained on, tested with, and both, in all and of each outcome."""
     assert policy.target is not None
@@ -105,11 +140,12 @@ def count_people(policy: Policy, data: Opened[Trainable]) -> set[int]:
     return {len(frame), *map(int, (*sides, *of_sides, *of_outcomes))}
 
 
-def declare_public(policy: Policy, pipeline: Pipeline) -> Public:
+def declare_public(
+    policy: Policy, pipeline: Pipeline, labels: Mapping[str, Sequence[str]]
+) -> Public:
     """Give the words and sizes that were known before anybody was read."""
-    encoding = declare_encoding(policy)
     written = policy.model_dump(mode="json")
     steps = [name for name, _ in pipeline.steps]
-    words = gather_words(written, encoding.categories, encoding.crosses, list(YES_NO), steps)
+    words = gather_words(written, labels, list(YES_NO), steps)
     sizes = gather_sizes(written["training"], pipeline[-1].get_params())
     return Public(frozenset(words), frozenset(sizes))

@@ -19,11 +19,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
+from expectations.disclosure import roughly
 from expectations.errors import Refusal, TutelaError
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.budget.accounts import History
 from tasks.account.published import Way, WaysOut
+from tasks.attack.held_people import judge_search
 from tasks.attack.membership import (
     MembershipAttack,
     attack_membership,
@@ -36,12 +38,13 @@ from tasks.attack.model import (
     judge_others,
     share_weights,
 )
+from tasks.attack.model_file import search_rows
 from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import find_cohort, find_intolerable
 from tasks.training.charge import read_ceiling, round_up
-from tasks.training.models import declare_loss
+from tasks.training.models import declare_encoding, declare_loss
 from tasks.training.quality import evaluate
-from tasks.training.train import fit_model
+from tasks.training.train import fit_model, save_model
 from tasks.ways.budget_ways import promise
 from tasks.ways.table_ways import find_faults
 from tasks.ways.telling import keep_telling
@@ -200,11 +203,14 @@ def attack_fast(aim: Aim, policy: Policy, outlet: str) -> Attacked:
         audited=aim.audited,
     )
     groups = judge_groups(found, asked.membership, outlet)
+    labels = declare_encoding(policy).categories
+    held = search_rows(save_model(pipeline), pipeline, aim.members, policy, labels)
     checks = [
         judge_membership(found, asked.membership, outlet),
         judge_surest(found.surest, asked.membership, outlet),
         *([groups] if groups else []),
         *judge_others(contrast_others(aim, policy), asked, outlet),
+        judge_search(held, roughly, outlet),
     ]
     kept = tuple(find_intolerable(checks, asked, find_cohort(policy, aim.sizes, checks)))
     return Attacked(evaluate(pipeline, *aim.others).auc, found, kept)

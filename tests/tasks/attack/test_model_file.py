@@ -7,18 +7,19 @@ import pytest
 
 from expectations.checks import Check
 from expectations.errors import Refusal
-from expectations.policy.training import Attacks
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
 from ledgers.vault.stages import DatasetRef, Trained, Validated
 from tasks.anonymization.deidentify import deidentify
 from tasks.attack.held_people import NAME
-from tasks.attack.model import attack, find_intolerable
+from tasks.attack.model import attack
 from tasks.attack.model_file import place_labels
+from tasks.attack.tolerance import find_intolerable
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
+from tasks.training.models import declare_encoding
 from tasks.training.train import train
 from tasks.validation.validation import validate
 from tests.conftest import Folder, opened, small_policy
@@ -73,31 +74,19 @@ def test_a_search_that_could_find_nobody_is_on_record_as_inconclusive(
     assert "hardly anybody has a row that nobody else has" in str(check["measured"])
 
 
-@pytest.mark.parametrize(
-    ("said", "own", "ends"),
-    [(None, False, False), (None, True, True), ("report", True, False), ("refuse", False, True)],
-)
-def test_an_inconclusive_search_ends_the_run_of_a_class_of_ones_own(
-    said: str | None, *, own: bool, ends: bool
-) -> None:
-    """Unless the policy says otherwise; of built-in models the code is known."""
-    search = {} if said is None else {"when_inconclusive": said}
-    asked = Attacks.model_validate({"membership": {}, "search": search})
-    check = Check(NAME, "", "", CheckVerdict.INCONCLUSIVE, "", "")
-    assert list(find_intolerable([check], asked, own=own)) == [check] * ends
-
-
 def test_what_was_found_is_never_only_reported() -> None:
     """The policy has no word for it."""
-    asked = Attacks.model_validate({"membership": {}, "search": {"when_inconclusive": "report"}})
+    report = ("attacks:\n", "attacks:\n  search: {when_inconclusive: report}\n")
     check = Check(NAME, "", "", CheckVerdict.REFUSED, "", "")
-    assert list(find_intolerable([check], asked)) == [check]
+    assert list(find_intolerable([check], parse_policy(small_policy(report)), 9000, 9000)) == [
+        check
+    ]
 
 
 def test_a_feature_is_searched_by_its_labels_places_and_its_numbers() -> None:
     """Counted in the order in which the policy declares them; what is missing is no number."""
-    policy = parse_policy(small_policy())
+    labels = declare_encoding(parse_policy(small_policy())).categories
     frame = pd.DataFrame({"age": ["65+", None, "18-34"], "sex": ["f", "m", "m"]})
-    made = place_labels(frame, policy)
+    made = place_labels(frame, labels)
     assert made[[0, 2]].tolist() == [[3.0, 0.0], [0.0, 1.0]]
     assert pd.isna(made[1, 0])
