@@ -50,6 +50,7 @@ attacks:
   membership: {auc_at_most: 0.75, when_inconclusive: report}
   memorization: {when_inconclusive: report}
   audit: {when_inconclusive: report}
+  search: {when_inconclusive: report}
 """
 """What the small policy asks of attacks, which can tell little of so few people."""
 POLICY = """\

@@ -76,11 +76,11 @@ def test_a_search_that_could_find_nobody_is_on_record_as_inconclusive(
 
 def test_what_was_found_is_never_only_reported() -> None:
     """The policy has no word for it."""
-    report = ("attacks:\n", "attacks:\n  search: {when_inconclusive: report}\n")
     check = Check(NAME, "", "", CheckVerdict.REFUSED, "", "")
-    assert list(find_intolerable([check], parse_policy(small_policy(report)), 9000, 9000)) == [
-        check
-    ]
+    policy = parse_policy(small_policy())
+    assert policy.attacks is not None
+    assert policy.attacks.search.when_inconclusive == "report"
+    assert list(find_intolerable([check], policy, 9000, 9000)) == [check]
 
 
 def test_a_feature_is_searched_by_its_labels_places_and_its_numbers() -> None:

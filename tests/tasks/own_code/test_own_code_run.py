@@ -57,7 +57,6 @@ class Calm(ClassifierMixin, BaseEstimator):
 CHANGES = (
     (EXPRESSION, FUNCTION),
     ("{model: logistic-regression}", "{model: my_models.py:Calm, parameters: {C: 0.01}}"),
-    ("attacks:\n", "attacks:\n  search: {when_inconclusive: report}\n"),  # few kinds of rows
 )
 
 
