@@ -1,4 +1,9 @@
-"""How counts of people leave: one function that every published count goes through.
+"""How counts of people leave, and whatever is made of them: shares, averages, bounds.
+
+One function rounds every published count (`Disclosure.publish`). A share of people is made of two
+published counts (`rate`), so that nothing follows from it that they do not tell. An average over
+people has no count to be made of: it is told in steps that ten people can hardly move it by
+(`tell_average`, `in_steps`, `bound_share`).
 
 Counts below a threshold are hidden and the others rounded to tens, up or down by a keyed draw
 (unbiased random rounding, controlled by the count: Hundepool et al. 2012, Statistical Disclosure
@@ -45,6 +50,30 @@ class Published:
         """Give the count as people read it."""
         return f"fewer than {self.threshold}" if self.about is None else f"{self.about:,}"
 
+    @property
+    def middle(self) -> int:
+        """The number that shares are made of: of a hidden count, the middle of what it may be."""
+        return self.threshold // 2 if self.about is None else self.about
+
+    @property
+    def least(self) -> int:
+        """The smallest number of people that is published so."""
+        return 0 if self.about is None else max(self.about - TEN + 1, self.threshold)
+
+
+def rate(part: Published, whole: Published) -> float:
+    """Give a share of people, 0 to 1, of published counts alone; nobody has a share of nobody."""
+    return min(part.middle / whole.middle, 1.0) if whole.middle else 0.0
+
+
+def tell_average(average: float, least: int) -> float:
+    """Give an average over `least` people or more, of figures from 0 to 1, in wide steps.
+
+    One of them moves it by 1 / `least` at most, and a step is ten times that. `least` is of a
+    published count, so that the width of a step tells nothing more.
+    """
+    return min(round(average * least / TEN) * TEN / least, 1.0)
+
 
 def roughly(number: int, threshold: int = 10) -> str:
     """Word how many rows of people break a rule, for a message: two digits, hidden when few.
@@ -64,6 +93,16 @@ def find_step(people: float, threshold: int = 10) -> int:
     people would tell it.
     """
     return next((size for size in STEPS if size * people >= 1e3 * threshold), STEPS[-1])
+
+
+def in_steps(figure: float, people: float, threshold: int = TEN) -> float:
+    """Round an average over people, or a share of them, to steps of `threshold` of them or more.
+
+    With all its digits it would be an exact count, and in steps made for the number of people it
+    would tell that number.
+    """
+    step = find_step(people, threshold)
+    return round(1e3 * figure / step) * step / 1e3
 
 
 def percent(share: float, digits: int = 3) -> str:

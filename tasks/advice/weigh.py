@@ -7,12 +7,13 @@ people themselves, and the figures are protected by nothing but that they are fe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from expectations.disclosure import in_steps
 from expectations.errors import Refusal, UsageError
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO
@@ -93,23 +94,33 @@ def see_people(desk: Desk, rows: Rows, book: Codebook) -> list[People]:
     return [draw_people(twin if not n else twin.again(draw), draw) for n in range(REDRAWN)]
 
 
-def note_advice(desk: Desk, found: Advice, curve: list[AtEpsilon]) -> None:
-    """Note for the report what was tried and the patch that it comes to."""
+def note_advice(desk: Desk, found: Advice, curve: list[AtEpsilon], rarer: int) -> None:
+    """Note for the report what was tried and the patch that it comes to.
+
+    Figures of a twin follow from what was charged; those of people are told in steps of ten of
+    the `rarer` people who have one outcome.
+    """
+
+    def tell(figure: float) -> float:
+        private = desk.policy.private
+        return round(figure if private else in_steps(figure, rarer), 3) + 0.0
+
     patch = write_patch(desk.run.file, found.drop, found.coarsen)
     trials: list[JSON] = [
-        {"column": trial.column, "change": trial.change, **_tell(trial.loss)}
+        {"column": trial.column, "change": trial.change, **_tell(trial.loss, tell)}
         for trial in found.trials
     ]
     path: list[JSON] = [
-        {"columns": one.columns, "dropped": one.dropped, "auc": round(one.auc, 3)}
-        for one in found.path
+        {"columns": one.columns, "dropped": one.dropped, "auc": tell(one.auc)} for one in found.path
     ]
     epsilons: list[JSON] = [
-        {name: round(value, 3) for name, value in asdict(point).items()} for point in curve
+        {"epsilon": point.epsilon}
+        | {name: tell(getattr(point, name)) for name in ("auc", "low", "high")}
+        for point in curve
     ]
     body: dict[str, JSON] = {
         "epsilon": desk.run.epsilon,
-        "auc": round(found.auc, 3),
+        "auc": tell(found.auc),
         "trials": trials,
         "path": path,
         "epsilons": epsilons,
@@ -142,8 +153,8 @@ def find_left_in(found: Advice, patch: Patch) -> dict[str, str]:
     return left
 
 
-def _tell(loss: Loss) -> dict[str, JSON]:
-    figures: dict[str, JSON] = {name: round(value, 3) + 0.0 for name, value in asdict(loss).items()}
+def _tell(loss: Loss, tell: Callable[[float], float]) -> dict[str, JSON]:
+    figures: dict[str, JSON] = {name: tell(value) for name, value in asdict(loss).items()}
     return {**figures, "verdict": loss.verdict}
 
 
@@ -173,4 +184,5 @@ def weigh_columns(desk: Desk, validated: Opened[Validated]) -> None:
     book = Codebook.of(desk.policy)
     worlds = see_people(desk, rows, book)
     found = advise(worlds, book)
-    note_advice(desk, found, list(measure_epsilons(worlds[0], book, desk.policy)))
+    curve = list(measure_epsilons(worlds[0], book, desk.policy))
+    note_advice(desk, found, curve, int(rows.labels.value_counts().min()))

@@ -65,7 +65,7 @@ def attack_attributes(
             )
         # Without the labels of a categorical column that nobody has.
         inside, outside = (guess(model, side, feature, shares[shares > 0]) for side in sides)
-        found.append(contrast_means(feature, inside, outside, critical))
+        found.append(contrast_means(feature, inside, outside, critical, span=2.0))
     return tuple(found)
 
 
@@ -116,9 +116,10 @@ def judge_attributes(
     widest = find_widest(found, limit)
     measured = "too few people" if found else "no feature has labels to guess"
     if widest is not None:
+        gap, _, high = widest.tell(limit)
         measured = (
-            f"{widest.name} is guessed right {say_points(widest.gap)} for people it was trained "
-            f"on (up to {100 * widest.high:.0f} more){widest.explain(limit)}"
+            f"{widest.name} is guessed right {say_points(gap)} for people it was trained "
+            f"on (up to {100 * high:.0f} more){widest.explain(limit)}"
         )
     return Check(
         name="attribute inference",

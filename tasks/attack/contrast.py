@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isinf, sqrt
+from math import ceil, floor, inf, isinf, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from expectations.disclosure import roughly
+from expectations.disclosure import find_step, roughly
 from expectations.errors import UsageError
 from expectations.policy.vocabulary import CheckVerdict
 
@@ -29,6 +29,8 @@ FEWEST: Final = 30
 """People on either side under which nothing is told: an interval would not hold."""
 POWER: Final = 0.8416
 """The normal quantile of a power of 80 %."""
+FINEST: Final = 1_000
+"""People from whom on figures are told in hundredths, and no finer."""
 
 
 class Predictor(Protocol):
@@ -74,13 +76,15 @@ class Contrast:
     """How much more of something members have than others, on average, in its own unit.
 
     `error` is the standard error, infinite with too few people on either side; `critical` the
-    normal quantile of the interval, raised where several contrasts are judged together.
+    normal quantile of the interval, raised where several contrasts are judged together. `people`
+    is how many of them, on the smaller side, could together move the gap by 1.
     """
 
     name: str
     gap: float
     error: float
     critical: float = 1.96
+    people: float = inf
 
     @property
     def low(self) -> float:
@@ -115,11 +119,18 @@ class Contrast:
             return inf
         return max(self.detectable / limit, self.critical * self.error / room) ** 2
 
+    def tell(self, limit: float = inf) -> tuple[float, float, float]:
+        """Give the gap and its interval in steps of ten people's worth, a hundredth or more.
+
+        The ends go outward, but not beyond a limit that the exact one kept.
+        """
+        return tell_interval((self.gap, self.low, self.high), self.people, limit)
+
     def __str__(self) -> str:
-        """Word the gap to two digits, so that no count of people follows from it."""
+        """Word the gap as it may be told, so that no count of people follows from it."""
         if isinf(self.error):
             return f"{self.name}: too few people"
-        gap, low, high = map(sign, (self.gap, self.low, self.high))
+        gap, low, high = map(sign, self.tell())
         return f"{self.name} {gap} ({low} to {high})"
 
     def explain(self, limit: float) -> str:
@@ -127,22 +138,44 @@ class Contrast:
         return explain_undecided(self.low, self.high, limit)
 
 
+def tell_interval(
+    found: tuple[float, float, float], people: float, limit: float = inf
+) -> tuple[float, float, float]:
+    """Round a figure and the ends of its interval as `Contrast.tell` says."""
+    value, low, high = found
+    step = find_step(min(people, FINEST)) / 1e3
+    upper = ceil(round(high / step, 9)) * step
+    return (
+        round(value / step) * step,
+        floor(round(low / step, 9)) * step,
+        min(upper, limit) if high <= limit else upper,
+    )
+
+
+def tell_detectable(detectable: float, people: float) -> float:
+    """Round what would be found up, in steps of what ten people can change it by."""
+    step = find_step(min(people / max(detectable, 1e-9), FINEST)) / 1e3
+    return ceil(round(detectable / step, 9)) * step
+
+
 def contrast_means(
     name: str,
     members: NDArray[np.float64],
     others: NDArray[np.float64],
     critical: float = 1.96,
+    span: float = 1.0,
 ) -> Contrast:
     """Compare the means of one figure per person, by Welch (1947).
 
-    The error is at least what one person more or fewer would make of figures from 0 to 1.
+    The figures differ by `span` at most. The error is at least what one person more or fewer would
+    make of figures from 0 to 1.
     """
     fewest = min(len(members), len(others))
     if fewest < FEWEST:
         return Contrast(name, 0.0, inf, critical)
     variance = members.var(ddof=1) / len(members) + others.var(ddof=1) / len(others)
     error = max(sqrt(variance), 1 / fewest)
-    return Contrast(name, float(members.mean() - others.mean()), error, critical)
+    return Contrast(name, float(members.mean() - others.mean()), error, critical, fewest / span)
 
 
 def find_critical(contrasts: int) -> float:
@@ -200,7 +233,8 @@ def find_widest(contrasts: Iterable[Contrast], limit: float) -> Contrast | None:
 
 def describe_power(contrasts: Sequence[Contrast]) -> str:
     """Say which gap would have been found in whichever of some contrasts, rounded up."""
-    weakest = max((contrast.detectable for contrast in contrasts), default=inf)
-    if isinf(weakest):
+    weakest = max(contrasts, key=lambda one: one.detectable, default=None)
+    if weakest is None or isinf(weakest.detectable):
         return f"nothing in some of these: fewer than {FEWEST} people are on a side"
-    return f"a gap of {ceil(100 * weakest) / 100:.2f} or more would be found with 80 % power"
+    told = tell_detectable(weakest.detectable, weakest.people)
+    return f"a gap of {told:.2f} or more would be found with 80 % power"

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import isinf
+from math import inf, isinf
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,7 +40,13 @@ from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
 from expectations.policy.training import MembershipCheck
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.contrast import FEWEST, explain_undecided, read_confidence, say_enough
+from tasks.attack.contrast import (
+    FEWEST,
+    explain_undecided,
+    read_confidence,
+    say_enough,
+    tell_interval,
+)
 from tasks.attack.membership_groups import AttackedGroups, describe_group, separate_groups
 from tasks.attack.reference_models import (
     LEAST_CONFIDENCE,
@@ -144,6 +150,11 @@ class MembershipAttack:
         return max(self.attacks, key=lambda name: self.attacks[name].high)
 
     @property
+    def fewest(self) -> int:
+        """How many people are on the smaller side."""
+        return min(self.members, self.nonmembers)
+
+    @property
     def auc(self) -> float:
         """The strongest attack's AUC."""
         return self.attacks[self.strongest].auc
@@ -157,6 +168,10 @@ class MembershipAttack:
     def high(self) -> float:
         """The upper end of its interval."""
         return self.attacks[self.strongest].high
+
+    def tell(self, limit: float) -> tuple[float, float, float]:
+        """Give the strongest attack's AUC and its interval as they may be told."""
+        return self.attacks[self.strongest].tell(limit)
 
     @property
     def detectable(self) -> float:
@@ -320,7 +335,8 @@ def _join(
 def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:
     """Compare the strongest attack's success with what the policy allows."""
     verdict, limit = found.verdict(asked.auc_at_most), asked.auc_at_most
-    measured = f"AUC {found.auc:.3f} ({found.low:.3f} to {found.high:.3f}; {found.strongest})"
+    auc, low, high = found.tell(limit)
+    measured = f"AUC {auc:.2f} ({low:.2f} to {high:.2f}; {found.strongest})"
     remedy = REMEDY
     if verdict is CheckVerdict.REFUSED and found.auc < limit:
         # Its interval alone is too wide, which narrows with the root of the number of people.
@@ -332,7 +348,9 @@ def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: st
     return Check(
         name="membership inference",
         asked=f"AUC at most {asked.auc_at_most:.2f} (upper end of the 95 % interval)",
-        measured="; ".join([measured, *(describe_found(each) for _, each in found.found_at)]),
+        measured="; ".join(
+            [measured, *(describe_found(each, found.fewest) for _, each in found.found_at)]
+        ),
         verdict=verdict,
         power="; ".join(
             [f"{describe_power(found.detectable)}, {found.references} references{say_drawn(found)}"]
@@ -353,7 +371,7 @@ def judge_groups(found: MembershipAttack, asked: MembershipCheck, outlet: str) -
     if not (groups.attacked or groups.too_small):
         return None
     worst, verdict = groups.find_worst(limit), groups.verdict(limit)
-    measured = describe_group(worst) if worst else "no group was attacked"
+    measured = describe_group(worst, limit) if worst else "no group was attacked"
     if worst and verdict is CheckVerdict.INCONCLUSIVE:
         found_there = worst.separation
         measured += explain_undecided(found_there.low, found_there.high, limit)
@@ -386,14 +404,14 @@ def say_drawn(found: MembershipAttack) -> str:
     return f", {most:,} of those {side} drawn by lot"
 
 
-def describe_found(found: TruePositives) -> str:
-    """Say which share of members is found at a false-positive rate.
+def describe_found(found: TruePositives, fewest: float = inf) -> str:
+    """Say which share of members is found at a false-positive rate, in steps of ten people's worth.
 
-    To two digits: with more, it would count those who are found.
+    `fewest` are the people on the smaller side: one of the others moves the share as much as one
+    of the members, where the attack finds no more than by chance.
     """
-    return (
-        f"finds {100 * found.found:.0f} % of the members at {100 * found.rate:g} % false positives"
-    )
+    share, _, _ = tell_interval((found.found, found.low, found.high), fewest)
+    return f"finds {100 * share:.0f} % of the members at {100 * found.rate:g} % false positives"
 
 
 def describe_group_power(found: MembershipAttack, limit: float) -> str:

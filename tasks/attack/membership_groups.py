@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from expectations.policy.vocabulary import CheckVerdict
@@ -98,10 +99,7 @@ def _find_groups(columns: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.b
             yield str(column), str(label), (values == label).to_numpy()
 
 
-def describe_group(worst: GroupSeparation) -> str:
-    """Name the worst group and its figures, to two digits: of few people more would count them."""
-    found = worst.separation
-    return (
-        f"worst: {worst.column} {worst.group}, AUC {found.auc:.2f} "
-        f"({found.low:.2f} to {found.high:.2f})"
-    )
+def describe_group(worst: GroupSeparation, limit: float = inf) -> str:
+    """Name the worst group and its figures, in steps of ten of its people's worth."""
+    auc, low, high = worst.separation.tell(limit)
+    return f"worst: {worst.column} {worst.group}, AUC {auc:.2f} ({low:.2f} to {high:.2f})"

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import hypot
+from math import hypot, log
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -54,6 +54,8 @@ RAREST: Final = 0.25
 """The part of all people who count as isolated."""
 BINS: Final = 10
 """Into how many equal parts a number is put, to say how rare it is."""
+LEAST: Final = 1e-6
+"""The least confidence of which a loss is taken, so that none is infinite."""
 SEED: Final = 20250711
 """Fixed, so that an auditor draws the same neighbours. It seeds no noise that protects anybody."""
 
@@ -86,7 +88,7 @@ def attack_memorization(model: Predictor, members: People, others: People) -> Me
     critical = find_critical(len(model.classes_) + 2)
     judged = (
         *contrast_labels(known, (members[1], others[1]), critical),
-        contrast_means("beside near duplicates", lost[0], lost[1], critical),
+        contrast_means("beside near duplicates", lost[0], lost[1], critical, span=2.0),
         contrast_means("rare people", known[0][rare[:inside]], known[1][rare[inside:]], critical),
     )
     return Memorization(judged, tuple(contrast_usual(model, members, others, known)), drawn)
@@ -168,12 +170,13 @@ def contrast_usual(
         (model.classes_[model.predict_proba(X).argmax(axis=1)] == y).to_numpy(float)
         for X, y in sides
     ]
-    loss = [-np.log(np.maximum(one, 1e-6)) for one in known]
+    loss = [-np.log(np.maximum(one, LEAST)) for one in known]
     yield contrast_means("accuracy", right[0], right[1])
-    yield contrast_means("log loss", -loss[0], -loss[1])
+    yield contrast_means("log loss", -loss[0], -loss[1], span=-log(LEAST))
     if len(model.classes_) == 2:
         (inside, error), (outside, its_error) = (measure_auc(model, *side) for side in sides)
-        yield Contrast("AUC", inside - outside, hypot(error, its_error))
+        rarer = min(y.value_counts().min() for _, y in sides)
+        yield Contrast("AUC", inside - outside, hypot(error, its_error), people=float(rarer))
 
 
 def measure_auc(model: Predictor, X: pd.DataFrame, y: pd.Series) -> tuple[float, float]:  # noqa: N803  # sklearn's
@@ -193,10 +196,11 @@ def judge_memorization(found: Memorization, limit: float, outlet: str) -> Check:
         open_ones = (one for one in found.judged if one.verdict(limit) is verdict)
         remedy = say_enough(max(one.find_factor(limit) for one in open_ones))
     if widest is not None:
-        way = "more" if widest.gap >= 0 else "less"
+        gap, _, high = widest.tell(limit)
+        way = "more" if gap >= 0 else "less"
         measured = (
-            f"{abs(widest.gap):.2f} {way} confident about people it was trained on "
-            f"({widest.name}; up to {widest.high:.2f}){widest.explain(limit)}"
+            f"{abs(gap):.2f} {way} confident about people it was trained on "
+            f"({widest.name}; up to {high:.2f}){widest.explain(limit)}"
         )
     return Check(
         name="memorization",

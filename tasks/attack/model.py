@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isinf, sqrt
+from math import inf, isinf, sqrt
 from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
@@ -26,7 +26,7 @@ from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.attack.attribute_inference import MOST_LABELS, attack_attributes, judge_attributes
-from tasks.attack.contrast import Contrast
+from tasks.attack.contrast import Contrast, tell_interval
 from tasks.attack.epsilon_audit import EpsilonAudit, audit_epsilon, judge_audit
 from tasks.attack.lot import MOST, draw_lot, read_rows
 from tasks.attack.membership import (
@@ -192,13 +192,11 @@ def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
         audited=aim.audited,
         lot=aim.lot,
     )
-    for name in ("auc", "low", "high", "detectable"):
-        suffix = "" if name == "auc" else f"_{name}"
-        value = getattr(found, name)
+    told = *found.tell(asked.membership.auc_at_most), found.detectable
+    for suffix, value in zip(("", "_low", "_high", "_detectable"), told, strict=True):
         # Not with all its digits: they would tell how many people were compared.
-        digits = 2 if name == "detectable" else 3
-        told = None if isinf(value) else round(value, digits)
-        desk.measure(f"privacy.membership_auc{suffix}", told)
+        figure = None if isinf(value) else round(value, 2)
+        desk.measure(f"privacy.membership_auc{suffix}", figure)
     note_found(desk, found)
     for outlet in desk.policy.model_outlets:
         yield judge_membership(found, asked.membership, outlet)
@@ -208,24 +206,25 @@ def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
 
 
 def note_found(desk: Desk, found: MembershipAttack) -> None:
-    """Note the share of members found at each false-positive rate in percent, to two digits.
+    """Note the share of members found at each false-positive rate in percent, in steps.
 
     And how many times as often as others they certainly are among those that it is surest of.
     """
-    desk.measure("privacy.membership_times", round(found.surest.times, 1))
+    desk.measure("privacy.membership_times", found.surest.told)
     for _, share in found.found_at:
-        for name in ("found", "low", "high", "detectable"):
-            suffix = "" if name == "found" else f"_{name}"
-            value = getattr(share, name)
-            told = None if isinf(value) else round(value, 2)
-            desk.measure(f"privacy.membership_found{suffix}.{100 * share.rate:g}", told)
+        told = *tell_interval((share.found, share.low, share.high), found.fewest), share.detectable
+        for suffix, value in zip(("", "_low", "_high", "_detectable"), told, strict=True):
+            figure = None if isinf(value) else round(value, 2)
+            desk.measure(f"privacy.membership_found{suffix}.{100 * share.rate:g}", figure)
 
 
 def try_others(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
     """Try what the model knows better of its own people than of others: rows, and features."""
     tried = contrast_others(aim, desk.policy)
-    note_contrasts(desk, "privacy.memorization", (*tried.held.judged, *tried.held.told))
-    note_contrasts(desk, "privacy.attribute", tried.guessed)
+    limits = asked.memorization.gap_at_most, asked.attribute_inference.advantage_at_most
+    note_contrasts(desk, "privacy.memorization", tried.held.judged, limits[0])
+    note_contrasts(desk, "privacy.memorization", tried.held.told)
+    note_contrasts(desk, "privacy.attribute", tried.guessed, limits[1])
     for outlet in desk.policy.model_outlets:
         yield from judge_others(tried, asked, outlet)
 
@@ -248,13 +247,15 @@ def judge_others(tried: Others, asked: Attacks, outlet: str) -> Iterator[Check]:
     yield judge_attributes(tried.guessed, allowed, outlet, tried.untried, drawn=drawn)
 
 
-def note_contrasts(desk: Desk, measure: str, contrasts: Iterable[Contrast]) -> None:
-    """Note the gap of each contrast and its upper end, to two digits; none of too few people."""
+def note_contrasts(
+    desk: Desk, measure: str, contrasts: Iterable[Contrast], limit: float = inf
+) -> None:
+    """Note the gap of each contrast and its upper end, as told; none of too few people."""
     for one in contrasts:
+        gap, _, high = (None,) * 3 if isinf(one.error) else one.tell(limit)
         name = one.name.replace(" ", "_")
-        unknown = isinf(one.error)
-        desk.measure(f"{measure}.{name}", None if unknown else round(one.gap, 2))
-        desk.measure(f"{measure}_high.{name}", None if unknown else round(one.high, 2))
+        desk.measure(f"{measure}.{name}", None if gap is None else round(gap, 2) + 0.0)
+        desk.measure(f"{measure}_high.{name}", None if high is None else round(high, 2) + 0.0)
 
 
 def try_epsilon(desk: Desk, aim: Aim) -> Iterator[Check]:

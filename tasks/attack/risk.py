@@ -13,9 +13,9 @@ from math import inf, isinf, sqrt
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
-from expectations.disclosure import STEPS
+from expectations.disclosure import in_steps
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.contrast import explain_undecided
+from tasks.attack.contrast import FINEST, explain_undecided
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +161,7 @@ def describe_rates(risk: Risk) -> str:
 def describe_power(found: Risk, copy: Risk, bound: float) -> str:
     """Say which risk the attack could have found, in numbers and on a copy of the rows."""
     told = found.detectable(bound)
-    least = "no gain" if isinf(told) else f"a gain of {told:.2f} or more"
+    least = "no gain" if isinf(told) else f"a gain of {tell(told, found.main.tries)} or more"
     size = f"{least} would be found with 80 % power by {found.main.tries} attacks"
     weak = "; even that is within the limit, so nothing could fail"
     return f"{size}; on a copy of the rows the gain is {describe(copy)}" + weak * (
@@ -171,9 +171,7 @@ def describe_power(found: Risk, copy: Risk, bound: float) -> str:
 
 def tell(share: float, tries: int, threshold: int = 10) -> str:
     """Write a share in steps that span `threshold` tries, of at least a hundredth."""
-    steps = (size / 1e3 for size in STEPS if size >= 10 and size * tries >= 1e3 * threshold)
-    step = next(steps, 1.0)
-    return f"{min(1.0, round(share / step) * step):.2f}"
+    return f"{min(1.0, in_steps(share, min(tries, FINEST), threshold)):.2f}"
 
 
 def _bounded(value: float) -> float:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tasks.attack.contrast import tell_interval
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,12 +27,20 @@ FEWEST_FALSE: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """An AUC (0.5 is chance, 1 is always right), its interval, and the smallest detectable one."""
+    """An AUC (0.5 is chance, 1 is always right), its interval, and the smallest detectable one.
+
+    `people` is how many are on the smaller side, each of whom moves the AUC by one part of them.
+    """
 
     auc: float
     low: float
     high: float
     detectable: float
+    people: float = inf
+
+    def tell(self, limit: float = inf) -> tuple[float, float, float]:
+        """Give the AUC and its interval as they may be told, see `Contrast.tell`."""
+        return tell_interval((self.auc, self.low, self.high), self.people, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ def separate(
         low=max(auc - margin, 0.0),
         high=min(auc + margin, 1.0),
         detectable=find_detectable_auc(in_tens(positives), in_tens(negatives), comparisons),
+        people=min(len(positives), len(negatives)),
     )
 
 

@@ -58,6 +58,11 @@ class Surest:
     people: tuple[int, int]
     comparisons: int
 
+    @property
+    def told(self) -> int:
+        """Give `times` as it may be told: whole, for a step of 1 is ten people on the list."""
+        return int(self.times)
+
     def detectable(self, limit: float) -> float:
         """Give the share of members of whom a model must be certain to be found."""
         return find_detectable(*self.people, limit, self.comparisons)
@@ -121,8 +126,10 @@ def judge_surest(found: Surest, asked: MembershipCheck, outlet: str, drawn: str 
         enough = find_enough(found.people[1] / sum(found.people), limit)
         remedy = f"attack about {enough:,} people or more"
     measured = "those trained on are not certainly more often among them"
-    if found.times > 1:
-        measured = f"at least {found.times:.1f} times as often ({found.attack})"
+    if found.told > 1:
+        measured = f"at least {found.told} times as often ({found.attack})"
+    if verdict is CheckVerdict.REFUSED and found.told <= limit:
+        measured = f"more than {limit:g} times as often ({found.attack})"
     return Check(
         name=FEW,
         asked="of the people whom an attack is surest of, those trained on at most "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from expectations.checks import Check, refuse_failed
-from expectations.disclosure import Count, Disclosure
+from expectations.disclosure import Count, Disclosure, in_steps
 from expectations.errors import carrying
 from expectations.policy.population import Population, Reference
 from expectations.policy.vocabulary import CheckVerdict
@@ -27,7 +27,6 @@ from tasks.representation.comparison import (
     add_up_labels,
     compare_column,
     count_labels,
-    in_steps,
     tell_column,
 )
 from tasks.representation.raking import WEIGHT, Raked, effective_share, rake
@@ -149,7 +148,7 @@ def note_comparison(desk: Desk, found: Comparison, told: Mapping[str, list[Label
             drift = in_steps(found.weighted[column].drift, shares.people, threshold)
             desk.measure(f"representation.drift_weighted.{column}", drift)
     if found.raked is not None:
-        share = round(effective_share(found.raked.weights), 3)
+        share = in_steps(effective_share(found.raked.weights), len(found.raked.weights), threshold)
         desk.measure("representation.effective_sample_share", share)
 
 

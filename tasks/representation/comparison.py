@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from math import isinf, sqrt
 from typing import TYPE_CHECKING, Final
 
-from expectations.disclosure import Count, Disclosure, Published, find_step
+from expectations.disclosure import Count, Disclosure, Published, in_steps, rate
 from expectations.measures.measures import standardized_difference
 from expectations.policy.population import Margin
 from expectations.policy.vocabulary import MISSING
@@ -118,16 +118,6 @@ def detectable_difference(people: float) -> float:
     return POWER / sqrt(max(people, 1e-9))
 
 
-def in_steps(share: float, people: float, threshold: int) -> float:
-    """Round a share of people to steps that stand for `threshold` of them or more.
-
-    With all its digits it would be an exact count, and in steps made for the number of people it
-    would tell that number.
-    """
-    step = find_step(people, threshold)
-    return round(1e3 * share / step) * step / 1e3
-
-
 def count_labels(frame: pd.DataFrame, column: str) -> dict[str, Count]:
     """Count the people of each label; without a value it is `missing`."""
     import pandas as pd
@@ -179,7 +169,7 @@ def tell_label(asked: LabelShare, people: Published, total: Published) -> LabelS
     figures = tell_number(asked.label, people, round(asked.reference, 4))
     if people.about is None or total.about is None:
         return figures
-    share = min(people.about / total.about, 1.0)
+    share = rate(people, total)
     figures = replace(
         figures,
         share=round(share, 3),

@@ -9,10 +9,11 @@ who is there. Which people that keeps out, and why, is not known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
-from expectations.disclosure import percent
+from expectations.disclosure import TEN, in_steps, percent
 from expectations.policy.population import Reference, Weighting
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.published import AS_THEY_ARE, ONCE_WEIGHTED, WEIGHTS
@@ -86,8 +87,10 @@ def judge_weights(
         f"{percent(asked.smallest_effective_share)} of the people as effective sample size",
         measured=say_missed(raked.missed, told)
         if missed
-        else f"largest weight {largest:.2f}, margins met within {100 * worst:.4f} percentage "
-        f"points, effective sample size {percent(share)} of the people",
+        # A weight to two digits would tell how many people have the label that it is for.
+        else f"largest weight under {ceil(largest + MET)}, margins met within {100 * worst:.4f} "
+        "percentage points, effective sample size about "
+        f"{percent(in_steps(share, len(raked.weights)))} of the people",
         verdict=CheckVerdict.REFUSED if missed or not kept else CheckVerdict.PASSED,
         power=f"a margin missed by {100 * MET:g} percentage points; every weight was looked at",
         remedy="merge labels that few people have, remove a margin, or allow larger weights "
@@ -156,7 +159,7 @@ def decide(compared: Sequence[ColumnShares], reference: Reference) -> CheckVerdi
 
 def say_power(compared: Sequence[ColumnShares], reference: Reference, effective: float) -> str:
     """Say which difference would have been found, and which is more than chance."""
-    people = min(column.people for column in compared) * effective
+    people = min(column.people for column in compared) * effective // TEN * TEN
     return (
         f"any difference above {reference.difference_at_most:g} among these people; one of "
         f"{detectable_difference(people):.2f} or more would stand out from chance with 80 % power"

@@ -1,17 +1,28 @@
-"""How good a fitted model is on people it was not trained on.
+"""How good a fitted model is on people it was not trained on, and what of it may be told.
 
-Whether it was not trained on them is the caller's to see to. The figures are measures of the
-model, not counts of people; differential privacy of a model does not cover them.
+Whether it was not trained on them is the caller's to see to. Differential privacy of a model does
+not cover these figures, so they have a rule of their own. Four counts are published by the rule
+for counts: the people of each class, and those of each whom the model calls positive. Every share
+is made of these four (accuracy, base rate, and the rates of whom it calls positive), so none of
+them says more than the four. No fifth count is told, nor one of a person who is called wrong:
+people of a class who are called positive in one run and not in the next would add up to the same
+number, and sums over many runs would tell it. AUC and Brier score are averages over people, and
+are told in steps of ten people's worth.
+
+Of weighted people, each counts as their share of the heaviest: so one who comes or leaves changes
+each count by one at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from expectations.disclosure import TEN, Count, Disclosure, Published, rate, tell_average
 from expectations.errors import Refusal
+from ledgers.evidence import JSON
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,25 +32,134 @@ if TYPE_CHECKING:
 
     Weights = NDArray[np.float64]
 
+Kind: TypeAlias = Literal["people", "positives", "negatives"]
 PART: Final = 65_536
 """Rows that are encoded at a time."""
+CLASS: Final = 50
+"""Test people of each class, of everybody or of a group, of whom figures are told at all."""
+
+
+class Scored(NamedTuple):
+    """What a model says of people whose outcome is known, row by row.
+
+    `scores` is the probability of the positive class; `weights` is None where all count alike.
+    """
+
+    scores: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    weights: Weights | None = None
+
+    def among(self, some: NDArray[np.bool_]) -> Scored:
+        """Give some of these people."""
+        weights = None if self.weights is None else self.weights[some]
+        return Scored(self.scores[some], self.positive[some], weights)
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """AUC with its 95 % interval (Hanley & McNeil 1982), accuracy at 0.5, Brier score, base rate.
-
-    The interval speaks of other test people, not of other training people or another noise draw.
-    It is made with the effective size of each class (Kish 1965) in whole tens, so that its ends do
-    not tell how many people have the outcome.
-    """
+    """AUC, accuracy at 0.5, Brier score and base rate, with all their digits: not to be told."""
 
     auc: float
-    auc_low: float
-    auc_high: float
     accuracy: float
     brier: float
     base_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How many test people there are of each class, and how many of each are called positive.
+
+    As they are published. The last two are how many equally weighted people would tell as much
+    (Kish 1965), which without weights are the first two.
+    """
+
+    positives: Published
+    negatives: Published
+    found: Published
+    alarms: Published
+    effective_positives: int
+    effective_negatives: int
+
+    @property
+    def people(self) -> int:
+        """About how many there are in all."""
+        return self.positives.middle + self.negatives.middle
+
+    @property
+    def cells(self) -> Iterator[tuple[int, int, int]]:
+        """Give class, call and about how many people, for each class and call."""
+        for side, whole, called in (
+            (1, self.positives.middle, self.found.middle),
+            (0, self.negatives.middle, self.alarms.middle),
+        ):
+            yield side, 1, min(called, whole)
+            yield side, 0, max(whole - called, 0)
+
+    @property
+    def true_positive_rate(self) -> float:
+        """The share of the positive people who are called so."""
+        return rate(self.found, self.positives)
+
+    @property
+    def false_positive_rate(self) -> float:
+        """The share of the others who are called positive."""
+        return rate(self.alarms, self.negatives)
+
+    @property
+    def base_rate(self) -> float:
+        """The share of all who are positive."""
+        return self.positives.middle / self.people
+
+    @property
+    def selection_rate(self) -> float:
+        """The share of all who are called positive."""
+        shares = (self.true_positive_rate, self.false_positive_rate)
+        return self.base_rate * shares[0] + (1 - self.base_rate) * shares[1]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of all who are called what they are."""
+        shares = (self.true_positive_rate, 1 - self.false_positive_rate)
+        return self.base_rate * shares[0] + (1 - self.base_rate) * shares[1]
+
+    def count_effective(self, kind: Kind) -> int:
+        """Give how many equally weighted people of one class, or of both, would tell as much."""
+        positives, negatives = self.effective_positives, self.effective_negatives
+        counts = {"positives": positives, "negatives": negatives, "people": positives + negatives}
+        return max(counts[kind], 1)
+
+    def estimate_auc_error(self, auc: float) -> float:
+        """Give the standard error of an AUC of these people (Hanley & McNeil 1982, equation 1)."""
+        m, n = self.count_effective("positives"), self.count_effective("negatives")
+        q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+        variance = auc * (1 - auc) + (m - 1) * (q1 - auc**2) + (n - 1) * (q2 - auc**2)
+        return sqrt(variance / (m * n))
+
+
+@dataclass(frozen=True, slots=True)
+class ToldQuality:
+    """What may be told of a model's quality on some people.
+
+    AUC and Brier score are None where the people's weights differ so much that they count as few.
+    The interval (Hanley & McNeil 1982, 95 %) speaks of other test people, not of other training
+    people or another noise draw, and holds for all that the rounded AUC may stand for.
+    """
+
+    calls: Calls
+    auc: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    brier: float | None = None
+
+
+def score(
+    pipeline: Pipeline,
+    X: pd.DataFrame,  # noqa: N803  # sklearn's
+    y: pd.Series,
+    weights: Weights | None = None,
+) -> Scored:
+    """Ask a fitted binary pipeline about people; the positive class is its last."""
+    return Scored(ask_model(pipeline, X), (y == pipeline.classes_[1]).to_numpy(), weights)
 
 
 def evaluate(
@@ -54,24 +174,85 @@ def evaluate(
     figure is of the people as they are weighted. Raises Refusal when the people are all of one
     class, for which no AUC exists.
     """
+    return measure(score(pipeline, X, y, weights))
+
+
+def measure(scored: Scored) -> Quality:
+    """Measure what a model says of people of both classes."""
     import numpy as np
     from sklearn.metrics import roc_auc_score
 
-    scores = ask_model(pipeline, X)
-    positive = (y == pipeline.classes_[1]).to_numpy()
+    scores, positive, weights = scored
     if positive.all() or not positive.any():
         raise Refusal("evaluation", "all test people are of one class; use a larger test share")
-    held = np.ones(len(positive)) if weights is None else weights
-    auc = float(roc_auc_score(positive, scores, sample_weight=weights))
-    sizes = (in_tens(effective_size(held[side])) for side in (positive, ~positive))
-    margin = 1.96 * estimate_auc_error(auc, *sizes)
     return Quality(
-        auc=auc,
-        auc_low=max(auc - margin, 0.0),
-        auc_high=min(auc + margin, 1.0),
-        accuracy=float(np.average((scores > 0.5) == positive, weights=held)),
-        brier=float(np.average((scores - positive) ** 2, weights=held)),
-        base_rate=float(np.average(positive, weights=held)),
+        auc=float(roc_auc_score(positive, scores, sample_weight=weights)),
+        accuracy=float(np.average((scores > 0.5) == positive, weights=weights)),
+        brier=float(np.average((scores - positive) ** 2, weights=weights)),
+        base_rate=float(np.average(positive, weights=weights)),
+    )
+
+
+def refuse_few(positive: NDArray[np.bool_]) -> None:
+    """Refuse test people of whom a class is too small for any figure of quality."""
+    if min(positive.sum(), (~positive).sum()) < CLASS:
+        raise Refusal(
+            "evaluation",
+            f"fewer than {CLASS} test people have the outcome, or fewer than {CLASS} do not have "
+            "it, and figures of so few would tell of each; raise population.test_share, or widen "
+            "the population",
+        )
+
+
+def tell_quality(scored: Scored, disclosure: Disclosure) -> ToldQuality:
+    """Give what may be told of people of both classes, whose sizes the caller has judged."""
+    calls, exact = publish_calls(scored, disclosure), measure(scored)
+    least = calls.positives.least, calls.negatives.least
+    if min(least) < 2 * TEN:
+        return ToldQuality(calls)
+    auc, half = tell_average(exact.auc, min(least)), TEN / min(least) / 2
+    low, high = max(auc - half, 0.0), min(auc + half, 1.0)
+    return ToldQuality(
+        calls,
+        auc,
+        max(low - 1.96 * calls.estimate_auc_error(low), 0.0),
+        min(high + 1.96 * calls.estimate_auc_error(high), 1.0),
+        tell_average(exact.brier, sum(least)),
+    )
+
+
+def count_calls(scored: Scored) -> dict[str, Count]:
+    """Count the people of each class, and those of each who are called positive, by weight."""
+    import numpy as np
+
+    weights = np.ones(len(scored.scores)) if scored.weights is None else scored.weights
+    called, positive = scored.scores > 0.5, scored.positive
+    people = {"positives": positive, "negatives": ~positive}
+    people |= {"found": positive & called, "alarms": ~positive & called}
+    # A hair more, lest a sum of tenths fall below the whole number that it is.
+    return {
+        name: Count(int((weights[some] / weights.max()).sum() + 1e-9))
+        for name, some in people.items()
+    }
+
+
+def seal_counts(counts: Mapping[str, Count]) -> dict[str, JSON]:
+    """Give exact counts by name, for the seal of the evidence ledger alone."""
+    return {name: count.exact for name, count in counts.items()}
+
+
+def publish_calls(scored: Scored, disclosure: Disclosure) -> Calls:
+    """Publish these counts, and how many equally weighted people would tell as much."""
+    counts = {name: disclosure.publish(count) for name, count in count_calls(scored).items()}
+
+    def size(side: NDArray[np.bool_]) -> int:
+        people = Count(int(effective_size(scored.among(side)) + 1e-9))
+        return disclosure.publish(people).middle
+
+    return Calls(
+        **counts,
+        effective_positives=size(scored.positive),
+        effective_negatives=size(~scored.positive),
     )
 
 
@@ -88,18 +269,8 @@ def parts_of(frame: pd.DataFrame) -> Iterator[slice]:
     return (slice(start, start + PART) for start in range(0, len(frame), PART))
 
 
-def effective_size(weights: Weights) -> float:
+def effective_size(scored: Scored) -> float:
     """Give the number of equally weighted people who would tell as much (Kish 1965)."""
-    return float(weights.sum() ** 2 / (weights**2).sum())
-
-
-def in_tens(size: float) -> float:
-    """Round a number of people down to tens, but not to nobody."""
-    return max(size // 10 * 10, 1.0)
-
-
-def estimate_auc_error(auc: float, positives: float, negatives: float) -> float:
-    """Give the standard error of an AUC (Hanley & McNeil 1982, equation 1)."""
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
-    return sqrt(variance / (positives * negatives))
+    if scored.weights is None:
+        return len(scored.scores)
+    return float(scored.weights.sum() ** 2 / (scored.weights**2).sum())

@@ -9,13 +9,13 @@ says nothing about other uses of the table, nor about models of another kind.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.disclosure import bound_share
+from expectations.disclosure import Count, bound_share, in_steps, tell_average
 from expectations.errors import Refusal, UsageError
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy
@@ -38,14 +38,15 @@ from tasks.anonymization.loss import (
 from tasks.anonymization.plan import Plan
 from tasks.anonymization.table_plan import Common, find_common, merge_rare, spell_labels
 from tasks.people.population import TEST
+from tasks.training.quality import CLASS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Members = Mapping[str, Mapping[str, Sequence[str]]]
 OTHER_K: Final = (2, 3, 5, 10, 20, 50)
-FEWEST: Final = 20
-"""The fewest people of each class, in training and test, from whom a model is judged."""
+QUARTER: Final = 4
+"""A query asks for half the values of two columns, and so for about a quarter of the people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Point:
     """One k: granularity (0 to 1), median relative error of counts, AUC; None if there is none.
 
     At a k that the policy's limit on people left out cannot reach, all are None. k = 1 stands for
-    the rows as they are.
+    the rows as they are. The AUC has all its digits until it is told.
     """
 
     k: int
@@ -111,7 +112,7 @@ def measure_table(
     return Point(
         asked[1].k if members else 1,
         round(1 - bound_share(1 - detail, people.count), 3),
-        None if error is None else round(error, 3),
+        None if error is None else in_steps(error, people.count / QUARTER),
         predict_target(counted, released, columns, asked[0].target),
     )
 
@@ -149,7 +150,7 @@ def predict_target(
     learned, tested = (
         find_known(table, target, test=test) for table, test in ((released, False), (counted, True))
     )
-    if not predictors or min(learned.rarer, tested.rarer) < FEWEST:
+    if not predictors or min(learned.rarer, tested.rarer) < CLASS:
         return None
     return _fit_and_score(
         (_encode(predictors, learned.rows, raw=False), learned),
@@ -187,7 +188,7 @@ def _fit_and_score(
     (X, learned), (asked, tested) = training, testing  # noqa: N806  # sklearn's
     model = LogisticRegression(max_iter=500).fit(X, learned.positive, learned.people)
     scores = model.decision_function(asked)
-    return round(float(roc_auc_score(tested.positive, scores, sample_weight=tested.people)), 3)
+    return float(roc_auc_score(tested.positive, scores, sample_weight=tested.people))
 
 
 def _encode(
@@ -206,5 +207,22 @@ def weigh_detail(desk: Desk, validated: Opened[Validated], outlet: str) -> None:
     """Note for the report what the table would keep at other k; none of these is released."""
     policy, table = desk.policy, desk.policy.table_outlets[outlet]
     frame = validated.frame(name_columns(policy, table))
-    points: list[JSON] = [dict(asdict(point)) for point in measure_tradeoff(frame, policy, table)]
-    desk.note("table", f"utility.{outlet}.tradeoff", points)
+    points = measure_tradeoff(frame, policy, table)
+    if any(point.auc is not None for point in points):
+        points = [tell_point(point, count_rarer(frame, policy, desk)) for point in points]
+    body: list[JSON] = [dict(asdict(point)) for point in points]
+    desk.note("table", f"utility.{outlet}.tradeoff", body)
+
+
+def count_rarer(frame: pd.DataFrame, policy: Policy, desk: Desk) -> int:
+    """Give how many test people of the rarer class there are at least, by a published count."""
+    assert policy.target is not None
+    known = find_known(frame.assign(**{PEOPLE: 1}), policy.target, test=True)
+    return desk.run.disclosure.publish(Count(known.rarer)).least
+
+
+def tell_point(point: Point, rarer: int) -> Point:
+    """Round the AUC of one k to what may be told of so many test people of the rarer class."""
+    if point.auc is None:
+        return point
+    return replace(point, auc=round(tell_average(point.auc, rarer), 3))

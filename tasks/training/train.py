@@ -5,8 +5,10 @@ is decided by the flow; a private model refuses rows that are not record-wise, w
 says, by what the vault knows of their stage. Of weighted people every figure of quality is of the
 people as they are weighted, and `auc_unweighted` of them as they are.
 
-A private model's charge stands from before its rows are judged fit: to refuse them tells something
-of them, and so does how a run ends. No refusal, here or before training, is under ε.
+Test people of whom a class is too small to be told of are refused before anything is trained, and
+a private model's charge is given back. The charge stands from before the rows that are trained on
+are judged fit: to refuse them tells something of them, and so does how a run ends. No refusal, here
+or before training, is under ε.
 
 Put on record are the estimator's parameters and the noise that it drew: they are public, so they
 may be told. Nothing that was learned is looked at for it, but what follows from parameters alone.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,7 +39,7 @@ from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.training.charge import commit
-from tasks.training.fairness import audit, score
+from tasks.training.fairness import audit
 from tasks.training.forgotten import forget
 from tasks.training.models import (
     WEIGHT_ARGUMENT,
@@ -46,7 +48,15 @@ from tasks.training.models import (
     declare_model,
     refuse_weights_that_go_nowhere,
 )
-from tasks.training.quality import evaluate, parts_of
+from tasks.training.quality import (
+    Scored,
+    count_calls,
+    parts_of,
+    refuse_few,
+    score,
+    seal_counts,
+    tell_quality,
+)
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
@@ -54,9 +64,6 @@ if TYPE_CHECKING:
 
     from expectations.privacy_loss import Mechanism
     from tasks.training.private_classifier import PrivateClassifier
-
-SHARES: Final = frozenset({"accuracy", "base_rate"})
-"""Figures that are shares of people."""
 
 
 class Rows(NamedTuple):
@@ -157,15 +164,20 @@ def load_model(content: bytes) -> Pipeline:
     return skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
 
 
-def rounded(figures: Mapping[str, float | str | None]) -> dict[str, JSON]:
-    """Round figures so far that no exact count of people follows from them.
-
-    A share with all its digits tells of how many people it is a share (its denominator).
-    """
-    return {
-        name: round(value, 2 if name in SHARES else 3) if isinstance(value, float) else value
-        for name, value in figures.items()
-    }
+def note_quality(desk: Desk, scored: Scored) -> None:
+    """Note how good the model is on the test people, as it may be told; exact counts sealed."""
+    found = tell_quality(scored, desk.run.disclosure)
+    figures = {
+        "auc": found.auc, "auc_low": found.auc_low, "auc_high": found.auc_high,
+        "accuracy": found.calls.accuracy, "brier": found.brier,
+    }  # fmt: skip
+    if scored.weights is not None:
+        plain = tell_quality(scored._replace(weights=None), desk.run.disclosure)
+        figures["auc_unweighted"] = plain.auc
+    for name, figure in figures.items():
+        desk.measure(f"utility.{name}", None if figure is None else round(figure, 3))
+    exact = seal_counts(count_calls(scored))
+    desk.note("measure", "utility.base_rate", round(found.calls.base_rate, 3), sealed=exact)
 
 
 @step("Train the model", gives=Trained)
@@ -182,20 +194,18 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     training, testing = split_rows(frame, policy)
     groups = frame.loc[testing.features.index, audited]
     del frame
-    # Before anything is judged by these rows: what follows may refuse, and a refusal tells of them.
+    refuse_few((testing.labels == YES_NO[1]).to_numpy())
+    # Before anything is judged by the rows that are trained on: a refusal tells of them.
     if policy.private:
         commit(desk)
     refuse_unfit_rows(training, policy, desk.run.own)
     pipeline = fit_model(training, policy, desk.run.own)
     desk.note("training", "model", describe_training(pipeline[-1]))
-    quality = asdict(evaluate(pipeline, *testing))
-    if testing.weights is not None:
-        quality["auc_unweighted"] = evaluate(pipeline, *testing[:2]).auc
-    for name, value in rounded(quality).items():
-        desk.note("measure", f"utility.{name}", value)
+    scored = score(pipeline, *testing)
+    note_quality(desk, scored)
     if declared.epsilon is not None:
         account(desk, pipeline[-1])
-    audit(desk, score(pipeline, *testing), groups)
+    audit(desk, scored, groups)
     return save_model(pipeline)
 
 

@@ -66,5 +66,5 @@ def find_ways_out(desk: Desk, refusal: Refusal) -> Iterable[WaysOut]:
         case BrokenPromise(outlet, judged):
             return find_judged_ways(refusal, judged, policy.table_outlets[outlet], outlet)
         case Aim() as aim:
-            return find_model_ways(refusal, aim, policy)
+            return find_model_ways(refusal, aim, policy, desk.run.disclosure)
     return ()

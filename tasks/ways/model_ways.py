@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
-from expectations.disclosure import roughly
+from expectations.disclosure import Disclosure, roughly
 from expectations.errors import Refusal, TutelaError
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
@@ -27,7 +27,6 @@ from ledgers.budget.accounts import History
 from tasks.account.published import Way, WaysOut
 from tasks.attack.held_people import judge_search
 from tasks.attack.membership import (
-    MembershipAttack,
     attack_membership,
     judge_groups,
     judge_membership,
@@ -43,7 +42,7 @@ from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import find_cohort, find_intolerable
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.models import declare_encoding, declare_loss
-from tasks.training.quality import evaluate
+from tasks.training.quality import score, tell_quality
 from tasks.training.train import fit_model, save_model
 from tasks.ways.budget_ways import promise
 from tasks.ways.table_ways import find_faults
@@ -71,10 +70,11 @@ MOST_PEOPLE: Final = 50_000
 
 @dataclass(frozen=True)
 class Attacked:
-    """A model that was trained and attacked fast: its quality, the attack, and what was judged."""
+    """A model that was trained and attacked fast: what is told of it, and what was judged."""
 
-    auc: float
-    found: MembershipAttack
+    auc: float | None
+    membership: tuple[float, float, float]
+    """The AUC of the attack, and its interval."""
     checks: tuple[Check, ...]
 
     @property
@@ -87,13 +87,15 @@ class Attacked:
         """What the first check that failed came to; else how far the attack's AUC may reach."""
         failed = [check for check in self.checks if check.verdict is not CheckVerdict.PASSED]
         if not failed:
-            return f"attack of at most {self.found.high:.3f}"
+            return f"attack of at most {self.membership[2]:.2f}"
         told = failed[0].measured.partition(";")[0]
         whole = told + ")" * (told.count("(") - told.count(")"))
         return f"{failed[0].name}: {whole}"
 
 
-def find_model_ways(refusal: Refusal, aim: Aim, policy: Policy) -> Iterator[WaysOut]:
+def find_model_ways(
+    refusal: Refusal, aim: Aim, policy: Policy, disclosure: Disclosure
+) -> Iterator[WaysOut]:
     """Try other plain models where the policy's own told too much; nothing for a private one."""
     outlet = next(iter(policy.model_outlets))
     if policy.private:
@@ -106,7 +108,7 @@ def find_model_ways(refusal: Refusal, aim: Aim, policy: Policy) -> Iterator[Ways
     for kind, parameters in OTHERS:
         if time.process_time() - started > SECONDS:
             break
-        tried += try_model(aim, policy, kind, parameters, outlet)
+        tried += try_model(aim, policy, (kind, parameters), disclosure)
     ways = sorted(tried, key=lambda way: (not way.holds, -(way.cost["auc"] or 0.0)))
     yield WaysOut(
         refusal.check, outlet,
@@ -115,7 +117,7 @@ def find_model_ways(refusal: Refusal, aim: Aim, policy: Policy) -> Iterator[Ways
         say_reached(refusal),
         f"{len(tried)} other models were trained on the same people and attacked briefly, with "
         f"{REFERENCES} references; a run attacks in full and may find more",
-        {"auc": round(evaluate(aim.pipeline, *aim.others).auc, 3)},
+        {"auc": tell_auc(aim, disclosure)},
         keep_telling(ways),
     )  # fmt: skip
 
@@ -161,21 +163,24 @@ def say_reached(refusal: Refusal) -> str:
 
 
 def try_model(
-    aim: Aim, policy: Policy, kind: str, parameters: Parameters, outlet: str
+    aim: Aim, policy: Policy, asked: tuple[str, Parameters], disclosure: Disclosure
 ) -> Iterator[Way]:
     """Train and attack one other model; nothing where the policy cannot have it, or has it."""
     assert policy.training is not None
+    kind, parameters = asked
     training = policy.training.model_copy(update={"model": kind, "parameters": dict(parameters)})
     changed = policy.model_copy(update={"training": training})
     if training == policy.training or find_faults(changed) - find_faults(policy):
         return
     try:
-        found = attack_fast(replace(aim, pipeline=fit_model(aim.members, changed)), changed, outlet)
+        found = attack_fast(
+            replace(aim, pipeline=fit_model(aim.members, changed)), changed, disclosure
+        )
     except TutelaError:
         return
     cost: dict[str, float | None] = {
-        "auc": round(found.auc, 3),
-        "membership_auc": round(found.found.auc, 3),
+        "auc": found.auc,
+        "membership_auc": round(found.membership[0], 2),
     }
     yield Way(name_model(kind, parameters), found.holds, found.worst, cost)
 
@@ -186,11 +191,17 @@ def name_model(kind: str, parameters: Parameters) -> str:
     return f"model: {kind}" + (f", parameters: {{{told}}}" if told else "")
 
 
-def attack_fast(aim: Aim, policy: Policy, outlet: str) -> Attacked:
+def tell_auc(aim: Aim, disclosure: Disclosure) -> float | None:
+    """Give a model's AUC on people it was not trained on, as it may be told."""
+    auc = tell_quality(score(aim.pipeline, *aim.others), disclosure).auc
+    return None if auc is None else round(auc, 3)
+
+
+def attack_fast(aim: Aim, policy: Policy, disclosure: Disclosure) -> Attacked:
     """Measure a fitted model, and attack it with few references; judged at the policy's limits."""
     from sklearn.base import clone
 
-    asked = policy.attacks
+    asked, outlet = policy.attacks, next(iter(policy.model_outlets))
     assert asked is not None
     pipeline: Pipeline = aim.pipeline
     found = attack_membership(
@@ -213,4 +224,5 @@ def attack_fast(aim: Aim, policy: Policy, outlet: str) -> Attacked:
         judge_search(held, roughly, outlet),
     ]
     kept = tuple(find_intolerable(checks, asked, find_cohort(policy, aim.sizes, checks)))
-    return Attacked(evaluate(pipeline, *aim.others).auc, found, kept)
+    told = found.tell(asked.membership.auc_at_most)
+    return Attacked(tell_auc(aim, disclosure), told, kept)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.disclosure import Disclosure
+from expectations.disclosure import Count, Disclosure
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from tasks.airlock.run import Run
@@ -21,13 +21,11 @@ from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.training.fairness import (
     Fairness,
-    GroupQuality,
-    Scored,
     bound_largest_difference,
     choose_shown,
     compare_groups,
-    describe_groups,
 )
+from tasks.training.quality import CLASS, Scored
 from tasks.training.train import train
 from tasks.validation.validation import validate
 from tests.conftest import Folder, opened
@@ -41,31 +39,51 @@ def scored(rows: Sequence[tuple[str | None, int, float, int]]) -> tuple[Scored, 
     return people, pd.Series(groups, dtype=object)[often].reset_index(drop=True)
 
 
-def compare(rows: Sequence[tuple[str | None, int, float, int]], minimum: int = 20) -> Fairness:
+RULE = Disclosure(b"k" * 32)
+
+
+def compare(rows: Sequence[tuple[str | None, int, float, int]], minimum: int = CLASS) -> Fairness:
     """Compare made-up people."""
-    return compare_groups(*scored(rows), minimum)
+    return compare_groups(*scored(rows), minimum, RULE)
 
 
 TWO = [
-    ("a", 1, 0.9, 30), ("a", 1, 0.2, 10), ("a", 0, 0.8, 8), ("a", 0, 0.1, 72),
-    ("b", 1, 0.9, 20), ("b", 1, 0.3, 20), ("b", 0, 0.7, 6), ("b", 0, 0.1, 114),
+    ("a", 1, 0.9, 450), ("a", 1, 0.2, 150), ("a", 0, 0.8, 80), ("a", 0, 0.1, 720),
+    ("b", 1, 0.9, 300), ("b", 1, 0.3, 300), ("b", 0, 0.7, 60), ("b", 0, 0.1, 1140),
 ]  # fmt: skip
-"""Of a: 40 positive, of whom 30 called so, 80 not, of whom 8; of b: 20 of 40 and 6 of 120."""
+"""Of a: 600 positive, of whom 450 called so, 800 not, of whom 80; of b: 300 of 600, 60 of 1200."""
 
 
 def test_rates_and_auc_are_those_of_each_group() -> None:
-    """Counted by hand: shares to two digits, the AUC to three."""
+    """Counted by hand: whole tens are published as they are."""
     one, other = compare(TWO).groups
     assert (one.group, one.selection_rate, one.true_positive_rate, one.false_positive_rate) == (
-        "a", 0.32, 0.75, 0.1,
+        "a", 0.38, 0.75, 0.1,
     )  # fmt: skip
     assert (other.selection_rate, other.true_positive_rate, other.false_positive_rate) == (
-        0.16, 0.5, 0.05,
+        0.2, 0.5, 0.05,
     )  # fmt: skip
-    assert one.auc == round(0.75 + 0.25 * 0.9, 3)
+    assert one.auc == pytest.approx(0.75 + 0.25 * 0.9, abs=10 / 590 / 2)
     assert one.auc_low is not None
     assert one.auc_high is not None
     assert one.auc_low < one.auc < one.auc_high
+
+
+def test_rates_are_made_of_published_counts_alone() -> None:
+    """People who change no published count change no share; the exact ones are under seal."""
+    one = [("a", 1, 0.9, 63), ("a", 1, 0.2, 61), ("a", 0, 0.8, 12), ("a", 0, 0.1, 72)]
+    found = compare(one)
+    (group,) = found.groups
+    about = {n: RULE.publish(Count(n)).about or 0 for n in (63, 124, 12, 84, 208)}
+    assert group.true_positive_rate == round(about[63] / about[124], 2)
+    assert group.false_positive_rate == round(about[12] / about[84], 2)
+    assert group.selection_rate == pytest.approx(
+        (about[63] + about[12]) / (about[124] + about[84]), abs=0.005
+    )
+    assert group.people == str(about[208])
+    assert {name: count.exact for name, count in found.exact["a"].items()} == {
+        "positives": 124, "negatives": 84, "found": 63, "alarms": 12,
+    }  # fmt: skip
 
 
 def test_the_largest_differences_are_fairlearns() -> None:
@@ -92,34 +110,31 @@ def test_the_largest_differences_are_fairlearns() -> None:
 
 def test_a_group_under_the_minimum_is_hidden_with_the_next_larger_one() -> None:
     """Alone it would be the whole without the others."""
-    small, other = ("s", 0, 0.1, 5), ("c", 0, 0.1, 30)
-    rows = [*TWO, small, other]
+    small, other = ("s", 0, 0.1, 5), [("c", 0, 0.1, 60), ("c", 1, 0.1, 60)]
+    rows = [*TWO, small, *other]
     assert [group.group for group in compare(rows).groups] == ["a", "b"]
-    assert [group.group for group in compare([*TWO, other]).groups] == ["a", "b", "c"]
-    assert compare([*TWO[:4], small]) == Fairness((), ())
+    assert [group.group for group in compare([*TWO, *other]).groups] == ["a", "b", "c"]
+    assert compare([*TWO[:4], small]) == Fairness()
 
 
 def test_people_without_a_group_are_a_group() -> None:
     """Their figures stand as those of the missing."""
-    rows = [*TWO, (None, 1, 0.9, 25), (None, 0, 0.1, 25)]
+    rows = [*TWO, (None, 1, 0.9, 55), (None, 0, 0.1, 55)]
     assert [group.group for group in compare(rows).groups] == ["a", "b", "missing"]
 
 
-def test_figures_by_outcome_need_people_of_either_outcome() -> None:
-    """Of too few positives nothing is told, and another group keeps that from being derived."""
-    few = [("c", 1, 0.9, 12), ("c", 0, 0.1, 60)]
-    more = [("d", 1, 0.9, 50), ("d", 0, 0.1, 60)]
-    found = {group.group: group for group in compare([*TWO, *few, *more]).groups}
-    told = [name for name, group in found.items() if group.true_positive_rate is not None]
-    assert list(found) == ["a", "b", "c", "d"]
-    assert told == ["b", "d"]
-    assert [name for name, group in found.items() if group.auc is not None] == told
-    assert [name for name, group in found.items() if group.false_positive_rate is not None] == told
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_a_group_with_fewer_than_fifty_of_a_class_has_no_figure(outcome: int) -> None:
+    """However many of the other it has; and another group keeps it from being derived."""
+    few = [("c", outcome, 0.9, 49), ("c", 1 - outcome, 0.1, 900)]
+    more = [("d", 1, 0.9, 70), ("d", 0, 0.1, 80)]
+    assert [group.group for group in compare([*TWO, *few, *more]).groups] == ["a", "b"]
+    assert compare([*TWO, *few, *more], 49) != compare([*TWO, *few, *more])
 
 
 def test_differences_are_of_shown_groups_alone() -> None:
     """A hidden group's extreme rate is in none of them; one group has no difference."""
-    hidden = [(name, outcome, 0.9, 9) for name in "qrs" for outcome in (0, 1)]
+    hidden = [(name, outcome, 0.9, 20) for name in "qrs" for outcome in (0, 1)]
     plain = {one.name: one.value for one in compare(TWO).differences}
     assert {one.name: one.value for one in compare([*TWO, *hidden]).differences} == plain
     assert compare(TWO[:4]).differences == ()
@@ -160,23 +175,16 @@ def test_the_interval_of_two_rates_is_newcombes() -> None:
     assert found == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
-def test_no_figure_tells_an_exact_number_of_people() -> None:
-    """Some more people like the others change none, since sizes are taken in tens."""
-    rows = [("b", 1, 0.9, 40), ("b", 0, 0.1, 40)]
-    fewer = [("a", outcome, 0.9, 40) for outcome in (0, 1)]
-    more = [("a", outcome, 0.9, 44) for outcome in (0, 1)]
-    assert compare([*rows, *fewer]) == compare([*rows, *more])
-
-
-def test_groups_are_published_by_the_disclosure_rule() -> None:
-    """People without a group are counted, too."""
-    frame = pd.DataFrame({"g": ["a"] * 30 + [None] * 20 + ["b"] * 3})
-    names = ("a", "missing", "b")
-    groups = [GroupQuality(name, None, None, None, 0.33, None, None) for name in names]
-    rule = Disclosure(b"k")
-    told = [row for row in describe_groups(frame, groups, "g", rule) if isinstance(row, dict)]
-    assert [row["selection_rate"] for row in told] == [0.33] * 3
-    assert [str(row["people"]) for row in told] == ["30", "20", "fewer than 10"]
+def test_the_interval_is_wider_by_what_rounding_did() -> None:
+    """Of small groups most, whose counts it moves by the largest part."""
+    wider = []
+    for size in (50, 500):
+        rates = [[(0.5, size), (0.3, size)]]
+        plain, rounded = (bound_largest_difference(rates, spread) for spread in (0.0, 100 / 6))
+        assert rounded[0] < plain[0] < plain[1] < rounded[1]
+        wider.append((rounded[1] - rounded[0]) / (plain[1] - plain[0]))
+    assert wider[0] > 1.2
+    assert wider[1] < 1.1
 
 
 def train_on(folder: Folder, *changes: tuple[str, str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
@@ -191,7 +199,7 @@ def train_on(folder: Folder, *changes: tuple[str, str]) -> tuple[dict[str, JSON]
 
 
 def test_the_step_notes_groups_and_their_differences(home: Home, folder: Folder) -> None:
-    """Of both groups, of some twelve test people each."""
+    """Of both groups, of some 140 test people each."""
     assert home.vault.is_dir()
     measures, tables = train_on(folder, ("test_share: 0.4", "test_share: 0.6"))
     groups = tables["utility.groups.sex"]

@@ -70,7 +70,7 @@ def test_distinct_rows_come_to_what_all_rows_do(
     people: pd.DataFrame, k: int, changes: dict[str, object]
 ) -> None:
     """Against the table itself, recoded and measured person by person."""
-    few = people.head(240)
+    few = people.head(480)
     columns = {"age": "generalize", "sex": "generalize"}
     outlet = TABLE.model_copy(update={"columns": columns, "k": k, **changes})
     recoded = generalize_table(few, POLICY, outlet)

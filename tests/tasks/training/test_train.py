@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from expectations.errors import Refusal, UsageError, VaultError
@@ -12,7 +13,7 @@ from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
-from ledgers.vault.stages import Deidentified, Reached, Trained
+from ledgers.vault.stages import Deidentified, Reached, Trained, Validated
 from tasks.airlock.run import Run
 from tasks.anonymization.deidentify import deidentify
 from tasks.anonymization.generalize import generalize
@@ -30,7 +31,6 @@ from tasks.training.train import (
     judge_privacy,
     load_model,
     refuse_unfit_rows,
-    rounded,
     save_model,
     split_rows,
     train,
@@ -194,15 +194,6 @@ def test_people_who_differ_in_everything_are_fit() -> None:
     refuse_unfit_rows(split_rows(frame, policy())[0], policy())
 
 
-def test_figures_are_rounded_so_that_they_tell_no_count() -> None:
-    """A share has fewer digits than another figure; words and missing ones stay."""
-    given: dict[str, float | str | None] = {
-        "auc": 0.123456, "accuracy": 17 / 29, "group": "f", "auc_low": None,
-    }  # fmt: skip
-    told = {"auc": 0.123, "accuracy": 0.59, "group": "f", "auc_low": None}
-    assert rounded(given) == told
-
-
 def evidence(run: Run, kind: str) -> dict[str, JSON]:
     """Give what a run noted of one kind."""
     return {e.name: e.body for e in run.ledger.entries(run.id) if e.kind == kind}
@@ -275,6 +266,29 @@ def test_a_private_model_that_is_refused_for_its_rows_keeps_its_charge(
         assert open_budget(run).state(run.id) == "committed"
         give_back(run)
         assert open_budget(run).state(run.id) == "committed"
+
+
+def few_sick(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave 49 sick people on the test side."""
+    sick = frame.index[frame[TEST] & (frame["sick"] == "yes")]
+    return frame.assign(sick=frame["sick"].where(~frame.index.isin(sick[49:]), "no"))
+
+
+def test_test_people_with_fewer_than_fifty_of_a_class_refuse_and_nobody_is_charged(
+    home: Home, folder: Folder
+) -> None:
+    """Before anything is trained: figures of so few would tell of each."""
+    assert home.vault.is_dir()
+    with opened(folder.write(*PRIVATE)) as run:
+        charged = reserve_budget(filter_consent(read_roster()))
+        rows = validate(deidentify(select_population(collect(charged))))
+        frame = run.vault.load(rows, Validated).to_table().to_pandas()
+        few = pa.Table.from_pandas(few_sick(frame), preserve_index=False)
+        with pytest.raises(Refusal, match="evaluation: fewer than 50 test people have the outcome"):
+            train(run.vault.store(Validated, few))
+        assert not evidence(run, "training")
+        give_back(run)
+        assert open_budget(run).state(run.id) == "aborted"
 
 
 def test_epsilon_is_taken_at_the_promised_delta_whatever_the_model_was_trained_with() -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
+from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, UsageError
 from expectations.policy.policy import Policy
 from expectations.policy_file import parse_policy
@@ -27,13 +28,21 @@ from tasks.handover.readiness import table_content
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT
-from tasks.training.fairness import compare_groups, score
+from tasks.training.fairness import compare_groups
 from tasks.training.models import WEIGHT_ARGUMENT
-from tasks.training.quality import evaluate
+from tasks.training.quality import (
+    Scored,
+    count_calls,
+    evaluate,
+    publish_calls,
+    score,
+    tell_quality,
+)
 from tasks.training.train import Rows, fit_model, load_model, split_rows, train
 from tests.conftest import Folder, opened, small_policy
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "representation.py"
+RULE = Disclosure(b"k" * 32)
 PRIVATE = (
     ("{model: logistic-regression}", "{model: private-logistic-regression}"),
     (
@@ -48,7 +57,7 @@ def policy(*changes: tuple[str, str]) -> Policy:
     return parse_policy(small_policy(*changes))
 
 
-def people(count: int = 120) -> pd.DataFrame:
+def people(count: int = 600) -> pd.DataFrame:
     """Give de-identified people with weights of 1, 2 or 3: the older are sicker, none surely."""
     rng = np.random.default_rng(17)
     old = rng.random(count) < 0.5
@@ -105,14 +114,28 @@ def test_weighted_quality_is_that_of_as_many_equal_people() -> None:
         assert getattr(found, name) != pytest.approx(
             getattr(evaluate(model, *testing[:2]), name), abs=1e-4
         )
-    weighted, sex = score(model, *testing), testing.features["sex"]
-    groups = compare_groups(weighted, sex, 10).groups
-    same = compare_groups(score(model, *plain[:2]), plain.features["sex"], 10).groups
-    assert [group.group for group in groups] == ["f", "m"]
-    for one, other in zip(groups, same, strict=True):
-        for name in ("auc", "selection_rate", "true_positive_rate", "false_positive_rate"):
-            assert getattr(one, name) == getattr(other, name), name
-    assert compare_groups(weighted, sex, 40).groups == ()
+    names = count_calls(score(model, *plain[:2]))
+    for name, people_counted in count_calls(score(model, *testing)).items():
+        # The heaviest weigh 3, so that each counts as a third of that.
+        assert people_counted.exact == names[name].exact // 3, name
+
+
+def test_a_weighted_person_changes_no_count_by_more_than_one() -> None:
+    """Whoever leaves, as long as the heaviest stays."""
+    draw = np.random.default_rng(3)
+    scores, weights = draw.random(200), np.append(draw.random(199) * 4.9, 5.0)
+    everybody = Scored(scores, draw.random(200) < 0.4, weights)
+    before = count_calls(everybody)
+    for person in range(199):
+        after = count_calls(everybody.among(np.arange(200) != person))
+        assert all(0 <= before[name].exact - after[name].exact <= 1 for name in before)
+
+
+def test_people_of_very_different_weights_have_no_auc_told() -> None:
+    """Few heavy ones decide it, and steps of ten of these would be all there is."""
+    weights = np.append(np.full(119, 0.05), 5.0)
+    scored = Scored(np.linspace(0, 1, 120), np.arange(120) % 2 == 0, weights)
+    assert tell_quality(scored, RULE).auc is None
 
 
 def test_weights_that_differ_make_the_interval_wider() -> None:
@@ -120,23 +143,12 @@ def test_weights_that_differ_make_the_interval_wider() -> None:
     (training, testing), _ = sides()
     model = fit_model(training, policy())
     count = len(testing.labels)
-    plain = evaluate(model, *testing[:2])
-    equal = evaluate(model, *testing[:2], np.full(count, 7.0))
-    assert (equal.auc_low, equal.auc_high) == pytest.approx((plain.auc_low, plain.auc_high))
+    plain = publish_calls(score(model, *testing[:2]), RULE)
+    equal = publish_calls(score(model, *testing[:2], np.full(count, 7.0)), RULE)
+    assert equal == plain
     odd = np.where(np.arange(count) % 2, 0.1, 1.9)
-    uneven = evaluate(model, *testing[:2], odd)
-    assert uneven.auc_high - uneven.auc_low > 1.2 * (plain.auc_high - plain.auc_low)
-
-
-@pytest.mark.parametrize("positives", [42, 48])
-def test_an_interval_does_not_tell_how_many_people_have_the_outcome(positives: int) -> None:
-    """It is as wide as that of whole tens, by the definition of Hanley and McNeil."""
-    features = pd.DataFrame({"score": [0.3, 0.6] * 70})[: positives + 85]
-    labels = pd.Series(["yes"] * positives + ["no"] * 85)
-    found = evaluate(Told(), features, labels)
-    auc, alike, both = found.auc, found.auc / (2 - found.auc), 2 * found.auc**2 / (1 + found.auc)
-    variance = auc * (1 - auc) + 39 * (alike - auc**2) + 79 * (both - auc**2)
-    assert found.auc - found.auc_low == pytest.approx(1.96 * (variance / (40 * 80)) ** 0.5)
+    uneven = publish_calls(score(model, *testing[:2], odd), RULE)
+    assert uneven.estimate_auc_error(0.8) > 1.2 * plain.estimate_auc_error(0.8)
 
 
 def test_a_model_that_takes_no_weights_is_refused() -> None:
@@ -211,6 +223,7 @@ def test_the_step_trains_measures_and_attacks_with_weights(
 
     monkeypatch.setattr(room, "attack_membership", watch)
     with opened(folder.write()) as run:
+        disclosure = run.disclosure
         rows = run.vault.store(Weighted, pa.Table.from_pandas(people(), preserve_index=False))
         model = train(rows)
         attack(model, rows)
@@ -224,10 +237,13 @@ def test_the_step_trains_measures_and_attacks_with_weights(
     assert shared is not None
     np.testing.assert_array_equal(shared.members, training.weights)
     np.testing.assert_array_equal(shared.nonmembers, testing.weights)
-    assert measures["utility.auc"] == round(evaluate(wanted, *testing).auc, 3)
-    assert measures["utility.auc_unweighted"] == round(evaluate(wanted, *testing[:2]).auc, 3)
-    assert measures["utility.auc"] != measures["utility.auc_unweighted"]
-    groups = compare_groups(score(wanted, *testing), testing.features["sex"], 10).groups
+    for name, weights in (("auc", testing.weights), ("auc_unweighted", None)):
+        assert measures[f"utility.{name}"] == pytest.approx(
+            tell_quality(score(wanted, *testing[:2], weights), disclosure).auc, abs=5e-4
+        )
+    scored = score(wanted, *testing)
+    groups = compare_groups(scored, testing.features["sex"], 50, disclosure).groups
+    assert [group.group for group in groups] == ["f", "m"]
     told = tables["utility.groups.sex"]
     assert isinstance(told, list)
     assert [row["selection_rate"] for row in told if isinstance(row, dict)] == [
