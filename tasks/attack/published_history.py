@@ -1,15 +1,17 @@
 """What a policy's runs published one after the other, attacked as one: MLflow's own history.
 
 Two questions, each against chance: are exact counts recovered from the figures of several runs
-(`tasks.attack.count_reconstruction`), and does a figure tell that one person more or fewer is in
+(`tasks.attack.count_reconstruction`, and of test people from the shares that are told of them,
+`tasks.attack.rate_reconstruction`), and does a figure tell that one person more or fewer is in
 it? The exact counts are read from under the seal of the evidence ledger to score the answers.
 Neither refuses a run: what was published before cannot be taken back, and what this one adds is
 one more figure of each. The rule itself lets one person change a figure once in ten, and that is
 not warned of.
 
-Looked at are counts of people and the people of each label that was compared. What weights,
-measures, tables and models tell of the same people is not brought in, nor are runs of other
-policies; an attacker who has them knows more.
+Looked at are counts of people, the people of each label that was compared, and the shares of test
+people by their outcome, overall and by group. What weights, other measures, tables and models tell
+of the same people is not brought in, nor are runs of other policies; an attacker who has them knows
+more.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import hypot, inf, sqrt
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from expectations.checks import Check
-from expectations.disclosure import TEN
+from expectations.disclosure import TEN, Count, Disclosure
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import Entry
 from ledgers.vault.stages import Recorded, Selected
@@ -36,6 +38,13 @@ from tasks.attack.count_reconstruction import (
     Sums,
     believe,
     reconstruct,
+)
+from tasks.attack.rate_reconstruction import (
+    SHARES,
+    PublishedRates,
+    guess_classes,
+    round_exactly,
+    round_in_tens,
 )
 from tasks.attack.risk import NORMAL, Rate
 
@@ -52,7 +61,18 @@ WORTH: Final = 0.25
 Rounded counts give some away to who knows who came and left in a great many runs, see
 `tasks.attack.count_reconstruction`; what was gained is told, and is not warned of below this.
 """
+RateHistory: TypeAlias = Sequence[Mapping[str, PublishedRates]]
+"""What each run told of its test people, by group."""
 COMPARED: Final = "representation."
+GROUPS: Final = "utility.groups."
+OVERALL: Final = "utility.base_rate"
+OPENED: Final = frozenset({"count", "table", "measure"})
+"""The kinds of evidence whose seals hold exact numbers of people."""
+FEWEST_CLASSES: Final = 2
+"""Classes of test people whose numbers are guessed from shares, under which nothing is concluded.
+
+So few suffice because those who are found are found surely.
+"""
 
 
 def recover_counts(history: PublishedHistory, sums: Sums) -> tuple[Contrast, ...]:
@@ -82,6 +102,32 @@ def _score(history: PublishedHistory, sums: Sums, *, knows_changes: bool) -> dic
             right = believed[name].guess == figure.exact
             found.setdefault(name, []).append(right - believe(figure).chance)
     return found
+
+
+def recover_classes(rates: RateHistory) -> tuple[Contrast, ...]:
+    """Give how much more often than one time in ten the numbers of test people are recovered.
+
+    Of those who have the outcome, and of those who do not, by group; nothing where no run has
+    both shares and the sealed truth. A number is scored once for all runs that tell of it.
+    """
+    scores: dict[str, list[float]] = {}
+    for name in dict.fromkeys(name for run in rates for name in run):
+        runs = [run[name] for run in rates if name in run]
+        seen = {
+            (side, guess[side] == run.exact[side])
+            for run, guess in zip(runs, guess_classes(runs), strict=True)
+            if guess is not None and run.exact is not None
+            for side in (0, 1)
+        }
+        for side, right in sorted(seen):
+            scores.setdefault(f"{name}: {side}", []).append(right - ALLOWED)
+    if len(scores) < FEWEST_CLASSES:
+        return ()
+    # Of so few, the error is that of guessing each at random.
+    means = [max(score) for score in scores.values()]
+    error = sqrt(ALLOWED * (1 - ALLOWED) / len(means))
+    name, critical = "by the shares of test people", find_critical(3)
+    return (Contrast(name, float(np.mean(means)), error, critical),)
 
 
 def _beat_chance(name: str, scores: Mapping[str, Sequence[float]], critical: float) -> Contrast:
@@ -117,10 +163,17 @@ def tell_changes(history: PublishedHistory) -> Contrast:
     return Contrast(name, one.share - none.share - ALLOWED, error)
 
 
-def judge_history(history: PublishedHistory, sums: Sums) -> tuple[Check, Check]:
-    """Judge what the published counts of several runs of one policy give away together."""
+def judge_history(
+    history: PublishedHistory, sums: Sums, rates: RateHistory = ()
+) -> tuple[Check, Check]:
+    """Judge what the published counts and shares of several runs of one policy give away together.
+
+    Of shares it is judged where they surely give numbers away; where they seem not to, what is
+    known of counts decides, for the numbers behind shares are few.
+    """
     runs = len(history)
     recovered, told = recover_counts(history, sums), (tell_changes(history),)
+    shares = recover_classes(rates) if runs >= FEWEST_RUNS else ()
     return (
         Check(
             name="reconstructing published counts",
@@ -128,8 +181,10 @@ def judge_history(history: PublishedHistory, sums: Sums) -> tuple[Check, Check]:
             "than by chance",
             measured=say_unmade(runs)
             or f"right more often than by chance, as shares of all counts, from {runs} runs: "
-            f"{'; '.join(map(str, recovered))}",
-            verdict=_judge(recovered, WORTH, runs),
+            f"{'; '.join(map(str, (*recovered, *shares)))}",
+            verdict=CheckVerdict.WARNED
+            if any(one.low > WORTH for one in shares)
+            else _judge(recovered, WORTH, runs),
             power=_describe_power(recovered, runs),
             remedy="publish fewer counts that add up, or publish them less often",
         ),
@@ -197,6 +252,57 @@ def _read_labels(column: str, rows: object) -> Iterator[tuple[str, int | None]]:
                 yield f"{COMPARED}{column}: {label}", about
 
 
+def read_rates(
+    entries: Sequence[tuple[Entry, object]], disclosure: Disclosure
+) -> dict[str, PublishedRates]:
+    """Read what one run told of its test people by outcome, with what was opened of its seals.
+
+    Shares without exact counts under their seal were made of exact counts; the others are made of
+    four published counts, and who attacks is given these.
+    """
+    found = {}
+    people = Found([entry for entry, _ in entries]).body("count", "people.test").get("about")
+    measures = Found([entry for entry, _ in entries]).measures("utility.")
+    for entry, opened in entries:
+        column = entry.name.removeprefix(GROUPS)
+        if entry.kind == "table" and column != entry.name and isinstance(entry.body, list):
+            exact = opened if isinstance(opened, dict) else {}
+            for row in entry.body:
+                match row:
+                    case {"group": str(group), "people": str(shown), **shares}:
+                        told = _read_shares(shown, shares, exact.get(group), disclosure)
+                        found |= {f"{column}: {group}": told} if told else {}
+        elif entry.name == OVERALL and isinstance(people, int):
+            told = _read_shares(str(people), measures, opened, disclosure)
+            found |= {"everybody": told} if told else {}
+    return found
+
+
+def _read_shares(
+    people: str, shares: Mapping[str, object], exact: object, disclosure: Disclosure
+) -> PublishedRates | None:
+    """Bound what was told of some people; None where their number is hidden."""
+    digits = people.replace(",", "")
+    if not digits.isdigit():
+        return None
+    match exact:
+        case {"positives": int(positives), "negatives": int(negatives), **called}:
+            counts = {"positives": positives, "negatives": negatives, **called}
+            told = {
+                name: round_in_tens(disclosure.publish(Count(n)).about, disclosure.threshold)
+                for name, n in counts.items()
+                if isinstance(n, int)
+            }
+            about = disclosure.publish(Count(positives + negatives)).about
+            return PublishedRates(about or 0, told, (positives, negatives))
+    told = {
+        name: round_exactly(share)
+        for name in SHARES
+        if isinstance(share := shares.get(name), float)
+    }
+    return PublishedRates(int(digits), told)
+
+
 def find_sums(entries: Sequence[Entry]) -> Sums:
     """Say which counts of a run add up to which, by the steps that counted them."""
     counted: dict[str, list[str]] = {}
@@ -223,12 +329,11 @@ def attack_history(desk: Desk, _counted: Opened[Selected]) -> None:
     ledger, name = desk.run.ledger, desk.policy.name
     runs = [run.run_id for run in ledger.runs() if run.policy == name][-MOST_RUNS:]
     entries = [ledger.entries(run) for run in runs]
-    history = [
-        read_figures(
-            [(one, ledger.unseal(one) if one.kind == "count" else None) for one in run],
-            desk.run.disclosure.threshold,
-        )
+    opened = [
+        [(one, ledger.unseal(one) if one.kind in OPENED else None) for one in run]
         for run in entries
     ]
-    for check in judge_history([run for run in history if run], find_sums(entries[-1])):
+    history = [read_figures(run, desk.run.disclosure.threshold) for run in opened]
+    rates = [read_rates(run, desk.run.disclosure) for run in opened]
+    for check in judge_history([run for run in history if run], find_sums(entries[-1]), rates):
         desk.check(check)

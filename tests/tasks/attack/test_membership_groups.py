@@ -85,7 +85,19 @@ def test_the_worst_group_decides(groups: list[tuple[float, float]], verdict: str
         assert worst.verdict(0.6) == "refused"
 
 
-def test_a_group_is_told_to_two_digits() -> None:
-    """A third one would tell how many of a few people were compared."""
-    words = describe_group(GroupSeparation("c", "g", Separation(0.5437, 0.4872, 0.6014, 0.7)))
-    assert words == "worst: c g, AUC 0.54 (0.49 to 0.60)"
+@pytest.mark.parametrize(
+    ("people", "told"),
+    [(5000, "0.54 (0.48 to 0.61)"), (300, "0.55 (0.45 to 0.65)"), (60, "0.60 (0.40 to 0.80)")],
+)
+def test_a_group_is_told_in_steps_of_ten_of_its_people(people: int, told: str) -> None:
+    """Finer ones would tell how many of a few people were compared."""
+    found = Separation(0.5437, 0.4872, 0.6014, 0.7, people)
+    words = describe_group(GroupSeparation("c", "g", found))
+    assert words == f"worst: c g, AUC {told}"
+
+
+def test_a_kept_limit_is_not_told_as_passed() -> None:
+    """The end of the interval goes up to the next step, but no farther than to the limit."""
+    found = Separation(0.5437, 0.4872, 0.6014, 0.7, 60)
+    assert found.tell(0.65)[2] == 0.65
+    assert found.tell(0.6)[2] == pytest.approx(0.8)

@@ -269,7 +269,9 @@ def test_a_home_that_hides_more_is_attacked_by_its_own_threshold(
     (home.root / "settings.toml").write_text("disclosure_threshold = 15\n")
     seen: list[PublishedFigure] = []
 
-    def judge(history: Sequence[dict[str, PublishedFigure]], _sums: Sums) -> tuple[()]:
+    def judge(
+        history: Sequence[dict[str, PublishedFigure]], _sums: Sums, _rates: object
+    ) -> tuple[()]:
         seen.extend(figure for run in history for figure in run.values())
         return ()
 
