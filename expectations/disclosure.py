@@ -28,6 +28,8 @@ STEPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """The widths of steps in which shares are told, in thousandths."""
 EXACT: Final = 6
 """Digits of a percentage that stands in a policy: more than anybody writes."""
+CLASS: Final = 50
+"""People of each class, of everybody or of a group, from whom on a model's quality is told."""
 TEN: Final = 10
 """Counts are rounded to multiples of it, and so moved by less than it."""
 

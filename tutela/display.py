@@ -135,7 +135,7 @@ def show_checks(summary: Summary) -> Iterator[str]:
     told = f"{passed} of {len(summary.checks)} checks passed"
     yield f"<details{opened}><summary>{told}</summary>{table}</details>"
     if summary.quality:
-        auc = f"On people the model was not trained on: AUC {summary.quality.auc:.3f}."
+        auc = f"On people the model was not trained on: AUC about {summary.quality.auc:.2f}."
         yield tell(auc)
 
 

@@ -258,13 +258,13 @@ def look_lines(summary: Summary) -> Iterator[str]:
 def quality_line(quality: Quality) -> str:
     """Say how good the model is on people it was not trained on."""
     interval = (
-        f" ({quality.auc_low:.3f} to {quality.auc_high:.3f})"
+        f" ({quality.auc_low:.2f} to {quality.auc_high:.2f})"
         if quality.auc_low is not None and quality.auc_high is not None
         else ""
     )
-    told = f"AUC {quality.auc:.3f}{interval} on people it was not trained on"
+    told = f"AUC about {quality.auc:.2f}{interval} on people it was not trained on"
     if quality.auc_unweighted is not None:
-        told += f", weighted; without weights {quality.auc_unweighted:.3f}"
+        told += f", weighted; without weights about {quality.auc_unweighted:.2f}"
     return told
 
 

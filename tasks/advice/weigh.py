@@ -114,8 +114,12 @@ def note_advice(desk: Desk, found: Advice, curve: list[AtEpsilon], rarer: int) -
         {"columns": one.columns, "dropped": one.dropped, "auc": tell(one.auc)} for one in found.path
     ]
     epsilons: list[JSON] = [
-        {"epsilon": point.epsilon}
-        | {name: tell(getattr(point, name)) for name in ("auc", "low", "high")}
+        {
+            "epsilon": point.epsilon,
+            "auc": tell(point.auc),
+            "low": tell(point.low),
+            "high": tell(point.high),
+        }
         for point in curve
     ]
     body: dict[str, JSON] = {

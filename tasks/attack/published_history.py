@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import hypot, inf, sqrt
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -260,9 +260,9 @@ def read_rates(
     Shares without exact counts under their seal were made of exact counts; the others are made of
     four published counts, and who attacks is given these.
     """
-    found = {}
-    people = Found([entry for entry, _ in entries]).body("count", "people.test").get("about")
-    measures = Found([entry for entry, _ in entries]).measures("utility.")
+    found: dict[str, PublishedRates] = {}
+    noted = Found([entry for entry, _ in entries])
+    people, measures = noted.body("count", "people.test").get("about"), noted.measures("utility.")
     for entry, opened in entries:
         column = entry.name.removeprefix(GROUPS)
         if entry.kind == "table" and column != entry.name and isinstance(entry.body, list):
@@ -279,7 +279,7 @@ def read_rates(
 
 
 def _read_shares(
-    people: str, shares: Mapping[str, object], exact: object, disclosure: Disclosure
+    people: str, shares: Mapping[Any, object], exact: object, disclosure: Disclosure
 ) -> PublishedRates | None:
     """Bound what was told of some people; None where their number is hidden."""
     digits = people.replace(",", "")
@@ -289,7 +289,7 @@ def _read_shares(
         case {"positives": int(positives), "negatives": int(negatives), **called}:
             counts = {"positives": positives, "negatives": negatives, **called}
             told = {
-                name: round_in_tens(disclosure.publish(Count(n)).about, disclosure.threshold)
+                str(name): round_in_tens(disclosure.publish(Count(n)).about, disclosure.threshold)
                 for name, n in counts.items()
                 if isinstance(n, int)
             }

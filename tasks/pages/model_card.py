@@ -220,14 +220,14 @@ def quality_lines(summary: Summary) -> Iterator[str]:
     yield "\n## Quality"
     interval = ""
     if found.auc_low is not None and found.auc_high is not None:
-        interval = f", 95 % interval {found.auc_low:.3f} to {found.auc_high:.3f}"
+        interval = f", 95 % interval {found.auc_low:.2f} to {found.auc_high:.2f}"
     shares = (("Accuracy at 0.5", found.accuracy), ("Have the outcome", found.base_rate))
-    brier = [] if found.brier is None else [("Brier score, 0 is best", f"{found.brier:.3f}")]
+    brier = [] if found.brier is None else [("Brier score, 0 is best", f"about {found.brier:.2f}")]
     yield from pair_lines(
         "On people it was not trained on",
         [
-            ("AUC: 0.5 is chance, 1 is perfect", f"{found.auc:.3f}{interval}"),
-            *((name, percent(share)) for name, share in shares if share is not None),
+            ("AUC: 0.5 is chance, 1 is perfect", f"about {found.auc:.2f}{interval}"),
+            *((name, f"about {percent(share, 2)}") for name, share in shares if share is not None),
             *brier,
         ],
     )
@@ -242,10 +242,13 @@ def group_lines(audit: Audit) -> Iterator[str]:
     yield "|---|---:|---:|---:|---:|---:|"
     for group in audit.groups:
         rates = (group.selection_rate, group.true_positive_rate, group.false_positive_rate)
-        told = ["too few" if rate is None else percent(rate) for rate in rates]
-        auc = "too few" if group.auc is None else f"{group.auc:.3f}"
+        told = ["too few" if rate is None else percent(rate, 2) for rate in rates]
+        auc = "too few" if group.auc is None else f"{group.auc:.2f}"
         yield f"| {escape_markdown(group.group)} | {group.people} | {auc} | {' | '.join(told)} |"
-    yield "\nGroups that are too small are not shown, nor those that would reveal them."
+    yield (
+        "\nShares are made of counts in tens. Groups with fewer than 50 people of a class are not "
+        "shown, nor those that would reveal them."
+    )
     yield from (f"\n{say_difference(difference)}" for difference in audit.differences)
 
 

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expectations.coherence.population import known_labels
-from expectations.disclosure import EXACT, Count, Disclosure, Published, percent
+from expectations.disclosure import CLASS, EXACT, Count, Disclosure, Published, percent
 from expectations.errors import Refusal, carrying
 from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.policy import Policy
@@ -374,6 +374,23 @@ def count_sides(desk: Desk, selected: pa.Table) -> Iterator[str]:
         )
 
 
+def refuse_unmeasurable(desk: Desk, selected: pa.Table) -> None:
+    """Refuse too few test people for two classes of them, of which figures may be told.
+
+    How many are of each class is judged before training, once the outcome is known.
+    """
+    if desk.policy.training is None:
+        return
+    tested = selected.column(TEST).to_numpy() & mark_labelled(selected, desk.policy)
+    if count_marked(tested).exact < 2 * CLASS:
+        raise Refusal(
+            "evaluation",
+            f"fewer than {2 * CLASS} test people, and a model is measured on at least {CLASS} with "
+            f"the outcome and {CLASS} without it; raise population.test_share, or widen the "
+            "population",
+        )
+
+
 @step("Select the population", gives=Selected)
 def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     """Keep the eligible, derive columns, sample and cap, split, and refuse what is too small."""
@@ -401,4 +418,5 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
         with carrying(SmallCohort(people) if problems and problems == small else None):
             check = "smallest cohort" if problems else "known outcomes"
             raise Refusal(check, "\n".join([*problems, *unlabelled]))
+    refuse_unmeasurable(desk, selected)
     return selected

@@ -17,13 +17,12 @@ from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from expectations.disclosure import TEN, Count, Disclosure
+from expectations.disclosure import CLASS, TEN, Count, Disclosure
 from expectations.policy.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
 from tasks.account.published import Difference, GroupQuality
 from tasks.airlock.run import Desk
 from tasks.training.quality import (
-    CLASS,
     Calls,
     Kind,
     Scored,
@@ -70,7 +69,7 @@ def audit(desk: Desk, scored: Scored, tested: pd.DataFrame) -> None:
     for column in desk.policy.used_as(Use.AUDIT):
         found = compare_groups(scored, tested[column], smallest, disclosure)
         body: list[JSON] = [asdict(group) for group in found.groups]
-        exact = {group: seal_counts(counts) for group, counts in found.exact.items()}
+        exact: dict[str, JSON] = {n: seal_counts(counts) for n, counts in found.exact.items()}
         desk.note("table", f"{GROUPS}{column}", body, sealed=exact)
         for difference in found.differences:
             for name in ("value", "low", "high"):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from expectations.disclosure import TEN, Count, Disclosure, Published, rate, tell_average
+from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published, rate, tell_average
 from expectations.errors import Refusal
 from ledgers.evidence import JSON
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["people", "positives", "negatives"]
 PART: Final = 65_536
 """Rows that are encoded at a time."""
-CLASS: Final = 50
-"""Test people of each class, of everybody or of a group, of whom figures are told at all."""
 
 
 class Scored(NamedTuple):

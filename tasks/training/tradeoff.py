@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.disclosure import Count, bound_share, in_steps, tell_average
+from expectations.disclosure import CLASS, Count, bound_share, in_steps, tell_average
 from expectations.errors import Refusal, UsageError
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.policy import Policy
@@ -38,7 +38,6 @@ from tasks.anonymization.loss import (
 from tasks.anonymization.plan import Plan
 from tasks.anonymization.table_plan import Common, find_common, merge_rare, spell_labels
 from tasks.people.population import TEST
-from tasks.training.quality import CLASS
 
 if TYPE_CHECKING:
     import pandas as pd

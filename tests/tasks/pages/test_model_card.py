@@ -119,7 +119,7 @@ def test_a_model_that_did_not_leave_has_no_card(run: MakeRun) -> None:
         "Gaussian noise of 21.3 times what one person can change, 21 times",
         "adding or removing all data of one person", "clip_norm",
         "0.999 at δ = 1e-05", "2.513 of at most 10 at δ = 1e-05",
-        "95 % interval 0.750 to 0.830",
+        "95 % interval 0.75 to 0.83",
         "ε covers the released model alone, not the verdicts, measures and counts",
         "The data was permitted for one purpose, scientific research.",
         "memorization measured", "memorization power", "inconclusive", "membership power",

@@ -471,7 +471,7 @@ def test_the_step_judges_groups_by_who_is_taken(home: Home, folder: Folder) -> N
 
 
 @pytest.mark.parametrize(
-    "population", ["at_most: 20", "sample: 0.5", "strata: {by: [sex], sample: {f: 0.5}}"]
+    "population", ["at_most: 350", "sample: 0.8", "strata: {by: [sex], sample: {f: 0.5}}"]
 )
 def test_the_step_takes_the_same_people_in_any_order_of_rows(
     home: Home, folder: Folder, population: str
@@ -488,6 +488,19 @@ def test_the_step_takes_the_same_people_in_any_order_of_rows(
         folder.people.reverse()
     assert found[0] == found[1]
     assert 10 <= len(found[0]) < 478
+
+
+def test_fewer_than_a_hundred_test_people_refuse_where_a_model_is_trained(
+    home: Home, folder: Folder
+) -> None:
+    """Two classes of fifty cannot be among them."""
+    assert home.vault.is_dir()
+    with (
+        opened(folder.write(asking("at_most: 200"))) as run,
+        pytest.raises(Refusal, match=r"^evaluation: fewer than 100 test people"),
+    ):
+        select_population(collect(filter_consent(read_roster())))
+    assert counts(run)["people.selected"] == 200
 
 
 populations = st.fixed_dictionaries(

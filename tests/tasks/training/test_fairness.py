@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.disclosure import Count, Disclosure
+from expectations.disclosure import CLASS, Count, Disclosure
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
 from tasks.airlock.run import Run
@@ -25,7 +25,7 @@ from tasks.training.fairness import (
     choose_shown,
     compare_groups,
 )
-from tasks.training.quality import CLASS, Scored
+from tasks.training.quality import Scored
 from tasks.training.train import train
 from tasks.validation.validation import validate
 from tests.conftest import Folder, opened

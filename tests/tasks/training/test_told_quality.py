@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from expectations.disclosure import TEN, Count, Disclosure, Published, rate, tell_average
+from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published, rate, tell_average
 from expectations.errors import Refusal
-from tasks.training.quality import CLASS, Scored, refuse_few, tell_quality
+from tasks.training.quality import Scored, refuse_few, tell_quality
 
 Numbers = NDArray[np.int64]
 MOST = 500
