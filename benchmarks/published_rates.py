@@ -37,12 +37,16 @@ Rule: TypeAlias = Callable[[Sides, Sides, Disclosure], PublishedRates]
 GROUPS: Final[tuple[tuple[Sides, float, float], ...]] = (
     ((29, 200), 0.4, 0.05),
     ((39, 300), 0.4, 0.05),
-    ((63, 181), 0.4, 0.05),
+    ((55, 181), 0.4, 0.05),
     ((77, 305), 0.9, 0.2),
     ((64, 66), 0.98, 0.02),
     ((153, 648), 0.3, 0.03),
 )
-"""People with the outcome and without it, and the shares of each that are called positive."""
+"""People with the outcome and without it, and the shares of each that are called positive.
+
+Of each draw up to nine more of both, so that every last digit occurs as often. Groups of the first
+two kinds are not told of any more.
+"""
 
 
 def tell_exactly(people: Sides, called: Sides, home: Disclosure) -> PublishedRates:
@@ -84,10 +88,11 @@ def tell_runs(
 
 def attack(group: tuple[Sides, float, float], runs: int, draws: int, rule: Rule) -> tuple[int, int]:
     """Count how often the people with the outcome are found, and how often what a leaver had."""
-    people, *shares = group
+    sizes, *shares = group
     found = told = 0
     for seed in range(draws):
         had = seed % 2 == 0
+        people = sizes[0] + seed % 10, sizes[1] + 7 * seed % 10
         left = (people[0] - had, people[1] - (not had))
         one = find_likeliest(tell_runs(people, (shares[0], shares[1]), runs, seed, rule))
         # The same home, other noise.

@@ -82,8 +82,12 @@ def find_likeliest(runs: Sequence[PublishedRates]) -> tuple[int, int]:
     totals = np.arange(int(low), int(high) + 1)
     positives = np.concatenate([np.arange(1, total) for total in totals])
     negatives = np.repeat(totals, totals - 1) - positives
-    # As likely as a count that was published so, beforehand.
+    # As likely as counts that were published so, once: the same number has the same figure again.
     likely = np.log(TEN - np.abs(positives + negatives - runs[0].people))
+    for name, numbers in (("positives", positives), ("negatives", negatives)):
+        low, high = runs[0].told.get(name, NOTHING)
+        if high < NOTHING[1]:
+            likely += np.log(np.maximum(TEN - np.abs(numbers - (low + high) / 2), LEFTOVER))
     for run in runs:
         likely += np.log(count_calls(run, positives, negatives) + LEFTOVER)
     best = np.flatnonzero(likely >= likely.max() - 1e-9)
@@ -108,6 +112,9 @@ def count_calls(run: PublishedRates, positives: Numbers, negatives: Numbers) -> 
         low = np.maximum.reduce([alarms[0], selected[0] - hits, hits + negatives - right[1]])
         high = np.minimum.reduce([alarms[1], selected[1] - hits, hits + negatives - right[0]])
         ways += np.where(fits & (hits <= found[1]), np.maximum(high - low + 1, 0), 0)
+    if "found" in told:
+        return ways
+    # As many calls would have other shares; published counts leave as many of any two numbers.
     return np.asarray(ways / ((positives + 1.0) * (negatives + 1.0)))
 
 
