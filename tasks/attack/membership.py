@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf, isinf
+from math import isinf
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,13 +40,7 @@ from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
 from expectations.policy.training import MembershipCheck
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.contrast import (
-    FEWEST,
-    explain_undecided,
-    read_confidence,
-    say_enough,
-    tell_interval,
-)
+from tasks.attack.contrast import FEWEST, explain_undecided, read_confidence, say_enough
 from tasks.attack.membership_groups import AttackedGroups, describe_group, separate_groups
 from tasks.attack.reference_models import (
     LEAST_CONFIDENCE,
@@ -60,6 +54,7 @@ from tasks.attack.separation import (
     Separation,
     TruePositives,
     count_found,
+    describe_found,
     separate,
     supports,
 )
@@ -402,16 +397,6 @@ def say_drawn(found: MembershipAttack) -> str:
     most = max(found.members, found.nonmembers)
     side = "trained on" if found.members == most else "not trained on"
     return f", {most:,} of those {side} drawn by lot"
-
-
-def describe_found(found: TruePositives, fewest: float = inf) -> str:
-    """Say which share of members is found at a false-positive rate, in steps of ten people's worth.
-
-    `fewest` are the people on the smaller side: one of the others moves the share as much as one
-    of the members, where the attack finds no more than by chance.
-    """
-    share, _, _ = tell_interval((found.found, found.low, found.high), fewest)
-    return f"finds {100 * share:.0f} % of the members at {100 * found.rate:g} % false positives"
 
 
 def describe_group_power(found: MembershipAttack, limit: float) -> str:

@@ -154,6 +154,16 @@ def find_detectable_share(
     return share if share <= 1 else inf
 
 
+def describe_found(found: TruePositives, fewest: float = inf) -> str:
+    """Say which share of members is found at a false-positive rate, in steps of ten people's worth.
+
+    `fewest` are the people on the smaller side: one of the others moves the share as much as one
+    of the members, where the attack finds no more than by chance.
+    """
+    share, _, _ = tell_interval((found.found, found.low, found.high), fewest)
+    return f"finds {100 * share:.0f} % of the members at {100 * found.rate:g} % false positives"
+
+
 def _rank(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give each score's rank from 1, ties at the mean of their ranks."""
     import pandas as pd

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tasks.attack.membership import describe_found, describe_power
+from tasks.attack.membership import describe_power
 from tasks.attack.separation import (
     TruePositives,
     count_found,
+    describe_found,
     estimate_auc,
     find_detectable_auc,
     find_detectable_share,
