@@ -133,8 +133,11 @@ def read_quality(found: Found) -> Quality | None:
     measures = found.measures("utility.")
     if measures.get("auc") is None:
         return None
-    names = [form.name for form in fields(Quality)]
-    return read(Quality, {name: measures.get(name) for name in names})
+    told: dict[str, JSON] = {form.name: measures.get(form.name) for form in fields(Quality)}
+    tables = found.tables("utility.")
+    return read(
+        Quality, told | {name: tables.get(name) or () for name in ("thresholds", "calibration")}
+    )
 
 
 def read_audits(found: Found) -> tuple[Audit, ...]:

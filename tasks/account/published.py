@@ -172,6 +172,34 @@ class WaysOut(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class AtThreshold(Part):
+    """The shares of each class called positive above a predicted risk, with 95 % intervals."""
+
+    threshold: float
+    true_positive_rate: float
+    true_positive_low: float
+    true_positive_high: float
+    false_positive_rate: float
+    false_positive_low: float
+    false_positive_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration(Part):
+    """Test people with a predicted risk above `low`, up to `high`: how many have the outcome.
+
+    With the 95 % interval; `share` is theirs of all test people.
+    """
+
+    low: float
+    high: float
+    share: float
+    observed: float
+    observed_low: float
+    observed_high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quality(Part):
     """How good the model is on the test people; see `tasks/training/quality.py`."""
 
@@ -183,6 +211,9 @@ class Quality(Part):
     base_rate: float | None
     auc_unweighted: float | None
     """Where people are weighted, and so are the other figures; else None."""
+    thresholds: tuple[AtThreshold, ...] = ()
+    """See `tasks/training/thresholds.py`, also of `calibration`."""
+    calibration: tuple[Calibration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,5 +511,5 @@ class Summary(Part):
     links: tuple[Link, ...]
     ways: tuple[WaysOut, ...]
     """Ways out of a refusal, where some were found."""
-    version: Literal[6] = 6
+    version: Literal[7] = 7
     """The version of this form."""

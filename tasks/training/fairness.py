@@ -201,13 +201,13 @@ def bound_largest_difference(
 def _bound_difference(one: Rate, other: Rate, z: float, rounded: float) -> tuple[float, float]:
     """Bound |p - q| by Newcombe's interval of p - q."""
     (q, m), (p, n) = sorted((one, other))
-    (p_low, p_high), (q_low, q_high) = _bound_rate(p, n, z, rounded), _bound_rate(q, m, z, rounded)
+    (p_low, p_high), (q_low, q_high) = bound_rate(p, n, z, rounded), bound_rate(q, m, z, rounded)
     low = p - q - sqrt((p - p_low) ** 2 + (q_high - q) ** 2)
     high = p - q + sqrt((p_high - p) ** 2 + (q - q_low) ** 2)
     return max(low, 0.0), max(high, -low)
 
 
-def _bound_rate(rate: float, size: float, z: float, rounded: float) -> tuple[float, float]:
+def bound_rate(rate: float, size: float, z: float, rounded: float) -> tuple[float, float]:
     """Give Wilson's interval (1927) of a rate, wider by what rounding did to its two counts."""
     middle = (rate + z**2 / (2 * size)) / (1 + z**2 / size)
     spread = rate * (1 - rate) / size + z**2 / (4 * size**2) + rounded * (1 + rate**2) / size**2

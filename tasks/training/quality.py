@@ -221,17 +221,18 @@ def tell_quality(scored: Scored, disclosure: Disclosure) -> ToldQuality:
 
 def count_calls(scored: Scored) -> dict[str, Count]:
     """Count the people of each class, and those of each who are called positive, by weight."""
-    import numpy as np
-
-    weights = np.ones(len(scored.scores)) if scored.weights is None else scored.weights
     called, positive = scored.scores > 0.5, scored.positive
     people = {"positives": positive, "negatives": ~positive}
     people |= {"found": positive & called, "alarms": ~positive & called}
+    return {name: count_people(scored, some) for name, some in people.items()}
+
+
+def count_people(scored: Scored, some: NDArray[np.bool_]) -> Count:
+    """Count some of these people, each as their share of the heaviest of all."""
+    if scored.weights is None:
+        return Count(int(some.sum()))
     # A hair more, lest a sum of tenths fall below the whole number that it is.
-    return {
-        name: Count(int((weights[some] / weights.max()).sum() + 1e-9))
-        for name, some in people.items()
-    }
+    return Count(int((scored.weights[some] / scored.weights.max()).sum() + 1e-9))
 
 
 def seal_counts(counts: Mapping[str, Count]) -> dict[str, JSON]:

@@ -57,6 +57,7 @@ from tasks.training.quality import (
     seal_counts,
     tell_quality,
 )
+from tasks.training.thresholds import note_thresholds
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
@@ -203,6 +204,7 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     desk.note("training", "model", describe_training(pipeline[-1]))
     scored = score(pipeline, *testing)
     note_quality(desk, scored)
+    note_thresholds(desk, scored)
     if declared.epsilon is not None:
         account(desk, pipeline[-1])
     audit(desk, scored, groups)
