@@ -91,6 +91,23 @@ def comparing_policy(*, weighting: bool = False) -> Policy:
     return parse_policy(text)
 
 
+def make_rates(threshold: float, found: float, alarms: float) -> JSON:
+    """Give what is noted of one threshold, with intervals of two points on either side."""
+    body: dict[str, JSON] = {"threshold": threshold}
+    for name, share in (("true_positive", found), ("false_positive", alarms)):
+        body |= {f"{name}_rate": share, f"{name}_low": share - 0.02, f"{name}_high": share + 0.02}
+    return body
+
+
+def make_risk(low: float, high: float, observed: float) -> JSON:
+    """Give what is noted of a range of predicted risk, with an interval of five points."""
+    ends: dict[str, JSON] = {
+        "observed_low": max(observed - 0.05, 0.0),
+        "observed_high": observed + 0.05,
+    }
+    return {"low": low, "high": high, "share": 0.25, "observed": observed, **ends}
+
+
 def make_row(label: str, share: float | None, reference: float | None, **figures: JSON) -> JSON:
     """Give what is told of one label of 1,000 people; differences are made up where not given."""
     told: dict[str, JSON] = {
@@ -170,6 +187,13 @@ TRAINED: tuple[Note, ...] = (
     ("table", "utility.groups.sex", [
         {"group": "f", "people": "402", "auc": 0.8, "selection_rate": 0.1},
         {"group": "m", "people": "398", "auc": None, "selection_rate": 0.2},
+    ]),
+    ("table", "utility.thresholds", [
+        make_rates(0.05, 0.9, 0.5), make_rates(0.1, 0.8, 0.3), make_rates(0.5, 0.3, 0.02),
+    ]),
+    ("table", "utility.calibration", [
+        make_risk(0.0, 0.05, 0.03), make_risk(0.05, 0.1, 0.08), make_risk(0.1, 0.5, 0.6),
+        make_risk(0.5, 1.0, 0.7),
     ]),
 )  # fmt: skip
 RELEASED: tuple[Note, ...] = (

@@ -16,17 +16,28 @@ from expectations.disclosure import percent
 from ledgers.home.private_files import write_private
 from tasks.account.exclusions import NO_OUTCOME
 from tasks.account.markdown import escape_markdown
-from tasks.account.published import Audit, ColumnFate, Figure, OutletSummary, Summary
+from tasks.account.published import (
+    Audit,
+    ColumnFate,
+    Figure,
+    OutletSummary,
+    Quality,
+    Summary,
+)
 from tasks.pages.drawings import scale_auc
+from tasks.pages.quality_drawings import draw_screening, draw_worth
 from tasks.pages.report import Tile, environment, list_caveats
 from tasks.pages.words import (
     list_privacy,
     list_training,
     name_card,
     say_article,
+    say_calibration,
     say_call,
     say_difference,
     say_moment,
+    say_range,
+    say_risk,
     say_runs_left,
     say_term,
 )
@@ -75,6 +86,7 @@ def render_card(summary: Summary, outlet: OutletSummary) -> str:
         privacy=tuple(list_privacy(summary)),
         unbounded=UNBOUNDED,
         auc_axis=scale_auc(summary.quality, summary.audits),
+        **draw_worth(summary.quality),
         limits=list_limits(summary, outlet),
         calls=say_call(summary, outlet),
     )
@@ -231,8 +243,58 @@ def quality_lines(summary: Summary) -> Iterator[str]:
             *brier,
         ],
     )
+    yield from threshold_lines(found)
+    yield from calibration_lines(found)
     for audit in summary.audits:
         yield from group_lines(audit)
+
+
+def threshold_lines(found: Quality) -> Iterator[str]:
+    """Tell what comes of 1,000 people at each threshold, and the two rates of the ROC curve."""
+    screening = draw_screening(found)
+    if screening is None:
+        return
+    yield "\n### Found, missed and falsely alarmed"
+    yield (
+        f"\n{screening.have} of 1,000 people like the test people have the outcome. The model "
+        "calls people positive above a threshold of predicted risk."
+    )
+    yield (
+        "\n| Positive above | Found | Missed | False alarms | Precision | True positive rate, 95 % "
+        "interval | False positive rate, 95 % interval |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for row, one in zip(screening.rows, found.thresholds, strict=True):
+        cells = [
+            say_risk(one.threshold),
+            row.found,
+            row.missed,
+            row.alarms,
+            percent(row.precision, 2),
+        ]
+        cells += [
+            tell_rate(one.true_positive_rate, one.true_positive_low, one.true_positive_high),
+            tell_rate(one.false_positive_rate, one.false_positive_low, one.false_positive_high),
+        ]
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
+def calibration_lines(found: Quality) -> Iterator[str]:
+    """Tell how many have the outcome of those with a predicted risk."""
+    if not found.calibration:
+        return
+    yield "\n### Calibration"
+    yield f"\n{say_calibration(found.calibration)}"
+    yield "\n| Predicted risk | Have the outcome, 95 % interval | Of all test people |"
+    yield "|---|---:|---:|"
+    for one in found.calibration:
+        observed = tell_rate(one.observed, one.observed_low, one.observed_high)
+        yield f"| {say_range(one)} | {observed} | {percent(one.share)} |"
+
+
+def tell_rate(value: float, low: float, high: float) -> str:
+    """Write a share with the ends of its interval."""
+    return f"{percent(value)} ({percent(low)} to {percent(high)})"
 
 
 def group_lines(audit: Audit) -> Iterator[str]:

@@ -43,6 +43,7 @@ from tasks.pages.drawings import (
     scale_ratios,
     trim_sizes,
 )
+from tasks.pages.quality_drawings import draw_worth
 from tasks.pages.words import (
     UNDECIDED,
     UNFIT,
@@ -53,12 +54,14 @@ from tasks.pages.words import (
     name_card,
     name_stopping,
     say_article,
+    say_calibration,
     say_counted,
     say_difference,
     say_kept_charge,
     say_lifetime,
     say_moment,
     say_open_checks,
+    say_range,
     say_runs_left,
     say_term,
     say_undecided,
@@ -112,6 +115,7 @@ def render_report(summary: Summary) -> str:
         curves={o.name: draw_tradeoff(o.tradeoff, o.k) for o in summary.outlets},
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
+        **draw_worth(summary.quality),
         ways_of={(found.check, found.outlet): draw_ways(found) for found in summary.ways},
         folded=fold(summary.checks),
         promises_of={
@@ -295,6 +299,8 @@ def environment() -> Environment:
         signed=_sign,
         figure=_write_figure,
         apart=say_difference,
+        calibration=say_calibration,
+        risk_range=say_range,
         card_of=name_card,
     )
     return found

@@ -17,6 +17,7 @@ from tasks.account.missing_people import list_told, say_missing
 from tasks.account.promises import SHARE
 from tasks.account.published import (
     AS_THEY_ARE,
+    Calibration,
     Difference,
     OutletSummary,
     Promise,
@@ -186,6 +187,28 @@ def say_difference(found: Difference) -> str:
     )
     chance = "" if found.low > 0 else "; groups that are alike could differ as much by chance"
     return f"{sentence}{chance}."
+
+
+def say_risk(risk: float) -> str:
+    """Write a predicted risk."""
+    return f"{100 * risk:g} %"
+
+
+def say_range(one: Calibration) -> str:
+    """Write a range of predicted risks."""
+    return f"{100 * one.low:g} to {100 * one.high:g} %"
+
+
+def say_calibration(risks: Sequence[Calibration]) -> str:
+    """Say in how many ranges the observed share fits the predicted risk, and where it does not."""
+    high = [say_range(one) for one in risks if one.observed_high < one.low]
+    low = [say_range(one) for one in risks if one.observed_low > one.high]
+    fitting = len(risks) - len(high) - len(low)
+    where = f"all {fitting}" if fitting == len(risks) else f"{fitting} of {len(risks)}"
+    told = [f"The observed share fits the predicted risk in {where} ranges."]
+    told += [f"Predicted too high: {join_names(high)}."] if high else []
+    told += [f"Predicted too low: {join_names(low)}."] if low else []
+    return " ".join(told)
 
 
 def say_mechanism(mechanism: Mapping[str, str | float]) -> str:
