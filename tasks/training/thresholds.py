@@ -8,9 +8,11 @@ tell how many people there are, as counts of people between thresholds would.
 
 Two published counts differ by about the people between them. A threshold is left out, by what is
 published alone, where between it and the last one told, or above it, there could be fewer people
-than counts are hidden under, whatever their outcome. Of one outcome there may be fewer. Who is
-above a threshold is above all lower ones too, so that one known person left may show in any of
-these counts.
+than counts are hidden under, whatever their outcome. Of one outcome there may be fewer.
+
+Who is above a threshold is above all lower ones too, and so in several counts: that one known
+person left shows more often than in one count. Where people are many each count is told in wider
+steps than tens, a fiftieth of its class, so that it changes the less often.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from expectations.disclosure import TEN, Count, Disclosure, Published, rate
+from expectations.disclosure import TEN, Count, Disclosure, Published
 from tasks.account.published import AtThreshold, Calibration
 from tasks.airlock.run import Desk
 from tasks.training.fairness import ROUNDED, bound_rate
@@ -36,16 +38,16 @@ NORMAL: Final = 1.96
 
 
 class Above(NamedTuple):
-    """How many people of each class have a predicted risk above a threshold, as published."""
+    """About how many people of each class have a predicted risk above a threshold."""
 
     threshold: float
-    found: Published
-    alarms: Published
+    found: int
+    alarms: int
 
     @property
     def people(self) -> int:
         """About how many there are of both."""
-        return self.found.middle + self.alarms.middle
+        return self.found + self.alarms
 
 
 def note_thresholds(desk: Desk, scored: Scored) -> None:
@@ -77,21 +79,33 @@ def publish_above(
     """Publish these counts, from everybody on; none where a class is too small to be told of."""
     if min(calls.positives.about or 0, calls.negatives.about or 0) < CLASS:
         return ()
-    everybody = Above(0.0, calls.positives, calls.negatives)
-    published = (
-        Above(at, *(disclosure.publish(pair[name]) for name in ("found", "alarms")))
-        for at, pair in counts.items()
-    )
-    return keep_apart([everybody, *published])
+    wholes = {"found": calls.positives, "alarms": calls.negatives}
+    above = [Above(0.0, *(whole.middle for whole in wholes.values()))]
+    for at, pair in counts.items():
+        told = {name: disclosure.publish(pair[name]).middle for name in wholes}
+        above.append(Above(at, **{n: _widen(told[n], find_step(wholes[n])) for n in wholes}))
+    least = disclosure.threshold
+    errors = (max(TEN, least // 2) + _err(find_step(whole)) for whole in wholes.values())
+    # A difference of two counts is twice as far off as each.
+    return keep_apart(above, least + 2 * sum(errors))
 
 
-def keep_apart(above: Sequence[Above]) -> tuple[Above, ...]:
-    """Keep the thresholds with enough people between each and the next, and above the last.
+def find_step(whole: Published) -> int:
+    """Give the steps in which a class is told of: tens, or of many a fiftieth, in tens."""
+    return TEN * max(1, whole.middle // (50 * TEN))
 
-    Four counts make the people between two thresholds, each off by less than ten, or hidden.
-    """
-    hidden = above[0].found.threshold
-    enough = hidden + 4 * max(TEN, hidden // 2)
+
+def _widen(people: int, step: int) -> int:
+    return people if step == TEN else round(people / step) * step
+
+
+def _err(step: int) -> int:
+    """Give by how many people a wider step than tens is off at most."""
+    return 0 if step == TEN else step // 2
+
+
+def keep_apart(above: Sequence[Above], enough: int) -> tuple[Above, ...]:
+    """Keep the thresholds with enough people between each and the next, and above the last."""
     kept = [above[0]]
     for one in above[1:]:
         if min(kept[-1].people - one.people, one.people) >= enough:
@@ -101,40 +115,53 @@ def keep_apart(above: Sequence[Above]) -> tuple[Above, ...]:
 
 def tell_rates(above: Sequence[Above], calls: Calls) -> Iterator[AtThreshold]:
     """Give the share of each class that is called positive at each threshold, with intervals."""
+    positives, negatives = calls.positives, calls.negatives
     for one in above[1:]:
-        found, alarms = rate(one.found, calls.positives), rate(one.alarms, calls.negatives)
-        positives, negatives = calls.positives.middle, calls.negatives.middle
+        found = min(one.found / positives.middle, 1.0)
+        alarms = min(one.alarms / negatives.middle, 1.0)
+        weight = calls.effective_positives / positives.middle
         yield AtThreshold(
             one.threshold,
             round(found, 2),
-            *_bound(found, positives, calls.effective_positives / positives),
+            *_bound(found, positives.middle, weight, _spread(positives)),
             round(alarms, 2),
-            *_bound(alarms, negatives, calls.effective_negatives / negatives),
+            *_bound(
+                alarms,
+                negatives.middle,
+                calls.effective_negatives / negatives.middle,
+                _spread(negatives),
+            ),
         )
 
 
 def tell_calibration(above: Sequence[Above], calls: Calls) -> Iterator[Calibration]:
     """Give how many have the outcome of those whose risk is between two thresholds."""
-    counts = [(one.threshold, one.found.middle, one.people) for one in above]
-    for (low, found, people), (high, fewer, rest) in pairwise([*counts, (1.0, 0, 0)]):
-        between = people - rest
-        observed = (found - fewer) / between
-        effective = calls.count_effective("people") / calls.people
+    found, alarms = 2 * _spread(calls.positives), 2 * _spread(calls.negatives)
+    effective = calls.count_effective("people") / calls.people
+    for one, higher in pairwise([*above, Above(1.0, 0, 0)]):
+        between = one.people - higher.people
+        observed = (one.found - higher.found) / between
+        # As `bound_rate` takes it, which is of a part among a whole with an error of its own.
+        spread = ((1 - observed) ** 2 * found + observed**2 * alarms) / (1 + observed**2)
         yield Calibration(
-            low,
-            high,
+            one.threshold,
+            higher.threshold,
             round(between / calls.people, 2),
             round(observed, 2),
-            *_bound(observed, between, effective, counts=2),
+            *_bound(observed, between, effective, spread),
         )
 
 
-def _bound(share: float, people: int, effective: float, counts: int = 1) -> tuple[float, float]:
+def _spread(whole: Published) -> float:
+    """Give the variance that rounding gave to a count of a class."""
+    step = find_step(whole)
+    return ROUNDED + (0 if step == TEN else step**2 / 12)
+
+
+def _bound(share: float, people: int, effective: float, spread: float) -> tuple[float, float]:
     """Bound a share with 95 % confidence, the ends outward to two digits.
 
-    `effective` of the people would tell as much if they weighed alike; part and whole are of so
-    many published counts each.
+    `effective` is the part of the people who, weighing alike, would tell as much.
     """
-    spread = counts * ROUNDED * effective**2
-    low, high = bound_rate(share, people * effective, NORMAL, spread)
+    low, high = bound_rate(share, people * effective, NORMAL, spread * effective**2)
     return floor(round(100 * low, 9)) / 100, ceil(round(100 * high, 9)) / 100
