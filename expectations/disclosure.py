@@ -109,7 +109,8 @@ def in_steps(figure: float, people: float, threshold: int = TEN) -> float:
 
 def percent(share: float, digits: int = 3) -> str:
     """Write a share of 0 to 1 as a percentage; one that a policy declares is told with `EXACT`."""
-    return f"{100 * share:.{digits}g} %"
+    # Read back, or all of 100 % in two digits would be 1e+02.
+    return f"{float(f'{100 * share:.{digits}g}'):.{EXACT}g} %"
 
 
 def bound_share(share: float, people: int, threshold: int = 10) -> float:

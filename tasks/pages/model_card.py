@@ -254,15 +254,10 @@ def threshold_lines(found: Quality) -> Iterator[str]:
     screening = draw_screening(found)
     if screening is None:
         return
-    yield "\n### Found, missed and falsely alarmed"
-    yield (
-        f"\n{screening.have} of 1,000 people like the test people have the outcome. The model "
-        "calls people positive above a threshold of predicted risk."
-    )
-    yield (
-        "\n| Positive above | Found | Missed | False alarms | Precision | True positive rate, 95 % "
-        "interval | False positive rate, 95 % interval |"
-    )
+    yield "\n### Of 1,000 people: found, missed, false alarms"
+    yield f"\nAbout {screening.have} of 1,000 people like the test people have the outcome."
+    rates = "True positive rate, 95 % interval | False positive rate, 95 % interval"
+    yield f"\n| Called positive above | Found | Missed | False alarms | Precision | {rates} |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for row, one in zip(screening.rows, found.thresholds, strict=True):
         cells = [
@@ -270,7 +265,7 @@ def threshold_lines(found: Quality) -> Iterator[str]:
             row.found,
             row.missed,
             row.alarms,
-            percent(row.precision, 2),
+            percent(round(row.precision, 2)),
         ]
         cells += [
             tell_rate(one.true_positive_rate, one.true_positive_low, one.true_positive_high),

@@ -23,11 +23,11 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from expectations.disclosure import TEN, Count, Disclosure, Published
+from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published
 from tasks.account.published import AtThreshold, Calibration
 from tasks.airlock.run import Desk
 from tasks.training.fairness import ROUNDED, bound_rate
-from tasks.training.quality import CLASS, Calls, Scored, count_people, publish_calls, seal_counts
+from tasks.training.quality import Calls, Scored, count_people, publish_calls, seal_counts
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -83,14 +83,14 @@ def publish_above(
     above = [Above(0.0, *(whole.middle for whole in wholes.values()))]
     for at, pair in counts.items():
         told = {name: disclosure.publish(pair[name]).middle for name in wholes}
-        above.append(Above(at, **{n: _widen(told[n], find_step(wholes[n])) for n in wholes}))
+        above.append(Above(at, **{n: _widen(told[n], find_width(wholes[n])) for n in wholes}))
     least = disclosure.threshold
-    errors = (max(TEN, least // 2) + _err(find_step(whole)) for whole in wholes.values())
+    errors = (max(TEN, least // 2) + _err(find_width(whole)) for whole in wholes.values())
     # A difference of two counts is twice as far off as each.
     return keep_apart(above, least + 2 * sum(errors))
 
 
-def find_step(whole: Published) -> int:
+def find_width(whole: Published) -> int:
     """Give the steps in which a class is told of: tens, or of many a fiftieth, in tens."""
     return TEN * max(1, whole.middle // (50 * TEN))
 
@@ -154,7 +154,7 @@ def tell_calibration(above: Sequence[Above], calls: Calls) -> Iterator[Calibrati
 
 def _spread(whole: Published) -> float:
     """Give the variance that rounding gave to a count of a class."""
-    step = find_step(whole)
+    step = find_width(whole)
     return ROUNDED + (0 if step == TEN else step**2 / 12)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.disclosure import TEN, Count, Disclosure, Published
+from expectations.disclosure import TEN, Count, Disclosure, Published, percent
 from tasks.consent.meaning import Standing
 from tasks.consent.permission import count_standings
 
@@ -99,3 +99,12 @@ def test_a_repr_shows_neither_figure_nor_key(thing: object) -> None:
 def test_a_figure_reads_as_people_write_it() -> None:
     """Hidden ones name the threshold, others have their thousands marked."""
     assert [str(Published(None, 10)), str(Published(12345, 10))] == ["fewer than 10", "12,345"]
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(1.0, "100 %"), (0.996, "100 %"), (0.834, "83 %"), (0.0123, "1.2 %"), (0.0, "0 %")],
+)
+def test_a_share_of_two_digits_reads_as_people_write_it(share: float, said: str) -> None:
+    """That of everybody too, which has three."""
+    assert percent(share, 2) == said

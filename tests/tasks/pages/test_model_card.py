@@ -125,7 +125,7 @@ def test_a_model_that_did_not_leave_has_no_card(run: MakeRun) -> None:
         "memorization measured", "memorization power", "inconclusive", "membership power",
         "selection rates of two groups differ by up to 10 points, 95 % interval 2 to 20.",
         "differ by up to 20 points, 95 % interval 0 to 50; groups that are alike could",
-        "154 of 1,000 people like the test people have the outcome.",
+        "About 154 of 1,000 people like the test people have the outcome.",
         "fits the predicted risk in 3 of 4 ranges. Predicted too low: 10 to 50 %.", "33 %",
         "43 %", "too few", 'load_model("models:/visits.ward/3")', "5" * 64, "3,197", "2,400",
     ],

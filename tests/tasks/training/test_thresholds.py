@@ -15,7 +15,7 @@ from tasks.training.quality import Scored, publish_calls
 from tasks.training.thresholds import (
     THRESHOLDS,
     count_above,
-    find_step,
+    find_width,
     publish_above,
     tell_calibration,
     tell_rates,
@@ -128,4 +128,4 @@ def test_the_intervals_hold_as_often_as_they_say(size: int) -> None:
 @pytest.mark.parametrize(("count", "step"), [(60, 10), (990, 10), (1_000, 20), (20_400, 400)])
 def test_many_people_are_told_of_in_steps_of_a_fiftieth(count: int, step: int) -> None:
     """So that one who leaves seldom changes a figure, and a rate is off by a hundredth at most."""
-    assert find_step(RULE.publish(Count(count))) == step
+    assert find_width(RULE.publish(Count(count))) == step
