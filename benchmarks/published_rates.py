@@ -4,7 +4,8 @@
 
 Made-up test people, the same in every run, and a model with fresh noise in each, so that it calls
 others positive. Their rates are told by the rule that stood before (shares of exact counts, in two
-digits) and by the rule that stands (shares of published counts). Two attackers:
+digits) and by the rule that stands (shares of published counts), by this also at the six thresholds
+of the pictures (`tasks.training.thresholds`). Two attackers:
 
 - one guesses how many have the outcome from all runs (`tasks.attack.rate_reconstruction`);
 - one is told the rates of as many runs again, after a person left who may have had the outcome or
@@ -70,23 +71,34 @@ def tell_published(people: Sides, called: Sides, home: Disclosure) -> PublishedR
     return PublishedRates(home.publish(Count(sum(people))).about or 0, told)
 
 
-RULES: Final[dict[str, Rule]] = {"before": tell_exactly, "now": tell_published}
+RULES: Final[dict[str, tuple[Rule, int]]] = {
+    "before": (tell_exactly, 1), "now": (tell_published, 1), "with pictures": (tell_published, 6),
+}  # fmt: skip
+"""By name: how rates are told, and at how many thresholds."""
 
 
 def tell_runs(
-    people: Sides, shares: Sides | tuple[float, float], runs: int, seed: int, rule: Rule
+    people: Sides, shares: tuple[float, float], runs: int, seed: int, told: tuple[Rule, int]
 ) -> list[PublishedRates]:
-    """Tell what each of some runs says of the same people."""
+    """Tell what each of some runs says of the same people, at one threshold or at more.
+
+    Above each further threshold are seven of ten of those above the one before.
+    """
+    rule, thresholds = told
     draw, home = np.random.default_rng(seed), Disclosure(b"home %d" % seed)
     spread = [min(share, 1 - share) / 5 for share in shares]
     chances = np.clip(draw.normal(shares, spread, (runs, 2)), 0, 1)
-    return [
-        rule(people, (int(hits), int(false)), home)
-        for hits, false in draw.binomial(people, chances)
-    ]
+    called = draw.binomial(people, chances)
+    found = []
+    for _ in range(thresholds):
+        found.append([rule(people, (int(hits), int(false)), home) for hits, false in called])
+        called = draw.binomial(called, 0.7)
+    return [one for run in zip(*found, strict=True) for one in run]
 
 
-def attack(group: tuple[Sides, float, float], runs: int, draws: int, rule: Rule) -> tuple[int, int]:
+def attack(
+    group: tuple[Sides, float, float], runs: int, draws: int, rule: tuple[Rule, int]
+) -> tuple[int, int]:
     """Count how often the people with the outcome are found, and how often what a leaver had."""
     sizes, *shares = group
     found = told = 0
@@ -96,7 +108,8 @@ def attack(group: tuple[Sides, float, float], runs: int, draws: int, rule: Rule)
         left = (people[0] - had, people[1] - (not had))
         one = find_likeliest(tell_runs(people, (shares[0], shares[1]), runs, seed, rule))
         # The same home, other noise.
-        after = tell_runs(left, (shares[0], shares[1]), 2 * runs, seed, rule)[runs:]
+        after = tell_runs(left, (shares[0], shares[1]), 2 * runs, seed, rule)
+        after = after[len(after) // 2 :]
         other = find_likeliest(after)
         found += one[0] == people[0]
         fewer = (one[0] - other[0], one[1] - other[1])
