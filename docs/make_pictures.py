@@ -67,7 +67,7 @@ SHOTS: Final = (
     Shot("refusal", "refused", height=950),
     Shot("missing", "prevalence", height=1350, section="missing", left=44, right=44),
     Shot("budget", "diabetes", height=254, section="budget", left=44, right=44),
-    Shot("quality", "diabetes", height=1275, section="quality", left=44, right=44),
+    Shot("quality", "diabetes", height=1235, section="quality", left=44, right=44),
     Shot("table", "diabetes", height=470, section="tables", left=44, right=44),
     Shot("prefect", "diabetes", "prefect", 1388, 500, left=260),
     Shot("mlflow", "diabetes", "mlflow", 1240, 1040, left=200, right=325),

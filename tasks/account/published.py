@@ -186,10 +186,7 @@ class AtThreshold(Part):
 
 @dataclass(frozen=True, slots=True)
 class Calibration(Part):
-    """Test people with a predicted risk above `low`, up to `high`: how many have the outcome.
-
-    With the 95 % interval; `share` is theirs of all test people.
-    """
+    """People with a predicted risk above `low`, up to `high`: how many have the outcome (95 %)."""
 
     low: float
     high: float
@@ -201,7 +198,7 @@ class Calibration(Part):
 
 @dataclass(frozen=True, slots=True)
 class Quality(Part):
-    """How good the model is on the test people; see `tasks/training/quality.py`."""
+    """How good the model is on the test people; see `quality.py`, `thresholds.py` of training."""
 
     auc: float
     auc_low: float | None
@@ -212,7 +209,6 @@ class Quality(Part):
     auc_unweighted: float | None
     """Where people are weighted, and so are the other figures; else None."""
     thresholds: tuple[AtThreshold, ...] = ()
-    """See `tasks/training/thresholds.py`, also of `calibration`."""
     calibration: tuple[Calibration, ...] = ()
 
 
