@@ -265,7 +265,7 @@ def threshold_lines(found: Quality) -> Iterator[str]:
             row.found,
             row.missed,
             row.alarms,
-            percent(round(row.precision, 2)),
+            percent(row.precision),
         ]
         cells += [
             tell_rate(one.true_positive_rate, one.true_positive_low, one.true_positive_high),

@@ -61,7 +61,7 @@ class Screened:
     @property
     def precision(self) -> float:
         """The share of those called positive who have the outcome."""
-        return self.found / max(self.found + self.alarms, 1)
+        return round(self.found / max(self.found + self.alarms, 1), 2)
 
 
 @dataclass(frozen=True, slots=True)

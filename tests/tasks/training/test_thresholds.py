@@ -5,12 +5,17 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.disclosure import Count, Disclosure
+from ledgers.home.home import Home
+from ledgers.vault.stages import Validated
+from tasks.account.findings import Found, read_quality
 from tasks.account.published import AtThreshold, Calibration
+from tasks.representation.raking import WEIGHT
 from tasks.training.quality import Scored, publish_calls
 from tasks.training.thresholds import (
     THRESHOLDS,
@@ -20,6 +25,9 @@ from tasks.training.thresholds import (
     tell_calibration,
     tell_rates,
 )
+from tasks.training.train import train
+from tests.conftest import Folder, opened
+from tests.tasks.training.test_weighted_training import people as rows_of_people
 
 RULE = Disclosure(b"k" * 32)
 RANGES = tuple(pairwise((0.0, *THRESHOLDS, 1.0)))
@@ -129,3 +137,20 @@ def test_the_intervals_hold_as_often_as_they_say(size: int) -> None:
 def test_many_people_are_told_of_in_steps_of_a_fiftieth(count: int, step: int) -> None:
     """So that one who leaves seldom changes a figure, and a rate is off by a hundredth at most."""
     assert find_width(RULE.publish(Count(count))) == step
+
+
+def test_the_step_notes_what_may_be_told_and_seals_the_counts(home: Home, folder: Folder) -> None:
+    """The rates stand in the evidence as the report reads them, exact counts under its seal."""
+    assert home.vault.is_dir()
+    frame = rows_of_people().drop(columns=WEIGHT)
+    with opened(folder.write()) as run:
+        train(run.vault.store(Validated, pa.Table.from_pandas(frame, preserve_index=False)))
+        entries = run.ledger.entries(run.id)
+        (noted,) = (one for one in entries if one.name == "utility.thresholds")
+        sealed = run.ledger.unseal(noted)
+    quality = read_quality(Found(entries))
+    assert quality is not None
+    assert [one.threshold for one in quality.thresholds] == [0.3, 0.5, 0.7]
+    assert [one.low for one in quality.calibration] == [0.0, 0.3, 0.5, 0.7]
+    assert isinstance(sealed, dict)
+    assert set(sealed) == {f"{at:g}" for at in THRESHOLDS}
