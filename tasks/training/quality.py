@@ -4,10 +4,11 @@ Whether it was not trained on them is the caller's to see to. Differential priva
 not cover these figures, so they have a rule of their own. Four counts are published by the rule
 for counts: the people of each class, and those of each whom the model calls positive. Every share
 is made of these four (accuracy, base rate, and the rates of whom it calls positive), so none of
-them says more than the four. No fifth count is told, nor one of a person who is called wrong:
-people of a class who are called positive in one run and not in the next would add up to the same
-number, and sums over many runs would tell it. AUC and Brier score are averages over people, and
-are told in steps of ten people's worth.
+them says more than the four. The same is counted at a few more thresholds
+(`tasks.training.thresholds`). Nobody who is called wrong is counted: people of a class who are
+called positive in one run and not in the next would add up to the same number, and sums over many
+runs would tell it. AUC and Brier score are averages over people, and are told in steps of ten
+people's worth.
 
 Of weighted people, each counts as their share of the heaviest: so one who comes or leaves changes
 each count by one at most.
