@@ -241,7 +241,7 @@ def judge_privacy(
         asked=f"ε of at most {promise.epsilon:g} at δ = {promise.delta:g}",
         measured=f"ε = {epsilon:.3f}, as the accountant computes it",
         verdict=CheckVerdict.PASSED if kept else CheckVerdict.REFUSED,
-        power=f"an upper bound, not measured, and proved only if it holds {supposed}"
+        power=f"an upper bound, computed and not measured; proved only if it holds {supposed}"
         if supposed
         else "an upper bound, proved and not measured: valid if the code does what it says",
         remedy="promise the ε that is spent, or report this as a fault",

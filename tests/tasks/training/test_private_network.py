@@ -24,9 +24,12 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Gaussian, SampledGaussian, calibrate, compose
+from tasks.attack.epsilon_audit import judge_audit
+from tasks.attack.model import audit_classifier
 from tasks.training import private_descent, private_network
 from tasks.training.private_descent import draw_sample
 from tasks.training.private_network import PrivateNetwork, draw_start
+from tests.broken_trainers import lessen_noise
 
 Matrix = NDArray[np.float64]
 ROWS = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
@@ -313,6 +316,14 @@ def test_sums_that_are_not_finite_or_leave_the_grid_end_the_training(value: floa
     """As whole steps they would be any number, which no noise is scaled to."""
     with pytest.raises(UsageError, match="not finite or too large"):
         private_descent.release_values(np.array([0.0, value]), 6.0, lambda sums, _: sums)
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, "inconclusive"), (0.0, "refused")])
+def test_an_audit_tries_the_noise_of_a_network_and_passes_none(share: float, verdict: str) -> None:
+    """People and first weights are drawn, so that what one person moves is not tried."""
+    model = lessen_noise(PrivateNetwork, 1, share)(epsilon=1.0, steps=1)
+    found = audit_classifier(model, "private-network")
+    assert judge_audit(found, 1.0).verdict == verdict
 
 
 def test_the_noise_of_a_plan_is_sought_once() -> None:

@@ -25,6 +25,7 @@ from tasks.people.population import TEST, select_population
 from tasks.training.charge import give_back, open_budget, reserve_budget
 from tasks.training.models import declare_encoding, declare_model
 from tasks.training.private_logistic import PrivateLogisticRegression
+from tasks.training.private_network import PrivateNetwork
 from tasks.training.train import (
     Rows,
     fit_model,
@@ -297,6 +298,15 @@ def test_epsilon_is_taken_at_the_promised_delta_whatever_the_model_was_trained_w
     for delta, verdict in ((1e-5, "passed"), (0.5, "refused")):
         drawn = PrivateLogisticRegression(epsilon=1.0, delta=delta).mechanisms()
         assert judge_privacy(drawn, promise, "clinic").verdict == verdict
+
+
+def test_what_a_promise_rests_on_and_nobody_proved_is_said() -> None:
+    """Of a network, where a proof stands of the other kinds."""
+    promise = DifferentialPrivacy(kind="differential-privacy", epsilon=1, delta=1e-5)
+    for model, proved in ((PrivateLogisticRegression(), True), (PrivateNetwork(), False)):
+        check = judge_privacy(model.mechanisms(), promise, "clinic", model.supposes)
+        assert ("proved only if" not in check.power) is proved
+        assert ("floating point does not guarantee" not in check.power) is proved
 
 
 def test_a_private_model_that_nobody_was_charged_for_is_not_trained(
