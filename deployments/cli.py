@@ -190,7 +190,7 @@ def advise(
 
 
 def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
-    """Say what a run came to, and end as it ended; the screen has told why one was refused."""
+    """Say what a run came to, and end as it ended; why one stopped, the screen has told."""
     answer(outcome.as_json, outcome.screen, as_json=as_json)
     error = outcome.error
     if error is None:
@@ -204,14 +204,14 @@ def tell_outcome(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def say_end(found: JSON, error: TutelaError) -> str:
-    """Say in a few words how a run ended, of which the screen says why; empty where it does not."""
+    """Say in a few words that a run was refused or its data do not fit; empty of any other."""
+    from tasks.account.subjects import list_names
+
     summary = cast("dict[str, Any]", found)
     if isinstance(error, Refusal):
         named = [cause["name"] for cause in summary["causes"]] or [error.check]
-        return f"refused by {' and '.join(dict.fromkeys(named))}"
-    if summary["unfit"]:
-        return "stopped: the data do not fit the policy"
-    return "something broke" if summary["verdict"] == "failed" else ""
+        return f"refused by {list_names(list(dict.fromkeys(named)))}"
+    return "stopped: the data do not fit the policy" if summary["unfit"] else ""
 
 
 @app.command(epilog="Example: tutela report 20261124")

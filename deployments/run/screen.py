@@ -287,19 +287,10 @@ def ways_lines(summary: Summary) -> Iterator[str]:
         yield from wrap(f"reached  {reached}", "  ", " " * 11)
         yield ""
         yield from table_lines(found)
-        yield from wrap(say_cured(found, summary))
         yield from wrap(f"{say_as_is(found)}{found.note}.")
         for cause in causes:
             yield from wrap(f"Or: {cause.remedy}.")
         yield ""
-
-
-def say_cured(found: WaysOut, summary: Summary) -> str:
-    """Say which checks a way cures, where a model was stopped by several: a yes passes them all."""
-    causes = [cause.name for cause in summary.causes if cause.outlet == found.outlet]
-    names = list(dict.fromkeys((found.check, *causes)))
-    model = any(one.kind == "model" and one.name == found.outlet for one in summary.outlets)
-    return f"A yes passes {' and '.join(names)}." if model and len(names) > 1 else ""
 
 
 def say_as_is(found: WaysOut) -> str:

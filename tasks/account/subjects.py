@@ -71,8 +71,13 @@ def join_names(names: Sequence[str]) -> str:
     end = _count_shared([one[::-1] for one in rest])
     parts = [" ".join(one[: len(one) - end]) for one in rest]
     shared = words[0][:start], rest[0][len(rest[0]) - end :]
-    told = f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return " ".join([*shared[0], told, *shared[1]])
+    return " ".join([*shared[0], list_names(parts), *shared[1]])
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Write names one after the other, as `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _count_shared(lists: Sequence[Sequence[str]]) -> int:

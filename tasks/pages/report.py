@@ -29,7 +29,7 @@ from tasks.account.missing_people import (
     split_hidden,
 )
 from tasks.account.published import Figure, OutletSummary, Summary
-from tasks.account.subjects import fold
+from tasks.account.subjects import fold, list_names
 from tasks.pages.drawings import (
     Axis,
     arrange,
@@ -177,7 +177,7 @@ def say_headline(summary: Summary) -> str:
             return f"{say_open_checks(summary.checks)} {left}"
         case "refused" if summary.stopped_by:
             names = name_stopping(summary)
-            quoted = " and ".join(f"“{name}”" for name in names)
+            quoted = list_names([f"“{name}”" for name in names])
             return f"{left} The check{'s' * (len(names) > 1)} {quoted} stopped the run."
         case "refused":
             return f"{left} The run did not meet what the policy asks for."

@@ -25,6 +25,7 @@ from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.budget.accounts import History
 from tasks.account.published import Way, WaysOut
+from tasks.account.subjects import list_names
 from tasks.attack.held_people import judge_search
 from tasks.attack.membership import (
     attack_membership,
@@ -115,8 +116,8 @@ def find_model_ways(
         "attacks within the policy's limits, membership inference with an AUC of at most "
         f"{policy.attacks.membership.auc_at_most:g}",
         say_reached(refusal),
-        f"{len(tried)} other models were trained on the same people and attacked briefly, with "
-        f"{REFERENCES} references; a run attacks in full and may find more",
+        f"{say_cured(refusal)}{len(tried)} other models were trained on the same people and "
+        f"attacked briefly, with {REFERENCES} references; a run attacks in full and may find more",
         {"auc": tell_auc(aim, disclosure)},
         keep_telling(ways),
     )  # fmt: skip
@@ -158,8 +159,19 @@ def say_reached(refusal: Refusal) -> str:
     """Give what the first check came to and which others failed, without what is advised."""
     first, *others = str(refusal).removeprefix(f"{refusal.check}: ").split("\n")
     told = first.partition(", where the policy asks for ")[0].split(": ", 2)[-1]
-    names = [line.split(": ")[1] for line in others if line.count(": ") > 1]
+    names = list_refused("\n".join(others))
     return told + (f"; not passed either: {', '.join(names)}" if names else "")
+
+
+def list_refused(text: str) -> list[str]:
+    """Name the checks that a refusal's lines are about."""
+    return [line.split(": ")[1] for line in text.split("\n") if line.count(": ") > 1]
+
+
+def say_cured(refusal: Refusal) -> str:
+    """Say which checks a model that holds passes, where several refused."""
+    names = list_refused(str(refusal).removeprefix(f"{refusal.check}: "))
+    return f"A yes passes {list_names(names)}. " if len(names) > 1 else ""
 
 
 def try_model(

@@ -16,7 +16,7 @@ from tasks.account.published import Way, WaysOut
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.pages.drawings import draw_ways
 from tasks.pages.report import render_report
-from tasks.pages.words import name_stopping
+from tasks.ways.model_ways import say_cured
 from tests.recorded_runs import make_entries, refused_run
 
 NOTED: dict[str, JSON] = {
@@ -108,15 +108,20 @@ def test_words_stand_alone_where_no_cost_was_measured() -> None:
     assert drawn.bars[0].beside == "lifetime ε 1.12; runs that fit: 1"
 
 
-def test_where_several_attacks_refuse_the_ways_say_that_they_cure_them_all(
-    summary: Summary,
-) -> None:
-    """And the screen's last line explains every one."""
+def test_every_check_that_stopped_a_run_is_named(summary: Summary) -> None:
+    """On the report's banner and in the last line, from three on with commas."""
     (cause,) = summary.causes
-    both = replace(summary, causes=(cause, replace(cause, name="memorization")))
-    assert "A yes passes membership and memorization." in list(ways_lines(both))
-    assert not any("A yes passes" in line for line in ways_lines(summary))
-    assert name_stopping(both) == ["membership", "memorization"]
-    assert "The checks “membership” and “memorization” stopped" in render_report(both)
+    names = ("membership", "memorization", "audit")
+    three = replace(summary, causes=tuple(replace(cause, name=name) for name in names))
+    assert "The checks “membership”, “memorization” and “audit” stopped" in render_report(three)
     error = Refusal("membership", "")
-    assert say_end(to_evidence_json(both), error) == "refused by membership and memorization"
+    said = "refused by membership, memorization and audit"
+    assert say_end(to_evidence_json(three), error) == said
+
+
+def test_ways_of_a_model_say_which_of_several_checks_they_pass() -> None:
+    """All of them; nothing is said where there is one."""
+    name = "membership inference"
+    both = f"refused: {name}: AUC 0.7\nrefused: memorization: 0.3"
+    assert say_cured(Refusal(name, both)) == f"A yes passes {name} and memorization. "
+    assert say_cured(Refusal(name, both.partition("\n")[0])) == ""
