@@ -186,6 +186,7 @@ def describe_undecided(policy: Policy) -> Iterator[str]:
         "membership": asked.membership.when_inconclusive,
         "audit": asked.audit.when_inconclusive,
         "memorization": asked.memorization.when_inconclusive,
+        "search": asked.search.when_inconclusive,
     }
     if told := [name for name, word in words.items() if word == "report"]:
         yield (

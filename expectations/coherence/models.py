@@ -143,7 +143,7 @@ def own_models_are_judged(policy: Policy) -> Iterator[Problem]:
     """A warning: of a class of one's own nobody else can say what an attack could not tell."""
     if policy.attacks is None or "training.model" not in policy.own_code:
         return
-    for part in ("membership", "memorization"):
+    for part in ("membership", "memorization", "search"):
         if getattr(policy.attacks, part).when_inconclusive == "report":
             yield Problem(
                 f"attacks.{part}.when_inconclusive",

@@ -342,7 +342,7 @@ def test_the_plan_says_when_attacks_cannot_tell_and_what_that_does(folder: Folde
         assert "cannot tell" not in say("check", str(folder.write(*changes))).out
     said = " ".join(say("check", str(folder.write(many, own))).out.split())
     assert "your own class: if an attack cannot tell, the run is refused. But of" in said
-    assert "But of membership, audit, memorization that is only reported" in said
+    assert "But of membership, audit, memorization, search that is only reported" in said
     assert "Warning: attacks.memorization.when_inconclusive: is `report`" in said
 
 
