@@ -114,7 +114,7 @@ CHANGES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "wrong type": (
         (("retention_days: 30", "retention_days: soon"),),
-        ("small.yaml:68: retention_days: must be a whole number",),
+        ("small.yaml:69: retention_days: must be a whole number",),
     ),
     "misspelt word": (
         (("kind: bin,", "kind: bins,"),),
