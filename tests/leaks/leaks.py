@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ledgers.evidence import EvidenceLedger
 
 HERE: Final = Path(__file__).parent
-PEOPLE: Final = 200
+PEOPLE: Final = 400
 PLANTED: Final = 7
 """Every so many people have a rare value and a text of their own."""
 
@@ -179,6 +179,7 @@ def make_policy(name: str) -> Tree:
         "population": {
             "eligible": "remark is not missing",
             "smallest": 100,
+            "test_share": 0.4,
             "reference": {
                 "source": "made up",
                 "margins": {
