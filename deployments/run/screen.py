@@ -20,16 +20,8 @@ if TYPE_CHECKING:
     from ledgers.evidence import JSON, EvidenceLedger, RunRecord
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
-    from tasks.account.published import (
-        Advice,
-        Figure,
-        OutletSummary,
-        Quality,
-        Summary,
-        Trial,
-        Way,
-        WaysOut,
-    )
+    from tasks.account.advised import Advice, Trial
+    from tasks.account.published import Figure, OutletSummary, Quality, Summary, Way, WaysOut
 
 
 WORDS: Final = {

@@ -8,29 +8,18 @@ change here is a change of what others read: it raises `version`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypeAlias
-
-from pydantic import ConfigDict
+from typing import Final, Literal, TypeAlias
 
 from expectations.checks import Check
 from expectations.policy.vocabulary import CheckVerdict
+from tasks.account.advised import Advice
+from tasks.account.part import Part
 
 AS_THEY_ARE: Final = "representation"
 ONCE_WEIGHTED: Final = "representation after weighting"
 WEIGHTS: Final = "weights"
 """The checks on whom the people stand for, by the names under which they are on record."""
 State: TypeAlias = Literal["passed", "refused", "failed", "pending", "unfinished"]
-
-
-class Part:
-    """What every part of a summary shares: the published schema names all there is."""
-
-    __slots__ = ()
-    __pydantic_config__: ClassVar = ConfigDict(
-        json_schema_extra={"additionalProperties": False},
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,61 +251,6 @@ class Training(Part):
     """What the policy lets all models together cost one person."""
     lifetime_delta: float | None
     composition: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Trial(Part):
-    """One feature dropped or made coarser: AUC lost by it, with its 95 % interval."""
-
-    column: str
-    change: Literal["drop", "coarsen"]
-    mean: float
-    low: float
-    high: float
-    verdict: Literal["not needed", "needed", "cannot tell"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped(Part):
-    """The AUC with so many columns, once `dropped` has gone too."""
-
-    columns: int
-    dropped: str
-    auc: float
-
-
-@dataclass(frozen=True, slots=True)
-class AtEpsilon(Part):
-    """The AUC of a private model at one ε: mean, least and largest of a few draws."""
-
-    epsilon: float
-    auc: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class LeftIn(Part):
-    """A column that could be left out or halved alone, and why the patch does not."""
-
-    column: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Advice(Part):
-    """What the model could do without; `epsilon` is what the twin it was tried on has cost.
-
-    None where the training people themselves were tried on; see `tasks/advice/`.
-    """
-
-    epsilon: float | None
-    auc: float
-    trials: tuple[Trial, ...]
-    path: tuple[Dropped, ...]
-    epsilons: tuple[AtEpsilon, ...]
-    patch: str
-    left_in: tuple[LeftIn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from expectations.policy.vocabulary import CheckVerdict, Use
 from expectations.policy_file import find_undecided
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import without_login
+from tasks.account.advised import Advice
 from tasks.account.exclusions import NO_OUTCOME
 from tasks.account.findings import (
     Found,
@@ -37,7 +38,6 @@ from tasks.account.findings import (
 from tasks.account.projection import tell_own_code
 from tasks.account.promises import list_promises
 from tasks.account.published import (
-    Advice,
     ClassSize,
     ColumnFate,
     ConsentHistory,

@@ -19,7 +19,7 @@ from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO
 from expectations.privacy_loss import Mechanism
 from ledgers.vault.stages import Charged, Permitted, Reached, Recorded, Validated
-from tasks.account.published import AtEpsilon
+from tasks.account.advised import AtEpsilon
 from tasks.advice.advice import FOLDS, Advice, Codebook, Loss, People, advise, encode_target
 from tasks.advice.patch import Patch, write_patch
 from tasks.advice.twin import draw_people, measure_twin, plan_noise

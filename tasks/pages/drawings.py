@@ -20,8 +20,8 @@ from tasks.pages.way_words import COSTS, say_costs
 from tasks.pages.words import say_promise
 
 if TYPE_CHECKING:
+    from tasks.account.advised import Advice
     from tasks.account.published import (
-        Advice,
         Audit,
         ClassSize,
         ComparedColumn,

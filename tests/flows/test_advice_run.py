@@ -14,7 +14,7 @@ from expectations.errors import UsageError
 from expectations.policy_file import read_policy
 from ledgers.budget.ledger import BudgetLedger
 from ledgers.home.home import Home
-from tasks.account.published import Advice, AtEpsilon, Dropped, LeftIn, Trial
+from tasks.account.advised import Advice, AtEpsilon, Dropped, LeftIn, Trial
 from tasks.advice import weigh
 from tasks.advice.advice import Advice as Found
 from tasks.advice.advice import Loss

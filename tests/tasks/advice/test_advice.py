@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
 from expectations.privacy_loss import Gaussian, calibrate, compose
-from tasks.account.published import Advice, AtEpsilon, Dropped
+from tasks.account.advised import Advice, AtEpsilon, Dropped
 from tasks.advice import twin as room
 from tasks.advice.advice import Advice as Tried
 from tasks.advice.advice import (

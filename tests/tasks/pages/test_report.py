@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from deployments.run.screen import say_verdict
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import JSON
-from tasks.account.published import Advice, AtEpsilon, ClassSize, Dropped, Figure, Promise
+from tasks.account.advised import Advice, AtEpsilon, Dropped
+from tasks.account.published import ClassSize, Figure, Promise
 from tasks.account.summary import summarize
 from tasks.pages import report as reporting
 from tasks.pages.drawings import draw_funnel, draw_promise, scale_auc, trim_sizes
