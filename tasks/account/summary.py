@@ -239,8 +239,8 @@ def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
     if not open_checks or not isinstance(outlet, ModelOutlet):
         return claim(outlet)
     tried = (
-        f"Could not be judged, which the policy accepts: {', '.join(open_checks)}; nothing is to "
-        "be done, but nothing was found out either."
+        f"Could not be judged, which the policy accepts: {', '.join(open_checks)}. You need do "
+        "nothing, and know nothing more of the model by it."
     )
     if outlet.promise is None:
         return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"

@@ -49,34 +49,13 @@ ADVICE: Final = {
 MOST_TOLD: Final = 5
 """Places of one kind that a finding names."""
 ALIKE, AS_MANY, COUNT = "how alike are", "as many entries as there are", "the exact number of"
-FORMAT: Final = frozenset(
-    {
-        *(
-            "MT19937",
-            "PCG64",
-            "PCG64DXSM",
-            "Philox",
-            "SFC64",
-            "bit_generator",
-            "buffer",
-            "buffer_pos",
-        ),
-        *(
-            "counter",
-            "entropy",
-            "gauss",
-            "has_gauss",
-            "has_uint32",
-            "inc",
-            "key",
-            "n_children_spawned",
-        ),
-        *("pool_size", "pos", "spawn_key", "state", "uinteger"),
-        *("node_count", "nodes", "values"),
-        *("bin_threshold", "bitset_idx", "count", "depth", "feature_idx", "gain", "is_categorical"),
-        *("is_leaf", "left", "missing_go_to_left", "num_threshold", "right", "value"),
-    }
-)
+FORMAT: Final = frozenset({
+    "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "bit_generator", "buffer", "buffer_pos",
+    "counter", "entropy", "gauss", "has_gauss", "has_uint32", "inc", "key", "n_children_spawned",
+    "pool_size", "pos", "spawn_key", "state", "uinteger", "node_count", "nodes", "values",
+    "bin_threshold", "bitset_idx", "count", "depth", "feature_idx", "gain", "is_categorical",
+    "is_leaf", "left", "missing_go_to_left", "num_threshold", "right", "value",
+})  # fmt: skip
 """Words by which numpy and scikit-learn name the parts of generators and trees, in no text."""
 
 
