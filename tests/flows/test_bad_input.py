@@ -434,7 +434,7 @@ REFUSALS: dict[str, tuple[Given, str, tuple[str, ...]]] = {
         (
             "inconclusive membership inference",
             "(at most 0.6 asked)",
-            "times as many people, and at least 750 in all; or train private-logistic-regression",
+            "times as many people, and at least 670 in all; or train private-logistic-regression",
         ),
     ),
 }
