@@ -27,6 +27,7 @@ from ledgers.home.home import Home
 from tests.shared_folder import settle, written_to
 
 if TYPE_CHECKING:
+    from expectations.policy.policy import Part
     from tasks.airlock.run import Run
 
 # How fast an example is says something of the machine, not of the code.
@@ -290,11 +291,11 @@ def home(template_home: Path, tmp_path: Path) -> Home:
 
 
 @contextlib.contextmanager
-def opened(policy: Path) -> Iterator[Run]:
-    """Open a run of a policy, so that its steps can be called one by one."""
+def opened(policy: Path, part: Part = "all") -> Iterator[Run]:
+    """Open a run of a policy, or of a part of it, so that its steps can be called one by one."""
     from flows.opening import Request, open_run, request
 
-    with open_run(request(Request(str(policy)))) as run:
+    with open_run(request(Request(str(policy))), part=part) as run:
         yield run
 
 

@@ -416,7 +416,7 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     if problems or unlabelled:
         # Of groups that are too small there is nothing to try.
         with carrying(SmallCohort(people) if problems and problems == small else None):
-            check = "smallest cohort" if problems else "known outcomes"
-            raise Refusal(check, "\n".join([*problems, *unlabelled]))
+            said = "\n".join([*problems, *unlabelled])
+            raise Refusal("smallest cohort", said) if problems else Refusal("known outcomes", said)
     refuse_unmeasurable(desk, selected)
     return selected

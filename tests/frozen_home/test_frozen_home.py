@@ -240,8 +240,17 @@ def test_what_a_prefect_server_stores_of_a_deployment_still_runs(frozen: Frozen)
 
 
 def test_a_new_run_goes_on_where_the_home_stood(frozen: Frozen) -> None:
-    """It passes, is charged on top, and gives the same people the same tokens."""
+    """It passes, is charged on top, and gives the same people the same tokens.
+
+    Of so few people a model can be measured and attacked only if the policy says more of it.
+    """
     policy = str(PLACE / "private.yaml")
+    text = Path(policy).read_text(encoding="utf-8").replace("test_share: 0.4", "test_share: 0.75")
+    tolerant = "".join(
+        f"  {name}: {{when_inconclusive: report}}\n" for name in ("memorization", "audit", "search")
+    )
+    text = text.replace("  memorization: {gap_at_most: 0.9}\n", tolerant)
+    Path(policy).write_text(text, encoding="utf-8")
     said = frozen.place.tell("run", policy)
     assert said.status == 0, said.err
     last = frozen.place.last.record

@@ -191,7 +191,11 @@ def make_policy(name: str) -> Tree:
         "outlets": {"ward": {"kind": "model", "recipient": "Ward"}, "partner": table},
         "expectations": [{"rule": "missing-at-most", "column": "age", "share": 0.5}],
         "training": {"model": "logistic-regression"},
-        "attacks": {"membership": {"auc_at_most": 0.85}},
+        # Attacks can tell little of so few people.
+        "attacks": {
+            "membership": {"auc_at_most": 0.85, "when_inconclusive": "report"},
+            **{one: {"when_inconclusive": "report"} for one in ("memorization", "audit", "search")},
+        },
         "retention_days": 30,
     }
 

@@ -15,7 +15,7 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.attack.held_people import NAME
 from tasks.attack.model import attack
 from tasks.attack.model_file import place_labels
-from tasks.attack.tolerance import find_intolerable
+from tasks.attack.tolerance import find_cohort, find_intolerable
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
@@ -80,7 +80,8 @@ def test_what_was_found_is_never_only_reported() -> None:
     policy = parse_policy(small_policy())
     assert policy.attacks is not None
     assert policy.attacks.search.when_inconclusive == "report"
-    assert list(find_intolerable([check], policy, 9000, 9000)) == [check]
+    cohort = find_cohort(policy, (9000, 9000), [check])
+    assert list(find_intolerable([check], policy.attacks, cohort)) == [check]
 
 
 def test_a_feature_is_searched_by_its_labels_places_and_its_numbers() -> None:

@@ -252,7 +252,8 @@ def test_evidence_is_read_into_figures_and_their_sums() -> None:
     assert sums["people.roster"] == [["people.permitted", "people.excluded.refused"]]
     assert sums["people.permitted"] == [["people.selected", "people.excluded.old"]]
     labels = ["representation.sex: Female", "representation.sex: Male"]
-    assert sums["people.selected"] == [["people.train", "people.test"], labels]
+    sides = ["people.train", "people.test", "people.unlabelled"]
+    assert sums["people.selected"] == [sides, labels]
 
 
 def test_nothing_exact_is_said() -> None:

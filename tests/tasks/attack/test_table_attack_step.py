@@ -63,7 +63,7 @@ def test_every_attack_is_on_record(home: Home, folder: Folder) -> None:
     """With its verdict; so few people prove nothing, and the figures that count them are sealed."""
     assert home.vault.is_dir()
     del folder.people[60:]
-    with opened(folder.write()) as run:
+    with opened(folder.write(), part="tables") as run:
         attacked = attack_table(*make_table(), "partner")
         assert run.vault.stage_of(attacked) == "attacked"
         found = verdicts(run)

@@ -19,11 +19,11 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_snippet_of_the_training_page_runs() -> None:
-    """Its assertions are the test."""
-    found = blocks("training.md", "python")
+    """One after the other, as they are read; their assertions are the test."""
+    found, names = blocks("training.md", "python"), dict[str, object]()
     assert found
     for text in found:
-        exec(compile(text, "training.md", "exec"), {})  # noqa: S102  # our own page
+        exec(compile(text, "training.md", "exec"), names)  # noqa: S102  # our own page
 
 
 def test_the_excerpt_of_the_attacks_page_is_what_a_policy_may_say() -> None:
