@@ -455,7 +455,9 @@ def find_turns(search: Search) -> Finder:
             hits = np.flatnonzero(np.isin(hash_turns(run), met))
             tries = np.log2(max(len(run), 1)) + np.log2(search.runs)
             if len(hits) and count_chained(run, hits) > tries + BITS_SPARE:
-                people = min(RUN + search.known.step * (len(hits) - 1), search.known.people)
+                # No more than a table has rows, each of whose columns is found by itself.
+                most = min(max(one.values.shape), search.known.people)
+                people = min(RUN + search.known.step * (len(hits) - 1), most)
                 return Held(one.path, IN_ORDER, people)
         return None
 

@@ -64,6 +64,14 @@ def held(values: object) -> Searched:
     return search(save(model), PEOPLE)
 
 
+def test_a_table_of_few_people_is_told_as_of_few() -> None:
+    """Each of its columns is found by itself, which makes nobody more of them."""
+    rows = PEOPLE.encoded[:119]
+    found = held((rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1))
+    assert found.verdict is CheckVerdict.REFUSED
+    assert max(one.people for one in found.held) <= 119
+
+
 SICK = (PEOPLE.outcomes == "yes").astype(float)
 NUMBERS = PEOPLE.encoded[:, -1]
 
