@@ -86,13 +86,29 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
         ),
     ] = False,
     accept: AcceptOption = [],  # noqa: B006  # typer reads it and nobody writes to it
+    codebook: Annotated[
+        str,
+        typer.Option(
+            "--codebook",
+            metavar="FILE",
+            help="Take words and bounds from a Table Schema (.json) or a REDCap data dictionary "
+            "(.csv): what is public need not be confirmed as such.",
+        ),
+    ] = "",
     to: Annotated[
         str, typer.Option("--to", metavar="FILE", help="Write here; else beside the data.")
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Draft a policy for a table; leave out whatever is in doubt."""
-    from deployments.draft.place import free_place, name_policy, open_data, seen_from, write_new
+    from deployments.draft.place import (
+        find_declared,
+        free_place,
+        name_policy,
+        open_data,
+        seen_from,
+        write_new,
+    )
     from deployments.draft.questions import Given, complete, read_accepted
     from deployments.draft.screen import tell_draft
     from expectations.policy_file import parse_policy
@@ -101,8 +117,9 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     from tasks.drafting.outcome import leave_constant
     from tasks.drafting.writing import Draft, write_policy
 
-    wishes = Wishes(target, table, read_accepted(accept))
     location, source = open_data(data)
+    declared = find_declared(codebook, source.columns()) if codebook else {}
+    wishes = Wishes(target, table, read_accepted(accept), declared)
     place = free_place(location, to)
     given = Given(
         purpose, tuple(legal_basis), controller, contact, recipient, assessment, safeguards

@@ -14,6 +14,9 @@ from expectations.errors import ServiceError, UsageError
 from expectations.policy.locations import CsvFile, JsonLines, Location, ParquetFiles, SqlTable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.drafting.codebook import Codebook
     from tasks.sources import Source
 
 SEPARATORS: Final = (";", "\t", "|")
@@ -38,6 +41,19 @@ def open_data(data: str) -> tuple[Location, Source]:
                 location = location.model_copy(update={"separator": separator})
                 return location, open_source(location, Path.cwd())
     return location, source
+
+
+def find_declared(file: str, columns: Sequence[str]) -> Codebook:
+    """Read a codebook, which must describe a column of the table; else it is of another one."""
+    from tasks.drafting.codebook import read_codebook
+
+    codebook = read_codebook(Path(file))
+    if codebook.keys().isdisjoint(columns):
+        raise UsageError(
+            f"{file} describes none of the table's columns: it names {', '.join([*codebook][:5])}"
+            f"{' and others' * (len(codebook) > 5)}; give this table's codebook"
+        )
+    return codebook
 
 
 def free_place(location: Location, to: str) -> Path:

@@ -9,9 +9,9 @@ one more figure of each. The rule itself lets one person change a figure once in
 not warned of.
 
 Looked at are counts of people, the people of each label that was compared, and the shares of test
-people by their outcome, overall and by group. What weights, other measures, tables and models tell
-of the same people is not brought in, nor are runs of other policies; an attacker who has them knows
-more.
+people by their outcome, overall, by group, and at the thresholds of a model's pictures. What
+weights, other measures, tables and models tell of the same people is not brought in, nor are runs
+of other policies; an attacker who has them knows more.
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ Rounded counts give some away to who knows who came and left in a great many run
 `tasks.attack.count_reconstruction`; what was gained is told, and is not warned of below this.
 """
 RateHistory: TypeAlias = Sequence[Mapping[str, PublishedRates]]
-"""What each run told of its test people, by group."""
+"""What each run told of its test people, by group; once more for each further threshold."""
 COMPARED: Final = "representation."
 GROUPS: Final = "utility.groups."
 OVERALL: Final = "utility.base_rate"
+EVERYBODY: Final = "everybody"
+PICTURES: Final = "utility.thresholds"
 OPENED: Final = frozenset({"count", "table", "measure"})
 """The kinds of evidence whose seals hold exact numbers of people."""
 FEWEST_CLASSES: Final = 2
@@ -274,8 +276,28 @@ def read_rates(
                         found |= {f"{column}: {group}": told} if told else {}
         elif entry.name == OVERALL and isinstance(people, int):
             told = _read_shares(str(people), measures, opened, disclosure)
-            found |= {"everybody": told} if told else {}
+            found |= {EVERYBODY: told} if told else {}
     return found
+
+
+def read_thresholds(
+    entries: Sequence[tuple[Entry, object]], disclosure: Disclosure
+) -> Iterator[PublishedRates]:
+    """Read what one run told of all its test people at each threshold of its pictures.
+
+    Who attacks is given each count in tens, also where it was told in wider steps. What the model
+    says at a half is told as its shares already.
+    """
+    noted = {entry.name: (entry.body, opened) for entry, opened in entries}
+    (rows, counts), (_, sides) = (noted.get(name, ([], {})) for name in (PICTURES, OVERALL))
+    people = Found([entry for entry, _ in entries]).body("count", "people.test").get("about")
+    for row in rows if isinstance(rows, list) else ():
+        match row, counts, sides:
+            case {"threshold": float(at)}, dict(), dict() if f"{at:g}" in counts:
+                exact = sides | counts[f"{at:g}"]
+                told = _read_shares(str(people), {}, exact, disclosure)
+                if told is not None and exact != sides:
+                    yield told
 
 
 def _read_shares(
@@ -301,6 +323,14 @@ def _read_shares(
         if isinstance(share := shares.get(name), float)
     }
     return PublishedRates(int(digits), told)
+
+
+def read_all_rates(
+    entries: Sequence[tuple[Entry, object]], disclosure: Disclosure
+) -> list[Mapping[str, PublishedRates]]:
+    """Read all that one run told of its test people, each threshold apart."""
+    further = ({EVERYBODY: told} for told in read_thresholds(entries, disclosure))
+    return [read_rates(entries, disclosure), *further]
 
 
 def find_sums(entries: Sequence[Entry]) -> Sums:
@@ -334,6 +364,6 @@ def attack_history(desk: Desk, _counted: Opened[Selected]) -> None:
         for run in entries
     ]
     history = [read_figures(run, desk.run.disclosure.threshold) for run in opened]
-    rates = [read_rates(run, desk.run.disclosure) for run in opened]
+    rates = [told for run in opened for told in read_all_rates(run, desk.run.disclosure)]
     for check in judge_history([run for run in history if run], find_sums(entries[-1]), rates):
         desk.check(check)

@@ -14,6 +14,7 @@ to this attacker, nor what other groups add up to, nor what a model says of a si
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -104,6 +105,10 @@ def count_calls(run: PublishedRates, positives: Numbers, negatives: Numbers) -> 
         return fits.astype(np.float64)
     found = _bound_calls(positives, told.get("found"), told.get("true_positive_rate"))
     alarms = _bound_calls(negatives, told.get("alarms"), told.get("false_positive_rate"))
+    if "found" in told:
+        # Published counts leave as many calls of any two numbers, and say nothing of both together.
+        left = (np.maximum(high - low + 1, 0) for low, high in (found, alarms))
+        return np.asarray(fits * math.prod(left))
     selected = _count(total, told.get("selection_rate"))
     right = _count(total, told.get("accuracy"))
     ways = np.zeros(len(positives))
@@ -112,9 +117,7 @@ def count_calls(run: PublishedRates, positives: Numbers, negatives: Numbers) -> 
         low = np.maximum.reduce([alarms[0], selected[0] - hits, hits + negatives - right[1]])
         high = np.minimum.reduce([alarms[1], selected[1] - hits, hits + negatives - right[0]])
         ways += np.where(fits & (hits <= found[1]), np.maximum(high - low + 1, 0), 0)
-    if "found" in told:
-        return ways
-    # As many calls would have other shares; published counts leave as many of any two numbers.
+    # As many calls would have other shares.
     return np.asarray(ways / ((positives + 1.0) * (negatives + 1.0)))
 
 

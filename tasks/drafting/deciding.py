@@ -19,6 +19,7 @@ from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Article6, Category, Identifiability
 from tasks.drafting.accepting import accept, refuse_open
+from tasks.drafting.codebook import OTHER, Declared
 from tasks.drafting.cut_offs import find_cut_offs
 from tasks.drafting.decisions import (
     Decided,
@@ -31,13 +32,13 @@ from tasks.drafting.decisions import (
 )
 from tasks.drafting.examination import Examined
 from tasks.drafting.outcome import NOTHING_LEFT, find_outcome, read_outcome
-from tasks.drafting.profile import Profile
+from tasks.drafting.profile import NUMERIC, Profile
 from tasks.drafting.signs import OTHER_DATES, Found, read_name
 from tasks.drafting.writing_yaml import number
 
-OTHER: Final = "other"
 NO_WISHES: Final = Wishes()
 FEW_NUMBERS: Final = 12
+BOUNDED: Final = "round numbers within the bounds of the codebook"
 ORDER: Final = (Category.IDENTIFYING, Category.CONTACT, None, Category.DEMOGRAPHIC)
 """What a column that names people is of, the likeliest first."""
 CODED: Final = frozenset({Category.DEMOGRAPHIC, Category.LOCATION, Category.PROFESSIONAL})
@@ -69,7 +70,8 @@ def decide(examined: Examined, basis: LegalBasis, wishes: Wishes = NO_WISHES) ->
         elif found is answer and consent:
             decided.append(Decision(found, name, Fate.ANSWER, "its name and words"))
         else:
-            decided.append(decide_column(found, name, basis))
+            declared = wishes.codebook.get(found.profile.name)
+            decided.append(decide_column(found, name, basis, declared))
     decided = accept(wishes.accepted, decided, basis)
     outcome = find_outcome(wishes.target, decided) if wishes.target else None
     if outcome:
@@ -144,11 +146,16 @@ def is_target(column: Decision) -> bool:
     return column.found.target and column.type is ColumnType.BOOLEAN
 
 
-def decide_column(found: Found, name: str, basis: LegalBasis) -> Decision:
+def decide_column(
+    found: Found, name: str, basis: LegalBasis, declared: Declared | None = None
+) -> Decision:
     """Decide of a column that neither names the person nor answers for consent."""
     if why := reason_to_deny(found):
         return Decision(found, name, Fate.DENIED, why)
-    proposed = propose_treatment(found.profile, coded=found.category in CODED)
+    coded = found.category in CODED
+    proposed = propose_published(found.profile, declared) or propose_treatment(
+        found.profile, coded=coded
+    )
     if proposed is None:
         return Decision(found, name, Fate.DENIED, why_nothing_fits(found))
     made = Decision(found, name, Fate.PROPOSED, "", "", *proposed)
@@ -280,28 +287,54 @@ def is_birth_date(column: Decision) -> bool:
     return column.type is ColumnType.DATE and column.found.category is Category.AGE
 
 
+def propose_published(
+    profile: Profile, declared: Declared | None
+) -> tuple[ColumnType, Treatment, str] | None:
+    """Give what to declare and the treatment that is public, and where it is published.
+
+    The words of a codebook come first, then published cut-offs of a measurement, then round
+    numbers within a codebook's bounds. None where nothing is published that fits the column.
+    """
+    words = declared and declared.list_words()
+    if declared and words and profile.type is not ColumnType.BOOLEAN:
+        told = f": {meanings}" if (meanings := declared.meanings) else ""
+        return ColumnType.TEXT, words, f"the words of the codebook{told}"
+    if profile.type not in NUMERIC:
+        return None
+    whole = profile.type is ColumnType.INTEGER
+    found = None if few_numbers(profile) else find_cut_offs(profile)
+    edges = found.edges if found else declared.part_bounds(whole=whole) if declared else ()
+    if not edges:
+        return None
+    said = f"read as {found.says}, with the cut-offs of {found.source}" if found else BOUNDED
+    return profile.type, make_bins(profile.type, edges), said
+
+
+def make_bins(kind: ColumnType, edges: tuple[float, ...]) -> Bin:
+    """Part numbers at some edges."""
+    return Bin(kind="bin", edges=edges, labels=label_bins(edges, whole=kind is ColumnType.INTEGER))
+
+
 def propose_treatment(
     profile: Profile, *, coded: bool = False
 ) -> tuple[ColumnType, Treatment] | None:
     """Give the type to declare and the treatment; None where nothing can be proposed.
 
-    Numbers go into bins of published cut-offs, else of the profile's round edges; words into
-    categories; dates become their year, and a yes/no column is kept. A few whole numbers are words,
-    since they may be codes, and in order unless they surely are (`coded`); where few people have
-    some of them, they are parted at those that many have.
+    Numbers go into bins of the profile's round edges; words into categories; dates become their
+    year, and a yes/no column is kept. A few whole numbers are words, since they may be codes, and
+    in order unless they surely are (`coded`); where few people have some of them, they are parted
+    at those that many have.
     """
     if few_numbers(profile):
         return ColumnType.TEXT, propose_categories(profile, codes=coded)
-    published = find_cut_offs(profile)
-    edges = published.edges if published else profile.edges or edges_at_words(profile)
+    edges = profile.edges or edges_at_words(profile)
     match profile.type:
         case ColumnType.BOOLEAN:
             return ColumnType.BOOLEAN, Keep(kind="keep")
         case ColumnType.DATE:
             return ColumnType.DATE, DateParts(kind="date-parts", precision="year")
         case ColumnType.INTEGER | ColumnType.NUMBER if edges:
-            labels = label_bins(edges, whole=profile.type is ColumnType.INTEGER)
-            return profile.type, Bin(kind="bin", edges=edges, labels=labels)
+            return profile.type, make_bins(profile.type, edges)
         case ColumnType.NUMBER:
             return None
         case _ if len(profile.words) > 1:

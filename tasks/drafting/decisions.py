@@ -12,6 +12,7 @@ from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.policy import Controller
 from expectations.policy.treatments import Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Purpose
+from tasks.drafting.codebook import Codebook
 from tasks.drafting.examination import Examined
 from tasks.drafting.signs import OTHER_DATES, Found
 
@@ -38,6 +39,8 @@ class Wishes:
     """Whether a table is to leave: beside the model of a target, else instead of any model."""
     accepted: Mapping[str, Category | None] = field(default_factory=dict)
     """Columns to read though they are in doubt, each with its category, or as it was seen."""
+    codebook: Codebook = field(default_factory=dict)
+    """What is declared of the source's columns, whatever their values are."""
 
 
 class Fate(StrEnum):
@@ -63,6 +66,8 @@ class Decision:
     type: ColumnType = ColumnType.TEXT
     treatment: Treatment | None = None
     """What is proposed, in force or not; None where nothing can be."""
+    published: str = ""
+    """Where its words or edges are published; empty where they are these people's."""
     accepted: bool = False
     """Whether a person put it in force."""
 

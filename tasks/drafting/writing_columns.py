@@ -9,7 +9,6 @@ from typing import Final
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Use
-from tasks.drafting.cut_offs import CutOffs, find_cut_offs
 from tasks.drafting.deciding import CODED, FEW_NUMBERS, label_bins, propose_categories
 from tasks.drafting.decisions import Decided, Decision, Fate
 from tasks.drafting.profile import Profile
@@ -107,9 +106,7 @@ def saw(column: Decision) -> str:
     if profile.low is not None and profile.high is not None:
         some = f"{profile.distinct} different numbers, " * (profile.distinct <= FEW_DIFFERENT)
         said.append(f"{some}{number(profile.low)} to {number(profile.high)}, rounded outward")
-    if published := published_bins(column):
-        said.append(f"read as {published.says}, with the cut-offs of {published.source}")
-    said += about_words(column.treatment, profile)
+    said += [column.published] if column.published else about_words(column.treatment, profile)
     if profile.missing:
         said.append(f"{tell_share(profile.missing)} missing")
     if profile.alone:
@@ -141,7 +138,7 @@ def about_words(treatment: Treatment | None, profile: Profile) -> Iterator[str]:
 def may_be_unordered(column: Decision) -> bool:
     """Whether numbers are read in their order, which codes do not have; ages surely have one."""
     read = column.treatment
-    ordered = isinstance(read, Categories) and read.ordered
+    ordered = isinstance(read, Categories) and read.ordered and not column.published
     return ordered and column.found.category is not Category.AGE
 
 
@@ -189,15 +186,8 @@ def block(column: Decision, use: Sequence[str]) -> Iterator[str]:
         return
     assert column.treatment is not None
     yield from entry("treatment", dump(column.treatment), 4)
-    if not isinstance(column.treatment, Keep | DateParts) and published_bins(column) is None:
+    if not isinstance(column.treatment, Keep | DateParts) and not column.published:
         yield "    from_data: true"
-
-
-def published_bins(column: Decision) -> CutOffs | None:
-    """Give what is published of the bins that were proposed; None where they are the table's."""
-    found = find_cut_offs(column.found.profile)
-    mine = found and isinstance(column.treatment, Bin) and column.treatment.edges == found.edges
-    return found if mine else None
 
 
 def dump(treatment: Treatment) -> dict[str, Value]:

@@ -10,7 +10,12 @@ from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import JSON, Entry
 from ledgers.home.home import Home
 from tasks.anonymization.deidentify import deidentify
-from tasks.attack.published_history import judge_history, read_rates, recover_classes
+from tasks.attack.published_history import (
+    judge_history,
+    read_all_rates,
+    read_rates,
+    recover_classes,
+)
 from tasks.attack.rate_reconstruction import (
     PublishedRates,
     find_likeliest,
@@ -144,9 +149,12 @@ def test_a_runs_own_figures_are_attacked_with_their_counts(home: Home, folder: F
         entries = run.ledger.entries(run.id)
         kinds = ("count", "table", "measure")
         noted = [(e, run.ledger.unseal(e) if e.kind in kinds else None) for e in entries]
-        found = read_rates(noted, run.disclosure)
+        found, *pictures = read_all_rates(noted, run.disclosure)
+    assert pictures
+    assert all(one["everybody"] != found["everybody"] for one in pictures)
+    assert all(one["everybody"].exact == found["everybody"].exact for one in pictures)
     assert list(found) == ["everybody", "sex: f", "sex: m"]
-    for told in found.values():
+    for told in (*found.values(), *(one["everybody"] for one in pictures)):
         assert set(told.told) == {"positives", "negatives", "found", "alarms"}
         assert told.exact is not None
         low, high = told.told["positives"]

@@ -8,14 +8,14 @@ import pytest
 
 from expectations.policy.treatments import Bin
 from tasks.drafting.cut_offs import read_cut_offs
-from tasks.drafting.deciding import propose_treatment
+from tasks.drafting.deciding import propose_published
 from tasks.drafting.profile import Profile
 from tests.tasks.drafting.test_drafting_profile import profile_of
 
 
 def edges_of(profile: Profile) -> tuple[float, ...]:
     """Give the edges that are proposed."""
-    made = propose_treatment(profile)
+    made = propose_published(profile, None)
     assert made is not None
     assert isinstance(made[1], Bin)
     return made[1].edges
@@ -39,7 +39,7 @@ def test_a_measurement_has_its_published_cut_offs(
 
 def test_numbers_in_another_unit_are_binned_as_any_other() -> None:
     """A name tells no unit: a BMI of 250 is none."""
-    assert 18.5 not in edges_of(profile_of([str(150 + n) for n in range(300)], "bmi"))
+    assert propose_published(profile_of([str(150 + n) for n in range(300)], "bmi"), None) is None
 
 
 def test_every_list_rises_and_lies_between_its_bounds() -> None:
