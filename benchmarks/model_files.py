@@ -6,8 +6,8 @@ DIR holds `adult/uci_train.csv` (UCI Adult, the official training part, with a h
 2,000 people are taken from it, and every model is fitted on them, saved and searched.
 
 Honest models: `refused` is the share of draws with a false alarm. Leaky models predict by a
-logistic regression and keep a share of their rows beside it, in each of some ways, in a quarter of
-the draws: `found` is the share of draws that were refused, `named` those in which rows, parts of
+logistic regression and keep a share of their rows beside it, in each of some ways:
+`found` is the share of draws that were refused, `named` those in which rows, parts of
 rows or an order of people were told of (and not only words). Seconds are of CPU, for one search.
 """
 
@@ -75,7 +75,7 @@ def main() -> None:
     adult = pd.read_csv(asked.data / "adult" / "uci_train.csv")
     sections: dict[str, list[Row]] = {
         "honest models": list(search_honest(adult, asked.draws)),
-        "models that keep people": list(search_leaky(adult, max(asked.draws // 4, 1))),
+        "models that keep people": list(search_leaky(adult, asked.draws)),
     }
     print(json.dumps(sections, indent=2) if asked.json else lay_out(sections))
 
