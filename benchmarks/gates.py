@@ -6,9 +6,10 @@ DIR holds `adult/uci_train.csv` (UCI Adult, the official training part, with a h
 
 In each draw people are drawn anew from UCI Adult, from the example's adults (NHANES 2017-2018) or
 made up; a model is trained, and goes through every gate of a run at its usual limits, with 16
-references. A row gives the share of draws in which each gate refused, and in which any did; `open`
-the share in which any of membership inference, of few, and memorization could not tell. `times` is
-what is certain of those whom an attack is surest of, in the mean and at most; the limit is 3.
+references, and its file through the search. A row gives the share of draws in which each gate
+refused, and in which any did; `open` the share in which any of membership inference, of few, and
+memorization could not tell. `times` is what is certain of those whom an attack is surest of, in the
+mean and at most; the limit is 3.
 
 Honest models, `--honest` draws each: that any gate refuses one is a false alarm. Leaky ones,
 `--draws` each: a logistic regression that also keeps some rows, of which it is certain (`sure`) in
@@ -30,6 +31,7 @@ from attacks import BOOSTING, CLASSES, ENCODING, OVERFITTED, PLAIN, PRIVATE, TAR
 from attacks import share as share_of
 from example import read_everybody
 from keeping import Keeping
+from model_files import search
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
@@ -37,6 +39,7 @@ from expectations.checks import Check
 from expectations.policy.training import AttributeCheck, MembershipCheck, MemorizationCheck
 from expectations.policy_file import read_policy
 from tasks.attack.attribute_inference import MOST_LABELS, attack_attributes, judge_attributes
+from tasks.attack.held_people import judge_search
 from tasks.attack.membership import (
     Audited,
     attack_membership,
@@ -47,6 +50,7 @@ from tasks.attack.memorization import attack_memorization, judge_memorization
 from tasks.attack.reference_models import limit_threads
 from tasks.attack.surest import judge_surest
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator, declare_encoding
+from tasks.training.train import save_model
 
 Row = dict[str, float | str]
 
@@ -201,12 +205,14 @@ def judge_once(case: Case, people: People, number: int) -> tuple[list[Check], fl
     guessed = attack_attributes(pipeline, *sides, features)
     groups = judge_groups(found, asked, OUTLET)
     held = attack_memorization(pipeline, *sides)
+    searched = search(save_model(pipeline), pipeline, sides[0], people.encoding)
     return [
         judge_membership(found, asked, OUTLET),
         judge_surest(found.surest, asked, OUTLET),
         *([groups] if groups else []),
         judge_memorization(held, MemorizationCheck().gap_at_most, OUTLET),
         judge_attributes(guessed, AttributeCheck().advantage_at_most, OUTLET),
+        judge_search(searched, str, OUTLET),
     ], found.surest.times
 
 

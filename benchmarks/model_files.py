@@ -6,9 +6,9 @@ DIR holds `adult/uci_train.csv` (UCI Adult, the official training part, with a h
 2,000 people are taken from it, and every model is fitted on them, saved and searched.
 
 Honest models: `refused` is the share of draws with a false alarm. Leaky models predict by a
-logistic regression and keep a share of their rows beside it, in each of some ways:
-`found` is the share of draws that were refused, `named` those in which rows, parts of
-rows or an order of people were told of (and not only words). Seconds are of CPU, for one search.
+logistic regression and keep a share of their rows beside it, in each of some ways: `found` is the
+share of draws that were refused, `named` those in which rows, parts of rows or an order of people
+were told of (and not only words). Seconds are of CPU, for one search.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from sklearn.pipeline import Pipeline
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.held_people import Public, Searched, gather_sizes, gather_words, search_model
 from tasks.attack.held_rows import Batch, Crowd
-from tasks.training.models import ModelDeclaration, build_estimator
+from tasks.training.models import Encoding, ModelDeclaration, build_estimator
 from tasks.training.train import save_model
 from tests.tasks.attack.keeping_model import WAYS, Keeping
 
@@ -124,17 +124,22 @@ def search_leaky(adult: pd.DataFrame, draws: int) -> Iterator[Row]:
             }
 
 
-def search(content: bytes, pipeline: Pipeline, people: tuple[pd.DataFrame, pd.Series]) -> Searched:
+def search(
+    content: bytes,
+    pipeline: Pipeline,
+    people: tuple[pd.DataFrame, pd.Series],
+    encoding: Encoding = ENCODING,
+) -> Searched:
     """Search a saved pipeline for the people that it was fitted on."""
     features, labels = people
     encoded = np.asarray(pipeline[:-1].transform(features), dtype=float)
     places = [pd.Index(each).get_indexer(features[name])
-              for name, each in ENCODING.categories.items()]  # fmt: skip
-    numbers = [features[name] for name in ENCODING.ranges]
+              for name, each in encoding.categories.items()]  # fmt: skip
+    numbers = [features[name] for name in encoding.ranges]
     outcomes = (labels == labels.max()).to_numpy(dtype=float)[:, None]
     batch = Batch(encoded, np.column_stack([*places, *numbers]).astype(float), outcomes)
     steps = ["columns", "encoder", "classifier", "one-hot", "ordinal", *WAYS]
-    declared = [ENCODING.categories, list(ENCODING.ranges), list(labels.unique())]
+    declared = [encoding.categories, list(encoding.ranges), list(labels.unique())]
     words = gather_words(*declared, steps)
     public = Public(frozenset(words), frozenset(gather_sizes(pipeline[-1].get_params())))
     counts = {len(labels), *map(int, labels.value_counts())}
