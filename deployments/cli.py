@@ -139,9 +139,9 @@ def check(
     file, there = checked_request(policy, source)
     if diff is not None:
         from deployments.check.diff_screen import describe_changes
-        from expectations.policy_file import read_policy
+        from ledgers.home.policies import read_named_policy
 
-        tell(describe_changes(read_policy(diff), file), as_json=as_json)
+        tell(describe_changes(read_named_policy(diff), file), as_json=as_json)
         return
     answer(plan_json(file, there), describe_plan(file, there, source), as_json=as_json)
 

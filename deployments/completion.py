@@ -6,15 +6,21 @@ cannot be read is no suggestion.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import expectations
 
 
 def policies(incomplete: str) -> list[str]:
-    """Give the names of the examples, and the folders and YAML files that begin so."""
-    packaged = Path(expectations.__file__).parent / "policies"
-    names = sorted(file.stem for file in packaged.glob("*.yaml"))
+    """Give the names of the home's own and the examples, folders and YAML files that begin so."""
+    from expectations.errors import HomeError
+    from ledgers.home.home import own_policies
+
+    places = [Path(expectations.__file__).parent / "policies"]
+    with suppress(HomeError):
+        places += [own for own in [own_policies()] if own]
+    names = sorted({file.stem for place in places for file in place.glob("*.yaml")})
     folder = Path(incomplete.rpartition("/")[0] or ("/" if incomplete[:1] == "/" else ""))
     beside = [f"{path}/" if path.is_dir() else str(path) for path in sorted(folder.glob("*"))]
     files = [name for name in beside if name.endswith(("/", ".yaml", ".yml"))]

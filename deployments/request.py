@@ -21,7 +21,8 @@ from expectations.policy.legal_basis import (
 )
 from expectations.policy.locations import CsvFile, InMemory, JsonLines, Location, SqlTable
 from expectations.policy.policy import Policy
-from expectations.policy_file import PolicyFile, locate, read_policy
+from expectations.policy_file import PolicyFile, locate
+from ledgers.home.policies import read_named_policy
 from tasks.consent.event_fields import missing_fields
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.people.ingestion import missing_columns, people_source
@@ -111,7 +112,7 @@ def checked_request(
 
     Raises `PolicyError` for what does not fit, `SourceError` for a source that is not there.
     """
-    file = with_source(read_policy(policy), source)
+    file = with_source(read_named_policy(policy), source)
     there = people_source(file).columns()
     problems = [*missing_columns(file.policy, there), *missing_event_fields(file)]
     if problems:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -68,39 +68,46 @@ def find_undecided(text: str) -> tuple[int, ...]:
     return tuple(number for number, line in lines if re.match(r" *# DECIDE\b", line))
 
 
-def find_policy(name_or_path: str) -> Path:
-    """Find a policy by its path, or by the name of one that comes with the project.
+def find_policy(name_or_path: str, own: Path | None = None) -> Path:
+    """Find a policy by its name among one's own, or those that come with tutela, or by its path.
 
-    Raises `PolicyError` when neither is there.
+    A name is looked for first, so that a file that happens to lie beside a worker hides none.
+    Raises `PolicyError` when nothing is there, which says where was looked.
     """
-    path = Path(name_or_path)
+    folders = [folder for folder in (own, PACKAGED) if folder is not None]
     try:
+        if re.fullmatch(NAME, name_or_path):
+            for folder in folders:
+                if (named := folder / f"{name_or_path}.yaml").is_file():
+                    return named.resolve()
+        path = Path(name_or_path)
         if path.is_file():
             return path.resolve()
-        folder = path.is_dir()
+        what = "it is a folder" if path.is_dir() else _say_looked(own)
     except OSError as error:
         problem = Problem(
             "policy", f"the path cannot be checked ({error.strerror})", "check the path"
         )
         raise PolicyError(name_or_path, [problem]) from None
-    packaged = PACKAGED / f"{name_or_path}.yaml"
-    if re.fullmatch(r"[a-z0-9-]+", name_or_path) and packaged.is_file():
-        return packaged
-    if folder:
-        problem = Problem("policy", "it is a folder", "give the path of a YAML file in it")
-        raise PolicyError(name_or_path, [problem])
-    names = sorted(file.stem for file in PACKAGED.glob("*.yaml"))
-    problem = Problem(
-        "policy",
-        "there is no such file, and no policy of that name comes with tutela",
-        f"give the path of a YAML file, or one of {', '.join(names)}",
-    )
-    raise PolicyError(name_or_path, [problem])
+    names = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+    fix = f"give the path of a YAML file, or one of {', '.join(names)}"
+    raise PolicyError(name_or_path, [Problem("policy", what, fix)])
 
 
-def read_policy(name_or_path: str) -> PolicyFile:
-    """Read, parse and cross-check a policy; raises `PolicyError` with every problem found."""
-    path = find_policy(name_or_path)
+def _say_looked(own: Path | None) -> str:
+    """Say where a policy was looked for in vain."""
+    there = "no policy of that name comes with tutela"
+    here = f", none is named so in {own}" if own else ""
+    return f"there is no such file{here}, and {there}"
+
+
+def read_policy(name_or_path: str, own: Path | None = None) -> PolicyFile:
+    """Read, parse and cross-check a policy; raises `PolicyError` with every problem found.
+
+    Names are looked for in `own`, a folder of one's own policies, first. Who gives a name gets the
+    policy of that name: a file in there is called as its policy is.
+    """
+    path = find_policy(name_or_path, own)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -110,7 +117,12 @@ def read_policy(name_or_path: str) -> PolicyFile:
         problem = Problem("file", f"it cannot be read ({error.strerror})", "check its rights")
         raise PolicyError(str(path), [problem]) from None
     policy = parse_policy(text, str(path), path.parent)
-    return PolicyFile(policy, text, path, digest_hierarchies(policy))
+    file = PolicyFile(policy, text, path, digest_hierarchies(policy))
+    if own is not None and path.parent == own.resolve() and policy.name != path.stem:
+        what = f"`{policy.name}` is not what the file is called"
+        fix = f"write `name: {path.stem}`, or rename the file to {policy.name}.yaml"
+        raise PolicyError(str(path), locate(file, [Problem("name", what, fix)]))
+    return file
 
 
 def digest_hierarchies(policy: Policy) -> str:

@@ -20,12 +20,13 @@ from expectations.errors import Refusal, ServiceError, SourceError, TutelaError
 from expectations.policy.locations import InMemory, Location
 from expectations.policy.policy import Part
 from expectations.policy.vocabulary import Verdict
-from expectations.policy_file import PolicyFile, read_policy
+from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.machine import name_machine
+from ledgers.home.policies import read_named_policy
 from ledgers.home.private_files import owners_alone
 from ledgers.vault.vault import Vault
 from tasks.airlock.run import (
@@ -62,7 +63,7 @@ def request(asked: Request) -> str:
     Prefect stores a flow's parameters before it validates them, so a flow takes a policy's name
     and nothing else; paths and sources wait here.
     """
-    name = (asked.file or read_policy(asked.policy)).policy.name
+    name = (asked.file or read_named_policy(asked.policy)).policy.name
     _requested[name] = asked
     return name
 
@@ -70,7 +71,7 @@ def request(asked: Request) -> str:
 def read_request(policy: str) -> tuple[PolicyFile, Request]:
     """Read the policy that was requested under a name, its source replaced where asked."""
     asked = _requested.pop(policy, Request(policy))
-    file = asked.file or read_policy(asked.policy)
+    file = asked.file or read_named_policy(asked.policy)
     if asked.source is None:
         return file, asked
     people = file.policy.source.model_copy(update={"location": asked.source})

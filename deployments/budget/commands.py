@@ -66,18 +66,18 @@ def history(
 ) -> None:
     """Show what each run charged, when and how it ended, and what each month cost."""
     from deployments.budget.screen import tell_history
-    from expectations.policy_file import read_policy
+    from ledgers.home.policies import read_named_policy
 
-    name = None if policy is None else read_policy(policy).policy.name
+    name = None if policy is None else read_named_policy(policy).policy.name
     tell(tell_history(opened_budget(), name), as_json=as_json)
 
 
 def read_private(policy: str) -> Policy:
     """Read a policy that trains a private model; UsageError for another."""
     from expectations.errors import UsageError
-    from expectations.policy_file import read_policy
+    from ledgers.home.policies import read_named_policy
 
-    found = read_policy(policy).policy
+    found = read_named_policy(policy).policy
     if not found.private:
         raise UsageError(
             f"{found.name} trains no private model, so its people are charged nothing: see "

@@ -289,9 +289,9 @@ def say_waiting() -> None:
 
 def read_rules(policy: str | None) -> Policy | None:
     """Read the policy that is named, if one is."""
-    from expectations.policy_file import read_policy
+    from ledgers.home.policies import read_named_policy
 
-    return None if policy is None else read_policy(policy).policy
+    return None if policy is None else read_named_policy(policy).policy
 
 
 def opened_ledger() -> ConsentLedger:

@@ -26,11 +26,11 @@ from expectations.policy.locations import (
     SqlTable,
 )
 from expectations.policy.policy import Policy
-from expectations.policy_file import read_policy
 from ledgers.consent.events import to_micros
 from ledgers.consent.tables import find_link
 from ledgers.home.database import snapshot
 from ledgers.home.home import without_login
+from ledgers.home.policies import read_named_policy
 from ledgers.signed_heads import Head, Heads
 from ledgers.vault.digests import digest_in_run
 from tasks.consent.census import take_census
@@ -63,7 +63,7 @@ CHANGED: Final = (
 
 def take_in(ledger: ConsentLedger, policy: str, given: str | None, like: int | None) -> Answer:
     """Take the events of a policy's sources, or of one file, into the ledger."""
-    file = read_policy(policy)
+    file = read_named_policy(policy)
     sources = event_sources(file, given, like)
     assert isinstance(file.policy.basis, ConsentBasis)
     setting = Setting(file.folder, file.policy.basis.notices, ledger.keys, datetime.now(UTC))
@@ -81,7 +81,7 @@ def reproduce(
     ledger: ConsentLedger, policy: str, valid_at: str | None, known_at: str | None
 ) -> Answer:
     """Reproduce a policy's decision valid at one moment as known at another."""
-    rules, now, head = read_policy(policy).policy, datetime.now(UTC), ledger.head()
+    rules, now, head = read_named_policy(policy).policy, datetime.now(UTC), ledger.head()
     # The ledger's clock never runs backwards, and so may be ahead of this one.
     latest = max(now, datetime.fromisoformat(head.at)) if head.seq else now
     valid = now if valid_at is None else read_when(valid_at, "--valid-at")
@@ -101,7 +101,7 @@ def compare(ledger: ConsentLedger, policy: str, prefix: str) -> Answer:
     The run's own policy is used, as its record holds it; the given one says which is meant. The
     digest is told as the run shows it.
     """
-    file, run = read_policy(policy), read_run(ledger.home, ledger.keys, prefix)
+    file, run = read_named_policy(policy), read_run(ledger.home, ledger.keys, prefix)
     record, rules, run_id = run.record, run.file.policy, run.record.run_id
     if record.policy != file.policy.name:
         raise UsageError(f"run {run_id} belongs to {record.policy}, not to {file.policy.name}")

@@ -50,9 +50,9 @@ def rehearse(policy: PolicyArgument, as_json: JsonOption = False) -> None:
 def carry_through(policy: str) -> Rehearsed:
     """Rehearse a policy in a home of its own; raises what kept it from being begun."""
     from deployments.rehearse.home import own_home
-    from expectations.policy_file import read_policy
+    from ledgers.home.policies import read_named_policy
 
-    file = read_policy(policy)
+    file = read_named_policy(policy)
     began = time.monotonic()
     with own_home() as home:
         from deployments.request import check_model, checked_code

@@ -29,6 +29,7 @@ TEMPLATE = """\
 # prefect_api_url = "http://127.0.0.1:4200/api"   # PREFECT_API_URL wins over it
 # database_url = "postgresql+psycopg://..."       # then run tutela init again
 # disclosure_threshold = 10                       # counts of people under it are not published
+# policies = "/srv/policies"                      # where policies are found by name; else policies/
 """
 
 
@@ -144,6 +145,20 @@ class Settings:
     prefect_api_url: str | None = None
     database_url: str | None = field(default=None, repr=False)  # it may hold a password
     disclosure_threshold: int = 10
+    policies: str | None = None
+
+
+def own_policies() -> Path | None:
+    """Give the folder in which this home's own policies are found by name; None without a home.
+
+    It is `policies/` in the home, or a folder that its settings name, such as a checkout.
+    """
+    root = home_path()
+    if is_absent(root):
+        return None
+    settings = root / "settings.toml"
+    named = _read_settings(settings).policies if settings.is_file() else None
+    return root / Path(named or "policies").expanduser()
 
 
 def without_login(address: str) -> str:

@@ -39,6 +39,26 @@ def test_a_policy_is_found_by_path_and_by_name(tmp_path: Path) -> None:
     assert find_policy("diabetes").name == "diabetes.yaml"
 
 
+def test_ones_own_policies_are_named_before_those_that_come_along(tmp_path: Path) -> None:
+    """And before a file beside a worker; a name that is nowhere says where was looked."""
+    own = tmp_path / "policies"
+    own.mkdir()
+    (own / "diabetes.yaml").write_text(POLICY.replace("name: small", "name: diabetes"))
+    assert read_policy("diabetes", own).folder == own
+    assert read_policy("registry", own).folder != own
+    with pytest.raises(PolicyError, match=f"none is named so in {own}, .*diabetes, notes"):
+        read_policy("diabetis", own)
+
+
+def test_a_policy_of_ones_own_is_called_as_its_file_is(tmp_path: Path) -> None:
+    """Who asks for one by name must not get another, whose releases and budget are its own."""
+    (tmp_path / "mine.yaml").write_text(POLICY)
+    with pytest.raises(PolicyError, match="mine.yaml:2: name: `small` is not what the file is called"):
+        read_policy("mine", tmp_path)
+    with pytest.raises(PolicyError, match="rename the file to small.yaml"):
+        read_policy(str(tmp_path / "mine.yaml"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -13,7 +13,7 @@ import pytest
 from expectations.errors import HomeError, ServiceError
 from ledgers.home import database
 from ledgers.home.founding import create_home
-from ledgers.home.home import Home, home_path
+from ledgers.home.home import Home, home_path, own_policies
 from ledgers.home.private_files import owners_alone
 
 
@@ -282,3 +282,16 @@ def test_uses_that_overlap_keep_it_so_until_the_last_has_ended(tmp_path: Path) -
         os.umask(before)
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("ours", "theirs")]
     assert modes == [0o600, 0o644]
+
+
+def test_a_homes_own_policies_are_in_it_or_where_its_settings_say(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as in a checkout; without a home there are none."""
+    monkeypatch.setenv("TUTELA_HOME", str(home.root))
+    assert own_policies() == home.root / "policies"
+    settings = home.root / "settings.toml"
+    settings.write_text(settings.read_text() + 'policies = "/srv/policies"\n')
+    assert own_policies() == Path("/srv/policies")
+    monkeypatch.setenv("TUTELA_HOME", str(home.root / "none"))
+    assert own_policies() is None
