@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.ending import Ending, end
 from flows.opening import judged, open_run
 from flows.training import PolicyName
 from tasks.advice.weigh import reserve_advice, weigh_columns
 from tasks.anonymization.deidentify import deidentify
 from tasks.consent.permission import filter_consent
-from tasks.handover.delivery import conclude, record, report
+from tasks.handover.delivery import record, report
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.validation.validation import validate
@@ -22,8 +23,9 @@ from tasks.validation.validation import validate
     persist_result=False,
     validate_parameters=False,
     log_prints=False,
+    retries=0,
 )
-def advise_on_columns(policy: PolicyName) -> None:
+def advise_on_columns(policy: PolicyName) -> Ending:
     """Try the policy's features dropped and coarser; nothing leaves but the advice."""
     with open_run(policy, part="advice") as run:
         with judged(run):
@@ -33,4 +35,4 @@ def advise_on_columns(policy: PolicyName) -> None:
             rows = validate(deidentify(select_population(collect(permitted))))
             weigh_columns(rows)
         report(record())
-        conclude(run)
+        return end(run)

@@ -12,6 +12,7 @@ from prefect import flow
 from pydantic import Field
 
 from expectations.policy.policy import NAME
+from flows.ending import Ending, end
 from flows.opening import judged, open_run
 from ledgers.consent.turn import turn
 from ledgers.vault.stages import (
@@ -30,7 +31,7 @@ from tasks.attack.model import attack
 from tasks.attack.published_history import attack_history
 from tasks.attack.table import attack_table
 from tasks.consent.permission import filter_consent
-from tasks.handover.delivery import conclude, record, report
+from tasks.handover.delivery import record, report
 from tasks.handover.readiness import confirm_consent, make_ready
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
@@ -51,11 +52,12 @@ PolicyName = Annotated[str, Field(pattern=NAME)]
     persist_result=False,
     validate_parameters=False,
     log_prints=False,
+    retries=0,
 )
-def train_and_release(policy: PolicyName) -> None:
+def train_and_release(policy: PolicyName) -> Ending:
     """Train the policy's model, make its tables, and hand over what passed every check."""
     with open_run(policy) as run:
-        serve(run)
+        return serve(run)
 
 
 @flow(
@@ -65,14 +67,15 @@ def train_and_release(policy: PolicyName) -> None:
     persist_result=False,
     validate_parameters=False,
     log_prints=False,
+    retries=0,
 )
-def release_tables(policy: PolicyName) -> None:
+def release_tables(policy: PolicyName) -> Ending:
     """Make the policy's tables and hand over those that passed; a model's ε is spent by hand."""
     with open_run(policy, part="tables") as run:
-        serve(run)
+        return serve(run)
 
 
-def serve(run: Run) -> None:
+def serve(run: Run) -> Ending:
     """Carry a run from the roster to its recipients; a refusal ends it, and is recorded.
 
     From the last asking for consent until all is handed over, nobody records a withdrawal.
@@ -103,7 +106,7 @@ def serve(run: Run) -> None:
             ready.append(confirm_consent(selected))
         recorded = record(*ready)
     report(recorded)
-    conclude(run)
+    return end(run)
 
 
 def charge(run: Run, permitted: DatasetRef[Permitted]) -> DatasetRef[Permitted]:

@@ -133,7 +133,7 @@ def at_home(home: Home) -> Iterator[None]:
             os.environ["TUTELA_HOME"] = before
 
 
-def run_flow(flow: Callable[[], None]) -> TutelaError | None:
+def run_flow(flow: Callable[[], object]) -> TutelaError | None:
     """Call a flow and give what ended it."""
     try:
         flow()

@@ -9,11 +9,12 @@ from ledgers.home.private_files import owners_alone
 if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
+    from tasks.handover.delivery import Completed
 
 
 @owners_alone()
 def finish_leftovers(home: Home, keys: Keys) -> list[str]:
-    """Complete what earlier processes left, mark their flow runs as crashed, and say so.
+    """Complete what earlier processes left, show in Prefect what it came to, and say so.
 
     Where nothing was left, neither Prefect nor MLflow is loaded.
     """
@@ -25,23 +26,27 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
     from tasks.handover.delivery import complete_runs
 
     completed = complete_runs(home, keys)
-    said = [run.said for run in completed]
-    if crashed := [run.crashed for run in completed if run.crashed]:
-        said += mark(home, crashed)
-    return said
+    return [
+        *(run.said for run in completed),
+        *show(home, [one for one in completed if one.flow_run]),
+    ]
 
 
-def mark(home: Home, crashed: list[str]) -> list[str]:
-    """Mark flow runs as crashed in Prefect, and say so where it cannot be done."""
-    from deployments.servers.prefect_server import ensure_server, mark_crashed
+def show(home: Home, completed: list[Completed]) -> list[str]:
+    """Show in Prefect what runs came to, and say so where it cannot be done."""
+    from deployments.servers.prefect_server import ensure_server
     from expectations.errors import ServiceError
 
+    if not completed:
+        return []
     try:
         # It is left when this process ends: Prefect reads the server's address once only.
         ensure_server(home, progress=lambda _: None)
-        mark_crashed(crashed)
+        from flows.ending import show_finished
+
+        show_finished(completed)
     except ServiceError as error:
-        return [f"Prefect still shows {len(crashed)} of them as running: {error}"]
+        return [f"Prefect still shows {len(completed)} of them as they were: {error}"]
     return []
 
 

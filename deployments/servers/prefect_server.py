@@ -19,10 +19,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from deployments.servers.prefect_process import (
@@ -37,9 +37,6 @@ from deployments.servers.prefect_process import (
 from expectations.errors import HomeError, ServiceError
 from ledgers.home.home import Home, home_path
 from ledgers.home.private_files import owners_alone
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
 
 Progress = Callable[[str], None]
 """Told one line for a person."""
@@ -73,7 +70,6 @@ DEFAULTS: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-KILLED: Final = "the process of this run was killed"
 SAME: Final = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false"}
 
 _shares: Final[dict[Path, int]] = {}
@@ -285,36 +281,3 @@ def _launch_mlflow(home: Home, descriptor: int, named: str | None) -> subprocess
     # Not among its words, which every account can read: the address may hold a password.
     environment = {**os.environ, "MLFLOW_TRACKING_URI": store}
     return launch(command, home.mlflow, environment, new_session=False, inherited=[descriptor])
-
-
-def mark_crashed(flow_run_ids: Sequence[str]) -> None:
-    """Set the flow runs of killed processes, and their unfinished tasks, to Crashed.
-
-    Runs that ended in order, and those that the server does not know, are left. `PREFECT_API_URL`
-    must be set. Raises ServiceError where the server does not take it.
-    """
-    from httpx import HTTPError
-    from prefect.client.orchestration import get_client
-
-    try:
-        with get_client(sync_client=True) as client:
-            for run_id in flow_run_ids:
-                _mark_crashed(client, run_id)
-    except HTTPError as error:
-        raise ServiceError(f"its server failed with {type(error).__name__}") from None
-
-
-def _mark_crashed(client: SyncPrefectClient, run_id: str) -> None:
-    """Set what is unfinished of one flow run, its tasks first, to Crashed."""
-    from uuid import UUID
-
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-    from prefect.states import Crashed
-
-    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run_id)]))
-    for task in client.read_task_runs(flow_run_filter=chosen):
-        if task.state is None or not task.state.is_final():
-            client.set_task_run_state(task.id, Crashed(message=KILLED), force=True)
-    for run in client.read_flow_runs(flow_run_filter=chosen):
-        if run.state is None or not run.state.is_final():
-            client.set_flow_run_state(run.id, Crashed(message=KILLED), force=True)

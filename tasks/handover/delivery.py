@@ -245,10 +245,13 @@ def close(run: DecidedRun) -> None:
 
 
 class Completed(NamedTuple):
-    """What became of a run that its own process did not finish; the flow run if it was killed."""
+    """What became of a run that its own process did not finish."""
 
     said: str
-    crashed: str | None
+    flow_run: str | None = None
+    """The Prefect flow run that it was, where it was one."""
+    verdict: str | None = None
+    """What it was closed as; None where it still waits."""
 
 
 def complete_runs(home: Home, keys: Keys) -> list[Completed]:
@@ -292,8 +295,9 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
     except (PolicyError, ServiceError) as error:
         unread = "this version cannot read its policy: use the one that began it"
         reason = unread if isinstance(error, PolicyError) else error
-        return Completed(f"run {record.run_id} is still pending: {reason}", None)
-    return Completed(complete(run), run.flow_run if record.verdict is None else None)
+        return Completed(f"run {record.run_id} is still pending: {reason}")
+    said = complete(run)
+    return Completed(said, run.flow_run, run.decision if run.mlflow_run is not None else None)
 
 
 def _decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
@@ -363,11 +367,8 @@ def decided(desk: Desk) -> DecidedRun:
 
 
 def conclude(run: Run) -> None:
-    """Close the record of a run that was handed over; raise again what ended it, if anything."""
+    """Close the record of a run that was handed over."""
     close(decided(Desk(run, "conclude")))
-    for error in run.outcome:
-        if error is not None:
-            raise error.with_traceback(None) from None
 
 
 @step("Record in MLflow", gives=Recorded)

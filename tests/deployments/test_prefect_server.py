@@ -329,7 +329,10 @@ def killed():
 killed()
 """
 NEXT_COMMAND = f"""{USE}
-prefect_server.mark_crashed([sys.argv[2], str(uuid.uuid4())])
+from flows.ending import show_finished
+from tasks.handover.delivery import Completed
+killed = [Completed("killed", flow_run, "failed") for flow_run in (sys.argv[2], str(uuid.uuid4()))]
+show_finished(killed)
 with get_client(sync_client=True) as client:
     run = client.read_flow_run(uuid.UUID(sys.argv[2]))
     print(run.state.name, *(task.state.name for task in client.read_task_runs()), flush=True)

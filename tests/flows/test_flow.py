@@ -127,20 +127,31 @@ def test_a_passed_run_ends_completed(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "message"),
+    ("case", "name", "message"),
     [
         (
             "refused, cohort",
+            "Refused",
             r"Refusal: smallest cohort: about \d+ people are left at the selection",
         ),
-        ("malformed row", "SourceError: .*fewer than 10 rows have another number of fields"),
-        ("broken, train", "StepFailed: step 'train' failed with ValueError; the details may quote"),
+        (
+            "malformed row",
+            "Failed",
+            "SourceError: .*fewer than 10 rows have another number of fields",
+        ),
+        (
+            "broken, train",
+            "Failed",
+            "StepFailed: step 'train' failed with ValueError; the details may quote",
+        ),
     ],
 )
-def test_a_run_that_did_not_pass_ends_failed(world: World, case: str, message: str) -> None:
-    """What was refused or broke is Failed in Prefect, with the text that was vouched for."""
+def test_a_run_that_did_not_pass_ends_failed(
+    world: World, case: str, name: str, message: str
+) -> None:
+    """What broke is Failed in Prefect, a refusal Refused, with the text that was vouched for."""
     state = flow_run_of(world, case)["state"]
-    assert (state["type"], state["name"]) == ("FAILED", "Failed")
+    assert (state["type"], state["name"]) == ("FAILED", name)
     assert re.search(message, state["message"], re.DOTALL)
     assert not any(canary in state["message"] for canary in canaries_of(case))
 

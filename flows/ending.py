@@ -1,0 +1,126 @@
+"""How a flow run ends in Prefect: as its run ended on record, so that the two agree.
+
+A refusal is no crash: its state is named `Refused`, of the type FAILED, with the reason in words. A
+flow run is carried out once. Who retries it in Prefect, by a setting or a button, runs nothing and
+spends nothing: of a run that ended, the record stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Crashed, Failed
+
+from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
+from expectations.policy.vocabulary import Verdict
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
+from tasks.airlock.run import Run
+from tasks.handover.delivery import Completed as Finished
+from tasks.handover.delivery import complete_runs, conclude
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+Ending: TypeAlias = State[Any] | None
+"""The state in which a flow run ends; None where it is completed."""
+REFUSED: Final = "Refused"
+AWAITING: Final = "Awaiting MLflow"
+KILLED: Final = "the process of this run was killed"
+_begun: Final[set[UUID]] = set()
+
+
+def refuse_repeated() -> None:
+    """Raise `UsageError` in a flow run that was begun before; elsewhere do nothing."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    again = context.flow_run.run_count > 1 or context.flow_run.id in _begun
+    _begun.add(context.flow_run.id)
+    if again:
+        raise UsageError(
+            "a flow run is carried out once, and this one was: nothing was run, and nothing was "
+            "spent. Start a new run, by `tutela run` or of the deployment"
+        )
+
+
+def end(run: Run) -> Ending:
+    """Close the record, and give the state in which the flow run ends.
+
+    To whoever called the flow, Prefect raises what such a state carries.
+    """
+    conclude(run)
+    error = next((error for error in run.outcome if error is not None), None)
+    if error is None:
+        return None
+    waits = run.outcome[0] is None
+    return fail(error, AWAITING if waits else REFUSED if isinstance(error, Refusal) else "Failed")
+
+
+def fail(error: TutelaError, name: str) -> State[Any]:
+    """Give a state that says what ended a run, without a traceback in anybody's log."""
+    error = error.with_traceback(None)
+    error.__cause__ = error.__context__ = None
+    return Failed(name=name, message=f"{type(error).__name__}: {error}", data=error)
+
+
+def finish_others(home: Home, keys: Keys) -> None:
+    """Finish what killed processes left, since nobody may be there who runs a command."""
+    finished = complete_runs(home, keys)
+    if not finished or FlowRunContext.get() is None:
+        return
+    for one in finished:
+        get_run_logger().info(one.said)
+    try:
+        show_finished(finished)
+    except ServiceError as error:
+        get_run_logger().warning("Prefect still shows them as they were: %s", error)
+
+
+def show_finished(finished: Sequence[Finished]) -> None:
+    """Set the flow runs of runs that another process finished to what they came to.
+
+    Those that the server does not know are left. `PREFECT_API_URL` must be set. Raises
+    `ServiceError` where the server does not take it.
+    """
+    from httpx import HTTPError
+
+    try:
+        with get_client(sync_client=True) as client:
+            for one in finished:
+                if one.flow_run is not None:
+                    _show(client, one.flow_run, tell_state(one))
+    except HTTPError as error:
+        raise ServiceError(f"its server failed with {type(error).__name__}") from None
+
+
+def tell_state(finished: Finished) -> State[Any]:
+    """Give the state of a flow run whose process did not finish its run."""
+    match finished.verdict:
+        case Verdict.PASSED:
+            return Completed(message=finished.said)
+        case Verdict.REFUSED:
+            return Failed(name=REFUSED, message=finished.said)
+        case Verdict.FAILED:
+            return Crashed(message=KILLED)
+        case _:
+            return Failed(name=AWAITING, message=finished.said)
+
+
+def _show(client: SyncPrefectClient, flow_run: str, state: State[Any]) -> None:
+    """Set one flow run, what is unfinished of its tasks first; that one broke stays as it said."""
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run)]))
+    for task in client.read_task_runs(flow_run_filter=chosen):
+        if task.state is None or not task.state.is_final():
+            client.set_task_run_state(task.id, Crashed(message=KILLED), force=True)
+    for run in client.read_flow_runs(flow_run_filter=chosen):
+        ended = run.state is not None and run.state.is_final()
+        if not ended or not (state.is_crashed() or run.state_name == state.name):
+            client.set_flow_run_state(run.id, state, force=True)
