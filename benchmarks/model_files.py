@@ -131,7 +131,7 @@ def search(
     encoding: Encoding = ENCODING,
 ) -> Searched:
     """Search a saved pipeline for the people that it was fitted on."""
-    features, labels = people
+    features, labels = people[0], people[1].astype(object)
     encoded = np.asarray(pipeline[:-1].transform(features), dtype=float)
     places = [pd.Index(each).get_indexer(features[name])
               for name, each in encoding.categories.items()]  # fmt: skip

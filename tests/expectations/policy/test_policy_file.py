@@ -54,10 +54,10 @@ def test_a_policy_of_ones_own_is_called_as_its_file_is(tmp_path: Path) -> None:
     """Who asks for one by name must not get another, whose releases and budget are its own."""
     (tmp_path / "mine.yaml").write_text(POLICY)
     with pytest.raises(
-        PolicyError, match="mine.yaml:2: name: `small` is not what the file is called"
+        PolicyError, match=r"mine\.yaml:2: name: `small` is not what the file is called"
     ):
         read_policy("mine", tmp_path)
-    with pytest.raises(PolicyError, match="rename the file to small.yaml"):
+    with pytest.raises(PolicyError, match=r"rename the file to small\.yaml"):
         read_policy(str(tmp_path / "mine.yaml"), tmp_path)
 
 
