@@ -12,6 +12,7 @@ from typing import Final
 from expectations.coherence.models import own_models_are_judged
 from expectations.errors import Problem, suggest
 from expectations.expressions.tree import ColumnType
+from expectations.policy.formulas import is_formula
 from expectations.policy.outlets import Generalized, Rare, TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy.privacy_models import describe_model
@@ -78,6 +79,37 @@ def groupings_fit_their_labels(policy: Policy) -> Iterator[Problem]:
                 yield from misfits(path, "is the name of another label", named, STAYS_ALONE)
                 below = (below - set(members)) | level.keys()
                 taken |= level.keys()
+
+
+def words_run_in_no_spreadsheet(policy: Policy) -> Iterator[Problem]:
+    """No word that a table can hold begins as a formula does; texts of people are marked instead.
+
+    Whoever opens the file in a spreadsheet would have it worked out, or run.
+    """
+    fix = "begin it, and what follows a comma or semicolon in it, with a letter: `from -5 to 0`"
+    for name, outlet in policy.table_outlets.items():
+        for column, how in outlet.columns.items():
+            if column not in policy.treated:
+                continue
+            labels = public_labels(policy.treated[column].treatment, policy.column_type(column))
+            words = [*(labels or ()), *name_coarser(how)]
+            for word in filter(is_formula, dict.fromkeys(words)):
+                yield Problem(
+                    f"outlets.{name}.columns.{column}",
+                    f"`{word}` would run as a formula in a spreadsheet",
+                    fix,
+                )
+
+
+def name_coarser(how: object) -> tuple[str, ...]:
+    """Name the labels that an outlet adds to those of a column."""
+    match how:
+        case Rare(label=label):
+            return (label,)
+        case Generalized(levels=levels):
+            return tuple(group for level in levels for group in level)
+        case _:
+            return ()
 
 
 def misfits(path: str, what: str, labels: Collection[str], fix: str = ONCE) -> Iterator[Problem]:
@@ -204,6 +236,7 @@ def _is_special(policy: Policy, column: str) -> bool:
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     tables_release_treated_columns,
     groupings_fit_their_labels,
+    words_run_in_no_spreadsheet,
     sensitive_columns_are_protected_apart,
     ordered_distances_have_an_order,
     group_losses_are_of_declared_groups,

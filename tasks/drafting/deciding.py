@@ -8,13 +8,14 @@ proposed for a column follows from its type and its profile alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import count, pairwise
 from typing import Final
 
 from expectations.errors import UsageError
 from expectations.expressions.expressions import ColumnType
+from expectations.policy.formulas import is_formula
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.treatments import Bin, Categories, DateParts, Keep, Treatment
 from expectations.policy.vocabulary import Article6, Category, Identifiability
@@ -37,6 +38,8 @@ from tasks.drafting.signs import OTHER_DATES, Found, read_name
 from tasks.drafting.writing_yaml import number
 
 NO_WISHES: Final = Wishes()
+FIVE_DIGITS: Final = 10_000
+"""From here on numbers are easier to read with separators between thousands."""
 FEW_NUMBERS: Final = 12
 BOUNDED: Final = "round numbers within the bounds of the codebook"
 ORDER: Final = (Category.IDENTIFYING, Category.CONTACT, None, Category.DEMOGRAPHIC)
@@ -361,16 +364,19 @@ def propose_categories(profile: Profile, *, codes: bool = False) -> Categories:
     """Give the words that many rows share, in an order that does not tell which has most.
 
     Words that are not listed, since few people have them, become `other`; a column that has such a
-    word of its own keeps its spelling. Whole numbers are in order, unless they are `codes`.
+    word of its own keeps its spelling. Whole numbers are in order, unless they are `codes`. A word
+    that a spreadsheet would run is released under another.
     """
     digits = profile.type is ColumnType.INTEGER
     words = sorted(
         profile.words, key=(lambda w: (0, float(w), w)) if digits else (lambda w: (0, 0, w))
     )
     own = next((word for word in words if word.casefold() == OTHER), OTHER)
+    renamed = {word: f"is {word}" for word in words if is_formula(word)}
     return Categories(
         kind="categories",
-        values=tuple(words),
+        values=tuple(renamed.get(word, word) for word in words),
+        rename=renamed,
         ordered=digits and not codes,
         other=own if profile.rare else None,
     )
@@ -379,15 +385,21 @@ def propose_categories(profile: Profile, *, codes: bool = False) -> Categories:
 def label_bins(edges: Sequence[float], *, whole: bool) -> tuple[str, ...]:
     """Label the intervals between rising edges: `under 30`, `30-44`, `45+`; one more than edges.
 
-    Of whole numbers a label names the first and the last that it holds; of others the edges.
+    Of whole numbers a label names the first and the last that it holds; of others the edges. None
+    begins with a sign, as a formula of a spreadsheet does. Where one has five digits, all are in
+    thousands; fewer may be years.
     """
-    inner = [_between(low, high, whole=whole) for low, high in pairwise(edges)]
-    return (f"under {number(edges[0])}", *inner, f"{number(edges[-1])}+")
+    large = max(map(abs, edges)) >= FIVE_DIGITS
+    spell = (lambda value: f"{value:,.10g}") if large else number
+    inner = [_between(low, high, spell, whole=whole) for low, high in pairwise(edges)]
+    last = f"from {spell(edges[-1])}" if edges[-1] < 0 else f"{spell(edges[-1])}+"
+    return (f"under {spell(edges[0])}", *inner, last)
 
 
-def _between(low: float, high: float, *, whole: bool) -> str:
+def _between(low: float, high: float, spell: Callable[[float], str], *, whole: bool) -> str:
+    begin = f"from {spell(low)}" if low < 0 else spell(low)
     if not whole or not (low.is_integer() and high.is_integer()):
-        return f"{number(low)} to under {number(high)}"
+        return f"{begin} to under {spell(high)}"
     if high - low == 1:
-        return number(low)
-    return f"{number(low)}{'-' if low >= 0 else ' to '}{number(high - 1)}"
+        return spell(low)
+    return f"{begin}{'-' if low >= 0 else ' to '}{spell(high - 1)}"

@@ -482,6 +482,24 @@ CASES = [
         "columns.town.treatment.kind: a token on a column of repeated values is undone by counting",
         id="token-of-repeated-values",
     ),
+    pytest.param(
+        [("labels: [18-34,", "labels: [-5 to 34,")],
+        "outlets.partner.columns.age: `-5 to 34` would run as a formula in a spreadsheet; begin",
+        id="label-that-is-a-formula",
+    ),
+    pytest.param(
+        [("age: generalize, sex", "age: {kind: generalize, levels: [{＝x: [18-34]}]}, sex")],
+        "outlets.partner.columns.age: `＝x` would run as a formula in a spreadsheet",
+        id="group-that-is-a-formula",
+    ),
+    pytest.param(
+        [
+            column("town", "text", "quasi", "release", "{kind: redact}"),
+            (SICK, "sick: generalize, town: {kind: rare, at_least: 5, label: '@rest'}}"),
+        ],
+        "outlets.partner.columns.town: `@rest` would run as a formula in a spreadsheet",
+        id="rare-label-that-is-a-formula",
+    ),
 ]
 
 

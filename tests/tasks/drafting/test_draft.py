@@ -222,9 +222,11 @@ def test_bins_have_one_label_each(edges: list[int], whole: bool) -> None:
     [
         ((30, 45), True, ("under 30", "30-44", "45+")),
         ((1, 2, 3), True, ("under 1", "1", "2", "3+")),
-        ((-10, 0), True, ("under -10", "-10 to -1", "0+")),
+        ((-10, 0), True, ("under -10", "from -10 to -1", "0+")),
         ((2.5, 10), False, ("under 2.5", "2.5 to under 10", "10+")),
-        ((1e6, 2e6), False, ("under 1000000", "1000000 to under 2000000", "2000000+")),
+        ((-10, -5), False, ("under -10", "from -10 to under -5", "from -5")),
+        ((1990, 2000), True, ("under 1990", "1990-1999", "2000+")),
+        ((6e3, 1e5), False, ("under 6,000", "6,000 to under 100,000", "100,000+")),
     ],
 )
 def test_a_label_says_what_is_in_its_bin(
