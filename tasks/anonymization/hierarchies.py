@@ -36,7 +36,14 @@ EXAMPLES = 3
 """Leaves that a refusal names: enough to find the line at fault."""
 WHOLE = 2.0**63
 """The first float that no 64-bit integer holds: from here on Python spells it digit by digit."""
-_RANGE = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_BELOW = re.compile(rf"(under |below |less than |< ?)(-?{_NUMBER})")
+_FROM = re.compile(
+    rf"(from )?(-?{_NUMBER})(?(1)|(?:\+| and (?:over|above|more|older)| or (?:over|more|older)))"
+)
+_BETWEEN = re.compile(
+    rf"(?:from )?(?P<low>-?{_NUMBER})(?:(?: to (?P<under>under )?|(?<=\d)-)(?P<high>-?{_NUMBER}))?"
+)
 
 
 def label_of(value: object) -> str:
@@ -147,8 +154,8 @@ class Hierarchy:
     def from_ordered(cls, column: str, labels: Iterable[str]) -> Hierarchy:
         """Merge neighbours of an ordered scale two by two, level by level, up to the root.
 
-        Numeric bins merge into the bin that spans them ("40-49", "50-59" into "40-59"; "80+" stays
-        open), other categories into first~last ("Good~Fair").
+        Numeric bins merge into the bin that spans them ("40-49", "50-59" into "40-59"; "under 40",
+        "40-49" into "under 50"; "80+" stays open), other categories into first~last ("Good~Fair").
         """
         leaves = list(labels)
         rows = [[leaf] for leaf in leaves]
@@ -156,7 +163,9 @@ class Hierarchy:
         while width < len(leaves):
             for start in range(0, len(leaves), width):
                 merged = leaves[start : start + width]
-                label = span(merged[0], merged[-1])
+                label = span(merged[0], merged[-1], *leaves[start + width : start + width + 1])
+                if len(merged) > 1 and label in leaves:
+                    label = f"{merged[0]}~{merged[-1]}"  # it stands for something else already
                 for row in rows[start : start + width]:
                     row.append(label)
             width *= 2
@@ -314,11 +323,36 @@ def read_all(
     return found
 
 
-def span(first: str, last: str) -> str:
-    """Name the merge of two neighbours, or of one that has no partner left."""
+def span(first: str, last: str, after: str = "") -> str:
+    """Name the merge of neighbours, or of one that has no partner left; `after` follows them.
+
+    Intervals of numbers read as one interval, in the words of those at its ends.
+    """
     if first == last:
         return first
-    low, high = _RANGE.fullmatch(first), _RANGE.fullmatch(last)
-    if low is None or high is None or low["open"]:
+    low, high = _BETWEEN.fullmatch(first), _BETWEEN.fullmatch(last)
+    if below := _BELOW.fullmatch(first):
+        following = _BETWEEN.fullmatch(after) or _FROM.fullmatch(after)
+        bound = high["high"] if high and high["under"] else following and _find_low(following)
+        return f"{below[1]}{bound}" if bound and high else f"{first}~{last}"
+    if not low or _FROM.fullmatch(first):
         return f"{first}~{last}"
-    return f"{low['low']}+" if high["open"] else f"{low['low']}-{high['high'] or high['low']}"
+    if upward := _FROM.fullmatch(last):
+        return f"{last[: upward.start(2)]}{low['low']}{last[upward.end(2) :]}"
+    end = high and (high["high"] or high["low"])
+    if not high or not end or _size(low["low"]) > _size(end):
+        return f"{first}~{last}"
+    if high["under"]:
+        joint = " to under "
+    else:
+        joint = " to " if " to " in first + last or low["low"].startswith("-") else "-"
+    return f"{'from ' if low['low'].startswith('-') else ''}{low['low']}{joint}{end}"
+
+
+def _find_low(found: re.Match[str]) -> str:
+    """Give the number that an interval begins with."""
+    return found.groupdict().get("low") or str(found[2])
+
+
+def _size(number: str) -> float:
+    return float(number.replace(",", ""))

@@ -41,7 +41,8 @@ ROOT: Final = "*"
 JOIN: Final = "~"
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _ENDS: Final = re.compile(rf"({_NUMBER.pattern})-({_NUMBER.pattern})")
-_RANGE: Final = re.compile(r"(?P<low>\d+(?:\.\d+)?)(?:-(?P<high>\d+(?:\.\d+)?)|(?P<open>\+))?")
+_ENDS_OF_LABEL: Final = re.compile(r"(?<![\d,.])-?\d[\d,]*(?:\.\d+)?")
+"""The numbers in a label of an interval; a hyphen behind a digit is no sign."""
 
 
 @dataclass(frozen=True)
@@ -310,24 +311,42 @@ def _group(
 
 
 def _merge(labels: Sequence[str]) -> dict[str, list[str]]:
-    """Merge neighbours of an ordered scale two by two, level by level."""
-    found, width = {}, 2
+    """Merge neighbours of an ordered scale two by two, level by level.
+
+    A merge may be called by its ends alone (`a~b`), as earlier versions called more of them.
+    """
+    found: dict[str, list[str]] = {}
+    width = 2
     while width < len(labels):
         for start in range(0, len(labels), width):
             part = list(labels[start : start + width])
-            found[_span(part[0], part[-1])] = part
+            after = labels[start + width] if start + width < len(labels) else None
+            spelt = _call_interval(part[0], part[-1], after)
+            names = {f"{part[0]}{JOIN}{part[-1]}", spelt} - {*labels}
+            found |= dict.fromkeys(names if len(part) > 1 else part, part)
         width *= 2
     return found
 
 
-def _span(first: str, last: str) -> str:
-    """Name a merge: the number range that spans it, or its ends."""
-    low, high = _RANGE.fullmatch(first), _RANGE.fullmatch(last)
-    if first == last:
-        return first
-    if low is None or high is None or low["open"]:
+def _call_interval(first: str, last: str, after: str | None) -> str:
+    """Name the interval from one label to another in their own words: `under 50`, `40-59`, `40+`.
+
+    Each has one number or two; what a word before or behind them says is taken from the label at
+    that end. A first label with a word before its number has no lower end.
+    """
+    own, other = _ENDS_OF_LABEL.findall(first), _ENDS_OF_LABEL.findall(last)
+    if not own or not other:
         return f"{first}{JOIN}{last}"
-    return f"{low['low']}+" if high["open"] else f"{low['low']}-{high['high'] or high['low']}"
+    if first.startswith(("under", "below", "less", "<")):
+        then = _ENDS_OF_LABEL.findall(after or "")
+        bound = other[-1] if "under" in last else (then or [""])[0]
+        return first.replace(own[0], bound)
+    if len(other) == 1 and last != other[0]:
+        return last.replace(other[0], own[0])
+    joint = next((word for word in (" to under ", " to ") if word in last), "-")
+    joint = " to " if joint == "-" and " to " in first else joint
+    minus = own[0].startswith("-")
+    return f"{'from ' * minus}{own[0]}{' to ' if minus and joint == '-' else joint}{other[-1]}"
 
 
 def split_sets(released: Iterable[str], known: set[str]) -> dict[str, list[str]]:

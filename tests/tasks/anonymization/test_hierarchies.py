@@ -30,7 +30,18 @@ def test_numeric_bins_merge_into_the_bin_that_spans_them() -> None:
         pytest.param(["Good", "Fair", "Poor"], "Good~Fair", id="words"),
         pytest.param(["1", "2", "3"], "1-2", id="numbers"),
         pytest.param(["0.5-1.5", "1.5-2", "2+"], "0.5-2", id="decimals"),
-        pytest.param(["<18", "18-29", "30+"], "<18~18-29", id="open below"),
+        pytest.param(["<18", "18-29", "30+"], "<30", id="open below"),
+        pytest.param(
+            ["under 6,000", "6,000 to under 12,000", "12,000+"], "under 12,000", id="thousands"
+        ),
+        pytest.param(
+            ["0 to under 6000", "6000 to under 12000", "12000+"], "0 to under 12000", id="words"
+        ),
+        pytest.param(["under 18.5", "18.5-24.9", "25+"], "under 25", id="by the next"),
+        pytest.param(["30-39", "40 and over", "none"], "30 and over", id="open above"),
+        pytest.param(["from -5 to -1", "0-4", "5+"], "from -5 to 4", id="below zero"),
+        pytest.param(["40+", "20-39", "0-19"], "40+~20-39", id="falling"),
+        pytest.param(["0-9", "10-19", "0-19"], "0-9~10-19", id="taken by another"),
     ],
 )
 def test_a_merge_is_named_by_its_ends(labels: list[str], merged: str) -> None:

@@ -220,19 +220,32 @@ def test_a_declared_word_is_no_identifier(home: Home, folder: Folder) -> None:
         assert verdicts(run)["original identifiers in partner"] == "passed"
 
 
+LABELS = "18-34, 35-49, 50-64, 65+"
+
+
 @pytest.mark.parametrize(
-    "how",
+    ("how", "labels"),
     [
-        pytest.param("age: generalize", id="ordered"),
+        pytest.param("age: generalize", LABELS, id="ordered"),
+        pytest.param("age: generalize", "under 35, 35-49, 50-64, 65+", id="open below"),
+        pytest.param(
+            "age: generalize",
+            "'under 3,500', '3,500 to under 5,000', '5,000 to under 6,500', '6,500 and over'",
+            id="words",
+        ),
+        pytest.param("age: generalize", "under -5, from -5 to 4, 5-9, 10+", id="below-zero"),
+        pytest.param("age: generalize", "young, 35-49, 50-64, 65+", id="word"),
+        pytest.param("age: generalize", "18-34, 35-49, 18-49, 65+", id="taken"),
         pytest.param(
             "age: {kind: generalize, levels: [{low: [18-34, 35-49]}, {any: [low, 50-64, 65+]}]}",
+            LABELS,
             id="declared",
         ),
     ],
 )
-def test_the_policy_tells_what_labels_stand_for(folder: Folder, how: str) -> None:
+def test_the_policy_tells_what_labels_stand_for(folder: Folder, how: str, labels: str) -> None:
     """As the recoding uses them, though no code is shared."""
-    path = folder.write(("age: generalize, sex", f"{how}, sex"))
+    path = folder.write(("age: generalize, sex", f"{how}, sex"), (LABELS, labels))
     policy = parse_policy(path.read_text("utf-8"))
     outlet = policy.table_outlets["partner"]
     told = declare_coverage(policy, outlet, {})
