@@ -284,7 +284,7 @@ SERVED: tuple[Note, ...] = (
         "run_id": "m1", "experiment_id": "1", "url": "http://me:pw@localhost:5000/#/runs/m1",
         "model_version": "3",
     }),
-    ("release", "partner", {"file": "visits-partner.csv", "sha256": "e" * 64}),
+    ("release", "partner", {"package": "visits/partner", "digest": "e" * 64}),
 )  # fmt: skip
 REFUSED: tuple[Note, ...] = (
     note_check("membership", "refused", "ward"),

@@ -7,16 +7,15 @@ by the first run, not by the import.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
-from expectations.errors import HomeError, Refusal, ServiceError, UsageError
+from expectations.errors import HomeError, Refusal, UsageError
 from expectations.policy.locations import InMemory
 
 if TYPE_CHECKING:
@@ -138,23 +137,11 @@ def read_ran(home: Home, keys: Keys, run_id: str) -> Ran:
 def read_table(ran: Ran, outlet: OutletSummary) -> pd.DataFrame | None:
     """Read a released table as its recipient's file has it, every value as text; else None.
 
-    Refusal where the file is not the one that was released.
+    Refusal where the package is not the one that was released.
     """
-    import pandas as pd
+    from tasks.handover.written import released_table
 
-    if outlet.release is None:
-        return None
-    path = ran.home.releases / outlet.release.file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ServiceError(f"{path} cannot be read ({error.strerror}); was it moved?") from None
-    if hashlib.sha256(content).hexdigest() != outlet.release.sha256:
-        raise Refusal(
-            "evidence ledger",
-            f"{path} was changed since run {ran.summary.run_id} wrote it; restore it from a backup",
-        )
-    return pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False)
+    return released_table(ran.run, outlet.name)
 
 
 def read_model(ran: Ran, outlet: OutletSummary) -> Pipeline | None:

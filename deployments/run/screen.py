@@ -45,7 +45,8 @@ LONGEST_NAME: Final = 16
 def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     """Give one run as plain values and as a screen."""
     from tasks.account.summary import to_evidence_json
-    from tasks.handover.delivery import read_run, refuse_changed_files
+    from tasks.handover.delivery import read_run
+    from tasks.handover.written import refuse_changed_files
 
     run = read_run(home, keys, prefix)
     refuse_changed_files(run)
@@ -119,7 +120,7 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
     yield f"Report   {home.reports / (summary.run_id + '.html')}"
     for served in summary.outlets:
         if served.release:
-            yield f"Table    {home.releases / served.release.file}"
+            yield f"Table    {home.releases / served.release.place}"
         if served.kind == "model" and served.claim:
             yield from model_lines(summary, served, home)
     if summary.verdict == "pending":

@@ -128,6 +128,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "outlets.*.output": ChangeMeaning(
         "how labels are released", "weaker", order=("hierarchy", "sets")
     ),
+    "outlets.*.format": ChangeMeaning("what the table's file is", "other"),
     "outlets.*.period": ChangeMeaning(
         "for how long one plan serves", "stronger", order=("month", "quarter", "year")
     ),

@@ -67,6 +67,8 @@ class TableOutlet(Declaration):
     """Each released column: made coarser where needed, or kept unchanged."""
     output: Literal["hierarchy", "sets"] = "hierarchy"
     """Release labels of the hierarchies, or the sets of labels in a class (`a~b`)."""
+    format: Literal["csv", "parquet"] = "csv"
+    """What the table's file is: text for any program, or Parquet, in which numbers are numbers."""
     period: Literal["month", "quarter", "year"] = "year"
     """How long one plan serves every release, so that labels can be compared."""
     sensitive: Mapping[str, tuple[PrivacyModel, ...]] = Field(default_factory=dict)

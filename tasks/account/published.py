@@ -302,10 +302,14 @@ class PlanUsed(Part):
 
 @dataclass(frozen=True, slots=True)
 class Release(Part):
-    """The file that was handed over, and its plain SHA-256 digest."""
+    """The package that was handed over: its folder, and a digest that only its holder can confirm.
 
-    file: str
-    sha256: str
+    What an earlier version handed over is a bare table, whose digest would confirm a guess of its
+    rows: it is not told.
+    """
+
+    place: str
+    digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,5 +445,5 @@ class Summary(Part):
     links: tuple[Link, ...]
     ways: tuple[WaysOut, ...]
     """Ways out of a refusal, where some were found."""
-    version: Literal[7] = 7
+    version: Literal[8] = 8
     """The version of this form."""

@@ -8,7 +8,7 @@ that stopped early did not find out is absent, not zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from pydantic_core import to_jsonable_python
@@ -226,8 +226,14 @@ def _sum_up_outlet(
         k=None if isinstance(outlet, ModelOutlet) else outlet.k,
         tradeoff=read(tuple[TradePoint, ...], tables.get(f"utility.{name}.tradeoff") or ()),
         plan=read(PlanUsed, plan) if (plan := found.body("plan", name)) else None,
-        release=read(Release, release) if release else None,
+        release=_tell_release(release) if release else None,
     )
+
+
+def _tell_release(noted: Mapping[str, JSON]) -> Release:
+    """Give what was handed over; of a bare table of an earlier version no digest."""
+    place = noted.get("package") or noted["file"]
+    return Release(str(place), read_text(noted.get("digest")))
 
 
 def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:

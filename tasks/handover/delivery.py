@@ -9,14 +9,14 @@ of it afterwards.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
+import secrets
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -42,6 +42,12 @@ from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run, read_part
 from tasks.airlock.step import Opened, step
+from tasks.handover.package import (
+    NONCE_BYTES,
+    digest_package,
+    pack,
+    place_package,
+)
 from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
 from tasks.handover.recording import (
     attach,
@@ -54,6 +60,9 @@ from tasks.handover.recording import (
 from tasks.own_code.loading import remember_sources
 from tasks.pages.model_card import write_cards
 from tasks.pages.report import render_report
+
+NONCE: Final = "-nonce-"
+"""Where a package's random number waits, before the outlet's name; no outlet's begins so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +134,17 @@ class DecidedRun:
         return {
             outlet: self.outbox.take(name)
             for outlet, name in self.waiting().items()
-            if outlet != PEOPLE
+            if not outlet.startswith("-")
         }
+
+    def nonce(self, outlet: str) -> bytes:
+        """Give the random number of an outlet's package, the same however often it is made."""
+        waiting = self.waiting().get(NONCE + outlet)
+        if waiting is not None:
+            return self.outbox.take(waiting)
+        drawn = secrets.token_bytes(NONCE_BYTES)
+        self.outbox.put(f"{self.record.run_id}-{NONCE}{outlet}", drawn)
+        return drawn
 
     def summary(self) -> Summary:
         """Give the run as it may be published."""
@@ -142,15 +160,20 @@ def hand_over(run: DecidedRun) -> None:
         approve(run, name, content)
     recorded = record_run(run.home, run.record, run.file, run.entries, models, begin)
     for name in goods.keys() - models.keys():
-        digest = hashlib.sha256(goods[name]).hexdigest()
-        body: dict[str, JSON] = {"file": f"{run.record.run_id}/{name}.csv", "sha256": digest}
-        # Noted first, so that a table that somebody saw is never one that the ledger forgets.
-        run.note("record", "release", name, body)
-        place = run.home.releases / run.record.run_id
-        place.mkdir(mode=0o700, exist_ok=True)
-        write_private(place / f"{name}.csv", goods[name])
+        release(run, name, goods[name])
     # Last, so that a run with this note has handed over everything.
     run.note("record", "mlflow", "run", links_body(recorded))
+
+
+def release(run: DecidedRun, outlet: str, content: bytes) -> None:
+    """Note the package of an outlet's table, and put it in place."""
+    files = pack(run.summary(), run.file.policy, outlet, content, run.nonce(outlet))
+    folder = run.home.releases / run.record.run_id / outlet
+    package, digest = str(folder.relative_to(run.home.releases)), digest_package(files)
+    # Noted first, so that a table that somebody saw is never one that the ledger forgets.
+    run.note("record", "release", outlet, {"package": package, "digest": digest})
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    place_package(folder, files)
 
 
 def begin_registering(run: DecidedRun) -> Callable[[], None]:
@@ -221,7 +244,7 @@ def write_report(run: DecidedRun) -> Path:
     if summary.advice and summary.advice.patch:
         write_private(path.with_suffix(".patch"), summary.advice.patch.encode())
     written = sorted(run.home.reports.glob(f"{run.record.run_id}*"))
-    digests = {file.name: _digest_written(run.keys, file.read_bytes()) for file in written}
+    digests = {file.name: digest_written(run.keys, file.read_bytes()) for file in written}
     run.note("report", "files", "reports", {**digests})
     if run.mlflow_run is not None:
         evidence = json.dumps(to_evidence_json(summary), indent=2, sort_keys=True)
@@ -405,36 +428,6 @@ def read_run(home: Home, keys: Keys, prefix: str) -> DecidedRun:
     return _decided_run(home, keys, ledger, record)
 
 
-def refuse_changed_files(run: DecidedRun) -> None:
-    """Refuse to tell of a run one of whose tables or pages is not the file that it wrote.
-
-    One that is gone is none that was changed. Runs from before pages were noted say nothing of
-    theirs, and what MLflow was given is not looked at.
-    """
-    for path, digest in _list_written(run).items():
-        if path.is_file() and digest not in {
-            hashlib.sha256(content := path.read_bytes()).hexdigest(),
-            _digest_written(run.keys, content),
-        }:
-            raise Refusal(
-                "evidence ledger",
-                f"{path} was changed since run {run.record.run_id} wrote it; restore it from a "
-                "backup, or move it away, then ask again",
-            )
-
-
-def _list_written(run: DecidedRun) -> dict[Path, str]:
-    """Give the digest of each file that a run wrote, as it was noted last."""
-    written: dict[Path, str] = {}
-    for entry in run.entries:
-        match entry.kind, entry.body:
-            case "release", {"file": str(file), "sha256": str(digest)}:
-                written[run.home.releases / file] = digest
-            case "files", dict(digests):
-                written |= {run.home.reports / name: str(each) for name, each in digests.items()}
-    return written
-
-
-def _digest_written(keys: Keys, content: bytes) -> str:
+def digest_written(keys: Keys, content: bytes) -> str:
     """Give the keyed digest of a page: a plain one would confirm a guess of what it tells."""
     return hmac.digest(keys.derive("written-files"), content, "sha256").hex()

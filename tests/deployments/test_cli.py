@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -196,18 +197,19 @@ def test_a_file_that_was_changed_since_its_run_is_not_handed_on(tmp_path: Path) 
     run_id = place.last.record.run_id
     ran = read_ran(place.home, place.keys, run_id)
     (outlet,) = (one for one in ran.summary.outlets if one.release)
-    (table,) = place.last.released.iterdir()
+    (package,) = place.last.released.iterdir()
     assert read_table(ran, outlet) is not None
-    for path in (table, *place.home.reports.glob(f"{run_id}*")):
+    for path in (*package.iterdir(), *place.home.reports.glob(f"{run_id}*")):
         content = path.read_bytes()
         path.write_bytes(content + b" ")
         said = place.tell("report", run_id)
-        assert (said.status, f"{path} was changed since run {run_id}" in said.err) == (1, True)
-        if path == table:
+        named = package if path.parent == package else path
+        assert (said.status, f"{named} was changed since run {run_id}" in said.err) == (1, True)
+        if named == package:
             with pytest.raises(Refusal, match="was changed since run"):
                 read_table(ran, outlet)
         path.write_bytes(content)
-    table.unlink()
+    shutil.rmtree(package)
     assert place.tell("report", run_id).status == 0
 
 

@@ -493,9 +493,10 @@ def test_while_mlflow_is_away_the_run_is_pending_and_the_next_command_completes_
     said = place.tell("report")
     expect(said, 0, "closed as passed")
     run = place.last
-    table = f"{run.record.run_id}/partner.csv"
+    package = f"{run.record.run_id}/partner"
+    files = {f"{package}/{name}" for name in ("partner.csv", "codebook.html", "datapackage.json")}
     assert run.record.verdict == "passed"
-    assert place.handed_over == ({"small.clinic/1"}, {run.record.run_id, table})
+    assert place.handed_over == ({"small.clinic/1"}, {run.record.run_id, package, *files})
     assert place.waiting == []
 
 

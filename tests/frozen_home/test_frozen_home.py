@@ -264,8 +264,11 @@ def test_a_new_run_goes_on_where_the_home_stood(frozen: Frozen) -> None:
         last.run_id,
     ]
     before, after = (
-        pd.read_csv(frozen.place.home.releases / run / "partner.csv", dtype=str)
-        for run in (frozen.then["runs"]["private"]["run_id"], last.run_id)
+        pd.read_csv(frozen.place.home.releases / table, dtype=str)
+        for table in (
+            f"{frozen.then['runs']['private']['run_id']}/partner.csv",
+            f"{last.run_id}/partner/partner.csv",
+        )
     )
     assert set(after["mail"]) == set(before["mail"])
     assert frozen.ask("consent", "verify")["events"] == frozen.then["consent"]["events"]

@@ -92,6 +92,7 @@ TABLE: Tree = {
         "clipped": "keep",
     },
     "output": "sets",
+    "format": "parquet",
     "period": "quarter",
     "sensitive": {"kept": MODELS},
     "loss_ratio": {"binned": 2},

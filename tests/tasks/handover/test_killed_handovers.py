@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import random
 import signal
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tasks.handover.package import digest_package, read_package
 from tests.conftest import Folder
 from tests.runs import Place
 
@@ -101,12 +101,12 @@ def find_faults(place: Place, run_id: str) -> list[str]:
     shown = client.search_runs(experiments, f"tags.`tutela.run` = '{run_id}'")
     shown_as = {one.info.run_id for one in shown}
     models = client.search_logged_models(experiments)
-    tables = [path for path in (home.releases / run_id).rglob("*") if path.is_file()]
+    packages = list(home.releases.glob(f"{run_id}/*"))
     entries = place.ledger.entries(run_id)
     noted = [
-        one.body["sha256"] for one in entries if one.kind == "release" if isinstance(one.body, dict)
+        one.body["digest"] for one in entries if one.kind == "release" if isinstance(one.body, dict)
     ]
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in tables]
+    digests = [digest_package(read_package(path)) for path in packages]
     stores = (home.mlflow, home.releases, home.reports)
     left = [path.name for store in stores for path in store.rglob("*.making")]
     expected = {
@@ -114,8 +114,8 @@ def find_faults(place: Place, run_id: str) -> list[str]:
         "runs in MLflow": len(shown) == 1,
         "versions": len([one for one in place.models if one.run_id in shown_as]) == passed,
         "logged models": len([one for one in models if one.source_run_id in shown_as]) == passed,
-        "names of tables": [path.name for path in tables] == ["partner.csv"] * passed,
-        "content of tables": not passed or digests == noted[-1:],
+        "names of packages": [path.name for path in packages] == ["partner"] * passed,
+        "content of packages": not passed or digests == noted[-1:],
         f"files that were being made: {left}": not left,
         f"goods that wait: {place.waiting}": not place.waiting,
     }

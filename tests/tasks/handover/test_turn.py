@@ -86,7 +86,7 @@ def test_a_withdrawal_while_a_run_hands_over_waits_and_says_that_it_was_too_late
     said = " ".join(told.split())
     assert f"Run {run} handed over before this was recorded. If it used this person" in said
     (released,) = home.releases.rglob("*.csv")
-    assert released.parent.name == run
+    assert released.parent.parent.name == run
 
 
 def test_a_withdrawal_before_the_last_asking_is_seen_by_the_run(

@@ -336,7 +336,7 @@ def test_a_model_is_trained_on_a_tables_rows_and_handed_over(
     """From the roster to the release, with labels that only recoding makes."""
     run, error = run_direct(folder.write(ON_TABLE, ("k: 3", "k: 40")))
     assert error is None
-    (file,) = (home.releases / run).iterdir()
+    file = home.releases / run / "partner" / "partner.csv"
     table = pd.read_csv(file, dtype=str)
     assert table.columns.tolist() == ["age", "sex", "sick"]
     assert table.value_counts().min() >= 40

@@ -57,7 +57,7 @@ def test_what_was_handed_over_is_on_record_as_it_was(
     assert error is None
     (one,) = history(home).standing
     assert (one.run_id, one.recipient, one.seq) == (run, "Partner", 1)
-    file = (home.releases / run / "partner.csv").read_bytes()
+    file = (home.releases / run / "partner" / "partner.csv").read_bytes()
     assert one.content == CountedRows.from_csv(file, ["age"]).to_bytes()
 
 
@@ -96,7 +96,7 @@ def test_a_run_that_is_killed_before_it_hands_over_is_recorded_once(
     assert done.said.endswith("is now closed as passed")
     assert history(home) == waiting
     (one,) = waiting.standing
-    file = (home.releases / one.run_id / "partner.csv").read_bytes()
+    file = (home.releases / one.run_id / "partner" / "partner.csv").read_bytes()
     assert one.content == CountedRows.from_csv(file, ["age"]).to_bytes()
 
 
@@ -114,7 +114,7 @@ def test_a_run_that_is_killed_before_it_is_decided_leaves_no_release(
     assert history(home) == ReleaseHistory((), 1)
 
 
-@pytest.mark.parametrize("stop", ["links_body", "write_private"])
+@pytest.mark.parametrize("stop", ["links_body", "place_package"])
 def test_what_may_have_been_seen_stands_though_it_is_taken_back(
     home: Home, folder: Folder, run_direct: Runner, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
