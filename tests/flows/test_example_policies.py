@@ -158,6 +158,21 @@ def test_the_released_table_is_k_anonymous(run_with_table: RunOnRecord) -> None:
     assert selected * (1 - outlet.max_suppressed) <= len(table) <= selected
 
 
+def test_what_is_told_of_a_table_confirms_no_guess_of_it(run_with_table: RunOnRecord) -> None:
+    """Its digest is of the package; neither the table's own nor the random number leaves that."""
+    run, home = run_with_table, run_with_table.place.home
+    package = run.released / TABLES[run.record.policy]
+    files = {path.name: path.read_bytes() for path in package.iterdir()}
+    plain = hashlib.sha256(files[f"{package.name}.csv"]).hexdigest()
+    nonce = json.loads(files["datapackage.json"])["tutela"]["nonce"]
+    listed = "".join(f"{hashlib.sha256(files[n]).hexdigest()}  {n}\n" for n in sorted(files))
+    stores = [*home.mlflow.rglob("*"), *home.reports.glob(f"{run.record.run_id}*")]
+    told = b"".join(path.read_bytes() for path in stores if path.is_file())
+    told += str([entry.body for entry in run.entries]).encode()
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    assert [text.encode() in told for text in (digest, plain, nonce)] == [True, False, False]
+
+
 def test_no_identifier_is_in_the_released_table(run_with_table: RunOnRecord) -> None:
     """No identifier of anybody in the source stands anywhere in the files that leave."""
     run, name = run_with_table, run_with_table.record.policy

@@ -186,6 +186,9 @@ def test_a_registered_model_and_a_released_table_are_given_to_python(
     assert_alike(result.model.predict_proba(rows), frozen.then["predictions"][kind])
     assert result.table is not None
     assert list(result.table) == ["age", "sex", "sick", "mail", "seen"]
+    (released,) = (one.release for one in result.evidence.outlets if one.release)
+    # A bare file then; the digest on its record is of its rows, and would confirm a guess of them.
+    assert (released.place[-12:], released.digest) == ("/partner.csv", None)
 
 
 MODELS: Final = [

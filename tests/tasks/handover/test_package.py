@@ -19,9 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy.formulas import is_formula, mark_formulas
-from expectations.policy_file import parse_policy
+from expectations.policy_file import PACKAGED, parse_policy, read_policy
+from ledgers.evidence import EvidenceLedger, RunRecord
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from tasks.account.summary import summarize
 from tasks.handover import package
+from tasks.handover.delivery import DecidedRun
 from tasks.handover.package import digest_package, pack, place_package, read_package, read_table
 from tasks.handover.readiness import table_content
 from tests.recorded_runs import POLICY, passed_run
@@ -135,6 +140,19 @@ def test_a_process_that_is_killed_over_a_package_leaves_none(
     assert not (tmp_path / "partner").exists()
     place_package(tmp_path / "partner", packed())
     assert [path.name for path in tmp_path.iterdir()] == ["partner"]
+
+
+def test_a_packages_random_number_is_drawn_once(home: Home) -> None:
+    """However often a package is made; the package of each outlet and run has its own."""
+    policy = read_policy(PACKAGED / "registry.yaml")
+    ledger, keys = EvidenceLedger(open_database(home), Keys.open(home)), Keys.open(home)
+    first, second = (
+        DecidedRun(home, keys, ledger, RunRecord(name, "registry", "", {}, None), policy)
+        for name in ("run-1", "run-2")
+    )
+    drawn = [run.nonce(outlet) for run in (first, second) for outlet in ("one", "other")]
+    assert [len(set(drawn)), *map(len, drawn)] == [4, 32, 32, 32, 32]
+    assert first.nonce("one") == drawn[0]
 
 
 def test_other_programs_hidden_files_are_none_of_the_package(tmp_path: Path) -> None:
