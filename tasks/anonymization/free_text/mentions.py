@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from tasks.anonymization.free_text.medical_terms import is_medical
+
 NAMED: Final = ("PERSON", "ORGANIZATION", "LOCATION")
 """Kinds whose findings are numbered: the others are values, not someone or something."""
 
@@ -74,13 +76,20 @@ def find_mentions(
 def _beside(text: str, span: Span, is_common: Callable[[str], bool]) -> Iterator[Span]:
     """Follow a list of names to either side of one that was found, not into a greeting."""
     at: int = span.end
-    while (hit := _NEXT.match(text, at)) and not is_common(hit[1]):
+    while (hit := _NEXT.match(text, at)) and not _names_nobody(text, hit, is_common):
         yield Span(hit.start(1), hit.end(1), "PERSON", 0.4)
         at = hit.end()
     at = span.start
-    while (hit := _BEFORE.search(text, max(0, at - 60), at)) and not is_common(hit[1]):
+    while (hit := _BEFORE.search(text, max(0, at - 60), at)) and not _names_nobody(
+        text, hit, is_common
+    ):
         yield Span(hit.start(1), hit.end(1), "PERSON", 0.4)
         at = hit.start(1)
+
+
+def _names_nobody(text: str, hit: re.Match[str], is_common: Callable[[str], bool]) -> bool:
+    """Tell whether what stands beside a name is a plain word or a medicine."""
+    return is_common(hit[1]) or is_medical(text, *hit.span(1))
 
 
 def _elsewhere(text: str, name: str, kind: str, is_common: Callable[[str], bool]) -> Iterator[Span]:

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tasks.anonymization.free_text.entity_model import Finding
+from tasks.anonymization.free_text.medical_terms import is_term, leave_out_medical
 from tasks.anonymization.free_text.mentions import Span
 from tasks.anonymization.free_text.places import MONTHS, PEOPLES, WEEKDAYS, WORDS_TOO
 from tasks.anonymization.free_text.unlisted_names import (
     capitalize,
-    is_followed_by_term,
     is_listed,
-    is_term,
     write_small,
 )
 
@@ -84,7 +83,8 @@ def keep_identifying(text: str, findings: Iterable[Finding]) -> Iterator[Span]:
             if not (
                 sized or _is_plain(text[begin:stop], kind, text) or _is_measured(text, begin, stop)
             ):
-                yield Span(begin, stop, kind, 0.85)
+                for left in leave_out_medical(text, begin, stop):
+                    yield Span(*left, kind, 0.85)
 
 
 def _trim(text: str, start: int, stop: int) -> tuple[int, int]:
@@ -101,7 +101,7 @@ def _is_measured(text: str, start: int, end: int) -> bool:
     heading = words.isupper() and text.startswith(":", end) and not text.isupper()
     if heading and all(map(is_listed, _LETTERS.findall(words))):
         return True
-    return bool(value or "/" in words or _SCALE.search(words) or is_followed_by_term(text, end))
+    return bool(value or "/" in words or _SCALE.search(words))
 
 
 def _is_written_small(words: str, parts: Sequence[str], text: str, kind: str) -> bool:

@@ -34,6 +34,7 @@ from tasks.anonymization.free_text.entity_model import (
     load_entity_model,
 )
 from tasks.anonymization.free_text.known_identifiers import KNOWN, find_known, residual_identifiers
+from tasks.anonymization.free_text.medical_terms import leave_out_medical
 from tasks.anonymization.free_text.mentions import Span, find_mentions, merge, number_mentions
 
 if TYPE_CHECKING:
@@ -246,7 +247,15 @@ def _recognize(text: str, languages: tuple[str, ...]) -> Iterator[Span]:
         if cue.search(text):
             for hit in finder.analyze(text, kinds, None):  # type: ignore[arg-type]  # none reads tokens
                 if _is_firm(hit):
-                    yield Span(hit.start, hit.end, hit.entity_type, hit.score)
+                    yield from _read_hit(text, hit)
+
+
+def _read_hit(text: str, hit: RecognizerResult) -> Iterator[Span]:
+    """Give what a recognizer found; "Metformin, Lisinopril and Aspirin" are no firm."""
+    stretches = [(hit.start, hit.end)]
+    if hit.entity_type == "ORGANIZATION":
+        stretches = list(leave_out_medical(text, hit.start, hit.end))
+    yield from (Span(start, end, hit.entity_type, hit.score) for start, end in stretches)
 
 
 def _is_firm(hit: RecognizerResult) -> bool:

@@ -4,8 +4,7 @@ A model knows the names it has met; most surnames of the world it has not. But s
 seldom an English word, and it is written with a capital. The dictionary is the one that comes with
 spaCy's English model (WordNet's lemmas and their irregular forms), so that nothing is downloaded.
 
-Left alone: abbreviations, words with digits, medicines (by the stems of their international
-non-proprietary names, brand names, or a dose behind them) and terms formed as medical ones are.
+Left alone: abbreviations, words with digits, and terms of medicine (`medical_terms.py`).
 Common given names count although a dictionary has them, and in lower case too; those that are also
 words ("Grace") only with a capital within a sentence, or where they act. Not told: surnames that
 are words ("Reed"), rare names in lower case. English only: German, for one, writes every noun with
@@ -23,6 +22,7 @@ from typing import Any, Final
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 
 from tasks.anonymization.free_text.entity_model import load_pipeline
+from tasks.anonymization.free_text.medical_terms import is_medical
 from tasks.anonymization.free_text.places import GIVEN_NAMES, MONTHS, WEEKDAYS, WORDS_TOO
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -34,9 +34,6 @@ _ACTS = re.compile(
     r"|works|worked|will|would|and (?:I|he|she)|has|had|is (?:a|an|my|the|not|now)|was)\b"
 )
 _GAP = re.compile(r"\.? |-| (?:de|del|della|di|da|dos|van|von|der|den|la|le|el|bin|ibn|al|zu) ")
-_DOSE = re.compile(
-    r"\W{1,3}(?:[A-Z]{2,3} )?\d[\d.,/-]* ?(?:mg|mcg|µg|g|ml|units?|iu|%|tab)", re.IGNORECASE
-)
 _CONTRACTED = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m|all))$")
 # Words of the last thirty years and of forms that WordNet 3.0 does not have.
 _RECENT_WORDS: Final = """
@@ -50,45 +47,6 @@ ortho onc cont prn bid tid qid qhs npo stat pt pts yo wbc hgb ekg ecg mri fwd as
 vs ref ltd inc corp llc gmbh plc ave blvd apt dob mrn ssn iban nhs
 """
 _RECENT: Final = frozenset(_RECENT_WORDS.split())
-# Brand names of common medicines and materials, which stand without a dose as well.
-_PRODUCT_NAMES: Final = """
-vicryl monocryl prolene ethibond ethilon dexon chromic bovie betadine dermabond steri-strip
-steri-strips surgicel gelfoam kerlix xeroform foley esmarch mepilex tegaderm crystalloid
-advil aleve tylenol motrin benadryl lasix coumadin plavix eliquis xarelto lovenox lipitor crestor
-zocor zestril norvasc lopressor toprol coreg cozaar diovan glucophage januvia lantus humalog novolog
-ozempic jardiance synthroid prilosec nexium protonix pepcid zofran phenergan reglan zantac ancef
-keflex augmentin cipro levaquin bactrim flagyl zithromax rocephin zosyn percocet norco vicodin
-lortab dilaudid demerol toradol celebrex ultram neurontin lyrica flexeril ativan xanax valium versed
-klonopin ambien zoloft prozac lexapro celexa paxil wellbutrin effexor cymbalta seroquel zyprexa
-risperdal abilify haldol depakote keppra dilantin tegretol topamax lamictal adderall ritalin
-ventolin proventil albuterol advair flovent symbicort spiriva singulair flonase claritin zyrtec
-allegra mucinex flomax proscar viagra cialis premarin fosamax humira enbrel remicade botox marcaine
-diprivan afrin miralax colace senokot dulcolax imodium gatorade pedialyte ensure marcain
-"""
-_PRODUCTS: Final = frozenset(_PRODUCT_NAMES.split())
-# WHO's stems of international non-proprietary names, the common ones of five letters or more, and
-# endings that form terms of medicine and abstract nouns.
-_TERM = re.compile(
-    r"(?:[aeiou]pril|sartan|statin|olol|dipine|formin|gli(?:ptin|flozin|tazone|mide)|cillin|mycin"
-    r"|micin|cycline|floxacin|azole|oxetine|triptyline|zepam|zolam|barbital|caine|profen|coxib"
-    r"|[aeiou]tide|parin|xaban|grel|[lnrt]umab|ximab|zumab|tinib|ciclib|vir|vudine|thiazide|semide"
-    r"|terol|lukast|sone|solone|onide|dronate|setron|tidine|codone|morphine|methadol|fentanil"
-    r"|apine|peridone|piprazole|gabalin|gabapentin|racetam|triptan|dopa|giline|sulfa\w*"
-    r"|ectomy|otomy|ostomy|plasty|scop(?:y|ic)|graph(?:y|ic)|gram|olog(?:y|ist|ical)|opath(?:y|ic)"
-    r"|algia|itis|osis|[aeiou]tic|emia|aemia|uria|megaly|penia|plegia|paresis|trophy|genic|rrhea"
-    r"|[ts]ion|ically|ously|ness|ability|i[sz]ation|ometry|therapy|aceous|cardia[cl]?|oma|amine)s?$"
-)
-# Words behind a name that make it the name of a sign, an illness, a scale or a device.
-_SIGN = re.compile(
-    r"(?:['’]s)?(?: and [A-Z]\w+)? (?:signs?|tests?|disease|syndrome|scores?|scale|stage|grade"
-    r"|criteria"
-    r"|catheters?|drains?|tubes?|maneuvers?|lymphoma|sarcoma|palsy|reflex|index|malformation"
-    r"|thyroiditis|sutures?|stitch(?:es)?|retractors?|clamps?|forceps|scissors|needles?|dressings?"
-    r"|gauze|blades?|incision|approach|technique|position|procedure|operation|graft|prosthesis"
-    r"|implant|screws?|valve|stent|stapler?s?|elevator|speculum|tenaculum|electrocautery|cautery"
-    r"|fascia|ligament|canal|solution|cream|tablets?|(?:positive"
-    r"|negative)(?! for))\b"
-)
 
 
 def _table(name: str) -> Mapping[str, Any]:
@@ -150,17 +108,6 @@ def is_common(name: str) -> bool:
     dates = {name.lower() for name in (*MONTHS, *WEEKDAYS)}
     plain = load_pipeline("en").Defaults.stop_words | dates | _RECENT
     return all(word.lower() in plain for word in name.split())
-
-
-def is_term(word: str) -> bool:
-    """Tell whether a word is a common product or formed as medicines and medical terms are."""
-    plain = word.lower()
-    return plain in _PRODUCTS or (len(word) >= 7 and _TERM.search(plain) is not None)
-
-
-def is_followed_by_term(text: str, end: int) -> bool:
-    """Tell whether a dose follows, or a word like "sign", "disease", "scale", "catheter"."""
-    return bool(_DOSE.match(text, end) or _SIGN.match(text, end))
 
 
 def find_unlisted(text: str) -> Iterator[tuple[int, int]]:
@@ -258,8 +205,7 @@ def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
         len(plain) < 3
         or any(sign.isdigit() or sign in "@_/\\" for sign in around)
         or (alone and text[end : end + 1] == ":" and _can_be_heading(plain))
-        or is_term(plain)
-        or is_followed_by_term(text, end)
+        or is_medical(text, start, start + len(plain))
     )
 
 

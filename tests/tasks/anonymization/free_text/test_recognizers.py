@@ -5,8 +5,9 @@ from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegist
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from tasks.anonymization.free_text import address_recognizers, recognizers
+from tasks.anonymization.free_text.medical_terms import is_term
 from tasks.anonymization.free_text.phone_numbers import TelephoneRecognizer
-from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer, is_listed, is_term
+from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer, is_listed
 
 EVERY = [
     *(each() for each in recognizers.RECOGNIZERS),
