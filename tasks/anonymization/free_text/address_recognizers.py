@@ -64,6 +64,12 @@ _NO_STREET = (
     r"|x|mg|ml|miles?|km|blocks?|meters?|feet|minutes?|hours?|days?|weeks?|months?|years?|times|way"
     r"|lanes?|cars?|people|patients?|men|women|yards?)\b"
 )
+# Words with a capital whose number is no postcode.
+_NO_NUMBER = (
+    rf"(?!(?:{_MONTH}|room|ward|bed|unit|phase|grade|stage|type|figure|table|chapter|section|form"
+    r"|building|level|version|windows|office|appendix|article|regulation|directive|model|series"
+    r"|box|flight)\b)"
+)
 _CAPITALIZED = (
     rf"(?<![\d./-])\d{{2,6}}[A-Z]? (?!{_MONTH}\b)(?:(?:{LINK} |\d{{1,3}} )?{LOWERED},? ){{1,4}}"
 )
@@ -140,7 +146,7 @@ class PostcodeRecognizer(ContextRecognizer):
         rf"\b\d{{5}}(?:-\d{{4}})?\b(?<=(?:{any_of(STATES)}),?\s+\d{{5}}(?:-\d{{4}})?)",
         (
             r"\b(?:zip|post(?:al)?|plz|cap)[ -]?(?:code)?[\s:.]*(?:is )?\K"
-            r"(?:\d{3} ?\d{2}|\d{4,5})(?:-\d{4})?\b"
+            r"(?:\d{3} ?\d{2}|\d{3,5})(?:-\d{3,4})?\b"
         ),
         r"(?-i:\b(?:D|DE|A|AT|CH|F|NL|B|L|DK|PL)-\d{2}-?\d{2,3}\b)",
         r"(?-i:\b(?!T\dN\dM)[ABCEGHJ-NPRSTVXY]\d[A-Z] ?\d[A-Z]\d\b)",
@@ -148,6 +154,10 @@ class PostcodeRecognizer(ContextRecognizer):
         (
             r"(?-i:(?:^|[,\n])[ \t]*\K(?:\d{5}|\d{2}-\d{3}|\d{3} \d{2})"
             r" \p{Lu}\p{Ll}+(?:[ -]\p{Lu}\p{Ll}+){0,3})"
+        ),
+        (
+            rf"\b(?:in|from|near|to) {_NO_NUMBER}{LOWERED}(?:[ -]{LOWERED}){{0,2}} "
+            rf"\K(?!(?:19|20)\d\d\b)(?:\d{{4}}-\d{{3}}|\d{{3}} \d{{2}}|\d{{4,5}})\b{_QUANTITY}"
         ),
         rf"\b\d{{4,6}}\b(?<=(?:{any_of(COUNTRIES)}),?\s+\d{{4,6}})",
     )

@@ -30,6 +30,13 @@ _BEFORE = re.compile(rf"(?<![\w.'’-])({_CAPITALIZED}){_LISTED}$")
 Key = tuple[str, tuple[str, ...]]  # a kind and the words of a name
 _TITLES: Final = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "professor", "doctor", "sir"})
 
+# Kinds whose findings are words, or end within a token on purpose ("92yo", "7kg").
+_WORDY: Final = frozenset(
+    {*NAMED, "AGE", "NRP", "DATE_TIME", "DATE_OF_BIRTH", "STREET_ADDRESS", "URL"}
+)
+_REST = re.compile(r"(?:[-_/.]?[^\W_])*")
+_HEAD = re.compile(r"(?:[^\W_][-_]?)*$")
+
 
 class Span(NamedTuple):
     """A stretch of a text (character offsets, end excluded) and the kind of identifier there."""
@@ -38,6 +45,16 @@ class Span(NamedTuple):
     end: int
     entity: str
     score: float
+
+
+def take_whole_token(text: str, span: Span) -> Span:
+    """Stretch the finding of a number or code over the token that it lies in."""
+    if span.entity in _WORDY:
+        return span
+    rest = _REST.match(text, span.end) if text[span.end - 1 : span.end].isalnum() else None
+    head = _HEAD.search(text[max(0, span.start - 40) : span.start])
+    start = span.start - (len(head[0]) if head and text[span.start].isalnum() else 0)
+    return span._replace(start=start, end=rest.end() if rest else span.end)
 
 
 def merge(spans: Sequence[Span]) -> list[Span]:

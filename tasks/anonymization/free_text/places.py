@@ -105,6 +105,42 @@ AMBIGUOUS: Final = frozenset(
 )
 
 
+OCCUPATIONS: Final = _lines(
+    "accountant, actor, actress, actuary, administrator, advisor, adviser, advocate, agent, aide",
+    "analyst, anesthetist, apprentice, architect, archivist, artist, assembler, assessor",
+    "assistant, astronomer, attendant, attorney, auctioneer, auditor, author, baker, banker",
+    "barber, barista, barrister, bartender, beautician, biochemist, biologist, boilermaker",
+    "bookkeeper, bricklayer, broker, builder, butcher, buyer, carer, caretaker, caregiver",
+    "carpenter, cashier, ceo, cfo, chancellor, chaplain, chauffeur, chef, chemist, chiropractor",
+    "cinematographer, cleaner, clerk, coach, commissioner, composer, conductor, constable",
+    "consultant, contractor, controller, cook, coordinator, copywriter, coroner, councillor",
+    "counsellor, counselor, courier, craftsman, curator, custodian, dancer, dealer, dentist",
+    "designer, detective, developer, diplomat, director, dispatcher, distributor, drafter",
+    "dressmaker, driver, ecologist, economist, editor, educator, electrician, engineer, engraver",
+    "estimator, examiner, executive, farmer, fighter, firefighter, fireman, fisherman, florist",
+    "forester, fumigator, gardener, geographer, geologist, glazier, governor, grocer, guard",
+    "hairdresser, handyman, historian, housekeeper, hygienist, illustrator, inspector, installer",
+    "instructor, interpreter, interviewer, inventor, investigator, janitor, jeweler, jeweller",
+    "joiner, journalist, judge, laborer, labourer, landscaper, lawyer, lecturer, librarian",
+    "lifeguard, linguist, locksmith, logistician, machinist, magistrate, manager, manufacturer",
+    "marketer, mason, mathematician, mayor, mechanic, mediator, merchandiser, merchant",
+    "metallurgist, meteorologist, midwife, miller, miner, minister, model, musician, nanny",
+    "negotiator, novelist, nurse, officer, operator, optician, optometrist, painter, paralegal",
+    "paramedic, pastor, pharmacist, photographer, physicist, physiotherapist, pilot, planner",
+    "plasterer, plumber, poet, policeman, policewoman, politician, porter, postman, postmaster",
+    "principal, printer, producer, professor, programmer, prosecutor, psychologist",
+    "psychotherapist, publisher, rabbi, radiographer, ranger, receptionist, recruiter, referee",
+    "registrar, repairer, reporter, representative, researcher, roofer, sailor, salesman",
+    "salesperson, saleswoman, scientist, sculptor, seamstress, secretary, sergeant, shepherd",
+    "shoemaker, shopkeeper, singer, social worker, sociologist, soldier, solicitor, specialist",
+    "statistician, stenographer, steward, stewardess, strategist, superintendent, supervisor",
+    "surgeon, surveyor, tailor, teacher, technician, technologist, telemarketer, teller",
+    "therapist, tiler, toolmaker, trader, trainer, translator, treasurer, tutor, typist",
+    "undertaker, upholsterer, valuer, veterinarian, waiter, waitress, warden, watchmaker, weaver",
+    "welder, woodworker, writer, zoologist",
+)
+
+
 def _names(*lists: str) -> frozenset[str]:
     """Split lists of names at their spaces."""
     return frozenset(name for names in lists for name in names.split())

@@ -22,7 +22,7 @@ from typing import ClassVar, Final, NamedTuple
 import regex  # type: ignore[import-untyped]
 from presidio_analyzer import Pattern, PatternRecognizer, RecognizerResult
 
-from tasks.anonymization.free_text.places import MONTHS, OTHER_MONTHS, WEEKDAYS
+from tasks.anonymization.free_text.places import MONTHS, OCCUPATIONS, OTHER_MONTHS, WEEKDAYS
 
 
 def any_of(names: Iterable[str]) -> str:
@@ -217,12 +217,22 @@ _TITLES = (
     r"mrs?|ms|miss|mx|dr|prof|professor|doctor|rev|reverend|sir|dame|lord|lady|capt|captain|sgt"
     r"|sergeant|lt|col|nurse|sister|father|judge|senator|herr|frau|monsieur|mme|madame|señora?"
 )
+# What people are, before their names: it is taken with the name.
+_RANKS = (
+    r"senior|junior|chief|lead|head|assistant|associate|deputy|vice|general|executive|managing"
+    r"|staff|systems?|software|hr|it|data|legal|project|account|sales|marketing|product|security"
+    r"|fraud|finance|financial|support|service|network|database|regional|medical|clinical|police"
+    r"|research|insurance|nursing|social|care|case|human resources|customer"
+)
+_OCCUPATION = rf"(?:{any_of(OCCUPATIONS)})"
+_JOB = rf"(?:[\p{{L}}’'-]+,? (?:and )?){{0,5}}?{_OCCUPATION}s?\b"
 _ROLES = (
     r"patient|pt|client|customer|user|employee|applicant|member|guest|contact|attn|name|surname"
     r"|physician|doctor|provider|surgeon|consultant|gp|pcp|therapist|midwife|carer|caregiver"
     r"|next of kin|guardian|insured|policyholder|sender|recipient|author|signed|director|producer"
     r"|directed by|written by|prepared by|reviewed by|dictated by|referred by|seen by|cc|from|to"
 )
+_NAMED_THINGS = r"\b(?:drug|brand|generic|trade|product|test|file|study|medication|device|host)"
 _KIN = (
     r"wife|husband|spouse|partner|son|daughter|mother|father|mom|mum|dad|brother|sister|aunt|uncle"
     r"|cousin|niece|nephew|grandmother|grandfather|grandma|grandpa|kid|child|friend|fianc[ée]e?"
@@ -260,15 +270,23 @@ class PersonRecognizer(ContextRecognizer):
     cue = re.compile(r"[^\W\d_]")
     expressions = (
         rf"\b(?:{_TITLES})\b\.?[ \t]+{_NOBODY}{_NAME}",
+        rf"\b(?:(?:{_RANKS}) ){{0,3}}{_OCCUPATION},?[ \t]+{_NOBODY}{_NAME}",
         r"\b(?:mr|mrs|ms|dr|prof)\.\s*[\p{L}'’-]{2,}(?-i: \p{Lu}[\p{L}'’-]+)?",
         (
             rf"(?-i:\b(?:mr|mrs|ms|dr|Mr|Mrs|Ms|Dr)) {_NOBODY}(?!{_NOT_CALLED})"
             rf"(?-i:\p{{Ll}}[\p{{L}}'’-]{{2,}}(?: (?!{_NOT_SURNAME})\p{{Ll}}{{3,}})?)"
         ),
         r"\b(?:pt|patient)\.? (?-i:(?!NPO|DNR|DNI|AOX|CPR|ICU|MRI)(?:\p{Lu}{3,}[ -]?){1,3})\b",
-        rf"\b(?:{_ROLES})(?: name)?(?: is)?[ \t]*:[ \t]*\K{_NOBODY}{_NAME}",
+        (
+            rf"(?<!{_NAMED_THINGS} )\b(?:{_ROLES})(?: name)?(?: is)?[ \t]*:[ \t]*"
+            rf"\K{_NOBODY}{_NAME}"
+        ),
         rf"\b(?:my|his|her|their|our|the|\w+['’]s) (?:\w+ )?(?:{_KIN}),?[ \t]+\K{_NOBODY}{_NAME}",
-        rf"\bnames?(?: (?:is|was|are)|\?|:)[ \t]*(?:called )?\K{_NOBODY}{_NAME}",
+        (
+            rf"(?-i:\p{{Lu}}\p{{Ll}}[\p{{L}}-]+)(?=['’]s (?:\w+ )?(?:{_KIN})\b)"
+            r"(?<!Women|Children|Today|Patient)"
+        ),
+        rf"(?<!{_NAMED_THINGS} )\bnames?(?: (?:is|was|are)|\?|:)[ \t]*(?:called )?\K{_NOBODY}{_NAME}",
         (
             r"\b(?:my|full|maiden|last|first|sur) ?name(?: is|'s|:)[ \t]+\K(?!not\b|on\b|the\b"
             r"|in\b)"
@@ -299,6 +317,30 @@ class PersonRecognizer(ContextRecognizer):
             r"|pneumoniae|and"
             r"|the|she|he|it|they|we|pt|patient|no|will|was|is|has|on|in|at|for|with)\b)\p{Ll}{4,})"
             r"(?=['’.,;:)]|\s|$)"
+        ),
+    )
+
+
+class JobTitleRecognizer(ContextRecognizer):
+    """Occupations of somebody: after "works as", "is a", behind a name, on the line below one."""
+
+    entity = "JOB_TITLE"
+    cue = re.compile(r"(?i)\b(?:as|am|is|was|an?|the)\b|\n|['’][ms] ")
+    expressions = (
+        (
+            r"\b(?:work(?:s|ed|ing)?|employed|hired|jobs?|position|trained|serv(?:es|ed|ing)"
+            r"|retired|career|promoted)\b[^.\n]{0,60}? (?:as|to) (?:an? |the |our |their )?"
+            rf"\K{_JOB}"
+        ),
+        (
+            r"\b(?:I am|I['’]m|(?:he|she|who|wife|husband|mother|father|son|daughter|brother"
+            r"|sister|partner)(?: is|['’]s| was| works as)) (?:an? |the )(?:retired |former )?"
+            rf"\K{_JOB}"
+        ),
+        rf"(?-i:\p{{Lu}}\p{{Ll}}+), (?:the |an? )?\K{_JOB}(?=,| at | of | for | from |\.)",
+        (
+            r"(?<=^[ \t]*[\p{L}.'’-]+(?: [\p{L}.'’-]+){1,3}[ \t]*\n{1,2})[ \t]*"
+            rf"\K{_JOB}(?=[ \t]*$)"
         ),
     )
 
@@ -337,5 +379,6 @@ RECOGNIZERS: Final = (
     AgeRecognizer,
     AnyEmailRecognizer,
     PersonRecognizer,
+    JobTitleRecognizer,
     OrganizationRecognizer,
 )

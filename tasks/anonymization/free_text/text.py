@@ -35,7 +35,13 @@ from tasks.anonymization.free_text.entity_model import (
 )
 from tasks.anonymization.free_text.known_identifiers import KNOWN, find_known, residual_identifiers
 from tasks.anonymization.free_text.medical_terms import leave_out_medical
-from tasks.anonymization.free_text.mentions import Span, find_mentions, merge, number_mentions
+from tasks.anonymization.free_text.mentions import (
+    Span,
+    find_mentions,
+    merge,
+    number_mentions,
+    take_whole_token,
+)
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer, RecognizerResult
@@ -54,10 +60,11 @@ __all__ = [
 # fmt: off
 ENTITIES: Final = (
     "AGE", "CREDIT_CARD", "CRYPTO", "DATE_OF_BIRTH", "DATE_TIME", "EMAIL_ADDRESS", "IBAN_CODE",
-    "IP_ADDRESS", "LOCATION", "MAC_ADDRESS", "MEDICAL_LICENSE", "MEDICAL_RECORD_NUMBER", "NRP",
-    "ORGANIZATION", "PERSON", "PHONE_NUMBER", "RECORD_NUMBER", "STREET_ADDRESS", "UK_NHS",
-    "UK_NINO", "UK_POSTCODE", "URL", "US_BANK_NUMBER", "US_DRIVER_LICENSE", "US_ITIN", "US_MBI",
-    "US_NPI", "US_PASSPORT", "US_SSN", "UUID", "ZIP_CODE",
+    "IP_ADDRESS", "JOB_TITLE", "LOCATION", "MAC_ADDRESS", "MEDICAL_LICENSE",
+    "MEDICAL_RECORD_NUMBER", "NRP", "ORGANIZATION", "PASSWORD", "PERSON", "PHONE_NUMBER",
+    "RECORD_NUMBER", "STREET_ADDRESS", "UK_NHS", "UK_NINO", "UK_POSTCODE", "URL", "USER_NAME",
+    "US_BANK_NUMBER", "US_DRIVER_LICENSE", "US_ITIN", "US_MBI", "US_NPI", "US_PASSPORT", "US_SSN",
+    "UUID", "ZIP_CODE",
 )
 # fmt: on
 MAX_LENGTH: Final = 1_000_000  # spaCy's
@@ -205,7 +212,8 @@ class Reading(NamedTuple):
         from tasks.anonymization.free_text.model_findings import keep_identifying
         from tasks.anonymization.free_text.unlisted_names import is_common
 
-        spans = merge([*keep_identifying(text, entities), *_recognize(text, self.languages)])
+        found = [*keep_identifying(text, entities), *_recognize(text, self.languages)]
+        spans = merge([take_whole_token(text, span) for span in found])
         spans = merge([*spans, *find_mentions(text, spans, is_common)])
         return [span for span in spans if span.entity in self.wanted]
 
@@ -216,7 +224,11 @@ def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
     from presidio_analyzer import RecognizerRegistry
     from presidio_analyzer import predefined_recognizers as presidio
 
-    from tasks.anonymization.free_text import address_recognizers, recognizers
+    from tasks.anonymization.free_text import (
+        address_recognizers,
+        announced_values,
+        recognizers,
+    )
     from tasks.anonymization.free_text.phone_numbers import TelephoneRecognizer
     from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer
 
@@ -230,7 +242,7 @@ def _recognizers(languages: tuple[str, ...]) -> list[Recognizer]:
         Recognizer(each.supported_entities, re.compile(_CUES[each.supported_entities[0]]), each)
         for each in [*registry.recognizers, *british, *american]
     ]
-    rooms = (recognizers, address_recognizers)
+    rooms = (recognizers, address_recognizers, announced_values)
     made = [each() for room in rooms for each in room.RECOGNIZERS]
     ours = [Recognizer(each.supported_entities, each.cue, each) for each in made]
     phone = TelephoneRecognizer()

@@ -44,7 +44,7 @@ wifi workflow screenshot screenshots timestamp router unsubscribe hi hello hey t
 regards cheers postcode telehealth physio op preop postop yes yeah sincerely c'mon y'all gonna
 wanna bcc cc re labs dept appt hx dx rx tx sx pmh hpi abd neuro resp psych echo doppler cardio
 ortho onc cont prn bid tid qid qhs npo stat pt pts yo wbc hgb ekg ecg mri fwd asap misc approx etc
-vs ref ltd inc corp llc gmbh plc ave blvd apt dob mrn ssn iban nhs
+vs ref ltd inc corp llc gmbh plc ave blvd apt dob mrn ssn iban nhs aadhaar aadhar ifsc upi pan
 """
 _RECENT: Final = frozenset(_RECENT_WORDS.split())
 
@@ -209,6 +209,12 @@ def _is_name(word: re.Match[str], text: str, *, alone: bool) -> bool:
     )
 
 
+def _is_long(text: str, start: int, end: int) -> bool:
+    """Tell a first and a last name from a word that is misspelled or abbreviated."""
+    words = text[start:end].split()
+    return len(words) > 1 and all(len(word) > 3 for word in words)
+
+
 class UnlistedNameRecognizer(EntityRecognizer):
     """Capitalized words that the dictionary lacks, taken for names of people."""
 
@@ -226,5 +232,7 @@ class UnlistedNameRecognizer(EntityRecognizer):
     ) -> list[RecognizerResult]:
         """Give the names in a text; `entities` and `nlp_artifacts` are Presidio's, not needed."""
         del entities, nlp_artifacts
-        cased = write_small(text) if text.isupper() else text
-        return [RecognizerResult("PERSON", start, end, 0.5) for start, end in find_unlisted(cased)]
+        found = list(find_unlisted(write_small(text) if text.isupper() else text))
+        if text.islower():
+            found += (pair for pair in find_unlisted(write_small(text)) if _is_long(text, *pair))
+        return [RecognizerResult("PERSON", start, end, 0.5) for start, end in found]
