@@ -176,6 +176,9 @@ _CODES = (
 _JOBS = r"job_?title|job|occupation|profession|position|beruf|métier|puesto|professione"
 
 
+_FIELD: Final = re.compile(r"[\w\"']\s?[:=>]\s?[\w\"']")
+
+
 def _field(names: str, value: str = r"[^\"'{}\[\]<>\n,;|=]{2,60}(?<!\s)") -> str:
     """Write the expression for a field's value: in a record, `key: "value"`, `key=value`, a tag."""
     return (
@@ -196,7 +199,7 @@ class PlaceFieldRecognizer(ContextRecognizer):
     """Towns, states and countries in a record's field."""
 
     entity = "LOCATION"
-    cue = re.compile(r"[\w\"'] ?[:=>]")
+    cue = _FIELD
     expressions = (_field(_TOWNS),)
 
 
@@ -204,7 +207,7 @@ class AddressFieldRecognizer(ContextRecognizer):
     """Streets and addresses in a record's field."""
 
     entity = "STREET_ADDRESS"
-    cue = re.compile(r"[\w\"'] ?[:=>]")
+    cue = _FIELD
     expressions = (_field(_STREETS, r"[^\"'{}\[\]<>\n;|=]{4,90}(?<!\s)"),)
 
 
@@ -212,6 +215,7 @@ class PostcodeFieldRecognizer(ContextRecognizer):
     """Postcodes in a record's field, short ones too."""
 
     entity = "ZIP_CODE"
+    cue = _FIELD
     expressions = (_field(_CODES, r"[A-Z\d][A-Z\d -]{1,9}"),)
 
 
@@ -219,7 +223,7 @@ class OccupationFieldRecognizer(ContextRecognizer):
     """Occupations in a record's field."""
 
     entity = "JOB_TITLE"
-    cue = re.compile(r"[\w\"'] ?[:=>]")
+    cue = _FIELD
     expressions = (_field(_JOBS),)
 
 

@@ -270,7 +270,6 @@ class PersonRecognizer(ContextRecognizer):
     cue = re.compile(r"[^\W\d_]")
     expressions = (
         rf"\b(?:{_TITLES})\b\.?[ \t]+{_NOBODY}{_NAME}",
-        rf"\b(?:(?:{_RANKS}) ){{0,3}}{_OCCUPATION},?[ \t]+{_NOBODY}{_NAME}",
         r"\b(?:mr|mrs|ms|dr|prof)\.\s*[\p{L}'’-]{2,}(?-i: \p{Lu}[\p{L}'’-]+)?",
         (
             rf"(?-i:\b(?:mr|mrs|ms|dr|Mr|Mrs|Ms|Dr)) {_NOBODY}(?!{_NOT_CALLED})"
@@ -286,7 +285,10 @@ class PersonRecognizer(ContextRecognizer):
             rf"(?-i:\p{{Lu}}\p{{Ll}}[\p{{L}}-]+)(?=['’]s (?:\w+ )?(?:{_KIN})\b)"
             r"(?<!Women|Children|Today|Patient)"
         ),
-        rf"(?<!{_NAMED_THINGS} )\bnames?(?: (?:is|was|are)|\?|:)[ \t]*(?:called )?\K{_NOBODY}{_NAME}",
+        (
+            rf"(?<!{_NAMED_THINGS} )\bnames?(?: (?:is|was|are)|\?|:)[ \t]*(?:called )?"
+            rf"\K{_NOBODY}{_NAME}"
+        ),
         (
             r"\b(?:my|full|maiden|last|first|sur) ?name(?: is|'s|:)[ \t]+\K(?!not\b|on\b|the\b"
             r"|in\b)"
@@ -321,11 +323,19 @@ class PersonRecognizer(ContextRecognizer):
     )
 
 
+class WorkingPersonRecognizer(ContextRecognizer):
+    """Names behind an occupation, with it: "senior developer Amit Rao"."""
+
+    entity = "PERSON"
+    cue = AnyWord.of(OCCUPATIONS)
+    expressions = (rf"\b(?:(?:{_RANKS}) ){{0,3}}{_OCCUPATION},?[ \t]+{_NOBODY}{_NAME}",)
+
+
 class JobTitleRecognizer(ContextRecognizer):
     """Occupations of somebody: after "works as", "is a", behind a name, on the line below one."""
 
     entity = "JOB_TITLE"
-    cue = re.compile(r"(?i)\b(?:as|am|is|was|an?|the)\b|\n|['’][ms] ")
+    cue = AnyWord.of(OCCUPATIONS)
     expressions = (
         (
             r"\b(?:work(?:s|ed|ing)?|employed|hired|jobs?|position|trained|serv(?:es|ed|ing)"
@@ -379,6 +389,7 @@ RECOGNIZERS: Final = (
     AgeRecognizer,
     AnyEmailRecognizer,
     PersonRecognizer,
+    WorkingPersonRecognizer,
     JobTitleRecognizer,
     OrganizationRecognizer,
 )
