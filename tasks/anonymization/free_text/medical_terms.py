@@ -95,6 +95,7 @@ _BODY = (
     r"|psychosis|neuroma|nephroma|angina|anaemia|anemia|gangrene|tetralogy|exercises?|breathing"
     r"|respirations?|lesions?|papules|patches|rings?|tubercles?|ataxia|neuropathy|wires?|pins?"
     r"|chart|lamp|block|type|phase|loops?|layer|area|lines?|units?|collar|bandage|tears?|point"
+    r"|serology|titers?|antibod(?:y|ies)"
     r"|thickness|inventory|class|purpura|dystrophy|arteritis|bypass|fundoplication)"
 )
 _DISCOVERER = re.compile(rf"(?:['’]s?)?(?:(?: and |[-/–])[A-Z]\w+)? (?:[A-Z]\w+ )?{_SIGN}\b")

@@ -51,7 +51,7 @@ _SCALE = re.compile(r"(?:scale|score|index|test|syndrome|disease)\s*$", re.IGNOR
 # Abbreviations that are not all in capitals, and words that open the sentences of a note.
 _PLAIN_WORDS: Final = """
 iban hgb hct plt cr na cl mg phos trop chol trig alb bili pts pt abd neuro resp psych
-pan aadhaar aadhar ifsc upi voter id code
+pan aadhaar aadhar ifsc upi voter id code mm cm tel
 patient patients denies soft normal abnormal negative positive male female left right
 """
 _PLAIN: Final = frozenset(_PLAIN_WORDS.split())

@@ -315,7 +315,7 @@ class PersonRecognizer(ContextRecognizer):
         r"(?-i:\b\p{Lu}[\p{Ll}'’-]+,? \p{Lu}\.(?: \p{Lu}[\p{Ll}'’-]+))",
         r"(?-i:\b\p{Lu}{4,}, \p{Lu}\p{Ll}[\p{L}'’-]*(?: \p{Lu}\b\.?)?)",
         (
-            r"(?-i:(?<![\p{L}.])\p{Ll}\. ?(?!(?:coli|aureus|difficile|pylori|albicans"
+            r"(?-i:(?<![\p{L}\d.])\p{Ll}\. ?(?!(?:coli|aureus|difficile|pylori|albicans"
             r"|pneumoniae|and"
             r"|the|she|he|it|they|we|pt|patient|no|will|was|is|has|on|in|at|for|with)\b)\p{Ll}{4,})"
             r"(?=['’.,;:)]|\s|$)"

@@ -22,7 +22,7 @@ from typing import Any, Final
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 
 from tasks.anonymization.free_text.entity_model import load_pipeline
-from tasks.anonymization.free_text.medical_terms import is_medical
+from tasks.anonymization.free_text.medical_terms import is_medical, is_term
 from tasks.anonymization.free_text.places import GIVEN_NAMES, MONTHS, WEEKDAYS, WORDS_TOO
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -32,6 +32,10 @@ _NEXT = re.compile(r" ([^\W\d_]{2,}(?:['’-][^\W\d_]+)*)(?![^\W_])")
 _ACTS = re.compile(
     r" (?:said|says|told|asked|answered|agreed|lives|lived|phoned|called|wrote|writes|thinks|knows"
     r"|works|worked|will|would|and (?:I|he|she)|has|had|is (?:a|an|my|the|not|now)|was)\b"
+)
+_CUED = re.compile(
+    r"\b(?:pt|patient|client|mother|father|wife|husband|son|daughter|brother|sister|partner)"
+    r" (([a-zà-ÿ'’-]{3,}) ([a-zà-ÿ'’-]{3,}))\b"
 )
 _GAP = re.compile(r"\.? |-| (?:de|del|della|di|da|dos|van|von|der|den|la|le|el|bin|ibn|al|zu) ")
 _CONTRACTED = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m|all))$")
@@ -121,6 +125,9 @@ def find_unlisted(text: str) -> Iterator[tuple[int, int]]:
             yield first.start(), run[-1].end()
     if not GIVEN_NAMES.isdisjoint(_LETTERS.findall(text)):
         yield from _find_small(text)
+    for cued in _CUED.finditer(text):
+        if not (is_listed(cued[2]) or is_term(cued[2])) and _can_be_surname(cued[3]):
+            yield cued.span(1)
 
 
 def _find_small(text: str) -> Iterator[tuple[int, int]]:
