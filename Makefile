@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # A worker for each core, each file of tests on one of them, the longest first; a worker's numerical
-# libraries take no more than its core.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q \
+# libraries take no more than its core. What pytest makes of the tests' source is kept, for every worker
+# reads all of it.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q \
 	-n auto --dist loadfile --no-loadscope-reorder \
 	--ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py
 
@@ -38,8 +39,8 @@ test: $(STAMP) ## pass all tests that need nothing installed beside
 coverage: ## the same tests, and which lines of the code none of them runs
 	@$(MAKE) --no-print-directory test COVERAGE=1
 
-nightly: $(STAMP) ## what takes long and guards what a quick test guards too
-	@$(PYTEST) -m nightly tests
+nightly: $(STAMP) ## what takes long and guards what a quick test guards too, and properties on many examples
+	@$(PYTEST) -m "nightly or hypothesis" --hypothesis-profile=night tests
 
 breaks: $(STAMP) ## weaken the code in a hundred ways, one after the other: some test must fail each time (hours)
 	@$(BIN)/python -m tests.breaks contexts -n auto --dist loadfile --ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py tests

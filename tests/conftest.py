@@ -30,11 +30,16 @@ if TYPE_CHECKING:
     from expectations.policy.policy import Part
     from tasks.airlock.run import Run
 
-# How fast an example is says something of the machine, not of the code.
-settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("any machine")
+# How fast an example is says something of the machine, not of the code. Each day draws its own
+# examples, and the night (`make nightly`) tries the same promises on many more.
+for _when, _examples in (("day", 25), ("night", 200)):
+    settings.register_profile(
+        _when,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        max_examples=_examples,
+    )
+settings.load_profile("day")
 
 BASIS = """\
 kind: consent
@@ -237,6 +242,12 @@ class ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         stem = Path(super()._split_scope(nodeid)).stem
         return TOGETHER.get(stem, stem)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a worker load first what looks for hundreds of names in all that is loaded."""
+    if hasattr(config, "workerinput"):
+        import skops.io  # noqa: F401
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:

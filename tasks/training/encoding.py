@@ -198,13 +198,13 @@ class DeclaredEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """Give each label's position, and -1 where it is missing."""
         import pandas as pd
 
-        labels = pd.Index(list(self.categories[column]), dtype=object)
+        places = {label: number for number, label in enumerate(self.categories[column])}
         # Many rows have few different values: only those are looked up.
         number, distinct = pd.factorize(values)
-        place = labels.get_indexer(pd.Index(distinct).astype(object))
+        place = np.array([places.get(value, -1) for value in distinct], dtype=np.int64)
         undeclared = (place < 0)[number[number >= 0]]
         _refuse_values(column, int(undeclared.sum()), "one of its declared labels")
-        return np.append(place, -1)[number].astype(np.int64)
+        return np.append(place, -1)[number]
 
     def _encode_number(self, values: pd.Series, column: str) -> NDArray[np.float64]:
         import pandas as pd

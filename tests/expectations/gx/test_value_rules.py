@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from expectations.checks import Check
@@ -155,7 +155,6 @@ NUMBERS = st.one_of(st.none(), st.integers(0, 4).map(float))
 SHARES = st.integers(0, 20).map(lambda n: n / 20)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(NUMBERS, min_size=1, max_size=20), SHARES.filter(lambda share: share < 1))
 @example([None] * 7 + [1.0] * 3, 0.7)
 @example([2.0, 1.0, 1.0, 1.0], 0.25)

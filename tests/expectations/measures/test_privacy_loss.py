@@ -166,7 +166,6 @@ def test_more_of_anything_never_costs_less(ledger: list[Mechanism], more: Mechan
     assert held.spent([*ledger, more]) >= held.spent(ledger)
 
 
-@settings(max_examples=25)
 @given(LEDGERS, st.floats(0.5, 20), st.sampled_from([1e-6, 1e-5, 1e-4]))
 def test_the_filter_never_says_less_than_what_it_certainly_cost(
     ledger: list[Mechanism], epsilon: float, delta: float
@@ -175,7 +174,6 @@ def test_the_filter_never_says_less_than_what_it_certainly_cost(
     assert RenyiFilter(epsilon, delta).spent(ledger) >= compose(ledger, delta)
 
 
-@settings(max_examples=25)
 @given(st.floats(0.5, 20), LEDGERS)
 def test_the_filters_order_is_fixed_by_its_ceiling(epsilon: float, ledger: list[Mechanism]) -> None:
     """Whatever was spent, so that each mechanism adds the same, and δ are not traded for ε."""

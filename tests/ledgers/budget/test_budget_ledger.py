@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal, ServiceError, UsageError
@@ -220,7 +220,6 @@ def test_histories_are_those_of_the_people(groups: list[set[int]], kinds: list[i
     assert set(find_worst(found)) == worst
 
 
-@settings(max_examples=40)
 @given(st.sets(st.integers(0, 2**64 - 1), min_size=1), st.sets(st.integers(0, 2**64 - 1)))
 def test_sets_of_people_come_back(template_home: Path, one: set[int], other: set[int]) -> None:
     """The first in full, the second as a difference or in full, whichever is shorter."""

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import HomeError, Refusal, ServiceError, SourceError
@@ -127,7 +127,6 @@ def test_events_that_differ_in_one_field_are_two(ledger: ConsentLedger, other: E
     ledger.verify()
 
 
-@settings(max_examples=30)
 @given(
     batches=st.lists(
         st.lists(

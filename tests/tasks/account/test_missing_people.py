@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.run.screen import screen_lines
@@ -348,7 +348,6 @@ def test_a_label_cannot_break_a_table_on_prefects_page() -> None:
     assert "| **a\\|b** ◀ |" in "\n".join(missing_lines(summary))
 
 
-@settings(max_examples=25)
 @given(st.lists(st.floats(0, 3), min_size=2, max_size=5))
 def test_ratios_are_drawn_around_the_middle(ratios: list[float]) -> None:
     """1 stands in the middle; up to 2 every ratio has its own place, beyond at the edge."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
@@ -118,7 +118,6 @@ def test_a_twin_costs_no_more_than_was_asked(epsilon: float) -> None:
     assert compose(plan_noise(12, epsilon, 1e-5), 1e-5) <= epsilon
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 39), st.integers(0, 2**31))
 def test_one_person_changes_one_cell_by_one_and_the_products_by_what_the_noise_is_for(
     who: int, seed: int

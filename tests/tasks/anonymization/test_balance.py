@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy.privacy_models import (
@@ -87,7 +87,6 @@ def first_fit(tuples: Tuples, classes: Classes) -> list[int]:
     ]
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     tuples=TUPLES,
     data=st.data(),
@@ -183,7 +182,6 @@ def test_classes_are_given_up_where_another_can_then_be_split() -> None:
     assert first_fit(table, classes) == classes.of.tolist()
 
 
-@settings(deadline=None, max_examples=60)
 @given(tuples=TUPLES, data=st.data(), model=MODELS)
 def test_no_trade_loses(
     tuples: list[tuple[int, ...]], data: st.DataObject, model: PrivacyModel

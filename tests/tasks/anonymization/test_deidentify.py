@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
@@ -220,7 +220,6 @@ persons = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40)
 @given(st.lists(persons, min_size=1, max_size=6), st.data())
 def test_one_person_changes_only_their_own_row(
     rows: list[dict[str, Any]], data: st.DataObject

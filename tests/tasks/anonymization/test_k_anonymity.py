@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal
@@ -83,7 +83,6 @@ def check_classes(
 
 
 @OUTPUTS
-@settings(max_examples=40)
 @given(people=PEOPLE, k=st.integers(1, 6), limit=st.sampled_from([0.0, 0.1, 1.0]))
 def test_every_class_reaches_k_or_the_table_is_refused(
     output: Output, people: pd.DataFrame, k: int, limit: float
@@ -99,7 +98,6 @@ def test_every_class_reaches_k_or_the_table_is_refused(
 
 
 @OUTPUTS
-@settings(max_examples=60)
 @given(
     people=PEOPLE, k=st.integers(1, 4), sensitive=SENSITIVE, limit=st.sampled_from([0.0, 0.3, 1.0])
 )
@@ -149,7 +147,6 @@ def test_leave_to_suppress_refuses_nothing_that_can_be_had_without() -> None:
 
 
 @SEARCHES
-@settings(max_examples=30)
 @given(people=PEOPLE, k=st.integers(1, 6))
 def test_the_promise_holds_whichever_search_is_taken(
     listable: int, people: pd.DataFrame, k: int
@@ -163,7 +160,6 @@ def test_the_promise_holds_whichever_search_is_taken(
     check_classes(people, made, k, {})
 
 
-@settings(max_examples=30)
 @given(people=PEOPLE, k=st.integers(1, 6))
 def test_a_label_stands_for_the_value_that_it_replaces(people: pd.DataFrame, k: int) -> None:
     """A label is on its value's way to the root, and a pinned value is released as it is."""
@@ -177,7 +173,6 @@ def test_a_label_stands_for_the_value_that_it_replaces(people: pd.DataFrame, k: 
     assert made.frame["ward"].tolist() == kept["ward"].tolist()
 
 
-@settings(max_examples=30)
 @given(people=PEOPLE, k=st.integers(1, 6))
 def test_a_set_names_exactly_the_values_of_its_class(people: pd.DataFrame, k: int) -> None:
     """No value of the class is left out of its set, and none is named that nobody there has."""
@@ -190,7 +185,6 @@ def test_a_set_names_exactly_the_values_of_its_class(people: pd.DataFrame, k: in
 
 
 @OUTPUTS
-@settings(max_examples=30)
 @given(people=PEOPLE, sensitive=SENSITIVE, shuffle=st.randoms(use_true_random=False))
 def test_order_of_rows_and_columns_changes_nothing(
     output: Output, people: pd.DataFrame, sensitive: dict[str, list[PrivacyModel]], shuffle: object
@@ -218,7 +212,6 @@ def test_order_of_rows_and_columns_changes_nothing(
 
 
 @OUTPUTS
-@settings(max_examples=30)
 @given(people=PEOPLE, k=st.integers(1, 6))
 def test_measures_count_what_was_lost(output: Output, people: pd.DataFrame, k: int) -> None:
     """Loss counts the leaves of the hierarchy under a label, NCP those that the data have."""

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import UsageError
@@ -52,7 +52,6 @@ def recode(
 
 
 @OUTPUTS
-@settings(max_examples=25)
 @given(people=PEOPLE, sensitive=SENSITIVE)
 def test_a_plan_gives_its_people_what_was_released(
     output: Output, people: pd.DataFrame, sensitive: dict[str, list[PrivacyModel]]
@@ -68,7 +67,6 @@ def test_a_plan_gives_its_people_what_was_released(
 
 
 @OUTPUTS
-@settings(max_examples=25)
 @given(people=PEOPLE, others=PEOPLE)
 def test_a_plan_only_translates_other_rows(
     output: Output, people: pd.DataFrame, others: pd.DataFrame
@@ -85,7 +83,6 @@ def test_a_plan_only_translates_other_rows(
 
 
 @OUTPUTS
-@settings(max_examples=25)
 @given(people=PEOPLE)
 def test_a_row_is_in_the_first_class_that_it_fits(output: Output, people: pd.DataFrame) -> None:
     """What a reader of the plan's JSON would do by hand is what `apply` does."""
@@ -112,7 +109,6 @@ def test_a_row_is_in_the_first_class_that_it_fits(output: Output, people: pd.Dat
 
 
 @OUTPUTS
-@settings(max_examples=25)
 @given(people=PEOPLE)
 def test_a_plan_names_no_value_of_the_table_that_no_class_shows(
     output: Output, people: pd.DataFrame
@@ -207,7 +203,6 @@ def test_describe_spells_a_set_as_it_is_released() -> None:
 
 
 @OUTPUTS
-@settings(max_examples=25)
 @given(people=PEOPLE, sensitive=SENSITIVE)
 def test_a_histogram_is_as_good_as_its_rows(
     output: Output, people: pd.DataFrame, sensitive: dict[str, list[PrivacyModel]]
@@ -222,7 +217,6 @@ def test_a_histogram_is_as_good_as_its_rows(
     assert plan == recode(people, output, sensitive).plan
 
 
-@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=20))
 def test_distinct_tuples_are_found_in_their_order(rows: list[tuple[int, int]]) -> None:
     """Each once, sorted from the last column on; each row's own, and a row that has it."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy.privacy_models import (
@@ -124,7 +124,6 @@ def test_two_classes_that_meet_a_model_meet_it_as_one(
     assert len(alone) == 0 or required.met(alone, np.zeros_like(alone), 1).all()
 
 
-@settings(max_examples=25)
 @given(rows=ROWS, model=MODELS)
 def test_many_values_are_counted_as_few_are(
     rows: list[tuple[int, int, int]], model: PrivacyModel

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.disclosure import Published
@@ -115,7 +115,6 @@ tables = st.lists(
 
 
 @pytest.mark.parametrize("ordered", [False, True], ids=["nested", "ordered"])
-@settings(max_examples=50)
 @given(rows=tables, k=st.integers(2, 4))
 def test_no_deduction_is_false(rows: list[Row], k: int, ordered: bool) -> None:
     """Nobody's own value is ruled out, nor one that listing all combinations leaves."""
@@ -137,7 +136,6 @@ def test_no_deduction_is_false(rows: list[Row], k: int, ordered: bool) -> None:
             assert left >= truly_possible(rows, classes[place], classes[:place])[at]
 
 
-@settings(max_examples=50)
 @given(rows=tables, k=st.integers(2, 4))
 def test_every_part_of_a_split_class_has_fewer_than_k(rows: list[Row], k: int) -> None:
     """In one column, one level below, each part that is possible has 1 to k - 1 people."""
@@ -326,7 +324,6 @@ def name_set(values: pd.Series[str]) -> str:
     return "~".join(sorted(set(values)))
 
 
-@settings(max_examples=50)
 @given(rows=tables, k=st.integers(2, 4))
 def test_what_sets_tell_is_true(rows: list[Row], k: int) -> None:
     """Of each class of any k-anonymous table whose labels are made the sets that it has."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -201,7 +201,6 @@ def test_a_false_positive_rate_is_reported_only_where_people_support_it(
     assert all("false positives (needs" in reason for reason in found.unreported)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.permutations(range(24)))
 def test_the_order_of_people_changes_nothing(order: list[int]) -> None:
     """Scores belong to people, wherever they stand."""

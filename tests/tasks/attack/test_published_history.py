@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.disclosure import TEN, Count, Disclosure
@@ -205,7 +205,6 @@ def test_known_changes_locate_a_count_between_two_turns() -> None:
     ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 60), st.integers(2, 20))
 def test_the_exact_count_is_always_held_possible(exact: int, threshold: int) -> None:
     """By enumeration of the places where tens are rounded; its chance is that of the best guess."""

@@ -248,7 +248,6 @@ def test_the_control_is_near_to_people_who_were_held_out() -> None:
     assert risk.control == pytest.approx(held_out, abs=0.03)
 
 
-@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 2), st.integers(-1, 4)), min_size=1),
     st.integers(1, 30),

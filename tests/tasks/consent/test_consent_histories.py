@@ -155,7 +155,6 @@ def worlds(draw: st.DrawFn) -> World:
     return make_world(lambda some: draw(st.sampled_from(some)), policy, 3, statuses)
 
 
-@settings(max_examples=25)
 @given(world=worlds())
 def test_every_history_is_decided_as_by_the_naive_loop(world: World) -> None:
     """The reason, and the categories that may be read."""

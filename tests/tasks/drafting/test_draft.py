@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.expressions.expressions import ColumnType
@@ -369,7 +369,6 @@ def test_any_words_are_read_back_alike(words: list[str], name: str, number: floa
     assert plain == {"made": value}
 
 
-@settings(max_examples=25)
 @given(
     st.lists(NASTY | st.sampled_from(["TRUE", "null", "and"]), min_size=1, max_size=5, unique=True),
     NASTY.filter(str.strip),

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
@@ -83,7 +83,6 @@ def held_by_few(table: pa.Table) -> set[str]:
     }
 
 
-@settings(max_examples=60)
 @given(people(), st.sampled_from([Article6.CONSENT, Article6.PUBLIC_TASK]))
 def test_nothing_that_few_people_have_is_written(table: pa.Table, six: Article6) -> None:
     """Not in force, not in a comment; and what is written passes check."""

@@ -174,7 +174,6 @@ CAPPED: list[tuple[Change, ...]] = [
 ]
 
 
-@settings(max_examples=60)
 @given(st.sampled_from(range(len(CAPPED))), st.randoms(use_true_random=False), st.integers(2, 45))
 def test_a_newcomer_displaces_at_most_one_under_a_cap(
     which: int, random: Callable[[], float], number: int

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog, minimize
@@ -112,7 +112,6 @@ def solve(
 
 
 @given(tables, st.sampled_from([math.inf, 1.3, 1.05]))
-@settings(max_examples=60)
 def test_weights_are_the_closest_to_1_that_meet_margins_and_bound(
     cells: NDArray[np.float64], slack: float
 ) -> None:
@@ -165,7 +164,6 @@ def lack(people: NDArray[np.float64], wanted: Sequence[NDArray[np.float64]], bou
 
 
 @given(cells_near_the_limit, st.sampled_from([1.001, 1.2, 0.97, 50]))
-@settings(max_examples=60)
 def test_a_margin_is_missed_only_where_no_weights_meet_it(
     cells: NDArray[np.float64], slack: float
 ) -> None:
@@ -191,7 +189,6 @@ REFERENCE = {"k": {"a": 0.5, "b": 0.3, "c": 0.2}, "m": {"x": 0.4, "y": 0.6}}
 
 
 @given(LABELS, st.randoms(use_true_random=False))
-@settings(max_examples=40)
 def test_a_weight_depends_on_labels_alone(
     frame: pd.DataFrame, shuffler: np.random.Generator
 ) -> None:

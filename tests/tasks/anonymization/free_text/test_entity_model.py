@@ -1,7 +1,7 @@
 """Entities are those that spaCy finds, in whatever company a text is read."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import UsageError
@@ -42,7 +42,6 @@ def test_the_entities_are_those_of_spacy() -> None:
     assert {label for each in found for _, _, label in each} >= {"PERSON", "GPE", "DATE", "ORG"}
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.lists(
