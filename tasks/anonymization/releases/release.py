@@ -14,7 +14,7 @@ recoding again: it is measured, as if everybody who leaves now had been in the e
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from expectations.errors import UsageError
 from expectations.policy.outlets import TableOutlet
 from tasks.anonymization.loss import PEOPLE
+from tasks.anonymization.releases.decoys import count_decoys, draw_decoys
 from tasks.anonymization.releases.succession import (
+    Allows,
     Comparison,
     CountedRows,
     Counts,
@@ -118,6 +120,13 @@ class Past:
     names: Mapping[str, str] | None = None
     """Per released column that stays the same for the same people, the name to compare it by."""
 
+    def series(self, present: CountedRows) -> list[list[CountedRows]]:
+        """Give the tables of each plan in their order, with the people there are now at the end."""
+        found: dict[int, list[CountedRows]] = {}
+        for rows, plan in self.others:
+            found.setdefault(id(plan), []).append(rows)
+        return [*found.values(), [*self.same, present]]
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -137,6 +146,46 @@ class Choice:
     """How many releases under other plans could not be compared at all."""
 
 
+@dataclass(frozen=True)
+class Search:
+    """What decides how many of each distinct row may leave.
+
+    `same` are the releases under the same plan, oldest first, `crossed` those under others.
+    """
+
+    present: CountedRows
+    outlet: TableOutlet
+    same: tuple[Comparison, ...]
+    crossed: tuple[Comparison, ...]
+    asked: tuple[MeetsModels, Allows]
+    secret: bytes
+
+    def settle(self, decoys: Counts, company: int) -> Counts:
+        """Search, and search beside what was found as well, until no more is found.
+
+        Each time it found more people, so it ends; else the same people again might give another
+        release. At least `company` classes grow beside the newest release, or none.
+        """
+        same = self.same and (*self.same[:-1], replace(self.same[-1], company=company))
+        leaving = self._find(same, decoys)
+        while leaving.any() and (same or self.crossed):
+            found = compare(
+                self.present, self.present.keep(leaving), sensitive=self.outlet.sensitive
+            )
+            more = self._find((*same, found), decoys)
+            if more.sum() <= leaving.sum():
+                break
+            leaving = more
+        return leaving
+
+    def _find(self, same: Sequence[Comparison], decoys: Counts) -> Counts:
+        there = replace(self.present, counts=self.present.counts - decoys)
+        draw = np.random.default_rng(int.from_bytes(self.secret))
+        comparisons = (*reversed(same), *self.crossed)
+        counts = hold_back(there, self.outlet.k, comparisons, self.asked, draw)
+        return release_again(self.present, counts, same[-1]) if same else counts
+
+
 def choose_rows(
     frame: pd.DataFrame, outlet: TableOutlet, plan: TablePlan, past: Past, secret: bytes
 ) -> Choice:
@@ -149,6 +198,7 @@ def choose_rows(
     recoded = plan.apply(frame)
     names = past.names or {column: column for column in outlet.columns}
     present, number = CountedRows.from_frame(recoded, names, outlet.linkable)
+    record = recoded[RECORD].to_numpy()
     crossed = [
         found
         for rows, other in past.others
@@ -156,30 +206,39 @@ def choose_rows(
     ]
     kinds = recoded.iloc[_find_first(number, len(present.counts))]
     asked = (judge_models(kinds, present, outlet), Company.among(kinds, plan.common).allows)
-
-    def search(released: Sequence[CountedRows]) -> Counts:
-        same = _compare_all(present, released, outlet)
-        comparisons = [*reversed(same), *(comparison for comparison, _ in crossed)]
-        draw = np.random.default_rng(int.from_bytes(secret))
-        counts = hold_back(present, outlet.k, comparisons, asked, draw)
-        return release_again(present, counts, same[-1]) if same else counts
-
-    leaving = search(past.same)
-    # Beside what was just found the search may find more. It is asked again until it does not (each
-    # time it found more people, so it ends), lest the same people again give another release.
-    while leaving.any() and (past.same or crossed):
-        more = search([*past.same, present.keep(leaving)])
-        if more.sum() <= leaving.sum():
-            break
-        leaving = more
-    same = _compare_all(present, past.same, outlet)
-    kept = recoded.loc[_first_of_each(recoded[RECORD].to_numpy(), number, leaving)]
+    same = tuple(_compare_all(present, past.same, outlet))
+    search = Search(present, outlet, same, tuple(one for one, _ in crossed), asked, secret)
+    lots = draw_decoys(record, past.series(present), outlet.k, secret)
+    leaving = leave_room(search, (lots, number), len(frame))
+    kept = recoded.loc[_first_of_each(record, number, leaving)]
     leaves = frame.index.isin(kept.index)
     isolated = [crossing.isolated(outlet.k, leaves) for _, crossing in crossed]
     return Choice(
         kept, len(recoded), present, same[-1] if same else None, max(isolated, default=None),
         len(past.others) - len(crossed),
     )  # fmt: skip
+
+
+def leave_room(
+    search: Search, drawn: tuple[Sequence[NDArray[np.bool_]], Counts], people: int
+) -> Counts:
+    """Say how many of each row leave; with fewer decoys where too many would be left out by them.
+
+    `drawn` are the lots of decoys and the distinct row of each of those of the `people` that have
+    one.
+    """
+    (lots, number), kinds = drawn, len(search.present.counts)
+    company = 1
+    if search.same:
+        company += int(count_decoys(int(search.same[-1].released.sum()), search.outlet.k))
+    tried = [(lots, company), (lots[:-1], company), ([], 1)]
+    for some, together in tried if lots or company > 1 else tried[-1:]:
+        gone = np.any(some, axis=0) if some else np.zeros(len(number), dtype=bool)
+        decoys = np.bincount(number[gone], minlength=kinds).astype(np.int64)
+        leaving = search.settle(decoys, together)
+        if people - leaving.sum() <= search.outlet.max_suppressed * people:
+            break
+    return leaving
 
 
 def cross_plans(

@@ -207,6 +207,8 @@ class Comparison:
     released: Counts
     meets: MeetsModels = lambda counts: np.ones(len(counts), dtype=bool)
     """Told a number of people of each cell, says of each group whether they may show."""
+    company: int = 1
+    """How many groups grow at once, or none does: one alone would be of whoever came last."""
 
     def differences(self, counts: Counts) -> tuple[Counts, Counts, Counts]:
         """Rows added, gone and common, each by group, if `counts` of each distinct row leave."""
@@ -222,7 +224,10 @@ class Comparison:
         Who was added waits, and so do those in common; where too few are gone, others go as well.
         """
         added = np.maximum(self._now(counts) - self.released, 0)
-        counts = self._leave_out(counts, added * self._isolates(added, k)[self.group], draw)
+        waits = self._isolates(added, k)
+        grown = (_sum(added, self.group) > 0) & ~waits
+        waits |= grown & (grown.sum() < self.company)
+        counts = self._leave_out(counts, added * waits[self.group], draw)
         common = np.minimum(self._now(counts), self.released)
         counts = self._leave_out(counts, common * self._isolates(common, k)[self.group], draw)
         common = np.minimum(self._now(counts), self.released)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from expectations.policy.outlets import TableOutlet
+from tasks.anonymization.releases import decoys
 from tasks.anonymization.releases.difference_attack import (
     Isolated,
     Row,
@@ -88,13 +90,18 @@ def test_newcomers_leave_once_k_have_come() -> None:
     assert (len(first), len(second), len(third)) == (64, 64, 67)
 
 
-@given(st.lists(wave, min_size=1, max_size=5), st.sampled_from([OUTLET, PLAIN]))
+FEW_OR_MANY = st.sampled_from([decoys.SHARE, 0.2])
+"""So that of 64 people nobody seems to leave with those who leave, or some four do."""
+
+
+@given(st.lists(wave, min_size=1, max_size=5), st.sampled_from([OUTLET, PLAIN]), FEW_OR_MANY)
 def test_no_difference_of_any_two_releases_is_between_one_and_k(
-    waves: list[list[Person]], outlet: TableOutlet
+    waves: list[list[Person]], outlet: TableOutlet, share: float
 ) -> None:
     """Whoever comes, leaves or changes: rows added, gone and common are none or at least k."""
     plan = fitted(*START)
-    made = release_all([START, *waves], outlet, plan)
+    with patch.object(decoys, "SHARE", share):
+        made = release_all([START, *waves], outlet, plan)
     seen = [observe(frame, outlet) for frame in made]
     for place, one in enumerate(seen):
         assert all(found.people >= K for found in subtract(Counter(), one))
@@ -124,14 +131,15 @@ FOUND_MORE = [
 """Two waves of people after whose release a search beside it once found five people more."""
 
 
-@given(st.lists(wave, min_size=1, max_size=4), st.sampled_from([OUTLET, PLAIN]))
-@example([*FOUND_MORE], OUTLET)
+@given(st.lists(wave, min_size=1, max_size=4), st.sampled_from([OUTLET, PLAIN]), FEW_OR_MANY)
+@example([*FOUND_MORE], OUTLET, decoys.SHARE)
 def test_the_same_people_again_give_the_same_release(
-    waves: list[list[Person]], outlet: TableOutlet
+    waves: list[list[Person]], outlet: TableOutlet, share: float
 ) -> None:
     """A run that is repeated hands over the very rows of the run before."""
     plan = fitted(*START)
-    made = release_all([START, *waves, waves[-1]], outlet, plan)
+    with patch.object(decoys, "SHARE", share):
+        made = release_all([START, *waves, waves[-1]], outlet, plan)
     pd.testing.assert_frame_equal(made[-1], made[-2])
 
 

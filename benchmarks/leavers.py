@@ -1,0 +1,222 @@
+"""What one person's coming or leaving shows between two runs of one policy.
+
+    python benchmarks/leavers.py [--data DIR] [--pairs N] [--months N] [--model] [--json]
+
+Each pair is a table and the next one under the same plan, between which one person left, drawn by
+lot. Of the classes that shrank, which whoever has both tables sees, one is the leaver's: how often
+it was the only one, how many there were, and the odds of guessing it. Then one person comes as the
+last of k whom a class waited for: how often that class alone grew. "Before" is without decoys.
+
+`--months` releases the table again and again while 1 % of the people leave each month and as many
+come, under one plan, and under a new one every so many months: the share of the people released.
+
+`--model` attacks a model of scikit-learn on people and on the same people without one, and says
+which of the published measures moved; "all digits" is as they were told before they had steps.
+
+The people are made up, or with `--data` those of Adult (`adult/adult.csv` and its hierarchies, the
+`data` folder of github.com/arx-deidentifier/arx).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from expectations.policy.outlets import TableOutlet
+from tasks.anonymization.hierarchies import Hierarchy
+from tasks.anonymization.recoding import k_anonymize
+from tasks.anonymization.releases import decoys
+from tasks.anonymization.releases.release import Past, choose_rows
+from tasks.anonymization.releases.succession import CountedRows
+from tasks.anonymization.table_plan import TablePlan
+from tasks.people.ingestion import RECORD
+
+Figures = dict[str, float | int | str]
+K: Final = 5
+PEOPLE: Final = 10_000
+SECRET: Final = bytes(range(32))
+COLUMNS: Final = ("age", "sex", "education", "marital-status")
+KEPT: Final = "occupation"
+TURNOVER: Final = 0.01
+"""The part of the people who leave in a month, and the part who come."""
+
+
+@dataclass(frozen=True)
+class World:
+    """People of whom tables are made, by record keys of their own."""
+
+    frame: pd.DataFrame
+    outlet: TableOutlet
+    hierarchies: dict[str, Hierarchy]
+
+    def fit(self, frame: pd.DataFrame) -> TablePlan:
+        """Fit a plan on some of them."""
+        columns = list(self.hierarchies)
+        return TablePlan(k_anonymize(frame, columns, K, hierarchies=self.hierarchies).plan, {})
+
+    def release(
+        self, frame: pd.DataFrame, plan: TablePlan, past: Sequence[CountedRows] = ()
+    ) -> tuple[pd.DataFrame, CountedRows]:
+        """Choose who is in a release beside earlier ones; also count its rows."""
+        made = choose_rows(frame, self.outlet, plan, Past(tuple(past)), SECRET).frame
+        names = {column: column for column in self.outlet.columns}
+        return made, CountedRows.from_frame(made, names, self.outlet.linkable)[0]
+
+
+def make_up(people: int, seed: int = 1) -> World:
+    """Make people up whose columns have a little to do with each other."""
+    draw = np.random.default_rng(seed)
+    age = draw.integers(17, 80, people)
+    ranks = np.clip(draw.normal(6 + age / 20, 3, people), 0, 15).astype(int)
+    frame = pd.DataFrame({
+        RECORD: draw.permutation(np.arange(people, dtype=np.uint64)) * np.uint64(2**40 + 1),
+        "age": age.astype(str),
+        "sex": draw.choice(["f", "m"], people),
+        "education": [f"grade {rank}" for rank in ranks],
+        "marital-status": draw.choice(["single", "married", "widowed", "divorced"], people),
+        KEPT: [f"job {(rank + step) % 14}" for rank, step in zip(ranks, draw.integers(0, 5, people), strict=True)],
+    })  # fmt: skip
+    ages = {
+        str(n): (str(n), f"{n // 5 * 5}+5", f"{n // 20 * 20}+20", "*") for n in range(17, 80)
+    }
+    grades = [(f"grade {n}", f"grades {n // 4}", "*") for n in range(16)]
+    hierarchies = {
+        "age": Hierarchy("age", tuple(ages.values())),
+        "sex": Hierarchy.flat("sex", ["f", "m"]),
+        "education": Hierarchy("education", tuple(grades)),
+        "marital-status": Hierarchy.flat("marital-status", sorted(set(frame["marital-status"]))),
+    }
+    return World(frame, declare(), hierarchies)
+
+
+def read_adult(folder: Path) -> World:
+    """Read Adult and its hierarchies."""
+    adult = pd.read_csv(folder / "adult" / "adult.csv", sep=";", dtype=str, keep_default_na=False)
+    frame = adult[[*COLUMNS, KEPT]].copy()
+    frame[RECORD] = np.arange(len(frame), dtype=np.uint64) * np.uint64(2**40 + 1)
+    hierarchies = {
+        name: Hierarchy.from_table(name, folder / "adult" / f"adult_hierarchy_{name}.csv")
+        for name in COLUMNS
+    }
+    return World(frame, declare(), hierarchies)
+
+
+def declare() -> TableOutlet:
+    """Declare the table: four columns that k is over, and one that nobody can look for."""
+    return TableOutlet(
+        kind="table",
+        recipient="Partner",
+        k=K,
+        max_suppressed=0.5,
+        columns={**dict.fromkeys(COLUMNS, "generalize"), KEPT: "keep"},
+        not_linkable={KEPT: "known to nobody"},
+    )
+
+
+def sizes(frame: pd.DataFrame) -> pd.Series:
+    """Count the people of each class, as a recipient does."""
+    return frame.astype(str).groupby(list(COLUMNS)).size()
+
+
+def leave(world: World, pairs: int) -> Iterator[tuple[int, bool]]:
+    """Let one person after the other leave; give how many classes shrank, and whether theirs did."""
+    plan = world.fit(world.frame)
+    first, counted = world.release(world.frame, plan)
+    before, draw = sizes(first), np.random.default_rng(7)
+    for place in draw.choice(len(first), pairs, replace=False):
+        leaver = first.iloc[place]
+        left = world.frame[world.frame[RECORD] != leaver[RECORD]]
+        after, _ = world.release(left, plan, [counted])
+        shrunk = before.sub(sizes(after), fill_value=0)
+        shrunk = shrunk[shrunk > 0]
+        yield len(shrunk), tuple(leaver[list(COLUMNS)].astype(str)) in shrunk.index
+
+
+def come(world: World, pairs: int) -> Iterator[tuple[int, bool]]:
+    """Let the last of k whom a class waits for come; give how many classes grew, and if theirs."""
+    plan, draw = world.fit(world.frame), np.random.default_rng(11)
+    recoded = plan.apply(world.frame).astype({column: str for column in COLUMNS})
+    classes = recoded.groupby(list(COLUMNS))[RECORD].apply(list)
+    classes = classes[classes.map(len) >= 2 * K]
+    for place in draw.choice(len(classes), min(pairs, len(classes)), replace=False):
+        waiting = classes.iloc[place][:K]
+        there = world.frame[~world.frame[RECORD].isin(waiting)]
+        first, counted = world.release(there, plan)
+        after, _ = world.release(world.frame, plan, [counted])
+        grown = sizes(after).sub(sizes(first), fill_value=0)
+        grown = grown[grown > 0]
+        yield len(grown), classes.index[place] in grown.index
+
+
+def tell_moves(found: Sequence[tuple[int, bool]]) -> Figures:
+    """Sum up how many classes moved and how sure their person's class is."""
+    odds = [1 / moved for moved, own in found if moved and own]
+    return {
+        "pairs": len(found),
+        "own class alone": sum(moved == 1 and own for moved, own in found),
+        "no class": sum(not moved for moved, _ in found),
+        "classes, mean": round(float(np.mean([moved for moved, _ in found])), 2),
+        "odds of their class": round(sum(odds) / max(len(found), 1), 3),
+    }
+
+
+def follow(world: World, months: int, renew: int | None) -> list[float]:
+    """Release again each month; give the share released, by month."""
+    draw, everybody = np.random.default_rng(3), world.frame
+    here = np.arange(len(everybody)) < len(everybody) * 4 // 5
+    plan, past, shares = world.fit(everybody[here]), [], []
+    moving = round(here.sum() * TURNOVER)
+    for month in range(months + 1):
+        if month:
+            gone = draw.choice(np.flatnonzero(here), moving, replace=False)
+            came = draw.choice(np.flatnonzero(~here), moving, replace=False)
+            here[gone], here[came] = False, True
+        if renew and month and month % renew == 0:
+            plan, past = world.fit(everybody[here]), []
+        made, counted = world.release(everybody[here], plan, past)
+        past = [*past, counted]
+        shares.append(round(len(made) / here.sum(), 3))
+    return shares
+
+
+def run(world: World, given: argparse.Namespace) -> dict[str, object]:
+    """Measure what was asked for, without decoys and with them."""
+    found: dict[str, object] = {"people": len(world.frame), "k": K}
+    most = decoys.MOST
+    for name, number in (("before", 0), ("now", most)):
+        decoys.MOST = number  # type: ignore[misc]  # what is measured
+        found[f"leaving, {name}"] = tell_moves(list(leave(world, given.pairs)))
+        found[f"coming, {name}"] = tell_moves(list(come(world, given.pairs // 5)))
+        if given.months:
+            found[f"share released, {name}"] = follow(world, given.months, None)
+    if given.months:
+        found["share released, a plan for 3 months"] = follow(world, given.months, 3)
+    return found
+
+
+def main() -> None:
+    """Print a table, or with --json one object."""
+    parser = argparse.ArgumentParser(description="What one person's leaving shows.")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds adult/")
+    parser.add_argument("--people", type=int, default=PEOPLE, help="how many are made up")
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--months", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args()
+    found = run(read_adult(given.data) if given.data else make_up(given.people), given)
+    if given.json:
+        print(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        print(f"{name:<36} {value}")
+
+
+if __name__ == "__main__":
+    main()
