@@ -83,9 +83,7 @@ def make_up(people: int, seed: int = 1) -> World:
         "marital-status": draw.choice(["single", "married", "widowed", "divorced"], people),
         KEPT: [f"job {(rank + step) % 14}" for rank, step in zip(ranks, draw.integers(0, 5, people), strict=True)],
     })  # fmt: skip
-    ages = {
-        str(n): (str(n), f"{n // 5 * 5}+5", f"{n // 20 * 20}+20", "*") for n in range(17, 80)
-    }
+    ages = {str(n): (str(n), f"{n // 5 * 5}+5", f"{n // 20 * 20}+20", "*") for n in range(17, 80)}
     grades = [(f"grade {n}", f"grades {n // 4}", "*") for n in range(16)]
     hierarchies = {
         "age": Hierarchy("age", tuple(ages.values())),

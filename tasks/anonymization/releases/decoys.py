@@ -71,4 +71,3 @@ def draw_lot(
     """Draw each person with the same chance, by their own number and a table's content."""
     stream = hmac.digest(secret, hashlib.sha256(content).digest(), "sha256")[:8]
     return fall_below(redraw(record, int.from_bytes(stream)), share)
-

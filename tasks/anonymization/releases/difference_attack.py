@@ -12,9 +12,14 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+from expectations.checks import Check
+from expectations.policy.vocabulary import CheckVerdict
 
 Row = tuple[str, ...]
+SEVERAL: Final = 5
+"""Classes from which on it is not told how many moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +56,34 @@ def isolate(
 ) -> list[Isolated]:
     """Give whom a difference sets apart from all but fewer than k people."""
     return [found for found in subtract(one, other) if found.people < k]
+
+
+def judge_moves(
+    one: Counter[tuple[Row, Row]], other: Counter[tuple[Row, Row]], outlet: str
+) -> Check | None:
+    """Say whether one class alone shrank or grew: it is theirs who alone left or came.
+
+    None where no class did.
+    """
+    moved: Counter[str] = Counter(found.what for found in subtract(one, other))
+    numbers = {"shrank": moved["gone"], "grew": moved["added"]}
+    if not any(numbers.values()):
+        return None
+    told = (f"{_say_classes(number)} {how}" for how, number in numbers.items())
+    return Check(
+        f"comings and leavings in {outlet}",
+        "of the classes that shrank since the last table, and of those that grew, none is alone",
+        ", ".join(told),
+        CheckVerdict.WARNED if 1 in numbers.values() else CheckVerdict.PASSED,
+        "every class of both tables was counted; that somebody came or left shows in any case, and "
+        "whoever knows who it was guesses the class among those that moved",
+        "release to more people, allow more to be left out (max_suppressed), or release less often",
+        outlet,
+    )
+
+
+def _say_classes(number: int) -> str:
+    """Say how many classes moved."""
+    if number >= SEVERAL:
+        return f"{SEVERAL} classes or more"
+    return f"{number or 'no'} class{'es' * (number > 1)}"

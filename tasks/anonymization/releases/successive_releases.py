@@ -30,7 +30,7 @@ from expectations.policy.outlets import TableOutlet
 from expectations.policy.treatments import Noise, Shift, Token
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.airlock.run import Desk
-from tasks.anonymization.releases.difference_attack import Row, isolate
+from tasks.anonymization.releases.difference_attack import Row, isolate, judge_moves
 from tasks.anonymization.releases.release import Choice, Past
 from tasks.anonymization.releases.succession import Comparison, CountedRows
 from tasks.anonymization.table_plan import TablePlan
@@ -287,6 +287,8 @@ def record_release(desk: Desk, outlet: str, content: bytes) -> None:
         recorded = outgoing.ledger.record(release)
     if check is not None:
         desk.check(check)
+    if moves := judge_last(outgoing, release):
+        desk.check(moves)
 
 
 def find_notes(desk: Desk, kind: str, name: str) -> list[dict[str, JSON]]:
@@ -327,6 +329,13 @@ def compare_with_all(outgoing: Outgoing, release: Release, compared: int) -> Che
         "run again: it then knows what was released meanwhile",
         outgoing.outlet,
     )  # fmt: skip
+
+
+def judge_last(outgoing: Outgoing, release: Release) -> Check | None:
+    """Judge which classes moved since the last release under the same plan, if there is one."""
+    of = (release.plan, release.version)
+    under = [one for one in outgoing.history.standing if (one.plan, one.version) == of]
+    return judge_moves(*count_pairs(under[-1], release), outgoing.outlet) if under else None
 
 
 def tell_left_out(outgoing: Outgoing) -> str:

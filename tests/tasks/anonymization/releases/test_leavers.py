@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from expectations.checks import Check
 from expectations.policy.outlets import TableOutlet
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.anonymization.releases import decoys
-from tasks.anonymization.releases.difference_attack import Row
+from tasks.anonymization.releases.difference_attack import Row, judge_moves
 from tasks.anonymization.releases.release import Past, choose_rows
 from tests.tasks.anonymization.releases.release_waves import (
     PLAIN,
@@ -20,6 +23,7 @@ from tests.tasks.anonymization.releases.release_waves import (
     people,
 )
 
+WARNED = CheckVerdict.WARNED
 MANY: list[Person] = [(n << 40, n % 4, n // 4 % 2, 0) for n in range(160)]
 """Twenty people in each of eight classes."""
 
@@ -91,3 +95,25 @@ def test_no_class_grows_alone() -> None:
     first, alone, together = sizes_of([MANY, [*MANY, *newcomers], [*MANY, *newcomers, *more]], b"s")
     assert alone == first
     assert sum(together.values()) == sum(first.values()) + 9
+
+
+def test_a_class_that_moves_alone_is_warned_of() -> None:
+    """By the files alone; several, or none, are not, and beyond a few no number is told."""
+    sizes = {f"class {n}": 9 for n in range(9)}
+
+    def judge(**moved: int) -> Check | None:
+        two = [
+            Counter({((row,), ()): n for row, n in some.items()}) for some in (sizes, sizes | moved)
+        ]
+        return judge_moves(two[0], two[1], "partner")
+
+    few = {f"class {n}": 4 for n in range(7)}
+    alone, together, grown = judge(**{"class 0": 4}), judge(**few), judge(new=9)
+    assert judge() is None
+    assert alone is not None
+    assert (alone.verdict, alone.measured) == (WARNED, "1 class shrank, no class grew")
+    assert together is not None
+    assert (together.verdict, together.measured) == (
+        CheckVerdict.PASSED, "5 classes or more shrank, no class grew")  # fmt: skip
+    assert grown is not None
+    assert grown.verdict is WARNED
