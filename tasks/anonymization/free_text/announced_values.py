@@ -14,7 +14,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tasks.anonymization.free_text.recognizers import ContextRecognizer
+import regex  # type: ignore[import-untyped]
+from presidio_analyzer import EntityRecognizer, RecognizerResult
+
+from tasks.anonymization.free_text.recognizers import AnyWord, ContextRecognizer
 
 
 def _words(*lists: str) -> str:
@@ -119,8 +122,28 @@ class PasswordRecognizer(ContextRecognizer):
     """Passwords and other secrets: quoted, or a token that is no plain word."""
 
     entity = "PASSWORD"
-    cue = re.compile(
-        r"(?i)pass|pwd|kennwort|contraseñ|clave|parola|secret|token|mdp|\bpin\b|api.key|@\S+ ?/"
+    cue = AnyWord.of(
+        [
+            "password",
+            "passwort",
+            "passwd",
+            "pwd",
+            "passcode",
+            "passphrase",
+            "kennwort",
+            "mot",
+            "mdp",
+            "contraseña",
+            "clave",
+            "parola",
+            "secret",
+            "token",
+            "pin",
+            "api",
+            "login",
+            "credentials",
+            "credential",
+        ]
     )
     expressions = (
         (
@@ -144,7 +167,23 @@ class UserNameRecognizer(ContextRecognizer):
     """Names of accounts, behind the words for them: quoted, or a token that is no plain word."""
 
     entity = "USER_NAME"
-    cue = re.compile(r"(?i)user|login|benutzer|identifiant|usuario|utente|handle|screen")
+    cue = AnyWord.of(
+        [
+            "user",
+            "username",
+            "userid",
+            "login",
+            "handle",
+            "screen",
+            "screenname",
+            "benutzername",
+            "identifiant",
+            "usuario",
+            "nombre",
+            "utente",
+            "nome",
+        ]
+    )
     expressions = (
         (
             rf"{_LEFT}(?:{_USERS})\b{_LINK}"
@@ -187,44 +226,41 @@ def _field(names: str, value: str = r"[^\"'{}\[\]<>\n,;|=]{2,60}(?<!\s)") -> str
     )
 
 
-class NameFieldRecognizer(ContextRecognizer):
-    """Names in a record's field, in lower case too."""
+class FieldRecognizer(EntityRecognizer):
+    """The fields of a record that was pasted into a text: names, places, postcodes, occupations.
 
-    entity = "PERSON"
-    cue = re.compile(r"(?i)(?:name|nom|nombre|apellidos?|cognome|nome)[\"']?\s*[:=>]")
-    expressions = (_field(_NAMES),)
+    Their values need no capital and no length: the field says what they are.
+    """
 
-
-class PlaceFieldRecognizer(ContextRecognizer):
-    """Towns, states and countries in a record's field."""
-
-    entity = "LOCATION"
     cue = _FIELD
-    expressions = (_field(_TOWNS),)
+    expressions: Final = {
+        "PERSON": _field(_NAMES),
+        "LOCATION": _field(_TOWNS),
+        "STREET_ADDRESS": _field(_STREETS, r"[^\"'{}\[\]<>\n;|=]{4,90}(?<!\s)"),
+        "ZIP_CODE": _field(_CODES, r"[A-Z\d][A-Z\d -]{1,9}"),
+        "JOB_TITLE": _field(_JOBS),
+    }
 
+    def __init__(self) -> None:
+        self.compiled = {
+            kind: regex.compile(expression, regex.IGNORECASE | regex.MULTILINE)
+            for kind, expression in self.expressions.items()
+        }
+        super().__init__(supported_entities=list(self.expressions), supported_language="en")
 
-class AddressFieldRecognizer(ContextRecognizer):
-    """Streets and addresses in a record's field."""
+    def load(self) -> None:
+        """Do nothing: the expressions are compiled."""
 
-    entity = "STREET_ADDRESS"
-    cue = _FIELD
-    expressions = (_field(_STREETS, r"[^\"'{}\[\]<>\n;|=]{4,90}(?<!\s)"),)
-
-
-class PostcodeFieldRecognizer(ContextRecognizer):
-    """Postcodes in a record's field, short ones too."""
-
-    entity = "ZIP_CODE"
-    cue = _FIELD
-    expressions = (_field(_CODES, r"[A-Z\d][A-Z\d -]{1,9}"),)
-
-
-class OccupationFieldRecognizer(ContextRecognizer):
-    """Occupations in a record's field."""
-
-    entity = "JOB_TITLE"
-    cue = _FIELD
-    expressions = (_field(_JOBS),)
+    def analyze(
+        self, text: str, entities: list[str], nlp_artifacts: object = None
+    ) -> list[RecognizerResult]:
+        """Give the fields' values; `entities` and `nlp_artifacts` are Presidio's, not needed."""
+        del entities, nlp_artifacts
+        return [
+            RecognizerResult(kind, match.start(), match.end(), 0.9)
+            for kind, pattern in self.compiled.items()
+            for match in pattern.finditer(text)
+        ]
 
 
 RECOGNIZERS: Final = (
@@ -234,9 +270,5 @@ RECOGNIZERS: Final = (
     CardRecognizer,
     PasswordRecognizer,
     UserNameRecognizer,
-    NameFieldRecognizer,
-    PlaceFieldRecognizer,
-    AddressFieldRecognizer,
-    PostcodeFieldRecognizer,
-    OccupationFieldRecognizer,
+    FieldRecognizer,
 )

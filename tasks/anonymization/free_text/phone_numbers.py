@@ -57,9 +57,10 @@ def _is_announced(text: str, candidate: regex.Match[str]) -> bool:
 
 def _is_valid(number: str) -> bool:
     """Tell whether the number is valid in one of the regions; twelve digits at most are dialled."""
+    regions = REGIONS[:1] if number.startswith("+") else REGIONS  # a country's code outweighs them
     return sum(map(str.isdigit, number)) <= 12 and any(
         any(True for _ in phonenumbers.PhoneNumberMatcher(number, region, leniency=1))
-        for region in REGIONS
+        for region in regions
     )
 
 

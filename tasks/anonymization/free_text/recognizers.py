@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
 
 import regex  # type: ignore[import-untyped]
@@ -65,6 +66,12 @@ _NUMBER_SIGN = r" ?(?:identification )?(?:numbers?|num|no|nr|id|code|\#)\b?[\s.:
 _NUMBER = r"(?=[A-Z/-]*\d)[A-Z\d](?:[A-Z\d]|[/-](?=[A-Z\d])){2,19}\b"
 
 
+@lru_cache(maxsize=2)
+def _words_of(text: str) -> frozenset[str]:
+    """Give a text's words in lower case; several cues ask for them one after the other."""
+    return frozenset(_LETTERS.findall(text.lower()))
+
+
 class AnyWord(NamedTuple):
     """A cue for long lists: one of their names' first words stands in the text."""
 
@@ -78,7 +85,7 @@ class AnyWord(NamedTuple):
 
     def search(self, text: str) -> bool:
         """Tell whether the text holds one of the words."""
-        return not self.words.isdisjoint(_LETTERS.findall(text.lower()))
+        return not self.words.isdisjoint(_words_of(text))
 
 
 class ContextRecognizer(PatternRecognizer):
