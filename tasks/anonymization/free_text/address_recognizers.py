@@ -97,7 +97,11 @@ class StreetAddressRecognizer(ContextRecognizer):
             rf"(?:\b{_HOUSE})?{_TAIL}"
         ),
         rf"\b(?:{_BEFORE})\b\.? (?:{LINK} )*(?:{WORD},? ){{1,4}}{_HOUSE}{_TAIL}",
-        rf"(?:\b{_HOUSE} )?(?-i:\p{{Lu}}(?i:[\p{{L}}-]*{_GLUED}\b\.?)) {_HOUSE}{_TAIL}",
+        (
+            # Looked ahead first: few words stand before a number, and the endings are many.
+            rf"(?:\b{_HOUSE} )?(?=(?-i:\p{{Lu}})[\p{{L}}-]+\.? \d)"
+            rf"(?-i:\p{{Lu}}(?i:[\p{{L}}-]*{_GLUED}\b\.?)) {_HOUSE}{_TAIL}"
+        ),
         (
             rf"(?:\b{_HOUSE} )?{WORD}(?: [\p{{L}}.-]+){{0,2}} (?:utca|út|útja|u\.|tér|körút"
             rf"|tie|gate|vej"

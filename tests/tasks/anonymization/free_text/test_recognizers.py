@@ -6,7 +6,7 @@ import pytest
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
-from tasks.anonymization.free_text import address_recognizers, recognizers
+from tasks.anonymization.free_text import address_recognizers, announced_values, recognizers
 from tasks.anonymization.free_text.medical_terms import is_term
 from tasks.anonymization.free_text.phone_numbers import TelephoneRecognizer
 from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer, is_listed
@@ -14,6 +14,7 @@ from tasks.anonymization.free_text.unlisted_names import UnlistedNameRecognizer,
 RECOGNIZERS = (
     *recognizers.RECOGNIZERS,
     *address_recognizers.RECOGNIZERS,
+    *announced_values.RECOGNIZERS,
     TelephoneRecognizer,
     UnlistedNameRecognizer,
 )
@@ -66,6 +67,8 @@ def find(text: str, kind: str) -> set[str]:
         ("LOCATION", "lives in Durban", "Durban"),
         ("LOCATION", "now i live in manchester", "manchester"),
         ("ZIP_CODE", "Boston, MA 02110", "02110"),
+        ("ZIP_CODE", "my zip code is 880", "880"),
+        ("ZIP_CODE", "in Acquapendente 1021 now", "1021"),
         ("ZIP_CODE", "in D-10115 Berlin", "D-10115"),
         ("ZIP_CODE", "Toronto M5V 2T6", "M5V 2T6"),
         ("LOCATION", "moved to URUGUAY", "URUGUAY"),
@@ -85,6 +88,11 @@ def find(text: str, kind: str) -> set[str]:
         ("PERSON", "so: Grace said no", "Grace"),
         ("PERSON", "so: Grace Varvio left", "Grace Varvio"),
         ("PERSON", "THEN VARVIO LEFT", "VARVIO"),
+        ("PERSON", "called senior developer Amit Rao", "senior developer Amit Rao"),
+        ("PERSON", "for Wilson's wife", "Wilson"),
+        ("PERSON", "talked to wojtek brzezinski", "wojtek brzezinski"),
+        ("JOB_TITLE", "she works as a dairy scientist", "dairy scientist"),
+        ("JOB_TITLE", "with Anna Berg, the court clerk, today", "court clerk"),
         ("ORGANIZATION", "the Round Stones Ltd", "Round Stones Ltd"),
         ("ORGANIZATION", "University of the West", "University of the West"),
         ("PHONE_NUMBER", "call (212) 555-0187", "(212) 555-0187"),
@@ -100,8 +108,51 @@ def test_a_usual_writing_is_found(kind: str, text: str, found: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "text", "found"),
+    [
+        ("US_SSN", "SSN 000-12-3456", "000-12-3456"),
+        ("RECORD_NUMBER", "driver's license Y820-9283-4432", "Y820-9283-4432"),
+        ("CREDIT_CARD", "card no. 4532-1111-2222-3334", "4532-1111-2222-3334"),
+        ("CREDIT_CARD", "Karte: Kreditkarte 4111 1111 1111 1112", "4111 1111 1111 1112"),
+        ("IBAN_CODE", "IBAN IN60 SBK000000000000000A", "IN60 SBK000000000000000A"),
+        (
+            "IBAN_CODE",
+            "compte FR14 2004 1010 0505 0001 3M02 607",
+            "FR14 2004 1010 0505 0001 3M02 607",
+        ),
+        ("RECORD_NUMBER", "PAN 'AJKMR2345P'", "AJKMR2345P"),
+        ("RECORD_NUMBER", "Aadhaar 1234 5678 9012", "1234 5678 9012"),
+        ("RECORD_NUMBER", "NIR 1 85 05 78 006 084 36", "1 85 05 78 006 084 36"),
+        ("RECORD_NUMBER", "codice fiscale RSSMRA85T10A562X", "RSSMRA85T10A562X"),
+        ("RECORD_NUMBER", "seguridad social 28 12345678 40", "28 12345678 40"),
+        ("RECORD_NUMBER", "Sozialversicherungsnummer 65 180539 W 003", "65 180539 W 003"),
+        ("PASSWORD", "password !PurpleSky77.", "!PurpleSky77"),
+        ("PASSWORD", '"password": "hunter2"', "hunter2"),
+        ("PASSWORD", "mot de passe : Soleil#75", "Soleil#75"),
+        ("PASSWORD", "Passwort lautet Sommer2024", "Sommer2024"),
+        ("PASSWORD", "contraseña: 'perro1'", "perro1"),
+        ("USER_NAME", "username: jdoe_77", "jdoe_77"),
+        ("PERSON", '{"last_name": "li"}', "li"),
+        ("LOCATION", "id=7;city=ulm", "ulm"),
+        ("ZIP_CODE", "<zip>880</zip>", "880"),
+    ],
+)
+def test_behind_its_own_word_a_value_is_found_whole_whatever_its_checksum(
+    kind: str, text: str, found: str
+) -> None:
+    """A word for it is enough, in five languages; the value is taken whole and nothing else."""
+    assert found in find(text, kind)
+
+
+@pytest.mark.parametrize(
     ("kind", "text"),
     [
+        ("PASSWORD", "the password reset link; token expired; secret sauce"),
+        ("USER_NAME", "login details below; the user agreed"),
+        ("RECORD_NUMBER", "PAN negative, DL 12, passport lost, in a pan of 20 cm"),
+        ("CREDIT_CARD", "card was lost, a card game, card 2"),
+        ("PERSON", "drug name: Lipitor, brand name: Xarelto"),
+        ("JOB_TITLE", "as a result, the other is a smoker and was a walker"),
         ("AGE", "for 45 minutes, 5 mg a day"),
         ("RECORD_NUMBER", "case 2 of 3; account closed; 12,345,678 cells"),
         ("DATE_TIME", "pain 7/10, BP 120/80, may 5 times"),
