@@ -1,13 +1,14 @@
 """Presidio recognizers that go by the words around: numbers, dates, ages, mail addresses, names.
 
 They find what Presidio's own miss, and can be added to any `presidio_analyzer` registry, as can
-those of `address_recognizers.py`, `phone_numbers.py` and `unlisted_names.py`. They are patterns:
-context words, word endings, closed lists.
+those of `address_recognizers.py`, `announced_values.py`, `phone_numbers.py` and
+`unlisted_names.py`. They are patterns: context words, word endings, closed lists.
 
 A number is taken for an identifier only where its surroundings say so, since doses, results and
-scores have to stay. A name is found by a title, a role ("Patient:"), kinship, a phrase that
-introduces or addresses a person, or initials; an organization by its legal form or the kind of
-institution. A name without any of these is left to a language model and to `unlisted_names.py`.
+scores have to stay. A name is found by a title, a role ("Patient:"), an occupation, kinship, a
+phrase that introduces or addresses a person, or initials; an organization by its legal form or the
+kind of institution. A name without any of these is left to a language model and to
+`unlisted_names.py`.
 
 They do not know misspelled context words. The context words are English, some German and French.
 Presidio is slow to load, so these modules are imported where texts are read.
