@@ -227,7 +227,6 @@ LONGEST = (
     "test_own_code_run", "test_walkthroughs", "test_free_text", "test_budget_flow",
     "test_rehearsal", "test_k_anonymity", "test_recoding_plan", "test_consent_histories",
     "test_train", "test_bad_input", "test_privacy_loss", "test_docstring_examples",
-    "test_prefect_server",
 )  # fmt: skip
 """Files that take longest, in their order: begun first, so that all workers end together."""
 

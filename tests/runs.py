@@ -237,7 +237,11 @@ def changed_policy(folder: Path, *changes: tuple[str, str], of: str = "diabetes"
 
 @contextlib.contextmanager
 def _without_prefect() -> Iterator[None]:
-    """Let `tutela run` call the flows' own functions, and start no server; `init` neither."""
+    """Let `tutela run` call the flows' own functions, and start no server; `init` neither.
+
+    What a run only tells, and what other tests try, is made shorter: the audit of twins, and what
+    the table would keep at many other k.
+    """
     from deployments.run import launch
     from deployments.servers import prefect_server
     from flows import advice, training
@@ -248,6 +252,7 @@ def _without_prefect() -> Iterator[None]:
         mock.patch.object(advice, "advise_on_columns", advice.advise_on_columns.fn),
         mock.patch.object(prefect_server, "spawn"),
         mock.patch("tasks.attack.model.audit_classifier", audit_once),
+        mock.patch("tasks.training.tradeoff.OTHER_K", (50,)),
         mock.patch.multiple(
             launch,
             start_server=mock.DEFAULT,

@@ -17,7 +17,7 @@ from unittest import mock
 
 import pytest
 
-from deployments.servers import prefect_server
+from deployments.servers import prefect_process, prefect_server
 from deployments.servers.own_pages import OwnPagesOnly
 from deployments.servers.prefect_process import (
     LOG,
@@ -303,9 +303,26 @@ def test_a_header_that_is_there_twice_must_name_the_server_twice() -> None:
     assert not OwnPagesOnly(mock.Mock(), 4200).admits(twice)
 
 
+def test_a_server_ends_once_nobody_uses_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not while one of two does, and not before it has started."""
+    users, server = [share(home), share(home)], mock.Mock(started=False, should_exit=False)
+    ending: list[bool] = []
+
+    def wait(_: float) -> None:
+        ending.append(server.should_exit)
+        server.started = len(ending) > 1
+        if len(ending) != 2 and users:
+            os.close(users.pop())
+
+    monkeypatch.setattr(time, "sleep", wait)
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    prefect_process._end_when_unused(server, home.root)
+    assert ending == [False, False, False, True]
+
+
 USE = """
 import os, pathlib, signal, sys, time, uuid
-from deployments.servers import prefect_server
+from deployments.servers import prefect_process, prefect_server
 from deployments.servers.own_pages import OwnPagesOnly
 from ledgers.home.home import Home, Settings
 home = Home(pathlib.Path(sys.argv[1]), Settings())
@@ -349,6 +366,7 @@ def ends(home: Home) -> bool:
     return False
 
 
+@pytest.mark.nightly
 def test_a_server_outlives_each_user_but_not_the_last(home: Home) -> None:
     """It stays when one user is killed, the next marks that run as crashed, and it ends at last."""
     user = share(home)

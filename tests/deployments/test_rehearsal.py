@@ -52,7 +52,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return make_place(tmp_path_factory.mktemp("user") / "home")
 
 
-@pytest.mark.parametrize("policy", ["diabetes", "prevalence", "registry"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("diabetes", marks=pytest.mark.nightly), "prevalence", "registry"]
+)
 def test_an_example_is_carried_through_and_the_home_stays_as_it_was(
     policy: str, place: Place
 ) -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from expectations.policy_file import read_policy
 from flows.libraries import list_libraries
 from ledgers.home.founding import create_home
@@ -25,6 +27,7 @@ print("missing:", *sorted(heavy - sys.modules.keys()))
 """
 
 
+@pytest.mark.nightly
 def test_all_heavy_libraries_are_loaded_and_say_nothing(tmp_path: Path) -> None:
     """A warning or a log of theirs is for nobody, in a step or outside; the store is made."""
     home = create_home(tmp_path / "home")

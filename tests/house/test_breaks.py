@@ -46,7 +46,7 @@ def test_every_break_stands_at_one_place_and_leaves_python() -> None:
 def test_the_catalogue_has_some_hundred_breaks_of_eleven_subjects() -> None:
     """Each has a name of its own, and no subject has but a few."""
     catalogue = read_catalogue()
-    assert len({one.id for one in catalogue}) == len(catalogue) == 108
+    assert len({one.id for one in catalogue}) == len(catalogue) >= 105
     subjects = Counter(one.subject for one in catalogue)
     assert len(subjects) == 11
     assert min(subjects.values()) >= 8

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from unittest import mock
+from contextlib import ExitStack
 
 import pytest
 
@@ -16,14 +16,23 @@ from tests.leaks.leaks import ALL, HERE, World, write_source
 
 
 @pytest.fixture(scope="session")
-def world(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
-    """Run the cases once under one standing Prefect server; the last of them was just killed.
+def use() -> Iterator[ExitStack]:
+    """Give what lets the world's server go, once all is asked of it."""
+    with ExitStack() as stack:
+        yield stack
 
-    Those of the night where a test of the night is asked for.
+
+@pytest.fixture(scope="session")
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, use: ExitStack
+) -> World:
+    """Run the cases once under one Prefect server, which the first starts and the last outlives.
+
+    The process that ran them was just killed. Those of the night where a test of the night is
+    asked for.
     """
-    from deployments.servers.prefect_server import ensure_server, leave_server, set_environment
+    from deployments.servers.prefect_process import share
+    from deployments.servers.prefect_server import running
     from ledgers.home.founding import create_home
 
     root = tmp_path_factory.mktemp("world")
@@ -33,13 +42,12 @@ def world(
         write_source(root, case)
     home = create_home(root / "home")
     create_home(root / "ephemeral")
-    made = World(root, "")
-    with mock.patch.dict(os.environ, made.environment(), clear=True):
-        set_environment(home)
-        made = World(root, ensure_server(home, progress=lambda _: None))
+    use.callback(os.close, share(home))
     nightly = any(item.get_closest_marker("nightly") for item in request.session.items)
     when = ["nightly"] if nightly else []
+    made = World(root, "")
     status = made.run("cases", str(HERE / "leaks.py"), str(root), *when)
     assert status == -signal.SIGKILL, made.console("cases")
-    yield made
-    leave_server(home)
+    server = running(home)
+    assert server, "the server ended with the process that was killed"
+    return World(root, server)

@@ -101,6 +101,13 @@ def test_each_run_ends_as_it_must(world: World, case: str) -> None:
     assert expected.words in outcome.message
 
 
+def test_a_cold_run_loads_its_libraries_in_silence(world: World) -> None:
+    """Before the first step the console holds lines of progress, and no warning of theirs."""
+    begun = world.console("cases").partition("--- passed\n")[2].partition("Read the roster")[0]
+    assert begun.splitlines()
+    assert all(line.startswith(("  …", "  ✓")) for line in begun.splitlines())
+
+
 def test_a_run_that_mlflow_missed_is_completed_inside_the_airlock(world: World) -> None:
     """Consent is read again before the waiting model is registered; an error there is sealed."""
     run = f"run {world.outcomes['MLflow away'].run} "

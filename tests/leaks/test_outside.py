@@ -12,12 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from deployments.servers.prefect_server import running
+from ledgers.home.home import Home
+from tests.deployments.test_prefect_server import ends
 from tests.leaks.leaks import World, source_of, write_source
 
 pytest_plugins = ["tests.leaks.leak_world"]
@@ -157,3 +160,11 @@ def test_a_day_leaves_nothing_outside_and_nothing_open(day: World) -> None:
         assert {ask(mlflow, search, forged) for forged in FORGED} == {403}
     assert find_outside(day) == ["cwd/drafted.yaml"]
     assert find_open(day.home) == []
+
+
+def test_a_server_outlives_a_killed_user_but_not_the_last(world: World, use: ExitStack) -> None:
+    """The one that started it was killed in its run. Let this be the last test of the world."""
+    home = Home.open(world.home)
+    assert running(home)
+    use.close()
+    assert ends(home)

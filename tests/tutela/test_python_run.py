@@ -161,6 +161,7 @@ def in_a_notebook() -> None:
     Path("shown.html").write_text(first._repr_html_() + second._repr_html_())
 
 
+@pytest.mark.nightly
 def test_under_a_running_loop_two_runs_leave_no_byte_of_a_person(
     home: Home, folder: Folder, tmp_path: Path
 ) -> None:

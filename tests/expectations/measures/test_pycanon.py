@@ -40,7 +40,15 @@ def draw(number: int) -> pd.DataFrame:
 
 
 TABLES = [draw(number) for number in range(10)]
-each_table = pytest.mark.parametrize("frame", TABLES, ids=range(10))
+LARGE = 5
+"""From this number on pyCANON takes seconds for a table, which is left to the night."""
+each_table = pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(frame, id=str(number), marks=[pytest.mark.nightly] * (number >= LARGE))
+        for number, frame in enumerate(TABLES)
+    ],
+)
 each_column = pytest.mark.parametrize("column", ["illness", "pay"])
 
 

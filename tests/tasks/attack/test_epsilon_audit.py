@@ -29,6 +29,7 @@ from tests.owned_draws import own_draws
 
 DELTA = 1e-5
 TABLE = (0.5, 1.0, 4.0, 8.0)
+NIGHTLY = pytest.mark.nightly
 SHORT: dict[PrivateKind, dict[str, int]] = {
     "private-logistic-regression": {"steps": 2},
     "private-boosting": {"rounds": 2},
@@ -54,7 +55,8 @@ def verdict(found: EpsilonAudit, asked: float = 1.0) -> CheckVerdict:
 
 
 @pytest.mark.parametrize("kind", HONEST)
-@pytest.mark.parametrize("epsilon", TABLE)
+@pytest.mark.parametrize("epsilon", [*(pytest.param(few, marks=NIGHTLY) for few in TABLE[:-2]),
+                                     *TABLE[-2:]])  # fmt: skip
 def test_an_honest_trainer_passes_and_almost_all_of_its_claim_is_seen(
     kind: PrivateKind, epsilon: float
 ) -> None:
@@ -67,7 +69,7 @@ def test_an_honest_trainer_passes_and_almost_all_of_its_claim_is_seen(
 
 
 @pytest.mark.parametrize("turn", range(4))
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=NIGHTLY), 0.5])
 def test_the_noise_of_each_release_of_the_regression_is_tried(turn: int, share: float) -> None:
     """The number of people, the moments and each step's gradients; named where it is too little."""
     kind: PrivateKind = "private-logistic-regression"
@@ -80,7 +82,7 @@ def test_the_noise_of_each_release_of_the_regression_is_tried(turn: int, share: 
 
 
 @pytest.mark.parametrize("turn", range(3))
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=NIGHTLY), 0.5])
 def test_the_noise_of_each_release_of_boosting_is_tried(turn: int, share: float) -> None:
     """The counts and each round's residuals."""
     kind: PrivateKind = "private-boosting"

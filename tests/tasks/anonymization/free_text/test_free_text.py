@@ -11,6 +11,7 @@ import pytest
 import tldextract.tldextract as suffixes
 
 from expectations.errors import SourceError, UsageError
+from tasks.anonymization.free_text import entity_model
 from tasks.anonymization.free_text import text as room
 from tasks.anonymization.free_text.entity_model import load_entity_model, load_pipeline
 from tasks.anonymization.free_text.model_findings import LABELS
@@ -97,7 +98,8 @@ def test_a_person_keeps_one_number_in_a_text(text: str, reduced: str) -> None:
 def test_neither_order_nor_processes_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows in another order, or read by two processes, give the same texts."""
     monkeypatch.setattr(room, "GROUP", 1)
-    texts = [f"{NOTE} Visit {number} with Anna Kowalczyk." for number in range(300)]
+    monkeypatch.setattr(entity_model, "BATCH", 32)
+    texts = [f"{NOTE} Visit {number} with Anna Kowalczyk." for number in range(100)]
     assert len(room.group_batches(texts)) > 2
     alone = reduce_texts(texts, processes=1)
     assert reduce_texts(texts[::-1], processes=1)[::-1] == alone
