@@ -17,7 +17,7 @@ import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.expressions.expressions import ColumnType, Expression, ExpressionError, parse
@@ -485,7 +485,6 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None)
 @given(
     tree=st.one_of([grown(kind, 3) for kind in ("truth", "real", "whole", "text", "day")]),
     rows=ROWS,

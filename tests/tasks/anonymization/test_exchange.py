@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.anonymization.hierarchies import Hierarchy
@@ -25,7 +25,6 @@ def lose(case: Case, classes: Classes) -> float:
     return lost
 
 
-@settings(max_examples=150)
 @given(case=CASES)
 def test_an_exchange_never_costs_more(case: Case) -> None:
     """What the people lose together is at most what they lost before."""

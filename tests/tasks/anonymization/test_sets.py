@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.anonymization import k_anonymize
@@ -54,7 +54,6 @@ def fits(case: Case, tuple_: int, sets: list[set[int]]) -> bool:
     return all(leaf in values for leaf, values in columns)
 
 
-@settings(max_examples=150)
 @given(case=CASES)
 def test_classes_hold_and_each_tuple_is_in_the_first_that_it_fits(case: Case) -> None:
     """Whoever had a class has one that meets what is asked, models included."""
@@ -71,7 +70,6 @@ def test_classes_hold_and_each_tuple_is_in_the_first_that_it_fits(case: Case) ->
         assert place == (found[0] if found else LEFT)
 
 
-@settings(max_examples=150)
 @given(case=CASES)
 def test_sets_lose_no_more_than_the_classes_that_they_came_from(case: Case) -> None:
     """As long as the same people are released."""
@@ -83,7 +81,6 @@ def test_sets_lose_no_more_than_the_classes_that_they_came_from(case: Case) -> N
         assert lose(case, of) <= lose(case, before) + 1e-9
 
 
-@settings(max_examples=150)
 @given(case=CASES)
 def test_nobody_loses_their_class(case: Case) -> None:
     """Who was released with labels is released with sets."""

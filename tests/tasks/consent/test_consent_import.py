@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import SourceError
@@ -399,7 +399,6 @@ def as_csv(lines: Iterable[list[str]]) -> str:
 
 
 @given(lines=st.lists(rows(), max_size=12))
-@settings(max_examples=150)
 def test_terms_are_those_of_a_plain_reading(
     lines: list[list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
