@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -114,6 +115,9 @@ def _as_array(values: pd.Series) -> pa.Array:
     texts = getattr(values.dtype, "tz", None) is not None
     try:
         array = pa.nulls(0) if texts else pa.Array.from_pandas(values)
+        # Among days pyarrow takes a whole number for one of them, counted from 1970.
+        if values.dtype == object and pa.types.is_temporal(array.type):
+            texts = any(isinstance(value, Integral) for value in values)
     except pa.ArrowException:
         texts = True
     if texts:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from expectations.errors import Refusal, SourceError
@@ -98,6 +98,7 @@ CELLS = st.one_of(
 
 
 @given(st.lists(CELLS, min_size=1, max_size=6), st.sampled_from([NUMBER, INTEGER, DATE]))
+@example([date(2000, 1, 1), 0], DATE)
 def test_any_cells_are_read_or_refused_as_in_a_file(
     tmp_path_factory: pytest.TempPathFactory, cells: list[object], declared: ColumnType
 ) -> None:
