@@ -78,8 +78,8 @@ def halve_bins(text: str, policy: Policy, name: str) -> str | None:
         return None
     labels = treatment.labels
     merged = [
-        span(*pair) if len(pair) == 2 else pair[0]
-        for pair in (labels[start : start + 2] for start in range(0, len(labels), 2))
+        span(*three) if len(three) > 1 else three[0]
+        for three in (labels[start : start + 3] for start in range(0, len(labels), 2))
     ]
     edges = ", ".join(f"{edge:g}" for edge in treatment.edges[1::2])
     words = ", ".join(map(quote, merged))

@@ -100,7 +100,8 @@ def say_coarsened(outlet: TableOutlet, column: str) -> str:
     if how == "keep" or column not in outlet.linkable:
         return ""
     if isinstance(how, Rare):
-        return f"; values that fewer than {how.at_least} people share became “{how.label}”"
+        least = max(how.at_least, outlet.k)
+        return f"; values that fewer than {least} people share became “{how.label}”"
     return "; made coarser where a class needs it to reach k"
 
 

@@ -172,6 +172,16 @@ def test_rare_words_are_not_listed_and_become_other() -> None:
     assert found.other == "Other"
 
 
+def test_a_word_that_a_spreadsheet_would_run_leaves_under_another() -> None:
+    """The source's own word is read as before."""
+    made = drafted(PERSON, column("result", words=("+", "fine", "=x"))).columns["result"].treatment
+    assert made == Categories(
+        kind="categories",
+        values=("is +", "is =x", "fine"),
+        rename={"+": "is +", "=x": "is =x"},
+    )
+
+
 def test_whole_numbers_without_edges_are_ordered_words() -> None:
     """10 stands behind 2."""
     made = drafted(PERSON, column("kids", "integer", words=("2", "10", "1"))).columns["kids"]

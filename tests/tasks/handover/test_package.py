@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.policy.formulas import is_formula, mark_formulas
-from expectations.policy_file import PACKAGED, parse_policy, read_policy
+from expectations.policy_file import parse_policy, read_policy
 from ledgers.evidence import EvidenceLedger, RunRecord
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
@@ -144,7 +144,7 @@ def test_a_process_that_is_killed_over_a_package_leaves_none(
 
 def test_a_packages_random_number_is_drawn_once(home: Home) -> None:
     """However often a package is made; the package of each outlet and run has its own."""
-    policy = read_policy(PACKAGED / "registry.yaml")
+    policy = read_policy("registry")
     ledger, keys = EvidenceLedger(open_database(home), Keys.open(home)), Keys.open(home)
     first, second = (
         DecidedRun(home, keys, ledger, RunRecord(name, "registry", "", {}, None), policy)
