@@ -1,6 +1,6 @@
 """What one person's coming or leaving shows between two runs of one policy.
 
-    python benchmarks/leavers.py [--data DIR] [--pairs N] [--months N] [--model] [--json]
+    python benchmarks/leavers.py [--data DIR] [--pairs N] [--months N] [--model KIND] [--json]
 
 Each pair is a table and the next one under the same plan, between which one person left, drawn by
 lot. Of the classes that shrank, which whoever has both tables sees, one is the leaver's: how often
@@ -10,8 +10,9 @@ last of k whom a class waited for: how often that class alone grew. "Before" is 
 `--months` releases the table again and again while 1 % of the people leave each month and as many
 come, under one plan, and under a new one every so many months: the share of the people released.
 
-`--model` attacks a model of scikit-learn on people and on the same people without one, and says
-which of the published measures moved; "all digits" is as they were told before they had steps.
+`--model` trains a model of scikit-learn, `logistic-regression` or `gradient-boosting`, on some of
+the people and on the same without one, measures and attacks both as a run does, and says how often
+each published measure moved.
 
 The people are made up, or with `--data` those of Adult (`adult/adult.csv` and its hierarchies, the
 `data` folder of github.com/arx-deidentifier/arx).
@@ -21,22 +22,36 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Final, cast
 
 import numpy as np
 import pandas as pd
 
+from expectations.disclosure import Disclosure
 from expectations.policy.outlets import TableOutlet
+from expectations.policy.training import Attacks, MembershipCheck
+from expectations.policy.treatments import YES_NO
+from tasks.airlock.run import Desk
 from tasks.anonymization.hierarchies import Hierarchy
 from tasks.anonymization.recoding import k_anonymize
 from tasks.anonymization.releases import decoys
 from tasks.anonymization.releases.release import Past, choose_rows
 from tasks.anonymization.releases.succession import CountedRows
 from tasks.anonymization.table_plan import TablePlan
+from tasks.attack.attribute_inference import attack_attributes
+from tasks.attack.memorization import attack_memorization
+from tasks.attack.model import Aim, note_contrasts, try_membership
+from tasks.attack.reference_models import limit_threads
 from tasks.people.ingestion import RECORD
+from tasks.people.population import redraw
+from tasks.training.models import Encoding, ModelDeclaration, build_estimator
+from tasks.training.quality import score
+from tasks.training.train import Rows, note_quality
 
 Figures = dict[str, float | int | str]
 K: Final = 5
@@ -44,6 +59,8 @@ PEOPLE: Final = 10_000
 SECRET: Final = bytes(range(32))
 COLUMNS: Final = ("age", "sex", "education", "marital-status")
 KEPT: Final = "occupation"
+ATTACKED: Final = 2_000
+"""People whom a model is trained on, or tested with: three of four, and one."""
 TURNOVER: Final = 0.01
 """The part of the people who leave in a month, and the part who come."""
 
@@ -62,10 +79,14 @@ class World:
         return TablePlan(k_anonymize(frame, columns, K, hierarchies=self.hierarchies).plan, {})
 
     def release(
-        self, frame: pd.DataFrame, plan: TablePlan, past: Sequence[CountedRows] = ()
+        self,
+        frame: pd.DataFrame,
+        plan: TablePlan,
+        past: Sequence[CountedRows] = (),
+        secret: bytes = SECRET,
     ) -> tuple[pd.DataFrame, CountedRows]:
         """Choose who is in a release beside earlier ones; also count its rows."""
-        made = choose_rows(frame, self.outlet, plan, Past(tuple(past)), SECRET).frame
+        made = choose_rows(frame, self.outlet, plan, Past(tuple(past)), secret).frame
         names = {column: column for column in self.outlet.columns}
         return made, CountedRows.from_frame(made, names, self.outlet.linkable)[0]
 
@@ -81,7 +102,7 @@ def make_up(people: int, seed: int = 1) -> World:
         "sex": draw.choice(["f", "m"], people),
         "education": [f"grade {rank}" for rank in ranks],
         "marital-status": draw.choice(["single", "married", "widowed", "divorced"], people),
-        KEPT: [f"job {(rank + step) % 14}" for rank, step in zip(ranks, draw.integers(0, 5, people), strict=True)],
+        KEPT: [f"job {rank % 14}" for rank in (ranks + draw.integers(0, 5, people)).tolist()],
     })  # fmt: skip
     ages = {str(n): (str(n), f"{n // 5 * 5}+5", f"{n // 20 * 20}+20", "*") for n in range(17, 80)}
     grades = [(f"grade {n}", f"grades {n // 4}", "*") for n in range(16)]
@@ -124,14 +145,14 @@ def sizes(frame: pd.DataFrame) -> pd.Series:
 
 
 def leave(world: World, pairs: int) -> Iterator[tuple[int, bool]]:
-    """Let one person after the other leave; give how many classes shrank, and whether theirs did."""
+    """Let one person after the other leave; give how many classes shrank, and if theirs did."""
     plan = world.fit(world.frame)
     first, counted = world.release(world.frame, plan)
     before, draw = sizes(first), np.random.default_rng(7)
     for place in draw.choice(len(first), pairs, replace=False):
         leaver = first.iloc[place]
         left = world.frame[world.frame[RECORD] != leaver[RECORD]]
-        after, _ = world.release(left, plan, [counted])
+        after, _ = world.release(left, plan, [counted], b"home %d" % place)
         shrunk = before.sub(sizes(after), fill_value=0)
         shrunk = shrunk[shrunk > 0]
         yield len(shrunk), tuple(leaver[list(COLUMNS)].astype(str)) in shrunk.index
@@ -140,7 +161,7 @@ def leave(world: World, pairs: int) -> Iterator[tuple[int, bool]]:
 def come(world: World, pairs: int) -> Iterator[tuple[int, bool]]:
     """Let the last of k whom a class waits for come; give how many classes grew, and if theirs."""
     plan, draw = world.fit(world.frame), np.random.default_rng(11)
-    recoded = plan.apply(world.frame).astype({column: str for column in COLUMNS})
+    recoded = plan.apply(world.frame).astype(dict.fromkeys(COLUMNS, str))
     classes = recoded.groupby(list(COLUMNS))[RECORD].apply(list)
     classes = classes[classes.map(len) >= 2 * K]
     for place in draw.choice(len(classes), min(pairs, len(classes)), replace=False):
@@ -184,9 +205,65 @@ def follow(world: World, months: int, renew: int | None) -> list[float]:
     return shares
 
 
+def publish(
+    people: pd.DataFrame, encoding: Encoding, model: str, *, keyed: bool
+) -> dict[str, float | None]:
+    """Train a model, measure and attack it as a run does; give every measure as it is published.
+
+    Unless `keyed`, people are drawn by their places, which all change when one leaves.
+    """
+    told: dict[str, float | None] = {}
+    stub = SimpleNamespace(
+        policy=SimpleNamespace(model_outlets={}),
+        run=SimpleNamespace(disclosure=Disclosure(SECRET)),
+        measure=told.__setitem__,
+        note=lambda _kind, name, body, **_: told.update({name: body}),
+    )
+    desk = cast("Desk", stub)
+    record = people[RECORD].to_numpy()
+    test = redraw(record, 5) < np.uint64(2**62)
+    features, labels = people[[*encoding.categories]], people["outcome"]
+    sides = [Rows(features[side], labels[side]) for side in (~test, test)]
+    declared = ModelDeclaration(model, {"random_state": 0} if "boosting" in model else {})
+    pipeline = build_estimator(declared, encoding).fit(*sides[0][:2])
+    own = (record[~test], record[test]) if keyed else None
+    aim = Aim(pipeline, *sides, None, None, own)
+    note_quality(desk, score(pipeline, *sides[1][:2]))
+    list(try_membership(desk, aim, Attacks(membership=MembershipCheck())))
+    held = attack_memorization(pipeline, *aim.people, aim.records)
+    note_contrasts(desk, "privacy.memorization", (*held.judged, *held.told))
+    guessed = attack_attributes(pipeline, *aim.people, [*encoding.categories], aim.records)
+    note_contrasts(desk, "privacy.attribute", guessed)
+    return told
+
+
+def move(world: World, pairs: int, model: str) -> dict[str, object]:
+    """Let one person after the other leave; say how often each published measure moved."""
+    ages = world.frame["age"].astype(int)
+    codes = pd.factorize(world.frame["education"], sort=True)[0]
+    chance = 1 / (1 + np.exp(-(ages / 15 + codes / 8 - 4)))
+    outcome = np.random.default_rng(2).random(len(ages)) < chance
+    rows = world.frame.assign(outcome=np.where(outcome, YES_NO[1], YES_NO[0]))
+    rows = rows.iloc[:ATTACKED].reset_index(drop=True)
+    encoding = Encoding({name: sorted(set(rows[name])) for name in (*COLUMNS[1:], KEPT)})
+    found: dict[str, object] = {}
+    for name, keyed in (("by place", False), ("by own number", True)):
+        moved, draw = Counter[str](), np.random.default_rng(4)
+        with limit_threads():
+            before = publish(rows, encoding, model, keyed=keyed)
+            for place in draw.choice(len(rows), pairs, replace=False):
+                after = publish(rows.drop(index=place), encoding, model, keyed=keyed)
+                moved.update(measure for measure in before if before[measure] != after[measure])
+        found[f"{name}: moved of {len(before)} measures, mean"] = round(moved.total() / pairs, 2)
+        found |= {f"{name}: {one}": times / pairs for one, times in moved.most_common()}
+    return found
+
+
 def run(world: World, given: argparse.Namespace) -> dict[str, object]:
     """Measure what was asked for, without decoys and with them."""
     found: dict[str, object] = {"people": len(world.frame), "k": K}
+    if given.model:
+        return found | move(world, given.pairs, given.model)
     most = decoys.MOST
     for name, number in (("before", 0), ("now", most)):
         decoys.MOST = number  # type: ignore[misc]  # what is measured
@@ -206,6 +283,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=PEOPLE, help="how many are made up")
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--months", type=int, default=0)
+    parser.add_argument("--model", choices=["logistic-regression", "gradient-boosting"])
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args()
     found = run(read_adult(given.data) if given.data else make_up(given.people), given)
@@ -213,7 +291,7 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     for name, value in found.items():
-        print(f"{name:<36} {value}")
+        print(f"{name:<60} {value}")
 
 
 if __name__ == "__main__":

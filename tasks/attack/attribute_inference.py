@@ -32,29 +32,35 @@ from tasks.attack.contrast import (
     place_labels,
     say_points,
 )
-from tasks.attack.memorization import draw, say_drawn
+from tasks.attack.memorization import draw_sides, say_drawn
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from tasks.attack.contrast import People, Predictor
+    from tasks.attack.contrast import People, Predictor, Records
 
 MOST_LABELS: Final = 100
 """Labels of one feature; a feature of more is a number, of which this attack knows nothing."""
 
 
 def attack_attributes(
-    model: Predictor, members: People, others: People, features: Sequence[str]
+    model: Predictor,
+    members: People,
+    others: People,
+    features: Sequence[str],
+    records: Records | None = None,
 ) -> tuple[Contrast, ...]:
     """Give the advantage for each feature, in shares of people, with intervals that hold together.
 
     `features` names those that have labels. Both sides are (features, labels), with the features
-    as `predict_proba` takes them. Who has no value is not guessed.
+    as `predict_proba` takes them. Who has no value is not guessed. `records` are as for
+    `attack_memorization`, which draws the same people.
     """
     import pandas as pd
 
-    critical, sides = find_critical(len(features)), (draw(members), draw(others))
+    critical = find_critical(len(features))
+    sides, _ = draw_sides((members, others), records)
     found = []
     for feature in features:
         shares = pd.concat([side[0][feature] for side in sides]).value_counts(normalize=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     People = tuple[pd.DataFrame, pd.Series]
+    Records = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+    """The own numbers of those who were trained on, and of others."""
 
 FEWEST: Final = 30
 """People on either side under which nothing is told: an interval would not hold."""

@@ -1,8 +1,9 @@
 """People drawn by lot to be attacked, where there are more than an attack needs.
 
 How much an attack could find is worked out from those who were drawn. Who they are follows from
-each person's own number and the run alone, not from the order of rows: an auditor who holds the
-home's key draws the same people, another run draws others, and nobody else can tell who was drawn.
+each person's own number and the policy's name, not from the order of rows: an auditor who holds the
+home's key draws the same people, and nobody else can tell who was drawn. Each run of a policy draws
+the same people, as far as they are there, lest one who comes or leaves should move every figure.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def draw_lot(desk: Desk, records: NDArray[np.uint64], most: int) -> Places:
     """Draw at most so many people by their record keys; give their places in `records`, sorted."""
     if len(records) <= most:
         return np.arange(len(records))
-    stream = int.from_bytes(desk.key(f"lot:{desk.run.id}"))
+    stream = int.from_bytes(desk.key(f"lot:{desk.policy.name}"))
     return np.sort(np.argpartition(redraw(records, stream), most)[:most])
 
 

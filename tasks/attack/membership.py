@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from tasks.attack.contrast import Records
+
 
 FEWEST_FOR_LIRA: Final = 8
 """References on each side under which no normal distribution is fitted to a person."""
@@ -231,19 +233,21 @@ def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on
     weights: Weights | None = None,
     audited: Audited | None = None,
     lot: Lot | None = None,
+    records: Records | None = None,
 ) -> MembershipAttack:
     """Attack a fitted model, given the people it was trained on and people it never saw.
 
     Both are (features, labels); non-members must come from the same population, by a random
     split, or the attack detects the difference of the populations. `make_model` gives a fresh,
     unfitted model of the same kind, which is trained with the people's weights if the model was.
-    `references` is even and at least 8. `lot` is given where the people were drawn from more.
+    `references` is even and at least 8. `lot` is given where the people were drawn from more;
+    `records` are their own numbers, by which references draw them.
     Raises Refusal when either side has fewer than two people.
     """
     import pandas as pd
 
     _check_sizes(len(members[0]), len(nonmembers[0]), references)
-    people = _join(members, nonmembers, weights)
+    people = _join(members, nonmembers, weights, records)
     confidence = np.maximum(
         read_confidence(model, (people.features, people.labels)), LEAST_CONFIDENCE
     )
@@ -315,16 +319,18 @@ def _join(
     members: tuple[pd.DataFrame, pd.Series],
     nonmembers: tuple[pd.DataFrame, pd.Series],
     weights: Weights | None,
+    records: Records | None,
 ) -> People:
-    """Put members first, then non-members, with their weights if there are any."""
+    """Put members first, then non-members, with their weights and numbers if there are any."""
     import pandas as pd
 
     features = pd.concat([members[0], nonmembers[0]], ignore_index=True)
     labels = pd.concat([members[1], nonmembers[1]], ignore_index=True)
+    own = None if records is None else np.concatenate(records)
     if weights is None:
-        return People(features, labels)
+        return People(features, labels, records=own)
     joined = np.concatenate([weights.members, weights.nonmembers])
-    return People(features, labels, joined, weights.argument)
+    return People(features, labels, joined, weights.argument, own)
 
 
 def judge_membership(found: MembershipAttack, asked: MembershipCheck, outlet: str) -> Check:

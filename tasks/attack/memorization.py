@@ -39,12 +39,13 @@ from tasks.attack.contrast import (
     say_enough,
 )
 from tasks.attack.separation import estimate_auc
+from tasks.people.population import redraw
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from tasks.attack.contrast import People, Predictor
+    from tasks.attack.contrast import People, Predictor, Records
 
     Figures = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ BINS: Final = 10
 LEAST: Final = 1e-6
 """The least confidence of which a loss is taken, so that none is infinite."""
 SEED: Final = 20250711
-"""Fixed, so that an auditor draws the same neighbours. It seeds no noise that protects anybody."""
+"""Fixed, so that an auditor draws the same people. It seeds no noise that protects anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +71,27 @@ class Memorization:
     """Whether the people were drawn by lot from more."""
 
 
-def attack_memorization(model: Predictor, members: People, others: People) -> Memorization:
+def attack_memorization(
+    model: Predictor, members: People, others: People, records: Records | None = None
+) -> Memorization:
     """Attack a fitted model, given the people it was trained on and people it never saw.
 
-    Both are (features, labels), with the features as `predict_proba` takes them.
+    Both are (features, labels), with the features as `predict_proba` takes them. `records` are
+    their own numbers, by which they are drawn; without these by their places.
     """
     import pandas as pd
 
     drawn = max(len(members[0]), len(others[0])) > MOST
-    members, others = draw(members), draw(others)
+    (members, others), own = draw_sides((members, others), records)
     for _, labels in (members, others):
         place_labels(model, labels)  # an unknown label would count as no confidence at all
     pool, inside = pd.concat([members[0], others[0]]), len(members[0])
     known = read_confidence(model, members), read_confidence(model, others)
-    lost = find_lost(model, members, pool, known[0]), find_lost(model, others, pool, known[1])
+    every = np.concatenate(own)
+    lost = [
+        find_lost(model, side, (pool, every), sure, number)
+        for side, sure, number in zip((members, others), known, own, strict=True)
+    ]
     rare = find_isolated(pool)
     critical = find_critical(len(model.classes_) + 2)
     judged = (
@@ -94,12 +102,27 @@ def attack_memorization(model: Predictor, members: People, others: People) -> Me
     return Memorization(judged, tuple(contrast_usual(model, members, others, known)), drawn)
 
 
-def draw(people: People) -> People:
-    """Draw at most so many people as are looked at."""
-    if len(people[0]) <= MOST:
-        return people
-    chosen = np.random.default_rng(SEED).choice(len(people[0]), MOST, replace=False)
-    return people[0].iloc[chosen], people[1].iloc[chosen]
+def draw_sides(
+    sides: tuple[People, People], records: Records | None = None
+) -> tuple[tuple[People, People], Records]:
+    """Draw at most so many people of either side as are looked at; also give their numbers."""
+    own = records or number_sides(sides)
+    return tuple(zip(*map(draw, sides, own), strict=True))  # type: ignore[return-value]  # of two
+
+
+def number_sides(sides: tuple[People, People]) -> Records:
+    """Number people by their places."""
+    inside, outside = (len(labels) for _, labels in sides)
+    every = np.arange(inside + outside, dtype=np.uint64)
+    return every[:inside], every[inside:]
+
+
+def draw(people: People, own: NDArray[np.uint64]) -> tuple[People, NDArray[np.uint64]]:
+    """Draw those with the lowest draws."""
+    if len(own) <= MOST:
+        return people, own
+    chosen = np.sort(np.argpartition(redraw(own, SEED), MOST)[:MOST])
+    return (people[0].iloc[chosen], people[1].iloc[chosen]), own[chosen]
 
 
 def say_drawn(*, drawn: bool) -> str:
@@ -116,16 +139,24 @@ def contrast_labels(
         yield contrast_means(f"label {label}", known[0][inside], known[1][outside], critical)
 
 
-def find_lost(model: Predictor, people: People, pool: pd.DataFrame, known: Figures) -> Figures:
+def find_lost(
+    model: Predictor,
+    people: People,
+    pool: tuple[pd.DataFrame, NDArray[np.uint64]],
+    known: Figures,
+    own: NDArray[np.uint64],
+) -> Figures:
     """Give how much confidence in each person goes with one feature, on average over features.
 
-    A feature is replaced by that of somebody drawn from all people; who has the same value
-    counts for nothing in it.
+    A feature is replaced by that of somebody drawn from `pool`, all people and their numbers: the
+    one whose number comes next after a draw. Who has the same value counts for nothing in it.
     """
-    generator = np.random.default_rng(SEED)
+    every, order = pool[0], np.argsort(redraw(pool[1], SEED))
+    place = redraw(pool[1], SEED)[order]
     lost, changed = np.zeros(len(known)), np.zeros(len(known))
-    for column in pool.columns:
-        other = pool[column].iloc[generator.integers(0, len(pool), len(known))]
+    for number, column in enumerate(every.columns, start=1):
+        next_to = np.searchsorted(place, redraw(own, SEED + number)) % len(place)
+        other = every[column].iloc[order[next_to]]
         copies = people[0].assign(**{str(column): other.set_axis(people[0].index)})
         differs = ~same_values(people[0][column], copies[column])
         lost += np.where(differs, known - read_confidence(model, (copies, people[1])), 0.0)

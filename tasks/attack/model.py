@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.pipeline import Pipeline
 
-    from tasks.attack.contrast import People
+    from tasks.attack.contrast import People, Records
 
 RELEASED: Final[dict[PrivateKind, tuple[str, ...]]] = {
     "private-logistic-regression": ("number of people", "second moments", "gradient sums"),
@@ -73,7 +73,8 @@ OF_GROUP: Final = 2_000
 class Aim:
     """What is attacked: the model as it is served, its own people, and others.
 
-    `lot` says whom of these the figures of everybody are of, where people were drawn.
+    `lot` says whom of these the figures of everybody are of, where people were drawn; `records`
+    are their own numbers.
     """
 
     pipeline: Pipeline
@@ -81,6 +82,7 @@ class Aim:
     others: Rows
     audited: Audited | None
     lot: Lot | None = None
+    records: Records | None = None
 
     @property
     def people(self) -> tuple[People, People]:
@@ -90,6 +92,14 @@ class Aim:
             return members, others
         inside, outside = self.lot.members, self.lot.nonmembers
         return (members[0][inside], members[1][inside]), (others[0][outside], others[1][outside])
+
+    @property
+    def drawn(self) -> Records | None:
+        """The own numbers of these `people`."""
+        if self.records is None or self.lot is None:
+            return self.records
+        inside, outside = self.records
+        return inside[self.lot.members], outside[self.lot.nonmembers]
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -131,14 +141,15 @@ def take_aim(desk: Desk, pipeline: Pipeline, data: Opened[Trainable]) -> Aim:
     audit = list(policy.used_as(Use.AUDIT))
     smallest = max(desk.run.disclosure.threshold, policy.population.smallest // 20)
     drawn = draw_people(desk, data, audit, smallest)
-    frame = read_rows(data, name_columns(policy, data.ref.schema), drawn.places)
+    columns = [RECORD, *name_columns(policy, data.ref.schema)]
+    frame = read_rows(data, columns, drawn.places)
     members, others = split_rows(frame, policy)
     inside, outside = (frame.loc[side.features.index, audit] for side in (members, others))
     audited = Audited(inside, outside, smallest) if audit else None
-    if drawn.whole:
-        return Aim(pipeline, members, others, audited)
-    sides = (drawn.everybody[side.features.index] for side in (members, others))
-    return Aim(pipeline, members, others, audited, Lot(*sides))
+    places = [side.features.index.to_numpy() for side in (members, others)]
+    record = frame[RECORD].to_numpy()
+    lot = None if drawn.whole else Lot(*(drawn.everybody[side] for side in places))
+    return Aim(pipeline, members, others, audited, lot, (record[places[0]], record[places[1]]))
 
 
 @dataclass(frozen=True)
@@ -191,6 +202,7 @@ def try_membership(desk: Desk, aim: Aim, asked: Attacks) -> Iterator[Check]:
         weights=share_weights(aim.members, aim.others),
         audited=aim.audited,
         lot=aim.lot,
+        records=aim.records,
     )
     told = *found.tell(asked.membership.auc_at_most), found.detectable
     for suffix, value in zip(("", "_low", "_high", "_detectable"), told, strict=True):
@@ -234,8 +246,8 @@ def contrast_others(aim: Aim, policy: Policy) -> Others:
     people = aim.people
     labels = declare_encoding(policy).categories
     features = [name for name, known in labels.items() if len(known) <= MOST_LABELS]
-    held = attack_memorization(aim.pipeline, *people)
-    guessed = attack_attributes(aim.pipeline, *people, features)
+    held = attack_memorization(aim.pipeline, *people, aim.drawn)
+    guessed = attack_attributes(aim.pipeline, *people, features, aim.drawn)
     return Others(held, guessed, len(labels) - len(features))
 
 

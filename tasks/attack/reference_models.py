@@ -2,7 +2,8 @@
 
 Each is a fresh model of the attacked kind, whole pipeline with its encoding, trained on a random
 half of all people, members and non-members alike; everybody is in exactly half of them. So the
-references treat both sides alike, and whatever tells them apart comes from the attacked model. A
+references treat both sides alike, and whatever tells them apart comes from the attacked model. Who
+is in which half follows from each person's own number: one who comes or leaves moves one other. A
 reference sees half of the people who are attacked; where the attacked model saw more, as where
 people are drawn by lot, it is less fitted.
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tasks.attack.contrast import read_confidence
+from tasks.people.population import redraw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,13 +56,15 @@ class Classifier(Protocol):
 class People:
     """Raw features, labels and (if the model was trained with them) weights, row by row.
 
-    `argument` is the name under which `fit` takes the weights.
+    `argument` is the name under which `fit` takes the weights. `records` are the people's own
+    numbers; without them they are drawn by their places.
     """
 
     features: pd.DataFrame
     labels: pd.Series
     weights: NDArray[np.float64] | None = None
     argument: str = "sample_weight"
+    records: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def train_references(
     model's own seed, where it has one and none is set, is set from the reference's number (never
     for noise: a private model takes no seed).
     """
-    halves = draw_halves(people.labels, references)
+    halves = draw_halves(people.labels, references, people.records)
 
     def train(number: int) -> NDArray[np.float64]:
         model = make_model()
@@ -104,15 +108,20 @@ def train_references(
     return References(confidence, np.array(halves))
 
 
-def draw_halves(labels: pd.Series, references: int) -> list[NDArray[np.bool_]]:
-    """Draw random halves and their complements, balanced in the labels."""
-    generator = np.random.default_rng(SPLIT_SEED)
+def draw_halves(
+    labels: pd.Series, references: int, records: NDArray[np.uint64] | None = None
+) -> list[NDArray[np.bool_]]:
+    """Draw random halves and their complements, of each label those with the lower draws."""
+    own = np.arange(len(labels), dtype=np.uint64) if records is None else records
+    kind = np.unique(labels.to_numpy(), return_inverse=True)[1]
+    size = np.bincount(kind)
+    start = np.cumsum(size) - size
     halves: list[NDArray[np.bool_]] = []
-    for _ in range(references // 2):
-        order = generator.permutation(len(labels))
-        position = labels.iloc[order].groupby(labels.iloc[order]).cumcount().to_numpy()
-        half = np.empty(len(labels), dtype=bool)
-        half[order] = position % 2 == 0
+    for number in range(references // 2):
+        order = np.lexsort((redraw(own, SPLIT_SEED + number), kind))
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        half = 2 * (place - start[kind]) < size[kind]
         halves += [half, ~half]
     return halves
 

@@ -84,11 +84,13 @@ class Column:
 class People:
     """People by their original values: codes, shape (columns, people), and their released rows.
 
-    `own` is the number of the distinct released row of each, or `ABSENT`.
+    `own` is the number of the distinct released row of each, or `ABSENT`; by `draws`, of their
+    names in the index, they are drawn to be attacked.
     """
 
     codes: Codes
     own: Codes
+    draws: NDArray[np.uint64] | None = None
 
     @property
     def count(self) -> int:
@@ -97,7 +99,8 @@ class People:
 
     def take(self, which: Codes) -> People:
         """Choose some of the people."""
-        return People(self.codes[:, which], self.own[which])
+        draws = None if self.draws is None else self.draws[which]
+        return People(self.codes[:, which], self.own[which], draws)
 
     def gather(self) -> tuple[People, Codes]:
         """Give one of each kind of people, sorted by their values, the last column first; how many.
@@ -157,6 +160,8 @@ def read_release(  # noqa: PLR0913  # a table, its people, and the promise that 
     `UsageError` for an empty table, a column that is not there, an index that repeats, or a
     released row that belongs to nobody.
     """
+    from pandas.util import hash_array
+
     _check(released, originals, columns)
     place = originals.index.get_indexer(released.index)
     known = [_read_column(n, released, originals, place, coverage or {}) for n in sorted(columns)]
@@ -168,7 +173,8 @@ def read_release(  # noqa: PLR0913  # a table, its people, and the promise that 
     _, group = distinct_columns(rows[within])
     held = np.bincount(number, minlength=rows.shape[1])
     release = Release(tuple(column for column, _, _ in known), rows, held, group, k)
-    return release, People(np.array([values for _, values, _ in known]), own)
+    draws = hash_array(originals.index.to_numpy())
+    return release, People(np.array([values for _, values, _ in known]), own, draws)
 
 
 def distinct_columns(cells: Codes) -> tuple[Codes, Codes]:

@@ -49,6 +49,7 @@ import numpy as np
 
 from tasks.attack.released import ABSENT, Column, People, Release, distinct_columns
 from tasks.attack.risk import Rate, Risk
+from tasks.people.population import redraw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,13 +87,20 @@ class Predicates:
 def make_predicates(
     release: Release, columns: Collection[int], attacks: int = ATTACKS
 ) -> Predicates:
-    """Make predicates from the combinations of labels that the fewest people share."""
+    """Make predicates from the combinations of labels that the fewest people share.
+
+    Of as many people those whose words have the lower draws, so that few change with one person.
+    """
+    from pandas.util import hash_array
+
     places = tuple(columns)
     present = np.flatnonzero(release.people)
     cells, number = distinct_columns(release.rows[list(places)][:, present])
     people = np.bincount(number, release.people[present], cells.shape[1])
-    shuffled = np.random.default_rng(SEED).permutation(cells.shape[1])
-    chosen = shuffled[np.argsort(people[shuffled], kind="stable")][:attacks]
+    drawn = np.zeros(cells.shape[1], dtype=np.uint64)
+    for at, labels in zip(places, cells, strict=True):
+        drawn = redraw(drawn ^ hash_array(release.columns[at].labels.to_numpy())[labels], SEED)
+    chosen = np.lexsort((drawn, people))[:attacks]
     allowed = [
         _cover(release.columns[at], labels)
         for at, labels in zip(places, cells[:, chosen], strict=True)
@@ -382,13 +390,13 @@ def _rate(successes: Sequence[NDArray[np.float64]]) -> Rate:
 def draw_lists(people: People, attacks: int = ATTACKS) -> Iterator[People]:
     """Draw people who are in the table, each once, in lists of equal length.
 
-    By their values and not by their order, which changes nothing.
+    By their own draws and not by their order, which changes nothing; one more or fewer moves each
+    list by one.
     """
-    kinds, many = people.take(np.flatnonzero(people.own != ABSENT)).gather()
-    # Every person has a number, those of one kind in a row.
-    number = np.random.default_rng(SEED).permutation(many.sum())[:attacks]
-    chosen = np.searchsorted(np.cumsum(many), number, side="right")
-    most = max(1, min(int(many.sum()) // PART, len(chosen)))
+    there = np.flatnonzero(people.own != ABSENT)
+    draws = np.arange(people.count, dtype=np.uint64) if people.draws is None else people.draws
+    chosen = there[np.argsort(redraw(draws[there], SEED), kind="stable")[:attacks]]
+    most = max(1, min(len(there) // PART, len(chosen)))
     length = next(number for number in LISTS if number <= most)
     for start in range(0, len(chosen) - length + 1, length):
-        yield kinds.take(chosen[start : start + length])
+        yield people.take(chosen[start : start + length])

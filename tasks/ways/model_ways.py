@@ -224,6 +224,7 @@ def attack_fast(aim: Aim, policy: Policy, disclosure: Disclosure) -> Attacked:
         REFERENCES,
         weights=share_weights(aim.members, aim.others),
         audited=aim.audited,
+        records=aim.records,
     )
     groups = judge_groups(found, asked.membership, outlet)
     labels = declare_encoding(policy).categories

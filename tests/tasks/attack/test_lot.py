@@ -1,4 +1,4 @@
-"""People are drawn by lot alike however they stand, and others in each run."""
+"""People are drawn by lot alike however they stand, in each run of a policy."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ from tasks.people.population import TEST
 RECORDS = np.random.default_rng(3).integers(0, 2**64, 5000, dtype=np.uint64)
 
 
-def desk(run: str) -> Desk:
-    """Give what a lot asks of a desk: a key of its label, and the run."""
+def desk(policy: str) -> Desk:
+    """Give what a lot asks of a desk: a key of its label, and the policy."""
     keys = SimpleNamespace(
         key=lambda label: hashlib.sha256(label.encode()).digest(),
-        run=SimpleNamespace(id=run),
-        policy=SimpleNamespace(target="sick"),
+        policy=SimpleNamespace(name=policy, target="sick"),
     )
     return cast("Desk", keys)
 
@@ -45,15 +44,22 @@ def test_the_same_people_are_drawn_in_any_order(order: list[int], most: int) -> 
     assert len(drawn) == min(most, 40)
 
 
-def test_another_run_draws_others_and_everybody_as_often() -> None:
-    """Whoever was drawn before is in the next lot by chance alone."""
-    first, second = (draw_lot(desk(run), RECORDS, 1000) for run in ("one", "two"))
+def test_another_policy_draws_others_and_everybody_as_often() -> None:
+    """Whoever was drawn for one is in another's lot by chance alone."""
+    first, second = (draw_lot(desk(policy), RECORDS, 1000) for policy in ("one", "two"))
     assert 150 < len(np.intersect1d(first, second)) < 250
     times = sum(
-        np.bincount(draw_lot(desk(f"{run}"), RECORDS, 1000), minlength=5000) for run in range(100)
+        np.bincount(draw_lot(desk(f"{one}"), RECORDS, 1000), minlength=5000) for one in range(100)
     )
     assert times.min() > 3
     assert times.max() < 45
+
+
+def test_one_who_leaves_makes_room_for_one_other() -> None:
+    """All others who were drawn are drawn again."""
+    drawn = RECORDS[draw_lot(desk("one"), RECORDS, 1000)]
+    left = RECORDS[drawn[0] != RECORDS]
+    assert len(np.setdiff1d(left[draw_lot(desk("one"), left, 1000)], drawn)) == 1
 
 
 def test_a_smaller_lot_is_part_of_a_larger_one() -> None:

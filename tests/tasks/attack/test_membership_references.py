@@ -36,6 +36,17 @@ def test_everybody_is_in_half_of_the_references_and_labels_are_balanced() -> Non
     assert (halves[:, 30:].sum(axis=1) == 5).all()
 
 
+def test_one_who_leaves_moves_at_most_one_other_from_half_to_half() -> None:
+    """In each reference, whoever leaves, and wherever in the rows the person stood."""
+    records = np.random.default_rng(2).integers(0, 2**64, 40, dtype=np.uint64)
+    labels = pd.Series(["a"] * 29 + ["b"] * 11)
+    before = np.array(draw_halves(labels, 8, records))
+    for gone in range(40):
+        left = np.arange(40) != gone
+        after = np.array(draw_halves(labels[left], 8, records[left]))
+        assert (before[:, left] != after).sum(axis=1).max() <= 1
+
+
 @pytest.mark.parametrize(
     "model",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,8 @@ from hypothesis import strategies as st
 
 from expectations.errors import UsageError
 from tasks.anonymization import k_anonymize
-from tasks.attack.released import ABSENT, People, number_words, read_release, spell
+from tasks.attack.released import ABSENT, number_words, read_release, spell
 from tasks.attack.table_risks import (
-    LISTS,
-    PART,
-    SEED,
     draw_lists,
     expect_by_chance,
     find_nearest,
@@ -248,29 +246,36 @@ def test_the_control_is_near_to_people_who_were_held_out() -> None:
     assert risk.control == pytest.approx(held_out, abs=0.03)
 
 
-@given(
-    st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 2), st.integers(-1, 4)), min_size=1),
-    st.integers(1, 30),
-)
-def test_people_are_drawn_each_once_as_from_a_sorted_list(
-    rows: list[tuple[int, int, int]], attacks: int
-) -> None:
-    """Against sorting everybody, which takes long: the same kinds of people in the same lists."""
-    cells = np.array(rows, dtype=np.int64).T
-    people = People(cells[:2], cells[2])
-    by_value = np.lexsort([people.own, *people.codes])
-    there = by_value[people.own[by_value] != ABSENT]
-    chosen = np.random.default_rng(SEED).permutation(there)[:attacks]
-    length = next(n for n in LISTS if n <= max(1, min(len(there) // PART, len(chosen))))
-    oracle = [
-        people.take(chosen[start : start + length])
-        for start in range(0, len(chosen) - length + 1, length)
-    ]
-    found = list(draw_lists(people, attacks))
-    assert len(found) == len(oracle)
-    for one, other in zip(found, oracle, strict=True):
-        assert (one.codes == other.codes).all()
-        assert (one.own == other.own).all()
+@given(st.integers(0, 204), st.sampled_from([10, 50, 200]))
+def test_one_who_leaves_moves_one_of_those_who_are_drawn(gone: int, attacks: int) -> None:
+    """Everybody in the table is drawn at most once, by their own number and not by their place."""
+    table = draw_table(205, 3)
+
+    def drawn(frame: pd.DataFrame) -> list[int]:
+        _, people = read_release(frame, frame, list("abcd"))
+        assert people.draws is not None
+        lists = draw_lists(replace(people, own=np.arange(len(frame))), attacks)
+        return [int(number) for one in lists for number in frame.index[one.own]]
+
+    before, after = drawn(table), drawn(table.drop(index=gone))
+    assert len(before) == len({*before})
+    assert len(before) == len(after)
+    assert len({*before} ^ {*after}) <= 2
+
+
+def test_one_who_leaves_moves_few_predicates() -> None:
+    """Of as many people those are taken whose words have the lower draws."""
+    table = draw_table(400, 4)
+    made = []
+    for frame in (table, table.drop(index=7)):
+        release, _ = read_release(frame, frame, list("abcd"))
+        predicates = make_predicates(release, range(4), 50)
+        pairs = list(zip(release.columns, predicates.allowed, strict=True))
+        made.append({
+            tuple(frozenset(column.known[flags[:, n]]) for column, flags in pairs)
+            for n in range(predicates.count)
+        })  # fmt: skip
+    assert len(made[0] - made[1]) <= 1
 
 
 def test_a_copy_is_risky_and_a_coarse_table_is_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_what_seemed_to_leave_stays_away() -> None:
     left = [MANY[1:], MANY[2:], MANY[3:]]
     for seed in range(10):
         seen = sizes_of([MANY, *left], b"secret %d" % seed)
-        for before, after in zip(seen, seen[1:], strict=False):
+        for before, after in pairwise(seen):
             assert not shrunk(after, before)
 
 
