@@ -24,7 +24,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final, cast
@@ -32,7 +32,8 @@ from typing import Final, cast
 import numpy as np
 import pandas as pd
 
-from expectations.disclosure import Disclosure
+from expectations.disclosure import TEN, Count, Disclosure, bound_share
+from expectations.measures.measures import class_sizes, tell_risks
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.training import Attacks, MembershipCheck
 from expectations.policy.treatments import YES_NO
@@ -44,9 +45,13 @@ from tasks.anonymization.releases.release import Past, choose_rows
 from tasks.anonymization.releases.succession import CountedRows
 from tasks.anonymization.table_plan import TablePlan
 from tasks.attack.attribute_inference import attack_attributes
+from tasks.attack.homogeneity import find_homogeneous
 from tasks.attack.memorization import attack_memorization
 from tasks.attack.model import Aim, note_contrasts, try_membership
 from tasks.attack.reference_models import limit_threads
+from tasks.attack.released import read_release
+from tasks.attack.risk import tell
+from tasks.attack.table import name_attacks, round_attacks
 from tasks.people.ingestion import RECORD
 from tasks.people.population import redraw
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
@@ -237,6 +242,54 @@ def publish(
     return told
 
 
+def publish_table(world: World, made: pd.DataFrame, plan: TablePlan) -> dict[str, float | str]:
+    """Measure and attack a released table as a run does; give what is published of it."""
+    rows, released = (frame.set_index(RECORD) for frame in (world.frame, made))
+    measures, people = plan.measure(world.frame, made), len(world.frame)
+    told: dict[str, float | str] = {
+        "suppressed": bound_share(measures.suppressed, people),
+        "ncp": bound_share(measures.ncp, people),
+        "discernibility": f"{measures.discernibility:.1e}",
+        **{f"loss.{name}": bound_share(loss, people) for name, loss in measures.loss.items()},
+        **tell_risks(class_sizes(made, list(COLUMNS)), TEN),
+        "gain": tell(find_homogeneous(released, list(COLUMNS), KEPT).gain, len(released)),
+        "released": str(Disclosure(SECRET).publish(Count(len(made)))),
+        "left out": str(Disclosure(SECRET).publish(Count(people - len(made)))),
+    }
+    names = [*COLUMNS, KEPT]
+    of = {name: cover(one) for name, one in world.hierarchies.items()}
+    table = read_release(released, rows, names, k=K, protected=COLUMNS, coverage=of)
+    for name, attack in name_attacks(names, [KEPT]):
+        found = attack(*table, round_attacks(people))
+        told[f"risk.{name}"] = tell(found.value, found.main.tries)
+    return told
+
+
+def cover(hierarchy: Hierarchy) -> dict[str, list[str]]:
+    """Give the values that each label stands for."""
+    found: dict[str, dict[str, None]] = {}
+    for row in hierarchy.levels:
+        for label in row:
+            found.setdefault(label, {})[row[0]] = None
+    return {label: list(values) for label, values in found.items()}
+
+
+def move_table(world: World, pairs: int) -> dict[str, object]:
+    """Let one person after the other leave; say how often each figure of the table moved."""
+    plan = world.fit(world.frame)
+    first, counted = world.release(world.frame, plan)
+    before, moved = publish_table(world, first, plan), Counter[str]()
+    for place in np.random.default_rng(9).choice(len(first), pairs, replace=False):
+        left = world.frame[world.frame[RECORD] != first.iloc[place][RECORD]]
+        made, _ = world.release(left, plan, [counted], b"home %d" % place)
+        after = publish_table(replace(world, frame=left), made, plan)
+        moved.update(name for name in before if before[name] != after[name])
+    return {
+        f"table: moved of {len(before)} figures, mean": round(moved.total() / pairs, 2),
+        **{f"table: {name}": times / pairs for name, times in moved.most_common()},
+    }
+
+
 def move(world: World, pairs: int, model: str) -> dict[str, object]:
     """Let one person after the other leave; say how often each published measure moved."""
     ages = world.frame["age"].astype(int)
@@ -263,6 +316,8 @@ def run(world: World, given: argparse.Namespace) -> dict[str, object]:
     """Measure what was asked for, without decoys and with them."""
     found: dict[str, object] = {"people": len(world.frame), "k": K}
     if given.model:
+        if given.model == "none":
+            return found | move_table(world, given.pairs)
         return found | move(world, given.pairs, given.model)
     most = decoys.MOST
     for name, number in (("before", 0), ("now", most)):
@@ -283,7 +338,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=PEOPLE, help="how many are made up")
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--months", type=int, default=0)
-    parser.add_argument("--model", choices=["logistic-regression", "gradient-boosting"])
+    parser.add_argument("--model", choices=["logistic-regression", "gradient-boosting", "none"])
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args()
     found = run(read_adult(given.data) if given.data else make_up(given.people), given)

@@ -31,8 +31,11 @@ FEWEST: Final = 30
 """People on either side under which nothing is told: an interval would not hold."""
 POWER: Final = 0.8416
 """The normal quantile of a power of 80 %."""
+WIDE: Final = 20
+"""People by whose worth figures go in steps: one who comes or leaves has a model trained anew, and
+so moves what it says of others."""
 FINEST: Final = 1_000
-"""People from whom on figures are told in hundredths, and no finer."""
+"""People from whom on figures are told in steps of 0.02, and no finer."""
 
 
 class Predictor(Protocol):
@@ -122,7 +125,7 @@ class Contrast:
         return max(self.detectable / limit, self.critical * self.error / room) ** 2
 
     def tell(self, limit: float = inf) -> tuple[float, float, float]:
-        """Give the gap and its interval in steps of ten people's worth, a hundredth or more.
+        """Give the gap and its interval in steps of 20 people's worth, two hundredths or more.
 
         The ends go outward, but not beyond a limit that the exact one kept.
         """
@@ -140,12 +143,18 @@ class Contrast:
         return explain_undecided(self.low, self.high, limit)
 
 
+def find_width(people: float) -> float:
+    """Give the width of steps: `WIDE` people's worth where that is a fifth at most, else ten's."""
+    few = min(people, FINEST)
+    return max(find_step(few), min(find_step(few, WIDE), 200)) / 1e3
+
+
 def tell_interval(
     found: tuple[float, float, float], people: float, limit: float = inf
 ) -> tuple[float, float, float]:
     """Round a figure and the ends of its interval as `Contrast.tell` says."""
     value, low, high = found
-    step = find_step(min(people, FINEST)) / 1e3
+    step = find_width(people)
     upper = ceil(round(high / step, 9)) * step
     return (
         round(value / step) * step,
@@ -155,8 +164,8 @@ def tell_interval(
 
 
 def tell_detectable(detectable: float, people: float) -> float:
-    """Round what would be found up, in steps of what ten people can change it by."""
-    step = find_step(min(people / max(detectable, 1e-9), FINEST)) / 1e3
+    """Round what would be found up, in steps of what 20 people can change it by."""
+    step = find_width(people / max(detectable, 1e-9))
     return ceil(round(detectable / step, 9)) * step
 
 
