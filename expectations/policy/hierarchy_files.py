@@ -1,8 +1,9 @@
 """Hierarchies that a policy names by a file or writes out: read and held against their rules.
 
-An ARX file has a line per value, `;` between its levels, the value first and `*` last. A label's
-parent is the same on every line. Said of a fault is its line, never what stands there. The rules
-are asked of hierarchies given in Python too (`tasks.anonymization.hierarchies`).
+An ARX file has a line per value, `;` between its levels, the value first and `*` last, or another
+word that is the same on every line. A label's parent is the same on every line. Said of a fault is
+its line, never what stands there. The rules are asked of hierarchies given in Python too
+(`tasks.anonymization.hierarchies`).
 """
 
 from __future__ import annotations
@@ -162,13 +163,22 @@ def read_rows(file: Path) -> list[tuple[str, ...]]:
     """Read the lines of a file, whichever ends they have; `UnreadableError` says why it cannot."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            return [tuple(row) for row in csv.reader(stream, delimiter=";") if row]
+            return name_root([tuple(row) for row in csv.reader(stream, delimiter=";") if row])
     except UnicodeDecodeError:
         raise UnreadableError("the file is not UTF-8") from None
     except csv.Error:
         raise UnreadableError("the file is not lines of separated labels") from None
     except OSError as error:
         raise UnreadableError(f"the file cannot be read ({error.strerror})") from None
+
+
+def name_root(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Call the last level `*` where every line ends in one word that stands nowhere else."""
+    ends = {row[-1] for row in rows}
+    even = len({len(row) for row in rows}) == 1 < min(len(row) for row in rows) if rows else False
+    if not even or len(ends) > 1 or not all(ends) or any(ends & {*row[:-1]} for row in rows):
+        return rows
+    return [(*row[:-1], ROOT) for row in rows]
 
 
 def _hierarchies(plain: Plain) -> Iterator[tuple[str, dict[str, Plain]]]:

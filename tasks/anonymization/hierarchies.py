@@ -27,7 +27,14 @@ from pandas.api.types import infer_dtype
 
 from expectations.disclosure import roughly
 from expectations.errors import UsageError
-from expectations.policy.hierarchy_files import ROOT, Fault, UnreadableError, find_faults, read_rows
+from expectations.policy.hierarchy_files import (
+    ROOT,
+    Fault,
+    UnreadableError,
+    find_faults,
+    name_root,
+    read_rows,
+)
 from expectations.policy.vocabulary import MISSING
 
 __all__ = ["MISSING", "ROOT", "Hierarchy", "label_of", "number_labels", "read_all"]
@@ -131,10 +138,11 @@ class Hierarchy:
     def from_table(cls, column: str, table: pd.DataFrame | str | Path) -> Hierarchy:
         """Read a table without header (or its ARX file, `;` between levels), one row per leaf.
 
-        A missing leaf is "missing". The file may have a byte order mark and any line ends.
+        A missing leaf is "missing", and a last level of one other word is the root. The file may
+        have a byte order mark and any line ends.
         """
         if isinstance(table, pd.DataFrame):
-            rows = _spell_table(table)
+            rows = name_root(_spell_table(table))
         else:
             try:
                 rows = read_rows(Path(table))

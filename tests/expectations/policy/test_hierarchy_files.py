@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from expectations.errors import PolicyError
+from expectations.policy.hierarchy_files import name_root
 from expectations.policy.treatments import Level
 from expectations.policy_file import PolicyFile, parse_policy, read_policy
 from tests.conftest import small_policy
@@ -58,6 +59,19 @@ def test_a_policy_is_read_with_the_lines_of_its_file(tmp_path: Path) -> None:
     assert treatment.rows == ROWS
 
 
+@pytest.mark.parametrize("root", ["all", "0-99", "*"])
+def test_a_last_level_of_one_word_is_the_root(tmp_path: Path, root: str) -> None:
+    """As the hierarchies have it that come with benchmarks of ARX."""
+    path = written(tmp_path, LINES.replace("*", root))
+    assert level_of(read_policy(str(path))).rows == ROWS
+
+
+def test_a_word_that_stands_lower_too_is_no_root() -> None:
+    """It would be released for some of its values alone."""
+    rows = [("Ulm", "all", "all"), ("Kiel", "North", "all")]
+    assert name_root(rows) == rows
+
+
 def test_another_hierarchy_is_another_policy(tmp_path: Path) -> None:
     """The digest by which a run names its policy covers the file; the text alone would not."""
     path = str(written(tmp_path, LINES))
@@ -76,7 +90,7 @@ FAULTS = {
     "latin-1": (b"M\xfcnchen;South;*\n", "town.treatment.file: the file is not UTF-8"),
     "empty": ("\n", "town.treatment.file: has no line"),
     "ragged": ("Ulm;South;*\nKiel;*\n", "line 2: has not 3 levels as line 1 has"),
-    "no root": ("Ulm;South;all\nKiel;North;all\n", "line 1, and 1 more: does not end in `*`"),
+    "no root": ("Ulm;South;all\nKiel;North;every\n", "line 1, and 1 more: does not end in `*`"),
     "twice": (f"{LINES}Ulm;South;*\n", "line 3: has the value of a line before"),
     "not nested": (
         "Ulm;South;A;*\nKiel;South;B;*\n",

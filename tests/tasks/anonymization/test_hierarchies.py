@@ -65,9 +65,10 @@ def test_declared_groups_nest_in_each_other() -> None:
 def test_arx_file_and_table_read_alike(tmp_path: Path) -> None:
     """A table without header and its semicolon file give the same hierarchy."""
     path = tmp_path / "sex.csv"
-    path.write_text("Male;*\nFemale;*\n")
+    path.write_text("Male;Any\nFemale;Any\n")
 
     read = Hierarchy.from_table("sex", path)
+    assert read == Hierarchy.from_table("sex", pd.DataFrame([["Male", "Any"], ["Female", "Any"]]))
 
     assert read == Hierarchy.from_table("sex", pd.DataFrame([["Male", "*"], ["Female", "*"]]))
     assert read == Hierarchy.flat("sex", ["Male", "Female"])
