@@ -198,7 +198,7 @@ class Level(Declaration):
     of: Literal["dates", "ages", "postcodes"] | None = None
     """A built-in hierarchy."""
     file: Term | None = None
-    """Or an ARX file beside the policy: a line per value, `;` between its levels, `*`, or one word, last."""
+    """Or an ARX file beside the policy: a line per value, `;` between its levels, the root last."""
     rows: tuple[tuple[str, ...], ...] = ()
     """Or the lines themselves; a policy that names a file is read with its lines put here."""
     level: int = Field(ge=1)

@@ -165,6 +165,12 @@ class Target:
         released = released.iloc[drawn]
         return released, sources.reindex(released.index), len(drawn)
 
+    def pair(self, released: pd.Series, sources: pd.Series) -> list[tuple[str, str]]:
+        """Give original and token of whoever has both, in the order of the source's rows."""
+        both = released.dropna().index.intersection(sources.dropna().index)
+        both = both[np.argsort(self.sources.index.get_indexer(both))]
+        return list(zip(spell(sources[both]), released[both].astype(str), strict=True))
+
     def count(self, what: str, rows: NDArray[np.bool_]) -> Published:
         """Note how many people some rows of the released table belong to."""
         return self.desk.count(f"people.{self.name}.{what}", Count(int(rows.sum())))
@@ -272,7 +278,9 @@ def undo_tokens(target: Target) -> Iterator[Check]:
         released, sources, drawn = target.draw(column)
         originals = set(spell(sources.dropna()))
         tokens = count_tokens(released, np.ones(len(released), dtype=np.int64))
-        found = attack_tokens(tokens, originals, (*words, column))
+        found = attack_tokens(
+            tokens, originals, (*words, column), pairs=target.pair(released, sources)
+        )
         control = attack_plain_hashes(originals)
         yield judge_tokens(column, target.name, found, control, drawn)
         shares = spell(target.sources[column].dropna()).value_counts(normalize=True)

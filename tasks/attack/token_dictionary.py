@@ -1,9 +1,10 @@
 """Tokens attacked with a dictionary of originals: plain hashes, and keys that can be guessed.
 
 `expectations.measures.token_reversal` hashes candidates as is done without a key, and counts; what
-is added here is what only a run can try: other hashes, hashes that are salted or keyed with a word
-that is public (the purpose, the policy's name, the words that tutorials use), and the tokens of
-other purposes, which would join their tables. The best dictionary there is are the originals
+is added here is what only a run can try: hashes that are salted or keyed with a word that is public
+(the purpose, the policy's name, the words that tutorials use), the tokens of other purposes, which
+would join their tables, and each person's token beside their own original, by every scheme that is
+known (`token_schemes`). The best dictionary there is are the originals
 themselves. A token made with a secret key withstands all of it; whoever has the key needs none.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Final
@@ -21,6 +22,7 @@ from expectations.checks import Check
 from expectations.disclosure import roughly
 from expectations.measures.token_reversal import FrequencyAttack, attack_by_dictionary
 from expectations.policy.vocabulary import CheckVerdict
+from tasks.attack.token_schemes import find_made
 
 UNKEYED: Final = ("blake2b", "blake2s", "sha224", "sha384", "sha3_256", "sha3_512")
 KEYED: Final = ("md5", "sha1", "sha256", "sha512")
@@ -43,11 +45,12 @@ class TokenAttack:
     guessed: int
     joined: int
     candidates: int
+    made: int = 0
 
     @property
     def undone(self) -> bool:
         """Whether any way worked."""
-        return bool(self.hashed or self.guessed or self.joined)
+        return bool(self.hashed or self.guessed or self.joined or self.made)
 
 
 def attack_tokens(
@@ -55,11 +58,12 @@ def attack_tokens(
     originals: Collection[str],
     public_words: Iterable[str] = (),
     other_tokens: Collection[str] = (),
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> TokenAttack:
     """Turn tokens, each with its rows, back by every scheme that needs no secret.
 
     `public_words` are tried as salts and keys beside the usual ones; `other_tokens` are those of
-    other purposes.
+    other purposes; `pairs` are people's originals and own tokens, in the order of the source.
     """
     plain = attack_by_dictionary(tokens, originals)
     words = [*WORDS, *public_words]
@@ -72,6 +76,7 @@ def attack_tokens(
         guessed=sum(tokens[one] for one in guessed),
         joined=sum(tokens[one] for one in joined),
         candidates=len(set(originals)),
+        made=sum(tokens.get(one, 0) for one in find_made(pairs)),
     )
 
 
@@ -88,6 +93,7 @@ def judge_tokens(
             (found.hashed, "are plain hashes of an original"),
             (found.guessed, "are hashes under a word that can be guessed"),
             (found.joined, "carry the token of another purpose"),
+            (found.made, "follow from their original, or its place, by a scheme that is known"),
         )
         if rows
     )
@@ -98,7 +104,8 @@ def judge_tokens(
         asked="no token can be reversed without the key",
         measured=measured or "none was reversed",
         verdict=CheckVerdict.REFUSED if found.undone else passed,
-        power="every plain hash is found in hexadecimal and base64, whole or cut: the same attack "
+        power="every plain hash is found, however it is written, whole or cut, with what stands "
+        "around it, and so are usual codes and row numbers: the same attack "
         + ("does not even undo" if blind else "undoes")
         + " a plain hash of these originals; with the key every token can be confirmed"
         + (say_drawn(drawn) if drawn else ""),
