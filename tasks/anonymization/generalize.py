@@ -41,6 +41,7 @@ from tasks.anonymization.recoding import Recoded, k_anonymize
 from tasks.anonymization.releases.release import choose_rows
 from tasks.anonymization.releases.successive_releases import (
     check_crossing,
+    check_left_out,
     open_outgoing,
     refuse_too_few,
 )
@@ -179,6 +180,7 @@ def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Tabl
         secret = desk.key(f"held back:{policy.name}:{outlet}")
         choice = choose_rows(frame, table, plan, outgoing.remember(frozen), secret)
         refuse_too_few(outgoing, frozen, choice, len(frame))
+        check_left_out(outgoing, frozen, choice, len(frame))
         check_crossing(outgoing, choice)
         released = choice.frame[own]
         note_measures(desk, outlet, plan.measure(frame, released), len(frame))

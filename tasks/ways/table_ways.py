@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 USUAL_K: Final = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 USUAL_SHARES: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """Of people who may be left out; a policy allows no more than half."""
+PERIODS: Final = ("year", "quarter", "month")
 TWENTIETHS: Final = tuple(round(n / 20, 2) for n in range(1, 21))
 FACTORS: Final = (1.25, 1.5, 2, 3, 4, 6, 10)
 """By how much a bound without a largest value is loosened."""
@@ -118,6 +119,14 @@ def lower_k(outlet: TableOutlet) -> list[Change]:
         Change(f"k: {k}", outlet.model_copy(update={"k": k}))
         for k in reversed(USUAL_K)
         if k < outlet.k
+    ]
+
+
+def renew(outlet: TableOutlet) -> list[Change]:
+    """Have a new plan now, and more often from then on; the longest such period first."""
+    return [
+        Change(f"period: {period}", outlet.model_copy(update={"period": period}))
+        for period in PERIODS[PERIODS.index(outlet.period) + 1 :]
     ]
 
 
@@ -376,6 +385,9 @@ def find_table_ways(
         asked = f"at most {outlet.loss_ratio[by]:g} times as much loss for one group of {by}"
         reached = told.reached if told else "more than that"
         ladders = [lower_k(outlet), leave_more_out(outlet, 0.0), allow_ratio(outlet, by)]
+    elif refusal.check == "successive releases":
+        asked, ladders = ask_for(outlet), [renew(outlet)]
+        reached = "more than that beside earlier releases of the plan"
     else:
         return
     ways = try_all(trials, ladders, least)

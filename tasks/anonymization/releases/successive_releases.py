@@ -32,7 +32,7 @@ from expectations.policy.vocabulary import CheckVerdict
 from tasks.airlock.run import Desk
 from tasks.anonymization.releases.difference_attack import Row, isolate, judge_moves
 from tasks.anonymization.releases.release import Choice, Past
-from tasks.anonymization.releases.succession import Comparison, CountedRows
+from tasks.anonymization.releases.succession import Comparison, CountedRows, number_classes
 from tasks.anonymization.table_plan import TablePlan
 
 if TYPE_CHECKING:
@@ -88,11 +88,17 @@ def forecast(pace: Pace | None, threshold: int) -> str:
     if pace is None or pace.seen < threshold or pace.days <= 0:
         return "too little has changed since the last table to say when enough will have"
     days = pace.days * (pace.needed - pace.seen) / pace.seen
-    step = 10 ** max(0, math.floor(math.log10(max(days, 1))))
     return (
-        f"at the pace since the table last changed enough will have changed in about "
-        f"{(number := max(1, round(days / step)) * step):,} {'day' if number == 1 else 'days'}"
+        "at the pace since the table last changed enough will have changed in about "
+        f"{say_days(days)}"
     )
+
+
+def say_days(days: float) -> str:
+    """Write days in one digit."""
+    step = 10 ** max(0, math.floor(math.log10(max(days, 1))))
+    number = max(1, round(days / step)) * step
+    return f"{number:,} {'day' if number == 1 else 'days'}"
 
 
 Pairs: TypeAlias = Counter[tuple[Row, Row]]
@@ -223,6 +229,41 @@ def refuse_too_few(outgoing: Outgoing, plan: FrozenPlan, choice: Choice, people:
         f"an earlier release; {wait}; the next period, from {after} on, gets a new plan, and so "
         "does a changed policy, such as one that allows more",
     )
+
+
+def check_left_out(outgoing: Outgoing, plan: FrozenPlan, choice: Choice, people: int) -> None:
+    """Note who is left out beside earlier releases, and when that will be too many at this pace.
+
+    Taken to grow evenly since the plan was fitted; not told of fewer people than the threshold.
+    """
+    if choice.last is None:
+        return
+    desk, declared = outgoing.desk, outgoing.declared
+    threshold = desk.run.disclosure.threshold
+    sizes = np.bincount(number_classes(choice.present), choice.present.counts)
+    beside = int(sizes[sizes >= declared.k].sum()) - len(choice.frame)
+    out = (people - len(choice.frame)) / max(people, 1)
+    days = (desk.run.now - datetime.fromisoformat(plan.at)).total_seconds() / SECONDS_A_DAY
+    after = begin_next(desk.run.now, declared.period)
+    growing = beside / max(people, 1) if beside >= threshold else 0.0
+    left = reach_limit(days, growing, declared.max_suppressed - out)
+    soon = left < (after - desk.run.now.date()).days
+    told = f"at this pace that is reached in about {say_days(left)}, " if soon else ""
+    desk.check(Check(
+        f"people left out of {outgoing.outlet}",
+        f"at most {100 * declared.max_suppressed:g} % of the people, until the plan is renewed",
+        f"up to {100 * bound_share(out, people, threshold):.1f} %; {told}and the plan of "
+        f"{plan.name.period} is renewed on {after}",
+        CheckVerdict.WARNED if soon else CheckVerdict.PASSED,
+        "the people of this run; it is taken to grow evenly since the plan was fitted",
+        "a shorter period, or more allowed (max_suppressed): see the curve in anonymization.md",
+        outgoing.outlet,
+    ))  # fmt: skip
+
+
+def reach_limit(days: float, grown: float, room: float) -> float:
+    """Say in how many days a share fills the room that is left, grown evenly in `days` from 0."""
+    return days * room / grown if grown and days > 0 else math.inf
 
 
 def pace_of(outgoing: Outgoing, plan: FrozenPlan, choice: Choice) -> Pace | None:

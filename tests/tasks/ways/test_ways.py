@@ -254,3 +254,14 @@ def test_a_way_that_lets_one_group_lose_too_much_does_not_hold() -> None:
     # Some loss beside none is more than any ratio.
     assert not holds["loss_ratio: sex: 12"]
     assert found.reached == tried.reached
+
+
+def test_a_new_plan_is_a_way_out_of_too_many_left_out_beside_earlier_tables() -> None:
+    """By a shorter period, whose plan is fitted to the people there are now; with what it costs."""
+    refusal = Refusal("successive releases", "too many would be left out")
+    frame = make_people([0, 1, 2, 3] * 20)
+    (found,) = find_table_ways(refusal, frame, policy(), "partner", THRESHOLD)
+    (way,) = (way for way in found.ways if way.change.startswith("period: "))
+    assert way.change == "period: quarter"
+    assert way.holds
+    assert way.cost["suppressed_share"] is not None

@@ -17,6 +17,8 @@ from tasks.anonymization.releases.successive_releases import (
     forecast,
     measure_pace,
     name_period,
+    reach_limit,
+    say_days,
 )
 
 NOVEMBER = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
@@ -60,6 +62,13 @@ def test_a_period_ends_where_the_next_begins(moment: datetime, period: Period) -
 def test_a_forecast_is_told_in_one_digit_or_not_at_all(pace: Pace | None, said: str) -> None:
     """Changes below the threshold are not told, nor what follows from them."""
     assert said in forecast(pace, 10)
+
+
+def test_the_limit_is_reached_as_what_is_left_out_has_grown() -> None:
+    """In 30 days 2 % came to be left out, so 6 % more take 90; without a pace there is no day."""
+    assert reach_limit(30, 0.02, 0.06) == pytest.approx(90)
+    assert reach_limit(30, 0.0, 0.06) == reach_limit(0, 0.02, 0.06) == float("inf")
+    assert say_days(94) == "90 days"
 
 
 def test_the_pace_is_that_of_the_classes_that_wait() -> None:
