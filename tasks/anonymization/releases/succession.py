@@ -17,15 +17,15 @@ the most frequent rows, a rare one that is gone would be known to be of somebody
 
 What it costs: a class that one person left loses k people or, if fewer than k would be left, all;
 and it adds up, since every earlier release counts. Of Adult's 30,162 rows over five columns at
-k = 5, with 1 % of the people changing between any two releases, the second leaves out 4 % and the
-eighth 17 %; with 0.1 %, 0.4 % and 3 %.
+k = 5, with 1 % of the people leaving and as many coming between any two releases, the second leaves
+out 5 % and the eighth 33 % (`benchmarks/leavers.py`).
 
-What this does not protect against: that something changed in a class shows, and whoever knows who
-alone can have come or left knows their class; how far the values of those who came or left are from
-the table's (t-closeness, beta-likeness and delta-disclosure hold in each release only); what three
-releases show and no two do; tables of several outlets or policies about the same people. Between
-plans only regions that both describe are compared, the smallest unions of classes that hold the
-same people under either plan. Xiao and Tao, "m-invariance" (2007), solve the problem for one
+What this does not protect against: that something changed in a class shows, of which `decoys` sees
+to it that it is seldom theirs alone who came or left; how far the values of those who came or left
+are from the table's (t-closeness, beta-likeness and delta-disclosure hold in each release only);
+what three releases show and no two do; tables of several outlets or policies about the same people.
+Between plans only regions that both describe are compared, the smallest unions of classes that hold
+the same people under either plan. Xiao and Tao, "m-invariance" (2007), solve the problem for one
 sensitive value by counterfeit rows; here nobody is made up.
 """
 
