@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.anonymization.releases.difference_attack import Row, isolate
@@ -25,6 +25,7 @@ from tests.tasks.anonymization.releases.release_waves import (
 
 
 @given(wave)
+@example([*(one for one in START if one[0] not in {*range(26), 51, 59}), (64, 3, 0, 0)])
 def test_each_class_that_leaves_meets_its_models(drawn: list[Person]) -> None:
     """A frozen plan promises nothing of new people: classes of one illness are left out."""
     drawn = [one for one in drawn if one[0] >= 40]
