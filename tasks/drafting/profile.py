@@ -38,6 +38,7 @@ MOST_WORDS: Final = 30
 """A text with more different values than this is read on a sample."""
 MOST_LISTED: Final = 60
 """More words than this, as there are states in a country, are no list that a person reads."""
+LARGEST: Final = 1e300
 NUMERIC: Final = (ColumnType.INTEGER, ColumnType.NUMBER)
 Counts: TypeAlias = NDArray[np.int64]
 
@@ -173,10 +174,15 @@ def list_words(values: Values) -> tuple[str, ...]:
 
 
 def describe_range(values: Values) -> tuple[float | None, float | None, tuple[float, ...]]:
-    """Give a rounded range that holds every number, and rounded edges inside it."""
+    """Give a rounded range that holds every number, and rounded edges inside it.
+
+    None where a number is so large that what is rounded outward of it is none any more.
+    """
     if values.type not in NUMERIC or not len(values.counts):
         return None, None, ()
     numbers, counts = values.numbers, values.counts
+    if np.abs(numbers).max() > LARGEST:
+        return None, None, ()
     least = 1.0 if values.type is ColumnType.INTEGER else 0.0
     low, high = round_outward(numbers, counts, LEAST, least)
     return low, high, choose_edges(low, high, numbers, counts, least)

@@ -212,3 +212,10 @@ def test_edges_of_incomes_are_one_two_and_five_times_powers_of_ten() -> None:
     """Equal steps would put nearly everybody into the first."""
     profile = profile_of([str(2000 + 37 * n) for n in range(1000)] + ["900000"] * LEAST)
     assert profile.edges == (5000, 10_000, 20_000)
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1.7976931348623157e308"])
+def test_numbers_that_nothing_is_beyond_have_no_range(number: str) -> None:
+    """Rounded outward they would be infinite."""
+    profile = profile_of([number, "0"] * 20)
+    assert (profile.low, profile.high, profile.edges) == (None, None, ())
