@@ -42,6 +42,7 @@ ROOMS = {
     },
     "presidio_analyzer": {
         "tasks/anonymization/free_text/text.py",
+        "tasks/anonymization/free_text/announced_values.py",
         "tasks/anonymization/free_text/recognizers.py",
         "tasks/anonymization/free_text/phone_numbers.py",
         "tasks/anonymization/free_text/unlisted_names.py",
