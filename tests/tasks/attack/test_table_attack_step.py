@@ -258,6 +258,13 @@ def test_the_policy_tells_what_labels_stand_for(folder: Folder, how: str, labels
                 assert sorted(set(told[column][label]) - {"missing"}) == sorted(leaves)
 
 
+def test_labels_of_a_plan_of_an_earlier_version_are_read(folder: Folder) -> None:
+    """It called a merge by its ends where this one names the interval."""
+    policy = parse_policy(folder.write((LABELS, "under 35, 35-49, 50-64, 65+")).read_text("utf-8"))
+    told = declare_coverage(policy, policy.table_outlets["partner"], {})
+    assert told["age"]["under 35~35-49"] == told["age"]["under 50"] == ["under 35", "35-49"]
+
+
 def test_sets_stand_for_their_members(folder: Folder) -> None:
     """Where all of them are declared."""
     path = folder.write(("max_suppressed: 0.1", "max_suppressed: 0.1\n    output: sets"))
