@@ -329,9 +329,9 @@ def run_direct(home: Home) -> Runner:
 
         with opened(policy) as begun:
             try:
-                serve(begun)
+                ended = serve(begun)
             except TutelaError as error:
                 return begun.id, error
-        return begun.id, None
+        return begun.id, None if ended is None else ended.data
 
     return run
