@@ -56,13 +56,20 @@ def write_base58(content: bytes) -> str:
     return "1" * (len(content) - len(content.lstrip(b"\0"))) + written
 
 
-def hash_again(name: str, text: str, *, as_text: bool) -> bytes:
+def hash_text(name: str, text: str, _: int) -> bytes:
+    """Hash a text."""
+    return hashlib.new(name, text.encode()).digest()
+
+
+def hash_again(name: str, text: str, _: int, *, as_text: bool) -> bytes:
     """Hash a hash, of its bytes or as it is written."""
     first = hashlib.new(name, text.encode())
     return hashlib.new(name, first.hexdigest().encode() if as_text else first.digest()).digest()
 
 
-def make_uuid(make: Callable[[uuid.UUID, str], uuid.UUID], space: uuid.UUID, text: str) -> bytes:
+def make_uuid(
+    make: Callable[[uuid.UUID, str], uuid.UUID], space: uuid.UUID, text: str, _: int
+) -> bytes:
     """Make a UUID of a name."""
     return make(space, text).bytes
 
@@ -82,14 +89,10 @@ TEXTS: Final[dict[str, Callable[[str], str]]] = {
 }  # fmt: skip
 """What leaves as text, by the scheme's name."""
 DIGESTS: Final[dict[str, Callable[[str, int], bytes]]] = {
-    **{
-        name: lambda text, _, name=name: hashlib.new(name, text.encode()).digest()
-        for name in HASHES
-        if name in hashlib.algorithms_available
-    },
+    **{name: partial(hash_text, name) for name in HASHES if name in hashlib.algorithms_available},
     **{
         f"{name} of {name}, {'text' if written else 'bytes'}":
-            lambda text, _, name=name, written=written: hash_again(name, text, as_text=written)
+            partial(hash_again, name, as_text=written)
         for name in ("md5", "sha1", "sha256", "sha512")
         for written in (True, False)
     },
@@ -100,8 +103,7 @@ DIGESTS: Final[dict[str, Callable[[str, int], bytes]]] = {
     "crc-32": lambda text, _: zlib.crc32(text.encode()).to_bytes(4, "big"),
     "adler-32": lambda text, _: zlib.adler32(text.encode()).to_bytes(4, "big"),
     **{
-        f"uuid {version} in {space}":
-            lambda text, _, make=make, space=space: make_uuid(make, space, text)
+        f"uuid {version} in {space}": partial(make_uuid, make, space)
         for version, make in ((3, uuid.uuid3), (5, uuid.uuid5))
         for space in SPACES
     },
