@@ -35,9 +35,11 @@ from ledgers.home.keys import Keys
 from ledgers.signed_heads import Head, Heads, SignedHead
 
 What: TypeAlias = Literal[
-    "begun", "decision", "release", "verdict", "plan", "released", "charge", "key"
-]
-"""The kinds of entries that are named; no line is of another."""
+    "begun", "decision", "release", "verdict", "plan", "released", "charge", "key", "people",
+    "forgotten",
+]  # fmt: skip
+"""The kinds of entries that are named; no line is of another. `people` were in a release, and are
+`forgotten` when what is remembered of them is removed."""
 DECIDED: Final = ("decision", "verdict")
 """What a run that left a page or a table has a line of."""
 

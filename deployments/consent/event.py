@@ -26,7 +26,7 @@ from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Category, ConsentStatus, Indication, Purpose
 from ledgers.consent.events import BATCH, Batch, to_micros
 from tasks.people.ingestion import canonical
-from tasks.people.person_keys import key_people
+from tasks.people.person_keys import PersonKeys, key_people
 
 Word = TypeVar("Word", bound=StrEnum)
 Token: TypeAlias = tuple[int, int]
@@ -231,9 +231,14 @@ def read_identifier(typed: str) -> str:
 
 def tokenize_person(person: str, key: bytes) -> Token:
     """Give the token that stands for a person in the ledger; `key` is that of people."""
-    names = canonical(pa.chunked_array([[person]]), "the identifier")
-    high, low = key_people(names, key).token[0].tolist()
+    high, low = key_person(person, key).token[0].tolist()
     return high, low
+
+
+def key_person(person: str, key: bytes) -> PersonKeys:
+    """Give the numbers by which the home knows a person who is named on the command line."""
+    names = canonical(pa.chunked_array([[person]]), "the identifier")
+    return key_people(names, key)
 
 
 def make_batch(

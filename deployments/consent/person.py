@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from deployments.consent.event import (
     SOURCE,
     Typed,
+    key_person,
     make_batch,
     make_terms,
     read_span,
@@ -200,13 +201,38 @@ def erase(ledger: ConsentLedger, person: str, confirm: Callable[[str], bool]) ->
         # An erasure that met another reader may have left bytes behind, and is repeated.
         ledger.erase(token)
         said = "The ledger has no event of this person. Compare the identifier with the source."
-        return Answer({"erased": 0}, wrap(said))
+        forgotten = forget_released(ledger, person)
+        said += f" {say_forgotten(forgotten)}" * bool(forgotten)
+        return Answer({"erased": 0, "forgotten": forgotten}, wrap(said))
     events = "event" if number == 1 else f"{number:,} events"
     if not confirm(f"Erase the content of this person's {events}? It cannot be restored."):
         raise UsageError("nothing was erased: answer y, or give --yes")
-    found: dict[str, JSON] = {"erased": ledger.erase(token)}
-    lines = [f"Erased the content of this person's {events}, with the salts.", ""]
-    return Answer(found, [*lines, *wrap(KEPT)])
+    erased, forgotten = ledger.erase(token), forget_released(ledger, person)
+    found: dict[str, JSON] = {"erased": erased, "forgotten": forgotten}
+    lines = [f"Erased the content of this person's {events}, with the salts."]
+    lines += wrap(say_forgotten(forgotten)) if forgotten else []
+    return Answer(found, [*lines, "", *wrap(KEPT)])
+
+
+def forget_released(ledger: ConsentLedger, person: str) -> int:
+    """Take a person out of what is remembered of who was in releases; say of how many of them."""
+    from ledgers.releases import ReleaseLedger
+    from tasks.anonymization.releases.held_people import HeldPeople
+    from tasks.people.person_keys import RELEASED_PEOPLE, number_released
+
+    record = key_person(person, ledger.keys.derive("person")).record
+    (number,) = number_released(record, ledger.keys.derive(RELEASED_PEOPLE)).tolist()
+    releases = ReleaseLedger(ledger.engine, ledger.keys)
+    return releases.rewrite(lambda people: HeldPeople.from_bytes(people).without(number).to_bytes())
+
+
+def say_forgotten(releases: int) -> str:
+    """Say of how many releases the home does not remember any more that the person was in them."""
+    tables = "table" if releases == 1 else f"{releases:,} tables"
+    return (
+        f"Took this person out of the record of who was in the {tables} handed over, by which "
+        "later tables are compared. The tables themselves are with their recipients."
+    )
 
 
 def write_time(micros: int) -> str:

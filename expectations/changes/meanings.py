@@ -155,6 +155,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
         "whether frequent values have a tighter limit", "stronger"
     ),
     "outlets.*.not_linkable.*": ChangeMeaning("the reason why nobody can link it"),
+    "combine": ChangeMeaning("who may put their tables together", "stronger"),
     "budget.lifetime_epsilon": ChangeMeaning("the ceiling of a person's lifetime ε", "weaker"),
     "budget.delta": ChangeMeaning("the δ of that ceiling", "weaker"),
     "budget.composition": ChangeMeaning(

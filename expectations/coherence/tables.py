@@ -13,7 +13,7 @@ from expectations.coherence.models import own_models_are_judged
 from expectations.errors import Problem, suggest
 from expectations.expressions.tree import ColumnType
 from expectations.policy.formulas import is_formula
-from expectations.policy.outlets import Generalized, Rare, TableOutlet
+from expectations.policy.outlets import Generalized, Rare, TableOutlet, join
 from expectations.policy.policy import Policy
 from expectations.policy.privacy_models import describe_model
 from expectations.policy.treatments import Noise, Token, Treatment, has_order, public_labels
@@ -201,6 +201,24 @@ def group_losses_are_of_declared_groups(policy: Policy) -> Iterator[Problem]:
                 yield Problem(path, "has no declared groups", fix)
 
 
+def joined_tables_agree(policy: Policy) -> Iterator[Problem]:
+    """Tables that one recipient can put together treat a column alike, and have one plan."""
+    for name, outlet in policy.table_outlets.items():
+        for other, one in policy.joined_with(name).items():
+            if other >= name:
+                continue
+            fix = f"say it as `{other}` does, whose table the same recipient can put beside it"
+            for column in outlet.columns.keys() & one.columns.keys():
+                path = f"outlets.{name}.columns.{column}"
+                if outlet.columns[column] != one.columns[column]:
+                    yield Problem(path, f"is released in another way by `{other}`", fix)
+                elif (column in outlet.linkable) != (column in one.linkable):
+                    yield Problem(path, f"is under k in one of this and `{other}` only", fix)
+            for part in ("output", "period"):
+                if getattr(outlet, part) != getattr(one, part):
+                    yield Problem(f"outlets.{name}.{part}", f"is another than `{other}` has", fix)
+
+
 def find_warnings(policy: Policy) -> Iterator[Problem]:
     """What may run but costs more than its author may think."""
     yield from own_models_are_judged(policy)
@@ -214,6 +232,7 @@ def find_warnings(policy: Policy) -> Iterator[Problem]:
                 "ask for as little as will do, or train on the rows before they are generalized",
             )
         yield from special_under_k_alone(policy, name, outlet)
+        yield from joined_under_one_plan(policy, name)
 
 
 def special_under_k_alone(policy: Policy, name: str, outlet: TableOutlet) -> Iterator[Problem]:
@@ -229,6 +248,20 @@ def special_under_k_alone(policy: Policy, name: str, outlet: TableOutlet) -> Ite
         )
 
 
+def joined_under_one_plan(policy: Policy, name: str) -> Iterator[Problem]:
+    """Where one recipient gets several tables, k holds over the columns of all of them."""
+    names = list(policy.joined_with(name))
+    if names[0] == name and len(names) > 1:
+        joint = join([*policy.joined_with(name).values()])
+        yield Problem(
+            f"outlets.{name}",
+            f"and {', '.join(names[1:])} go to who can put them together, so one plan is fitted: "
+            f"{joint.k} people share each combination of {', '.join(joint.linkable)}, which costs "
+            "more detail than each table alone",
+            "release fewer columns, one table, or hand them to recipients who share nothing",
+        )
+
+
 def _is_special(policy: Policy, column: str) -> bool:
     return policy.treated[column].category.special
 
@@ -240,4 +273,5 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     sensitive_columns_are_protected_apart,
     ordered_distances_have_an_order,
     group_losses_are_of_declared_groups,
+    joined_tables_agree,
 )

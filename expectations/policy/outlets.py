@@ -7,7 +7,7 @@ it does not protect against; no output is called anonymous.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -85,6 +85,30 @@ class TableOutlet(Declaration):
         return tuple(column for column in self.columns if column not in outside)
 
 
+def join(outlets: Sequence[TableOutlet]) -> TableOutlet:
+    """Give the one table that outlets would be whose tables are put together.
+
+    It has the columns of all, the largest k and what any asks of a sensitive column.
+    """
+    asked: dict[str, tuple[PrivacyModel, ...]] = {}
+    for outlet in outlets:
+        for column, models in outlet.sensitive.items():
+            asked[column] = (*asked.get(column, ()), *models)
+    update: dict[str, object] = {
+        "k": max(outlet.k for outlet in outlets),
+        "max_suppressed": min(outlet.max_suppressed for outlet in outlets),
+        "columns": {c: how for outlet in outlets for c, how in outlet.columns.items()},
+        "sensitive": asked,
+        "not_linkable": {c: why for outlet in outlets for c, why in outlet.not_linkable.items()},
+    }
+    return outlets[0].model_copy(update=update) if len(outlets) > 1 else outlets[0]
+
+
+def spell_recipient(name: str) -> str:
+    """Give a recipient's name as names are compared: two spellings of one are one recipient."""
+    return " ".join(name.split()).casefold()
+
+
 Outlet = Annotated[ModelOutlet | TableOutlet, Field(discriminator="kind")]
 
 
@@ -144,8 +168,8 @@ def limits(outlet: ModelOutlet | TableOutlet, own: Collection[str] = ()) -> str:
             text = (
                 "A class whose people all share a value (it is then known about each of them); "
                 "seeing that somebody joined or left a class since the last release, though not "
-                "who; comparison with releases of other outlets, policies and homes about the same "
-                "people; background knowledge."
+                "who; comparison with tables about the same people that other recipients have or "
+                "other homes released; background knowledge."
             )
             if sensitive:
                 text += (

@@ -15,7 +15,7 @@ from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.declaration import Declaration, Term
 from expectations.policy.legal_basis import Basis, LegalBasis
 from expectations.policy.locations import Location
-from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet
+from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet, spell_recipient
 from expectations.policy.population import Population
 from expectations.policy.training import MODEL_KINDS, Attacks, Budget, OwnReference, Training
 from expectations.policy.treatments import Drop, Redact, Treatment
@@ -140,6 +140,8 @@ class Policy(Declaration):
     columns: Mapping[ColumnName, Column] = Field(min_length=1)
     derived: Mapping[ColumnName, DerivedColumn] = Field(default_factory=dict)
     outlets: Mapping[OutletName, Outlet] = Field(min_length=1)
+    combine: tuple[Term, ...] = ()
+    """Recipients, of this policy or others, who may put their tables together as if one had all."""
     expectations: tuple[Rule, ...] = ()
     training: Training | None = None
     budget: Budget | None = None
@@ -218,6 +220,17 @@ class Policy(Declaration):
     def table_outlets(self) -> dict[str, TableOutlet]:
         """The outlets through which a table leaves."""
         return {n: o for n, o in self.outlets.items() if isinstance(o, TableOutlet)}
+
+    def recipients(self, outlet: TableOutlet) -> frozenset[str]:
+        """Give who puts an outlet's table together with others: its recipient, and who combines."""
+        own, listed = spell_recipient(outlet.recipient), {*map(spell_recipient, self.combine)}
+        return frozenset(listed if own in listed else {own})
+
+    def joined_with(self, name: str) -> dict[str, TableOutlet]:
+        """Give the outlets whose tables one recipient can put together with one's, it included."""
+        tables = self.table_outlets
+        own = self.recipients(tables[name])
+        return {n: outlet for n, outlet in tables.items() if self.recipients(outlet) == own}
 
     def read_for(self, columns: Collection[str]) -> dict[Use, frozenset[str]]:
         """Name what is read to choose and compare people, and to derive and redact columns."""

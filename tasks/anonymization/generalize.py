@@ -9,7 +9,7 @@ an earlier release would set them apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,16 +17,16 @@ import pyarrow as pa
 
 from expectations.checks import refuse_failed
 from expectations.disclosure import Count, bound_share
-from expectations.errors import carrying
+from expectations.errors import Refusal, carrying
 from expectations.policy.outlets import Generalized as Coarse
-from expectations.policy.outlets import Rare, TableOutlet
+from expectations.policy.outlets import Rare, TableOutlet, join
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import has_order, public_labels
 from expectations.policy.vocabulary import MISSING, Use
 from ledgers.vault.stages import Generalized, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
-from tasks.anonymization.fitting import Asked
+from tasks.anonymization.fitting import Asked, Unreachable
 from tasks.anonymization.hierarchies import Hierarchy, label_of
 from tasks.anonymization.loss import (
     GroupLoss,
@@ -38,15 +38,23 @@ from tasks.anonymization.loss import (
     tell_loss,
 )
 from tasks.anonymization.recoding import Recoded, k_anonymize
+from tasks.anonymization.releases.crossings import (
+    ask_beside,
+    list_pins,
+    name_pin,
+    pin_classes,
+    releases_pinned,
+)
+from tasks.anonymization.releases.held_people import HeldPeople
 from tasks.anonymization.releases.release import choose_rows
 from tasks.anonymization.releases.successive_releases import (
-    check_crossing,
     check_left_out,
     open_outgoing,
     refuse_too_few,
 )
 from tasks.anonymization.table_plan import TablePlan, find_common, merge_rare
 from tasks.people.ingestion import RECORD
+from tasks.people.person_keys import RELEASED_PEOPLE, number_released
 from tasks.people.population import TEST
 
 
@@ -98,15 +106,19 @@ def order_sensitive(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) ->
     return frame.assign(**found)
 
 
-def generalize_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> Recoded:
+def generalize_table(
+    frame: pd.DataFrame, policy: Policy, outlet: TableOutlet, pins: Sequence[str] = ()
+) -> Recoded:
     """Recode the outlet's linkable columns until each combination has k people or is left out.
 
-    Each also meets what the outlet asks of its sensitive columns.
+    Each also meets what the outlet asks of its sensitive columns. `pins` are columns beside the
+    outlet's that stand for what its recipient has.
 
     Raises `Refusal` when that would leave out more people than the policy allows.
     """
     merged = merge_rare(frame, find_common(frame, outlet))
     hierarchies, asked = ask_recoding(merged, policy, outlet)
+    hierarchies |= {column: list_pins(column, merged[column]) for column in pins}
     return k_anonymize(
         merged,
         list(hierarchies),
@@ -136,9 +148,26 @@ def ask_recoding(
     return hierarchies, asked
 
 
-def fit_table(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> TablePlan:
-    """Fit the plan by which these people, and those of later runs, are recoded."""
-    recoding = generalize_table(frame, policy, outlet).plan
+def fit_table(
+    frame: pd.DataFrame, policy: Policy, outlet: TableOutlet, pins: Sequence[str] = ()
+) -> TablePlan:
+    """Fit the plan by which these people, and those of later runs, are recoded.
+
+    Raises `Refusal` where it would leave out too many, whatever the recipient has, or beside that.
+    """
+    try:
+        recoding = generalize_table(frame, policy, outlet, pins).plan
+    except Unreachable as error:
+        if not pins:
+            raise
+        generalize_table(frame, policy, outlet)
+        raise Refusal(
+            "crossings",
+            f"up to {100 * error.left:.1f} % of the people would share their classes in this table "
+            f"and in what {outlet.recipient} has with fewer than {outlet.k} people (at most "
+            f"{100 * outlet.max_suppressed:.1f} % may be left out); allow more to be left out, "
+            "release fewer columns, or hand the table to a recipient who has no other",
+        ) from None
     return TablePlan(recoding, find_common(frame, outlet))
 
 
@@ -170,22 +199,35 @@ def count_classes(frame: pd.DataFrame, columns: list[str], k: int) -> list[tuple
 def generalize(desk: Desk, validated: Opened[Validated], outlet: str) -> pa.Table:
     """Recode one outlet's columns to k-anonymity, and note what was lost and who was left out."""
     policy, table = desk.policy, desk.policy.table_outlets[outlet]
+    joint = join([*policy.joined_with(outlet).values()])
     outgoing, there = open_outgoing(desk, outlet), validated.ref.schema
     groups, own = name_groups(policy, table, there), [RECORD, TEST, *table.columns]
-    read = dict.fromkeys([*own, *groups, *(c for c in outgoing.columns() if c in there)])
-    frame = order_sensitive(validated.frame(list(read)), policy, table)
+    known = outgoing.columns()
+    read = dict.fromkeys([*own, *joint.columns, *groups, *(c for c in known if c in there)])
+    frame = order_sensitive(validated.frame(list(read)), policy, joint)
+    earlier = outgoing.cross(number_released(frame[RECORD].to_numpy(), desk.key(RELEASED_PEOPLE)))
+    pins = outgoing.choose_pins(earlier)
+    joint = ask_beside(joint, [one for one in earlier if one.name in pins])
+    for names in (pins, *map(releases_pinned, known)):
+        frame = pin_classes(frame, earlier, names)
     with carrying(RefusedTable(frame, outlet)):
-        frozen = outgoing.freeze(Count(len(frame)), lambda: fit_table(frame, policy, table))
+        frozen = outgoing.freeze(
+            Count(len(frame)), frame.columns,
+            lambda: fit_table(frame, policy, joint, [name_pin(pins)] if pins else []),
+        )  # fmt: skip
         plan = TablePlan.from_bytes(frozen.content)
         secret = desk.key(f"held back:{policy.name}:{outlet}")
-        choice = choose_rows(frame, table, plan, outgoing.remember(frozen), secret)
+        choice = choose_rows(frame, table, plan, outgoing.remember(frozen, earlier), secret)
         refuse_too_few(outgoing, frozen, choice, len(frame))
         check_left_out(outgoing, frozen, choice, len(frame))
-        check_crossing(outgoing, choice)
         released = choice.frame[own]
-        note_measures(desk, outlet, plan.measure(frame, released), len(frame))
+        numbers = number_released(released[RECORD].to_numpy(), desk.key(RELEASED_PEOPLE))
+        held = HeldPeople.from_table(released, numbers, table, outgoing.recipients)
+        outgoing.hold(held, choice.apart)
+        note_measures(desk, outlet, plan.measure(frame, released, table.linkable), len(frame))
         note_people(desk, outlet, frame, released)
-        lost = measure_losses(frame, released, plan.hierarchies(frame), plan.recoding.members)
+        hierarchies = plan.hierarchies(frame, table.linkable)
+        lost = measure_losses(frame, released, hierarchies, plan.recoding.members)
         losses = {column: compare_groups(frame, column, lost) for column in groups}
         note_group_losses(desk, outlet, losses, frozen=frozen.run_id != desk.run.id)
     return pa.Table.from_pandas(released, preserve_index=False)

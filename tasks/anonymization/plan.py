@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from expectations.errors import UsageError
 from tasks.anonymization.hierarchies import ROOT, Hierarchy
-from tasks.anonymization.tuples import LEFT, Boxes, Codes, combine
+from tasks.anonymization.tuples import LEFT, Boxes, Codes, OneLeaf, combine
 
 _RANGE = re.compile(r"[\d.]+-[\d.]+")
 """What a value must not look like where sets are spelled: a range of two numbers."""
@@ -102,12 +102,16 @@ class Plan:
         """Which classes each leaf fits."""
         return Boxes.of([self._takes(column) for column in range(len(self.hierarchies))])
 
-    def _takes(self, column: int) -> NDArray[np.bool_]:
+    def _takes(self, column: int) -> NDArray[np.bool_] | OneLeaf:
         """Whether each class takes each leaf of a column, shape (leaves, classes)."""
-        shown = [labels[column] for labels in self.classes]
+        shown, hierarchy = [labels[column] for labels in self.classes], self.hierarchies[column]
+        if hierarchy.depth == 1 and all(len(labels) == 1 for labels in shown):
+            leaf = {label: code for code, label in enumerate(hierarchy.labels[0])}
+            codes = np.array([leaf[label] for (label,) in shown], dtype=np.int64)
+            return OneLeaf(codes, hierarchy.groups.shape[1])
         # Classes are many and their labels few: each label is looked up once.
         place = {labels: number for number, labels in enumerate(dict.fromkeys(shown))}
-        marked = mark_leaves(self.hierarchies[column], list(place))
+        marked = mark_leaves(hierarchy, list(place))
         return marked[np.array([place[labels] for labels in shown], dtype=np.int64)].T
 
     def describe(self, number: int) -> str:

@@ -3,7 +3,9 @@
 Fitted on one table of people and then frozen: applied to others it gives the same labels to the
 same values, which is what makes two releases comparable. It promises k only of the people it was
 fitted on; `tasks.anonymization.releases.succession` sees to the others. It holds labels of k or
-more people and of common values, and the policy's own words: no person, no count.
+more people and of common values, and the policy's own words: no person, no count. Where tables of
+several outlets go to one recipient it is over the columns of all of them, and each shows its own;
+and it keeps apart who was in different classes of what that recipient has, by numbers of classes.
 
 Before recoding, labels that few people share become one label. "Few" is fewer than a number of the
 table's people, so this depends on the data and is for tables only. If the one label itself would
@@ -14,7 +16,7 @@ table; whose it was does not.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -143,13 +145,16 @@ class TablePlan:
         """The columns that it reads."""
         return frozenset({*self.recoding.columns, *self.common})
 
-    def hierarchies(self, frame: pd.DataFrame) -> dict[str, Hierarchy]:
-        """Give the hierarchy by which each recoded column's loss is measured."""
+    def hierarchies(
+        self, frame: pd.DataFrame, columns: Collection[str] | None = None
+    ) -> dict[str, Hierarchy]:
+        """Give the hierarchy by which each recoded column's loss is measured, or some columns'."""
         return {
             hierarchy.column: _widen(frame[hierarchy.column], self.common[hierarchy.column])
             if hierarchy.column in self.common
             else hierarchy
             for hierarchy in self.recoding.hierarchies
+            if columns is None or hierarchy.column in columns
         }
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -160,14 +165,16 @@ class TablePlan:
         merged = merge_rare(frame, self.common)
         return self.recoding.apply(merged[_have_company(merged, self.common)])
 
-    def measure(self, frame: pd.DataFrame, released: pd.DataFrame) -> Measures:
-        """Measure what became of a frame's people, those left out included."""
-        columns = self.recoding.columns
+    def measure(
+        self, frame: pd.DataFrame, released: pd.DataFrame, some: Sequence[str] | None = None
+    ) -> Measures:
+        """Measure what became of a frame's people, those left out included, in some columns."""
+        columns = list(some or self.recoding.columns)
         # A label that nobody has any more may be missing from what the data's labels are under.
         shown = {column: released[column].cat.remove_unused_categories() for column in columns}
         return measure(
             histogram(released.assign(**shown), columns), histogram(frame, columns),
-            self.hierarchies(frame), self.recoding.members,
+            self.hierarchies(frame, columns), self.recoding.members,
         )  # fmt: skip
 
     def to_bytes(self) -> bytes:

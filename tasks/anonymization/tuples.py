@@ -24,16 +24,40 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class OneLeaf:
+    """What classes take of a column that is never made coarser: each of them a single leaf."""
+
+    leaf: Codes
+    leaves: int
+
+    def pack(self) -> NDArray[np.uint8]:
+        """Give the rows of bits without the table of all leaves and classes, eight times as large.
+
+        There may be tens of thousands of both.
+        """
+        number = np.arange(len(self.leaf))
+        bits = np.zeros((self.leaves, -(-len(number) // 8)), dtype=np.uint8)
+        # `packbits` puts the first class of eight into the highest bit.
+        np.bitwise_or.at(bits, (self.leaf, number >> 3), (128 >> (number & 7)).astype(np.uint8))
+        return bits
+
+
+@dataclass(frozen=True)
 class Boxes:
     """Per column the classes that take each leaf, as a row of bits, shape (leaves, classes / 8)."""
 
     fits: tuple[NDArray[np.uint8], ...]
 
     @classmethod
-    def of(cls, takes: Sequence[NDArray[np.bool_]]) -> Boxes:
+    def of(cls, takes: Sequence[NDArray[np.bool_] | OneLeaf]) -> Boxes:
         """Pack, per column, whether each class takes each leaf, shape (leaves, classes)."""
         # Packed from a transposed array, rows would lie scattered, and each look-up cost tenfold.
-        return cls(tuple(np.packbits(np.ascontiguousarray(each), axis=1) for each in takes))
+        return cls(tuple(
+            each.pack()
+            if isinstance(each, OneLeaf)
+            else np.packbits(np.ascontiguousarray(each), axis=1)
+            for each in takes
+        ))  # fmt: skip
 
     def first(self, codes: Codes, but: Codes | None = None) -> Codes:
         """Give each tuple, shape (columns, tuples), the first class that it fits, or `LEFT`.
@@ -159,7 +183,12 @@ class Classes:
         one = np.empty(len(vectors), dtype=np.int64)
         one[self.of[kept]] = kept
         columns = zip(tuples.codes, tuples.groups, vectors.T, strict=True)
-        return Boxes.of([group[v, codes[one]] == group[v].T for codes, group, v in columns])
+        return Boxes.of([
+            OneLeaf(codes[one], group.shape[1])
+            if len(group) == 1
+            else group[v, codes[one]] == group[v].T
+            for codes, group, v in columns
+        ])  # fmt: skip
 
     def left(self, tuples: Tuples) -> float:
         """Share of people without a class."""

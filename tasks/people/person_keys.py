@@ -1,17 +1,21 @@
 """The keyed numbers by which a home knows a person: in a run, in draws, and in the consent ledger.
 
-They are made of everybody's identifier when it is read, and never leave. What stands for a person
-in rows that leave is a token (`tasks.anonymization.tokens`), of another key.
+They are made of everybody's identifier when it is read, and never leave. Who was in a release is
+remembered by a number of its own, made of the first, by which nothing else joins. What stands for a
+person in rows that leave is a token (`tasks.anonymization.tokens`), of another key.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+RELEASED_PEOPLE: Final = "released people"
+"""The label of the key under which a home remembers who was in a release."""
 
 
 class PersonKeys(NamedTuple):
@@ -42,3 +46,18 @@ def key_people(people: pa.ChunkedArray, key: bytes) -> PersonKeys:
     words = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 5)
     record, draw, sample = words[:, :3].T.astype(np.uint64)
     return PersonKeys(record, draw, sample, words[:, 3:].astype(np.int64))
+
+
+def number_released(record: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
+    """Give the number by which the home remembers that a person was in a release.
+
+    AES-256 of the record number alone, under a key for this: a pseudorandom function of one block.
+    """
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    blocks = np.zeros((len(record), 2), dtype="<u8")
+    blocks[:, 0] = record
+    # No two people have the same block, so that there is nothing for a mode to hide.
+    cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305  # as above
+    made = np.frombuffer(cipher.update(blocks.tobytes()), dtype="<u8")
+    return made[::2].astype(np.uint64)

@@ -24,7 +24,7 @@ from expectations.checks import Check
 from expectations.coherence.rules import find_problems
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, TutelaError
-from expectations.policy.outlets import TableOutlet
+from expectations.policy.outlets import TableOutlet, join
 from expectations.policy.policy import Policy
 from expectations.policy.privacy_models import (
     AlphaK,
@@ -293,7 +293,8 @@ class Trials:
         return not find_faults(changed) - self.faults
 
     def _measure(self, policy: Policy, outlet: TableOutlet) -> Tried:
-        recoded = generalize_table(self.frame, policy, outlet)
+        joint = join([*policy.joined_with(self.name).values()])
+        recoded = generalize_table(self.frame, policy, joint)
         broken = [
             check
             for check in judge_losses(self.frame, outlet, self.name, recoded, self.threshold)
@@ -359,7 +360,8 @@ def judge_losses(
     """Judge the ratios of loss that an outlet bounds, as the run does."""
     if not outlet.loss_ratio:
         return
-    hierarchies = TablePlan(recoded.plan, find_common(frame, outlet)).hierarchies(frame)
+    plan = TablePlan(recoded.plan, find_common(frame, outlet))
+    hierarchies = plan.hierarchies(frame, outlet.linkable)
     lost = measure_losses(frame, recoded.frame, hierarchies, recoded.plan.members)
     for column, allowed in outlet.loss_ratio.items():
         shown = show_groups(compare_groups(frame, column, lost), threshold)

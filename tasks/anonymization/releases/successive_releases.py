@@ -14,29 +14,34 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
-from expectations.policy.outlets import TableOutlet
+from expectations.policy.outlets import TableOutlet, spell_recipient
 from expectations.policy.treatments import Noise, Shift, Token
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.airlock.run import Desk
+from tasks.anonymization.releases.crossing_check import Beside, check_crossings
+from tasks.anonymization.releases.crossings import EarlierClasses
 from tasks.anonymization.releases.difference_attack import Row, isolate, judge_moves
+from tasks.anonymization.releases.held_people import HeldPeople
 from tasks.anonymization.releases.release import Choice, Past
 from tasks.anonymization.releases.succession import Comparison, CountedRows, number_classes
 from tasks.anonymization.table_plan import TablePlan
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
+    from ledgers.outbox import Outbox
     from ledgers.releases import FrozenPlan, PlanName, Release, ReleaseHistory, ReleaseLedger
     from tasks.anonymization.releases.succession import Counts
 
@@ -106,13 +111,21 @@ Pairs: TypeAlias = Counter[tuple[Row, Row]]
 SECONDS_A_DAY: Final = 86_400
 
 
+PEOPLE: Final = "--people-"
+"""What stands between a run and an outlet where the people of its table wait to be recorded."""
+
+
 @dataclass(frozen=True)
 class Outgoing:
-    """One table outlet of a run, and what its ledger remembers of it."""
+    """One table outlet of a run, and what the ledger remembers of it and of its recipient."""
 
     desk: Desk
     outlet: str
     history: ReleaseHistory
+    standing: tuple[Release, ...]
+    """The releases of every outlet and policy, oldest first."""
+    recorded: int
+    """How many releases there ever were."""
 
     @property
     def declared(self) -> TableOutlet:
@@ -132,30 +145,118 @@ class Outgoing:
         """The release ledger, in the same database as the evidence."""
         return open_ledger(self.desk)
 
-    def freeze(self, people: Count, fit: Callable[[], TablePlan]) -> FrozenPlan:
-        """Give the plan that stands for this policy, outlet and period; fit one if none does."""
+    @cached_property
+    def recipients(self) -> frozenset[str]:
+        """Who can put the outlet's table together with others."""
+        return self.desk.policy.recipients(self.declared)
+
+    @cached_property
+    def held(self) -> dict[str, HeldPeople]:
+        """Who was in each release that stands, by its name, where that is kept."""
+        return {
+            one.name: HeldPeople.from_bytes(one.people)
+            for one in self.standing
+            if one.people is not None
+        }
+
+    @cached_property
+    def combined(self) -> tuple[Release, ...]:
+        """The releases that who gets this table has too, oldest first."""
+        return tuple(one for one in self.standing if self.is_combined(one))
+
+    def is_combined(self, release: Release) -> bool:
+        """Whether who gets this table has a release too, or is said to combine it with this."""
+        held = self.held.get(release.name)
+        theirs = held.recipients if held else {spell_recipient(release.recipient)}
+        return not self.recipients.isdisjoint(theirs)
+
+    def look_beside(self, apart: int) -> Beside:
+        """Give who was in the releases that its recipient has too, and in those of others."""
+        mine = {one.name for one in self.combined}
+        others = [one.name for one in self.standing if one.name not in mine]
+        return Beside(
+            [self.held.get(one.name) for one in self.combined],
+            [*map(self.held.get, others)],
+            apart,
+        )
+
+    def cross(self, numbers: NDArray[np.uint64]) -> tuple[EarlierClasses, ...]:
+        """Give the classes of people in what their recipient has, or gets by this run too."""
+        outbox, waiting = self._outbox, {}
+        for other in self.desk.policy.joined_with(self.outlet):
+            name = self.desk.run.id + PEOPLE + other
+            if other != self.outlet and name in outbox.pending():
+                waiting[name] = HeldPeople.from_bytes(outbox.take(name))
+        kept = {one.name: self.held[one.name] for one in self.combined if one.name in self.held}
+        return tuple(
+            EarlierClasses(name, held.find(numbers), held.k, held.sensitive)
+            for name, held in {**kept, **waiting}.items()
+        )
+
+    def choose_pins(self, earlier: Sequence[EarlierClasses]) -> list[str]:
+        """Name the releases whose classes a new plan keeps apart: those that held somebody."""
+        known = {one.name for one in self.combined}
+        return [one.name for one in earlier if one.name in known and (one.classes >= 0).any()]
+
+    def hold(self, held: HeldPeople, apart: int) -> None:
+        """Let who is in the table wait to be recorded with it; note what could not be compared."""
+        self.desk.note("beside", self.outlet, {"apart": apart})
+        self._outbox.put(self.desk.run.id + PEOPLE + self.outlet, held.to_bytes())
+
+    def take_held(self) -> HeldPeople:
+        """Give who is in the table."""
+        return HeldPeople.from_bytes(self._outbox.take(self.desk.run.id + PEOPLE + self.outlet))
+
+    def let_go(self) -> None:
+        """Let who is in the table wait no longer: it is on record."""
+        self._outbox.remove(self.desk.run.id + PEOPLE + self.outlet)
+
+    @property
+    def _outbox(self) -> Outbox:
+        from ledgers.outbox import Outbox
+
+        return Outbox(self.desk.run.home, self.desk.run.keys)
+
+    def freeze(
+        self, people: Count, there: Collection[str], fit: Callable[[], TablePlan]
+    ) -> FrozenPlan:
+        """Give the plan that stands for this policy, outlet and period; fit one if none does.
+
+        One that reads what is not `there` is of earlier classes that are forgotten by now. Outlets
+        of one recipient have the same plan, so one that was fitted for another of them serves.
+        """
         run = self.desk.run
         plan = self.ledger.find_plan(self.name)
-        if plan is None:
-            content, told = fit().to_bytes(), str(run.disclosure.publish(people))
+        if plan is None or not TablePlan.from_bytes(plan.content).columns <= {*there}:
+            after = 0 if plan is None else plan.version
+            content, told = self._find_joint(there), str(run.disclosure.publish(people))
+            content = content or fit().to_bytes()
             at = run.now.isoformat(timespec="seconds")
-            plan = self.ledger.freeze(self.name, run.id, at, told, content)
+            plan = self.ledger.freeze(self.name, run.id, at, told, content, after)
         self.desk.note("plan", self.outlet, {
             "period": plan.name.period, "version": plan.version, "fitted_by": plan.run_id,
             "fitted_at": plan.at, "fitted_on": plan.fitted_on, "compared": self.history.last,
         })  # fmt: skip
         return plan
 
-    def remember(self, plan: FrozenPlan) -> Past:
-        """Read what was released before, under this plan and under others."""
+    def _find_joint(self, there: Collection[str]) -> bytes | None:
+        """Give the plan of another outlet whose table is put together with this one's."""
+        for other in self.desk.policy.joined_with(self.outlet):
+            plan = self.ledger.find_plan(replace(self.name, outlet=other))
+            if plan and TablePlan.from_bytes(plan.content).columns <= {*there}:
+                return plan.content
+        return None
+
+    def remember(self, plan: FrozenPlan, crossed: Sequence[EarlierClasses]) -> Past:
+        """Read what the recipient has, under this plan and under others."""
         same, others = [], []
-        for release in self.history.standing:
+        for release in self.combined:
             rows = CountedRows.from_bytes(release.content)
             if release.is_under(plan):
                 same.append(rows)
             else:
                 others.append((rows, self.read_plan(release.plan, release.version)))
-        return Past(tuple(same), tuple(others), self.names)
+        return Past(tuple(same), tuple(others), self.names, tuple(crossed))
 
     def read_plan(self, name: PlanName, version: int) -> TablePlan:
         """Read the plan of an earlier release; `Refusal` where there is none to compare it by."""
@@ -193,13 +294,17 @@ class Outgoing:
 
     def columns(self) -> list[str]:
         """Name the columns that plans of earlier releases read, beside the outlet's own."""
-        plans = {(one.plan, one.version) for one in self.history.standing}
-        return sorted({column for one in plans for column in self.read_plan(*one).columns})
+        plans = {(one.plan, one.version) for one in self.combined}
+        found = {column for one in plans for column in self.read_plan(*one).columns}
+        own = self.ledger.find_plan(self.name)
+        return sorted(found | (TablePlan.from_bytes(own.content).columns if own else set()))
 
 
 def open_outgoing(desk: Desk, outlet: str) -> Outgoing:
     """Read the memory of one outlet of a run."""
-    return Outgoing(desk, outlet, open_ledger(desk).history(desk.policy.name, outlet))
+    ledger = open_ledger(desk)
+    history = ledger.history(desk.policy.name, outlet)
+    return Outgoing(desk, outlet, history, *ledger.standing())
 
 
 def open_ledger(desk: Desk) -> ReleaseLedger:
@@ -226,8 +331,8 @@ def refuse_too_few(outgoing: Outgoing, plan: FrozenPlan, choice: Choice, people:
         f"{100 * declared.max_suppressed:.1f} % allowed): up to {100 * unplaced:.1f} % have no "
         f"class under the plan of {plan.name.period}, fitted by run {plan.run_id}; the others "
         f"would be in classes of fewer than {declared.k}, or identifiable by the difference from "
-        f"an earlier release; {wait}; the next period, from {after} on, gets a new plan, and so "
-        "does a changed policy, such as one that allows more",
+        f"an earlier release, or by their classes in several; {wait}; the next period, from "
+        f"{after} on, gets a new plan, and so does a changed policy, such as one that allows more",
     )
 
 
@@ -277,59 +382,51 @@ def pace_of(outgoing: Outgoing, plan: FrozenPlan, choice: Choice) -> Pace | None
     return measure_pace(choice.last, choice.present.counts, outgoing.declared.k, days)
 
 
-def check_crossing(outgoing: Outgoing, choice: Choice) -> None:
-    """Note what releases under other plans and this one show together, where there are any."""
-    if choice.isolated is None and not choice.apart:
-        return
-    desk, k, outlet = outgoing.desk, outgoing.declared.k, outgoing.outlet
-    people = max(len(choice.frame), 1)
-    share = bound_share((choice.isolated or 0) / people, people, desk.run.disclosure.threshold)
-    crossed = "none could be compared"
-    if choice.isolated is not None:
-        desk.measure(f"privacy.{outlet}.crossing_share", share)
-        crossed = f"up to {100 * share:.1f} % of the people are in smaller crossings"
-    apart = f"; {choice.apart} releases had other columns or labels and were not compared"
-    desk.check(Check(
-        f"releases of {outlet} under other plans",
-        f"at least {k} people in each class of this plan crossed with one of another",
-        crossed + apart * bool(choice.apart),
-        CheckVerdict.WARNED if choice.isolated or choice.apart else CheckVerdict.PASSED,
-        "a single crossing, counted as if everybody had been in both tables; differences over the "
-        f"regions that both plans describe are held to {k}",
-        "a longer period, and fewer changes of the policy, mean fewer plans",
-        outlet,
-    ))  # fmt: skip
-
-
 def record_release(desk: Desk, outlet: str, content: bytes) -> None:
     """Compare a table that is to leave with all before it once more, and record it.
 
-    Raises `Refusal` where it sets fewer than k people apart from a release under the same plan, or
-    where one under another plan was recorded since this run looked.
+    Raises `Refusal` where it sets fewer than k people apart from a release under the same plan,
+    where fewer share their classes in what its recipient has, or where a release under another plan
+    was recorded since this run looked.
     """
     from ledgers.releases import PlanName, Release
 
     run, declared = desk.run, desk.policy.table_outlets[outlet]
-    noted = find_notes(desk, "plan", outlet)[-1]
+    noted = {**find_notes(desk, "plan", outlet)[-1], **find_notes(desk, "beside", outlet)[-1]}
     names = open_outgoing(desk, outlet).names
     rows = CountedRows.from_csv(content, declared.linkable, names)
     name = PlanName(run.file.sha256, outlet, str(noted["period"]))
     version, recorded = int(str(noted["version"])), False
+    until = (run.now + timedelta(days=desk.policy.retention_days)).isoformat(timespec="seconds")
     while not recorded:
         outgoing = open_outgoing(desk, outlet)
+        held = outgoing.take_held()
         release = Release(
             desk.policy.name, outgoing.history.last + 1, run.id, declared.recipient, name, version,
-            run.now.isoformat(timespec="seconds"), rows.to_bytes(),
+            run.now.isoformat(timespec="seconds"), rows.to_bytes(), held.to_bytes(), until,
         )  # fmt: skip
-        check = compare_with_all(outgoing, release, int(str(noted["compared"])))
-        if check is not None and check.verdict is CheckVerdict.REFUSED:
-            desk.check(check)
-            refuse_failed([check])
-        recorded = outgoing.ledger.record(release)
-    if check is not None:
+        beside = outgoing.look_beside(int(str(noted["apart"])))
+        crossed = check_crossings(outlet, held, rows, beside, run.disclosure.threshold)
+        checks = [
+            check
+            for check in (
+                compare_with_all(outgoing, release, int(str(noted["compared"]))),
+                crossed and crossed[0],
+            )
+            if check is not None
+        ]
+        if any(check.verdict is CheckVerdict.REFUSED for check in checks):
+            break
+        recorded = outgoing.ledger.record(release, outgoing.recorded)
+    if crossed is not None:
+        desk.measure(f"privacy.{outlet}.crossing_share", crossed[1])
+    for check in checks:
         desk.check(check)
+    refuse_failed(checks)
     if moves := judge_last(outgoing, release):
         desk.check(moves)
+    outgoing.let_go()
+    outgoing.ledger.forget(run.now.isoformat(timespec="seconds"))
 
 
 def find_notes(desk: Desk, kind: str, name: str) -> list[dict[str, JSON]]:

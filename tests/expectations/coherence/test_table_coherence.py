@@ -90,6 +90,47 @@ def test_a_table_that_cannot_keep_its_promise_is_refused(
     assert found[0].fix
 
 
+SECOND = """  second:
+    kind: table
+    recipient: partner
+    k: 5
+    columns: {COLUMNS}
+OTHERexpectations:
+"""
+
+
+def second(columns: str, other: str = "") -> tuple[str, str]:
+    """Hand a second table to the recipient of the first."""
+    return "expectations:\n", SECOND.replace("COLUMNS", columns).replace("OTHER", other)
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        (second("age: keep"), "second.columns.age", "is released in another way by `partner`"),
+        (
+            second("age: generalize, sick: generalize", "    not_linkable: {sick: because}\n"),
+            "second.columns.sick",
+            "is under k in one of this and `partner` only",
+        ),
+        (second("age: generalize", "    output: sets\n"), "second.output", "is another than"),
+    ],
+)
+def test_tables_for_one_recipient_agree(change: tuple[str, str], path: str, said: str) -> None:
+    """One plan serves them, however the recipient's name is spelled."""
+    with pytest.raises(PolicyError) as refused:
+        parse_policy(small_policy(change))
+    assert [p.path for p in refused.value.problems if said in p.what] == [f"outlets.{path}"]
+    parse_policy(small_policy((change[0], change[1].replace("recipient: partner", "recipient: B"))))
+
+
+def test_one_plan_for_several_tables_is_said_before_it_is_made() -> None:
+    """It costs more detail than each table alone."""
+    policy = parse_policy(small_policy(second("sex: generalize")))
+    (found,) = [one for one in find_warnings(policy) if "one plan is fitted" in one.what]
+    assert "5 people share each combination of age, sex, sick" in found.what
+
+
 def test_k_holds_over_neither_sensitive_nor_excused_columns() -> None:
     """A sensitive column is held to its models instead."""
     policy = parse_policy(small_policy((SICK, KEPT)))

@@ -163,6 +163,7 @@ RICH: Tree = {
         },
         "partner": TABLE,
     },
+    "combine": ["Clinic", "Partner"],
     "expectations": [
         {"rule": "between", "column": "clipped", "low": 10, "high": 20},
         {"rule": "one-of", "column": "worded", "values": ["a", "b"]},

@@ -76,7 +76,7 @@ def test_a_withdrawal_while_the_run_is_under_way_refuses_it(
     run, error = run_direct(folder.write(NO_MODEL))
     assert isinstance(error, Refusal)
     assert "fewer than 10 of the people used lost their legal basis" in str(error)
-    assert waited == [[f"{run}-partner"]]
+    assert waited == [[f"{run}--people-partner", f"{run}-partner"]]
     assert Outbox(home, Keys.open(home)).pending() == []
     assert list(home.releases.iterdir()) == []
 

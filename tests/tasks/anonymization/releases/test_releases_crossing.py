@@ -1,4 +1,4 @@
-"""Two plans over the same people: what both describe, and whom crossing them isolates."""
+"""Two plans over the same people: what both describe, by whom they are linked."""
 
 from __future__ import annotations
 
@@ -62,15 +62,6 @@ def test_classes_that_nobody_shares_are_regions_of_their_own() -> None:
     new, old = crossing([(0, 0)]).name_regions([("n0",), ("n5",)], [("o0",), ("gone",)])
     assert new[0] == old[0]
     assert len({new[0], new[1], old[1]}) == 3
-
-
-def test_small_crossings_are_counted_by_their_people() -> None:
-    """Three and two, of whom one does not leave; who has no class in either plan is in none."""
-    links = [(0, 0)] * 3 + [(0, 1)] * 2 + [(-1, 0), (0, -1)]
-    leaving = np.array([True, True, True, True, False, True, True])
-    assert crossing(links).isolated(3, leaving) == 1
-    assert crossing(links).isolated(4, leaving) == 4
-    assert crossing([]).isolated(2, np.array([], dtype=bool)) == 0
 
 
 def test_classes_are_read_from_a_released_table() -> None:
