@@ -36,6 +36,7 @@ FORMS: Final = {
     COLUMN: "use 1 to 63 lower-case letters, digits and `_`, beginning with a letter",
 }
 """What a pattern asks for, in words."""
+NOWHERE: Final = "there is no such file, and no policy of that name comes with tutela"
 PACKAGED: Final = Path(__file__).parent / "policies"
 MEANT: Final = {"dpv-pd:Sex": Category.GENDER}
 """Words of DPV that are not on a list, and the one that is meant; as letters go another is near."""
@@ -83,22 +84,16 @@ def find_policy(name_or_path: str, own: Path | None = None) -> Path:
         path = Path(name_or_path)
         if path.is_file():
             return path.resolve()
-        what = "it is a folder" if path.is_dir() else _say_looked(own)
+        what = "it is a folder" if path.is_dir() else NOWHERE
     except OSError as error:
         problem = Problem(
             "policy", f"the path cannot be checked ({error.strerror})", "check the path"
         )
         raise PolicyError(name_or_path, [problem]) from None
     names = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
-    fix = f"give the path of a YAML file, or one of {', '.join(names)}"
+    there = f", put it into {own} to find it by its name" * (own is not None)
+    fix = f"give the path of a YAML file{there}, or one of {', '.join(names)}"
     raise PolicyError(name_or_path, [Problem("policy", what, fix)])
-
-
-def _say_looked(own: Path | None) -> str:
-    """Say where a policy was looked for in vain."""
-    there = "no policy of that name comes with tutela"
-    here = f", none is named so in {own}" if own else ""
-    return f"there is no such file{here}, and {there}"
 
 
 def read_policy(name_or_path: str, own: Path | None = None) -> PolicyFile:

@@ -46,7 +46,7 @@ def test_ones_own_policies_are_named_before_those_that_come_along(tmp_path: Path
     (own / "diabetes.yaml").write_text(POLICY.replace("name: small", "name: diabetes"))
     assert read_policy("diabetes", own).folder == own
     assert read_policy("registry", own).folder != own
-    with pytest.raises(PolicyError, match=f"none is named so in {own}, .*diabetes, notes"):
+    with pytest.raises(PolicyError, match=f"put it into {own} to find it by its name, or"):
         read_policy("diabetis", own)
 
 
