@@ -12,7 +12,8 @@ come, under one plan, and under a new one every so many months: the share of the
 
 `--model` trains a model of scikit-learn, `logistic-regression` or `gradient-boosting`, on some of
 the people and on the same without one, measures and attacks both as a run does, and says how often
-each published measure moved.
+each published measure moved; `none` says so of the figures of the table. "By place" is as it was
+before people were drawn by their own numbers, in today's steps.
 
 The people are made up, or with `--data` those of Adult (`adult/adult.csv` and its hierarchies, the
 `data` folder of github.com/arx-deidentifier/arx).
