@@ -20,16 +20,27 @@ from presidio_analyzer import EntityRecognizer, RecognizerResult
 from tasks.anonymization.free_text.recognizers import AnyWord, ContextRecognizer
 
 
-def _words(*lists: str) -> str:
-    """Write an expression for any of the words of some lists."""
-    return "|".join(word for words in lists for word in words.split(", "))
+def _words(*lists: str) -> tuple[str, ...]:
+    """Split lists of words at their commas."""
+    return tuple(word for words in lists for word in words.split(", "))
 
 
+def _any(words: tuple[str, ...]) -> str:
+    """Write an expression for any of the words, the longest first, spaces and signs left open."""
+    longest = sorted(words, key=lambda word: (-len(word), word))
+    written = [word.replace(" ", "[ _-]?").replace("'", "['’]?") for word in longest]
+    return rf"{_LEFT}(?:{'|'.join(written)})s?\b"
+
+
+_LEFT: Final = r"(?<![^\W_])"
 # What may stand between the word and its value: "number", a verb, a sign; and quotation marks.
-_BETWEEN: Final = _words(
-    r"numbers?, num\b, no\b\.?, nr\b\.?, n[°º], nummer, numéro, número, numero, card, code, id\b",
-    r"details?, (?:string|attempt|value)\b, revealed, is\b, was\b, were\b, like, as\b, e\.g\.,?",
-    r"[\"'](?=\s?[:=]), ist\b, lautet, est\b, es\b, è\b, era\b, ending (?:in|with), :, =, \#, \(",
+_BETWEEN: Final = "|".join(
+    _words(
+        r"numbers?, num\b, no\b\.?, nr\b\.?, n[°º], nummer, numéro, número, numero, card, code",
+        r"id\b, details?, (?:string|attempt|value)\b, revealed, is\b, was\b, were\b, like, as\b",
+        r"e\.g\.,?, [\"'](?=\s?[:=]), ist\b, lautet, est\b, es\b, è\b, era\b",
+        r"ending (?:in|with), :, =, \#, \(",
+    )
 )
 _LINK: Final = rf"(?:[\s_]*(?:{_BETWEEN}))*[\s:=\#]*[\"'“‘(]?\s?"
 # A value has figures: groups of them, or a token with some. Masked ones count: *456, XXX-XX-2409.
@@ -39,69 +50,78 @@ _GROUPS: Final = (
 )
 _CODE: Final = r"(?=[\w*./-]{4})(?=[^\s\"'’]*\d)(?:[\w*]+[-./_]{1,2}){0,8}[\w*]+"
 _VALUE: Final = rf"(?=[\w*./ -]{{0,24}}\d\d)(?:{_GROUPS}|{_CODE})"
-_LEFT: Final = r"(?<![^\W_])"
+
+
+_SOCIAL = _words("ssn, social security, social security card, social security details")
+_ABBREVIATIONS = _words(
+    "NIR, NSS, DNI, NIE, NIF, CIF, CPF, PAN, TIN, ITIN, ATIN, EIN, NIN, NINO, CF, DL, UID, BSN",
+    "AHV, IMEI, VIN",
+)
+_OFFICIAL = _words(
+    "aadhaar, aadhar, voter id, tax id, tax number, tax reference, taxpayer id, taxpayer number",
+    "national id, national insurance, passport, driver's license, drivers license, driver license",
+    "driver's licence, driving licence, license plate, licence plate, medicare, medicaid, badge",
+    "insurance, insurance policy, insurance member, insurance code, insurance id, patient id, pid",
+    "employee id, user id, userid, member id, student id, tribal id, identification, mrn",
+    "steuer id, steueridentifikationsnummer, steuernummer, sozialversicherungsnummer, svnr",
+    "krankenkassennummer, versichertennummer, versicherungsnummer, ausweis, ausweisnummer",
+    "personalausweis, personalausweisnummer, reisepass, reisepassnummer, passnummer, führerschein",
+    "führerscheinnummer, aktenzeichen",
+    "sécurité sociale, securite sociale, sécu, carte vitale, carte d'identité, passeport",
+    "permis de conduire, numéro fiscal, numéro de dossier",
+    "seguridad social, tarjeta sanitaria, documento de identidad, pasaporte, permiso de conducir",
+    "carnet de conducir, carné de conducir, número de identificación",
+    "codice fiscale, tessera sanitaria, carta d'identità, passaporto, patente, patente di guida",
+    "partita iva",
+)
+_ACCOUNTS = _words(
+    "iban, bic, swift, swift code, ifsc, ifsc code, sort code, routing, bank account, account",
+    "acct, accnum, acc, checking, savings, upi, konto, kontonummer, bankverbindung, bankleitzahl",
+    "blz, compte, compte bancaire, rib, cuenta, cuenta bancaria, conto, conto corrente",
+)
+_CARDS = _words(
+    "credit card, debit card, payment card, bank card, card, visa, mastercard, amex, cvv, cvc",
+    "kreditkarte, kreditkartennummer, kartennummer, carte bancaire, carte bleue, carte de crédit",
+    "tarjeta, tarjeta de crédito, tarjeta de débito, carta di credito",
+)
+_SECRETS = _words(
+    "password, passwd, passcode, pwd, passphrase, secret, secret key, api key, apikey, token",
+    "passwort, kennwort, mot de passe, mdp, contraseña, clave, parola d'ordine",
+)
+_USERS = _words(
+    "user, username, user name, user id, userid, login, login name, login id, handle, screen name",
+    "benutzername, identifiant, usuario, nombre de usuario, utente, nome utente",
+)
 
 
 class SocialNumberRecognizer(ContextRecognizer):
     """Numbers of social security, in whatever form, behind the words for it."""
 
     entity = "US_SSN"
-    expressions = (
-        rf"{_LEFT}(?:ssns?|social[ _-]security(?:[ _](?:card|details))?)\b{_LINK}\K{_VALUE}",
-    )
-
-
-_ABBREVIATIONS = r"NIR|NSS|DNI|NIE|NIF|CIF|CPF|PAN|I?TIN|ATIN|EIN|NINO?|CF|DL|UID|BSN|AHV|IMEI|VIN"
-_OFFICIAL = _words(
-    r"aadhaa?r, voter[ _]id, tax(?:payer)?[ _](?:id|number|reference), national (?:id|insurance)",
-    r"passports?, driv(?:er|ing)(?:['’]?s)?[ _]licen[cs]e, licen[cs]e plate, medicare, medicaid",
-    r"insurance(?: (?:policy|member|code|id))?, patient[ _]id, pid, employee[ _]id, user[ _]?id",
-    r"member[ _]id, student[ _]id, tribal id, identification, badge, mrn",
-    r"steuer-?id\w*, steuernummer, sozialversicherungsn(?:umme)?r, svnr, krankenkassennummer",
-    r"versicher(?:ten|ungs)n(?:umme)?r, (?:personal)?ausweis\w*, reisepass\w*, passnummer",
-    r"führerschein\w*, aktenzeichen",
-    r"s[ée]curit[ée] sociale, s[ée]cu, carte vitale, carte d['’]identit[ée], passeport",
-    r"permis de conduire, num[ée]ro fiscal, num[ée]ro de dossier",
-    r"seguridad social, tarjeta sanitaria, documento de identidad, pasaporte",
-    r"(?:permiso|carn[ée]t) de conducir, n[úu]mero de identificaci[óo]n(?: fiscal)?",
-    r"codice fiscale, tessera sanitaria, carta d['’]identit[àa], passaporto, patente(?: di guida)?",
-    r"partita iva",
-)
-_ACCOUNTS = _words(
-    r"iban, bic, swift(?: code)?, ifsc(?: code)?, sort code, routing, bank account, accounts?",
-    r"acct, accnum, acc, checking, savings, upi, konto(?:nummer)?, bankverbindung, bankleitzahl",
-    r"blz, compte(?: bancaire)?, rib, cuenta(?: bancaria)?, conto(?: corrente)?",
-)
-_CARDS = _words(
-    r"(?:credit|debit|payment|bank)[ _]card, card, visa, mastercard, amex, cvv, cvc",
-    r"kreditkarten?(?:nummer)?, kartennummer, carte (?:bancaire|bleue|de crédit)",
-    r"tarjeta(?: de (?:crédito|débito))?, carta di credito",
-)
-_SECRETS = _words(
-    r"passw(?:or)?ds?, passcode, passwd, pwd, passphrase, secret(?:[ _]key)?, api[ _-]?key, token",
-    r"passwort, kennwort, mot de passe, mdp, contraseña, clave, parola d['’]ordine",
-)
-_USERS = _words(
-    r"user[ _-]?(?:name|id)?, login(?: ?(?:name|id))?, handle, screen[ _]?name, benutzername",
-    r"identifiant, (?:nombre de )?usuario, (?:nome )?utente",
-)
+    cue = AnyWord.of(_SOCIAL)
+    expressions = (rf"{_any(_SOCIAL)}{_LINK}\K{_VALUE}",)
 
 
 class OfficialNumberRecognizer(ContextRecognizer):
     """Numbers of taxes, health insurance, passports and licences, behind the words for them."""
 
     entity = "RECORD_NUMBER"
-    expressions = (rf"{_LEFT}(?:(?-i:{_ABBREVIATIONS})|{_OFFICIAL})\b{_LINK}\K{_VALUE}",)
+    cue = AnyWord.of((*_OFFICIAL, *_ABBREVIATIONS))
+    expressions = (
+        rf"{_any(_OFFICIAL)}{_LINK}\K{_VALUE}",
+        rf"(?-i:{_any(_ABBREVIATIONS)}){_LINK}\K{_VALUE}",
+    )
 
 
 class AccountRecognizer(ContextRecognizer):
     """Numbers of banks and accounts, of any length and check digit, behind the words for them."""
 
     entity = "IBAN_CODE"
+    cue = AnyWord.of(_ACCOUNTS)
     expressions = (
         (
-            rf"{_LEFT}(?:{_ACCOUNTS})\b{_LINK}\K"
-            rf"(?:(?-i:[A-Z]{{2}}\d\d(?: ?[A-Z\d]{{2,4}}){{2,8}}\b)|(?=\S*\d\S*\d\S*\d){_VALUE})"
+            rf"{_any(_ACCOUNTS)}{_LINK}\K(?:(?-i:[A-Z]{{2}}\d\d(?: ?[A-Z\d]{{2,4}}){{2,8}}\b)"
+            rf"|(?=\S*\d\S*\d\S*\d){_VALUE})"
         ),
     )
 
@@ -110,9 +130,10 @@ class CardRecognizer(ContextRecognizer):
     """Numbers of payment cards, mistyped or masked, behind the words for them."""
 
     entity = "CREDIT_CARD"
+    cue = AnyWord.of(_CARDS)
     expressions = (
         (
-            rf"{_LEFT}(?:{_CARDS})\b(?: information)?{_LINK}\K(?=[*X\d][*X\d ./-]*\d\d)"
+            rf"{_any(_CARDS)}(?: information)?{_LINK}\K(?=[*X\d][*X\d ./-]*\d\d)"
             rf"(?:{_GROUPS}|[*X\d]{{4,24}}(?!\w))"
         ),
     )
@@ -122,32 +143,10 @@ class PasswordRecognizer(ContextRecognizer):
     """Passwords and other secrets: quoted, or a token that is no plain word."""
 
     entity = "PASSWORD"
-    cue = AnyWord.of(
-        [
-            "password",
-            "passwort",
-            "passwd",
-            "pwd",
-            "passcode",
-            "passphrase",
-            "kennwort",
-            "mot",
-            "mdp",
-            "contraseña",
-            "clave",
-            "parola",
-            "secret",
-            "token",
-            "pin",
-            "api",
-            "login",
-            "credentials",
-            "credential",
-        ]
-    )
+    cue = AnyWord.of((*_SECRETS, "pin", "login", "credentials"))
     expressions = (
         (
-            rf"{_LEFT}(?:{_SECRETS})\b(?:[\"']?(?:[\s_]+\w+){{0,3}}\s*[:=]|{_LINK})\s*"
+            rf"{_any(_SECRETS)}(?:[\"']?(?:[\s_]+\w+){{0,3}}\s*[:=]|{_LINK})\s*"
             r"(?:[\"'“‘`]\K[^\"'”’`\n]{3,64}(?=[\"'”’`])|[\"'“‘`]?\K"
             r"(?=\S*(?:\d|[!\#$%^*+=_@]|(?-i:\p{Ll}\p{Lu})))[^\s\"'”’`]{4,64}(?<![.,;:)]))"
         ),
@@ -156,7 +155,7 @@ class PasswordRecognizer(ContextRecognizer):
             r"[^\s\"'”’`]{4,64}(?<![.,;:)])"
         ),
         (
-            rf"{_LEFT}(?:{_SECRETS})[\"']?\s*[:=]\s*\K(?!(?:none|null|n/a|yes|no|reset|required)\b)"
+            rf"{_any(_SECRETS)}[\"']?\s*[:=]\s*\K(?!(?:none|null|n/a|yes|no|reset|required)\b)"
             r"[^\s\"'”’`,;&<>]{3,64}(?<![.:)])"
         ),
         rf"{_LEFT}pin\b(?: code)?{_LINK}\K\d{{4,8}}\b",
@@ -167,26 +166,10 @@ class UserNameRecognizer(ContextRecognizer):
     """Names of accounts, behind the words for them: quoted, or a token that is no plain word."""
 
     entity = "USER_NAME"
-    cue = AnyWord.of(
-        [
-            "user",
-            "username",
-            "userid",
-            "login",
-            "handle",
-            "screen",
-            "screenname",
-            "benutzername",
-            "identifiant",
-            "usuario",
-            "nombre",
-            "utente",
-            "nome",
-        ]
-    )
+    cue = AnyWord.of(_USERS)
     expressions = (
         (
-            rf"{_LEFT}(?:{_USERS})\b{_LINK}"
+            rf"{_any(_USERS)}{_LINK}"
             r"(?:(?<=[\"'“‘])\K[^\"'”’\n]{3,64}(?=[\"'”’])|\K(?=\w*[\d_]|\w+\.\w)[\w.-]{4,40}\b)"
         ),
     )
@@ -198,8 +181,8 @@ _WHOSE = _words(
     r"applicant, billing, shipping",
 )
 _NAMES = (
-    rf"(?:(?:{_WHOSE})[ _-]?)?name|fname|lname|(?:vor|nach|familien)name|pr[ée]nom|nom|nombre"
-    r"|apellidos?|nome|cognome"
+    rf"(?:(?:{'|'.join(_WHOSE)})[ _-]?)?name|fname|lname|(?:vor|nach|familien)name|pr[ée]nom"
+    r"|nom|nombre|apellidos?|nome|cognome"
 )
 _TOWNS = (
     r"(?:[a-z]+_)?(?:city|town|county|state|province|country|birthplace|stadt|ort|wohnort|ville"
@@ -215,7 +198,7 @@ _CODES = (
 _JOBS = r"job_?title|job|occupation|profession|position|beruf|métier|puesto|professione"
 
 
-_FIELD: Final = re.compile(r"[\w\"']\s?[:=>]\s?[\w\"']")
+_FIELD: Final = re.compile(r"[^\W\d_][\"']?\s?[:=>]\s?[\w\"']")
 
 
 def _field(names: str, value: str = r"[^\"'{}\[\]<>\n,;|=]{2,60}(?<!\s)") -> str:

@@ -185,7 +185,7 @@ def _is_announced(words: list[str], text: str, start: int, end: int) -> bool:
     """Tell whether the words around a name speak of medicines."""
     if any(word.lower() in WORDS_TOO for word in words) or not _ENDED.match(text, end):
         return False
-    before = text[max(0, start - 200) : start]
+    before = text[max(0, start - 120) : start]
     if len(words) == 1 and _ANNOUNCED.search(before):
         return True
     taken = _TAKEN.search(before)

@@ -336,7 +336,13 @@ class WorkingPersonRecognizer(ContextRecognizer):
 
     entity = "PERSON"
     cue = AnyWord.of(OCCUPATIONS)
-    expressions = (rf"\b(?:(?:{_RANKS}) ){{0,3}}{_OCCUPATION},?[ \t]+{_NOBODY}{_NAME}",)
+    expressions = (
+        (
+            # Looked ahead first: few words stand that near before a capital.
+            r"\b(?=(?:\p{L}+ ){0,3}?\p{L}+,?[ \t]+(?-i:\p{Lu}))"
+            rf"(?:(?:{_RANKS}) ){{0,3}}{_OCCUPATION},?[ \t]+{_NOBODY}{_NAME}"
+        ),
+    )
 
 
 class JobTitleRecognizer(ContextRecognizer):
