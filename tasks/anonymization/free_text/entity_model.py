@@ -11,10 +11,11 @@ Tokenizer and weights are spaCy's; the formulas are those of thinc's `Maxout` an
 spaCy's `parser_model`. The findings are spaCy's but for rounding: a test compares them.
 
 Why not spaCy's own `nlp.pipe`: over the 1,000 short texts of `benchmarks/text.py` (processor time
-of one core, median of three, December 2026) reducing text is 7.7 times as fast as Presidio's
-default analyzer with this module, and 4.0 times with `nlp.pipe` running the entity finder alone, in
-whatever batches (4.9 times with thinc's products left to NumPy); the reduced texts are equal. Once
-`nlp.pipe` comes as far, this module should go.
+of one core) reducing text was 7.7 times as fast as Presidio's default analyzer with this module,
+and 4.0 times with `nlp.pipe` running the entity finder alone, in whatever batches (4.9 times with
+thinc's products left to NumPy); the reduced texts are equal. With today's recognizers, measured on
+a machine busy with other work, it is 6.2 to 6.8 times. Once `nlp.pipe` comes as far, this module
+should go.
 
 It knows models with an embedding of their own for entities (spaCy's `_sm` models), no limits of
 sentences, and no entities set beforehand.
