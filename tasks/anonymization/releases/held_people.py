@@ -64,7 +64,7 @@ class HeldPeople:
             column: pd.factorize(released[column].iloc[order])[0].astype(np.int64)
             for column in asked
         }
-        found = classes.to_numpy(np.int64)
+        found = np.asarray(classes, dtype=np.int64)
         return cls(numbers[order], found, outlet.k, recipients, asked, values)
 
     def find(self, numbers: NDArray[np.uint64]) -> NDArray[np.int64]:
