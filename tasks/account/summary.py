@@ -245,8 +245,8 @@ def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
     if not open_checks or not isinstance(outlet, ModelOutlet):
         return claim(outlet)
     tried = (
-        f"Could not be judged, which the policy accepts: {', '.join(open_checks)}. You need do "
-        "nothing, and know nothing more of the model by it."
+        f"Could not be judged, which the policy accepts: {', '.join(open_checks)}. That speaks "
+        "neither for the model nor against it, and nothing has to be done."
     )
     if outlet.promise is None:
         return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"

@@ -332,7 +332,9 @@ def refuse_too_few(outgoing: Outgoing, plan: FrozenPlan, choice: Choice, people:
         f"class under the plan of {plan.name.period}, fitted by run {plan.run_id}; the others "
         f"would be in classes of fewer than {declared.k}, or identifiable by the difference from "
         f"an earlier release, or by their classes in several; {wait}; the next period, from "
-        f"{after} on, gets a new plan, and so does a changed policy, such as one that allows more",
+        f"{after} on, gets a new plan, which also has to hide everybody beside the tables that its "
+        "recipient has; a changed policy, with fewer columns or a larger max_suppressed, gets one "
+        "at once",
     )
 
 
