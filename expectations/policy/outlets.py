@@ -166,10 +166,10 @@ def limits(outlet: ModelOutlet | TableOutlet, own: Collection[str] = ()) -> str:
             )
         case TableOutlet(not_linkable=exempt, sensitive=sensitive, output=output):
             text = (
-                "A class whose people all share a value (it is then known about each of them); "
-                "seeing that somebody joined or left a class since the last release, though not "
-                "who; comparison with tables about the same people that other recipients have or "
-                "other homes released; background knowledge."
+                "What all people of one combination share: whoever knows that somebody is among "
+                "them knows it too. Seeing that somebody came or left since the last table, though "
+                "not who; comparison with tables about the same people that others have or that "
+                "were made elsewhere; background knowledge."
             )
             if sensitive:
                 text += (

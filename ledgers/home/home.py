@@ -151,13 +151,17 @@ class Settings:
 def own_policies() -> Path | None:
     """Give the folder in which this home's own policies are found by name; None without a home.
 
-    It is `policies/` in the home, or a folder that its settings name, such as a checkout.
+    It is `policies/` in the home, or a folder that its settings name, such as a checkout. A home
+    that may not be read has none.
     """
     root = home_path()
-    if is_absent(root):
-        return None
     settings = root / "settings.toml"
-    named = _read_settings(settings).policies if settings.is_file() else None
+    try:
+        if is_absent(root):
+            return None
+        named = _read_settings(settings).policies if settings.is_file() else None
+    except PermissionError:
+        return None
     return root / Path(named or "policies").expanduser()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
 from expectations.expressions.expressions import ColumnType
@@ -124,7 +123,10 @@ def list_labels(
     if declared is None and not isinstance(how, Rare):
         return
     covered = declare_coverage(policy, outlet, {column: words}).get(column, {})
-    meanings = PLAIN | (dict(say_bins(treatment)) if isinstance(treatment, Bin) else {})
+    meanings, bounds = dict(PLAIN), {}
+    if isinstance(treatment, Bin):
+        bounds = find_bounds(treatment, covered)
+        meanings |= say_bins(treatment, covered)
     if isinstance(how, Rare):
         meanings |= {how.label: "any of the values that too few people share"}
     place = {label: number for number, label in enumerate(declared or words)}
@@ -135,9 +137,9 @@ def list_labels(
         return (len(place) if label in PLAIN else first, len(members), label)
 
     for label in sorted(words, key=order):
-        members = () if label in meanings else tuple(covered.get(label, ()))
+        members = () if label in PLAIN else tuple(covered.get(label, ()))
         several = members if len(members) > 1 else ()
-        yield Label(label, meanings.get(label) or say_members(several), several)
+        yield Label(label, meanings.get(label) or say_members(several), several, bounds.get(label))
 
 
 def say_members(members: Sequence[str]) -> str:
@@ -145,15 +147,32 @@ def say_members(members: Sequence[str]) -> str:
     return f"one of {'; '.join(members)}" if members else ""
 
 
-def say_bins(treatment: Bin) -> Iterator[tuple[str, str]]:
-    """Say of each interval which numbers it holds."""
-    edges = treatment.edges
-    told = (
-        f"less than {edges[0]:,.12g}",
-        *(f"{low:,.12g} or more, and less than {high:,.12g}" for low, high in pairwise(edges)),
-        f"{edges[-1]:,.12g} or more",
-    )
-    return zip(treatment.labels, told, strict=True)
+def find_bounds(
+    treatment: Bin, covered: Mapping[str, Collection[str]]
+) -> dict[str, tuple[float | None, float | None]]:
+    """Give which numbers each interval holds, from the first to under the second; None has no end.
+
+    `covered` are the declared labels that the table's own stand for; those with a gap have none.
+    """
+    ends = [None, *treatment.edges, None]
+    place = {label: number for number, label in enumerate(treatment.labels)}
+    found = {}
+    for label, members in {**{one: (one,) for one in place}, **covered}.items():
+        places = sorted(place[one] for one in members if one in place)
+        if places and len(places) == len(members) == places[-1] - places[0] + 1:
+            found[label] = (ends[places[0]], ends[places[-1] + 1])
+    return found
+
+
+def say_bins(treatment: Bin, covered: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """Say of each interval which numbers it holds; nothing of all of them."""
+    said = {}
+    for label, (low, high) in find_bounds(treatment, covered).items():
+        least = "" if low is None else f"{low:,.12g} or more"
+        most = "" if high is None else f"less than {high:,.12g}"
+        if least or most:
+            said[label] = ", and ".join(part for part in (least, most) if part)
+    return said
 
 
 def describe_package(told: Codebook, table: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -197,6 +216,11 @@ def describe_field(column: CodedColumn) -> dict[str, JSON]:
     if labels:
         field["constraints"] = {"enum": labels}
     meanings: dict[str, JSON] = {one.name: one.means for one in column.labels if one.means}
-    if meanings:
-        field["tutela"] = {"labels": meanings}
+    own: dict[str, JSON] = {"labels": meanings} if meanings else {}
+    bounds: dict[str, JSON] = {
+        one.name: [*one.bounds] for one in column.labels if one.bounds is not None
+    }
+    own |= {"bounds": bounds} if bounds else {}
+    if own:
+        field["tutela"] = own
     return field

@@ -28,6 +28,8 @@ class Label:
     means: str
     """What it means in words; nothing where the label itself says it."""
     members: tuple[str, ...] = ()
+    bounds: tuple[float | None, float | None] | None = None
+    """Of an interval, the least number that it holds and the least that is beyond it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,8 +185,10 @@ def test_the_codebook_says_of_every_label_what_it_stands_for() -> None:
     """By the very labels of the table, for people and for programs."""
     files = packed()
     page = files["codebook.html"].decode()
-    meaning = described(files)["resources"][0]["schema"]["fields"][0]["tutela"]["labels"]
-    assert meaning["18-64"] == "one of 18-39; 40-64"
+    told = described(files)["resources"][0]["schema"]["fields"][0]["tutela"]
+    meaning = told["labels"]
+    assert meaning["18-64"] == "less than 65"
+    assert told["bounds"]["18-64"] == [None, 65]
     assert meaning["65+"] == "65 or more"
     told = (
         "Partner",
