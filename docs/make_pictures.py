@@ -171,7 +171,7 @@ def take(shot: Shot, url: str) -> None:
 @contextlib.contextmanager
 def browsing() -> Iterator[Connection]:
     """Open a page of Chromium, in a profile of its own, and give the line to it (DevTools)."""
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
             "chromium", *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0",
             "about:blank",
