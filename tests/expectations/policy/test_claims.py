@@ -28,7 +28,7 @@ EXEMPT = TABLE.model_copy(update={"not_linkable": {"sex": "because"}})
         pytest.param(
             TABLE,
             "A table that is 5-anonymous over {age, sex}:",
-            "a class whose people",
+            "what all people of one combination share",
             id="table",
         ),
         pytest.param(

@@ -107,7 +107,7 @@ def test_tolerated_inconclusive_attack_takes_the_claim_of_having_passed_back() -
     claim = str(summarize(make_record("passed"), policy, entries).outlets[0].claim)
 
     assert "passed" not in claim
-    assert "Could not be judged, which the policy accepts: membership. You need do" in claim
+    assert "Could not be judged, which the policy accepts: membership. That speaks" in claim
 
 
 def test_funnel_gives_the_published_counts_in_order() -> None:
