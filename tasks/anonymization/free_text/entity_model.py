@@ -13,9 +13,9 @@ spaCy's `parser_model`. The findings are spaCy's but for rounding: a test compar
 Why not spaCy's own `nlp.pipe`: over the 1,000 short texts of `benchmarks/text.py` (processor time
 of one core) reducing text was 7.7 times as fast as Presidio's default analyzer with this module,
 and 4.0 times with `nlp.pipe` running the entity finder alone, in whatever batches (4.9 times with
-thinc's products left to NumPy); the reduced texts are equal. With today's recognizers, measured on
-a machine busy with other work, it is 6.2 to 6.8 times. Once `nlp.pipe` comes as far, this module
-should go.
+thinc's products left to NumPy); the reduced texts are equal. With today's recognizers it is 7.1
+times (`benchmarks/text.py`), and 6.2 to 6.8 on a machine busy with other work. Once `nlp.pipe`
+comes as far, this module should go.
 
 It knows models with an embedding of their own for entities (spaCy's `_sm` models), no limits of
 sentences, and no entities set beforehand.
