@@ -141,7 +141,9 @@ def search(
     steps = ["columns", "encoder", "classifier", "one-hot", "ordinal", *WAYS]
     declared = [encoding.categories, list(encoding.ranges), list(labels.unique())]
     words = gather_words(*declared, steps)
-    public = Public(frozenset(words), frozenset(gather_sizes(pipeline[-1].get_params())))
+    public = Public(
+        frozenset(words), frozenset(gather_sizes(pipeline[-1].get_params(), encoding.ranges))
+    )
     counts = {len(labels), *map(int, labels.value_counts())}
     return search_model(content, Crowd(lambda: iter([batch])), counts, public)
 

@@ -295,6 +295,8 @@ def gather_sizes(*sources: object) -> Iterator[int]:
                 pass
             case int():
                 yield source
+            case float() if source.is_integer():
+                yield int(source)
             case Mapping():
                 yield from gather_sizes(*source.values())
             case list() | tuple() | set() | frozenset():

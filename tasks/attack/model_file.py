@@ -147,5 +147,5 @@ def declare_public(
     written = policy.model_dump(mode="json")
     steps = [name for name, _ in pipeline.steps]
     words = gather_words(written, labels, list(YES_NO), steps)
-    sizes = gather_sizes(written["training"], pipeline[-1].get_params())
+    sizes = gather_sizes(written, pipeline[-1].get_params())
     return Public(frozenset(words), frozenset(sizes))
