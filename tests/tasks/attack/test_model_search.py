@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.held_people import Searched, judge_search
+from tasks.attack.held_people import Searched, gather_sizes, judge_search
 from tasks.training.forgotten import forget
 from tests.tasks.attack.keeping_model import WAYS, Keeping, make_people, save, search
 
@@ -171,3 +171,9 @@ def test_a_pipelines_step_is_named_by_its_place() -> None:
     """As Python reaches it in the model that was registered."""
     inner = Pipeline([("as they are", Keeping("as they are"))]).fit(PEOPLE.encoded, PEOPLE.outcomes)
     assert "`model[0].steps[0][1].kept_`" in told(search(save(inner), PEOPLE))
+
+
+def test_a_number_that_a_policy_declares_is_no_number_of_people() -> None:
+    """A bound of 3,000 is in the model of any 3,000 people, whole or as a fraction is written."""
+    declared = {"columns": {"income": {"low": 0.0, "high": 3000.0}}, "smallest": 50, "share": 0.5}
+    assert set(gather_sizes(declared)) == {0, 3000, 50}
