@@ -38,15 +38,18 @@ AFTERNOON: Final = (
     "init", "draft", "check", "rehearse", "run", "report", "explain", "advise",
     "consent", "budget", "keys", "incident", "prefect", "mlflow",
 )  # fmt: skip
-"""The commands in the order in which a first afternoon meets them; then those of operation."""
+OPERATION: Final = (
+    "schedule", "up", "status", "runs", "units", "doctor", "automations",
+    "maintain", "hold", "backup", "restore", "home",
+)  # fmt: skip
 
 
 class AfternoonGroup(TyperGroup):
-    """Lists the commands in the order of a first afternoon, and not groups first."""
+    """Lists the commands as a first afternoon meets them, then those of operation."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's
         """Give the names in their order."""
-        return sorted(super().list_commands(ctx), key=AFTERNOON.index)
+        return sorted(super().list_commands(ctx), key=(*AFTERNOON, *OPERATION).index)
 
 
 app = typer.Typer(
