@@ -6,6 +6,7 @@ may run and should give pause.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
@@ -256,10 +257,34 @@ def joined_under_one_plan(policy: Policy, name: str) -> Iterator[Problem]:
         yield Problem(
             f"outlets.{name}",
             f"and {', '.join(names[1:])} go to who can put them together, so one plan is fitted: "
-            f"{joint.k} people share each combination of {', '.join(joint.linkable)}, which costs "
-            "more detail than each table alone",
+            f"{joint.k} people share each combination of {', '.join(joint.linkable)}"
+            f"{say_combinations(policy, joint, names)}, which costs more detail than each table "
+            "alone; the report of a run says how much",
             "release fewer columns, one table, or hand them to recipients who share nothing",
         )
+
+
+def say_combinations(policy: Policy, joint: TableOutlet, names: Collection[str]) -> str:
+    """Forecast how fine a joint plan would be beside each table's own; empty where none can tell.
+
+    A column of numbers or of words that a policy does not list has no end of them.
+    """
+    tables = {f"`{name}`": policy.table_outlets[name] for name in names}
+    found = {name: count_combinations(policy, one) for name, one in tables.items()}
+    together = count_combinations(policy, joint)
+    if together is None:
+        return ""
+    each = ", ".join(f"{name} {count:,}" for name, count in found.items())
+    return f" (the policy's words make up to {together:,}; alone {each})"
+
+
+def count_combinations(policy: Policy, outlet: TableOutlet) -> int | None:
+    """Count the combinations of declared labels over which k holds; None where some are not."""
+    labels = [
+        public_labels(policy.treated[column].treatment, policy.column_type(column))
+        for column in outlet.linkable
+    ]
+    return None if None in labels else math.prod(len(one) for one in labels if one)
 
 
 def _is_special(policy: Policy, column: str) -> bool:

@@ -64,6 +64,7 @@ from tasks.pages.words import (
     say_range,
     say_runs_left,
     say_term,
+    say_together,
     say_undecided,
     say_warning,
 )
@@ -113,6 +114,7 @@ def render_report(summary: Summary) -> str:
         left=say_runs_left(summary),
         advice_curves=draw_advice(summary.advice) if summary.advice else (),
         curves={o.name: draw_tradeoff(o.tradeoff, o.k) for o in summary.outlets},
+        together={o.name: say_together(o) for o in summary.outlets},
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
         **draw_worth(summary.quality),

@@ -166,6 +166,19 @@ def pick_gravest(warned: Sequence[Folded], summary: Summary) -> tuple[Check | No
     return gravest, fold(check for check in checks if check is not gravest)
 
 
+def say_together(outlet: OutletSummary) -> str:
+    """Say what it cost a table that the same recipient gets others, if it does."""
+    alone = outlet.measures.get("granularity_alone")
+    kept = {point.k: point.granularity for point in outlet.tradeoff}
+    whole, together = kept.get(1), kept.get(outlet.k or 1)
+    if not alone or not whole or together is None:
+        return ""
+    return (
+        f"The recipient can put this table beside others, so one plan recodes all of them: this "
+        f"one keeps {together / whole:.0%} of its detail, and alone would keep {alone / whole:.0%}."
+    ).replace("%", " %")
+
+
 def find_version(summary: Summary) -> str | None:
     """Give the version under which MLflow registered the model; None before it did."""
     return next((li.id for li in summary.links if li.name == "registered model, version"), None)

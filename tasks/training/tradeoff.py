@@ -2,8 +2,10 @@
 
 For whoever chooses k. The same people are recoded again at other k, and a plain logistic
 regression learns from each table to predict the policy's target for people as they are, so that
-the figures can be compared with those of untouched rows (k = 1). It is no model that leaves, and
-says nothing about other uses of the table, nor about models of another kind.
+the figures can be compared with those of untouched rows (k = 1). Where a recipient can put several
+tables together, one plan recodes all, and what this table would keep by a plan of its own stands
+beside it. It is no model that leaves, and says nothing about other uses of the table, nor about
+models of another kind.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from expectations.disclosure import CLASS, Count, bound_share, in_steps, tell_average
 from expectations.errors import Refusal, UsageError
-from expectations.policy.outlets import TableOutlet
+from expectations.policy.outlets import TableOutlet, join
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import YES_NO
 from ledgers.evidence import JSON
@@ -62,24 +64,40 @@ class Point:
     auc: float | None = None
 
 
-def measure_tradeoff(frame: pd.DataFrame, policy: Policy, outlet: TableOutlet) -> list[Point]:
+def measure_tradeoff(
+    frame: pd.DataFrame, policy: Policy, outlet: TableOutlet, joint: TableOutlet
+) -> list[Point]:
     """Measure the table at k = 1, at the policy's k and at the usual others.
 
-    On distinct rows, counted once: of many people few rows are different.
+    `joint` is what one plan is fitted over: the outlet itself, or it with those beside it.
     """
     counted = histogram(frame, name_columns(policy, outlet))
-    there = {column: how for column, how in outlet.columns.items() if column in counted}
-    outlet = outlet.model_copy(update={"columns": there})
-    points = [measure_table(counted, counted, {}, (policy, outlet))]
-    for k in sorted({*OTHER_K, outlet.k}):
-        asked = outlet.model_copy(update={"k": k})
-        try:
-            released, plan = recode(counted, find_common(frame, asked), policy, asked)
-        except (Refusal, UsageError):
-            points.append(Point(k))
-        else:
-            points.append(measure_table(counted, released, plan.members, (policy, asked)))
-    return points
+    as_is = measure_table(counted, counted, {}, (policy, keep_measured(policy, outlet)))
+    others = sorted({*OTHER_K, outlet.k})
+    return [as_is, *(measure_at(k, frame, policy, outlet, joint) for k in others)]
+
+
+def measure_at(
+    k: int, frame: pd.DataFrame, policy: Policy, outlet: TableOutlet, joint: TableOutlet
+) -> Point:
+    """Measure the outlet's table at one k, recoded by a plan over `joint`."""
+    # Distinct rows, counted once: of many people few rows are different.
+    counted = histogram(frame, name_columns(policy, joint))
+    table, asked = (
+        keep_measured(policy, one).model_copy(update={"k": k}) for one in (outlet, joint)
+    )
+    try:
+        released, plan = recode(counted, find_common(frame, asked), policy, asked)
+    except (Refusal, UsageError):
+        return Point(k)
+    return measure_table(counted, released, plan.members, (policy, table))
+
+
+def keep_measured(policy: Policy, outlet: TableOutlet) -> TableOutlet:
+    """Give the outlet as if it released those of its columns alone that the figures hang on."""
+    names = name_columns(policy, outlet)
+    there = {column: how for column, how in outlet.columns.items() if column in names}
+    return outlet.model_copy(update={"columns": there})
 
 
 def name_columns(policy: Policy, outlet: TableOutlet) -> list[str]:
@@ -205,8 +223,13 @@ def _encode(
 def weigh_detail(desk: Desk, validated: Opened[Validated], outlet: str) -> None:
     """Note for the report what the table would keep at other k; none of these is released."""
     policy, table = desk.policy, desk.policy.table_outlets[outlet]
-    frame = validated.frame(name_columns(policy, table))
-    points = measure_tradeoff(frame, policy, table)
+    joint = join([*policy.joined_with(outlet).values()])
+    frame = validated.frame(name_columns(policy, joint))
+    points = measure_tradeoff(frame, policy, table, joint)
+    if joint is not table:
+        alone = measure_at(table.k, frame, policy, table, table).granularity
+        if alone is not None:
+            desk.measure(f"utility.{outlet}.granularity_alone", alone)
     if any(point.auc is not None for point in points):
         points = [tell_point(point, count_rarer(frame, policy, desk)) for point in points]
     body: list[JSON] = [dict(asdict(point)) for point in points]

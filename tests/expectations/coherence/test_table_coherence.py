@@ -128,7 +128,8 @@ def test_one_plan_for_several_tables_is_said_before_it_is_made() -> None:
     """It costs more detail than each table alone."""
     policy = parse_policy(small_policy(second("sex: generalize")))
     (found,) = [one for one in find_warnings(policy) if "one plan is fitted" in one.what]
-    assert "5 people share each combination of age, sex, sick" in found.what
+    assert "5 people share each combination of age, sex, sick (" in found.what
+    assert "words make up to 16; alone `partner` 16, `second` 2)" in found.what
 
 
 def test_k_holds_over_neither_sensitive_nor_excused_columns() -> None:

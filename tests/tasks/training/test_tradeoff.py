@@ -8,13 +8,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from expectations.policy.outlets import join
 from expectations.policy_file import parse_policy
 from tasks.account.published import TradePoint
 from tasks.anonymization.generalize import generalize_table
 from tasks.anonymization.loss import Detail, People, measure_granularity, measure_query_error
 from tasks.pages.drawings import draw_tradeoff
 from tasks.people.population import TEST
-from tasks.training.tradeoff import Point, compare_columns, measure_tradeoff
+from tasks.training.tradeoff import Point, compare_columns, measure_at, measure_tradeoff
 from tests.conftest import small_policy
 
 POLICY = parse_policy(small_policy())
@@ -39,7 +40,7 @@ def people() -> pd.DataFrame:
 
 def test_more_k_keeps_less_detail_and_k_one_is_the_rows_as_they_are(people: pd.DataFrame) -> None:
     """The points are in the order of k, the policy's own among them."""
-    points = measure_tradeoff(people, POLICY, TABLE)
+    points = measure_tradeoff(people, POLICY, TABLE, TABLE)
     assert [point.k for point in points] == [1, 2, 3, 5, 10, 20, 50]
     detail = [point.granularity for point in points if point.granularity is not None]
     assert detail == sorted(detail, reverse=True)
@@ -76,7 +77,7 @@ def test_distinct_rows_come_to_what_all_rows_do(
     recoded = generalize_table(few, POLICY, outlet)
     details = compare_columns(few, recoded.frame, recoded.plan.members, (POLICY, outlet))
     each = People.one_each(len(few), len(recoded.frame))
-    found = next(point for point in measure_tradeoff(few, POLICY, outlet) if point.k == k)
+    found = next(point for point in measure_tradeoff(few, POLICY, outlet, outlet) if point.k == k)
     kept = measure_granularity(list(details.values()), each)
     # Told as a bound, in steps of ten people or more.
     assert found.granularity is not None
@@ -90,21 +91,35 @@ def test_distinct_rows_come_to_what_all_rows_do(
 
 def test_a_model_is_judged_on_people_as_they_are(people: pd.DataFrame) -> None:
     """Age tells who is ill; once it is gone from the table, nothing does."""
-    as_is = measure_tradeoff(people, POLICY, TABLE)[0].auc
+    as_is = measure_tradeoff(people, POLICY, TABLE, TABLE)[0].auc
     assert as_is is not None
     assert as_is > 0.65
     blind = people.assign(age="18-34")
-    assert measure_tradeoff(blind, POLICY, TABLE)[0].auc == pytest.approx(0.5, abs=0.07)
+    assert measure_tradeoff(blind, POLICY, TABLE, TABLE)[0].auc == pytest.approx(0.5, abs=0.07)
 
 
 def test_no_model_is_judged_without_enough_people_of_both_kinds(people: pd.DataFrame) -> None:
     """Nineteen ill people tell nothing of a model."""
-    assert measure_tradeoff(people.assign(sick="no"), POLICY, TABLE)[0].auc is None
+    assert measure_tradeoff(people.assign(sick="no"), POLICY, TABLE, TABLE)[0].auc is None
+
+
+def test_a_plan_over_the_columns_of_two_tables_costs_each_its_detail(people: pd.DataFrame) -> None:
+    """Age beside sex is shared by fewer than age alone."""
+    age, sex = (
+        TABLE.model_copy(update={"columns": {name: "generalize"}, "k": 20, "max_suppressed": 0})
+        for name in ("age", "sex")
+    )
+    few = people.head(220).assign(sex=np.where(np.arange(220) < 30, "m", "f"))
+    alone, together = (measure_at(20, few, POLICY, age, j) for j in (age, join([age, sex])))
+    assert alone.granularity is not None
+    assert together.granularity is not None
+    assert together.granularity < alone.granularity
 
 
 def test_a_k_that_cannot_be_reached_has_no_figures(people: pd.DataFrame) -> None:
     """With more k than people the policy's limit on people left out is passed."""
-    few = measure_tradeoff(people.head(15), POLICY, TABLE.model_copy(update={"max_suppressed": 0}))
+    strict = TABLE.model_copy(update={"max_suppressed": 0})
+    few = measure_tradeoff(people.head(15), POLICY, strict, strict)
     assert few[-1] == Point(50)
 
 
