@@ -25,7 +25,7 @@ from expectations.policy_file import PolicyFile, locate
 from ledgers.home.policies import read_named_policy
 from tasks.consent.event_fields import missing_fields
 from tasks.own_code.loading import NO_CODE, OwnCode
-from tasks.people.ingestion import missing_columns, people_source
+from tasks.people.ingestion import find_missing, people_source
 from tasks.sources import location_of, open_source
 
 _SQLITE: Final = re.compile(r"^sqlite(\+\w+)?:///(?=[^/$])")
@@ -114,7 +114,7 @@ def checked_request(
     """
     file = with_source(read_named_policy(policy), source)
     there = people_source(file).columns()
-    problems = [*missing_columns(file.policy, there), *missing_event_fields(file)]
+    problems = [*find_missing(file, there), *missing_event_fields(file)]
     if problems:
         raise PolicyError(str(file.path), locate(file, problems))
     match file.policy.basis:

@@ -82,15 +82,21 @@ def read_of_everybody(policy: Policy) -> Iterable[str]:
 def read_lines(policy: Policy, there: int) -> Iterator[str]:
     """Say which columns are read, and what becomes of each."""
     yield from wrap(f"Read of everybody: {', '.join(read_of_everybody(policy))}.")
+    made = policy.made_of_rows
     yield from wrap(
-        f"Read of permitted people: {len(policy.columns)} of the source's {there} columns"
-        + ("; the other columns listed are derived." if policy.derived else ".")
-    )
+        f"Read of permitted people: {len(policy.columns) - len(made)} of the source's "
+        f"{there - len(made)} columns"
+        + ("; the other columns listed are made of rows, or derived." if made else
+           "; the other columns listed are derived." if policy.derived else ".")
+    )  # fmt: skip
     yield from lay_out(
         (),
         [(name, say_treated(column)) for name, column in policy.treated.items()],
         indent=2,
     )
+    for name, column in policy.columns.items():
+        if column.rows:
+            yield from wrap(f"{name}: {column.rows.said}.", "  ", "    ")
     if own := [f"{code} ({path})" for path, code in policy.own_code.items()]:
         yield from wrap(f"Own code, which tutela cannot vouch for: {', '.join(own)}.")
     if marked := taken_from_data(policy):

@@ -115,13 +115,14 @@ def zones_are_known(policy: Policy) -> Iterator[Problem]:
     """A source's time zone is in the IANA database."""
     from zoneinfo import ZoneInfo, available_timezones
 
-    for path, source in _sources(policy):
-        if source.zone is None:
-            continue
+    zones = {path: source.zone for path, source in _sources(policy)} | {
+        "source": policy.source.zone
+    }
+    for path, zone in zones.items():
         try:
-            ZoneInfo(source.zone)
+            ZoneInfo(zone or "UTC")
         except (LookupError, ValueError, OSError):
-            hint = suggest(source.zone, available_timezones(), "write one like Europe/Vienna")
+            hint = suggest(zone or "", available_timezones(), "write one like Europe/Vienna")
             yield Problem(f"{path}.zone", "there is no such time zone", hint)
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from expectations.coherence import consent, models, population, tables, treatments, value_rules
+from expectations.coherence import (
+    consent,
+    many_rows,
+    models,
+    population,
+    tables,
+    treatments,
+    value_rules,
+)
 from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.policy import Policy
@@ -19,7 +27,11 @@ from expectations.policy.vocabulary import Article6, Article9, Identifiability, 
 
 def find_problems(policy: Policy) -> list[Problem]:
     """Give everything that does not fit together; an empty list means that the policy can run."""
-    broken = [*derived_columns_say_how(policy), *expressions_parse(policy)]
+    broken = [
+        *derived_columns_say_how(policy),
+        *expressions_parse(policy),
+        *many_rows.find_faults_of_rows(policy),
+    ]
     if broken:
         return broken
     return [problem for rule in RULES for problem in rule(policy)]
@@ -221,6 +233,7 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     the_persons_own_column_is_an_identifier,
     declared_uses_are_real,
     dropped_columns_end_there,
+    *many_rows.RULES,
     *tables.RULES,
     *treatments.RULES,
     *models.RULES,

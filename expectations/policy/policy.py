@@ -15,6 +15,14 @@ from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.declaration import Declaration, Term
 from expectations.policy.legal_basis import Basis, LegalBasis
 from expectations.policy.locations import Location
+from expectations.policy.many_rows import (
+    ALWAYS_THERE,
+    FieldName,
+    FollowUp,
+    FromRows,
+    Index,
+    RowsTable,
+)
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet, spell_recipient
 from expectations.policy.population import Population
 from expectations.policy.training import MODEL_KINDS, Attacks, Budget, OwnReference, Training
@@ -42,6 +50,14 @@ class PeopleSource(Declaration):
     location: Location
     person: Term
     """The source's own name of the column that names the person: complete and unique."""
+    tables: Mapping[FieldName, RowsTable] = Field(default_factory=dict)
+    """Further tables, with any number of rows for each of these people."""
+    index: Index | None = None
+    """Each person's own moment, before which columns of these tables look."""
+    followed_until: FollowUp | None = None
+    """Until when these people were observed, which windows after the index need to know."""
+    zone: Term | None = None
+    """Where moments that are told with an offset are put on the calendar, as `Europe/Berlin`."""
 
 
 class Column(Declaration):
@@ -49,6 +65,8 @@ class Column(Declaration):
 
     source: Term | None = Field(default=None, alias="from")
     """The source's own name, if it differs."""
+    rows: FromRows | None = None
+    """Instead, what is made of the person's rows in a table of `source.tables`."""
     type: ColumnType
     identifiability: Identifiability
     category: Category
@@ -166,6 +184,12 @@ class Policy(Declaration):
     def released(self) -> frozenset[str]:
         """The columns that some table releases."""
         return frozenset(c for outlet in self.table_outlets.values() for c in outlet.columns)
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Name the columns that everybody has who was observed as long as they ask for."""
+        made = {name: column.rows for name, column in self.columns.items()}
+        return tuple(name for name, rows in made.items() if rows and rows.take in ALWAYS_THERE)
 
     @property
     def treated(self) -> dict[str, Column | DerivedColumn]:
@@ -303,8 +327,18 @@ class Policy(Declaration):
         return parse(derived.expression, self.types).type
 
     def source_name(self, name: str) -> str:
-        """Give the source's own name of a column."""
-        return self.columns[name].source or name
+        """Give the source's own name of a column; of one made of many rows, the name it has here.
+
+        That name is marked, so that no column of the roster has it.
+        """
+        column = self.columns[name]
+        return f"{name} (of rows)" if column.rows else column.source or name
+
+    @property
+    def made_of_rows(self) -> dict[str, FromRows]:
+        """Give what is made of many rows, by the name that the source has for it."""
+        made = {name: column.rows for name, column in self.columns.items()}
+        return {self.source_name(name): rows for name, rows in made.items() if rows}
 
     def path_of(self, name: str) -> str:
         """Give the path of a column in the policy's file."""

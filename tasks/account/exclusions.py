@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 NOT_ELIGIBLE: Final = "not eligible"
+NOT_OBSERVED: Final = "not observed"
 NOT_SAMPLED: Final = "not sampled"
 OVER_CAP: Final = "over the cap"
 NO_OUTCOME: Final = "outcome not known"
@@ -67,6 +68,10 @@ EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
     NOT_ELIGIBLE: Exclusion(
         "they do not belong to the policy's population",
         "population: eligible: wider, where the purpose is about them too",
+    ),
+    NOT_OBSERVED: Exclusion(
+        "they have no index, or were not followed to the end of a window after it",
+        "complete the follow-up at the source, or look at a shorter window (days_after)",
     ),
     NOT_SAMPLED: Exclusion("the draw did not select them", "population: sample: larger"),
     OVER_CAP: Exclusion(

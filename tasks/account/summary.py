@@ -265,7 +265,7 @@ def _tell_fate(policy: Policy, name: str) -> ColumnFate:
     read = isinstance(column, Column)
     return ColumnFate(
         name=name,
-        source=policy.source_name(name) if read else None,
+        source=_tell_origin(policy, name) if read else None,
         expression=None if isinstance(column, Column) else column.formula,
         category=str(column.category),
         special=column.category.special,
@@ -275,6 +275,12 @@ def _tell_fate(policy: Policy, name: str) -> ColumnFate:
         outlets=_find_outlets(policy, name),
         note=column.note,
     )
+
+
+def _tell_origin(policy: Policy, name: str) -> str:
+    """Say from where a column is: the source's own name, or what is made of many rows."""
+    rows = policy.columns[name].rows
+    return rows.said if rows else policy.source_name(name)
 
 
 def _find_outlets(policy: Policy, name: str) -> tuple[str, ...]:

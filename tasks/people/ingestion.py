@@ -37,6 +37,7 @@ from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
 from tasks.sources.naming import spell
+from tasks.sources.people_tables import PeopleTables, find_missing_fields
 
 PERSON: Final = "_person"
 RECORD: Final = "_record"
@@ -110,6 +111,12 @@ def basis_columns(basis: Basis) -> dict[str, tuple[str, str]]:
             return {AGE: ("minors.age", age)}
         case ConsentLedger() | OptOutList() | OtherBasis():
             return {}
+
+
+def find_missing(file: PolicyFile, there: Sequence[str]) -> list[Problem]:
+    """Name the columns that the policy reads and its tables lack; `there` are the source's."""
+    further = find_missing_fields(file.policy.source, file.folder)
+    return [*missing_columns(file.policy, there), *further]
 
 
 def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
@@ -233,8 +240,11 @@ def attach_keys(collected: pa.Table, permitted: pa.Table) -> pa.Table:
 
 
 def people_source(file: PolicyFile) -> Source:
-    """Open the source of people that a policy names."""
-    return open_source(file.policy.source.location, file.folder)
+    """Open the source of people that a policy names: one table, or several as one."""
+    source, made = file.policy.source, file.policy.made_of_rows
+    if made:
+        return PeopleTables(source, made, file.folder)
+    return open_source(source.location, file.folder)
 
 
 def read_people(file: PolicyFile, key: bytes) -> pa.Table:
@@ -254,7 +264,7 @@ def read_people(file: PolicyFile, key: bytes) -> pa.Table:
 def read_roster(desk: Desk) -> pa.Table:
     """Read everybody's identifier, and what the legal basis needs."""
     there = people_source(desk.run.file).columns()
-    problems = missing_columns(desk.policy, there)
+    problems = find_missing(desk.run.file, there)
     if problems:
         raise PolicyError(desk.run.file.path.name, locate(desk.run.file, problems))
     roster = read_people(desk.run.file, desk.key("person"))

@@ -32,7 +32,7 @@ from expectations.policy.policy import Policy
 from expectations.policy.population import Population
 from expectations.policy.treatments import YES_NO, Bin, Categories, Treatment, public_labels
 from ledgers.vault.stages import Collected, Selected
-from tasks.account.exclusions import NOT_ELIGIBLE, NOT_SAMPLED, OVER_CAP
+from tasks.account.exclusions import NOT_ELIGIBLE, NOT_OBSERVED, NOT_SAMPLED, OVER_CAP
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.own_code.columns import own_columns, tell_tried
@@ -309,6 +309,20 @@ def keep_eligible(table: pa.Table, policy: Policy, today: date) -> tuple[pa.Tabl
     return pa.table(kept), count_marked(~eligible.to_numpy())
 
 
+def keep_observed(table: pa.Table, policy: Policy) -> tuple[pa.Table, dict[str, Count]]:
+    """Keep whose moment is known and whose windows had an end; count the rest, if there can be any.
+
+    Who kept back a column's category was not read there, and is not counted for it.
+    """
+    if not policy.observed:
+        return table, {}
+    lacks = np.zeros(table.num_rows, dtype=bool)
+    for name in policy.observed:
+        unknown = pc.is_null(table.column(name)).to_numpy()
+        lacks |= unknown & covers(table, coverage(policy, [name]))
+    return table.filter(pa.array(~lacks)), {NOT_OBSERVED: count_marked(lacks)}
+
+
 def count_marked(marked: Marks) -> Count:
     """Count the people who are marked."""
     return Count(int(np.count_nonzero(marked)))
@@ -396,6 +410,7 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     """Keep the eligible, derive columns, sample and cap, split, and refuse what is too small."""
     policy, today = desk.policy, desk.run.now.date()
     eligible, rest = keep_eligible(collected.table(), policy, today)
+    eligible, unseen = keep_observed(eligible, policy)
     table = derive_columns(eligible, policy, today, desk.run.own)
     if policy.own_functions:
         desk.check(tell_tried(policy.own_functions.values()))
@@ -405,7 +420,7 @@ def select_population(desk: Desk, collected: Opened[Collected]) -> pa.Table:
     selected = mark_test(selected, policy.population, desk.key("split"))
     shown = {
         reason: desk.count(f"people.excluded.{reason}", count)
-        for reason, count in {NOT_ELIGIBLE: rest, **left_out}.items()
+        for reason, count in {NOT_ELIGIBLE: rest, **unseen, **left_out}.items()
     }
     people = desk.count("people.selected", Count(selected.num_rows))
     unlabelled = list(count_sides(desk, selected))

@@ -266,7 +266,26 @@ def stage(file: PolicyFile, folder: Path, own: Mapping[str, OwnCode] = NO_CODE) 
         "location": place(folder / "people.parquet"),
         "person": policy.source.person,
     }
-    return Staged(point(file, {"source": source, "basis": changes}), permitted + against, notes)
+    pointed = point(take_rows_as_columns(file), {"source": source, "basis": changes})
+    return Staged(pointed, permitted + against, notes)
+
+
+def take_rows_as_columns(file: PolicyFile) -> PolicyFile:
+    """Let a policy read from the roster what it makes of many rows, which are not made up."""
+    policy = file.policy
+    if not policy.made_of_rows:
+        return file
+    _, plain = read_yaml(file.text, str(file.path))
+    assert isinstance(plain, dict)
+    source, columns = plain["source"], plain["columns"]
+    assert isinstance(source, dict)
+    assert isinstance(columns, dict)
+    for part in ("tables", "index", "zone"):
+        source.pop(part, None)
+    for name, column in columns.items():
+        if isinstance(column, dict) and column.pop("rows", None) is not None:
+            column["from"] = policy.source_name(name)
+    return reread(file, plain)
 
 
 def make_crowd(
@@ -318,5 +337,10 @@ def point(file: PolicyFile, changes: dict[str, dict[str, Plain]]) -> PolicyFile:
         before = plain[part]
         assert isinstance(before, dict)
         plain[part] = {**before, **changed}
+    return reread(file, plain)
+
+
+def reread(file: PolicyFile, plain: Plain) -> PolicyFile:
+    """Read a policy again from changed values, where it stands."""
     text = json.dumps(plain, indent=1, ensure_ascii=False)  # JSON is YAML, quoted as it must be
     return replace(file, policy=parse_policy(text, str(file.path), file.folder), text=text)

@@ -29,7 +29,8 @@ from tests.runs import say
 
 Path = tuple[str | int, ...]
 OPPOSITE = {"weaker": "stronger", "stronger": "weaker", "changed": "changed", "other": "other"}
-PATTERNS = ("own.Other", "own.py:other", "other", "Europe/Paris", "other_column", "b", "|")
+PATTERNS = ("own.Other", "own.py:other", "other", "Europe/Paris", "other_column", "b", "|",
+            "2024-02-02")  # fmt: skip
 FIXED = {"tutela", "kind", "rule"}
 """What cannot be changed alone: it says which grammar or which form the rest is written in."""
 

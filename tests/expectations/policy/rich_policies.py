@@ -119,6 +119,19 @@ POPULATION: Tree = {
     },
     "weighting": {"largest": 4, "smallest_effective_share": 0.5},
 }
+COUNTED: Tree = {
+    **AXES,
+    "type": "number",
+    "treatment": {"kind": "round", "to": 1},
+    "rows": {
+        "take": "sum",
+        "of": "visits",
+        "field": "days",
+        "where": "days > 1",
+        "days_before": 30,
+        "days_after": 30,
+    },
+}
 RICH: Tree = {
     "tutela": 1,
     "name": "rich",
@@ -131,7 +144,22 @@ RICH: Tree = {
         "assessment": "file 1",
         "safeguards": "file 2",
     },
-    "source": {"location": LOCATIONS[0], "person": "pid"},
+    "source": {
+        "location": LOCATIONS[0],
+        "person": "pid",
+        "index": {"date": "2025-01-31", "column": "came", "first": "visits", "where": "days > 1"},
+        "followed_until": {"date": "2025-06-30", "column": "left"},
+        "zone": "Europe/Berlin",
+        "tables": {
+            "visits": {
+                "location": LOCATIONS[0],
+                "person": "patient",
+                "at": "start",
+                "known_at": "told",
+                "fields": {"days": {"from": "Days", "type": "number"}},
+            }
+        },
+    },
     "basis": CONSENT,
     "population": POPULATION,
     "columns": {
@@ -144,7 +172,8 @@ RICH: Tree = {
             "from_data": True,
         }
         for name, (kind, treatment) in TREATMENTS.items()
-    },
+    }
+    | {"counted": COUNTED},
     "derived": {
         "grown": {**AXES, "expression": "binned > 18", "treatment": {"kind": "keep"}, "note": "so"},
         "scored": {

@@ -1,0 +1,121 @@
+"""Tables with many rows a person, and columns that are made of them: one value for each person.
+
+Such a column is a function of the person's own rows alone, in a window around the person's own
+moment. So nothing after collection knows that there were several tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import Field
+
+from expectations.expressions.expressions import ColumnType
+from expectations.policy.declaration import Declaration, Term
+from expectations.policy.locations import Location
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Taken: TypeAlias = Literal[
+    "count", "count-distinct", "sum", "mean", "smallest", "largest", "first", "last",
+    "any", "all", "days-since", "slope", "index",
+]  # fmt: skip
+OF_VALUES: Final = frozenset(
+    ("count-distinct", "sum", "mean", "smallest", "largest", "first", "last", "slope")
+)
+"""What is made of the values of one field; the others are made of rows."""
+OF_NUMBERS: Final = frozenset(("sum", "mean", "slope"))
+ALWAYS_THERE: Final = frozenset(("count", "count-distinct", "sum", "any"))
+"""What is there of no row as well, so that only people who were not observed lack it."""
+
+
+class RowField(Declaration):
+    """One field of a table's rows, which conditions and columns may use."""
+
+    source: Term | None = Field(default=None, alias="from")
+    """The table's own name, if it differs."""
+    type: ColumnType
+
+
+class RowsTable(Declaration):
+    """A table with any number of rows for each person of the roster."""
+
+    location: Location
+    person: Term | None = None
+    """The table's own name of the column that names the person, if it differs from the roster's."""
+    at: Term
+    """The column that says when a row's event took place: a date, or a moment."""
+    known_at: Term | None = None
+    """The column that says when the row was known, if that was later."""
+    fields: Mapping[FieldName, RowField] = Field(default_factory=dict)
+
+
+class Index(Declaration):
+    """Each person's own moment: a date of the policy, a date of the roster, or an event."""
+
+    date: Day | None = None
+    column: Term | None = None
+    """A column of the roster; who has none there has no moment."""
+    first: FieldName | None = None
+    """A table: the moment of the person's first row there that meets `where`."""
+    where: Term | None = None
+
+
+class FollowUp(Declaration):
+    """Until when people were observed: a day on which the data end, or one of each person."""
+
+    date: Day | None = None
+    column: Term | None = None
+    """A column of the roster; of who has none there, nothing after the index is known."""
+
+
+class FromRows(Declaration):
+    """What a column takes of a table's rows; without a window of all rows before the index.
+
+    A row counts as before the index if it took place and was known before it.
+    """
+
+    take: Taken
+    of: FieldName | None = None
+    """The table; `index` alone, which is the day of the person's own moment, is of none."""
+    field: FieldName | None = None
+    where: Term | None = None
+    """A condition over the table's fields; a row for which it is not known does not meet it."""
+    days_before: int | None = Field(default=None, ge=1)
+    days_after: int | None = Field(default=None, ge=1)
+    """A window after the index instead, for what is to be predicted."""
+
+    @property
+    def said(self) -> str:
+        """How the column is made, as people read it."""
+        if self.take == "index":
+            return "the day of the person's index"
+        what = self.take.replace("-", " ") + (f" of {self.field}" if self.field else "")
+        which = f" where {self.where}" if self.where else ""
+        when = (
+            f"in the {self.days_after} days after the index"
+            if self.days_after
+            else f"in the {self.days_before} days before the index"
+            if self.days_before
+            else "before the index"
+        )
+        return f"{what} in {self.of}{which}, {when}"
+
+    def type_of(self, fields: Mapping[str, RowField]) -> frozenset[ColumnType]:
+        """Give the types that the column may be declared as."""
+        match self.take:
+            case "count" | "count-distinct" | "days-since":
+                return frozenset((ColumnType.INTEGER, ColumnType.NUMBER))
+            case "any" | "all":
+                return frozenset((ColumnType.BOOLEAN,))
+            case "mean" | "slope":
+                return frozenset((ColumnType.NUMBER,))
+            case "index":
+                return frozenset((ColumnType.DATE,))
+            case "sum" | "smallest" | "largest" | "first" | "last":
+                held = fields[self.field].type if self.field and self.field in fields else None
+                if held is None:
+                    return frozenset()
+                wider = {ColumnType.NUMBER} if held is ColumnType.INTEGER else set()
+                return frozenset({held, *wider})
