@@ -1,7 +1,8 @@
 """What is made of many rows: one value for each person, of that person's own rows around a moment.
 
-One query for each table, of DuckDB. Values do not hang on the order of rows: sums of doubles are
-taken in the order of their size, and of rows at the same moment the smallest value counts.
+One query for each table, of DuckDB. Values do not hang on the order of rows: sums are of whole
+numbers, as which each row's double is taken to 25 decimal places, and of rows at the same moment
+the smallest value counts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ OF_NOTHING: Final[Mapping[str, str]] = {
     "count": "0", "count-distinct": "0", "sum": "0", "any": "false",
 }  # fmt: skip
 """What there is of no row in the window; of others it is missing."""
-DAYS: Final = f'epoch("{AT}") / 86400'
+SECONDS: Final = f'date_diff(\'second\', "{INDEX}", "{AT}")::HUGEINT'
 MEMORY: Final = "4GB"
 
 
@@ -81,25 +82,42 @@ def _write(take: FromRows) -> str:
     met = f"coalesce({_quote(name_condition(take.where))}, false)" if take.where else "true"
     value = _quote(name_field(take.field)) if take.field else "1"
     chosen = f"FILTER (WHERE {window} AND {met} AND {value} IS NOT NULL)"
+    total, number = _sum(value, chosen), f"count(*) {chosen}"
     made = {
-        "count": f"count(*) {chosen}",
+        "count": number,
         "count-distinct": f"count(DISTINCT {value}) {chosen}",
-        "sum": f"sum({value} ORDER BY {value}) {chosen}",
-        "mean": f"sum({value} ORDER BY {value}) {chosen} / count(*) {chosen}",
+        "sum": total,
+        "mean": f"{total} / {number}",
         "smallest": f"min({value}) {chosen}",
         "largest": f"max({value}) {chosen}",
         "first": f'first({value} ORDER BY "{AT}", {value}) {chosen}',
         "last": f'first({value} ORDER BY "{AT}" DESC, {value}) {chosen}',
-        "any": f"count(*) {chosen} > 0",
+        "any": f"{number} > 0",
         "all": f"bool_and({met}) FILTER (WHERE {window})",
         "days-since": f'date_diff(\'day\', max("{AT}") {chosen}, "{INDEX}")',
-        "slope": f"nullif(regr_slope({value}, {DAYS} ORDER BY {DAYS}, {value}) {chosen}, 'nan')",
+        "slope": _slope(value, chosen),
     }[take.take]
     if (nothing := OF_NOTHING.get(take.take)) is not None:
         made = f"coalesce({made}, {nothing})"
     days = take.days_after
     seen = f'"{UNTIL}" >= "{INDEX}" + INTERVAL {days} DAY' if days else f'"{INDEX}" IS NOT NULL'
     return f"CASE WHEN {seen} THEN {made} END"
+
+
+def _sum(value: str, chosen: str) -> str:
+    """Write an exact sum: of what is above 1e-10 in each double, and of what is below that."""
+    high = f"{value}::DECIMAL(38, 10)"
+    low = f"(({value} - {high}::DOUBLE) * 1e15)::DECIMAL(38, 10)"
+    return f"(sum({high}) {chosen}::DOUBLE + coalesce(sum({low}) {chosen}::DOUBLE / 1e15, 0))"
+
+
+def _slope(value: str, chosen: str) -> str:
+    """Write the slope of a least-squares line, per day; missing where all moments are one."""
+    number, x = f"count(*) {chosen}", f"sum({SECONDS}) {chosen}"
+    spread = f"{number}::HUGEINT * sum({SECONDS} * {SECONDS}) {chosen} - {x} * {x}"
+    together = _sum(f"({SECONDS}::DOUBLE * {value})", chosen)
+    both = f"{number} * {together} - {x}::DOUBLE * {_sum(value, chosen)}"
+    return f"86400 * ({both}) / nullif({spread}, 0)::DOUBLE"
 
 
 def _window(take: FromRows) -> Iterator[str]:
