@@ -21,6 +21,7 @@ from deployments.completion import policies, run_ids
 from deployments.consent.commands import consent_app
 from deployments.draft.commands import draft
 from deployments.explain import explain
+from deployments.keeping.commands import hold, maintain
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
@@ -74,6 +75,11 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(budget_app, name="budget")
 app.add_typer(incident_app, name="incident")
 app.command(epilog="Example: tutela rehearse diabetes")(rehearse)
+app.command(epilog="Example: tutela maintain")(maintain)
+app.command(
+    epilog='Example: tutela hold 20261124 --because "complaint 17" --by "A. Weber" '
+    "--until 2027-06-30"
+)(hold)
 
 
 SourceOption = Annotated[

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from expectations.errors import PolicyError, Problem, find_nearest, suggest
 from expectations.policy.hierarchy_files import put_hierarchies
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy.policy import COLUMN, NAME, Policy
+from expectations.policy.retention import SPAN, Retention
 from expectations.policy.training import Training
 from expectations.policy.treatments import Level
 from expectations.policy.vocabulary import SPECIAL, Category
@@ -34,6 +36,7 @@ FORMS: Final = {
     NAME: "use 3 to 40 lower-case letters, digits and hyphens, beginning with a letter and not "
     "ending with a hyphen",
     COLUMN: "use 1 to 63 lower-case letters, digits and `_`, beginning with a letter",
+    SPAN: "write a whole number of days, months or years, such as `180 days`",
 }
 """What a pattern asks for, in words."""
 NOWHERE: Final = "there is no such file, and no policy of that name comes with tutela"
@@ -151,6 +154,19 @@ def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) ->
     if found := [*faults, *find_problems(policy)]:
         raise PolicyError(file, _place(tree, found))
     return policy
+
+
+def read_retention(text: str) -> Retention | None:
+    """Give how long a policy of any version lets things be kept; None where that cannot be read."""
+    from pydantic import ValidationError
+
+    with suppress(PolicyError, ValidationError):
+        plain = read_yaml(text, "policy.yaml")[1]
+        said = plain.get("retention") if isinstance(plain, dict) else None
+        if isinstance(plain, dict) and isinstance(days := plain.get("retention_days"), int):
+            said = {"goods": f"{days} days", "because": "retention_days"}
+        return Retention.model_validate(said)
+    return None
 
 
 def _place(tree: yaml.Node, problems: Iterable[Problem]) -> list[Problem]:

@@ -7,7 +7,8 @@ spends nothing: of a run that ended, the record stands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
@@ -15,12 +16,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Crashed, Failed
 
 from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
 from expectations.policy.vocabulary import Verdict
-from ledgers.home.home import Home
+from ledgers.home.home import Home, without_login
 from ledgers.home.keys import Keys
 from tasks.airlock.run import Run
 from tasks.handover.delivery import Completed as Finished
@@ -112,6 +114,29 @@ def tell_state(finished: Finished) -> State[Any]:
             return Crashed(message=KILLED)
         case _:
             return Failed(name=AWAITING, message=finished.said)
+
+
+def remove_flow_runs(flow_runs: Collection[str]) -> list[str]:
+    """Delete flow runs from the server that `PREFECT_API_URL` names; say what remains there.
+
+    Those that the server does not know are left. Raises `ServiceError` where it fails.
+    """
+    from httpx import HTTPError
+
+    told = []
+    try:
+        with get_client(sync_client=True) as client:
+            for one in flow_runs:
+                with suppress(ObjectNotFound):
+                    client.delete_flow_run(UUID(one))
+                    told.append(
+                        f"Prefect at {without_login(str(client.api_url))} keeps artifacts and, as "
+                        f"long as it keeps any, events of flow run {one}, until its operator "
+                        "deletes them"
+                    )
+    except HTTPError as error:
+        raise ServiceError(f"Prefect's server failed with {type(error).__name__}") from None
+    return told
 
 
 def _show(client: SyncPrefectClient, flow_run: str, state: State[Any]) -> None:

@@ -28,8 +28,10 @@ from ledgers.home.keys import Keys
 from ledgers.home.machine import name_machine
 from ledgers.journal import (
     DECIDED,
+    EVIDENCE_REMOVED,
     HEADS,
     JOURNAL,
+    RETENTION,
     Line,
     Pen,
     What,
@@ -169,10 +171,22 @@ class EvidenceLedger:
         """Give the one run whose id begins with `prefix`; UsageError for none or several."""
         found = [run for run in self.runs() if run.run_id.startswith(prefix)]
         if not prefix or not found:
+            if prefix and (gone := self._find_removed(prefix)):
+                raise UsageError(
+                    f"the evidence of run {gone.run_id} was removed on {gone.at[:10]}, as its "
+                    "policy says; its charges and releases stay on record"
+                )
             raise UsageError(f"no run begins with '{prefix}': check the id")
         if len(found) > 1:
             raise UsageError(f"{len(found)} runs begin with '{prefix}': give more of the id")
         return found[0]
+
+    def _find_removed(self, prefix: str) -> sa.Row[tuple[str, str]] | None:
+        """Give the run whose id begins so, and when its evidence was removed; None if none was."""
+        gone = sa.select(JOURNAL.c.run_id, JOURNAL.c.at).where(_REMOVED)
+        with snapshot(self.engine) as connection:
+            named = JOURNAL.c.run_id.startswith(prefix, autoescape=True)
+            return connection.execute(gone.where(named)).first()
 
     def is_elsewhere(self, run: RunRecord) -> bool:
         """Whether a run is another machine's, which alone can tell if it is still going on.
@@ -203,6 +217,8 @@ class EvidenceLedger:
             rows = connection.execute(_entries_of(run_id)).mappings().all()
             lines = read_lines(connection, self.keys, signed, since=run_id)
         named = {one.place: one for one in lines if one.run_id == run_id and one.what in JOURNALED}
+        if run is None and any(one.run_id == run_id and one.ends_evidence for one in lines):
+            return None
         if run is None:
             if rows or named:
                 _refuse_unknown(run_id)
@@ -227,13 +243,14 @@ class EvidenceLedger:
     def _check_begun(self, rows: Sequence[sa.RowMapping], lines: Sequence[Line]) -> None:
         """Refuse runs that did not begin here, that are gone, or that began otherwise."""
         begun, key = {one.run_id: one for one in lines if one.what == BEGUN}, self._begun_key()
+        removed = {one.run_id for one in lines if one.ends_evidence}
         for row in rows:
             line = begun.pop(row["run_id"], None)
             if line is None:
                 refuse(f"run {row['run_id']} is there, but did not begin in this home")
             if not line.names(_begun_code(key, row)):
                 refuse(f"the beginning of run {row['run_id']} was changed")
-        for run_id in begun:
+        for run_id in begun.keys() - removed:
             refuse(f"run {run_id} is gone")
 
     def _check_older(
@@ -317,12 +334,14 @@ def _entries_of(run_id: str) -> sa.Select[tuple[object, ...]]:
     return sa.select(EVIDENCE).where(EVIDENCE.c.run_id == run_id).order_by(EVIDENCE.c.seq)
 
 
+_REMOVED = sa.and_(JOURNAL.c.what == RETENTION, JOURNAL.c.name == EVIDENCE_REMOVED)
 _NAMED = sa.and_(EVIDENCE.c.run_id == JOURNAL.c.run_id, EVIDENCE.c.seq == JOURNAL.c.place)
 _LOST = (
     sa.select(JOURNAL.c.run_id, JOURNAL.c.what, JOURNAL.c.name, JOURNAL.c.place)
     .outerjoin(EVIDENCE, _NAMED)
     .where(
         JOURNAL.c.what.in_(JOURNALED),
+        JOURNAL.c.run_id.not_in(sa.select(JOURNAL.c.run_id).where(_REMOVED).correlate(None)),
         sa.or_(EVIDENCE.c.chain.is_(None), EVIDENCE.c.chain != JOURNAL.c.code),
     )
     .order_by(JOURNAL.c.seq)

@@ -36,10 +36,13 @@ from ledgers.signed_heads import Head, Heads, SignedHead
 
 What: TypeAlias = Literal[
     "begun", "decision", "release", "verdict", "plan", "released", "charge", "key", "people",
-    "forgotten",
+    "forgotten", "retention",
 ]  # fmt: skip
 """The kinds of entries that are named; no line is of another. `people` were in a release, and are
-`forgotten` when what is remembered of them is removed."""
+`forgotten` when what is remembered of them is removed; `retention` is what was removed or held."""
+RETENTION: Final = "retention"
+EVIDENCE_REMOVED: Final = "evidence"
+"""The name of the line of a run whose evidence was removed, since its days were over."""
 DECIDED: Final = ("decision", "verdict")
 """What a run that left a page or a table has a line of."""
 
@@ -71,6 +74,11 @@ class Line:
     place: int
     code: str
     """Of the named entry; empty where a migration wrote the line and could not know it."""
+
+    @property
+    def ends_evidence(self) -> bool:
+        """Whether the evidence of its run was removed, as its policy says."""
+        return (self.what, self.name) == (RETENTION, EVIDENCE_REMOVED)
 
     def names(self, code: str) -> bool:
         """Whether an entry with this code is the one that was named."""

@@ -27,6 +27,7 @@ from expectations.policy.legal_basis import (
 from expectations.policy.outlets import ModelOutlet, claim, limits
 from expectations.policy.policy import Column, DerivedColumn, Policy
 from expectations.policy.population import Population, Reference, Strata
+from expectations.policy.retention import describe_kept
 from expectations.policy.treatments import Drop, Noise, describe
 from expectations.policy.vocabulary import Use
 from expectations.policy_file import PolicyFile, find_undecided
@@ -67,7 +68,7 @@ def about_lines(policy: Policy, _there: int) -> Iterator[str]:
     yield from wrap(policy.population.eligible, "  population   ", MARGIN)
     for sentence in describe_population(policy.population):
         yield from wrap(sentence, MARGIN, f"{MARGIN}  ")
-    yield f"  kept for     {policy.retention_days:,} days"
+    yield from wrap("; ".join(describe_kept(policy.kept)), "  kept for     ", MARGIN)
 
 
 def read_of_everybody(policy: Policy) -> Iterable[str]:

@@ -54,9 +54,20 @@ def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     report = home.reports / f"{summary.run_id}.html"
     found = to_evidence_json(summary) | {"report": str(report) if report.is_file() else None}
     lines = [*screen_lines(summary, home)]
+    if removed_on := find_removal(run.ledger, summary.run_id):
+        gone = f"its tables, pages and models were removed on {removed_on}, as its policy says"
+        lines += ["", *wrap(f"Note     {gone}", hanging=MARGIN)]
     if is_left_elsewhere(run.ledger, run.record):
         lines += ["", *wrap(f"Note     {ELSEWHERE}", hanging=MARGIN)]
     return cast("JSON", found), "\n".join(lines)
+
+
+def find_removal(ledger: EvidenceLedger, run_id: str) -> str | None:
+    """Give the day on which the goods of a run were removed, if they were."""
+    from ledgers.retention import RetentionLedger, removed
+
+    note = removed(RetentionLedger(ledger.engine, ledger.keys).notes(), "goods").get(run_id)
+    return note.at[:10] if note else None
 
 
 def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:

@@ -29,6 +29,7 @@ from expectations.changes.meanings import (
 )
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.policy.policy import Column, DerivedColumn, Policy
+from expectations.policy.retention import length
 from expectations.policy.training import PRIVATE_KINDS
 from expectations.policy.treatments import (
     Bin,
@@ -56,7 +57,7 @@ GROUPS: Final = {
     "what is promised": ("budget", "attacks", "expectations"),
     "how the model is trained": ("training",),
     "purpose and legal basis": ("purpose", "legal_basis", "controller"),
-    "how long it is kept": ("retention_days",),
+    "how long it is kept": ("retention_days", "retention"),
     "names and words": (),
 }
 """The groups in which changes are told, with the parts of a policy that belong there whole."""
@@ -103,6 +104,11 @@ def compare_policies(old: Policy, new: Policy) -> list[Change]:
 
     Two policies that are equal have none; where they differ there is at least one.
     """
+    if (old.retention is None) != (new.retention is None):
+        old, new = (
+            each.model_copy(update={"retention": each.kept, "retention_days": None})
+            for each in (old, new)
+        )
     before, after = as_tree(old.model_dump()), as_tree(new.model_dump())
     found = [
         *_compare_treated(old, new),
@@ -275,6 +281,8 @@ def _whole_direction(change: Change, old: Policy, new: Policy) -> Direction:
     if change.path == "basis" and old.basis.kind != new.basis.kind:
         before, after = CONSENT[old.basis.kind], CONSENT[new.basis.kind]
         return "changed" if before == after else "weaker" if after < before else "stronger"
+    if change.path == "retention.goods":
+        return _by_amount(length(old.kept.goods), length(new.kept.goods))
     if change.path == "training.model":
         assert old.training is not None
         assert new.training is not None

@@ -21,6 +21,7 @@ from expectations.coherence import (
 from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.policy import Policy
+from expectations.policy.retention import Retention, length
 from expectations.policy.treatments import TREATMENTS, Drop, Redact, Token
 from expectations.policy.vocabulary import Article6, Article9, Identifiability, Use
 
@@ -82,6 +83,21 @@ def names_are_declared_once(policy: Policy) -> Iterator[Problem]:
     """A derived column has its own name."""
     for name in policy.derived.keys() & policy.columns.keys():
         yield Problem(f"derived.{name}", "is the name of a column as well", "rename one of them")
+
+
+def retention_is_said_once(policy: Policy) -> Iterator[Problem]:
+    """Goods have their days; evidence of them, which says what left, is kept no shorter."""
+    match policy.retention_days, policy.retention:
+        case None, None:
+            fix = "add `retention_days:`, or `retention:` with `goods:` and `because:`"
+            yield Problem("retention_days", "is missing", fix)
+        case int(), Retention():
+            yield Problem("retention_days", "is said by `retention` too", "keep one of them")
+        case None, Retention(goods=goods, evidence=str() as evidence) if length(evidence) < length(
+            goods
+        ):
+            what = f"ends before the goods that it is about ({goods})"
+            yield Problem("retention.evidence", what, "give it as long, or longer")
 
 
 def legal_basis_matches_the_basis_per_person(policy: Policy) -> Iterator[Problem]:
@@ -226,6 +242,7 @@ def tokens_hide_many_values(policy: Policy) -> Iterator[Problem]:
 
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     names_are_declared_once,
+    retention_is_said_once,
     legal_basis_matches_the_basis_per_person,
     special_categories_need_article_9,
     treatments_fit_their_columns,

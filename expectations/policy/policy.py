@@ -25,6 +25,7 @@ from expectations.policy.many_rows import (
 )
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet, spell_recipient
 from expectations.policy.population import Population
+from expectations.policy.retention import Retention
 from expectations.policy.training import MODEL_KINDS, Attacks, Budget, OwnReference, Training
 from expectations.policy.treatments import Drop, Redact, Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Purpose, Use
@@ -164,7 +165,9 @@ class Policy(Declaration):
     training: Training | None = None
     budget: Budget | None = None
     attacks: Attacks | None = None
-    retention_days: int = Field(ge=1)
+    retention_days: int | None = Field(default=None, ge=1)
+    """How many days goods are kept; `retention` says more."""
+    retention: Retention | None = None
 
     @model_validator(mode="after")
     def _what_tables_name_is_released(self) -> Self:
@@ -179,6 +182,14 @@ class Policy(Declaration):
             for part in ("columns", "derived")
         }
         return self.model_copy(update=parts)
+
+    @property
+    def kept(self) -> Retention:
+        """How long goods and evidence are kept; by days alone, evidence is as long as the home."""
+        assert self.retention or self.retention_days, "coherence asks for one or the other"
+        return self.retention or Retention(
+            goods=f"{self.retention_days} days", because="retention_days"
+        )
 
     @property
     def released(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from expectations.policy.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet
 from expectations.policy.policy import Policy
+from expectations.policy.retention import describe_kept
 from ledgers.evidence import JSON, Entry, RunRecord
 from tasks.account.markdown import escape_markdown
 
@@ -26,7 +27,7 @@ def run_tags(
     yield "tutela.code", str(record.facts["code"])
     if isinstance(own := record.facts.get("own_code"), dict) and own:
         yield "tutela.own_code", "\n".join(tell_own_code(own))
-    yield "tutela.retention_days", str(policy.retention_days)
+    yield "tutela.retention", "; ".join(describe_kept(policy.kept))
     checks = [e.body["verdict"] for e in entries if e.kind == "check" and isinstance(e.body, dict)]
     warned = f", {checks.count('warned')} warned" if "warned" in checks else ""
     yield "tutela.checks", f"{checks.count('passed')} of {len(checks)} passed{warned}"

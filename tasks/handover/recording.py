@@ -49,6 +49,7 @@ OWN_PAGES: Final = "http://127.0.0.1:5000"
 RUN_TAG: Final = "tutela.run"
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show training runs, not traces."""
+AGAIN: Final = ("remove the run", ": the next tutela maintain removes it")
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
@@ -145,6 +146,45 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
     if content is None:
         raise ServiceError(f"MLflow has no model {name} of this run any more: run its policy again")
     return content
+
+
+def find_aliases(home: Home, policy: str, run_id: str) -> list[str]:
+    """Name the aliases of models of a run; ServiceError when MLflow is away."""
+    with _answering(home, *AGAIN):
+        client = _client(home)
+        shown = _find_shown(client, policy, run_id)
+        versions = [version for one in shown for version in list_versions(client, one)]
+        # A search tells of no alias.
+        whole = [client.get_model_version(one.name, str(one.version)) for one in versions]
+        return [f"{one.name}@{alias}" for one in whole for alias in one.aliases]
+
+
+def remove_run(home: Home, policy: str, run_id: str) -> list[str]:
+    """Take back what MLflow shows of a run, as far as a client may; say what remains there.
+
+    ServiceError when MLflow is away.
+    """
+    with _answering(home, *AGAIN):
+        client = _client(home)
+        shown = _find_shown(client, policy, run_id)
+        for one in shown:
+            withdraw(client, home.mlflow, one)
+            for tag in one.data.tags:
+                # Last, since by it the run is found again.
+                if tag != RUN_TAG and not tag.startswith("mlflow."):
+                    client.delete_tag(one.info.run_id, tag)
+            client.delete_run(one.info.run_id)
+    where = f"MLflow at {without_login(tracking_uri(home))}"
+    keeps = "keeps rows and files until its operator runs mlflow gc"
+    return [f"{where} {keeps}: run {one.info.run_id}" for one in shown]
+
+
+def _find_shown(client: MlflowClient, policy: str, run_id: str) -> list[Run]:
+    """Find the runs of MLflow that show a run; deleted ones are done with."""
+    experiment = client.get_experiment_by_name(policy)
+    if experiment is None:
+        return []
+    return list(client.search_runs([experiment.experiment_id], f"tags.`{RUN_TAG}` = '{run_id}'"))
 
 
 def _put(client: MlflowClient, within: Path, model: str, name: str, text: str) -> None:

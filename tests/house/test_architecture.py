@@ -67,6 +67,7 @@ ROOMS = {
         "deployments/explain.py",
         "deployments/terminal.py",
         "deployments/consent",
+        "deployments/keeping",
         "deployments/keys",
     },
     "alembic": {"ledgers/home/database.py", "ledgers/migrations"},

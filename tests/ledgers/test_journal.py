@@ -260,7 +260,8 @@ def test_charges_cut_off_with_their_heads_show_to_every_reader(ledger: EvidenceL
 def make_older(ledger: EvidenceLedger) -> EvidenceLedger:
     """Take the journal away, as if an earlier version had left the home; open it again."""
     version = "UPDATE alembic_version SET version_num = '0006'"
-    edit(ledger, "DROP TABLE journal", "DROP TABLE release_people", version)
+    gone = ("journal", "release_people", "retention")
+    edit(ledger, *(f"DROP TABLE {table}" for table in gone), version)
     heads(ledger).unlink()
     ledger.engine.dispose()
     return EvidenceLedger(open_database(ledger.keys.home), ledger.keys)

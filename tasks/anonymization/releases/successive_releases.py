@@ -16,7 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -28,6 +28,7 @@ from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
 from expectations.policy.outlets import TableOutlet, spell_recipient
+from expectations.policy.retention import end_of
 from expectations.policy.treatments import Noise, Shift, Token
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.airlock.run import Desk
@@ -399,7 +400,7 @@ def record_release(desk: Desk, outlet: str, content: bytes) -> None:
     rows = CountedRows.from_csv(content, declared.linkable, names)
     name = PlanName(run.file.sha256, outlet, str(noted["period"]))
     version, recorded = int(str(noted["version"])), False
-    until = (run.now + timedelta(days=desk.policy.retention_days)).isoformat(timespec="seconds")
+    until = end_of(desk.policy.kept.goods, run.now).isoformat(timespec="seconds")
     while not recorded:
         outgoing = open_outgoing(desk, outlet)
         held = outgoing.take_held()

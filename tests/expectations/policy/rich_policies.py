@@ -226,8 +226,11 @@ BASES: tuple[Tree, ...] = (
     {"kind": "opt-out", "objections": LOCATIONS[0], "person": "pid"},
     {"kind": "other-basis"},
 )
+RETENTION: Tree = {"goods": "180 days", "evidence": "10 years", "because": "limitation periods"}
 TREES: tuple[Tree, ...] = (
     RICH,
+    {name: part for name, part in RICH.items() if name != "retention_days"}
+    | {"retention": RETENTION},
     *({**RICH, "basis": basis} for basis in BASES),
     *({**RICH, "source": {"location": place, "person": "pid"}} for place in LOCATIONS[1:]),
 )

@@ -461,6 +461,7 @@ def take_back_to_rows(home: Home, rows: list[tuple[object, ...]]) -> None:
         connection.execute("DROP TABLE consent_pages")
         connection.execute("DROP TABLE journal")
         connection.execute("DROP TABLE release_people")
+        connection.execute("DROP TABLE retention")
         connection.execute(
             "CREATE TABLE consent_events (token_high, token_low, identity, seq, terms, valid_from,"
             " recorded_at, valid_until, guardian_high, guardian_low, evidence, salt,"
