@@ -21,7 +21,7 @@ from deployments.completion import policies, run_ids
 from deployments.consent.commands import consent_app
 from deployments.draft.commands import draft
 from deployments.explain import explain
-from deployments.keeping.commands import hold, maintain
+from deployments.keeping.commands import backup, hold, maintain, restore
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
@@ -80,6 +80,8 @@ app.command(
     epilog='Example: tutela hold 20261124 --because "complaint 17" --by "A. Weber" '
     "--until 2027-06-30"
 )(hold)
+app.command(epilog="Example: tutela backup /mnt/other/backups")(backup)
+app.command(epilog="Example: tutela restore FILE --recovery-key KEY")(restore)
 
 
 SourceOption = Annotated[

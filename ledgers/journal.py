@@ -228,6 +228,13 @@ def _check_traces(home: Home, lines: Sequence[Line]) -> None:
                 refuse(f"{path} is of a run that is gone")
 
 
+def find_run_traces(home: Home) -> frozenset[str]:
+    """Give the runs that left a page, a package or goods; read it before a transaction begins."""
+    places = (home.releases, home.reports, home.outbox)
+    found = (RUN_ID.match(path.name) for place in places for path in place.iterdir())
+    return frozenset(run_id[0] for run_id in found if run_id)
+
+
 def _refuse_cut(last: int, signed: SignedHead) -> NoReturn:
     refuse(f"lines {last + 1} to {signed.seq} of its journal were signed and are gone")
 

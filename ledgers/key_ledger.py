@@ -30,6 +30,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
+from ledgers.acts import Acts
 from ledgers.evidence import EVIDENCE, RUNS
 from ledgers.home.database import overwrite_deleted, stamp, transaction
 from ledgers.home.keys import KEY_BYTES, Keys
@@ -132,6 +133,7 @@ class KeyLedger:
         Raises UsageError for a version that never was, ServiceError while another program keeps
         the old bytes in SQLite's log.
         """
+        apart, acts = Acts(self.keys), []
         with recording(self.engine, self.keys) as pen:
             own = self._known(pen.connection, purpose)
             if version is not None and not 1 <= version <= _newest(own):
@@ -140,8 +142,11 @@ class KeyLedger:
             for number in meant:
                 if not _ended(own, number):
                     self._note(pen, purpose, number, "destroyed")
+                    acts.append(apart.note("destroyed", json.dumps([purpose, number]).encode()))
                     row = DATA_KEYS.c.purpose == purpose, DATA_KEYS.c.version == number
                     pen.connection.execute(sa.update(DATA_KEYS).where(*row).values(wrapped=b""))
+        for act in acts:
+            apart.confirm(act)
         overwrite_deleted(self.engine)
         return meant
 

@@ -25,8 +25,9 @@ from ledgers.home.database import snapshot, stamp
 from ledgers.home.keys import Keys
 from ledgers.journal import RETENTION, Line, Pen, read_lines, recording, refuse, signed_head
 
-Act: TypeAlias = Literal["held", "lifted", "goods", "evidence", "erased"]
-"""A hold, its end, the removal of goods or evidence, and that nothing of the goods is left."""
+Act: TypeAlias = Literal["held", "lifted", "goods", "evidence", "erased", "restored"]
+"""A hold, its end, the removal of goods or evidence, that nothing of the goods is left; and that
+the whole home was restored from a backup."""
 
 METADATA = sa.MetaData()
 NOTES = sa.Table(
@@ -110,6 +111,10 @@ class RetentionLedger:
             for run_id, told in remaining.items()
         ]
         self._note(done)
+
+    def note_restored(self, who: str, because: str, found: JSON) -> None:
+        """Note that the home was restored, and what of the time since then was replayed."""
+        self._note([Note(0, "", "restored", "", who, because, kept=json.dumps(found))])
 
     def remove_evidence(self, due: Mapping[str, str]) -> None:
         """Delete the evidence of runs, each with its reason, in the transaction that notes it."""

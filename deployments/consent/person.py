@@ -217,13 +217,12 @@ def erase(ledger: ConsentLedger, person: str, confirm: Callable[[str], bool]) ->
 def forget_released(ledger: ConsentLedger, person: str) -> int:
     """Take a person out of what is remembered of who was in releases; say of how many of them."""
     from ledgers.releases import ReleaseLedger
-    from tasks.anonymization.releases.held_people import HeldPeople
+    from tasks.anonymization.releases.held_people import forget_number
     from tasks.people.person_keys import RELEASED_PEOPLE, number_released
 
     record = key_person(person, ledger.keys.derive("person")).record
     (number,) = number_released(record, ledger.keys.derive(RELEASED_PEOPLE)).tolist()
-    releases = ReleaseLedger(ledger.engine, ledger.keys)
-    return releases.rewrite(lambda people: HeldPeople.from_bytes(people).without(number).to_bytes())
+    return forget_number(ReleaseLedger(ledger.engine, ledger.keys), number)
 
 
 def say_forgotten(releases: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledgers.home.database import ONLY_READS, RESTORED
 from ledgers.home.private_files import owners_alone
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
 
     Where nothing was left, neither Prefect nor MLflow is loaded.
     """
+    if (home.root / RESTORED).is_file():
+        return [ONLY_READS]
     if not has_leftovers(home, keys):
         return []
     from deployments.servers.prefect_server import set_environment

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Mechanism
+from ledgers.acts import Acts
 from ledgers.budget.accounts import (
     Balance,
     History,
@@ -47,10 +48,12 @@ from ledgers.budget.tables import (
     check_sets,
     find_members,
     lock,
+    note_act,
     read_book,
     read_set,
     sort_people,
     store_set,
+    unpack_act,
 )
 from ledgers.home.database import snapshot, stamp
 from ledgers.home.keys import Keys
@@ -124,7 +127,9 @@ class BudgetLedger:
             near = next((e.people for e in book.events[::-1] if e.policy == charge.policy), None)
             digest = store_set(connection, self.keys, people, near)
             book = append_event(pen, book, _event(charge, ceiling, digest))
+            act = note_act(book, people, self.keys)
         self._heads.sign(book.head)
+        Acts(self.keys).confirm(act)
         after = [history.plus(run) for history in worst]
         return replace(balance, runs_left=count_runs(after, run, ceiling))
 
@@ -206,7 +211,22 @@ class BudgetLedger:
                     "once, before its training, and trains once"
                 )
             book = append_event(pen, book, replace(charge[0], what=what, at=stamp()))
+            act = note_act(book, None, self.keys)
         self._heads.sign(book.head)
+        Acts(self.keys).confirm(act)
+
+    def replay(self, packed: bytes) -> bool:
+        """Charge again what the journal of acts says; False where it stands already."""
+        event, people = unpack_act(packed)
+        with recording(self.engine, self.keys) as pen:
+            book = self._turn(pen)
+            if any((one.run_id, one.what) == (event.run_id, event.what) for one in book.events):
+                return False
+            if people is not None:
+                store_set(pen.connection, self.keys, people, None)
+            book = append_event(pen, book, event)
+        self._heads.sign(book.head)
+        return True
 
     @property
     def _heads(self) -> Heads:

@@ -21,7 +21,7 @@ import hashlib
 import hmac
 import json
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, Literal, NoReturn, TypeAlias
@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 
 from expectations.errors import Refusal
 from expectations.privacy_loss import Mechanism, from_json, to_json
+from ledgers.acts import Acts
 from ledgers.home.keys import Keys
-from ledgers.journal import Line, Pen, read_lines, signed_head
+from ledgers.journal import Line, Pen, find_run_traces, read_lines, signed_head
 from ledgers.signed_heads import Head, Heads, SignedHead
 
 What: TypeAlias = Literal["reserved", "committed", "aborted"]
@@ -46,6 +47,7 @@ NOTE: Final = "budget"
 CHARGE: Final = "charge"
 """What a line of the journal names by number and link: an event."""
 
+PUT_BACK: Final = "so the ledger was put back to before that"
 PAGE: Final = 4096
 METADATA = sa.MetaData()
 EVENTS = sa.Table(
@@ -157,13 +159,19 @@ class Ends:
 
     own: Sequence[SignedHead]
     journal: SignedHead | None
+    apart: Mapping[str, str | int] | None
+    """Where the book ended after the last charge in the journal of acts."""
+    traces: frozenset[str]
+    """The runs that left something in the home."""
 
     @classmethod
     def read(cls, keys: Keys, *, whole: bool = False) -> Ends:
         """Read the last head, or every one."""
         heads = Heads(keys.home, keys, HEADS)
         last = None if whole else heads.last()
-        return cls(heads.read() if whole else [last] if last else [], signed_head(keys))
+        own = heads.read() if whole else [last] if last else []
+        apart = Acts(keys).last_mark(CHARGE)
+        return cls(own, signed_head(keys), apart, find_run_traces(keys.home))
 
 
 def read_book(connection: sa.Connection, keys: Keys, ends: Ends) -> Book:
@@ -180,7 +188,12 @@ def read_book(connection: sa.Connection, keys: Keys, ends: Ends) -> Book:
             refuse(f"entry {len(links) - 1} or one before it was changed or taken out")
         events.append(_read_event(plain))
     _check_heads(links, ends.own)
-    for line in read_lines(connection, keys, ends.journal):
+    if ends.apart and links[int(ends.apart["seq"]) :][:1] != [ends.apart["link"]]:
+        refuse(f"the journal of acts names entry {ends.apart['seq']}, {PUT_BACK}")
+    lines = read_lines(connection, keys, ends.journal)
+    if unknown := sorted(ends.traces - {line.run_id for line in lines}):
+        refuse(f"run {unknown[0]} left something in the home and is not on record, {PUT_BACK}")
+    for line in lines:
         if line.what == CHARGE and links[line.place : line.place + 1] != [line.code]:
             refuse(f"run {line.run_id} names entry {line.place}, which is gone or was changed")
     return Book(tuple(events), tuple(links[1:]))
@@ -193,6 +206,21 @@ def append_event(pen: Pen, book: Book, event: Event) -> Book:
     pen.insert(EVENTS, {**placed.row(), "chain": link})
     pen.write(Line(CHARGE, placed.what, placed.run_id, placed.seq, link))
     return Book((*book.events, placed), (*book.links, link))
+
+
+def note_act(book: Book, people: Records | None, keys: Keys) -> int:
+    """Note the last event of a book, and whom it charged, in the journal of acts."""
+    row = json.dumps(book.events[-1].row(), sort_keys=True).encode()
+    packed = b"" if people is None else _pack(people)
+    head = {"seq": book.head.seq, "link": book.head.link}
+    return Acts(keys).note(CHARGE, len(row).to_bytes(4) + row + packed, head)
+
+
+def unpack_act(packed: bytes) -> tuple[Event, Records | None]:
+    """Read what `note_act` wrote."""
+    size = int.from_bytes(packed[:4])
+    row, people = packed[4 : 4 + size], packed[4 + size :]
+    return _read_event(json.loads(row)), _unpack(people) if people else None
 
 
 def _check_heads(links: Sequence[str], heads: Sequence[SignedHead]) -> None:

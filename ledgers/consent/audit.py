@@ -9,9 +9,10 @@ lowest number that it touches.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import numpy as np
 import sqlalchemy as sa
@@ -29,7 +30,11 @@ from ledgers.consent.tables import (
     read_pages,
     read_terms_digests,
 )
+from ledgers.evidence import EVIDENCE, RUNS
 from ledgers.signed_heads import NAME, SignedHead
+
+LATEST: Final = 20
+"""How many of the latest runs are asked which history they decided on."""
 
 
 class Fault(NamedTuple):
@@ -81,6 +86,27 @@ def check_tip(connection: sa.Connection, codes: Codes, signed: SignedHead | None
     if link is None or link.hex() != signed.link:
         _refuse(Fault(signed.seq, "its link is not the one in the signed head"))
     return tip
+
+
+def refuse_put_back(connection: sa.Connection, apart: Mapping[str, str | int] | None) -> None:
+    """Refuse a ledger that runs on record, or the journal of acts, knew to be longer.
+
+    `apart` is where it stood after the last act there. Of the record the latest runs are asked.
+    """
+    latest = sa.select(RUNS.c.run_id).order_by(RUNS.c.run_id.desc()).limit(LATEST)
+    decided = sa.select(EVIDENCE.c.run_id, EVIDENCE.c.body).where(
+        EVIDENCE.c.run_id.in_(latest.scalar_subquery()),
+        EVIDENCE.c.kind == "snapshot",
+        EVIDENCE.c.name == "history",
+    )
+    known = [("the journal of acts", apart["seq"], apart["link"])] if apart else []
+    for run_id, body in connection.execute(decided):
+        read = json.loads(body)
+        known.append((f"run {run_id}", read["events"], read["link"]))
+    for who, seq, link in known:
+        found = find_link(connection, int(seq)) if seq else None
+        if seq and (found is None or found.hex() != link):
+            _refuse(Fault(int(seq), f"{who} knew it, so the ledger was put back to before that"))
 
 
 def verify_ledger(

@@ -5,13 +5,15 @@ Moments are microseconds since 1970 UTC. A person is two numbers, the halves of 
 
 from __future__ import annotations
 
+import json
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
 
-from expectations.policy.consent_terms import Terms
+from expectations.policy.consent_terms import Terms, read_terms
 from ledgers.signed_heads import Head
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,6 +51,23 @@ class Batch:
 
     table: pa.Table
     terms: tuple[Terms, ...]
+
+
+def pack_batch(batch: Batch, source: str) -> bytes:
+    """Write a batch, with where it is from."""
+    texts = json.dumps([source, [terms.to_json() for terms in batch.terms]])
+    table = batch.table.replace_schema_metadata({"terms": texts})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return zlib.compress(sink.getvalue().to_pybytes(), 1)
+
+
+def unpack_batch(packed: bytes) -> tuple[Batch, str]:
+    """Read what `pack_batch` wrote."""
+    table = pa.ipc.open_stream(zlib.decompress(packed)).read_all()
+    source, texts = json.loads(table.schema.metadata[b"terms"])
+    return Batch(table.cast(BATCH), tuple(map(read_terms, texts))), source
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ The ledger knows nothing of what events mean. The order of its numbers decides n
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ from numpy.typing import NDArray
 from expectations.disclosure import roughly
 from expectations.errors import Refusal, SourceError
 from expectations.policy.consent_terms import Terms, read_terms
-from ledgers.consent.audit import check_import, check_tip, verify_ledger
+from ledgers.acts import Acts
+from ledgers.consent.audit import check_import, check_tip, refuse_put_back, verify_ledger
 from ledgers.consent.chain import (
     BLOCK,
     DIGEST,
@@ -50,6 +52,7 @@ from ledgers.consent.events import (
     Batch,
     RecordedEvent,
     from_micros,
+    pack_batch,
 )
 from ledgers.consent.pages import KnownTerms, Page, make_pages
 from ledgers.consent.tables import (
@@ -106,12 +109,16 @@ class ConsentLedger:
         with transaction(self.engine) as connection:
             start = self._turn(connection, codes)
             now = max(_now(), start.recorded_at)
-            tip = append_batch(connection, codes, batch, start, now, source)
+            fresh: list[pa.Table] = []
+            tell = fresh.append if self._acts.path else _forget
+            tip = append_batch(connection, codes, batch, start, now, source, tell)
             new = tip.seq - start.seq
             repeated = batch.table.num_rows - new
             if digest is not None and find_import(connection, digest) is None:
                 note_import(connection, codes, (digest, now, source, new, repeated))
+            act = self._note_said(batch, fresh, source, tip) if new else 0
         self._heads.sign(_head(tip))
+        self._acts.confirm(act)
         return Appended(new, repeated, _head(tip))
 
     def imported(self, digest: str) -> bool:
@@ -166,16 +173,20 @@ class ConsentLedger:
         with transaction(self.engine) as connection:
             tip = self._turn(connection, codes)
             erased = erase_events(connection, codes, token, max(_now(), tip.recorded_at))
+            act = self._acts.note("erased", json.dumps(token).encode()) if erased else 0
         if erased:
             self._heads.sign(_head(tip), erased)
+            self._acts.confirm(act)
         overwrite_deleted(self.engine)
         return len(erased)
 
     def head(self) -> Head:
         """Give the head; Refusal if the last signed one is not met, so that a cut tail shows."""
-        signed = self._heads.last()
+        signed, apart = self._heads.last(), self._acts.last_mark("said")
         with snapshot(self.engine) as connection:
-            return _head(check_tip(connection, Codes.derive(self.keys), signed))
+            tip = check_tip(connection, Codes.derive(self.keys), signed)
+            refuse_put_back(connection, apart)
+            return _head(tip)
 
     def verify(self) -> Head:
         """Check every event, block and head; Refusal names the first event that is off."""
@@ -192,11 +203,23 @@ class ConsentLedger:
     def _heads(self) -> Heads:
         return Heads(self.home, self.keys)
 
+    @property
+    def _acts(self) -> Acts:
+        return Acts(self.keys)
+
+    def _note_said(self, batch: Batch, fresh: list[pa.Table], source: str, tip: Tip) -> int:
+        """Note what is new of a batch in the journal of acts, where there is one."""
+        if not fresh:
+            return 0
+        packed = pack_batch(replace(batch, table=pa.concat_tables(fresh)), source)
+        return self._acts.note("said", packed, {"seq": tip.seq, "link": tip.link.hex()})
+
     def _turn(self, connection: sa.Connection, codes: Codes) -> Tip:
         """Wait for the ledger's lock and give its tip; sign the beginning of an empty one."""
         lock(connection)
         signed = self._heads.last()
         tip = check_tip(connection, codes, signed)
+        refuse_put_back(connection, self._acts.last_mark("said"))
         if signed is None:
             self._heads.sign(_head(tip))
         return tip
@@ -239,14 +262,24 @@ def _head(tip: Tip) -> Head:
     return Head(tip.seq, tip.link.hex(), at.isoformat(timespec="microseconds"))
 
 
+def _forget(_: pa.Table) -> None:
+    """Keep nothing of what was appended: no journal of acts is named."""
+
+
 def _now() -> int:
     return time.time_ns() // 1000
 
 
 def append_batch(  # noqa: PLR0913, PLR0917 - where, what, after what, when, and from where
-    connection: sa.Connection, codes: Codes, batch: Batch, tip: Tip, now: int, source: str
+    connection: sa.Connection,
+    codes: Codes,
+    batch: Batch,
+    tip: Tip,
+    now: int,
+    source: str,
+    tell: Callable[[pa.Table], None],
 ) -> Tip:
-    """Add what is new in a batch behind `tip` and give the new tip.
+    """Add what is new in a batch behind `tip`, tell of it, and give the new tip.
 
     Raises SourceError for events that state a recording later than `now`.
     """
@@ -260,6 +293,7 @@ def append_batch(  # noqa: PLR0913, PLR0917 - where, what, after what, when, and
         identities = np.concatenate([codes.identify(piece) for piece in pieces])
         new = _find_new(connection, portion.column("token_high").to_numpy(), identities, tip)
         events = NewEvents(portion.combine_chunks().take(new), identities[new], numbers, digests)
+        tell(events.table)
         tip = _chain(connection, codes, events, tip, now, source)
     return tip
 

@@ -33,6 +33,12 @@ PRAGMAS = (
     "temp_store=MEMORY",  # no rows in files outside of the home
 )
 READING = "reading"
+RESTORED = "restored.json"
+"""What a home that was built from a backup has, until acts since then are replayed: it reads."""
+ONLY_READS = (
+    "this home was restored from a backup and only reads, until what was erased, withdrawn and "
+    "charged since is replayed: tutela restore --journal FILE, or --without-journal"
+)
 _DAMAGED = "it is damaged; restore it from a backup (it is the record)"
 _HELD = "another program holds it. Nothing was written; end that, then run again"
 _FORBIDDEN = "it may not be written. Nothing was; correct its owner and rights, then run again"
@@ -61,15 +67,17 @@ _STATES: Final = {
 """The same of Postgres, by its SQLSTATE or the class of it."""
 
 
-def open_database(home: Home) -> sa.Engine:
+def open_database(home: Home, *, replaying: bool = False) -> sa.Engine:
     """Connect to the ledgers of `home` and bring an older schema up to date.
+
+    A restored home is written by who is `replaying` alone.
 
     Raises HomeError if the database was never made or is newer than this program, ServiceError
     if it cannot be reached.
     """
     if home.settings.database_url is None and not home.ledger.is_file():
         raise HomeError(f"{home.ledger} is missing: restore it from a backup (it is the record)")
-    return _opened(home, make=False)
+    return _opened(home, make=False, replaying=replaying)
 
 
 def create_database(home: Home) -> None:
@@ -87,8 +95,16 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
         with engine.begin() as connection:
             yield connection
     except (sa.exc.SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
+        if engine.get_execution_options().get(RESTORED) and _is_read_only(error):
+            raise HomeError(ONLY_READS) from None
         said = f"the ledger database failed with {type(error).__name__}"
         raise ServiceError(f"{said}: {_say_cause(error)}") from None
+
+
+def _is_read_only(error: Exception) -> bool:
+    raised = getattr(error, "orig", None) or error
+    code = (getattr(raised, "sqlite_errorcode", None) or 0) & 0xFF
+    return code == sqlite3.SQLITE_READONLY or getattr(raised, "sqlstate", None) == "25006"
 
 
 def _say_cause(error: Exception) -> str:
@@ -148,7 +164,8 @@ def compact_database(engine: sa.Engine) -> None:
     overwrite_deleted(engine)
 
 
-def _opened(home: Home, *, make: bool) -> sa.Engine:
+def _opened(home: Home, *, make: bool, replaying: bool = False) -> sa.Engine:
+    restored = (home.root / RESTORED).is_file() and not replaying
     try:
         engine = _engine(home)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError):
@@ -162,6 +179,10 @@ def _opened(home: Home, *, make: bool) -> sa.Engine:
     except BaseException:
         engine.dispose()
         raise
+    if restored:
+        engine.dispose()
+        sa.event.listen(engine, "connect", _forbid_writing)
+        return engine.execution_options(**{RESTORED: True})
     return engine
 
 
@@ -180,6 +201,15 @@ def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None
     connection.isolation_level = None
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _forbid_writing(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    sqlite = isinstance(connection, sqlite3.Connection)
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON" if sqlite else "SET default_transaction_read_only = on")
+    cursor.close()
+    if not sqlite:
+        connection.commit()
 
 
 def _lock(connection: sa.Connection) -> None:

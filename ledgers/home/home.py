@@ -29,6 +29,7 @@ TEMPLATE = """\
 # prefect_api_url = "http://127.0.0.1:4200/api"   # PREFECT_API_URL wins over it
 # database_url = "postgresql+psycopg://..."       # then run tutela init again
 # disclosure_threshold = 10                       # counts of people under it are not published
+# journal = "/mnt/other/acts.jsonl"               # what a restored backup must not undo; apart
 # policies = "/srv/policies"                      # where policies are found by name; else policies/
 """
 
@@ -146,6 +147,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)  # it may hold a password
     disclosure_threshold: int = 10
     policies: str | None = None
+    journal: str | None = None
 
 
 def own_policies() -> Path | None:
@@ -189,6 +191,9 @@ def _read_settings(file: Path) -> Settings:
     for name, value in found.items():
         if not isinstance(value, str) or not value:
             raise HomeError(f'{file}: {name} must be text in quotes, such as "http://host:port"')
+    journal = Path(found.get("journal", "/apart")).expanduser()
+    if not journal.is_absolute() or file.parent in journal.parents:
+        raise HomeError(f"{file}: journal must be a whole path, outside of the home")
     environment = {name: os.environ.get(name.upper()) for name in known[:2]}
     found.update({name: value for name, value in environment.items() if value})
     return Settings(**found, disclosure_threshold=threshold)

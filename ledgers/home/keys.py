@@ -206,6 +206,36 @@ def open_incident(home: Home, incident: str, passphrase: str | None = None) -> s
         raise ServiceError(f"{file} does not open: it was changed, or is another home's") from None
 
 
+def make_recovery_pair() -> tuple[bytes, bytes]:
+    """Make the two halves, private and public, of a key to which backups are sealed."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    private = X25519PrivateKey.generate()
+    return private.private_bytes_raw(), private.public_key().public_bytes_raw()
+
+
+def seal_for(public: bytes, data: bytes, label: str) -> bytes:
+    """Seal `data` to a public key (HPKE, as incidents); HomeError for what is none."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+    try:
+        return _suite().encrypt(data, X25519PublicKey.from_public_bytes(public), label.encode())
+    except ValueError:
+        raise HomeError("a public key of the home is damaged: restore it") from None
+
+
+def open_sealed(private: bytes, sealed: bytes, label: str) -> bytes | None:
+    """Undo `seal_for`; None when the key, the label or a byte is not the one used."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    try:
+        key = X25519PrivateKey.from_private_bytes(private)
+        return _suite().decrypt(sealed, key, label.encode())
+    except (InvalidTag, ValueError):
+        return None
+
+
 def _suite() -> Suite:
     from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 

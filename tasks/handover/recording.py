@@ -50,6 +50,15 @@ RUN_TAG: Final = "tutela.run"
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show training runs, not traces."""
 AGAIN: Final = ("remove the run", ": the next tutela maintain removes it")
+FILES: Final = "/artifacts/"
+LINKS: Final = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow's own store writes whole paths."""
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
@@ -290,6 +299,7 @@ def make_store(home: Home) -> None:
     """
     store = home.mlflow / "mlflow.db"
     if store.exists():
+        move_links(home, store)
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -306,6 +316,26 @@ def make_store(home: Home) -> None:
     with contextlib.suppress(FileExistsError):
         store.hardlink_to(making)
     making.unlink()
+
+
+def move_links(home: Home, store: Path) -> None:
+    """Let a store lead to its files where they are: MLflow writes whole paths, and homes move.
+
+    Only what leads into the files of another home's store is changed, to the same place in this.
+    """
+    here = home.mlflow.as_uri()
+    with contextlib.closing(sqlite3.connect(store, timeout=30)) as connection, connection:
+        places = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+        for (place,) in places:
+            before, found, _ = str(place).rpartition(FILES)
+            if not found or before == here or not before.endswith("/mlflow"):
+                continue
+            for table, column in LINKS:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
+                    f"WHERE substr({column}, 1, ?) = ?",
+                    [here, len(before) + 1, len(before + FILES), before + FILES],
+                )
 
 
 def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:

@@ -19,9 +19,12 @@ from pydantic import TypeAdapter
 
 from expectations.policy.outlets import TableOutlet
 from expectations.policy.privacy_models import PrivacyModel, compares_with_the_table
+from ledgers.acts import Acts
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ledgers.releases import ReleaseLedger
 
 MODELS = TypeAdapter(dict[str, tuple[PrivacyModel, ...]])
 
@@ -111,6 +114,18 @@ class HeldPeople:
             models = MODELS.validate_json(json.dumps(head["sensitive"]))
             classes, recipients = read["classes"].astype(np.int64), frozenset(head["recipients"])
             return cls(read["people"], classes, head["k"], recipients, models, values)
+
+
+def forget_number(releases: ReleaseLedger, number: int) -> int:
+    """Take one person out of what is remembered of every release; say of how many of them.
+
+    It is noted in the journal of acts first, so that no restored backup remembers them again.
+    """
+    acts = Acts(releases.keys)
+    act = acts.note("forgotten", json.dumps(number).encode())
+    done = releases.rewrite(lambda held: HeldPeople.from_bytes(held).without(number).to_bytes())
+    acts.confirm(act)
+    return done
 
 
 def _shorten(codes: NDArray[np.int64]) -> NDArray[np.int32]:
