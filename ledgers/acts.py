@@ -144,11 +144,12 @@ class Acts:
         if not hmac.compare_digest(self._link(before, row), str(row["link"])):
             return None
         kind, seq = str(row["kind"]), int(row["seq"])
-        opened = []
-        for name in ("mark", "payload"):
-            sealed = b64decode(str(row[name]))
-            opened.append(self.keys.unseal(sealed, _label(name, kind, seq)) if sealed else b"")
-        return Act(seq, str(row["at"]), kind, int(row["of"]), *opened, str(row["link"]))
+        sealed = {name: b64decode(str(row[name])) for name in ("mark", "payload")}
+        mark, payload = (
+            self.keys.unseal(content, _label(name, kind, seq)) if content else b""
+            for name, content in sealed.items()
+        )
+        return Act(seq, str(row["at"]), kind, int(row["of"]), mark, payload, str(row["link"]))
 
     def _link(self, before: str, row: Mapping[str, str | int]) -> str:
         values = [before, *(row[name] for name in ("seq", "at", "kind", "of", "mark", "payload"))]

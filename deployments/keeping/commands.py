@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from deployments.completion import run_ids
-from deployments.run.leftovers import finish_leftovers
 from deployments.terminal import JsonOption, say, tell
 from expectations.errors import UsageError
 
@@ -19,6 +18,7 @@ def maintain(as_json: JsonOption = False) -> None:
     Made for each night. Each removal is recorded; what remains on servers elsewhere is said.
     """
     from deployments.keeping import maintain as nightly
+    from deployments.run.leftovers import finish_leftovers
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 

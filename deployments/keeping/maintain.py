@@ -36,6 +36,8 @@ class Done:
     in_use: dict[str, list[str]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     held: dict[str, Note] = field(default_factory=dict)
+    expired: list[str] = field(default_factory=list)
+    """Runs that waited for MLflow until their days were over."""
     forgotten: int = 0
     incidents: int = 0
     failed: ServiceError | None = None
@@ -60,6 +62,7 @@ def maintain(home: Home, keys: Keys, now: datetime | None = None) -> Answer:
 
 def remove_due(home: Home, ledger: EvidenceLedger, now: datetime, done: Done) -> None:
     """Remove incidents, goods and evidence that are due; ServiceError where a place refuses."""
+    from tasks.handover.delivery import expire
     from tasks.keeping.due import find_due, find_unfinished
     from tasks.keeping.removal import Places, find_in_use, remove_goods, remove_incidents
 
@@ -69,6 +72,10 @@ def remove_due(home: Home, ledger: EvidenceLedger, now: datetime, done: Done) ->
     elsewhere = {run.run_id for run in runs if ledger.is_elsewhere(run)}
     due = find_due(runs, notes, elsewhere, now)
     done.unread, done.held = [*due.unread], holds(notes)
+    for run in runs:
+        if run.run_id in due.waiting:
+            expire(home, ledger.keys, ledger, run)
+    done.expired = [*due.waiting]
     policies = {run.run_id: run.policy for run in runs}
     retention.remove_evidence(due.evidence)
     done.evidence = [*due.evidence]
@@ -110,6 +117,7 @@ def as_plain(done: Done) -> dict[str, JSON]:
         "in_use": {run: [*names] for run, names in done.in_use.items()},
         "held": [*done.held],
         "unread": [*done.unread],
+        "expired": [*done.expired],
         "releases_forgotten": done.forgotten,
         "incidents_removed": done.incidents,
     }
@@ -120,6 +128,10 @@ def say_done(done: Done, now: datetime) -> list[str]:
     today = now.date().isoformat()
     lines = [f"run {run}: goods removed" for run in done.goods]
     lines += [f"run {run}: evidence removed" for run in done.evidence]
+    lines += [
+        f"run {run}: its days were over before MLflow took it; nothing of it is handed over"
+        for run in done.expired
+    ]
     lines += [told for remains in done.goods.values() for told in remains]
     lines += [
         f"run {run} is due, and its model is in use ({', '.join(names)}): take the alias away, or "

@@ -212,8 +212,8 @@ def note_act(book: Book, people: Records | None, keys: Keys) -> int:
     """Note the last event of a book, and whom it charged, in the journal of acts."""
     row = json.dumps(book.events[-1].row(), sort_keys=True).encode()
     packed = b"" if people is None else _pack(people)
-    head = {"seq": book.head.seq, "link": book.head.link}
-    return Acts(keys).note(CHARGE, len(row).to_bytes(4) + row + packed, head)
+    mark = {"seq": book.head.seq, "link": book.head.link}
+    return Acts(keys).note(CHARGE, len(row).to_bytes(4) + row + packed, mark)
 
 
 def unpack_act(packed: bytes) -> tuple[Event, Records | None]:

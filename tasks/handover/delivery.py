@@ -301,6 +301,17 @@ def complete_runs(home: Home, keys: Keys) -> list[Completed]:
     ]
 
 
+def expire(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> None:
+    """End a run that waited until its days were over: nothing of it is handed over any more."""
+    with locked(home.outbox):
+        run = _decided_run(home, keys, ledger, record)
+        reason = "it could not be handed over before its days were over"
+        run.note("run", "decision", Verdict.FAILED, {"reason": reason})
+        take_back(run)
+        for name in run.waiting().values():
+            run.outbox.remove(name)
+
+
 def remove_halves(home: Home, ended: Collection[str]) -> None:
     """Remove files that processes of ended runs were killed over: nothing else would know them."""
     for place in (home.outbox, home.reports):

@@ -23,6 +23,8 @@ class Due:
 
     goods: Mapping[str, str]
     evidence: Mapping[str, str]
+    waiting: Sequence[str]
+    """Runs that wait for MLflow though the days of their goods are over."""
     unread: Sequence[str] = field(default=())
 
 
@@ -34,18 +36,21 @@ def find_due(
     goods: dict[str, str] = {}
     evidence: dict[str, str] = {}
     unread: list[str] = []
+    waiting: list[str] = []
     for run in runs:
-        if run.verdict in {None, "pending"} or run.run_id in held or run.run_id in elsewhere:
+        if run.verdict is None or run.run_id in held or run.run_id in elsewhere:
             continue
         kept = read_retention(str(run.facts["policy_text"]))
         since = datetime.fromisoformat(run.started_at)
         if kept is None:
             unread.append(run.run_id)
+        elif run.verdict == "pending":
+            waiting += [run.run_id] if end_of(kept.goods, since) <= now else []
         elif run.run_id not in begun and end_of(kept.goods, since) <= now:
             goods[run.run_id] = f"goods are kept {kept.goods}"
         elif run.run_id in erased and kept.evidence and end_of(kept.evidence, since) <= now:
             evidence[run.run_id] = f"evidence is kept {kept.evidence}"
-    return Due(goods, evidence, unread)
+    return Due(goods, evidence, waiting, unread)
 
 
 def find_unfinished(notes: Sequence[Note]) -> list[str]:

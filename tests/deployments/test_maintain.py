@@ -19,8 +19,10 @@ from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys, seal_incident
+from ledgers.outbox import Outbox
 from ledgers.retention import RetentionLedger
-from tasks.handover.delivery import read_run
+from tasks.handover.delivery import complete_runs, read_run
+from tests.conftest import Folder
 from tests.runs import Place, copy_place, passed
 
 MARK = "zyxwort-of-this-run"
@@ -201,3 +203,32 @@ def test_the_text_of_an_error_is_kept_no_longer_than_what_it_may_quote(
     run(ledger, "20300101T120000-00000001")
     assert tell(ledger, later(11))["incidents_removed"] == 1
     assert not list(home.incidents.iterdir())
+
+
+def test_what_waits_for_mlflow_beyond_its_days_is_handed_over_no_more(
+    ledger: EvidenceLedger, home: Home, folder: Folder
+) -> None:
+    """Its outbox is emptied, and the run is closed as failed once MLflow takes it."""
+    text, run_id = folder.write().read_text(), "20300101T120000-00000001"
+    facts = {"policy_text": text, "policy_sha256": "00", "source": None, "code": "tutela"}
+    ledger.begin(run_id, "small", facts)
+    ledger.append(run_id, "run", "decision", "passed", {"reason": ""})
+    ledger.close(run_id, "pending")
+    outbox = Outbox(home, ledger.keys)
+    outbox.put(f"{run_id}-partner", b"goods")
+    assert tell(ledger, later(29))["expired"] == []
+    assert tell(ledger, later(31))["expired"] == [run_id]
+    assert outbox.pending() == []
+    assert [e.name for e in ledger.entries(run_id) if e.kind == "decision"] == ["passed", "failed"]
+    (told,) = complete_runs(home, ledger.keys)
+    assert "closed as failed" in told.said
+    assert tell(ledger, later(31))["goods_removed"] == [run_id]
+
+
+def test_a_home_of_a_newer_version_is_refused_with_words(home: Home) -> None:
+    """Before anything in it is read or changed."""
+    with closing(sqlite3.connect(home.ledger)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    said = Place(home).tell("report")
+    assert said.status == 2
+    assert "the ledger database has schema 9999: use a newer tutela" in said.err

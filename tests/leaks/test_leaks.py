@@ -9,12 +9,18 @@ import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ledgers.evidence import RunRecord
+from deployments.keeping.maintain import maintain
+from ledgers.evidence import EvidenceLedger, RunRecord
+from ledgers.home.database import open_database
+from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 from tests.leaks.leaks import (
     ALL,
     CASES,
@@ -134,6 +140,31 @@ def test_the_next_command_closes_a_killed_run(aftermath: Aftermath) -> None:
         found = connection.execute("SELECT status FROM runs WHERE run_uuid = ?", [shown]).fetchall()
     connection.close()
     assert found == [("FAILED",)]
+
+
+def test_of_runs_that_are_due_no_store_of_the_home_has_a_byte(
+    aftermath: Aftermath, tmp_path: Path
+) -> None:
+    """Neither MLflow's nor Prefect's own, whatever their runs ended with."""
+    home = aftermath.world.home
+    shutil.copytree(home, tmp_path / "home", ignore=shutil.ignore_patterns("*.db*", "ledger.*"))
+    for store in ("ledger.sqlite", "mlflow/mlflow.db", "prefect/prefect.db"):
+        (tmp_path / "home" / store).touch(mode=0o600)
+        with (
+            closing(sqlite3.connect(home / store)) as here,
+            closing(sqlite3.connect(tmp_path / "home" / store)) as there,
+        ):
+            here.backup(there)
+    copy = Home.open(tmp_path / "home")
+    ledger = EvidenceLedger(open_database(copy), Keys.open(copy))
+    runs = [run.run_id for run in ledger.runs() if run.verdict not in {None, "pending"}]
+    flows = [e.body["id"] for run in runs for e in ledger.entries(run) if e.kind == "prefect"]
+    assert len(flows) > 5
+    maintain(copy, ledger.keys, datetime.now(UTC) + timedelta(days=31))
+    files = {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()}
+    marks = [str(mark).encode() for mark in (*runs, *flows)]
+    found = {path.name for path, held in files.items() if any(mark in held for mark in marks)}
+    assert found <= {"ledger.sqlite", "server.log"}
 
 
 def test_the_next_command_marks_a_killed_run_in_prefect(aftermath: Aftermath) -> None:
