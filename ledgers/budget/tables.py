@@ -212,7 +212,7 @@ def note_act(book: Book, people: Records | None, keys: Keys) -> int:
     """Note the last event of a book, and whom it charged, in the journal of acts."""
     row = json.dumps(book.events[-1].row(), sort_keys=True).encode()
     packed = b"" if people is None else _pack(people)
-    mark = {"seq": book.head.seq, "link": book.head.link}
+    mark: dict[str, str | int] = {"seq": book.head.seq, "link": book.head.link}
     return Acts(keys).note(CHARGE, len(row).to_bytes(4) + row + packed, mark)
 
 
