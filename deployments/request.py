@@ -23,6 +23,7 @@ from expectations.policy.locations import CsvFile, InMemory, JsonLines, Location
 from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile, locate
 from ledgers.home.policies import read_named_policy
+from tasks.consent.deliveries import find_delivery
 from tasks.consent.event_fields import missing_fields
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.people.ingestion import find_missing, people_source
@@ -103,6 +104,8 @@ def missing_event_fields(file: PolicyFile) -> Iterator[Problem]:
         for number, source in enumerate(file.policy.basis.events):
             there = open_source(source.location, file.folder, "consent").columns()
             yield from missing_fields(source, f"basis.events.{number}", there)
+            if source.delivery is not None:
+                find_delivery(source, f"basis.events.{number}", file.folder)
 
 
 def checked_request(

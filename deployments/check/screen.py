@@ -332,6 +332,10 @@ def describe_consent(basis: ConsentLedger) -> Iterator[str]:
     sources = len(basis.events)
     told = f"; events from {sources} {plural(sources, 'source')} are imported first"
     yield f"per person: the latest answer in the consent ledger{told if sources else ''}"
+    for number, source in enumerate(basis.events, start=1):
+        if source.not_older_than:
+            which = "its events" if sources == 1 else f"those of source {number}"
+            yield f"{which} must have been delivered within {source.not_older_than}"
     yield (
         "people who consented only in part are left out"
         if basis.on_partial == "exclude"

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from expectations.policy.spans import read_span
+
 Direction: TypeAlias = Literal["weaker", "stronger", "changed", "other"]
 """`changed`: it can't be known here, so a person must look; `other`: it does nothing to people."""
 OPPOSITE: Final[Mapping[Direction, Direction]] = {"weaker": "stronger", "stronger": "weaker"}
@@ -105,6 +107,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
         "what becomes of people who consented in part", "weaker", order=("exclude", "blank")
     ),
     "basis.maximum_age_days": _limit("days for which a consent counts"),
+    "basis.events.*.not_older_than": _limit("how old the last delivery of consent events may be"),
     "basis.minimum_versions.*": ChangeMeaning(
         "the lowest notice under which consent counts", "stronger", 0
     ),
@@ -272,6 +275,8 @@ def _rank(meaning: ChangeMeaning, value: object) -> float | frozenset[object] | 
             return meaning.absent
         case bool() | int() | float():
             return float(value)
+        case str() if (span := read_span(value)) is not None:
+            return span.total_seconds()
         case str() if value in meaning.order:
             return float(meaning.order.index(value))
         case tuple() | list():

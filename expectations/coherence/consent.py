@@ -20,12 +20,14 @@ from expectations.policy.event_words import (
     translate,
 )
 from expectations.policy.legal_basis import ConsentLedger, EventField, EventSource, Notice
-from expectations.policy.locations import JsonLines
+from expectations.policy.locations import CsvFile, JsonLines, ParquetFiles
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import BROADER, Article6, Article9, Purpose
 
 NAMES: Final = (EventField.PERSON, EventField.GUARDIAN)
 """The fields that name people."""
+FILES: Final = (CsvFile, JsonLines, ParquetFiles)
+"""What has a time of change."""
 TIMES: Final = (EventField.AT, EventField.RECORDED_AT, EventField.EXPIRES_AT)
 SAFEGUARDED: Final = (Article9.HEALTH_CARE, Article9.PUBLIC_HEALTH, Article9.RESEARCH)
 
@@ -124,6 +126,24 @@ def zones_are_known(policy: Policy) -> Iterator[Problem]:
         except (LookupError, ValueError, OSError):
             hint = suggest(zone or "", available_timezones(), "write one like Europe/Vienna")
             yield Problem(f"{path}.zone", "there is no such time zone", hint)
+
+
+def deliveries_are_dated(policy: Policy) -> Iterator[Problem]:
+    """A source that must be fresh says when it was delivered, and not by what people said."""
+    for path, source in _sources(policy):
+        if source.delivery is None:
+            if source.not_older_than and not isinstance(source.location, FILES):
+                what = "this source does not record when it was last delivered"
+                fix = "name where that is recorded, under `delivery`"
+                yield Problem(f"{path}.not_older_than", what, fix)
+            continue
+        if source.not_older_than is None:
+            fix = "add `not_older_than: 24 hours`, or remove it"
+            yield Problem(f"{path}.delivery", "nothing asks when it was delivered", fix)
+        said = {*source.columns.values(), *EventField}
+        if source.delivery.location == source.location and source.delivery.column in said:
+            what = "this column says when people answered, not when the source was delivered"
+            yield Problem(f"{path}.delivery.column", what, "name where deliveries are recorded")
 
 
 def notices_are_declared_once(policy: Policy) -> Iterator[Problem]:
@@ -238,4 +258,5 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     stated_words_are_known,
     stated_notices_are_declared,
     zones_are_known,
+    deliveries_are_dated,
 )

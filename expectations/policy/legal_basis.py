@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from expectations.policy.consent_terms import NoticeTerms
 from expectations.policy.declaration import Declaration, Term
 from expectations.policy.locations import Location
+from expectations.policy.spans import Span
 from expectations.policy.vocabulary import Article6, Article9, Category, Purpose
 
 
@@ -71,6 +72,14 @@ class EventField(StrEnum):
     EVIDENCE = "evidence"
 
 
+class Delivery(Declaration):
+    """Where it is recorded when a source of events was last delivered whole."""
+
+    location: Location
+    column: Term
+    """Its column of the moments at which deliveries were complete; the latest counts."""
+
+
 class EventSource(Declaration):
     """Where consent events are kept, and how to read their columns and words."""
 
@@ -83,6 +92,10 @@ class EventSource(Declaration):
     """What is true of every row but in no column, such as its notice."""
     zone: Term | None = None
     """The IANA time zone of times written without one, such as `Europe/Vienna`."""
+    not_older_than: Span | None = None
+    """How long ago its last complete delivery may be, such as `24 hours`; older refuses a run."""
+    delivery: Delivery | None = None
+    """Where that moment is recorded; without it, a file's own time of change counts."""
 
 
 class Minors(Declaration):

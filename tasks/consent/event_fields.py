@@ -91,9 +91,9 @@ def digest_fields(
 ) -> str:
     """Give a keyed digest of what was read, of its mapping, and of the notices; 64 hex digits.
 
-    Where the source lies does not count.
+    Where the source lies does not count, nor how fresh it must be.
     """
-    mapping = source.model_dump(mode="json", exclude={"location"})
+    mapping = source.model_dump(mode="json", exclude={"location", "not_older_than", "delivery"})
     declared = sorted(json.dumps(asdict(notice.terms), sort_keys=True) for notice in notices)
     described = json.dumps([digest_table(key, fields), mapping, declared], sort_keys=True)
     return digest_bytes(key, described.encode())

@@ -80,6 +80,8 @@ class BadRows:
     """The rules that events of the source at `place` break; the first event is number 1."""
 
     place: str
+    row: str = "event"
+    """What a row is."""
     _told: list[str] = field(default_factory=list)
     _places: list[str] = field(default_factory=list)
 
@@ -87,15 +89,16 @@ class BadRows:
         """Keep a rule, if any event breaks it; `what` and `fix` hold no value of a person."""
         numbers = np.flatnonzero(broken) + 1
         if len(numbers):
-            self._told.append(f"  {roughly(len(numbers))} events: {what}; {fix}")
-            self._places.append(f"{name_places('event', numbers.tolist())}: {what}")
+            self._told.append(f"  {roughly(len(numbers))} {self.row}s: {what}; {fix}")
+            self._places.append(f"{name_places(self.row, numbers.tolist())}: {what}")
 
     def refuse(self) -> None:
         """Raise one `SourceError` for all that was kept."""
         if self._told:
             lines = "\n".join(self._told)
             raise SourceError(
-                f"{self.place}: some consent events are wrong\n{lines}", "\n".join(self._places)
+                f"{self.place}: some consent {self.row}s are wrong\n{lines}",
+                "\n".join(self._places),
             )
 
 

@@ -20,6 +20,7 @@ from expectations.policy.vocabulary import Article9
 from ledgers.vault.stages import Permitted, Roster
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
+from tasks.consent.deliveries import find_deliveries, judge_deliveries, refuse_stale
 from tasks.consent.events import import_events
 from tasks.consent.meaning import BARS, PERMITTED, Standing, is_open_to_objection
 from tasks.consent.snapshot import describe_history, history_body
@@ -95,10 +96,14 @@ def note_snapshot(desk: Desk, kept: pa.Table, standings: Standings) -> None:
 
 @step("Filter by legal basis", gives=Permitted)
 def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
-    """Take in new events, decide each person's legal basis as of now, keep who has one."""
+    """Take in new events, if they still arrive; keep who has a legal basis as of now."""
     people, run = roster.table(), desk.run
     ledger = run.consent
+    deliveries = find_deliveries(run.file)
     import_events(run.file, ledger, run.keys, run.now)
+    for check in (fresh := judge_deliveries(deliveries, datetime.now(UTC))):
+        desk.check(check)
+    refuse_stale(fresh)
     standings = decide(run.file, people, ledger, datetime.now(UTC))
     counts = count_standings(standings.standing)
     shown = {

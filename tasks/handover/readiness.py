@@ -27,6 +27,7 @@ from ledgers.outbox import Outbox
 from ledgers.vault.stages import Reached, Ready, Releasable, Selected
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
+from tasks.consent.deliveries import find_deliveries, judge_deliveries, refuse_stale
 from tasks.consent.events import import_events
 from tasks.consent.standing import decide
 from tasks.people.ingestion import CATEGORIES, RECORD, read_people
@@ -45,9 +46,12 @@ def refuse_withdrawn(
 ) -> None:
     """Raise `Refusal` if somebody of the people used may not be so used any more, as of now.
 
-    `used` is an array of `USED`. Events that came in meanwhile are taken in first.
+    `used` is an array of `USED`. Events that came in meanwhile are taken in first, and must still
+    arrive.
     """
+    deliveries = find_deliveries(file)
     import_events(file, ledger, ledger.keys, datetime.now(UTC))
+    refuse_stale(judge_deliveries(deliveries, datetime.now(UTC)))
     roster = read_people(file, ledger.keys.derive("person"))
     standings = decide(file, roster, ledger, datetime.now(UTC))
     covered = np.where(standings.permitted, standings.categories, np.uint32(0))

@@ -36,7 +36,8 @@ class ParquetSource:
     folder: Path
 
     @cached_property
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """Give the files by their names; raise SourceError if there is none."""
         path = self.folder / self.location.path
         if is_file(path, self.location.path):
             return [path]
@@ -48,14 +49,14 @@ class ParquetSource:
     @cached_property
     def _schema(self) -> pa.Schema:
         """Give the one schema of all files, from their footers."""
-        schemas = [self._read_schema(path) for path in self._files]
+        schemas = [self._read_schema(path) for path in self.files]
         first = schemas[0]
-        for path, schema in zip(self._files, schemas, strict=True):
+        for path, schema in zip(self.files, schemas, strict=True):
             if not schema.equals(first):
                 odd = sorted({field.name for field in {*schema} ^ {*first}})
                 what = f"column '{odd[0]}'" if odd else "the order of columns"
                 raise SourceError(
-                    f"{self.location.path}: {path.name} and {self._files[0].name} differ in {what} "
+                    f"{self.location.path}: {path.name} and {self.files[0].name} differ in {what} "
                     f"({len(odd)} columns in all); give all files the same columns and types"
                 )
         return first
@@ -83,10 +84,10 @@ class ParquetSource:
 
         picked = pick_columns(columns, self.columns(), self.location.path)
         try:
-            data = ds.dataset(self._files, schema=self._schema, format="parquet")
+            data = ds.dataset(self.files, schema=self._schema, format="parquet")
             return self._kept(data, picked, where) if where else data.to_table(columns=picked)
         except OSError as error:
-            raise explain_unreadable(error, self.location.path, self._files[0]) from None
+            raise explain_unreadable(error, self.location.path, self.files[0]) from None
         except pa.ArrowException:
             raise SourceError(
                 f"{self.location.path}: a file is damaged or of a kind that cannot be read; "

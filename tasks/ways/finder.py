@@ -17,6 +17,7 @@ from tasks.account.published import WaysOut
 from tasks.airlock.run import Desk
 from tasks.anonymization.generalize import RefusedTable
 from tasks.attack.model import Aim
+from tasks.consent.deliveries import StaleConsent
 from tasks.consent.permission import NobodyPermitted
 from tasks.people.population import SmallCohort
 from tasks.representation.compare import UnlikeReference, refer
@@ -27,6 +28,7 @@ from tasks.ways.model_ways import find_model_ways
 from tasks.ways.rule_ways import (
     find_cohort_ways,
     find_consent_ways,
+    find_delivery_ways,
     find_judged_ways,
     find_representation_ways,
     find_rule_ways,
@@ -49,6 +51,8 @@ def find_ways_out(desk: Desk, refusal: Refusal) -> Iterable[WaysOut]:
     match refusal.refused:
         case NobodyPermitted(left_out):
             return find_consent_ways(left_out, policy.purpose)
+        case StaleConsent(checks):
+            return find_delivery_ways(checks)
         case LargeDelta(bound):
             return find_delta_ways(refusal, bound)
         case ExceededBudget(people):

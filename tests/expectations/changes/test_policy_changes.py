@@ -30,7 +30,7 @@ from tests.runs import say
 Path = tuple[str | int, ...]
 OPPOSITE = {"weaker": "stronger", "stronger": "weaker", "changed": "changed", "other": "other"}
 PATTERNS = ("own.Other", "own.py:other", "other", "Europe/Paris", "other_column", "b", "|",
-            "2024-02-02")  # fmt: skip
+            "2024-02-02", "36 hours")  # fmt: skip
 FIXED = {"tutela", "kind", "rule"}
 """What cannot be changed alone: it says which grammar or which form the rest is written in."""
 
@@ -213,6 +213,8 @@ WEAKER: tuple[tuple[str, object], ...] = (
     ("retention_days", 366),
     ("basis", {"kind": "opt-out", "objections": {"kind": "csv", "path": "o.csv"}, "person": "p"}),
     ("basis.maximum_age_days", 900),
+    ("basis.events.0.not_older_than", "2 days"),
+    ("basis.events.0.not_older_than+", None),
     ("basis.minors.own_consent_from", 14),
     ("columns.binned.treatment", {"kind": "keep"}),
     ("columns.binned.treatment", {"kind": "clip", "low": 0, "high": 20}),

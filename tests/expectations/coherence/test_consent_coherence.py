@@ -40,6 +40,9 @@ def problems(of: Policy) -> list[Problem]:
     return [problem for rule in RULES for problem in rule(of)]
 
 
+DONE = "{location: {kind: csv, path: done.csv}, column: done}"
+
+
 def mapped(text: str) -> str:
     """Give a source of events with a mapping."""
     return f"{{location: {{kind: csv, path: consent.csv}}, {text}}}"
@@ -72,6 +75,10 @@ def mapped(text: str) -> str:
                 f"categories: {CATEGORIES}}}"
             ),
             id="covered-from-above",
+        ),
+        pytest.param(
+            policy(NOTICE, events=mapped(f"not_older_than: 12 hours, delivery: {DONE}")),
+            id="fresh",
         ),
         pytest.param(
             policy(NOTICE.replace(", dpv-pd:Health", ""), more="  on_partial: blank\n"),
@@ -246,6 +253,30 @@ CASES = [
         policy(NOTICE, events=mapped("stated: {notice: study, language: de}")),
         "basis.events.0.stated.notice: no such notice is declared",
         id="stated-language-that-is-none",
+    ),
+    pytest.param(
+        policy(
+            NOTICE,
+            events="{location: {kind: sql, url: 'sqlite:///c', table: c}, not_older_than: 1 day}",
+        ),
+        "basis.events.0.not_older_than: this source does not record when it was last delivered",
+        id="a-table-without-a-delivery",
+    ),
+    pytest.param(
+        policy(NOTICE, events=mapped(f"delivery: {DONE}")),
+        "basis.events.0.delivery: nothing asks when it was delivered",
+        id="a-delivery-without-a-limit",
+    ),
+    pytest.param(
+        policy(
+            NOTICE,
+            events=mapped(
+                "not_older_than: 1 day, delivery: "
+                "{location: {kind: csv, path: consent.csv}, column: recorded_at}"
+            ),
+        ),
+        "basis.events.0.delivery.column: this column says when people answered",
+        id="a-delivery-by-the-newest-event",
     ),
     pytest.param(
         policy(NOTICE, events=mapped("zone: Europe/Viena")),

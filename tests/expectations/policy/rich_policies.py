@@ -62,6 +62,8 @@ EVENTS: Tree = {
     "words": {"status": {"yes": "given"}},
     "stated": {"language": "en"},
     "zone": "Europe/Vienna",
+    "not_older_than": "24 hours",
+    "delivery": {"location": LOCATIONS[0], "column": "sent_at"},
 }
 CONSENT: Tree = {
     "kind": "consent",
