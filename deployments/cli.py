@@ -24,6 +24,7 @@ from deployments.explain import explain
 from deployments.keeping.commands import backup, hold, maintain, restore
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
+from deployments.runs.commands import runs
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError, UsageError
 from expectations.explanations import say_how_to_explain
@@ -236,7 +237,8 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show a run and where its report is; without RUN, list all runs."""
-    from deployments.run.screen import describe_run, list_runs
+    from deployments.run.screen import describe_run
+    from deployments.runs.screen import list_runs
 
     home, keys = opened_home()
     found, text = describe_run(home, keys, run_id) if run_id else list_runs(home, keys)
@@ -244,6 +246,7 @@ def report(
 
 
 app.command(epilog='Example: tutela explain "k-anonymity"')(explain)
+app.command(epilog="Example: tutela runs --verdict refused --since '7 days'")(runs)
 
 
 @incident_app.command("show", epilog="Example: tutela incident show 5f2c9a")

@@ -27,6 +27,7 @@ from ledgers.home.keys import Keys
 from tasks.airlock.run import Run
 from tasks.handover.delivery import Completed as Finished
 from tasks.handover.delivery import complete_runs, conclude
+from tasks.watching.announcing import announce
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -59,11 +60,21 @@ def end(run: Run) -> Ending:
     To whoever called the flow, Prefect raises what such a state carries.
     """
     conclude(run)
+    for sentence in announce_ended(run.home, run.keys, [run.id]):
+        run.observe(sentence, "told", 0.0)
     error = next((error for error in run.outcome if error is not None), None)
     if error is None:
         return None
     waits = run.outcome[0] is None
     return fail(error, AWAITING if waits else REFUSED if isinstance(error, Refusal) else "Failed")
+
+
+def announce_ended(home: Home, keys: Keys, runs: Sequence[str]) -> list[str]:
+    """Tell whoever watches of runs that ended; what did not work goes to Prefect's log too."""
+    failed = announce(home, keys, runs)
+    for sentence in failed if FlowRunContext.get() else ():
+        get_run_logger().warning(sentence)
+    return failed
 
 
 def fail(error: TutelaError, name: str) -> State[Any]:
@@ -76,6 +87,8 @@ def fail(error: TutelaError, name: str) -> State[Any]:
 def finish_others(home: Home, keys: Keys) -> None:
     """Finish what killed processes left, since nobody may be there who runs a command."""
     finished = complete_runs(home, keys)
+    if finished:
+        announce_ended(home, keys, [one.run_id for one in finished if one.verdict])
     if not finished or FlowRunContext.get() is None:
         return
     for one in finished:

@@ -10,13 +10,14 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar
 
 import pyarrow as pa
 
+from deployments.moments import DAY, read_when
 from expectations.coherence.consent import enumerates
 from expectations.errors import UsageError
 from expectations.policy.consent_terms import NoticeTerms, Terms
@@ -33,9 +34,6 @@ Token: TypeAlias = tuple[int, int]
 Span: TypeAlias = tuple[int, int | None]
 """From when to when an event holds, in microseconds since 1970 UTC; None has no end."""
 SOURCE: Final = "the command line"
-DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-TIME: Final = re.compile(DAY.pattern + r"[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
-EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 GIFTS: Final = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
 ENDS_OF_RIGHTS: Final = (ConsentStatus.OBJECTION_ENDED, ConsentStatus.RESTRICTION_ENDED)
 
@@ -175,26 +173,6 @@ def find_faults(terms: Terms, notices: Collection[NoticeTerms]) -> Iterator[str]
             f"--notice: it does not enumerate {', '.join(beside)}; it enumerates "
             f"{', '.join(notice.categories)}"
         )
-
-
-def read_when(typed: str, option: str) -> datetime:
-    """Give the moment that was typed: a day, which begins at midnight UTC, or a time with its zone.
-
-    Raises `UsageError` for anything else, and for what lies before 1900.
-    """
-    day = DAY.fullmatch(typed)
-    try:
-        if day or TIME.fullmatch(typed):
-            found = datetime.fromisoformat(typed)
-            found = found.replace(tzinfo=UTC) if day else found.astimezone(UTC)
-            if found >= EARLIEST:
-                return found
-    except (ValueError, OverflowError):
-        pass
-    raise UsageError(
-        f"{option}: not a readable date or time; write a day, which begins at midnight UTC "
-        "(2026-01-31), or a time with its zone (2026-01-31T09:30+01:00)"
-    )
 
 
 def read_span(typed: Typed, status: ConsentStatus, now: datetime) -> Span:

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
-from deployments.consent.event import read_when
+from deployments.moments import read_when
 from deployments.request import event_sources
 from deployments.terminal import Answer, wrap
 from expectations.disclosure import Disclosure, Published, roughly

@@ -27,11 +27,13 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
 
     set_environment(home)
     from tasks.handover.delivery import complete_runs
+    from tasks.watching.announcing import announce
 
     completed = complete_runs(home, keys)
     return [
         *(run.said for run in completed),
         *show(home, [one for one in completed if one.flow_run]),
+        *announce(home, keys, [one.run_id for one in completed if one.verdict]),
     ]
 
 

@@ -42,6 +42,9 @@ class Progress:
         if event == "opened":
             self.run_id = title
             return
+        if event == "told":
+            self._write(f"  ! {title}", end="\n")
+            return
         if event == "started":
             if self._live:
                 self._write(f"  … {title}", end="")

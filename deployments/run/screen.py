@@ -70,32 +70,6 @@ def find_removal(ledger: EvidenceLedger, run_id: str) -> str | None:
     return note.at[:10] if note else None
 
 
-def list_runs(home: Home, keys: Keys) -> tuple[JSON, str]:
-    """Give all runs, newest first."""
-    from ledgers.evidence import EvidenceLedger
-    from ledgers.home.database import open_database
-
-    ledger = EvidenceLedger(open_database(home), keys)
-    runs = ledger.runs()[::-1]
-    left = {run.run_id for run in runs if is_left_elsewhere(ledger, run)}
-    rows = [
-        (
-            run.run_id, run.policy, run.started_at[:16],
-            (run.verdict or "under way") + " elsewhere" * (run.run_id in left),
-        )
-        for run in runs
-    ]  # fmt: skip
-    lines = lay_out(("run", "policy", "began (UTC)", "ended"), rows) if rows else []
-    found = [
-        {
-            "run": run.run_id, "policy": run.policy, "at": run.started_at, "verdict": run.verdict,
-            "elsewhere": run.run_id in left,
-        }
-        for run in runs
-    ]  # fmt: skip
-    return cast("JSON", {"runs": found}), "\n".join(lines) or "no run yet: tutela run diabetes"
-
-
 def is_left_elsewhere(ledger: EvidenceLedger, run: RunRecord) -> bool:
     """Whether a run has no end yet, and only another machine can give it one."""
     return run.verdict in {None, "pending"} and ledger.is_elsewhere(run)

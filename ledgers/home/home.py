@@ -31,6 +31,8 @@ TEMPLATE = """\
 # disclosure_threshold = 10                       # counts of people under it are not published
 # journal = "/mnt/other/acts.jsonl"               # what a restored backup must not undo; apart
 # policies = "/srv/policies"                      # where policies are found by name; else policies/
+# notify = ["mailtos://user:$MAIL_PASSWORD@example.org"] # who is told of runs that did not pass
+# metrics = "/var/lib/node_exporter/tutela.prom"  # for node exporter's textfile collector
 """
 
 
@@ -148,6 +150,8 @@ class Settings:
     disclosure_threshold: int = 10
     policies: str | None = None
     journal: str | None = None
+    notify: tuple[str, ...] = field(default=(), repr=False)  # they may hold passwords
+    metrics: str | None = None
 
 
 def own_policies() -> Path | None:
@@ -188,6 +192,9 @@ def _read_settings(file: Path) -> Settings:
     threshold = found.pop("disclosure_threshold", 10)
     if type(threshold) is not int or threshold < 2:
         raise HomeError(f"{file}: disclosure_threshold must be a whole number of 2 or more")
+    notify = found.pop("notify", [])
+    if not isinstance(notify, list) or not all(isinstance(one, str) and one for one in notify):
+        raise HomeError(f'{file}: notify must be a list of addresses, such as ["json://host/path"]')
     for name, value in found.items():
         if not isinstance(value, str) or not value:
             raise HomeError(f'{file}: {name} must be text in quotes, such as "http://host:port"')
@@ -196,4 +203,7 @@ def _read_settings(file: Path) -> Settings:
         raise HomeError(f"{file}: journal must be a whole path, outside of the home")
     environment = {name: os.environ.get(name.upper()) for name in known[:2]}
     found.update({name: value for name, value in environment.items() if value})
-    return Settings(**found, disclosure_threshold=threshold)
+    metrics = found.get("metrics")
+    if metrics and not (metrics.endswith(".prom") and Path(metrics).is_absolute()):
+        raise HomeError(f"{file}: metrics must be a whole path that ends in .prom")
+    return Settings(**found, disclosure_threshold=threshold, notify=tuple(notify))

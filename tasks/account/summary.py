@@ -72,7 +72,7 @@ SPLIT: Final = {"people.train": "to train the model", "people.test": "to test th
 def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Summary:
     """Sum up one run from its record, its policy and its evidence, all of one run."""
     found = Found(entries)
-    verdict, reason, stopped_by = _judge(record, entries)
+    verdict, reason, stopped_by = read_verdict(record, entries)
     basis = (policy.legal_basis.article_6, policy.legal_basis.article_9)
     advised = record.facts.get("part") == "advice"
     return Summary(
@@ -137,7 +137,7 @@ def evidence_schema() -> dict[str, JSON]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _judge(record: RunRecord, entries: Sequence[Entry]) -> tuple[State, str, str | None]:
+def read_verdict(record: RunRecord, entries: Sequence[Entry]) -> tuple[State, str, str | None]:
     """Give how the run stands, and of what was decided last the reason and the check named."""
     decision = next((entry for entry in reversed(entries) if entry.kind == "decision"), None)
     told = decision.body if decision and isinstance(decision.body, dict) else {}
@@ -297,11 +297,11 @@ def _find_outlets(policy: Policy, name: str) -> tuple[str, ...]:
 def _list_links(found: Found) -> Iterator[Link]:
     model, flow = found.body("mlflow", "run"), found.body("prefect", "flow_run")
     if run_id := read_text(model.get("run_id")):
-        yield Link("MLflow run", run_id, _make_address(model.get("url")))
+        yield Link("MLflow run", run_id, make_address(model.get("url")))
     if version := model.get("model_version"):
         yield Link("registered model, version", str(version), None)
     if flow_id := read_text(flow.get("id")):
-        yield Link("Prefect flow run", flow_id, _make_address(flow.get("url")))
+        yield Link("Prefect flow run", flow_id, make_address(flow.get("url")))
 
 
 def _say_code(record: RunRecord) -> str | None:
@@ -312,7 +312,7 @@ def _say_code(record: RunRecord) -> str | None:
     return "; ".join([version, *told]) if version else None
 
 
-def _make_address(url: JSON) -> str | None:
+def make_address(url: JSON) -> str | None:
     """Give a web address without the name and password that it may carry; None for any other."""
     address = read_text(url) or ""
     return without_login(address) if address.startswith(("http://", "https://")) else None

@@ -275,6 +275,7 @@ class Completed(NamedTuple):
     """The Prefect flow run that it was, where it was one."""
     verdict: str | None = None
     """What it was closed as; None where it still waits."""
+    run_id: str = ""
 
 
 def complete_runs(home: Home, keys: Keys) -> list[Completed]:
@@ -331,7 +332,8 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
         reason = unread if isinstance(error, PolicyError) else error
         return Completed(f"run {record.run_id} is still pending: {reason}")
     said = complete(run)
-    return Completed(said, run.flow_run, run.decision if run.mlflow_run is not None else None)
+    closed = run.decision if run.mlflow_run is not None else None
+    return Completed(said, run.flow_run, closed, record.run_id)
 
 
 def _decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:

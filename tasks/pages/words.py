@@ -326,3 +326,8 @@ def say_moment(stamp: str) -> str:
     """Give a UTC moment to the minute."""
     moment = datetime.fromisoformat(stamp)
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def say_short_moment(stamp: str) -> str:
+    """Give a UTC moment to the minute, for a row of a table."""
+    return f"{datetime.fromisoformat(stamp):%Y-%m-%d %H:%M}"

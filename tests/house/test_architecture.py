@@ -59,6 +59,7 @@ ROOMS = {
     "opacus": {"tasks/training/private_descent.py"},
     "torch": {"tasks/training/private_descent.py"},
     "jinja2": {"tasks/pages/report.py"},
+    "apprise": {"tasks/watching/notifications.py"},
     "lark": {"expectations/expressions/expressions.py"},
     "typer": {
         "deployments/budget/commands.py",
@@ -69,6 +70,7 @@ ROOMS = {
         "deployments/consent",
         "deployments/keeping",
         "deployments/keys",
+        "deployments/runs/commands.py",
     },
     "alembic": {"ledgers/home/database.py", "ledgers/migrations"},
     "cryptography": {

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.hooks import webhook
 from tests.leaks.leaks import ALL, HERE, World, write_source
 
 
@@ -36,11 +37,14 @@ def world(
     from ledgers.home.founding import create_home
 
     root = tmp_path_factory.mktemp("world")
-    for name in ("temporary", "user", "cwd", "console", "outcomes"):
+    for name in ("temporary", "user", "cwd", "console", "outcomes", "told"):
         (root / name).mkdir()
     for case in ALL:
         write_source(root, case)
     home = create_home(root / "home")
+    hook = use.enter_context(webhook(root / "told"))
+    settings = f'notify = ["{hook}"]\nmetrics = "{root / "told" / "tutela.prom"}"\n'
+    (home.root / "settings.toml").write_text(settings)
     create_home(root / "ephemeral")
     use.callback(os.close, share(home))
     nightly = any(item.get_closest_marker("nightly") for item in request.session.items)

@@ -37,7 +37,7 @@ pytest_plugins = ["tests.leaks.leak_world"]
 LEAKING = "without airlock"
 PLACES = (
     "home/vault", "home/mlflow", "home/prefect", "home/reports", "home/releases", "home/outbox",
-    "home/incidents", "temporary", "user", "cwd", "console", "outcomes",
+    "home/incidents", "temporary", "user", "cwd", "console", "outcomes", "told",
 )  # fmt: skip
 DATABASES = ("home/ledger.sqlite", "home/mlflow/mlflow.db", "home/prefect/prefect.db")
 
@@ -120,6 +120,20 @@ def test_a_run_that_mlflow_missed_is_completed_inside_the_airlock(world: World) 
     broken, done = [said for said in world.completed if said.startswith(run)]
     assert "still pending: step 'complete' failed with ValueError" in broken
     assert "is now closed as passed" in done
+
+
+def test_who_watches_was_told_of_the_runs(aftermath: Aftermath) -> None:
+    """The control: the page, the metrics and the notifications that were searched are there."""
+    root, killed = aftermath.world.root, aftermath.killed
+    assert killed.run_id in (root / "home" / "index.html").read_text()
+    assert f'policy="{killed.policy}",verdict="failed"' in (root / "told/tutela.prom").read_text()
+    told = "".join(file.read_text() for file in (root / "told").glob("*.json"))
+    assert killed.run_id in told
+    with sqlite3.connect(root / "home" / "prefect" / "prefect.db") as connection:
+        query = "SELECT DISTINCT event FROM events WHERE event LIKE 'tutela.%'"
+        events = {row[0] for row in connection.execute(query)}
+    connection.close()
+    assert {"tutela.run.passed", "tutela.run.refused", "tutela.run.failed"} <= events
 
 
 def test_kill_leaves_nothing_readable(aftermath: Aftermath) -> None:

@@ -60,6 +60,20 @@ def test_entries_come_back_as_they_were_written(ledger: EvidenceLedger) -> None:
     assert b'"reached":0.25' in stored
 
 
+def test_some_entries_of_all_runs_are_picked_each_by_its_link(ledger: EvidenceLedger) -> None:
+    """A changed one shows, or the one before it; the first is linked to its run's own row."""
+    ledger.begin("run-2", "other", {})
+    ledger.append("run-2", "validate", "measure", "t", 1)
+    picked = ledger.pick([("measure", "t"), ("measure", "k%")])
+    assert {run: [e.name for e in some] for run, some in picked.items()} == {
+        "run-1": ["k", "t"], "run-2": ["t"],
+    }  # fmt: skip
+    assert picked["run-1"] == [ledger.entries("run-1")[0], ledger.entries("run-1")[2]]
+    edit(ledger, "UPDATE evidence SET body = 0 WHERE run_id = 'run-1' AND name = 't'")
+    with pytest.raises(ServiceError, match="entry 3 of run run-1"):
+        ledger.pick([("measure", "t")])
+
+
 def test_a_run_is_open_until_its_verdict(ledger: EvidenceLedger) -> None:
     """The verdict is one more entry, after which the run takes no other."""
     assert [run.verdict for run in ledger.runs()] == [None]

@@ -217,11 +217,25 @@ def test_settings_are_read_and_the_environment_wins(
     [
         ("treshold = 3", "unknown: treshold"),
         ("disclosure_threshold = 1", "2 or more"),
+        ('notify = "json://host"', "a list of addresses"),
+        ("notify = [1]", "a list of addresses"),
+        ('metrics = "tutela.prom"', "a whole path that ends in .prom"),
+        ('metrics = "/var/lib/tutela.txt"', "a whole path that ends in .prom"),
         ("disclosure_threshold = true", "2 or more"),
         ("prefect_api_url = 4200", "in quotes"),
         ("= 1", "not readable"),
     ],
-    ids=["misspelt", "reveals one person", "not a number", "not text", "not TOML"],
+    ids=[
+        "misspelt",
+        "reveals one person",
+        "one address",
+        "no addresses",
+        "relative",
+        "no .prom",
+        "not a number",
+        "not text",
+        "not TOML",
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(home: Home, text: str, said: str) -> None:
     """A setting that would be ignored or unsafe is an error."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deployments.run.leftovers import finish_leftovers, has_leftovers
-from deployments.run.screen import describe_run, list_runs
+from deployments.run.screen import describe_run
+from deployments.runs.screen import list_runs
 from expectations.errors import Refusal, ServiceError
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database

@@ -1,0 +1,50 @@
+"""The command `tutela runs`: every run of the home, one row each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deployments.completion import policies
+from deployments.terminal import JsonOption, answer
+
+
+def runs(
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy", metavar="NAME", help="Only of this policy.", autocompletion=policies
+        ),
+    ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(
+            "--verdict",
+            metavar="WORD",
+            help="Only those that ended so: passed, refused, failed, pending or unfinished.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="Only those begun since: a day (2026-01-31), a time with its zone, or a span "
+            "such as '7 days'.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs, newest first: verdict, people as published, ε, k, AUC, and the trend.
+
+    The trend is against the policy's last run that passed. It reads the record alone; what
+    killed processes left is not finished.
+    """
+    from deployments.runs.screen import Chosen, list_runs
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
+
+    home = Home.open()
+    found, text = list_runs(home, Keys.open(home), Chosen.read(policy, verdict, since))
+    answer(found, text, as_json=as_json)

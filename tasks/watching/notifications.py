@@ -1,0 +1,76 @@
+"""Notifications by Apprise to the addresses of the settings: a webhook, e-mail, a chat.
+
+An address can hold a password or token anywhere, so no message names more of one than its place in
+the settings and its scheme.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from string import Template
+from urllib.parse import quote
+
+from expectations.errors import ServiceError, TutelaError, UsageError
+from ledgers.home.home import Home
+from tasks.account.overview import RunRow
+from tasks.airlock.airlock import run_inside
+
+
+def notify(home: Home, title: str, body: str, seal: Callable[[str], str]) -> Iterator[str]:
+    """Send a message to every address; give a sentence for each that did not take it."""
+    for number, address in enumerate(home.settings.notify, start=1):
+        try:
+            run_inside("notify", partial(send, address, title, body), seal)
+        except TutelaError as error:
+            yield f"notify {number} ({name_scheme(address)}) was not told: {error}"
+
+
+def send(address: str, title: str, body: str) -> None:
+    """Send a message to one address, with `$NAME` in it taken from the environment."""
+    from apprise import Apprise, NotifyFormat
+
+    quoted = {name: quote(value, safe="") for name, value in os.environ.items()}
+    try:
+        filled = Template(address).substitute(quoted)
+    except KeyError as error:
+        raise UsageError(f"set ${error.args[0]} in the environment") from None
+    except ValueError:
+        raise UsageError("write a $ that is no name as $$") from None
+    target = Apprise()
+    if not target.add(filled):
+        raise UsageError("it is not an address that Apprise knows")
+    if not target.notify(body=body, title=title, body_format=NotifyFormat.TEXT):
+        raise ServiceError("it did not take the message; is it reachable, and the login right?")
+
+
+def name_scheme(address: str) -> str:
+    """Give what kind of address it is, and nothing else of it."""
+    return address.partition("://")[0]
+
+
+def say_title(row: RunRow) -> str:
+    """Say in a few words what happened."""
+    by = f" by {row.check}" if row.check and row.verdict == "refused" else ""
+    return f"tutela: {row.policy} {row.verdict}{by}"
+
+
+def say_body(row: RunRow, home: Home) -> str:
+    """Say what happened, and where to read on."""
+    return "\n".join(_say_lines(row, home))
+
+
+def _say_lines(row: RunRow, home: Home) -> Sequence[str]:
+    said = {
+        "passed": "passed again.",
+        "refused": "was refused. Nothing was handed over.",
+        "failed": "failed. Nothing was handed over.",
+        "pending": "passed its checks and waits for MLflow. Nothing was handed over yet.",
+    }
+    lines = [f"Run {row.run} of {row.policy} {said.get(row.verdict, row.verdict)}"]
+    if row.reason and row.verdict != "passed":
+        lines.append(f"{row.check}: {row.reason}" if row.check else row.reason)
+    report = home.reports / f"{row.run}.html"
+    lines.append(f"Report: {report}" if report.is_file() else f"See: tutela report {row.run}")
+    return lines
