@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.ending import Ending, end
+from flows.ending import Ending, end, once
 from flows.opening import judged, open_run
 from flows.training import PolicyName
 from tasks.advice.weigh import reserve_advice, weigh_columns
@@ -25,6 +25,7 @@ from tasks.validation.validation import validate
     log_prints=False,
     retries=0,
 )
+@once
 def advise_on_columns(policy: PolicyName) -> Ending:
     """Try the policy's features dropped and coarser; nothing leaves but the advice."""
     with open_run(policy, part="advice") as run:

@@ -7,8 +7,9 @@ spends nothing: of a run that ended, the record stands.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
@@ -22,8 +23,11 @@ from prefect.states import Completed, Crashed, Failed
 
 from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
 from expectations.policy.vocabulary import Verdict
+from ledgers.evidence import EvidenceLedger
+from ledgers.home.database import open_database
 from ledgers.home.home import Home, without_login
 from ledgers.home.keys import Keys
+from tasks.account.overview import list_rows
 from tasks.airlock.run import Run
 from tasks.handover.delivery import Completed as Finished
 from tasks.handover.delivery import complete_runs, conclude
@@ -37,21 +41,50 @@ Ending: TypeAlias = State[Any] | None
 REFUSED: Final = "Refused"
 AWAITING: Final = "Awaiting MLflow"
 KILLED: Final = "the process of this run was killed"
+AGAIN: Final = (
+    "a flow run is carried out once, and this one was: nothing was run again, and nothing was "
+    "spent. Start a new run, by `tutela run` or of the deployment"
+)
 _begun: Final[set[UUID]] = set()
 
 
-def refuse_repeated() -> None:
-    """Raise `UsageError` in a flow run that was begun before; elsewhere do nothing."""
+def once(flow: Callable[[str], Ending]) -> Callable[[str], Ending]:
+    """Let a flow run of Prefect be carried out once; begun again, it ends as its run did."""
+
+    @wraps(flow)
+    def carry_out(policy: str) -> Ending:
+        return end_again() if is_repeated() else flow(policy)
+
+    return carry_out
+
+
+def is_repeated() -> bool:
+    """Whether the flow run that is under way was begun before; outside of Prefect none is."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        return
+        return False
     again = context.flow_run.run_count > 1 or context.flow_run.id in _begun
     _begun.add(context.flow_run.id)
-    if again:
-        raise UsageError(
-            "a flow run is carried out once, and this one was: nothing was run, and nothing was "
-            "spent. Start a new run, by `tutela run` or of the deployment"
-        )
+    return again
+
+
+def end_again() -> State[Any]:
+    """Give the state in which a flow run ended that was begun again, by the record of its run."""
+    context, home = FlowRunContext.get(), Home.open()
+    assert context is not None
+    assert context.flow_run is not None
+    ledger = EvidenceLedger(open_database(home), Keys.open(home))
+    mine = str(context.flow_run.id)
+    rows = (row for row in list_rows(ledger) if row.flow_run == mine)
+    row = next(rows, None)
+    match row and row.verdict:
+        case "passed":
+            return Completed(message=AGAIN)
+        case "refused" if row is not None:
+            return fail(Refusal(row.check or "record", f"{row.reason}; {AGAIN}"), REFUSED)
+        case "pending":
+            return fail(ServiceError(AGAIN), AWAITING)
+    return fail(UsageError(AGAIN), "Failed")
 
 
 def end(run: Run) -> Ending:

@@ -12,7 +12,7 @@ from prefect import flow
 from pydantic import Field
 
 from expectations.policy.policy import NAME
-from flows.ending import Ending, end
+from flows.ending import Ending, end, once
 from flows.opening import judged, open_run
 from ledgers.consent.turn import turn
 from ledgers.vault.stages import (
@@ -54,6 +54,7 @@ PolicyName = Annotated[str, Field(pattern=NAME)]
     log_prints=False,
     retries=0,
 )
+@once
 def train_and_release(policy: PolicyName) -> Ending:
     """Train the policy's model, make its tables, and hand over what passed every check."""
     with open_run(policy) as run:
@@ -69,6 +70,7 @@ def train_and_release(policy: PolicyName) -> Ending:
     log_prints=False,
     retries=0,
 )
+@once
 def release_tables(policy: PolicyName) -> Ending:
     """Make the policy's tables and hand over those that passed; a model's ε is spent by hand."""
     with open_run(policy, part="tables") as run:

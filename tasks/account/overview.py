@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ledgers.evidence import Entry, EvidenceLedger, RunRecord
-from tasks.account.findings import Found
+from tasks.account.findings import Found, read_text
 from tasks.account.part import Part
 from tasks.account.published import Figure, State
 from tasks.account.summary import PEOPLE_STEPS, make_address, read_verdict
@@ -48,6 +48,8 @@ class RunRow(Part):
     prefect: str | None
     """The address of its page, where it has one; so too below."""
     mlflow: str | None
+    flow_run: str | None
+    """The id of the Prefect flow run that it was."""
     permitted: Figure | None
     """Those with a legal basis."""
     runs_left: float | None
@@ -84,6 +86,7 @@ def _make_row(ledger: EvidenceLedger, run: RunRecord, entries: Sequence[Entry]) 
         auc=measures.get("utility.auc"),
         prefect=make_address(found.body("prefect", "flow_run").get("url")),
         mlflow=make_address(found.body("mlflow", "run").get("url")),
+        flow_run=read_text(found.body("prefect", "flow_run").get("id")),
         permitted=found.figure("people.permitted", PEOPLE_STEPS["people.permitted"]),
         runs_left=measures.get("privacy.runs_left"),
         elsewhere=run.verdict in {None, "pending"} and ledger.is_elsewhere(run),

@@ -66,6 +66,7 @@ PEOPLE_STEPS: Final = {
     "people.permitted": "with a legal basis",
     "people.selected": "selected",
 }
+STORE: Final = "MLflow tracking URI"
 SPLIT: Final = {"people.train": "to train the model", "people.test": "to test the model"}
 
 
@@ -300,6 +301,8 @@ def _list_links(found: Found) -> Iterator[Link]:
         yield Link("MLflow run", run_id, make_address(model.get("url")))
     if version := model.get("model_version"):
         yield Link("registered model, version", str(version), None)
+        if store := read_text(model.get("store")):
+            yield Link(STORE, store, None)
     if flow_id := read_text(flow.get("id")):
         yield Link("Prefect flow run", flow_id, make_address(flow.get("url")))
 

@@ -71,6 +71,8 @@ class MlflowRun:
     experiment_id: str
     url: str | None
     models: Mapping[str, str]
+    store: str
+    """The store's address, without its login, by which its models are loaded."""
 
 
 def own_store(home: Home) -> str:
@@ -104,6 +106,7 @@ def links_body(found: MlflowRun) -> dict[str, JSON]:
         "experiment_id": found.experiment_id,
         "url": found.url,
         "model_version": next(iter(found.models.values()), None),
+        "store": found.store,
     }
 
 
@@ -253,7 +256,9 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     client.set_terminated(run.info.run_id, status)
     info = run.info
     page = _find_page(home, info.experiment_id, info.run_id)
-    return MlflowRun(info.run_id, info.experiment_id, page, versions)
+    store = tracking_uri(home)
+    store = without_login(store) if "@" in store else store
+    return MlflowRun(info.run_id, info.experiment_id, page, versions, store)
 
 
 def _show(

@@ -5,6 +5,7 @@ Pure: published figures in, sentences out.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ from tasks.account.published import (
     Training,
 )
 from tasks.account.subjects import Folded, fold, join_names, waits
+from tasks.account.summary import STORE
 from tasks.training.charge import say_left
 
 APART: Final = {
@@ -185,9 +187,13 @@ def find_version(summary: Summary) -> str | None:
 
 
 def say_call(summary: Summary, outlet: OutletSummary) -> str:
-    """Say how the model is loaded from MLflow."""
+    """Say how the model is loaded from MLflow, to be pasted into Python as it stands."""
     name = f"models:/{summary.policy}.{outlet.name}/{find_version(summary) or '1'}"
-    return f'mlflow.sklearn.load_model("{name}")'
+    store = next((link.id for link in summary.links if link.name == STORE), None)
+    call = f"mlflow.sklearn.load_model({json.dumps(name)})"
+    if store is None:  # a run of an earlier version does not say where
+        return call
+    return f"import mlflow; mlflow.set_tracking_uri({json.dumps(store)}); model = {call}"
 
 
 def say_difference(found: Difference) -> str:

@@ -9,9 +9,12 @@ import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
 
-from expectations.errors import Refusal, UsageError
-from flows.ending import AWAITING, REFUSED, fail, refuse_repeated, tell_state
+from expectations.errors import Refusal, ServiceError, UsageError
+from flows import ending
+from flows.ending import AWAITING, REFUSED, fail, is_repeated, once, tell_state
+from ledgers.home.home import Home
 from tasks.handover.delivery import Completed
+from tests.overview_rows import make_rows
 
 
 def begin(monkeypatch: pytest.MonkeyPatch, run_count: int, flow_run: object) -> None:
@@ -21,23 +24,47 @@ def begin(monkeypatch: pytest.MonkeyPatch, run_count: int, flow_run: object) -> 
 
 
 def test_a_flow_run_is_carried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process or another; another flow run is."""
+    """In this process or another; another flow run is, and so is what is no flow run."""
     mine = uuid4()
+    assert not is_repeated()
     begin(monkeypatch, 1, mine)
-    refuse_repeated()
-    with pytest.raises(UsageError, match="nothing was run, and nothing was spent"):
-        refuse_repeated()
+    assert not is_repeated()
+    assert is_repeated()
     begin(monkeypatch, 1, uuid4())
-    refuse_repeated()
+    assert not is_repeated()
     begin(monkeypatch, 2, uuid4())
-    with pytest.raises(UsageError, match="Start a new run"):
-        refuse_repeated()
+    assert is_repeated()
 
 
-def test_outside_of_prefect_nothing_is_repeated() -> None:
-    """As steps are called one by one."""
-    refuse_repeated()
-    refuse_repeated()
+@pytest.mark.parametrize(
+    ("verdict", "kind", "name", "raised"),
+    [
+        ("passed", StateType.COMPLETED, "Completed", None),
+        ("refused", StateType.FAILED, REFUSED, Refusal),
+        ("pending", StateType.FAILED, AWAITING, ServiceError),
+        ("failed", StateType.FAILED, "Failed", UsageError),
+        ("unfinished", StateType.FAILED, "Failed", UsageError),
+        (None, StateType.FAILED, "Failed", UsageError),
+    ],
+)
+def test_who_retries_a_run_leaves_it_as_it_ended(  # noqa: PLR0917 - a table's columns
+    monkeypatch: pytest.MonkeyPatch, home: Home, verdict: str | None, kind: object, name: str,
+    raised: type | None,
+) -> None:  # fmt: skip
+    """A refused one is Refused again, by the same check; nothing is run and nothing is spent."""
+    assert home.root.is_dir()
+    mine = uuid4()
+    ended = {"verdict": verdict, "check": "k-anonymity", "reason": "k = 3", "flow_run": str(mine)}
+    rows = make_rows({"flow_run": str(uuid4())}, *([ended] if verdict else []))
+    monkeypatch.setattr(ending, "list_rows", lambda _: rows)
+    begin(monkeypatch, 2, mine)
+    state = once(lambda _: pytest.fail("it was run again"))("visits")
+    assert state is not None
+    assert (state.type, state.name) == (kind, name)
+    assert "nothing was run again, and nothing was spent" in str(state.message)
+    assert type(state.data) is (raised or type(None))
+    if verdict == "refused":
+        assert str(state.message).startswith("Refusal: k-anonymity: k = 3; ")
 
 
 def test_a_refusal_is_named_so_and_carries_no_traceback() -> None:

@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -254,6 +255,18 @@ def test_the_registered_model_loads_and_predicts(name: str) -> None:
     assert answers.shape == (2, 2)
     assert answers.sum(axis=1).tolist() == pytest.approx([1, 1])
     assert answers.to_numpy().min() > 0
+
+
+def test_the_line_that_loads_a_model_works_when_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The screen's and the card's are the same, and say in which store the model is."""
+    run, found = passed("registry"), dict[str, Any]()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/else.db")
+    said = run.place.tell("report", run.record.run_id).out
+    (line,) = re.findall(r"(?m)^Model    (import mlflow; .*)$", said)
+    (card,) = run.place.home.reports.glob(f"{run.record.run_id}-*-card.md")
+    assert line in card.read_text()
+    exec(line, found)  # noqa: S102  # as whoever pastes it
+    assert found["model"].classes_.tolist() == ["no", "yes"]
 
 
 STOPPED = {
