@@ -24,7 +24,7 @@ from deployments.explain import explain
 from deployments.keeping.commands import backup, hold, maintain, restore
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
-from deployments.runs.commands import runs
+from deployments.runs.commands import automations, runs
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError, UsageError
 from expectations.explanations import say_how_to_explain
@@ -247,6 +247,7 @@ def report(
 
 app.command(epilog='Example: tutela explain "k-anonymity"')(explain)
 app.command(epilog="Example: tutela runs --verdict refused --since '7 days'")(runs)
+app.command(epilog="Example: tutela automations https://hooks.example/tutela")(automations)
 
 
 @incident_app.command("show", epilog="Example: tutela incident show 5f2c9a")

@@ -14,7 +14,7 @@ import tutela
 PAGE = Path(__file__).parent / "api.md"
 BEGIN, END = "<!-- made by make_reference.py -->\n", "<!-- end -->"
 SECTIONS = {
-    "Running": ("run", "check", "init", "Result"),
+    "Running": ("run", "check", "init", "runs", "Result"),
     "Tables": ("k_anonymize", "k_anonymity", "uniqueness", "measure"),
     "Consent": ("consent_standings",),
     "Models": ("PrivateLogisticRegression", "PrivateBoosting", "PrivateNetwork"),

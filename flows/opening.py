@@ -34,6 +34,7 @@ from tasks.airlock.run import (
     Observer,
     Run,
     keep_errors_in_memory,
+    log_errors_in_words,
     prefect_flow_run,
     under_way,
 )
@@ -88,6 +89,7 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
     """
     with owners_alone():
         keep_errors_in_memory()
+        log_errors_in_words()
         yield from begin_run(policy, part)
 
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from tasks.training.private_logistic import PrivateLogisticRegression
     from tasks.training.private_network import PrivateNetwork
     from tutela.result import Result
-    from tutela.running import check, init, run
+    from tutela.running import check, init, run, runs
 
 __all__ = [
     "ExpectColumnNotToBeReversedBy",
@@ -85,6 +85,7 @@ __all__ = [
     "k_anonymize",
     "measure",
     "run",
+    "runs",
     "uniqueness",
 ]
 
@@ -100,7 +101,7 @@ _ROOMS = {
     "tasks.training.private_logistic": ("PrivateLogisticRegression",),
     "tasks.training.private_network": ("PrivateNetwork",),
     "tutela.result": ("Result",),
-    "tutela.running": ("check", "init", "run"),
+    "tutela.running": ("check", "init", "run", "runs"),
 }  # fmt: skip
 """Where each name is defined; the expectations, which all begin alike, in a room of their own."""
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

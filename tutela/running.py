@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from expectations.errors import Problem
     from expectations.policy.policy import Part
     from tutela.result import Result
+
+COLUMNS: Final = (
+    "run", "policy", "at", "verdict", "elsewhere", "check", "reason", "people", "people_change",
+    "epsilon", "k", "auc", "auc_change", "report", "prefect", "mlflow",
+)  # fmt: skip
+
+TEXTS: Final = ("run", "policy", "verdict", "check", "reason", "report", "prefect", "mlflow")
 
 
 def run(
@@ -84,3 +91,37 @@ def init(passphrase: str | None = None) -> Path:
     from deployments.servers.prefect_server import make_home
 
     return make_home(passphrase).root
+
+
+def runs(
+    policy: str | None = None, *, verdict: str | None = None, since: str | None = None
+) -> pd.DataFrame:
+    """List the runs of the home, newest first, one row each.
+
+    `verdict` is `passed`, `refused`, `failed`, `pending` or `unfinished`; `since` a day, a time
+    with its zone, or a span such as `7 days`. `people` are the published count, missing where it is
+    hidden; what a run did not find out is missing too. Changes are against the policy's last run
+    that passed. Raises `HomeError` without a home, `UsageError` for a word that no run ends as.
+
+    >>> import tutela
+    >>> found = tutela.runs("policy-of-nobody", since="7 days")
+    >>> len(found), list(found.columns[:4])
+    (0, ['run', 'policy', 'at', 'verdict'])
+    """
+    import pandas as pd
+
+    from deployments.runs.screen import Chosen, choose_rows, row_json
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
+    from ledgers.home.private_files import owners_alone
+
+    chosen = Chosen.read(policy, verdict, since)
+    with owners_alone():
+        home = Home.open()
+        rows = choose_rows(home, Keys.open(home), chosen)
+    found = pd.DataFrame([row_json(row, home) for row in rows], columns=list(COLUMNS))
+    return found.astype({
+        **dict.fromkeys(("people", "people_change"), "Int64"),
+        **dict.fromkeys(("epsilon", "k", "auc", "auc_change"), "Float64"),
+        **dict.fromkeys(TEXTS, "string"), "at": "datetime64[us, UTC]", "elsewhere": "bool",
+    })  # fmt: skip

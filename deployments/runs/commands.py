@@ -1,4 +1,4 @@
-"""The command `tutela runs`: every run of the home, one row each."""
+"""The commands `tutela runs`, every run of the home in a row, and `tutela automations`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deployments.completion import policies
-from deployments.terminal import JsonOption, answer
+from deployments.terminal import JsonOption, answer, say
 
 
 def runs(
@@ -48,3 +48,24 @@ def runs(
     home = Home.open()
     found, text = list_runs(home, Keys.open(home), Chosen.read(policy, verdict, since))
     answer(found, text, as_json=as_json)
+
+
+def automations(
+    address: Annotated[
+        str, typer.Argument(metavar="WEBHOOK", help="Where messages are posted to as JSON.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Let the home's Prefect server tell a webhook of runs that need somebody.
+
+    Makes the notification block and the automations, or changes them.
+    """
+    from deployments.runs.prefect_automations import load
+    from deployments.servers.prefect_server import ensure_server, set_environment
+    from ledgers.home.home import Home
+
+    home = Home.open()
+    set_environment(home)
+    ensure_server(home, progress=say)
+    names = load(address)
+    answer({"automations": names}, "\n".join(names), as_json=as_json)

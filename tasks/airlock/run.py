@@ -7,6 +7,7 @@ evidence goes straight to the ledger, so that a crash loses none; exact counts a
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -147,6 +148,18 @@ def keep_errors_in_memory() -> None:
         from prefect.filesystems import NullFileSystem
 
         context.result_store.result_storage = NullFileSystem()
+
+
+def log_errors_in_words() -> None:
+    """Let Prefect log what ends a step without a traceback: its words say all that there is."""
+    logging.getLogger("prefect.task_runs").addFilter(drop_traceback)
+
+
+def drop_traceback(record: logging.LogRecord) -> bool:
+    """Take the traceback of an error that was foreseen out of a log record."""
+    if record.exc_info and isinstance(record.exc_info[1], TutelaError):
+        record.exc_info = None
+    return True
 
 
 def prefect_flow_run() -> dict[str, JSON] | None:

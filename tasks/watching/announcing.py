@@ -16,13 +16,14 @@ from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import owners_alone, write_private
+from ledgers.key_ledger import KeyLedger
 from tasks.account.findings import Found, read
 from tasks.account.overview import RunRow, list_rows
 from tasks.airlock.airlock import run_inside
 from tasks.pages.run_index import render_index
 from tasks.watching.events import tell
 from tasks.watching.metrics import look_around, render_metrics, write_metrics
-from tasks.watching.news import list_news, needs_somebody
+from tasks.watching.news import News, list_due_keys, list_news, needs_somebody
 from tasks.watching.notifications import notify, say_body, say_title
 
 INDEX: Final = "index.html"
@@ -39,6 +40,8 @@ def announce(home: Home, keys: Keys, ended: Collection[str]) -> list[str]:
     ]
     if home.settings.metrics:
         failed += _attempt("metrics", lambda: refresh_metrics(home, ledger, rows), keys)
+    if ended:
+        failed += _attempt("events", lambda: tell(find_due_keys(ledger)), keys)
     for place, row in enumerate(rows):
         if row.run in ended:
             failed += _announce_run(home, keys, row, rows[:place])
@@ -57,6 +60,12 @@ def _attempt(what: str, work: Callable[[], None], keys: Keys) -> Iterator[str]:
         run_inside(what, work, keys.seal_incident)
     except TutelaError as error:
         yield f"{what} could not be brought up to date: {error}"
+
+
+def find_due_keys(ledger: EvidenceLedger) -> list[News]:
+    """Give the keys of tokens that are due to be rotated."""
+    history = KeyLedger(ledger.engine, ledger.keys).history()
+    return [*list_due_keys(history, datetime.now(UTC))]
 
 
 def write_index(home: Home, rows: Sequence[RunRow]) -> None:

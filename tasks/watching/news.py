@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from ledgers.evidence import JSON
+from ledgers.key_ledger import MADE, KeyEvent
 from tasks.account.overview import RunRow
 
 ENDS: Final = {"pending": "waiting"}
@@ -20,9 +22,16 @@ FEW_RUNS: Final = 3
 """From how few runs left the budget is said to be low."""
 
 
+DUE_DAYS: Final = 365
+"""After how many days a key of tokens is due to be rotated."""
+
+
 @dataclass(frozen=True, slots=True)
 class News:
-    """One thing that happened; `facts` are names and published figures."""
+    """One thing that happened; `facts` are names and published figures.
+
+    What is of the home and of no run has no run, and instead of a policy what it is about.
+    """
 
     name: str
     run: str
@@ -53,6 +62,16 @@ def list_news(row: RunRow, earlier: Sequence[RunRow]) -> Iterator[News]:
 
 def _permitted(row: RunRow) -> int | None:
     return row.permitted.about if row.permitted else None
+
+
+def list_due_keys(history: Sequence[KeyEvent], now: datetime) -> Iterator[News]:
+    """Give each purpose whose newest key of tokens is over a year old, and was not destroyed."""
+    newest = {(one.purpose): one for one in history if one.what in MADE}
+    ended = {(one.purpose, one.version) for one in history if one.what == "destroyed"}
+    for purpose, made in sorted(newest.items()):
+        days = (now - datetime.fromisoformat(made.at)).days
+        if days > DUE_DAYS and (purpose, made.version) not in ended:
+            yield News("tutela.key.due", "", purpose, {"purpose": purpose, "days": days})
 
 
 def needs_somebody(row: RunRow, earlier: Sequence[RunRow]) -> bool:

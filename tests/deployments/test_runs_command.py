@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+import tutela
 from deployments.runs.screen import Chosen, say_end, write_cells
 from expectations.errors import UsageError
 from tests.overview_rows import ROW
@@ -71,3 +72,15 @@ def test_a_row_says_how_a_run_ended_and_leaves_out_what_it_did_not_find() -> Non
         "",
     ]
     assert say_end(replace(ROW, verdict="unfinished", elsewhere=True)) == "under way elsewhere"
+
+
+def test_python_gets_the_same_rows_as_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With types that stay the same whatever is missing."""
+    monkeypatch.setenv("TUTELA_HOME", str(passed("registry").place.home.root))
+    (listed,), found = runs(), tutela.runs("registry")
+    assert list(found.columns) == list(listed)
+    row = found.iloc[0]
+    assert (row["run"], row["people"], row["auc"]) == (
+        listed["run"], listed["people"], listed["auc"],
+    )  # fmt: skip
+    assert found.dtypes.equals(tutela.runs(verdict="refused").dtypes)

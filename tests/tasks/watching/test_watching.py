@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from expectations.errors import Refusal
 from ledgers.home.home import Home, Settings
+from ledgers.key_ledger import KeyEvent
 from tasks.account.published import Figure
+from tasks.airlock.run import log_errors_in_words
 from tasks.watching import announcing
 from tasks.watching.announcing import announce
 from tasks.watching.events import write_event
 from tasks.watching.metrics import Surroundings, render_metrics, write_metrics
-from tasks.watching.news import list_news, needs_somebody
+from tasks.watching.news import list_due_keys, list_news, needs_somebody
 from tasks.watching.notifications import notify, say_body, say_title
 from tests.hooks import mailbox, webhook
 from tests.overview_rows import make_rows
@@ -52,6 +56,31 @@ def test_what_happened_has_its_event(changes: list[dict[str, object]], told: lis
     """Of the last run, after those before it; what is hidden says nothing."""
     *earlier, last = make_rows(*changes)
     assert [one.name for one in list_news(last, earlier)] == told
+
+
+def test_a_key_of_tokens_is_due_after_a_year_unless_it_was_rotated_or_destroyed() -> None:
+    """Named by its purpose and its age in days."""
+    old, new = "2025-01-01T00:00:00+00:00", "2025-12-01T00:00:00+00:00"
+    history = [
+        KeyEvent(1, old, "dpv:A", 1, "created"), KeyEvent(2, old, "dpv:B", 1, "created"),
+        KeyEvent(3, new, "dpv:B", 2, "rotated"), KeyEvent(4, old, "dpv:C", 1, "created"),
+        KeyEvent(5, new, "dpv:C", 1, "destroyed"),
+    ]  # fmt: skip
+    (due,) = list_due_keys(history, NOW)
+    assert (due.name, due.facts) == ("tutela.key.due", {"purpose": "dpv:A", "days": 373})
+    assert list(list_due_keys(history, NOW - timedelta(days=8))) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"), [(Refusal("k-anonymity", "k = 3"), False), (ValueError("a defect"), True)]
+)
+def test_prefect_logs_what_ends_a_step_in_words(error: Exception, kept: bool) -> None:
+    """Without a traceback where it was foreseen, with one of a defect."""
+    log_errors_in_words()
+    log = logging.getLogger("prefect.task_runs")
+    record = log.makeRecord("x", 40, "f", 1, "failed", (), (type(error), error, None))
+    assert log.filter(record)
+    assert bool(record.exc_info) is kept
 
 
 def test_an_event_holds_names_and_published_figures_alone() -> None:
