@@ -3,10 +3,10 @@
     python docs/make_pictures.py [NAME …]
 
 Runs `diabetes` and `prevalence`, and `diabetes` with a column too many in its table, in a home of
-its own that is removed afterwards; opens the reports and the pages of Prefect and MLflow in
-Chromium without a window; and writes a PNG of a fixed size for each shot below. Needs `chromium` on
-the path, and `websockets`, which Prefect brings. Not pixel for pixel the same each time: times, run
-ids and noise differ.
+its own that is removed afterwards, and `registry` and `diabetes` night after night for the page of
+all runs; opens the pages, and those of Prefect and MLflow, in Chromium without a window; and writes
+a PNG of a fixed size for each shot below. Needs `chromium` on the path, and `websockets`, which
+Prefect brings. Not pixel for pixel the same each time: times, run ids and noise differ.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
@@ -42,7 +42,21 @@ TOO_MUCH: Final = {
     ),
     "diabetes: generalize": "diabetes: generalize\n      waist: keep",
 }
-SETTLED: Final = {"report": 2, "mlflow": 15, "prefect": 20}
+NIGHTS: Final = r"""
+import sys, tutela
+for night in range(14):
+    for name in ("registry", "diabetes"):
+        text = open(f"{sys.argv[1]}/{name}.yaml", encoding="utf-8").read()
+        share = min(0.8 + 0.013 * night + 0.03 * (night % 3), 1)
+        text = text.replace("population:\n", f"population:\n  sample: {share:.3f}\n")
+        if night in (5, 6) and name == "registry":
+            text = text.replace("smallest: 1000", "smallest: 90000")
+        path = f"{sys.argv[2]}/{name}.yaml"
+        open(path, "w", encoding="utf-8").write(text)
+        tutela.run(path, tables_only=name == "diabetes", progress=False)
+"""
+"""Two policies over two weeks of nights, as people come and go; one is refused twice."""
+SETTLED: Final = {"report": 2, "runs": 2, "mlflow": 15, "prefect": 20}
 """Seconds until a page no longer moves."""
 
 
@@ -69,6 +83,7 @@ SHOTS: Final = (
     Shot("budget", "diabetes", height=254, section="budget", left=44, right=44),
     Shot("quality", "diabetes", height=1235, section="quality", left=44, right=44),
     Shot("table", "diabetes", height=470, section="tables", left=44, right=44),
+    Shot("runs", "nights", "runs", height=1180),
     Shot("prefect", "diabetes", "prefect", 1388, 500, left=260),
     Shot("mlflow", "diabetes", "mlflow", 1240, 1040, left=200, right=325),
 )
@@ -89,7 +104,10 @@ def main() -> None:
 
 
 def run(name: str, place: Path) -> dict[str, Any]:
-    """Run a policy and give what the run came to."""
+    """Run a policy and give what the run came to; of the nights, nothing."""
+    if name == "nights":
+        subprocess.run([sys.executable, "-c", NIGHTS, str(POLICIES), str(place)], check=True)  # noqa: S603  # our own
+        return {}
     policy = str(write_refused(place)) if name == "refused" else name
     found: dict[str, Any] = json.loads(tell("run", policy, "--json"))
     return found
@@ -134,6 +152,8 @@ SERVED: Final[dict[str, str]] = {}
 
 def address(shot: Shot, found: dict[str, Any], place: Path) -> str:
     """Give the address of what a shot shows."""
+    if shot.page == "runs":
+        return (place / "home" / "index.html").as_uri()
     if shot.page == "report":
         report = Path(found["report"])
         return report.as_uri() if shot.section is None else cut(report, shot.section, place)
