@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
 
-from expectations.errors import PolicyError, Problem, SourceError, UsageError
+from expectations.errors import PolicyError, Problem, SourceError, UsageError, suggest
 from expectations.policy.legal_basis import (
     ConsentColumn,
     ConsentLedger,
@@ -23,7 +23,6 @@ from expectations.policy.locations import CsvFile, InMemory, JsonLines, Location
 from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile, locate
 from ledgers.home.policies import read_named_policy
-from tasks.consent.deliveries import find_delivery
 from tasks.consent.event_fields import missing_fields
 from tasks.own_code.loading import NO_CODE, OwnCode
 from tasks.people.ingestion import find_missing, people_source
@@ -104,8 +103,12 @@ def missing_event_fields(file: PolicyFile) -> Iterator[Problem]:
         for number, source in enumerate(file.policy.basis.events):
             there = open_source(source.location, file.folder, "consent").columns()
             yield from missing_fields(source, f"basis.events.{number}", there)
-            if source.delivery is not None:
-                find_delivery(source, f"basis.events.{number}", file.folder)
+            if (delivery := source.delivery) is not None:
+                there = open_source(delivery.location, file.folder, "consent").columns()
+                if delivery.column not in there:
+                    fix = suggest(delivery.column, there, f"name one of its {len(there)} columns")
+                    what = f"the source has no column `{delivery.column}`"
+                    yield Problem(f"basis.events.{number}.delivery.column", what, fix)
 
 
 def checked_request(

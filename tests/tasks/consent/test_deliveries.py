@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deployments.request import missing_event_fields
 from expectations.errors import Refusal, SourceError
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import PolicyFile, parse_policy
@@ -148,3 +149,21 @@ def test_nothing_waiting_is_handed_over_on_stale_consent(stale: PolicyFile, home
     assert isinstance(raised.value.refused, StaleConsent)
     (found,) = find_delivery_ways(raised.value.refused.checks)
     assert [way.change for way in found.ways] == ["deliver basis.events.0 again"]
+
+
+def test_check_reads_the_header_of_a_delivery_and_none_of_its_moments(folder: Folder) -> None:
+    """A column that is lacking is told before any run; what does not parse is not looked at."""
+    folder.write()
+    (folder.path / "done.csv").write_text("done\nnever\n")
+    where = "delivery: {location: {kind: csv, path: done.csv}, column: %s}"
+    found = {
+        column: list(
+            missing_event_fields(policy(folder.path, "not_older_than: 1 day", where % column))
+        )
+        for column in ("done", "sent")
+    }
+    assert found["done"] == []
+    (problem,) = found["sent"]
+    assert (problem.path, problem.what) == (
+        "basis.events.0.delivery.column", "the source has no column `sent`",
+    )  # fmt: skip
