@@ -15,7 +15,7 @@ from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
-from ledgers.home.private_files import owners_alone, write_private
+from ledgers.home.private_files import locked, owners_alone, write_private
 from ledgers.key_ledger import KeyLedger
 from tasks.account.findings import Found, read
 from tasks.account.overview import RunRow, list_rows
@@ -24,7 +24,7 @@ from tasks.pages.run_index import render_index
 from tasks.watching.events import tell
 from tasks.watching.metrics import look_around, render_metrics, write_metrics
 from tasks.watching.news import News, list_due_keys, list_news, needs_somebody
-from tasks.watching.notifications import notify, say_body, say_title
+from tasks.watching.notifications import Message, notify
 
 INDEX: Final = "index.html"
 
@@ -34,12 +34,14 @@ def announce(home: Home, keys: Keys, ended: Collection[str]) -> list[str]:
     """Tell of runs that ended, by their ids; give a sentence for each thing that did not work."""
     ledger = EvidenceLedger(open_database(home), keys)
     rows: list[RunRow] = []
-    failed = [
-        *_attempt("the list of runs", lambda: rows.extend(list_rows(ledger)), keys),
-        *_attempt(INDEX, lambda: write_index(home, rows), keys),
-    ]
-    if home.settings.metrics:
-        failed += _attempt("metrics", lambda: refresh_metrics(home, ledger, rows), keys)
+    # One at a time: who listed the runs first must not write last.
+    with locked(home.reports):
+        failed = [
+            *_attempt("the list of runs", lambda: rows.extend(list_rows(ledger)), keys),
+            *_attempt(INDEX, lambda: write_index(home, rows), keys),
+        ]
+        if home.settings.metrics:
+            failed += _attempt("metrics", lambda: refresh_metrics(home, ledger, rows), keys)
     if ended:
         failed += _attempt("events", lambda: tell(find_due_keys(ledger)), keys)
     for place, row in enumerate(rows):
@@ -51,7 +53,7 @@ def announce(home: Home, keys: Keys, ended: Collection[str]) -> list[str]:
 def _announce_run(home: Home, keys: Keys, row: RunRow, earlier: Sequence[RunRow]) -> Iterator[str]:
     yield from _attempt("events", lambda: tell([*list_news(row, earlier)]), keys)
     if needs_somebody(row, earlier):
-        yield from notify(home, say_title(row), say_body(row, home), keys.seal_incident)
+        yield from notify(home, Message.of(row, home), keys.seal_incident)
 
 
 def _attempt(what: str, work: Callable[[], None], keys: Keys) -> Iterator[str]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from string import Template
+from typing import Final, Self
 from urllib.parse import quote
 
 from expectations.errors import ServiceError, TutelaError, UsageError
@@ -17,19 +19,38 @@ from ledgers.home.home import Home
 from tasks.account.overview import RunRow
 from tasks.airlock.airlock import run_inside
 
+LOOK: Final = {"passed": "success", "pending": "warning"}
+"""How a chat shows a verdict; any other as a failure."""
 
-def notify(home: Home, title: str, body: str, seal: Callable[[str], str]) -> Iterator[str]:
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: a title, some lines, and how it looks in the words of Apprise."""
+
+    title: str
+    body: str
+    look: str = "failure"
+
+    @classmethod
+    def of(cls, row: RunRow, home: Home) -> Self:
+        """Say in a few words what a run came to, then why, and where to read on."""
+        by = f" by {row.check}" if row.check and row.verdict == "refused" else ""
+        title = f"tutela: {row.policy} {row.verdict}{by}"
+        return cls(title, "\n".join(say_lines(row, home)), LOOK.get(row.verdict, "failure"))
+
+
+def notify(home: Home, message: Message, seal: Callable[[str], str]) -> Iterator[str]:
     """Send a message to every address; give a sentence for each that did not take it."""
     for number, address in enumerate(home.settings.notify, start=1):
         try:
-            run_inside("notify", partial(send, address, title, body), seal)
+            run_inside("notify", partial(send, address, message), seal)
         except TutelaError as error:
             yield f"notify {number} ({name_scheme(address)}) was not told: {error}"
 
 
-def send(address: str, title: str, body: str) -> None:
+def send(address: str, message: Message) -> None:
     """Send a message to one address, with `$NAME` in it taken from the environment."""
-    from apprise import Apprise, NotifyFormat
+    from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
     quoted = {name: quote(value, safe="") for name, value in os.environ.items()}
     try:
@@ -38,10 +59,14 @@ def send(address: str, title: str, body: str) -> None:
         raise UsageError(f"set ${error.args[0]} in the environment") from None
     except ValueError:
         raise UsageError("write a $ that is no name as $$") from None
-    target = Apprise()
+    # Nothing in a message that whoever shows it would load from elsewhere.
+    target = Apprise(asset=AppriseAsset(app_id="tutela", image_url_mask="", image_url_logo=""))
     if not target.add(filled):
         raise UsageError("it is not an address that Apprise knows")
-    if not target.notify(body=body, title=title, body_format=NotifyFormat.TEXT):
+    if not target.notify(
+        title=message.title, body=message.body, body_format=NotifyFormat.TEXT,
+        notify_type=NotifyType(message.look),
+    ):  # fmt: skip
         raise ServiceError("it did not take the message; is it reachable, and the login right?")
 
 
@@ -50,18 +75,8 @@ def name_scheme(address: str) -> str:
     return address.partition("://")[0]
 
 
-def say_title(row: RunRow) -> str:
-    """Say in a few words what happened."""
-    by = f" by {row.check}" if row.check and row.verdict == "refused" else ""
-    return f"tutela: {row.policy} {row.verdict}{by}"
-
-
-def say_body(row: RunRow, home: Home) -> str:
-    """Say what happened, and where to read on."""
-    return "\n".join(_say_lines(row, home))
-
-
-def _say_lines(row: RunRow, home: Home) -> Sequence[str]:
+def say_lines(row: RunRow, home: Home) -> Sequence[str]:
+    """Say which run ended how, why if it did not pass, and where to read on."""
     said = {
         "passed": "passed again.",
         "refused": "was refused. Nothing was handed over.",

@@ -21,7 +21,7 @@ from tasks.watching.announcing import announce
 from tasks.watching.events import write_event
 from tasks.watching.metrics import Surroundings, render_metrics, write_metrics
 from tasks.watching.news import list_due_keys, list_news, needs_somebody
-from tasks.watching.notifications import notify, say_body, say_title
+from tasks.watching.notifications import Message, notify
 from tests.hooks import mailbox, webhook
 from tests.overview_rows import make_rows
 from tests.runs import RunOnRecord, copy_place, passed
@@ -126,8 +126,9 @@ def test_a_webhook_and_a_mailbox_get_the_sentence(tmp_path: Path) -> None:
     (row,), mails = make_rows(REFUSED), list[str]()
     with webhook(tmp_path) as hook, mailbox(mails) as mail:
         home = make_home(tmp_path, hook, mail)
-        assert list(notify(home, say_title(row), say_body(row, home), str)) == []
+        assert list(notify(home, Message.of(row, home), str)) == []
     hooked = json.loads((tmp_path / "1.json").read_text())
+    assert hooked["type"] == "failure"
     assert hooked["title"] == "tutela: visits refused by fresh consent"
     for word in (row.run, "it is over 30 hours old", f"tutela report {row.run}"):
         assert word in hooked["message"]
@@ -145,7 +146,7 @@ def test_an_address_that_fails_is_named_without_its_password(
             tmp_path, "nothing://token@x", broken.replace("//", "//monitor:$HOOK_PASSWORD@"),
             "json://$NO_SUCH_NAME@x", hook,
         )  # fmt: skip
-        said = list(notify(home, "title", "body", str))
+        said = list(notify(home, Message("title", "body"), str))
     assert [one.partition(" was not told: ")[0] for one in said] == [
         "notify 1 (nothing)", "notify 2 (json)", "notify 3 (json)",
     ]  # fmt: skip
