@@ -25,6 +25,7 @@ from deployments.keeping.commands import backup, hold, maintain, restore
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
 from deployments.runs.commands import automations, runs
+from deployments.serving.commands import schedule, status, units, up
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError, UsageError
 from expectations.explanations import say_how_to_explain
@@ -83,6 +84,10 @@ app.command(
 )(hold)
 app.command(epilog="Example: tutela backup /mnt/other/backups")(backup)
 app.command(epilog="Example: tutela restore FILE --recovery-key KEY")(restore)
+app.command(epilog='Example: tutela schedule diabetes --cron "0 5 * * *"')(schedule)
+app.command(epilog="Example: tutela up")(up)
+app.command(epilog="Example: tutela status")(status)
+app.command(epilog="Example: tutela units units/")(units)
 
 
 SourceOption = Annotated[

@@ -12,6 +12,7 @@ from prefect import flow
 from pydantic import Field
 
 from expectations.policy.policy import NAME
+from flows.allowance import hold_to_schedule
 from flows.ending import Ending, end, once
 from flows.opening import judged, open_run
 from ledgers.consent.turn import turn
@@ -113,7 +114,10 @@ def serve(run: Run) -> Ending:
 
 def charge(run: Run, permitted: DatasetRef[Permitted]) -> DatasetRef[Permitted]:
     """Reserve what a private model will cost its people, before any of their columns is read."""
-    return reserve_budget(permitted) if run.policy.private else permitted
+    if not run.policy.private:
+        return permitted
+    hold_to_schedule(run.home, run.policy.name)
+    return reserve_budget(permitted)
 
 
 def make_table(rows: DatasetRef[Validated], name: str) -> DatasetRef[Checked]:

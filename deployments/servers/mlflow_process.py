@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deployments.servers.own_pages import OwnPagesOnly, own_hosts, own_origins
+from deployments.servers.parent import end_with_parent
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -118,4 +119,5 @@ def serve(descriptor: int, artifacts: str) -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     sys.exit(serve(int(sys.argv[1]), sys.argv[2]))

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from deployments.servers.own_pages import OwnPagesOnly, own_origins
+from deployments.servers.parent import PARENT
 from ledgers.home.home import Home
 from ledgers.home.private_files import is_locked
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 NOTE: Final = "server.json"
 USERS: Final = "server.users"
 LOG: Final = "server.log"
+SECRET: Final = ("TUTELA_PASSPHRASE", "CREDENTIALS_DIRECTORY")
+"""Variables that lead to the home's passphrase."""
 KEPT_OPEN: Final = 60
 """Seconds: longer than the 25 for which Prefect's client takes a connection to be open. Else the
 first request after a long step fails, and is made again two seconds later."""
@@ -94,19 +97,29 @@ def spawn(home: Home) -> subprocess.Popen[bytes]:
     return launch(command, home.prefect, environment, new_session=True)
 
 
-def launch(
+def launch(  # noqa: PLR0913 - how a process is started, each by its name
     command: list[str],
     folder: Path,
     environment: dict[str, str],
     *,
     new_session: bool,
     inherited: Sequence[int] = (),
+    log_name: str = LOG,
+    keyed: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in `folder`, without the home's passphrase, with a log for its owner."""
-    environment.pop("TUTELA_PASSPHRASE", None)
+    """Start a command in `folder` with a log for its owner.
+
+    It has the home's passphrase only if it is `keyed`, and ends with this process unless it is
+    given a session of its own.
+    """
+    if not keyed:
+        for name in SECRET:
+            environment.pop(name, None)
+    if not new_session:
+        environment[PARENT] = str(os.getpid())
     # What its libraries write for the user who runs them lies beside what they write for the home.
     environment.update(dict.fromkeys(("XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder)))
-    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(folder / log_name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(  # noqa: S603 - the command is our own, without a shell
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log,

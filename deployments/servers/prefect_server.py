@@ -113,7 +113,7 @@ def _check_api_url(url: str) -> None:
 def running(home: Home, patience: float = 5.0) -> str | None:
     """Give the API address of this home's own server if it answers within `patience` seconds."""
     note = read_note(home)
-    healthy = note and _answers(f"{note.api_url}/health", b"true", patience)
+    healthy = note and answers_well(f"{note.api_url}/health", b"true", patience)
     return note.api_url if note and healthy else None
 
 
@@ -163,7 +163,7 @@ def wait_for_server(
             work()
         _await(home, lambda: running(home))
         progress(f"the Prefect server answers (waited {time.monotonic() - began:.0f} s)")
-    elif not _answers(f"{url}/health", b"true"):
+    elif not answers_well(f"{url}/health", b"true"):
         raise ServiceError(
             f"no Prefect API answers at {url}: start that server, correct the address (it ends "
             "with /api), or unset PREFECT_API_URL and prefect_api_url to use this home's own"
@@ -188,7 +188,7 @@ def _await(home: Home, ask: Callable[[], str | None]) -> str:
     raise ServiceError(f"{failure} (waited {START_LIMIT:.0f} s)")
 
 
-def _answers(url: str, expected: bytes, patience: float = 5.0) -> bool:
+def answers_well(url: str, expected: bytes, patience: float = 5.0) -> bool:
     """Tell whether `url` answers as expected within `patience` seconds."""
     try:
         with urllib.request.urlopen(url, timeout=patience) as response:  # noqa: S310 - http(s) only
@@ -246,29 +246,39 @@ def serve_mlflow(home: Home, *, announce: Progress) -> None:
     Where the settings name a tracking server, its address is told, and that is all. Raises
     ServiceError.
     """
-    named = home.settings.mlflow_tracking_uri
-    if named and named.startswith("http"):
+    if named := named_mlflow(home):
         announce(f"MLflow's pages: {named}")
         return
     announce("starting MLflow's server")
     # Whatever asks this process to end has to end the server as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # The server inherits the socket, so that nobody else gets its port meanwhile.
-    with listen(5000) as bound:
-        port = bound.getsockname()[1]
-        server = _launch_mlflow(home, bound.fileno(), named)
+    server, url = start_mlflow(home)
     try:
-        while not _answers(f"http://127.0.0.1:{port}/health", b"OK"):
+        while not answers_well(f"{url}/health", b"OK"):
             if server.poll() is not None:
                 raise ServiceError(f"MLflow's server ended: {home.mlflow / LOG} says why")
             time.sleep(0.2)
-        announce(f"MLflow's pages: http://127.0.0.1:{port}")
+        announce(f"MLflow's pages: {url}")
         server.wait()
     except KeyboardInterrupt:
         pass
     finally:
         server.terminate()
         server.wait()
+
+
+def named_mlflow(home: Home) -> str | None:
+    """Give the address of the tracking server that the settings name, if it is one with pages."""
+    named = home.settings.mlflow_tracking_uri
+    return named if named and named.startswith("http") else None
+
+
+def start_mlflow(home: Home) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the process that shows the home's MLflow store, and give its address."""
+    # The server inherits the socket, so that nobody else gets its port meanwhile.
+    with listen(5000) as bound:
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        return _launch_mlflow(home, bound.fileno(), home.settings.mlflow_tracking_uri), url
 
 
 def _launch_mlflow(home: Home, descriptor: int, named: str | None) -> subprocess.Popen[bytes]:

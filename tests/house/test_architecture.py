@@ -71,6 +71,8 @@ ROOMS = {
         "deployments/keeping",
         "deployments/keys",
         "deployments/runs/commands.py",
+        "deployments/serving",
+        "deployments/doctor",
     },
     "alembic": {"ledgers/home/database.py", "ledgers/migrations"},
     "cryptography": {
