@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from deployments.budget.commands import budget_app
 from deployments.completion import policies, run_ids
 from deployments.consent.commands import consent_app
+from deployments.doctor.commands import doctor
 from deployments.draft.commands import draft
 from deployments.explain import explain
 from deployments.keeping.commands import backup, hold, maintain, restore
@@ -88,6 +89,7 @@ app.command(epilog='Example: tutela schedule diabetes --cron "0 5 * * *"')(sched
 app.command(epilog="Example: tutela up")(up)
 app.command(epilog="Example: tutela status")(status)
 app.command(epilog="Example: tutela units units/")(units)
+app.command(epilog="Example: tutela doctor")(doctor)
 
 
 SourceOption = Annotated[
@@ -270,8 +272,9 @@ def incident_show(
 def prefect() -> None:
     """Open Prefect's pages for this home, until Ctrl-C."""
     from deployments.servers.prefect_server import serve_prefect, set_environment
+    from ledgers.home.home import Home
 
-    home, _ = opened_home()
+    home = Home.open()  # who shows pages needs no keys
     set_environment(home)
     serve_prefect(home, announce=say)
 
@@ -280,8 +283,9 @@ def prefect() -> None:
 def mlflow() -> None:
     """Open MLflow's pages for this home, until Ctrl-C."""
     from deployments.servers.prefect_server import serve_mlflow, set_environment
+    from ledgers.home.home import Home
 
-    home, _ = opened_home()
+    home = Home.open()  # who shows pages needs no keys
     set_environment(home)
     serve_mlflow(home, announce=say)
 

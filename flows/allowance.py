@@ -23,7 +23,7 @@ FILE: Final = "scheduled-runs.json"
 """In the home: by policy, how many scheduled runs may still spend."""
 
 
-def read_allowances(home: Home) -> Mapping[str, int]:
+def read_allowances(home: Home) -> dict[str, int]:
     """Give by policy how many scheduled runs may still spend; HomeError for a damaged file."""
     file = home.root / FILE
     try:
@@ -35,10 +35,15 @@ def read_allowances(home: Home) -> Mapping[str, int]:
     return found
 
 
-def allow(home: Home, policy: str, runs: int) -> None:
-    """Let so many scheduled runs of a policy spend from now on; 0 takes back what was left."""
+def allow(home: Home, policy: str, runs: int | None) -> None:
+    """Let so many scheduled runs of a policy spend from now on; None takes back what was left."""
     with locked(home.root):
-        _write(home, {**read_allowances(home), policy: runs})
+        before = read_allowances(home)
+        after = {name: left for name, left in before.items() if name != policy}
+        if runs is not None:
+            after[policy] = runs
+        if after != before:
+            _write(home, after)
 
 
 def take_one(home: Home, policy: str) -> int:

@@ -11,10 +11,13 @@ a socket that it inherits, and reads the store that `MLFLOW_TRACKING_URI` names.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import re
 import socket
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +27,9 @@ from deployments.servers.parent import end_with_parent
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+WRITER: Final = "tutela"
+ACCOUNTS: Final = {"people": "TUTELA_MLFLOW_PEOPLE", WRITER: "TUTELA_MLFLOW_WRITER"}
+"""Who may log in, and the variable that holds the password; people read, the writer edits."""
 API: Final = "/(ajax-)?api/2.0/mlflow/"
 READS: Final = {
     "GET": (
@@ -51,22 +57,37 @@ READS: Final = {
 }  # fmt: skip
 """What the pages ask, and a program that looks up runs and loads models: by method, the paths."""
 
+WRITES: Final = (
+    "/api/2.0/mlflow/(runs|experiments|artifacts|logged-models|registered-models|model-versions)/?.*"
+    "|/api/2.0/mlflow-artifacts/.*"
+)
+"""What a run asks that writes; nothing of jobs, gateways, webhooks and the assistant."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadsOnly:
     """MLflow's server, as far as it is asked for what it holds."""
 
     app: ASGIApp
+    writer: str | None = None
+    """Who may write as well, by name; the server asks for the password."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is a read; nothing else is there."""
-        if scope["type"] == "http" and is_read(scope["method"], scope["path"]):
+        if scope["type"] == "http" and (
+            is_read(scope["method"], scope["path"]) or self.is_write(scope)
+        ):
             await self.app(scope, receive, send)
             return
         from starlette.responses import PlainTextResponse
 
         unknown = PlainTextResponse("these pages are for looking, and have no such thing", 404)
         await unknown(scope, receive, send)
+
+    def is_write(self, scope: Scope) -> bool:
+        """Say whether the writer, by its name, asks for what a run does in a store."""
+        named = self.writer is not None and name_login(scope["headers"]) == self.writer
+        return named and re.fullmatch(WRITES, scope["path"]) is not None
 
 
 def is_read(method: str, path: str) -> bool:
@@ -75,14 +96,52 @@ def is_read(method: str, path: str) -> bool:
     return any(re.fullmatch(known, path) for known in READS.get(asked, ()))
 
 
+def name_login(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Give the name with which a request logs in, if it does; the password is not looked at."""
+    for name, text in headers:
+        scheme, _, coded = text.partition(b" ")
+        if name == b"authorization" and scheme.lower() == b"basic":
+            with contextlib.suppress(ValueError):
+                return base64.b64decode(coded).partition(b":")[0].decode("utf-8")
+    return None
+
+
 def make_app(port: int, store: str, artifacts: str) -> ASGIApp:
-    """Make the server of this store's pages; raises what MLflow does where it cannot be opened."""
+    """Make the server of this store's pages; raises what MLflow does where it cannot be opened.
+
+    It asks for a login where `MLFLOW_AUTH_CONFIG_PATH` is set, as `tutela units --login` does.
+    """
     hold(port, store, artifacts)
-    from mlflow.server.fastapi_app import app
+    if os.environ.get("MLFLOW_AUTH_CONFIG_PATH"):
+        shown = make_guarded()
+    else:
+        from mlflow.server.fastapi_app import app
+
+        shown = ReadsOnly(app)
     from mlflow.server.handlers import initialize_backend_stores
 
     initialize_backend_stores(store, store, artifacts)
-    return OwnPagesOnly(ReadsOnly(app), port)
+    return OwnPagesOnly(shown, port)
+
+
+def make_guarded() -> ASGIApp:
+    """Make MLflow's server with its own login: people read, and tutela's own account writes.
+
+    The passwords are those of the environment, at each start.
+    """
+    os.environ["_MLFLOW_SGI_NAME"] = "uvicorn"
+    from mlflow.server.auth import create_app, store
+
+    app = create_app()
+    for name, variable in ACCOUNTS.items():
+        password = os.environ.pop(variable)
+        if store.has_user(name):
+            store.update_user(name, password=password)
+        else:
+            store.create_user(name, password)
+    for kind in ("experiment", "registered_model"):
+        store.grant_user_permission(WRITER, kind, "*", "EDIT")
+    return ReadsOnly(app, WRITER)
 
 
 def hold(port: int, store: str, artifacts: str) -> None:

@@ -1,7 +1,7 @@
 """Ending with the process that started one, however that ended: what it starts leaves no orphan.
 
-A parent that is killed can ask nothing of its children. So each looks for it, once a second. Started
-without the variable, such as by systemd, a process has nobody whom it would have to follow.
+A parent that is killed can ask nothing of its children. So each looks for it, once a second.
+Started without the variable, such as by systemd, a process has nobody to follow.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deployments.serving.schedules import Change, Scope
 
 
-def schedule(
+def schedule(  # noqa: PLR0913, PLR0917 - the command's options
     policy: Annotated[
         str | None,
         typer.Argument(
@@ -50,11 +50,8 @@ def schedule(
     """Run a policy at set times; without POLICY, list all schedules."""
     from deployments.serving import screen
 
-    asked: list[Change] = [
-        change
-        for change, wanted in (("pause", pause), ("resume", resume), ("remove", remove))
-        if wanted
-    ]
+    wanted: dict[Change, bool] = {"pause": pause, "resume": resume, "remove": remove}
+    asked = [change for change, is_asked in wanted.items() if is_asked]
     if len(asked) + (cron is not None) > 1:
         raise UsageError("give one of --cron, --pause, --resume and --remove")
     if policy is None:
@@ -86,7 +83,7 @@ def status(as_json: JsonOption = False) -> None:
     """Show whether all that serves this home is well, and what comes next; exit 3 if not."""
     from deployments.serving.status import tell_status
 
-    tell(tell_status(say), as_json=as_json)
+    tell(tell_status(), as_json=as_json)
 
 
 def units(

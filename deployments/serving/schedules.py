@@ -78,9 +78,9 @@ def check_runs(file: PolicyFile, scope: Scope, runs: int | None) -> None:
     spends = file.policy.for_part(scope).private
     if spends and runs is None:
         raise UsageError(
-            f"each run of {file.policy.name} spends ε of the same people for good, and nobody looks "
-            "when a schedule starts it: say how many with --runs N, or take --tables-only, which "
-            "spends none"
+            f"each run of {file.policy.name} spends ε of the same people for good, and nobody "
+            "looks when a schedule starts it: say how many with --runs N, or take --tables-only, "
+            "which spends none"
         )
     if not spends and runs is not None:
         raise UsageError("--runs: these runs spend no ε, so there is no number to keep")
@@ -131,7 +131,7 @@ def make_schedule(
 
     flow = {"all": train_and_release, "tables": release_tables}[scope]
     name = file.policy.name
-    allow(home, name, runs or 0)
+    allow(home, name, runs)
     with asking(home) as client:
         try:
             template = ProcessWorker.get_default_base_job_template()
@@ -187,7 +187,7 @@ def change_schedule(home: Home, policy: str, change: Change) -> None:
                 case "remove":
                     client.delete_deployment(one.id)
     if change == "remove":
-        allow(home, policy, 0)
+        allow(home, policy, None)
 
 
 def list_schedules(home: Home) -> list[Scheduled]:

@@ -40,9 +40,7 @@ def reach(say: Say) -> Home:
     return home
 
 
-def make(
-    policy: str, scope: Scope, when: tuple[str, str], runs: int | None, say: Say
-) -> Answer:
+def make(policy: str, scope: Scope, when: tuple[str, str], runs: int | None, say: Say) -> Answer:
     """Check a policy as `tutela check` does, and make its schedule or change it."""
     file, _ = checked_request(policy, None)
     check_name(file)
@@ -66,7 +64,9 @@ def change(policy: str, what: Change, say: Say) -> Answer:
     change_schedule(home, policy, what)
     done = {"pause": "paused", "resume": "active again", "remove": "removed"}[what]
     notes = _notes(home) if what == "resume" else []
-    return Answer({"policy": policy, "schedule": done}, [f"{policy}: the schedule is {done}."], notes)
+    return Answer(
+        {"policy": policy, "schedule": done}, [f"{policy}: the schedule is {done}."], notes
+    )
 
 
 def tell_schedules(say: Say) -> Answer:

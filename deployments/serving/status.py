@@ -6,7 +6,7 @@ It only looks: nothing is started, and nothing is finished that waits.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,9 +40,8 @@ class Seen:
     fix: str = ""
 
 
-def tell_status(say: Callable[[str], None]) -> Answer:
+def tell_status() -> Answer:
     """Look at all that serves a home; ServiceError, beside the answer, for what is not well."""
-    del say
     home = Home.open()
     keys = Keys.open(home)
     set_environment(home)
@@ -120,7 +119,9 @@ def see_waiting(home: Home, runs: list[RunRecord]) -> Seen:
     sealed = sum(1 for _ in home.outbox.iterdir())
     if not waits and not sealed:
         return Seen("waiting", "nothing")
-    said = f"{waits} run{'s' * (waits != 1)} for MLflow, {sealed} sealed package{'s' * (sealed != 1)}"
+    said = (
+        f"{waits} run{'s' * (waits != 1)} for MLflow, {sealed} sealed package{'s' * (sealed != 1)}"
+    )
     return Seen("waiting", said, "The next run hands it over, or `tutela maintain`")
 
 

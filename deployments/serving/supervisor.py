@@ -84,9 +84,7 @@ def serve_all(home: Home, *, announce: Progress, show: Progress) -> None:
                 Part("MLflow's server", str(home.mlflow / SERVER_LOG),
                      lambda: start_mlflow(home)[0], pages, time.monotonic())
             )  # fmt: skip
-        parts.append(
-            Part("the worker", str(home.prefect / WORKER_LOG), lambda: start_worker(home))
-        )
+        parts.append(Part("the worker", str(home.prefect / WORKER_LOG), lambda: start_worker(home)))
         show("\n".join(list_addresses(home, url, mlflow)))
         stay(home, parts, announce)
     except KeyboardInterrupt:

@@ -25,6 +25,7 @@ from deployments.run.leftovers import finish_leftovers
 from deployments.servers.parent import PARENT, end_with_parent
 from deployments.servers.prefect_process import is_alive, read_note
 from deployments.servers.prefect_server import ensure_server, set_environment
+from deployments.terminal import say
 from expectations.errors import TutelaError
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
@@ -99,8 +100,8 @@ def close_left(home: Home) -> None:
     )
     pool = filters.WorkPoolFilter(name=filters.WorkPoolFilterName(any_=[POOL]))
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool):
-            left.append(str(run.id))
+        found = client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool)
+        left += [str(run.id) for run in found]
     show_finished([Completed("its worker ended", flow_run, "failed") for flow_run in left])
 
 
@@ -110,13 +111,13 @@ def serve(home: Home) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print("another process of this home serves its schedules already")
+        say("another process of this home serves its schedules already")
         return 0
     set_environment(home)
     os.environ.update({"TUTELA_HOME": str(home.root), **CONSOLE})
-    url = ensure_server(home, progress=print)
+    url = ensure_server(home, progress=say)
     for sentence in finish_leftovers(home, Keys.open(home)):
-        print(sentence)
+        say(sentence)
     close_left(home)
     if home.settings.prefect_api_url is None:
         threading.Thread(target=_watch_server, args=(home, url), daemon=True).start()
@@ -168,7 +169,7 @@ def main(root: Path) -> int:
         try:
             return serve(Home.open(root))
         except TutelaError as error:
-            print(f"tutela: {error}", file=sys.stderr)
+            say(f"tutela: {error}")
             return error.exit_status
 
 

@@ -33,6 +33,8 @@ TEMPLATE = """\
 # policies = "/srv/policies"                      # where policies are found by name; else policies/
 # notify = ["mailtos://user:$MAIL_PASSWORD@example.org"] # who is told of runs that did not pass
 # metrics = "/var/lib/node_exporter/tutela.prom"  # for node exporter's textfile collector
+# passphrase_file = "/run/secrets/tutela"         # the keys' passphrase; TUTELA_PASSPHRASE wins
+# passphrase_command = "vault read -field=x y"    # or a command that prints it, run without a shell
 """
 
 
@@ -152,6 +154,8 @@ class Settings:
     journal: str | None = None
     notify: tuple[str, ...] = field(default=(), repr=False)  # they may hold passwords
     metrics: str | None = None
+    passphrase_file: str | None = None
+    passphrase_command: str | None = field(default=None, repr=False)  # its words may be secret
 
 
 def own_policies() -> Path | None:
@@ -201,6 +205,8 @@ def _read_settings(file: Path) -> Settings:
     journal = Path(found.get("journal", "/apart")).expanduser()
     if not journal.is_absolute() or file.parent in journal.parents:
         raise HomeError(f"{file}: journal must be a whole path, outside of the home")
+    if {"passphrase_file", "passphrase_command"} <= set(found):
+        raise HomeError(f"{file}: passphrase_file and passphrase_command: keep one of them")
     environment = {name: os.environ.get(name.upper()) for name in known[:2]}
     found.update({name: value for name, value in environment.items() if value})
     metrics = found.get("metrics")

@@ -20,12 +20,14 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shlex
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers.home.home import Home
+from ledgers.home.home import Home, Settings
 from ledgers.home.private_files import disk_failure, write_private
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 WRAPPED = b"tutela-scrypt-1:"
 KEY_BYTES, SALT_BYTES, NONCE_BYTES = 32, 16, 12
+CREDENTIAL: Final = "tutela-passphrase"
+"""The name of the passphrase among the credentials that systemd gives a service."""
+COMMAND_LIMIT: Final = 60
+"""Seconds for a command that asks a key server for the passphrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,11 @@ class Keys:
 
     @classmethod
     def open(cls, home: Home, passphrase: str | None = None) -> Keys:
-        """Read the root key; the passphrase is the given one, else `TUTELA_PASSPHRASE`.
+        """Read the root key; the passphrase is the given one, else as `find_passphrase` says.
 
         Raises HomeError when the passphrase is missing, wrong, or given for unwrapped keys.
         """
-        return cls(home, read_key(home.keys / "root.key", passphrase))
+        return cls(home, read_key(home, "root.key", passphrase))
 
     def derive(self, label: str) -> bytes:
         """Give the 32-byte key for `label`, such as "digest": the same one for ever."""
@@ -116,7 +122,7 @@ def create_keys(folder: Path, passphrase: str | None = None) -> None:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     operator = X25519PrivateKey.generate()
-    phrase = _given(passphrase)
+    phrase, _ = find_passphrase(Settings(), passphrase)
     for name, key in (
         ("root.key", os.urandom(KEY_BYTES)),
         ("operator.key", operator.private_bytes_raw()),
@@ -125,33 +131,94 @@ def create_keys(folder: Path, passphrase: str | None = None) -> None:
     write_private(folder / "operator.pub", operator.public_key().public_bytes_raw())
 
 
-def read_key(file: Path, passphrase: str | None = None) -> bytes:
+def read_key(home: Home, name: str, passphrase: str | None = None) -> bytes:
     """Read a private key of a home, unwrapped; raises HomeError as `Keys.open` says."""
-    phrase = _given(passphrase)
+    file = home.keys / name
     try:
         stored = file.read_bytes()
     except OSError:
         raise HomeError(f"{file} cannot be read: restore it from a backup") from None
+    phrase, source = find_passphrase(home.settings, passphrase, home.root)
     if len(stored) == KEY_BYTES:
         if phrase is not None:
-            raise HomeError(f"{file} has no passphrase: give none (unset TUTELA_PASSPHRASE)")
+            raise HomeError(f"{file} has no passphrase: give none (take {source} away)")
         return stored
     if not stored.startswith(WRAPPED):
         raise HomeError(f"{file} is not a key of tutela: restore it from a backup")
     if phrase is None:
-        raise HomeError(f"{file} has a passphrase: set TUTELA_PASSPHRASE")
+        raise HomeError(
+            f"{file} has a passphrase, and none was found: set TUTELA_PASSPHRASE, name a "
+            "passphrase_file or passphrase_command in settings.toml, or give a systemd service the "
+            f"credential {CREDENTIAL}"
+        )
     salt, wrapped = stored[len(WRAPPED) :][:SALT_BYTES], stored[len(WRAPPED) + SALT_BYTES :]
     key = decrypt(_stretch(phrase, salt), wrapped, file.name)
     if key is None:
-        raise HomeError(f"the passphrase does not open {file}: correct TUTELA_PASSPHRASE")
+        raise HomeError(f"the passphrase does not open {file}: correct {source}")
     return key
 
 
-def _given(passphrase: str | None) -> str | None:
-    """Give the passphrase, else the environment's; an empty variable means none."""
-    if passphrase == "":
+def find_passphrase(
+    settings: Settings, given: str | None, root: Path = Path()
+) -> tuple[str | None, str]:
+    """Give the passphrase and where it is from; None where nothing names one.
+
+    In this order: the given one, `TUTELA_PASSPHRASE`, the file or the command in the settings, and
+    systemd's credential. An empty variable means none. Raises HomeError for one that is named and
+    cannot be had; what a command says is shown to nobody.
+    """
+    if given == "":
         raise HomeError("the passphrase is empty: give one of several words, or none")
-    return passphrase or os.environ.get("TUTELA_PASSPHRASE") or None
+    if given:
+        return given, "the passphrase that was given"
+    if phrase := os.environ.get("TUTELA_PASSPHRASE"):
+        return phrase, "TUTELA_PASSPHRASE"
+    if settings.passphrase_file:
+        file = root / Path(settings.passphrase_file).expanduser()
+        return _read_phrase(file, "passphrase_file"), f"passphrase_file ({file})"
+    if settings.passphrase_command:
+        return _ask_command(settings.passphrase_command), "passphrase_command in settings.toml"
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and (file := Path(folder) / CREDENTIAL).is_file():
+        return _read_phrase(file, "the systemd credential"), f"the systemd credential {CREDENTIAL}"
+    return None, ""
+
+
+def _read_phrase(file: Path, named: str) -> str:
+    """Read a passphrase, without the end of its line; HomeError where others can read it too."""
+    try:
+        if file.stat().st_mode & 0o007:
+            raise HomeError(f"{named}: every account can reach {file}: chmod o= {file}")
+        phrase = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        raise HomeError(f"{named}: {file} cannot be read: correct its path and rights") from None
+    return _whole(phrase, f"{named}: {file}")
+
+
+def _ask_command(command: str) -> str:
+    """Run a command without a shell, and take the passphrase that it prints."""
+    try:
+        ran = subprocess.run(  # noqa: S603 - the owner's own, from the home's settings
+            shlex.split(command), check=True, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=COMMAND_LIMIT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        how = f"did not end within {COMMAND_LIMIT} s"
+    except subprocess.CalledProcessError as error:
+        how = f"ended with status {error.returncode}"
+    except (OSError, ValueError):
+        how = "cannot be started"
+    else:
+        return _whole(ran.stdout.rstrip("\r\n"), "passphrase_command")
+    raise HomeError(
+        f"passphrase_command in settings.toml {how}: run it by hand to see why, under this account"
+    )
+
+
+def _whole(phrase: str, named: str) -> str:
+    if not phrase:
+        raise HomeError(f"{named} gives an empty passphrase: correct it, or take it away")
+    return phrase
 
 
 def _wrap(key: bytes, passphrase: str, name: str) -> bytes:
@@ -199,7 +266,7 @@ def open_incident(home: Home, incident: str, passphrase: str | None = None) -> s
     file = home.incidents / incident
     if not re.fullmatch("[0-9a-f]{12}", incident) or not file.is_file():
         raise UsageError(f"there is no incident '{incident[:12]}' in {home.incidents}: see its ids")
-    private = X25519PrivateKey.from_private_bytes(read_key(home.keys / "operator.key", passphrase))
+    private = X25519PrivateKey.from_private_bytes(read_key(home, "operator.key", passphrase))
     try:
         return _suite().decrypt(file.read_bytes(), private, incident.encode()).decode()
     except (InvalidTag, ValueError):
