@@ -34,7 +34,7 @@ from deployments.servers.prefect_process import (
     share,
     spawn,
 )
-from expectations.errors import HomeError, ServiceError
+from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers.home.home import Home, home_path
 from ledgers.home.private_files import owners_alone
 
@@ -64,6 +64,9 @@ DEFAULTS: Final = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_COLORS": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # Who keeps a schedule's next run waiting has to be known after a restart too: a place that was
+    # taken in memory stays taken for ever once the server that knew until when is gone.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # A run that MLflow does not take is pending, and served later: there is no need to wait long.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -108,6 +111,22 @@ def _check_api_url(url: str) -> None:
             "PREFECT_API_URL names Prefect Cloud, where another company would see the policies, "
             "times and verdicts of your runs: name a server of your own, or unset it"
         )
+
+
+def require_lasting_server() -> dict[str, str]:
+    """Refuse to deploy to a server that ends with the command: a build step of `prefect.yaml`.
+
+    Without an address Prefect starts such a server, deploys there and says that it succeeded.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise UsageError(
+            "PREFECT_API_URL is not set, so this would deploy to a server that ends at once: "
+            "export the address that `tutela up` shows, such as http://127.0.0.1:4200/api"
+        )
+    return {"api": url}
 
 
 def running(home: Home, patience: float = 5.0) -> str | None:

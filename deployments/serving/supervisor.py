@@ -112,7 +112,7 @@ def list_addresses(home: Home, url: str, mlflow: str) -> list[str]:
     rows = [
         ["Prefect", without_login(url).removesuffix("/api")],
         ["MLflow", without_login(mlflow)],
-        ["schedules", "served here, one run at a time"],
+        ["schedules", "served here"],
         ["logs", str(home.prefect / SERVER_LOG)],
         ["", str(home.prefect / WORKER_LOG)],
         ["", str(home.mlflow / SERVER_LOG)],

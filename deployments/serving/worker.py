@@ -1,4 +1,4 @@
-"""The worker of a home: takes scheduled runs from Prefect's server and runs one at a time.
+"""The worker of a home: takes scheduled runs from Prefect's server and has them carried out.
 
 `python -m deployments.serving.worker HOME` becomes it. It is Prefect's worker for processes, with
 three differences: runs end with it; before it begins it finishes what an earlier one left; and it
@@ -25,21 +25,24 @@ from deployments.run.leftovers import finish_leftovers
 from deployments.servers.parent import PARENT, end_with_parent
 from deployments.servers.prefect_process import is_alive, read_note
 from deployments.servers.prefect_server import ensure_server, set_environment
+from deployments.serving.flow_run import UNDER_WAY
 from deployments.terminal import say
 from expectations.errors import TutelaError
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
-from ledgers.home.private_files import is_locked, owners_alone, write_private
+from ledgers.home.private_files import is_locked, owners_alone
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun, StateType
     from prefect.workers.process import ProcessWorker
 
 POOL: Final = "tutela"
 LOCK: Final = "worker.lock"
 LOG: Final = "worker.log"
-STARTED: Final = "worker.run"
-"""In Prefect's home: the flow run that the worker started last."""
+LIMIT: Final = 2
+"""How many runs go on at once, of different policies: each takes a core and some 700 MB."""
+MISSED: Final = "nobody served schedules at that time, and a later run does the same"
 UNSTARTED: Final = timedelta(minutes=10)
 """A flow run that was taken and not started for so long was taken by a worker that is gone."""
 AWAY: Final = 30.0
@@ -54,7 +57,7 @@ def is_serving(home: Home) -> bool:
     return False
 
 
-def make_worker(home: Home) -> ProcessWorker:
+def make_worker() -> ProcessWorker:
     """Make Prefect's worker for the pool `tutela`, which it makes if it is missing."""
     from prefect.utilities.processutils import command_to_string
     from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
@@ -62,47 +65,66 @@ def make_worker(home: Home) -> ProcessWorker:
     class Job(ProcessJobConfiguration):
         """How a run's process is started."""
 
-        def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **named: Any) -> None:  # noqa: ANN401 - Prefect's
+        def prepare_for_flow_run(self, *args: Any, **named: Any) -> None:  # noqa: ANN401 - Prefect's
             """Take our command, so that the run ends with this process."""
-            super().prepare_for_flow_run(flow_run, *args, **named)
-            write_private(home.prefect / STARTED, str(flow_run.id).encode())
+            super().prepare_for_flow_run(*args, **named)
             self.command = command_to_string([*RUN])
             self._command_configured = True
             self.env[PARENT] = str(os.getpid())
 
-    worker = ProcessWorker(work_pool_name=POOL, name=f"tutela on {platform.node()}", limit=1)
+    worker = ProcessWorker(work_pool_name=POOL, name=f"tutela on {platform.node()}", limit=LIMIT)
     worker.job_configuration = Job  # a class of its own would be registered as a second "process"
     return worker
 
 
-def close_left(home: Home) -> None:
-    """Show in Prefect as crashed what an earlier worker took, and nobody carries out.
+def find_dead(home: Home) -> list[str]:
+    """Give the flow runs whose process was killed, and forget them here."""
+    dead = []
+    for file in sorted((home.prefect / UNDER_WAY).glob("*")):
+        if not is_locked(os.open(file, os.O_RDONLY)):
+            dead.append(file.name)
+            file.unlink(missing_ok=True)
+    return dead
 
-    Else it would be shown as under way for ever. What is on record has been finished before.
+
+def close_left(home: Home) -> None:
+    """Settle in Prefect what earlier workers left, else shown as under way or late for ever.
+
+    What was killed has crashed; what is on record of it has been finished before. Of runs that
+    nobody started in time the latest of each schedule is left, as all would do the same now.
     """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas import filters
     from prefect.client.schemas.objects import StateType
+    from prefect.states import Cancelled
 
     from flows.ending import show_finished
     from tasks.handover.delivery import Completed
 
-    left = []
-    with contextlib.suppress(FileNotFoundError):
-        left.append((home.prefect / STARTED).read_text(encoding="ascii"))
-    taken = filters.FlowRunFilter(
-        state=filters.FlowRunFilterState(
-            type=filters.FlowRunFilterStateType(any_=[StateType.PENDING])
-        ),
-        expected_start_time=filters.FlowRunFilterExpectedStartTime(
-            before_=datetime.now(UTC) - UNSTARTED
-        ),
-    )
-    pool = filters.WorkPoolFilter(name=filters.WorkPoolFilterName(any_=[POOL]))
+    now = datetime.now(UTC)
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool)
-        left += [str(run.id) for run in found]
-    show_finished([Completed("its worker ended", flow_run, "failed") for flow_run in left])
+        taken = list_runs(client, StateType.PENDING, now - UNSTARTED)
+        missed = list_runs(client, StateType.SCHEDULED, now)
+        latest = {run.deployment_id: run.id for run in missed}
+        for run in missed:
+            if run.auto_scheduled and run.id != latest[run.deployment_id]:
+                client.set_flow_run_state(run.id, Cancelled(message=MISSED), force=True)
+    left = {*find_dead(home), *(str(run.id) for run in taken)}
+    show_finished([Completed("its process was killed", flow_run, "failed") for flow_run in left])
+
+
+def list_runs(client: SyncPrefectClient, kind: StateType, before: datetime) -> list[FlowRun]:
+    """Give the pool's flow runs in a state that should have started before a moment, in order."""
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    return client.read_flow_runs(
+        flow_run_filter=filters.FlowRunFilter(
+            state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[kind])),
+            expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=before),
+        ),
+        work_pool_filter=filters.WorkPoolFilter(name=filters.WorkPoolFilterName(any_=[POOL])),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+    )
 
 
 def serve(home: Home) -> int:
@@ -122,7 +144,7 @@ def serve(home: Home) -> int:
     if home.settings.prefect_api_url is None:
         threading.Thread(target=_watch_server, args=(home, url), daemon=True).start()
     try:
-        asyncio.run(make_worker(home).start())
+        asyncio.run(make_worker().start())
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
     finally:

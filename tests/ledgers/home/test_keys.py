@@ -1,6 +1,7 @@
 """What the keys promise: one purpose each, closed without the passphrase, changes are noticed."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers.home.founding import create_home
-from ledgers.home.home import Home
+from ledgers.home.home import Home, Settings
 from ledgers.home.keys import Keys, open_incident, seal_incident
 from ledgers.outbox import Outbox
 
@@ -95,6 +96,73 @@ def test_without_the_passphrase_nothing_opens(
     monkeypatch.delenv("TUTELA_PASSPHRASE", raising=False)
     with pytest.raises(HomeError, match=said):
         Keys.open(locked, given)
+
+
+def with_settings(home: Home, **settings: str) -> Home:
+    """Give the home with other settings."""
+    return replace(home, settings=Settings(**settings))
+
+
+@pytest.fixture
+def phrase_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The passphrase as an editor leaves it in a file, and no variable that goes first."""
+    monkeypatch.delenv("TUTELA_PASSPHRASE", raising=False)
+    file = tmp_path / "tutela-passphrase"
+    file.write_text(f"{PHRASE}\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_a_passphrase_is_had_without_a_terminal(
+    locked: Home, phrase_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a file, from a command that asks a key server, and from systemd."""
+    assert Keys.open(with_settings(locked, passphrase_file=str(phrase_file)))
+    assert Keys.open(with_settings(locked, passphrase_command=f"cat {phrase_file}"))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(phrase_file.parent))
+    assert Keys.open(locked)
+
+
+def test_the_variable_goes_first(
+    locked: Home, phrase_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one command can be given another; the message says which was tried."""
+    monkeypatch.setenv("TUTELA_PASSPHRASE", "another")
+    with pytest.raises(HomeError, match="correct TUTELA_PASSPHRASE"):
+        Keys.open(with_settings(locked, passphrase_file=str(phrase_file)))
+
+
+def test_a_passphrase_command_is_no_shells_and_what_it_says_is_shown_to_nobody(
+    locked: Home, phrase_file: Path
+) -> None:
+    """Nor in a message, whichever way it fails."""
+    echoed = with_settings(locked, passphrase_command=f"echo secret; cat {phrase_file}")
+    for home, said in (
+        (echoed, r"does not open .*: correct passphrase_command in settings\.toml"),
+        (with_settings(locked, passphrase_command="cat secret"), "ended with status 1"),
+        (with_settings(locked, passphrase_command="no-such-secret"), "cannot be started"),
+        (with_settings(locked, passphrase_command="'secret"), "cannot be started"),
+        (with_settings(locked, passphrase_command="true"), "empty passphrase"),
+    ):
+        with pytest.raises(HomeError, match=said) as caught:
+            Keys.open(home)
+        assert "secret" not in str(caught.value)
+        assert "secret" not in repr(home.settings)
+
+
+def test_a_passphrase_file_is_named_where_it_fails(locked: Home, phrase_file: Path) -> None:
+    """One that every account can read is refused, and one that is missing or empty."""
+    home = with_settings(locked, passphrase_file=str(phrase_file))
+    phrase_file.chmod(0o604)
+    with pytest.raises(HomeError, match=f"chmod o= {phrase_file}"):
+        Keys.open(home)
+    phrase_file.chmod(0o600)
+    phrase_file.write_text("\n")
+    with pytest.raises(HomeError, match="empty passphrase"):
+        Keys.open(home)
+    phrase_file.unlink()
+    with pytest.raises(HomeError, match=f"passphrase_file: {phrase_file} cannot be read"):
+        Keys.open(home)
 
 
 def test_one_wrapped_key_cannot_stand_in_for_another(tmp_path: Path) -> None:
