@@ -28,7 +28,7 @@ def diagnose() -> Answer:
     faults = [fault for found in findings.values() for fault in found]
     lines = [line for title, found in findings.items() for line in _lines(title, found)]
     told: JSON = {
-        title: [{"fault": fault.what, "fix": fault.fix} for fault in found]
+        title: [{"fault": fault.what, "fix": fault.fix or None} for fault in found]
         for title, found in findings.items()
     }
     refused = None

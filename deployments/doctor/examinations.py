@@ -38,10 +38,10 @@ PATIENCE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, and what to do about it."""
+    """What is wrong, and what to do about it unless that says it."""
 
     what: str
-    fix: str
+    fix: str = ""
 
 
 Found = Iterator[Fault]
@@ -69,8 +69,7 @@ def examine(patient: Patient, look: Callable[[Patient], Found]) -> list[Fault]:
     try:
         return list(look(patient))
     except TutelaError as error:
-        what, colon, fix = str(error).partition(": ")
-        return [Fault(what, fix.capitalize() if colon else "See above")]
+        return [Fault(str(error))]
 
 
 def examine_versions(_patient: Patient) -> Found:

@@ -66,7 +66,9 @@ DEFAULTS: Final = {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     # Who keeps a schedule's next run waiting has to be known after a restart too: a place that was
     # taken in memory stays taken for ever once the server that knew until when is gone.
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    ),
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # A run that MLflow does not take is pending, and served later: there is no need to wait long.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",

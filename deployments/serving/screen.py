@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from deployments.request import checked_request
@@ -26,10 +26,8 @@ from deployments.terminal import Answer, lay_out
 from ledgers.home.home import Home
 
 Say = Callable[[str], None]
-UNSERVED = (
-    "nothing serves schedules yet, so no run will start: run `tutela up`, or have systemd do it "
-    "(`tutela units DIR`)"
-)
+FIX_UNSERVED: Final = "Run `tutela up`, or have systemd do it (`tutela units DIR`)"
+UNSERVED: Final = f"nothing serves schedules yet, so no run will start. {FIX_UNSERVED}"
 
 
 def reach(say: Say) -> Home:

@@ -18,7 +18,7 @@ from deployments.servers.prefect_server import (
     set_environment,
 )
 from deployments.serving.schedules import Scheduled, is_polled, list_schedules
-from deployments.serving.screen import UNSERVED, draw_schedules, plain_schedule
+from deployments.serving.screen import FIX_UNSERVED, draw_schedules, plain_schedule
 from deployments.serving.worker import is_serving
 from deployments.terminal import Answer, lay_out
 from expectations.errors import ServiceError
@@ -110,7 +110,7 @@ def see_serving(home: Home, url: str | None, schedules: list[Scheduled]) -> Seen
             return Seen("schedules", "are served by a worker elsewhere")
     if url is not None and not any(one.active for one in schedules):
         return Seen("schedules", "nothing is scheduled, and nothing serves")
-    return Seen("schedules", "are not served", UNSERVED.partition(": ")[2].capitalize())
+    return Seen("schedules", "are not served", FIX_UNSERVED)
 
 
 def see_waiting(home: Home, runs: list[RunRecord]) -> Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -173,3 +174,59 @@ def test_no_account_reads_the_stores_password_among_the_servers_words(home: Home
     (command, _, environment), _ = launched.call_args
     assert "secret" not in " ".join(command)
     assert environment["MLFLOW_TRACKING_URI"] == store
+
+
+LOGIN = "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{}\nadmin_username = admin\n"
+SECRETS = {
+    "MLFLOW_FLASK_SERVER_SECRET_KEY": "key",
+    "MLFLOW_AUTH_ADMIN_PASSWORD": "admin's own words",
+    "TUTELA_MLFLOW_PEOPLE": "people's words",
+    "TUTELA_MLFLOW_WRITER": "tutela's words",
+}
+
+
+def log_in(name: str, password: str) -> dict[str, str]:
+    """Give the header with which a request logs in."""
+    coded = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {coded}", "Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Where the server answers that asks for a login."""
+    home = Home(tmp_path_factory.mktemp("guarded"), Settings())
+    home.mlflow.mkdir()
+    login = home.root / "login.ini"
+    login.write_text(LOGIN.format(home.root / "login.db"))
+    variables = {**SECRETS, "MLFLOW_AUTH_CONFIG_PATH": str(login)}
+    with listen(0) as bound, mock.patch.dict(os.environ, variables):
+        server = prefect_server._launch_mlflow(home, bound.fileno(), None)
+        found = bound.getsockname()[1]
+    yield found
+    server.terminate()
+    server.wait()
+
+
+def test_with_a_login_people_read_and_tutela_writes(guarded: int) -> None:
+    """Nobody else does either, and neither reaches what runs commands."""
+    people, tutela = log_in("people", "people's words"), log_in("tutela", "tutela's words")
+    read, write = "/api/2.0/mlflow/experiments/search?max_results=5", "/api/2.0/mlflow/runs/create"
+    answers = {
+        (who, way): ask(guarded, way, path, **said)[0]
+        for who, said in (
+            ("nobody", {}),
+            ("people", people),
+            ("tutela", tutela),
+            ("a guess", log_in("tutela", "a guess")),
+        )
+        for way, path in (("GET", read), ("POST", write))
+    }
+    assert answers == {
+        ("nobody", "GET"): 401, ("nobody", "POST"): 404,
+        ("people", "GET"): 200, ("people", "POST"): 404,
+        # An empty request names no experiment to write to.
+        ("tutela", "GET"): 200, ("tutela", "POST"): 400,
+        ("a guess", "GET"): 401, ("a guess", "POST"): 401,
+    }  # fmt: skip
+    for said in (people, tutela):
+        assert ask(guarded, "POST", f"{ASSISTANT}/message", **said)[0] == 404

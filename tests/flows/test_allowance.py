@@ -30,7 +30,9 @@ def bare(tmp_path: object) -> Home:
 
 def start(monkeypatch: pytest.MonkeyPatch, *, scheduled: bool) -> None:
     """Let a flow run be under way that a schedule started, or a person."""
-    begun = SimpleNamespace(flow_run=SimpleNamespace(auto_scheduled=scheduled, deployment_id=uuid4()))
+    begun = SimpleNamespace(
+        flow_run=SimpleNamespace(auto_scheduled=scheduled, deployment_id=uuid4())
+    )
     monkeypatch.setattr(FlowRunContext, "get", lambda: begun)
 
 
@@ -46,7 +48,7 @@ def test_a_schedule_spends_as_often_as_it_was_allowed(
     assert not paused.called
     hold_to_schedule(bare, "small")
     assert paused.call_count == 1
-    with pytest.raises(Refusal, match="scheduled runs: .* no run left"):
+    with pytest.raises(Refusal, match=r"scheduled runs: .* no run left"):
         hold_to_schedule(bare, "small")
     assert read_allowances(bare) == {"small": 0}
 
