@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from expectations.errors import UsageError
 from expectations.policy_file import read_policy
 
 FILE = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
@@ -86,3 +87,28 @@ def test_nothing_is_pulled_and_no_path_is_stored() -> None:
 
     assert STORED["pull"] == []
     assert not [text for text in texts(STORED) if text.startswith(("/", "~", "file:"))]
+
+
+def test_a_server_that_ends_with_the_command_is_deployed_nothing() -> None:
+    """Prefect would start one where no address is set, and say that it succeeded."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    ((step, inputs),) = STORED["build"][0].items()
+    module, name = step.rsplit(".", 1)
+    require = getattr(importlib.import_module(module), name)
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}):
+        assert require(**inputs) == {"api": "http://127.0.0.1:4200/api"}
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(UsageError, match="export the address that `tutela up` shows"),
+    ):
+        require(**inputs)
+
+
+def test_the_schedule_of_a_command_is_that_of_the_file() -> None:
+    """Whoever moves from one to the other deploys the same flows in the same pool."""
+    from deployments.serving.schedules import FLOWS
+    from deployments.serving.worker import POOL
+
+    assert {one["entrypoint"] for one in DEPLOYMENTS} == {*FLOWS.values()}
+    assert {one["work_pool"]["name"] for one in DEPLOYMENTS} == {POOL}
