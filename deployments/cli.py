@@ -119,13 +119,14 @@ def init(
     It also holds the stores of MLflow and Prefect.
     """
     from deployments.servers.prefect_server import make_home
+    from ledgers.home.keys import is_wrapped
 
     if passphrase and not sys.stdin.isatty():
         raise UsageError("--passphrase needs a terminal; elsewhere set TUTELA_PASSPHRASE")
     secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)\
         if passphrase else None  # fmt: skip
     home = make_home(secret)
-    protected = "under your passphrase" if secret else "in files that only you can read"
+    protected = "under your passphrase" if is_wrapped(home) else "in files that only you can read"
     answer(
         {"home": str(home.root), "keys": protected},
         f"{home.root} is ready; its keys are {protected}.",

@@ -23,7 +23,7 @@ from deployments.terminal import Answer
 from expectations.errors import HomeError, UsageError
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
-from ledgers.home.keys import CREDENTIAL, WRAPPED
+from ledgers.home.keys import CREDENTIAL, is_wrapped
 from ledgers.home.private_files import disk_failure, write_private
 
 HARDENED: Final = """\
@@ -180,11 +180,6 @@ def write_units(folder: Path, user: str | None, *, login: bool) -> Answer:
         "kept": [*kept],
     }
     return Answer(found, list_next(site), [UNPROTECTED] if login else [])
-
-
-def is_wrapped(home: Home) -> bool:
-    """Whether the home's keys need a passphrase."""
-    return (home.keys / "root.key").read_bytes().startswith(WRAPPED)
 
 
 def find_program() -> str:

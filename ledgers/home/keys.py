@@ -158,6 +158,11 @@ def read_key(home: Home, name: str, passphrase: str | None = None) -> bytes:
     return key
 
 
+def is_wrapped(home: Home) -> bool:
+    """Whether the home's keys need a passphrase."""
+    return (home.keys / "root.key").read_bytes().startswith(WRAPPED)
+
+
 def find_passphrase(
     settings: Settings, given: str | None, root: Path = Path()
 ) -> tuple[str | None, str]:
