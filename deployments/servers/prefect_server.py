@@ -159,6 +159,8 @@ def start_server(home: Home, *, progress: Progress) -> str:
         if home.root not in _shares:
             _shares[home.root] = share(home)
         if not is_alive(home):
+            # How an earlier one ended is no news of the one that starts now.
+            _children.pop(home.root, None)
             progress("starting this home's Prefect server")
         url = _await(home, lambda: (note := read_note(home)) and note.api_url)
     os.environ["PREFECT_API_URL"] = url

@@ -22,6 +22,7 @@ from deployments.servers.own_pages import OwnPagesOnly
 from deployments.servers.prefect_process import (
     LOG,
     NOTE,
+    Note,
     is_alive,
     launch,
     listen,
@@ -188,6 +189,27 @@ def test_a_server_that_cannot_start_says_where_its_log_is(
     with pytest.raises(ServiceError, match=r"server\.log says why$"):
         start_server(home, progress=tell_nobody)
     prefect_server.leave_server(home)
+
+
+def test_a_server_that_was_killed_is_started_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the process that had started it, whose child it was."""
+    with subprocess.Popen(["sleep", "600"]) as killed:
+        killed.kill()
+    monkeypatch.setitem(prefect_server._children, home.root, killed)
+    started: list[Home] = []
+
+    def spawn(found: Home) -> mock.Mock:
+        started.append(found)
+        monkeypatch.setattr(prefect_server, "read_note", lambda _: Note(1, 4200))
+        return mock.Mock(poll=lambda: None)
+
+    monkeypatch.setattr(prefect_server, "spawn", spawn)
+    assert start_server(home, progress=tell_nobody) == "http://127.0.0.1:4200/api"
+    assert started == [home]
+    prefect_server.leave_server(home)
+    prefect_server._children.clear()
 
 
 def test_a_server_never_has_the_homes_passphrase(

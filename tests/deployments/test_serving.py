@@ -11,18 +11,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 from unittest import mock
+from uuid import uuid4
 
 import pytest
 
 from deployments.doctor.examinations import list_processes
 from deployments.servers import parent
 from deployments.servers.parent import PARENT
-from deployments.serving import supervisor
+from deployments.serving import supervisor, worker
 from deployments.serving.flow_run import UNDER_WAY, noted
 from deployments.serving.supervisor import Part, end, serve_all, start_worker
-from deployments.serving.worker import LOCK, find_dead, is_serving
+from deployments.serving.worker import LOCK, close_left, find_dead, is_serving
 from expectations.errors import ServiceError
 from ledgers.home.home import Home, Settings
 from tests.conftest import make_folder, small_policy
@@ -141,6 +143,33 @@ def test_a_run_whose_process_was_killed_is_known_by_the_next_worker(bare: Home) 
         assert find_dead(bare) == ["killed"]
         assert find_dead(bare) == []
     assert not [*folder.iterdir()]
+
+
+def test_of_missed_runs_the_latest_is_carried_out(
+    bare: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier ones of its schedule are cancelled; what somebody started by hand is not."""
+    daily, other = uuid4(), uuid4()
+    missed = [
+        SimpleNamespace(id=n, deployment_id=one, auto_scheduled=scheduled)
+        for n, (one, scheduled) in enumerate(
+            [(daily, True), (other, True), (daily, False), (daily, True), (daily, True)]
+        )
+    ]
+    client, shown = mock.MagicMock(), list[str]()
+    client.__enter__.return_value = client
+    monkeypatch.setattr("prefect.client.orchestration.get_client", lambda **_: client)
+    monkeypatch.setattr(
+        worker, "list_runs", lambda _, kind, _before: missed if kind == "SCHEDULED" else []
+    )
+    monkeypatch.setattr(
+        "flows.ending.show_finished", lambda found: shown.extend(one.flow_run for one in found)
+    )
+    (bare.prefect / UNDER_WAY).mkdir()
+    (bare.prefect / UNDER_WAY / "killed").touch()
+    close_left(bare)
+    cancelled = {call.args[0] for call in client.set_flow_run_state.call_args_list}
+    assert (cancelled, shown) == ({0, 3}, ["killed"])
 
 
 def test_a_second_server_of_schedules_is_refused(bare: Home) -> None:
