@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
@@ -176,10 +181,14 @@ def remove_flow_runs(flow_runs: Collection[str]) -> list[str]:
                 with suppress(ObjectNotFound):
                     client.delete_flow_run(UUID(one))
                     told.append(
-                        f"Prefect at {without_login(str(client.api_url))} keeps artifacts and, as "
-                        f"long as it keeps any, events of flow run {one}, until its operator "
-                        "deletes them"
+                        f"Prefect at {without_login(str(client.api_url))} keeps events of flow "
+                        f"run {one} for the days that its operator set"
                     )
+                shown = ArtifactFilterFlowRunId(any_=[UUID(one)])
+                for page in client.read_artifacts(
+                    artifact_filter=ArtifactFilter(flow_run_id=shown)
+                ):
+                    client.delete_artifact(page.id)
     except HTTPError as error:
         raise ServiceError(f"Prefect's server failed with {type(error).__name__}") from None
     return told

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import pytest
@@ -232,3 +233,18 @@ def test_a_home_of_a_newer_version_is_refused_with_words(home: Home) -> None:
     said = Place(home).tell("report")
     assert said.status == 2
     assert "the ledger database has schema 9999: use a newer tutela" in said.err
+
+
+def test_what_remains_on_a_server_elsewhere_is_told(place: Place, tmp_path: Path) -> None:
+    """What its interface lets a client take back is gone: the version, and the run as active."""
+    store, run_id = f"sqlite:///{tmp_path}/elsewhere.db", place.last.record.run_id
+    (place.home.mlflow / "mlflow.db").rename(tmp_path / "elsewhere.db")
+    home = replace(place.home, settings=replace(place.home.settings, mlflow_tracking_uri=store))
+    answer = maintain(home, place.keys, later(366))
+    assert answer.refused is None
+    (told,) = cast("dict[str, list[str]]", answer.found["remaining_elsewhere"])[run_id]
+    assert "until its operator runs mlflow gc" in told
+    there = Place(home).mlflow
+    assert list(there.search_model_versions()) == []
+    assert there.search_runs([one.experiment_id for one in there.search_experiments()]) == []
+    assert maintain(home, place.keys, later(366)).found["goods_removed"] == []
