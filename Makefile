@@ -3,12 +3,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Tests for which something has to be installed beside.
+POSTGRES := tests/ledgers/test_postgres.py tests/ledgers/test_shared_home.py tests/nights/test_two_machines.py
+BESIDE := $(POSTGRES) tests/tasks/training/test_private_network.py
 # A worker for each core, each file of tests on one of them, the longest first; a worker's numerical
 # libraries take no more than its core. What pytest makes of the tests' source is kept, for every worker
 # reads all of it.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q \
 	-n auto --dist loadfile --no-loadscope-reorder \
-	--ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py
+	$(addprefix --ignore ,$(BESIDE))
 
 # Those that make their own data; the others want a folder of tables, as their docstrings say.
 BENCHMARKS := cold many_runs pipeline consent consent_ledger large high_dimensional
@@ -39,15 +42,15 @@ test: $(STAMP) ## pass all tests that need nothing installed beside
 coverage: ## the same tests, and which lines of the code none of them runs
 	@$(MAKE) --no-print-directory test COVERAGE=1
 
-nightly: $(STAMP) ## what takes long and guards what a quick test guards too, and properties on many examples
+nightly: $(STAMP) ## what takes long and guards what a quick test guards too, kills among it (needs Postgres; KILLS=10 SOAK=8 for fewer)
 	@$(PYTEST) -m "nightly or hypothesis" --hypothesis-profile=night tests
 
 breaks: $(STAMP) ## weaken the code in a hundred ways, one after the other: some test must fail each time (hours)
-	@$(BIN)/python -m tests.breaks contexts -n auto --dist loadfile --ignore tests/ledgers/test_postgres.py --ignore tests/tasks/training/test_private_network.py tests
+	@$(BIN)/python -m tests.breaks contexts -n auto --dist loadfile $(addprefix --ignore ,$(BESIDE)) tests
 	@$(BIN)/python -m tests.breaks run --json .breaks/found.json
 
-postgres: $(STAMP) ## the ledgers on Postgres: starts a server of its own, which must be installed
-	@$(BIN)/python -m pytest -q tests/ledgers/test_postgres.py
+postgres: $(STAMP) ## the ledgers, and two machines, on Postgres: starts a server of its own, which must be installed
+	@$(BIN)/python -m pytest -q $(POSTGRES)
 
 torch: $(STAMP) ## networks under differential privacy: installs torch and opacus beside, then tests them
 	@$(BIN)/python -m pip freeze --exclude-editable 2>/dev/null | grep '==' > .venv/beside.txt

@@ -22,6 +22,7 @@ from deployments.consent.commands import consent_app
 from deployments.doctor.commands import doctor
 from deployments.draft.commands import draft
 from deployments.explain import explain
+from deployments.home.commands import home_app
 from deployments.keeping.commands import backup, hold, maintain, restore
 from deployments.keys.commands import keys_app
 from deployments.rehearse.commands import rehearse
@@ -77,6 +78,7 @@ app.add_typer(consent_app, name="consent")
 app.add_typer(keys_app, name="keys")
 app.add_typer(budget_app, name="budget")
 app.add_typer(incident_app, name="incident")
+app.add_typer(home_app, name="home")
 app.command(epilog="Example: tutela rehearse diabetes")(rehearse)
 app.command(epilog="Example: tutela maintain")(maintain)
 app.command(

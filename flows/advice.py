@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.ending import Ending, end, once
+from flows.ending import Ending, end, forget_ended, once
 from flows.opening import judged, open_run
 from flows.training import PolicyName
 from tasks.advice.weigh import reserve_advice, weigh_columns
@@ -24,6 +24,10 @@ from tasks.validation.validation import validate
     validate_parameters=False,
     log_prints=False,
     retries=0,
+    on_completion=[forget_ended],
+    on_failure=[forget_ended],
+    on_crashed=[forget_ended],
+    on_cancellation=[forget_ended],
 )
 @once
 def advise_on_columns(policy: PolicyName) -> Ending:

@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
 )
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
@@ -30,6 +30,7 @@ from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
 from expectations.policy.vocabulary import Verdict
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
+from ledgers.home.flow_runs import end_flow_run, forget
 from ledgers.home.home import Home, without_login
 from ledgers.home.keys import Keys
 from tasks.account.overview import list_rows
@@ -92,6 +93,12 @@ def end_again() -> State[Any]:
     return fail(UsageError(AGAIN), "Failed")
 
 
+def forget_ended(flow: object, flow_run: FlowRun, state: object) -> None:
+    """Take the note of a flow run away; Prefect calls this when it knows how the flow run ended."""
+    del flow, state  # which Prefect names
+    end_flow_run(str(flow_run.id))
+
+
 def end(run: Run) -> Ending:
     """Close the record, and give the state in which the flow run ends.
 
@@ -132,16 +139,16 @@ def finish_others(home: Home, keys: Keys) -> None:
     for one in finished:
         get_run_logger().info(one.said)
     try:
-        show_finished(finished)
+        show_finished(home, finished)
     except ServiceError as error:
         get_run_logger().warning("Prefect still shows them as they were: %s", error)
 
 
-def show_finished(finished: Sequence[Finished]) -> None:
+def show_finished(home: Home, finished: Sequence[Finished]) -> None:
     """Set the flow runs of runs that another process finished to what they came to.
 
-    Those that the server does not know are left. `PREFECT_API_URL` must be set. Raises
-    `ServiceError` where the server does not take it.
+    Those that the server does not know are left. What is set needs no note any more.
+    `PREFECT_API_URL` must be set. Raises `ServiceError` where the server does not take it.
     """
     from httpx import HTTPError
 
@@ -150,6 +157,7 @@ def show_finished(finished: Sequence[Finished]) -> None:
             for one in finished:
                 if one.flow_run is not None:
                     _show(client, one.flow_run, tell_state(one))
+                    forget(home, one.flow_run)
     except HTTPError as error:
         raise ServiceError(f"its server failed with {type(error).__name__}") from None
 

@@ -24,11 +24,13 @@ from expectations.policy_file import PolicyFile
 from flows.ending import finish_others
 from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home.database import open_database
+from ledgers.home.flow_runs import name_run, note_flow_run
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.machine import name_machine
 from ledgers.home.policies import read_named_policy
 from ledgers.home.private_files import owners_alone
+from ledgers.leases import renewed
 from ledgers.vault.vault import Vault
 from tasks.airlock.run import (
     Observer,
@@ -96,9 +98,11 @@ def open_run(policy: str, *, part: Part = "all") -> Iterator[Run]:
 def begin_run(policy: str, part: Part) -> Iterator[Run]:
     """Open a run, and end it when it is closed."""
     file, asked = read_request(policy)
+    home, flow_run = Home.open(), prefect_flow_run()
+    if flow_run:
+        note_flow_run(home, str(flow_run["id"]))
     file = replace(file, policy=file.policy.for_part(part))
     own = load_checked_code(file)
-    home = Home.open()
     keys = Keys.open(home)
     finish_others(home, keys)
     now = datetime.now(UTC)
@@ -113,9 +117,10 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
             disclosure=disclosure, observe=asked.observe, epsilon=asked.epsilon, own=own,
             finder=note_ways_out,
         )  # fmt: skip
-        if flow_run := prefect_flow_run():
+        if flow_run:
+            name_run(str(flow_run["id"]), run_id)
             ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
-        with under_way(run):
+        with renewed(ledger.engine, keys, run_id), under_way(run):
             run.observe(run_id, "opened", 0.0)
             yield run
 

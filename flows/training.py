@@ -13,7 +13,7 @@ from pydantic import Field
 
 from expectations.policy.policy import NAME
 from flows.allowance import hold_to_schedule
-from flows.ending import Ending, end, once
+from flows.ending import Ending, end, forget_ended, once
 from flows.opening import judged, open_run
 from ledgers.consent.turn import turn
 from ledgers.vault.stages import (
@@ -54,6 +54,10 @@ PolicyName = Annotated[str, Field(pattern=NAME)]
     validate_parameters=False,
     log_prints=False,
     retries=0,
+    on_completion=[forget_ended],
+    on_failure=[forget_ended],
+    on_crashed=[forget_ended],
+    on_cancellation=[forget_ended],
 )
 @once
 def train_and_release(policy: PolicyName) -> Ending:
@@ -70,6 +74,10 @@ def train_and_release(policy: PolicyName) -> Ending:
     validate_parameters=False,
     log_prints=False,
     retries=0,
+    on_completion=[forget_ended],
+    on_failure=[forget_ended],
+    on_crashed=[forget_ended],
+    on_cancellation=[forget_ended],
 )
 @once
 def release_tables(policy: PolicyName) -> Ending:

@@ -2,7 +2,8 @@
 
 It is the record; Prefect and MLflow are views of it. Bodies hold measures, disclosed counts,
 digests and durations, never a person's value: the ledger cannot tell, its callers must. Exact
-figures go into `sealed`, readable with the home's keys only.
+figures go into `sealed`, readable with the home's keys only. Where machines share the database, the
+one that has a run's lease (`ledgers.leases`) writes of it.
 
 Each entry carries an HMAC over itself and the one before, so an entry that was edited, removed
 or put in between shows to whoever reads the run. That a run began, what was decided of it, each
@@ -23,7 +24,7 @@ from typing import Final, Literal, NoReturn, TypeAlias, cast
 import sqlalchemy as sa
 
 from expectations.errors import ServiceError, UsageError
-from ledgers.home.database import snapshot, stamp
+from ledgers.home.database import snapshot, stamp, transaction
 from ledgers.home.keys import Keys
 from ledgers.home.machine import name_machine
 from ledgers.journal import (
@@ -39,6 +40,15 @@ from ledgers.journal import (
     recording,
     refuse,
     signed_head,
+)
+from ledgers.leases import (
+    Lease,
+    end_lease,
+    grant,
+    lock_lease,
+    read_leases,
+    refuse_lapsed,
+    refuse_taken,
 )
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
@@ -67,9 +77,13 @@ EVIDENCE = sa.Table(
     sa.Column("chain", sa.String(64), nullable=False),
 )
 
-JOURNALED: Final = ("decision", "release", "verdict")
+INTENT: Final = "intent"
+"""The kind of the entry after which something of a run can have left."""
+JOURNALED: Final = ("decision", INTENT, "release", "verdict")
 """The kinds of entries that are named in the journal: what became of a run, and what left."""
 BEGUN: Final = "begun"
+OPEN: Final = frozenset({None, "pending"})
+"""The verdicts of a run that has no end yet."""
 CHAINED: Final = tuple(column.name for column in EVIDENCE.c if column.name != "chain")
 
 
@@ -111,6 +125,7 @@ class EvidenceLedger:
         row = {"run_id": run_id, "policy": policy, "started_at": stamp(), "facts": _text(facts)}
         with recording(self.engine, self.keys) as pen:
             pen.insert(RUNS, row)
+            grant(pen.connection, self.keys, run_id)
             pen.write(Line(BEGUN, policy, run_id, 0, _begun_code(self._begun_key(), row)))
 
     def append(  # noqa: PLR0913 - one argument per column of the record
@@ -118,7 +133,8 @@ class EvidenceLedger:
     ) -> None:
         """Write one entry through to the disk; `sealed` is encrypted before it is stored.
 
-        Raises ServiceError for a run that never began or was closed for good.
+        Raises ServiceError for a run that never began, was closed for good, or that another machine
+        has taken.
         """
         blob = None if sealed is None else self.keys.seal(_text(sealed).encode(), "evidence")
         row = {"run_id": run_id, "step": step, "kind": kind, "name": name, "body": _text(body)}
@@ -128,6 +144,32 @@ class EvidenceLedger:
     def close(self, run_id: str, verdict: Verdict, body: JSON = None) -> None:
         """Append the verdict; only "pending" may be followed by more entries and a last one."""
         self.append(run_id, "run", "verdict", verdict, body)
+
+    def intend(self, run_id: str, step: str) -> None:
+        """Note, once, that a run begins to hand over, if this machine still has its lease.
+
+        Lease and note are one transaction, so that nothing leaves of a run that another machine
+        may close. Raises ServiceError as `append`, and where the lease was lost.
+        """
+        row = {"run_id": run_id, "step": step, "kind": INTENT, "name": "hand over", "body": "null"}
+        with recording(self.engine, self.keys) as pen:
+            refuse_lapsed(pen.connection, self.keys, run_id)
+            if run_id not in _intended(pen.connection, run_id):
+                self._insert(pen, row, None)
+
+    def hold(self, run_id: str) -> None:
+        """Raise ServiceError where this machine lost its lease on a run that hands nothing over."""
+        with transaction(self.engine) as connection:
+            refuse_lapsed(connection, self.keys, run_id)
+
+    def take(self, run: RunRecord) -> None:
+        """Take the lease of a run, to finish it; ServiceError where another machine alone may."""
+        with transaction(self.engine) as connection:
+            lease = lock_lease(connection, run.run_id)
+            others = lease is not None and lease.machine != name_machine(self.keys)
+            if others and self._is_elsewhere(run, lease, _intended(connection, run.run_id)):
+                raise ServiceError("another machine has it")
+            grant(connection, self.keys, run.run_id)
 
     def entries(self, run_id: str) -> list[Entry]:
         """Give the evidence of `run_id`, oldest first, as `verify`; empty for an unknown run."""
@@ -146,13 +188,13 @@ class EvidenceLedger:
 
         Refusal names the first that is gone or was put in, or whose entries are not the journal's.
         """
-        signed = signed_head(self.keys)
+        signed = signed_head(self.engine, self.keys)
         query = sa.select(RUNS).order_by(RUNS.c.started_at, RUNS.c.run_id)
         with snapshot(self.engine) as connection:
             lines = read_lines(connection, self.keys, signed)
             rows = connection.execute(query).mappings().all()
             lost = connection.execute(_LOST).first()
-            if signed is None:
+            if signed is None and signed_head(self.engine, self.keys) is None:
                 self._check_older(connection, rows, lines)
         self._check_begun(rows, lines)
         if lost:
@@ -216,18 +258,38 @@ class EvidenceLedger:
             named = JOURNAL.c.run_id.startswith(prefix, autoescape=True)
             return connection.execute(gone.where(named)).first()
 
-    def is_elsewhere(self, run: RunRecord) -> bool:
-        """Whether a run is another machine's, which alone can tell if it is still going on.
+    def elsewhere(self, runs: Sequence[RunRecord]) -> frozenset[str]:
+        """Give those runs of which only another machine can tell whether they still go on.
 
-        It says so, and nothing of it lies in this home, as it does where a container with another
-        name goes on with its folder. Runs from before they said so are this machine's.
+        By their leases, where machines share a database; else by what a run says of its machine.
         """
-        named, home = run.facts.get("machine"), self.keys.home
-        if named in {None, name_machine(self.keys)}:
-            return False
+        with snapshot(self.engine) as connection:
+            leases, intended = read_leases(connection), _intended(connection)
+        there = (
+            run.run_id for run in runs if self._is_elsewhere(run, leases.get(run.run_id), intended)
+        )
+        return frozenset(there)
+
+    def _is_elsewhere(self, run: RunRecord, lease: Lease | None, intended: set[str]) -> bool:
+        """Whether a run is another machine's.
+
+        One of which something lies in this home is this machine's, as it is where a container with
+        another name goes on with its folder. One whose lease lapsed is anybody's, unless something
+        can have left: that is for the machine that has its outbox.
+        """
+        named, me, here = run.facts.get("machine"), name_machine(self.keys), self._lies_here(run)
+        if lease is None:
+            return named not in {None, me} and not here
+        if lease.lives:
+            return lease.machine != me or not here
+        left = run.run_id in intended or run.verdict is not None
+        return lease.machine != me and not here and left
+
+    def _lies_here(self, run: RunRecord) -> bool:
+        home = self.keys.home
         left = [home.vault / run.run_id, home.releases / run.run_id]
         left += [*home.outbox.glob(f"{run.run_id}-*"), home.reports / f"{run.run_id}.html"]
-        return not any(path.exists() for path in left)
+        return any(path.exists() for path in left)
 
     def verify(self, run_id: str) -> None:
         """Recompute the chain of `run_id`; ServiceError names the first entry that is off.
@@ -239,7 +301,7 @@ class EvidenceLedger:
 
     def _read(self, run_id: str) -> Sequence[sa.RowMapping] | None:
         """Give the checked rows of a run; None where nothing says that there was such a run."""
-        signed = signed_head(self.keys)
+        signed = signed_head(self.engine, self.keys)
         with snapshot(self.engine) as connection:
             run = _find_run(connection, run_id)
             rows = connection.execute(_entries_of(run_id)).mappings().all()
@@ -305,7 +367,8 @@ class EvidenceLedger:
         return self.keys.derive("begun-runs")
 
     def _insert(self, pen: Pen, row: dict[str, str], sealed: bytes | None) -> None:
-        """Chain `row` to the last entry of its run and insert it."""
+        """Chain `row` to the last entry of its run and insert it; a verdict ends the lease."""
+        refuse_taken(pen.connection, self.keys, row["run_id"])
         query = _entries_of(row["run_id"]).order_by(None).order_by(EVIDENCE.c.seq.desc())
         last = pen.connection.execute(query.limit(1)).mappings().first()
         if last and last["kind"] == "verdict" and last["name"] != "pending":
@@ -318,6 +381,8 @@ class EvidenceLedger:
         if row["kind"] in JOURNALED:
             what = cast("What", row["kind"])
             pen.write(Line(what, row["name"], row["run_id"], seq, link))
+        if row["kind"] == "verdict":
+            end_lease(pen.connection, row["run_id"])
 
     def _start(self, connection: sa.Connection, run_id: str) -> str:
         """Give the code of a run's own row, to which its first entry is chained."""
@@ -342,6 +407,14 @@ def _link(
 def _code(key: bytes, chain: str, values: list[str | int | bytes | None]) -> str:
     plain = [value.hex() if isinstance(value, bytes) else value for value in values]
     return hmac.digest(key, json.dumps([chain, *plain]).encode(), "sha256").hex()
+
+
+def _intended(connection: sa.Connection, run_id: str | None = None) -> set[str]:
+    """Give the runs that began to hand over, or the one, if it did."""
+    query = sa.select(EVIDENCE.c.run_id).where(EVIDENCE.c.kind == INTENT)
+    if run_id is not None:
+        query = query.where(EVIDENCE.c.run_id == run_id)
+    return {*connection.scalars(query)}
 
 
 def _find_run(connection: sa.Connection, run_id: str) -> sa.RowMapping | None:

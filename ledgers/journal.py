@@ -32,21 +32,22 @@ from expectations.errors import Refusal, ServiceError
 from ledgers.home.database import stamp, transaction
 from ledgers.home.home import Home, find_traces
 from ledgers.home.keys import Keys
-from ledgers.signed_heads import Head, Heads, SignedHead
+from ledgers.signed_heads import FIRST, Head, Heads, SignedHead
 
 What: TypeAlias = Literal[
-    "begun", "decision", "release", "verdict", "plan", "released", "charge", "key", "people",
-    "forgotten", "retention",
+    "begun", "decision", "intent", "release", "verdict", "plan", "released", "charge", "key",
+    "people", "forgotten", "retention", "machine",
 ]  # fmt: skip
 """The kinds of entries that are named; no line is of another. `people` were in a release, and are
-`forgotten` when what is remembered of them is removed; `retention` is what was removed or held."""
+`forgotten` when what is remembered of them is removed; `retention` is what was removed or held. A
+`machine` was invited, or joined."""
 RETENTION: Final = "retention"
 EVIDENCE_REMOVED: Final = "evidence"
 """The name of the line of a run whose evidence was removed, since its days were over."""
 DECIDED: Final = ("decision", "verdict")
 """What a run that left a page or a table has a line of."""
 
-HEADS: Final = "evidence-heads"
+HEADS: Final = FIRST
 RUN_ID: Final = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 KINDS: Final = frozenset(get_args(What))
 METADATA = sa.MetaData()
@@ -125,11 +126,11 @@ class Pen:
         """Give the end of the chain; the first that is found without a signed head is signed."""
         newest = sa.select(JOURNAL).order_by(JOURNAL.c.seq.desc()).limit(1)
         row = self.connection.execute(newest).first()
-        signed = signed_head(self.keys)
+        signed = signed_head(self.connection.engine, self.keys)
         if row is None or not row.link or signed is None:
             end = _read(self.connection, self.keys, signed)[1]
             if signed is None:
-                _heads(self.keys).sign(end)
+                _heads(self.connection.engine, self.keys).sign(end)
             return end
         if signed.seq > row.seq:
             _refuse_cut(row.seq, signed)
@@ -147,12 +148,12 @@ def recording(engine: sa.Engine, keys: Keys) -> Iterator[Pen]:
         yield pen
         pen.check()
     if pen.head is not None:
-        _heads(keys).sign(pen.head)
+        _heads(engine, keys).sign(pen.head)
 
 
-def signed_head(keys: Keys) -> SignedHead | None:
+def signed_head(engine: sa.Engine, keys: Keys) -> SignedHead | None:
     """Give the head to be met; read it before a transaction that reads lines begins to see."""
-    return _heads(keys).last()
+    return _heads(engine, keys).last()
 
 
 def read_lines(
@@ -190,7 +191,7 @@ def _read(
         lines.append(line)
     if signed is not None and signed.seq > end.seq:
         _refuse_cut(end.seq, signed)
-    if signed is None and chained:
+    if signed is None and chained and signed_head(connection.engine, keys) is None:
         refuse(f"{HEADS}.jsonl is missing from the home, so that nobody knows the last entry")
     if signed is None:
         _check_traces(keys.home, lines)
@@ -243,5 +244,5 @@ def _link(key: bytes, before: str, row: tuple[str | int, ...]) -> str:
     return hmac.digest(key, json.dumps([before, *row]).encode(), "sha256").hex()
 
 
-def _heads(keys: Keys) -> Heads:
-    return Heads(keys.home, keys, HEADS)
+def _heads(engine: sa.Engine, keys: Keys) -> Heads:
+    return Heads(engine, keys, HEADS)

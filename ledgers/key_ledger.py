@@ -224,7 +224,7 @@ class KeyLedger:
                 )
             events.append(event)
             links.append(chain)
-        for line in read_lines(connection, self.keys, signed_head(self.keys)):
+        for line in read_lines(connection, self.keys, signed_head(self.engine, self.keys)):
             if line.what == NAMED and links[line.place : line.place + 1] != [line.code]:
                 raise ServiceError(
                     f"entry {line.place} of the history of the keys ({line.name}) is gone: restore "

@@ -170,7 +170,7 @@ class ReleaseLedger:
 
     def find_plan(self, name: PlanName) -> FrozenPlan | None:
         """Give the plan that stands for `name`, if one does."""
-        signed = signed_head(self.keys)
+        signed = signed_head(self.engine, self.keys)
         with snapshot(self.engine) as connection:
             return self._standing_plan(connection, self._read(connection, signed), name)
 
@@ -190,7 +190,7 @@ class ReleaseLedger:
         """
         with recording(self.engine, self.keys) as pen:
             _lock(pen.connection)
-            known = self._read(pen.connection, signed_head(self.keys))
+            known = self._read(pen.connection, signed_head(self.engine, self.keys))
             standing = self._standing_plan(pen.connection, known, name)
             if standing is not None and standing.version > after:
                 return standing
@@ -201,7 +201,7 @@ class ReleaseLedger:
 
     def history(self, policy: str, outlet: str) -> ReleaseHistory:
         """Give what was released of an outlet under any plan, to whomever."""
-        signed = signed_head(self.keys)
+        signed = signed_head(self.engine, self.keys)
         with snapshot(self.engine) as connection:
             known = self._read(connection, signed)
             own = [one for one in known.releases if (one.policy, one.outlet) == (policy, outlet)]
@@ -213,7 +213,7 @@ class ReleaseLedger:
 
         Also how many there ever were, which `record` compares.
         """
-        signed = signed_head(self.keys)
+        signed = signed_head(self.engine, self.keys)
         with snapshot(self.engine) as connection:
             known = self._read(connection, signed)
             rows = [one for one in known.releases if known.stands(one)]
@@ -239,7 +239,7 @@ class ReleaseLedger:
             _lock(pen.connection)
             rows = pen.connection.execute(query).mappings().all()
             if rows:
-                self._read(pen.connection, signed_head(self.keys))
+                self._read(pen.connection, signed_head(self.engine, self.keys))
             for row in rows:
                 before = self._unseal(LABELS[HELD], row)
                 after = change(before)
@@ -268,7 +268,7 @@ class ReleaseLedger:
             last = pen.connection.scalar(sa.select(sa.func.max(RELEASES.c.seq)).where(of)) or 0
             if release.seq != last + 1:
                 return False
-            known = self._read(pen.connection, signed_head(self.keys))
+            known = self._read(pen.connection, signed_head(self.engine, self.keys))
             if seen is not None and seen != len(known.releases):
                 return False
             ours = [plan for plan in known.plans if _is_of(plan, release.plan)]

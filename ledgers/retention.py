@@ -77,7 +77,7 @@ class RetentionLedger:
 
     def notes(self) -> list[Note]:
         """Give all notes, oldest first."""
-        signed = signed_head(self.keys)
+        signed = signed_head(self.engine, self.keys)
         with snapshot(self.engine) as connection:
             lines = read_lines(connection, self.keys, signed)
             rows = connection.execute(sa.select(NOTES).order_by(NOTES.c.seq)).mappings().all()

@@ -6,6 +6,11 @@ head that says otherwise. A line is written after what it names is on the disk: 
 leaves events beyond the last head, and the next line covers them. What does not show: the newest
 events cut off together with the lines that name them. A copy of the file elsewhere shows that, and
 so does each run, whose record names the head that it used.
+
+Where machines share a database, the newest head goes through it too, and each erasure's. A home
+keeps what it finds there in its own file, if it was signed and the chain still meets what the home
+had seen: from then on a chain without it is refused here as well. Who shares a home's keys signs as
+it does.
 """
 
 from __future__ import annotations
@@ -14,12 +19,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+import sqlalchemy as sa
+
 from expectations.errors import Refusal, ServiceError
+from ledgers.home.database import transaction
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import disk_failure, locked, sync_folder
@@ -29,6 +37,26 @@ if TYPE_CHECKING:
 
 CONSENT: Final = "consent-heads"
 NAME: Final = f"{CONSENT}.jsonl"
+FIRST: Final = "evidence-heads"
+"""The heads that every home has in which anything was done, or that joined others."""
+
+METADATA = sa.MetaData()
+SHARED = sa.Table(
+    "shared_heads",
+    METADATA,
+    sa.Column("signature", sa.String(128), primary_key=True),
+    sa.Column("name", sa.String(32), nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("link", sa.String(64), nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("erased", sa.Text, nullable=False),
+)
+LINKS: Final = {
+    CONSENT: "SELECT encode(link, 'hex') FROM consent_blocks WHERE last_seq = :seq",
+    "budget-heads": "SELECT chain FROM budget_events WHERE seq = :seq",
+    FIRST: "SELECT link FROM journal WHERE seq = :seq",
+}
+"""Where a ledger's chain stands, in Postgres's words; an older version left links empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +91,14 @@ class SignedHead:
 class Heads:
     """The file of signed heads of one ledger of a home; `name` is also that of its key."""
 
-    home: Home
+    engine: sa.Engine
     keys: Keys
     name: str = CONSENT
+
+    @property
+    def home(self) -> Home:
+        """The home in which the file lies."""
+        return self.keys.home
 
     @property
     def path(self) -> Path:
@@ -74,11 +107,16 @@ class Heads:
 
     def last(self) -> SignedHead | None:
         """Give the last head, checked; None before the first. Refusal if it was not signed here."""
+        self._take_in()
+        return self._last()
+
+    def _last(self) -> SignedHead | None:
         line = self._last_line()
         return None if line is None else self._read("the last line", line)
 
     def read(self) -> list[SignedHead]:
         """Give all heads, checked; Refusal names the first line that is forged or has lost one."""
+        self._take_in()
         before, heads = "", []
         for number, line in enumerate(self._lines(), start=1):
             head = self._read(f"line {number}", line)
@@ -94,21 +132,81 @@ class Heads:
         Raises ServiceError when the disk refuses; the events it names stay, and the next head
         covers them.
         """
+        if self._keep(head, erased):
+            self._show(head, erased)
+
+    def _keep(self, head: Head, erased: Sequence[int]) -> bool:
+        """Write a head into the file, unless a later one stands there; tell whether it was."""
         try:
             with locked(self.home.root):
                 self._mend()
-                last = self.last()
-                if last is None or last.seq < head.seq or erased:
+                last = self._last()
+                newer = last is None or last.seq < head.seq or bool(erased)
+                if newer:
                     self._append(head, erased, last.signature if last else "")
+                return newer
         except OSError as error:
             raise ServiceError(
                 f"{self.path} cannot be written: {disk_failure(error)}; what was recorded stays"
             ) from None
 
-    def _append(self, head: Head, erased: Sequence[int], before: str) -> None:
+    def _show(self, head: Head, erased: Sequence[int]) -> None:
+        """Put a head into the database for other machines, in place of earlier ones."""
+        if self.engine.dialect.name != "postgresql":
+            return
+        signed = self._sign(head, erased, "")
+        row = {name: getattr(signed, name) for name in ("signature", "seq", "link", "at")}
+        row |= {"name": self.name, "erased": json.dumps(signed.erased)}
+        earlier = (SHARED.c.name == self.name) & (SHARED.c.seq <= head.seq)
+        # What it names is on record already; if it does not get there, the next one will.
+        with suppress(ServiceError), transaction(self.engine) as connection:
+            connection.execute(sa.delete(SHARED).where(earlier, SHARED.c.erased == "[]"))
+            connection.execute(sa.insert(SHARED), row)
+
+    def _take_in(self) -> None:
+        """Keep the heads of other machines that the database shows and this home has not seen."""
+        if self.engine.dialect.name != "postgresql" or not self._has_begun():
+            return
+        with transaction(self.engine) as connection:
+            last = self._last()
+            newer = SHARED.c.seq > (last.seq if last else -1)
+            query = sa.select(SHARED).where(
+                SHARED.c.name == self.name, newer | (SHARED.c.erased != "[]")
+            )
+            found = connection.execute(query.order_by(SHARED.c.seq)).mappings()
+            shown = [self._check(row) for row in found]
+            if shown and last is not None and last.seq:
+                self._refuse_fork(connection, last)
+        known = self._list_erasures() if any(head.erased for head in shown) else set()
+        for head in shown:
+            if not head.erased or (head.seq, head.erased) not in known:
+                self._keep(Head(head.seq, head.link, head.at), head.erased)
+
+    def _has_begun(self) -> bool:
+        """Whether this home has any heads: one that lost them is refused, and is told nothing."""
+        return (self.home.root / f"{FIRST}.jsonl").exists()
+
+    def _check(self, row: sa.RowMapping) -> SignedHead:
+        plain = {name: row[name] for name in ("seq", "link", "at", "signature")}
+        line = {**plain, "erased": json.loads(row["erased"]), "before": ""}
+        return self._read("a head in the database", json.dumps(line).encode())
+
+    def _refuse_fork(self, connection: sa.Connection, last: SignedHead) -> None:
+        """Refuse a chain that goes on from another one than this home has seen."""
+        link = connection.scalar(sa.text(LINKS[self.name]), {"seq": last.seq})
+        if link is None or (link and link != last.link):
+            self._refuse(f"entry {last.seq}, which this home has seen, is another one or gone")
+
+    def _list_erasures(self) -> set[tuple[int, tuple[int, ...]]]:
+        lines = (json.loads(line) for line in self._lines() if b'"erased": []' not in line)
+        return {(line["seq"], tuple(line["erased"])) for line in lines}
+
+    def _sign(self, head: Head, erased: Sequence[int], before: str) -> SignedHead:
         unsigned = SignedHead(head.seq, head.link, head.at, tuple(erased), before)
-        signature = self._key().sign(unsigned.message()).hex()
-        line = json.dumps({**asdict(unsigned), "signature": signature}, sort_keys=True)
+        return replace(unsigned, signature=self._key().sign(unsigned.message()).hex())
+
+    def _append(self, head: Head, erased: Sequence[int], before: str) -> None:
+        line = json.dumps(asdict(self._sign(head, erased, before)), sort_keys=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with open(descriptor, "ab") as file:  # noqa: PTH123 - a Path cannot open with a mode
             file.write(line.encode() + b"\n")

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ledgers.evidence import OPEN
+
 if TYPE_CHECKING:
     from ledgers.evidence import EvidenceLedger
-
-OPEN: Final = frozenset({None, "pending"})
 
 
 @dataclass(frozen=True, slots=True)

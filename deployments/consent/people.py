@@ -140,7 +140,7 @@ def count(ledger: ConsentLedger) -> Answer:
 
 def verify(ledger: ConsentLedger) -> Answer:
     """Recompute the ledger; Refusal names the first event that is not as it was recorded."""
-    head, signed = ledger.verify(), len(Heads(ledger.home, ledger.keys).read())
+    head, signed = ledger.verify(), len(Heads(ledger.engine, ledger.keys).read())
     lines = [
         "Whole: every event is as it was recorded, and none is missing.",
         f"  events  {head.seq:,}, including erased ones",

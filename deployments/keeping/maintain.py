@@ -69,7 +69,7 @@ def remove_due(home: Home, ledger: EvidenceLedger, now: datetime, done: Done) ->
     retention, places = RetentionLedger(ledger.engine, ledger.keys), Places(home)
     runs, notes = ledger.runs(), retention.notes()
     done.incidents = remove_incidents(home, (now - incident_span(runs)).timestamp())
-    elsewhere = {run.run_id for run in runs if ledger.is_elsewhere(run)}
+    elsewhere = ledger.elsewhere(runs)
     due = find_due(runs, notes, elsewhere, now)
     done.unread, done.held = [*due.unread], holds(notes)
     for run in runs:

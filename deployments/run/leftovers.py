@@ -49,7 +49,7 @@ def show(home: Home, completed: list[Completed]) -> list[str]:
         ensure_server(home, progress=lambda _: None)
         from flows.ending import show_finished
 
-        show_finished(completed)
+        show_finished(home, completed)
     except ServiceError as error:
         return [f"Prefect still shows {len(completed)} of them as they were: {error}"]
     return []
@@ -57,11 +57,12 @@ def show(home: Home, completed: list[Completed]) -> list[str]:
 
 def has_leftovers(home: Home, keys: Keys) -> bool:
     """Whether an earlier process may have left something: a folder, goods, or an open record."""
-    from ledgers.evidence import EvidenceLedger
+    from ledgers.evidence import OPEN, EvidenceLedger
     from ledgers.home.database import open_database
+    from ledgers.home.flow_runs import find_abandoned
 
-    if any(any(place.iterdir()) for place in (home.vault, home.outbox)):
+    if find_abandoned(home) or any(any(place.iterdir()) for place in (home.vault, home.outbox)):
         return True
     ledger = EvidenceLedger(open_database(home), keys)
-    unfinished = [run for run in ledger.runs() if run.verdict in {None, "pending"}]
-    return any(not ledger.is_elsewhere(run) for run in unfinished)
+    unfinished = [run for run in ledger.runs() if run.verdict in OPEN]
+    return len(ledger.elsewhere(unfinished)) < len(unfinished)

@@ -17,7 +17,7 @@ from expectations.explanations import say_how_to_explain
 from tasks.pages.way_words import COSTS, HOLDS
 
 if TYPE_CHECKING:
-    from ledgers.evidence import JSON, EvidenceLedger, RunRecord
+    from ledgers.evidence import JSON, EvidenceLedger
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from tasks.account.advised import Advice, Trial
@@ -31,7 +31,7 @@ WORDS: Final = {
     "unfinished": "Unfinished. The run is still going on.",
 }
 
-ELSEWHERE: Final = "Another machine began this run in the same database. Finish it there."
+ELSEWHERE: Final = "Another machine is at work on this run, or has its goods. Finish it there."
 ALL: Final = 0.995
 """From which loss on a column of a released table tells nothing any more."""
 MARGIN: Final = " " * 9
@@ -57,7 +57,7 @@ def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     if removed_on := find_removal(run.ledger, summary.run_id):
         gone = f"its tables, pages and models were removed on {removed_on}, as its policy says"
         lines += ["", *wrap(f"Note     {gone}", hanging=MARGIN)]
-    if is_left_elsewhere(run.ledger, run.record):
+    if run.record.verdict in {None, "pending"} and run.ledger.elsewhere([run.record]):
         lines += ["", *wrap(f"Note     {ELSEWHERE}", hanging=MARGIN)]
     return cast("JSON", found), "\n".join(lines)
 
@@ -68,11 +68,6 @@ def find_removal(ledger: EvidenceLedger, run_id: str) -> str | None:
 
     note = removed(RetentionLedger(ledger.engine, ledger.keys).notes(), "goods").get(run_id)
     return note.at[:10] if note else None
-
-
-def is_left_elsewhere(ledger: EvidenceLedger, run: RunRecord) -> bool:
-    """Whether a run has no end yet, and only another machine can give it one."""
-    return run.verdict in {None, "pending"} and ledger.is_elsewhere(run)
 
 
 def screen_lines(summary: Summary, home: Home) -> Iterator[str]:

@@ -43,6 +43,8 @@ Progress = Callable[[str], None]
 
 START_LIMIT: Final = 120.0
 """Seconds that a start may take: a cold one took 12 to 33 s on two busy cores."""
+NAMED_LIMIT: Final = 60.0
+"""Seconds for which a named server is asked again: one that is busy misses a probe."""
 GLANCE: Final = 0.2
 """Seconds for a server to answer while there is other work; its port listens before it does."""
 
@@ -141,7 +143,7 @@ def running(home: Home, patience: float = 5.0) -> str | None:
 def ensure_server(home: Home, *, progress: Progress) -> str:
     """Give the address of an API that answers: the named one, else this home's own, started.
 
-    Raises ServiceError: within seconds for a named API, after two minutes for the own one.
+    Raises ServiceError: after a minute for a named API, after two for the own one.
     """
     url = start_server(home, progress=progress)
     wait_for_server(home, progress=progress)
@@ -186,10 +188,11 @@ def wait_for_server(
             work()
         _await(home, lambda: running(home))
         progress(f"the Prefect server answers (waited {time.monotonic() - began:.0f} s)")
-    elif not answers_well(f"{url}/health", b"true"):
+    elif not answers_within(f"{url}/health", NAMED_LIMIT):
         raise ServiceError(
-            f"no Prefect API answers at {url}: start that server, correct the address (it ends "
-            "with /api), or unset PREFECT_API_URL and prefect_api_url to use this home's own"
+            f"no Prefect API answers at {url} (asked for {NAMED_LIMIT:.0f} s): start that server, "
+            "correct the address (it ends with /api), or unset PREFECT_API_URL and prefect_api_url "
+            "to use this home's own"
         )
 
 
@@ -209,6 +212,16 @@ def _await(home: Home, ask: Callable[[], str | None]) -> str:
             _children[home.root] = spawn(home)
         time.sleep(0.1)
     raise ServiceError(f"{failure} (waited {START_LIMIT:.0f} s)")
+
+
+def answers_within(url: str, seconds: float) -> bool:
+    """Ask a server for its health until it answers, or for so many seconds."""
+    limit = time.monotonic() + seconds
+    while not answers_well(url, b"true"):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def answers_well(url: str, expected: bytes, patience: float = 5.0) -> bool:

@@ -194,7 +194,7 @@ class BudgetLedger:
 
     def verify(self) -> Head:
         """Check every link, set of people and signed head; Refusal names the first fault."""
-        ends = Ends.read(self.keys, whole=True)
+        ends = Ends.read(self.engine, self.keys, whole=True)
         with snapshot(self.engine) as connection:
             book = read_book(connection, self.keys, ends)
             check_sets(connection, self.keys, {event.people for event in book.events})
@@ -230,24 +230,24 @@ class BudgetLedger:
 
     @property
     def _heads(self) -> Heads:
-        return Heads(self.keys.home, self.keys, HEADS)
+        return Heads(self.engine, self.keys, HEADS)
 
     def _turn(self, pen: Pen) -> Book:
         """Wait for the ledger's lock and read it; sign the beginning of an empty one."""
         lock(pen.connection)
-        ends = Ends.read(self.keys)
+        ends = Ends.read(self.engine, self.keys)
         book = read_book(pen.connection, self.keys, ends)
         if not ends.own:
             self._heads.sign(book.head)
         return book
 
     def _read(self) -> Book:
-        ends = Ends.read(self.keys)
+        ends = Ends.read(self.engine, self.keys)
         with snapshot(self.engine) as connection:
             return read_book(connection, self.keys, ends)
 
     def _read_worst(self, people: Records) -> list[History]:
-        ends = Ends.read(self.keys)
+        ends = Ends.read(self.engine, self.keys)
         with snapshot(self.engine) as connection:
             book = read_book(connection, self.keys, ends)
             return self._worst(connection, book, sort_people(people))

@@ -165,13 +165,13 @@ class Ends:
     """The runs that left something in the home."""
 
     @classmethod
-    def read(cls, keys: Keys, *, whole: bool = False) -> Ends:
+    def read(cls, engine: sa.Engine, keys: Keys, *, whole: bool = False) -> Ends:
         """Read the last head, or every one."""
-        heads = Heads(keys.home, keys, HEADS)
+        heads = Heads(engine, keys, HEADS)
         last = None if whole else heads.last()
         own = heads.read() if whole else [last] if last else []
         apart = Acts(keys).last_mark(CHARGE)
-        return cls(own, signed_head(keys), apart, find_run_traces(keys.home))
+        return cls(own, signed_head(engine, keys), apart, find_run_traces(keys.home))
 
 
 def read_book(connection: sa.Connection, keys: Keys, ends: Ends) -> Book:

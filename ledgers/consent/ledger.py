@@ -201,7 +201,7 @@ class ConsentLedger:
 
     @property
     def _heads(self) -> Heads:
-        return Heads(self.home, self.keys)
+        return Heads(self.engine, self.keys)
 
     @property
     def _acts(self) -> Acts:

@@ -1,18 +1,22 @@
 """The one database of all ledgers: SQLite in the home, or Postgres by URL.
 
-SQLite runs in WAL mode with `synchronous=FULL`, overwrites what is deleted, waits 30 s for
-another writer and takes the write lock when a transaction begins, so that a read inside it is
-still true when it writes. An error's text names no parameter. Every transaction is one writer's
-turn, reads included; keep them short, or read in a `snapshot`. Postgres needs the driver that the
-URL names.
+SQLite runs in WAL mode with `synchronous=FULL`, overwrites what is deleted, and takes the write
+lock when a transaction begins, so that a read inside it is still true when it writes. Whoever finds
+the lock taken asks again after a while drawn anew each time, up to `PATIENCE`: SQLite's own waiting
+favours who came last. An error's text names no parameter. Every transaction is one writer's turn,
+reads included; keep them short, or read in a `snapshot`. Postgres needs the driver that the URL
+names; a server that is away for a moment is waited for, if it was there before.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
+import time
+import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-SCHEMA = "0009"  # the newest step in migrations/versions; a test holds the two together
+SCHEMA = "0010"  # the newest step in migrations/versions; a test holds the two together
 
 PRAGMAS = (
     *("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"),
@@ -39,8 +43,13 @@ ONLY_READS = (
     "this home was restored from a backup and only reads, until what was erased, withdrawn and "
     "charged since is replayed: tutela restore --journal FILE, or --without-journal"
 )
+PATIENCE: Final = 120.0
+"""Seconds for which a ledger that others hold, or whose server is away, is asked for again."""
 _DAMAGED = "it is damaged; restore it from a backup (it is the record)"
-_HELD = "another program holds it. Nothing was written; end that, then run again"
+_HELD = (
+    f"another program holds it, and had not let it go after {PATIENCE:.0f} s. Nothing was written; "
+    "end that, then run again"
+)
 _FORBIDDEN = "it may not be written. Nothing was; correct its owner and rights, then run again"
 CAUSES: Final = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
@@ -63,8 +72,11 @@ _STATES: Final = {
     "58": sqlite3.SQLITE_IOERR,
     "23": sqlite3.SQLITE_CONSTRAINT,
     "42P01": sqlite3.SQLITE_ERROR,
+    "55P03": sqlite3.SQLITE_LOCKED,
 }
 """The same of Postgres, by its SQLSTATE or the class of it."""
+_reached: Final[weakref.WeakSet[sa.Pool]] = weakref.WeakSet()
+"""Connections to servers that answered once."""
 
 
 def open_database(home: Home, *, replaying: bool = False) -> sa.Engine:
@@ -92,8 +104,8 @@ def create_database(home: Home) -> None:
 def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Commit all or nothing; raises ServiceError, without the database's text, if it fails."""
     try:
-        with engine.begin() as connection:
-            yield connection
+        with ExitStack() as begun:
+            yield _begin(engine, begun)
     except (sa.exc.SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         if engine.get_execution_options().get(RESTORED) and _is_read_only(error):
             raise HomeError(ONLY_READS) from None
@@ -105,6 +117,18 @@ def _is_read_only(error: Exception) -> bool:
     raised = getattr(error, "orig", None) or error
     code = (getattr(raised, "sqlite_errorcode", None) or 0) & 0xFF
     return code == sqlite3.SQLITE_READONLY or getattr(raised, "sqlstate", None) == "25006"
+
+
+def _begin(engine: sa.Engine, begun: ExitStack) -> sa.Connection:
+    """Begin a transaction, and wait for a server that was there before and is away for a moment."""
+    limit = time.monotonic() + PATIENCE * (engine.pool in _reached)
+    while True:
+        try:
+            return begun.enter_context(engine.begin())
+        except sa.exc.OperationalError:
+            if engine.dialect.name == "sqlite" or time.monotonic() > limit:
+                raise
+        time.sleep(random.uniform(0.1, 1))  # noqa: S311 - so that not all ask at once
 
 
 def _say_cause(error: Exception) -> str:
@@ -179,6 +203,7 @@ def _opened(home: Home, *, make: bool, replaying: bool = False) -> sa.Engine:
     except BaseException:
         engine.dispose()
         raise
+    _reached.add(engine.pool)
     if restored:
         engine.dispose()
         sa.event.listen(engine, "connect", _forbid_writing)
@@ -188,7 +213,11 @@ def _opened(home: Home, *, make: bool, replaying: bool = False) -> sa.Engine:
 
 def _engine(home: Home) -> sa.Engine:
     if home.settings.database_url is not None:
-        return sa.create_engine(home.settings.database_url, hide_parameters=True)
+        named = home.settings.database_url
+        engine = sa.create_engine(named, hide_parameters=True, pool_pre_ping=True)
+        if engine.dialect.name == "postgresql":
+            sa.event.listen(engine, "connect", _limit_waiting)
+        return engine
     url = sa.URL.create("sqlite", database=str(home.ledger))
     engine = sa.create_engine(url, hide_parameters=True)
     sa.event.listen(engine, "connect", _configure)
@@ -212,9 +241,36 @@ def _forbid_writing(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
         connection.commit()
 
 
+def _limit_waiting(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """Let Postgres end what waits for a lock for too long."""
+    connection.cursor().execute(f"SET lock_timeout = {PATIENCE * 1000:.0f}")
+    connection.commit()
+
+
 def _lock(connection: sa.Connection) -> None:
-    reading = connection.get_execution_options().get(READING)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    """Begin; to write, take the lock, as soon as nobody else has it."""
+    if connection.get_execution_options().get(READING):
+        connection.exec_driver_sql("BEGIN")
+        return
+    limit = time.monotonic() + PATIENCE
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while not _is_begun(connection, last=time.monotonic() > limit):
+            time.sleep(random.uniform(0.001, 0.03))  # noqa: S311 - who waits longest asks as often
+    finally:
+        connection.exec_driver_sql(f"PRAGMA {PRAGMAS[0]}")
+
+
+def _is_begun(connection: sa.Connection, *, last: bool) -> bool:
+    """Try to begin; where another has the lock, raise only what the last try met."""
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except sa.exc.OperationalError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if last or code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise
+        return False
+    return True
 
 
 def _upgrade(connection: sa.Connection, home: Home, *, make: bool) -> None:

@@ -7,6 +7,8 @@ next.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from expectations.errors import HomeError
@@ -49,17 +51,27 @@ def _reopened(path: Path, passphrase: str | None) -> Home:
 
 def _build(path: Path, passphrase: str | None) -> None:
     """Build a home beside `path` and rename it there; the caller holds the parent's lock."""
+    with built(path) as making:
+        write_private(making / "settings.toml", TEMPLATE.encode())
+        create_keys(making / "keys", passphrase)
+        create_database(Home(making, Settings()))
+
+
+@contextmanager
+def built(path: Path) -> Iterator[Path]:
+    """Give a folder beside `path` to be filled, which then is the home there, or gone.
+
+    The caller holds the lock of the parent.
+    """
     making = path.with_name(f".{path.name}.making")
     # Whoever left this held the lock that we hold now, so it is dead.
     shutil.rmtree(making, ignore_errors=True)
     try:
         for folder in ("", *FOLDERS):
             (making / folder).mkdir(mode=0o700)
-        write_private(making / "settings.toml", TEMPLATE.encode())
         # A home mostly lies in a project's root, where its keys would be committed with the rest.
         write_private(making / ".gitignore", b"*\n")
-        create_keys(making / "keys", passphrase)
-        create_database(Home(making, Settings()))
+        yield making
         sync_folder(making)
         making.rename(path)
     except BaseException:

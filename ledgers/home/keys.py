@@ -152,7 +152,7 @@ def read_key(home: Home, name: str, passphrase: str | None = None) -> bytes:
             f"credential {CREDENTIAL}"
         )
     salt, wrapped = stored[len(WRAPPED) :][:SALT_BYTES], stored[len(WRAPPED) + SALT_BYTES :]
-    key = decrypt(_stretch(phrase, salt), wrapped, file.name)
+    key = decrypt(stretch(phrase, salt), wrapped, file.name)
     if key is None:
         raise HomeError(f"the passphrase does not open {file}: correct {source}")
     return key
@@ -228,10 +228,11 @@ def _whole(phrase: str, named: str) -> str:
 
 def _wrap(key: bytes, passphrase: str, name: str) -> bytes:
     salt = os.urandom(SALT_BYTES)
-    return WRAPPED + salt + encrypt(_stretch(passphrase, salt), key, name)
+    return WRAPPED + salt + encrypt(stretch(passphrase, salt), key, name)
 
 
-def _stretch(passphrase: str, salt: bytes) -> bytes:
+def stretch(passphrase: str, salt: bytes) -> bytes:
+    """Give the key that a passphrase or code stands for, which takes a guesser long (scrypt)."""
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     return Scrypt(salt=salt, length=KEY_BYTES, n=2**17, r=8, p=1).derive(passphrase.encode())

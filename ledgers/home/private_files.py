@@ -79,7 +79,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[Path]:
     """Hold the lock of `folder`; the system lets it go when the process ends, however it ends."""
     # Where a system has none, what writes nothing works all the same.
     import fcntl
@@ -87,7 +87,7 @@ def locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield folder
     finally:
         os.close(descriptor)
 

@@ -6,11 +6,11 @@ two figures that both stand published. It knows no page and no screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ledgers.evidence import Entry, EvidenceLedger, RunRecord
+from ledgers.evidence import OPEN, Entry, EvidenceLedger, RunRecord
 from tasks.account.findings import Found, read_text
 from tasks.account.part import Part
 from tasks.account.published import Figure, State
@@ -64,11 +64,12 @@ class RunRow(Part):
 def list_rows(ledger: EvidenceLedger) -> list[RunRow]:
     """Give a row for each run on record, oldest first; Refusal as `EvidenceLedger.runs`."""
     runs, picked = ledger.runs(), ledger.pick(WANTED)
-    rows = [_make_row(ledger, run, picked.get(run.run_id, [])) for run in runs]
+    elsewhere = ledger.elsewhere([run for run in runs if run.verdict in OPEN])
+    rows = [_make_row(run, picked.get(run.run_id, []), elsewhere) for run in runs]
     return list(compare_rows(rows))
 
 
-def _make_row(ledger: EvidenceLedger, run: RunRecord, entries: Sequence[Entry]) -> RunRow:
+def _make_row(run: RunRecord, entries: Sequence[Entry], elsewhere: Collection[str]) -> RunRow:
     found = Found(entries)
     verdict, reason, check = read_verdict(run, entries)
     measures, people = found.measures(), found.figures(PEOPLE_STEPS)
@@ -89,7 +90,7 @@ def _make_row(ledger: EvidenceLedger, run: RunRecord, entries: Sequence[Entry]) 
         flow_run=read_text(found.body("prefect", "flow_run").get("id")),
         permitted=found.figure("people.permitted", PEOPLE_STEPS["people.permitted"]),
         runs_left=measures.get("privacy.runs_left"),
-        elsewhere=run.verdict in {None, "pending"} and ledger.is_elsewhere(run),
+        elsewhere=run.run_id in elsewhere,
     )
 
 

@@ -13,7 +13,7 @@ import hmac
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,11 +29,13 @@ from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.consent.turn import turn
-from ledgers.evidence import JSON, Entry, EvidenceLedger, RunRecord
+from ledgers.evidence import INTENT, JSON, OPEN, Entry, EvidenceLedger, RunRecord
 from ledgers.home.database import open_database
+from ledgers.home.flow_runs import find_abandoned
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import locked, write_private
+from ledgers.leases import renewed
 from ledgers.outbox import Outbox
 from ledgers.vault.digests import digest_bytes, digest_in_run
 from ledgers.vault.stages import Ready, Recorded
@@ -127,6 +129,12 @@ class DecidedRun:
         names = [name for name in self.outbox.pending() if name.startswith(prefix)]
         return {name.removeprefix(prefix): name for name in names}
 
+    @property
+    def lost_its_goods(self) -> bool:
+        """Whether it passed, but ended before anything could leave, and nothing waits here."""
+        began = any(entry.kind == INTENT for entry in self.entries)
+        return self.decision == Verdict.PASSED and not began and PEOPLE not in self.waiting()
+
     def goods(self) -> dict[str, bytes]:
         """Open what was made ready, by outlet; nothing where the run did not pass."""
         if self.decision != Verdict.PASSED:
@@ -153,6 +161,10 @@ class DecidedRun:
 
 def hand_over(run: DecidedRun) -> None:
     """Record the run in MLflow and put its tables in place; ServiceError leaves it for later."""
+    if run.decision == Verdict.PASSED:
+        run.ledger.intend(run.record.run_id, "record")
+    else:
+        run.ledger.hold(run.record.run_id)  # or two machines would show it in MLflow
     goods, outlets = run.goods(), run.file.policy.outlets
     models = {name: goods[name] for name in goods if isinstance(outlets[name], ModelOutlet)}
     begin = begin_registering(run)
@@ -281,24 +293,47 @@ class Completed(NamedTuple):
 def complete_runs(home: Home, keys: Keys) -> list[Completed]:
     """Finish what earlier processes left: sweep dead runs, close them, serve pending recipients.
 
-    A run that still cannot be completed stays as it is, and is said to; one of another machine is
-    left to it. One process at a time does this: two would register a model twice.
+    A run that still cannot be completed stays as it is, and is said to. One of another machine is
+    left to it, and closed as failed once that machine's lease lapsed before anything could leave.
+    One process at a time does this: two would register a model twice. Flow runs that dead processes
+    left are among them, for Prefect to be told.
     """
     ledger, vault = EvidenceLedger(open_database(home), keys), Vault(home.vault, keys)
     removed = "; its encrypted folder was removed"
     with locked(home.outbox):
         # Begun before the living are counted, and still open after it: a run that begins or ends
         # in order meanwhile is no killed one.
-        begun = {run.run_id for run in ledger.runs() if not ledger.is_elsewhere(run)}
+        known = ledger.runs()
+        begun = {run.run_id for run in known} - ledger.elsewhere(known)
         swept, alive = vault.sweep(), vault.living()
-        still_open = [run for run in ledger.runs() if run.verdict in {None, "pending"}]
+        still_open = [run for run in ledger.runs() if run.verdict in OPEN]
         ended = begun - alive
         left = [run for run in still_open if run.run_id in ended]
         remove_halves(home, ended)
+        discard_goods(home, keys, [run for run in known if run.verdict not in OPEN])
         completed = [complete_record(home, keys, ledger, record) for record in left]
+        abandoned = find_abandoned(home)
+    done = [
+        one._replace(said=one.said + removed * (record.run_id in swept))
+        for record, one in zip(left, completed, strict=True)
+    ]
+    told = {one.flow_run for one in done}
+    others = {flow_run: run_id for flow_run, run_id in abandoned.items() if flow_run not in told}
+    return done + (list_abandoned(ledger, others) if others else [])
+
+
+def list_abandoned(ledger: EvidenceLedger, abandoned: Mapping[str, str]) -> list[Completed]:
+    """Give what flow runs came to whose process was killed before or after their run was open."""
+    verdicts = {run.run_id: run.verdict for run in ledger.runs()}
     return [
-        done._replace(said=done.said + removed * (record.run_id in swept))
-        for record, done in zip(left, completed, strict=True)
+        Completed(
+            f"run {run_id} had ended before its process was killed; Prefect is told"
+            if run_id
+            else "a process was killed before its run began; Prefect is told",
+            flow_run,
+            verdicts.get(run_id) or Verdict.FAILED,
+        )
+        for flow_run, run_id in abandoned.items()
     ]
 
 
@@ -321,17 +356,27 @@ def remove_halves(home: Home, ended: Collection[str]) -> None:
                 half.unlink(missing_ok=True)
 
 
+def discard_goods(home: Home, keys: Keys, closed: Sequence[RunRecord]) -> None:
+    """Remove what waits here of runs that another machine has closed since: it may not leave."""
+    outbox, gone = Outbox(home, keys), tuple(f"{run.run_id}-" for run in closed)
+    for name in outbox.pending():
+        if name.startswith(gone):
+            outbox.remove(name)
+
+
 def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> Completed:
     """Finish the run of one record; one that was changed, or is of another grammar, stays."""
     try:
         # Own code is taken from the record and run.
         ledger.verify(record.run_id)
         run = _decided_run(home, keys, ledger, record)
+        ledger.take(record)
     except (PolicyError, ServiceError) as error:
         unread = "this version cannot read its policy: use the one that began it"
         reason = unread if isinstance(error, PolicyError) else error
         return Completed(f"run {record.run_id} is still pending: {reason}")
-    said = complete(run)
+    with renewed(ledger.engine, keys, record.run_id):
+        said = complete(run)
     closed = run.decision if run.mlflow_run is not None else None
     return Completed(said, run.flow_run, closed, record.run_id)
 
@@ -355,7 +400,7 @@ def _decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunReco
 def complete(run: DecidedRun) -> str:
     """Finish one run that its own process did not."""
     name = run.record.run_id
-    if run.decision is None:
+    if run.decision is None or run.lost_its_goods:
         reason = "the process ended on the way; its data is gone: run it again"
         run.note("run", "decision", Verdict.FAILED, {"reason": reason})
     try:
@@ -377,11 +422,13 @@ def finish(run: DecidedRun) -> None:
 
     What was all handed over before the process ended is not asked about: it has left.
     """
-    if run.mlflow_run is None:
+    if run.mlflow_run is None and run.decision == Verdict.PASSED:
         with turn(run.consent):
-            if run.decision == Verdict.PASSED:
-                ask_again(run)
+            ask_again(run)
             hand_over(run)
+    elif run.mlflow_run is None:
+        # Without a turn: a machine that stands still may have it.
+        hand_over(run)
     write_report(run)
 
 

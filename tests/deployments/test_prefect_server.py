@@ -136,8 +136,22 @@ def test_an_api_that_cannot_be_used_is_refused(home: Home, url: str, message: st
         set_environment(named(home, url))
 
 
-def test_a_named_api_that_does_not_answer_is_named(home: Home) -> None:
+def test_a_named_api_that_misses_a_probe_is_asked_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy server answers late; a run need not fail for that."""
+    answers = iter([False, False, True])
+    monkeypatch.setattr(prefect_server, "answers_well", lambda *_: next(answers))
+    monkeypatch.setattr(prefect_server.time, "sleep", lambda _: None)
+    wait_for_server(named(home, "http://127.0.0.1:9/api"), progress=tell_nobody)
+    assert list(answers) == []
+
+
+def test_a_named_api_that_does_not_answer_is_named(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who named a server is told which one is away, and no other is started."""
+    monkeypatch.setattr(prefect_server, "NAMED_LIMIT", 0)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/api"
@@ -371,7 +385,7 @@ NEXT_COMMAND = f"""{USE}
 from flows.ending import show_finished
 from tasks.handover.delivery import Completed
 killed = [Completed("killed", flow_run, "failed") for flow_run in (sys.argv[2], str(uuid.uuid4()))]
-show_finished(killed)
+show_finished(home, killed)
 with get_client(sync_client=True) as client:
     run = client.read_flow_run(uuid.UUID(sys.argv[2]))
     print(run.state.name, *(task.state.name for task in client.read_task_runs()), flush=True)

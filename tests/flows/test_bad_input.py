@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.servers import prefect_server
 from ledgers.home.home import Home
 from tests.conftest import Folder
 from tests.runs import Place, Said, make_place, say, shared_place
@@ -471,9 +472,10 @@ def test_an_inconclusive_check_is_passed_on_where_the_policy_says_report(
 
 
 def test_a_prefect_server_that_does_not_answer_is_told_before_anything_is_read(
-    people: Folder, place: Place
+    people: Folder, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Status 3, the address, what to do; no run is on record."""
+    monkeypatch.setattr(prefect_server, "NAMED_LIMIT", 0)
     runs = len(place.runs)
     home, url = str(place.home.root), "http://127.0.0.1:9/api"
     said = say("run", str(people.write()), TUTELA_HOME=home, PREFECT_API_URL=url)

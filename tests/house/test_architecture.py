@@ -68,6 +68,7 @@ ROOMS = {
         "deployments/explain.py",
         "deployments/terminal.py",
         "deployments/consent",
+        "deployments/home",
         "deployments/keeping",
         "deployments/keys",
         "deployments/runs/commands.py",

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from expectations.errors import HomeError, Refusal, ServiceError, UsageError
-from ledgers import evidence, journal, key_ledger, releases, retention
+from ledgers import evidence, journal, key_ledger, leases, releases, retention, signed_heads
 from ledgers.budget import tables as budget_tables
 from ledgers.consent import tables as consent_tables
 from ledgers.evidence import EvidenceLedger
@@ -274,7 +274,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(ledger: EvidenceLedge
     """The newest step is the one the program expects, and no column differs."""
     folder = Path(database.__file__).parents[1] / "migrations"
     ledgers = (evidence, consent_tables, key_ledger, releases, budget_tables, journal, retention)
-    tables = [ledger.METADATA for ledger in ledgers]
+    tables = [ledger.METADATA for ledger in (*ledgers, leases, signed_heads)]
     assert ScriptDirectory(str(folder)).get_current_head() == database.SCHEMA
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection)

@@ -4,12 +4,7 @@ Debian's `postgresql` has to be installed, and `psycopg`; a server that will not
 tests, since a promise that was not tried is none.
 """
 
-import os
-import shutil
 import sqlite3
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -41,46 +36,15 @@ from tests.ledgers.consent.consent_events import (
     token,
 )
 from tests.ledgers.consent.paged_events import find_changed, lay_out
+from tests.postgres import Postgres, server
 
-PROGRAMS = Path("/usr/lib/postgresql")
-
-
-def as_server(command: list[str], folder: Path) -> None:
-    """Run one of Postgres's programs, which refuse to be run by root."""
-    runuser = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with (folder / "log").open("ab") as log:
-        subprocess.run([*runuser, *command], check=True, stdout=log, stderr=log, cwd=folder)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Path]:
-    """A server on a socket in a folder of its own, without a network address."""
-    programs = max(PROGRAMS.glob("*/bin"), key=lambda path: int(path.parent.name))
-    # Beside pytest's folders, in which another user may not look.
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-    data = str(folder / "data")
-    settings = f"-c listen_addresses='' -c fsync=off -k {folder}"
-    as_server([str(programs / "initdb"), "-D", data, "-U", "tutela", "-A", "trust"], folder)
-    as_server([str(programs / "pg_ctl"), "-D", data, "-w", "-o", settings, "start"], folder)
-    yield folder
-    as_server([str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop"], folder)
-    shutil.rmtree(folder)
+__all__ = ["server"]
 
 
 @pytest.fixture
-def ledger(server: Path, template_home: Path, tmp_path: Path) -> Iterator[ConsentLedger]:
+def ledger(server: Postgres, template_home: Path, tmp_path: Path) -> Iterator[ConsentLedger]:
     """An empty consent ledger in a new database of the server."""
-    root, name = tmp_path / "home", f"t{time.time_ns()}"
-    with psycopg.connect(host=str(server), user="tutela", dbname="postgres") as connection:
-        connection.autocommit = True
-        connection.execute(f"CREATE DATABASE {name}")
-    shutil.copytree(template_home, root)
-    url = f"postgresql+psycopg://tutela@/{name}?host={server}"
-    (root / "settings.toml").write_text(f'database_url = "{url}"\n')
-    create_database(Home.open(root))
-    opened = open_ledger(root)
+    opened = open_ledger(server.make_home(template_home, tmp_path / "home").root)
     yield opened
     opened.engine.dispose()
 
@@ -260,16 +224,12 @@ def test_a_verdict_that_was_cut_off_shows(ledger: ConsentLedger) -> None:
 
 
 def test_an_empty_database_is_not_taken_for_the_one_that_was_filled(
-    server: Path, ledger: ConsentLedger
+    server: Postgres, ledger: ConsentLedger
 ) -> None:
     """The settings name another one by mistake: neither a command nor `init` goes on with it."""
     ledger.append(batch([event(1)]), "csv")
-    name = f"t{time.time_ns()}"
-    with psycopg.connect(host=str(server), user="tutela", dbname="postgres") as connection:
-        connection.autocommit = True
-        connection.execute(f"CREATE DATABASE {name}")
-    url = f"postgresql+psycopg://tutela@/{name}?host={server}"
-    (ledger.home.root / "settings.toml").write_text(f'database_url = "{url}"\n')
+    settings = f'database_url = "{server.make_database()}"\n'
+    (ledger.home.root / "settings.toml").write_text(settings)
     home = Home.open(ledger.home.root)
     for use in (create_database, open_database):
         with pytest.raises(HomeError, match=r"though consent-heads.jsonl .* correct database_url"):

@@ -423,12 +423,12 @@ def test_a_page_that_was_cut_or_filled_is_refused(ledger: ConsentLedger, change:
 
 def lines(ledger: ConsentLedger) -> list[str]:
     """Read the file of heads."""
-    return Heads(ledger.home, ledger.keys).path.read_text().splitlines()
+    return Heads(ledger.engine, ledger.keys).path.read_text().splitlines()
 
 
 def write_lines(ledger: ConsentLedger, kept: list[str]) -> None:
     """Write the file of heads as somebody would who has no key."""
-    Heads(ledger.home, ledger.keys).path.write_text("".join(line + "\n" for line in kept))
+    Heads(ledger.engine, ledger.keys).path.write_text("".join(line + "\n" for line in kept))
 
 
 def test_the_file_of_heads_names_what_was_appended(ledger: ConsentLedger) -> None:
@@ -437,7 +437,7 @@ def test_the_file_of_heads_names_what_was_appended(ledger: ConsentLedger) -> Non
     assert [head["seq"] for head in heads] == [0, 10, 20, 30, 30]
     assert [head["erased"] for head in heads] == [[], [], [], [], [erased_seq(ledger)]]
     assert heads[3]["link"] == ledger.head().link
-    assert Heads(ledger.home, ledger.keys).path.stat().st_mode & 0o777 == 0o600
+    assert Heads(ledger.engine, ledger.keys).path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(("removed", "said"), [(0, 1), (1, 2), (3, 4)])
@@ -474,7 +474,7 @@ def test_a_last_line_that_is_no_head_is_refused(ledger: ConsentLedger, last: str
 
 def test_a_lost_file_of_heads_is_not_made_anew(ledger: ConsentLedger) -> None:
     """Else removing it would be the way to cut the tail; an empty one is no better."""
-    path = Heads(ledger.home, ledger.keys).path
+    path = Heads(ledger.engine, ledger.keys).path
     path.unlink()
     for _ in range(2):
         with pytest.raises(Refusal, match=r"consent-heads\.jsonl is missing"):
@@ -502,7 +502,7 @@ def test_a_crash_between_events_and_head_costs_nothing(
 
 def test_half_a_head_is_taken_off(ledger: ConsentLedger) -> None:
     """A crash while it was written leaves a line without an end, which names nothing yet."""
-    path = Heads(ledger.home, ledger.keys).path
+    path = Heads(ledger.engine, ledger.keys).path
     with path.open("a") as file:
         file.write('{"seq": 3')
     assert ledger.verify().seq == ledger.head().seq == 30
@@ -513,7 +513,7 @@ def test_half_a_head_is_taken_off(ledger: ConsentLedger) -> None:
 
 def test_heads_are_in_order_whoever_writes_first(ledger: ConsentLedger) -> None:
     """Of two processes the later events' head may come first; the other is then not needed."""
-    heads = Heads(ledger.home, ledger.keys)
+    heads = Heads(ledger.engine, ledger.keys)
     old = ledger.head()
     ledger.append(batch([event(50)]), "csv")
     heads.sign(old)

@@ -193,10 +193,32 @@ def test_a_full_disk_and_a_held_ledger_are_told_as_such(
     monkeypatch.setattr(database, "PRAGMAS", ("busy_timeout=1", "max_page_count=1"))
     with pytest.raises(ServiceError, match="its disk is full"):
         fill(home)
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
     with closing(sqlite3.connect(home.ledger)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(ServiceError, match="another program holds it"):
+        with pytest.raises(ServiceError, match="another program holds it, and had not let it go"):
             fill(home)
+
+
+def test_a_held_ledger_is_asked_for_again_until_it_is_free(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time after a while of its own, so that of many who wait none is always last."""
+    waited: list[float] = []
+    with closing(sqlite3.connect(home.ledger)) as other:
+
+        def wait(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 3:
+                other.rollback()
+
+        engine = database.open_database(home)
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(database.time, "sleep", wait)
+        with database.transaction(engine) as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30000
+    engine.dispose()
+    assert len(set(waited)) == 3
 
 
 def test_settings_are_read_and_the_environment_wins(

@@ -209,7 +209,7 @@ def test_a_run_of_another_machine_is_left_to_it(
             assert not has_leftovers(other, keys)
             assert complete_runs(other, keys) == []
             assert "under way elsewhere" in list_runs(other, keys)[1]
-            assert "Another machine began this run" in describe_run(other, keys, run.id)[1]
+            assert "Another machine is at work on this run" in describe_run(other, keys, run.id)[1]
         assert verdicts(home) == [None]
 
 
