@@ -109,7 +109,8 @@ def close_left(home: Home) -> None:
             if run.auto_scheduled and run.id != latest[run.deployment_id]:
                 client.set_flow_run_state(run.id, Cancelled(message=MISSED), force=True)
     left = {*find_dead(home), *(str(run.id) for run in taken)}
-    show_finished([Completed("its process was killed", flow_run, "failed") for flow_run in left])
+    killed = [Completed("its process was killed", flow_run, "failed") for flow_run in left]
+    show_finished(home, killed)
 
 
 def list_runs(client: SyncPrefectClient, kind: StateType, before: datetime) -> list[FlowRun]:
