@@ -163,7 +163,7 @@ def test_of_missed_runs_the_latest_is_carried_out(
         worker, "list_runs", lambda _, kind, _before: missed if kind == "SCHEDULED" else []
     )
     monkeypatch.setattr(
-        "flows.ending.show_finished", lambda found: shown.extend(one.flow_run for one in found)
+        "flows.ending.show_finished", lambda _, found: shown.extend(one.flow_run for one in found)
     )
     (bare.prefect / UNDER_WAY).mkdir()
     (bare.prefect / UNDER_WAY / "killed").touch()
