@@ -143,7 +143,7 @@ def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) ->
     from pydantic import ValidationError
 
     tree, plain = read_yaml(text, file)
-    faults = put_hierarchies(plain, folder)
+    faults = [*put_hierarchies(plain, folder), *find_missing_retention(plain)]
     try:
         policy = Policy.model_validate_json(json.dumps(plain))
     except ValidationError as error:
@@ -154,6 +154,13 @@ def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) ->
     if found := [*faults, *find_problems(policy)]:
         raise PolicyError(file, _place(tree, found))
     return policy
+
+
+def find_missing_retention(plain: Plain) -> Iterator[Problem]:
+    """Tell of a policy that says by neither form how long things are kept."""
+    if isinstance(plain, dict) and not {"retention", "retention_days"} & plain.keys():
+        fix = "add `retention_days:`, or `retention:` with `goods:` and `because:`"
+        yield Problem("retention_days", "is missing", fix)
 
 
 def read_retention(text: str) -> Retention | None:

@@ -88,9 +88,6 @@ def names_are_declared_once(policy: Policy) -> Iterator[Problem]:
 def retention_is_said_once(policy: Policy) -> Iterator[Problem]:
     """Goods have their days; evidence of them, which says what left, is kept no shorter."""
     match policy.retention_days, policy.retention:
-        case None, None:
-            fix = "add `retention_days:`, or `retention:` with `goods:` and `because:`"
-            yield Problem("retention_days", "is missing", fix)
         case int(), Retention():
             yield Problem("retention_days", "is said by `retention` too", "keep one of them")
         case None, Retention(goods=goods, evidence=str() as evidence) if length(evidence) < length(

@@ -20,10 +20,11 @@ from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.consent.turn import NUMBER, turn
 from ledgers.evidence import EvidenceLedger
-from ledgers.home.database import create_database, open_database
+from ledgers.home.database import RESTORED, create_database, open_database
 from ledgers.home.home import Home
 from ledgers.key_ledger import KeyLedger
 from ledgers.releases import PlanName, Release, ReleaseLedger
+from ledgers.retention import RetentionLedger
 from tests.ledgers.budget import budget_charges
 from tests.ledgers.consent.consent_events import (
     START,
@@ -332,3 +333,37 @@ def test_a_turn_holds_for_all_homes_of_a_database(ledger: ConsentLedger) -> None
             EvidenceLedger(ledger.engine, ledger.keys).begin("in-its-turn", "p", {})
         assert other.scalar(asked) is True
         other.execute(sa.text("SELECT pg_advisory_unlock_all()"))
+
+
+def test_evidence_is_removed_once_that_is_noted_and_no_reader_calls_that_damage(
+    ledger: ConsentLedger,
+) -> None:
+    """Two triggers more than before, which let what was noted go and nothing else."""
+    record, notes = EvidenceLedger(ledger.engine, ledger.keys), RetentionLedger(
+        ledger.engine, ledger.keys
+    )  # fmt: skip
+    for run_id in ("r1", "r2"):
+        record.begin(run_id, "small", {})
+        record.close(run_id, "failed")
+    notes.remove_evidence({"r1": "evidence is kept 2 years"})
+    for table in ("evidence", "runs", "retention"):
+        refused = pytest.raises(sa.exc.DBAPIError, match="append-only")
+        with refused, ledger.engine.begin() as connection:
+            connection.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608
+    assert [run.run_id for run in record.runs()] == ["r2"]
+    assert [note.what for note in notes.notes()] == ["evidence"]
+
+
+def test_a_restored_home_only_reads(ledger: ConsentLedger) -> None:
+    """Its ledgers are what an operator's dump brought back; the mark is in its folder."""
+    record = EvidenceLedger(ledger.engine, ledger.keys)
+    record.begin("r1", "small", {})
+    (ledger.home.root / RESTORED).write_text("{}")
+    only = EvidenceLedger(open_database(ledger.home), ledger.keys)
+    assert [run.run_id for run in only.runs()] == ["r1"]
+    with pytest.raises(HomeError, match="only reads"):
+        only.begin("r2", "small", {})
+    only.engine.dispose()
+    replaying = open_database(ledger.home, replaying=True)
+    EvidenceLedger(replaying, ledger.keys).close("r1", "failed")
+    replaying.dispose()

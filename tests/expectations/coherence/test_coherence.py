@@ -117,6 +117,16 @@ CASES = [
         id="one-name-twice",
     ),
     pytest.param(
+        [("retention_days: 30", "retention_days: 30\nretention: {goods: 30 days, because: law}")],
+        "retention_days: is said by `retention` too; keep one of them",
+        id="two-retentions",
+    ),
+    pytest.param(
+        [("retention_days: 30", "retention: {goods: 2 years, evidence: 20 months, because: law}")],
+        "retention.evidence: ends before the goods that it is about (2 years); give it as long",
+        id="evidence-shorter-than-its-goods",
+    ),
+    pytest.param(
         [OTHER_BASIS],
         "basis.kind: the legal basis is consent (Art. 6(1)(a)), but consent is not looked up per "
         "person",

@@ -245,6 +245,7 @@ def test_settings_are_read_and_the_environment_wins(
         ('metrics = "/var/lib/tutela.txt"', "a whole path that ends in .prom"),
         ("disclosure_threshold = true", "2 or more"),
         ("prefect_api_url = 4200", "in quotes"),
+        ('journal = "acts.jsonl"', "a whole path, outside of the home"),
         ("= 1", "not readable"),
     ],
     ids=[
@@ -256,6 +257,7 @@ def test_settings_are_read_and_the_environment_wins(
         "no .prom",
         "not a number",
         "not text",
+        "a part of a path",
         "not TOML",
     ],
 )
