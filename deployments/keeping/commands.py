@@ -26,7 +26,10 @@ def maintain(as_json: JsonOption = False) -> None:
     keys = Keys.open(home)
     for sentence in finish_leftovers(home, keys):
         say(sentence)
-    tell(nightly.maintain(home, keys), as_json=as_json)
+    done = nightly.maintain(home, keys)
+    for sentence in nightly.announce_done(home, keys, done):
+        say(sentence)
+    tell(done, as_json=as_json)
 
 
 def backup(

@@ -6,9 +6,10 @@ next. A server that cannot be reached leaves its part for then, and the command 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from deployments.terminal import Answer, wrap
 from expectations.errors import ServiceError
@@ -58,6 +59,20 @@ def maintain(home: Home, keys: Keys, now: datetime | None = None) -> Answer:
     elif done.forgotten:
         overwrite_deleted(engine)
     return Answer(as_plain(done), list(say_done(done, now)), refused=done.failed)
+
+
+def announce_done(home: Home, keys: Keys, done: Answer) -> list[str]:
+    """Take what was removed off the page of all runs, and tell Prefect, where its server runs."""
+    from deployments.servers.prefect_server import running, set_environment
+    from tasks.watching.announcing import announce
+    from tasks.watching.news import News
+
+    if url := home.settings.prefect_api_url or running(home):
+        set_environment(home)
+        os.environ["PREFECT_API_URL"] = url
+    names = ("goods_removed", "evidence_removed", "expired")
+    facts = {name: len(cast("list[JSON]", done.found[name])) for name in names}
+    return announce(home, keys, news=[News("tutela.retention.done", "", "retention", {**facts})])
 
 
 def remove_due(home: Home, ledger: EvidenceLedger, now: datetime, done: Done) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 from expectations.disclosure import percent
@@ -74,6 +75,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATE: Final = "report.html.j2"
+BRIEF: Final = 150
+"""The most characters of a reason in a row; the run's own report has all of it."""
 CAVEATS: Final = {
     "privacy.epsilon": "ε covers the released model alone, not the verdicts, measures and counts "
     "on this page. The disclosure rule protects the counts; verdicts and measures are as measured.",
@@ -299,7 +302,7 @@ def environment() -> Environment:
         article=say_article,
         moment=say_moment,
         short_moment=say_short_moment,
-        first_line=lambda text: text.partition("\n")[0],
+        brief=lambda text: shorten(text.partition("\n")[0], BRIEF, placeholder=" …"),
         percent=percent,
         signed=_sign,
         figure=_write_figure,

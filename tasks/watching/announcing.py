@@ -30,8 +30,13 @@ INDEX: Final = "index.html"
 
 
 @owners_alone()
-def announce(home: Home, keys: Keys, ended: Collection[str]) -> list[str]:
-    """Tell of runs that ended, by their ids; give a sentence for each thing that did not work."""
+def announce(
+    home: Home, keys: Keys, ended: Collection[str] = (), news: Sequence[News] = ()
+) -> list[str]:
+    """Tell of runs that ended, by their ids, and of other news; bring page and metrics up to date.
+
+    Gives a sentence for each thing that did not work.
+    """
     ledger = EvidenceLedger(open_database(home), keys)
     rows: list[RunRow] = []
     # One at a time: who listed the runs first must not write last.
@@ -44,6 +49,7 @@ def announce(home: Home, keys: Keys, ended: Collection[str]) -> list[str]:
             failed += _attempt("metrics", lambda: refresh_metrics(home, ledger, rows), keys)
     if ended:
         failed += _attempt("events", lambda: tell(find_due_keys(ledger)), keys)
+    failed += _attempt("events", lambda: tell(news), keys)
     for place, row in enumerate(rows):
         if row.run in ended:
             failed += _announce_run(home, keys, row, rows[:place])

@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 
-from deployments.keeping.maintain import maintain
+from deployments.keeping.maintain import announce_done, maintain
 from expectations.errors import Refusal, ServiceError, UsageError
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
@@ -23,6 +23,7 @@ from ledgers.home.keys import Keys, seal_incident
 from ledgers.outbox import Outbox
 from ledgers.retention import RetentionLedger
 from tasks.handover.delivery import complete_runs, read_run
+from tasks.watching.announcing import announce
 from tests.conftest import Folder
 from tests.runs import Place, copy_place, passed
 
@@ -155,6 +156,22 @@ def test_evidence_goes_by_its_own_clock_and_no_reader_calls_that_damage(
     (note,) = [n for n in RetentionLedger(ledger.engine, ledger.keys).notes() if n.run_id == gone
                and n.what == "evidence"]  # fmt: skip
     assert "abc1" in note.kept
+
+
+def test_a_run_whose_evidence_is_removed_leaves_the_page_of_all_runs(
+    ledger: EvidenceLedger, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its figures would stand there beyond their days."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    gone = run(ledger, "20300101T120000-00000001")
+    page = home.root / "index.html"
+    assert announce(home, ledger.keys) == []
+    assert f"reports/{gone}.html" in page.read_text()
+    maintain(home, ledger.keys, later(800))
+    answer = maintain(home, ledger.keys, later(800))
+    assert announce_done(home, ledger.keys, answer) == []
+    assert gone not in page.read_text()
+    assert "No run yet" in page.read_text()
 
 
 def test_no_byte_of_removed_evidence_is_left(ledger: EvidenceLedger, home: Home) -> None:

@@ -29,6 +29,7 @@ def test_each_run_has_one_row_and_each_policy_one_card() -> None:
     assert "<b>k-anonymity</b>" in page
     assert "k = 3" in page
     assert "and more" not in page
+    assert "word …" in render(make_rows({**REFUSED, "reason": "word " * 200}))
     assert "Last passed 1 January 2026" in page
 
 
