@@ -29,8 +29,10 @@ from ledgers.home.database import stamp
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import disk_failure, locked, sync_folder
 
-Kind: TypeAlias = Literal["said", "erased", "forgotten", "charge", "destroyed"]
+Kind: TypeAlias = Literal["said", "erased", "forgotten", "charge", "destroyed", "backup"]
 DONE: Final = "done"
+BACKUP: Final = "backup"
+"""Nothing that has to be done again: with it the file is there as soon as a backup is."""
 START: Final = ""
 
 

@@ -27,7 +27,7 @@ from typing import IO, Final
 import sqlalchemy as sa
 
 from expectations.errors import HomeError, ServiceError, UsageError
-from ledgers.acts import Acts
+from ledgers.acts import BACKUP, Acts
 from ledgers.home.database import RESTORED, SCHEMA, open_database, snapshot, stamp
 from ledgers.home.home import FOLDERS, Home, is_absent
 from ledgers.home.keys import (
@@ -110,9 +110,10 @@ def write_backup(home: Home, keys: Keys, folder: Path) -> Path:
         )
     if home.root in (folder.absolute() / "file").parents:
         raise UsageError(f"{folder} lies in the home: name a folder elsewhere")
-    now = stamp()
+    acts, now = Acts(keys), stamp()
+    acts.confirm(acts.note(BACKUP, b""))
     name = f"tutela-{now[:10].replace('-', '')}-{secrets.token_hex(4)}"
-    manifest = Manifest(name, now, SCHEMA, Acts(keys).end(), home.settings.database_url is None)
+    manifest = Manifest(name, now, SCHEMA, acts.end(), home.settings.database_url is None)
     file, making = folder / f"{name}.backup", folder / f".{name}.making"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

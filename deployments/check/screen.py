@@ -242,8 +242,10 @@ def warning_lines(policy: Policy, _there: int) -> Iterator[str]:
 def run_name(file: PolicyFile) -> str:
     """Give what names the policy on the command line."""
     from expectations.policy_file import PACKAGED
+    from ledgers.home.home import own_policies
 
-    return file.policy.name if file.folder == PACKAGED else str(file.path)
+    named = file.folder in (PACKAGED, own_policies())
+    return file.path.stem if named else str(file.path)
 
 
 def plan_json(file: PolicyFile, there: tuple[str, ...]) -> dict[str, JSON]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from expectations.errors import Refusal, UsageError
-from ledgers.acts import DONE, Act, Acts
+from ledgers.acts import BACKUP, DONE, Act, Acts
 from ledgers.backup import Manifest
 from ledgers.budget.ledger import BudgetLedger
 from ledgers.consent.events import unpack_batch
@@ -41,7 +41,8 @@ def find_since(acts: Sequence[Act], manifest: Manifest, path: Path) -> list[Act]
             "wrote; find that one",
         )
     confirmed = {act.of: act.seq for act in acts if act.kind == DONE}
-    since = [act for act in acts if act.kind != DONE and confirmed.get(act.seq, last + 1) > last]
+    meant = [act for act in acts if act.kind not in {DONE, BACKUP}]
+    since = [act for act in meant if confirmed.get(act.seq, last + 1) > last]
     return sorted(since, key=lambda act: (act.seq not in confirmed, act.seq))
 
 

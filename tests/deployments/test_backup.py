@@ -173,6 +173,19 @@ def test_an_act_that_was_never_confirmed_is_replayed(
     assert told(restored)[1] == told(ledgers)[1]
 
 
+def test_a_journal_of_nothing_is_there_and_goes_on_from_a_backup(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home in which nobody was asked or charged yet: an absent file would prove nothing."""
+    settings = home.root / "settings.toml"
+    settings.write_text(f'journal = "{tmp_path}/acts.jsonl"\n', "utf-8")
+    found = Ledgers.open(home.root)
+    recovery.make_key(found.home, tmp_path / "recovery.key")
+    restored = restore(back_up(found, tmp_path), tmp_path, monkeypatch)
+    recovery.replay_journal(restored.home, tmp_path / "acts.jsonl")
+    run(restored, f"{RUN}1")
+
+
 def test_without_a_journal_somebody_has_to_say_why(
     ledgers: Ledgers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
