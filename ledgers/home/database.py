@@ -204,11 +204,7 @@ def _opened(home: Home, *, make: bool, replaying: bool = False) -> sa.Engine:
         engine.dispose()
         raise
     _reached.add(engine.pool)
-    if restored:
-        engine.dispose()
-        sa.event.listen(engine, "connect", _forbid_writing)
-        return engine.execution_options(**{RESTORED: True})
-    return engine
+    return _forbid_writing(engine) if restored else engine
 
 
 def _engine(home: Home) -> sa.Engine:
@@ -232,13 +228,18 @@ def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _forbid_writing(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    sqlite = isinstance(connection, sqlite3.Connection)
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only=ON" if sqlite else "SET default_transaction_read_only = on")
-    cursor.close()
-    if not sqlite:
-        connection.commit()
+def _forbid_writing(engine: sa.Engine) -> sa.Engine:
+    """Let an engine only read: what writes raises HomeError."""
+    options: dict[str, object] = {RESTORED: True}
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(**options, postgresql_readonly=True)
+    engine.dispose()
+    sa.event.listen(engine, "connect", _query_only)
+    return engine.execution_options(**options)
+
+
+def _query_only(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _limit_waiting(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
