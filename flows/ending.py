@@ -86,8 +86,8 @@ def end_again() -> State[Any]:
     match row and row.verdict:
         case "passed":
             return Completed(message=AGAIN)
-        case "refused" if row is not None:
-            return fail(Refusal(row.check or "record", f"{row.reason}; {AGAIN}"), REFUSED)
+        case "refused" if row is not None and row.check:
+            return fail(Refusal(row.check, f"{row.reason}; {AGAIN}"), REFUSED)
         case "pending":
             return fail(ServiceError(AGAIN), AWAITING)
     return fail(UsageError(AGAIN), "Failed")
