@@ -60,6 +60,11 @@ class ListedRun:
     cards: tuple[str, ...]
     trend: str
 
+    @property
+    def shown(self) -> bool:
+        """Whether Prefect and MLflow show it: until its goods are removed, its report with them."""
+        return self.report is not None or self.row.verdict not in {"passed", "refused", "failed"}
+
 
 def render_index(rows: Sequence[RunRow], reports: Collection[str], now: datetime) -> str:
     """Write the page of some runs, oldest first; `reports` are the names of the pages there are."""

@@ -46,6 +46,7 @@ def test_a_row_leads_to_the_pages_that_there_are() -> None:
         assert f'href="{target}"' in page
     assert "another.html" not in page
     assert 'href="reports/' not in render(rows)
+    assert "http://m/" not in render(rows), "its goods were removed, and MLflow's run with them"
 
 
 def test_the_page_loads_and_runs_nothing_and_takes_no_markup_from_a_policy() -> None:
