@@ -28,6 +28,7 @@ from tests.conftest import Folder
 from tests.runs import Place, copy_place, passed
 
 MARK = "zyxwort-of-this-run"
+GONE = "qblorp-that-was-deleted"
 KEPT = "retention: {goods: 10 days, evidence: 2 years, because: limitation}\n"
 
 
@@ -85,13 +86,18 @@ def test_nothing_of_goods_that_are_due_is_found(place: Place) -> None:
     assert shown is not None
     (model,), store = place.last.models, home.mlflow / "mlflow.db"
     (logged,) = ask(store, "SELECT model_id FROM logged_models")
-    place.mlflow.set_tag(shown, "note", f"{MARK}-before-it-was-changed")
     place.mlflow.set_tag(shown, "note", MARK)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        # As MLflow's own deletions leave it, where SQLite was not built to overwrite.
+        connection.execute("PRAGMA secure_delete=OFF")
+        connection.execute("INSERT INTO tags VALUES ('long', ?, ?)", [GONE * 300, shown])
+        connection.execute("DELETE FROM tags WHERE key = 'long'")
+    assert GONE.encode() in store.read_bytes()
     assert tell(place.ledger, later(364))["goods_removed"] == []
     answer = maintain(home, place.keys, later(366))
     assert answer.found["goods_removed"] == [run_id]
     assert announce_done(home, place.keys, answer) == []
-    marks = (run_id, shown, logged[0], MARK)
+    marks = (run_id, shown, logged[0], MARK, GONE)
     # What its record says stays, in the ledger and on the page of all runs.
     found = set(find(home.root, marks)) - {("index.html", run_id)}
     assert {name for name, _ in found} == {"ledger.sqlite"}
