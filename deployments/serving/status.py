@@ -26,6 +26,7 @@ from ledgers.evidence import EvidenceLedger, RunRecord
 from ledgers.home.database import open_database
 from ledgers.home.home import Home, without_login
 from ledgers.home.keys import Keys
+from ledgers.vault.vault import Vault
 
 LAST: Final = 5
 """How many runs are shown."""
@@ -49,7 +50,11 @@ def tell_status() -> Answer:
     runs = ledger.runs()
     url = find_server(home)
     schedules = read_schedules(home, url)
-    seen = [*see_servers(home, url), see_serving(home, url, schedules), see_waiting(home, runs)]
+    seen = [
+        *see_servers(home, url),
+        see_serving(home, url, schedules),
+        see_waiting(home, keys, runs),
+    ]
     faults = [one for one in seen if one.fix]
     found: dict[str, Any] = {
         "healthy": not faults,
@@ -113,10 +118,14 @@ def see_serving(home: Home, url: str | None, schedules: list[Scheduled]) -> Seen
     return Seen("schedules", "are not served", FIX_UNSERVED)
 
 
-def see_waiting(home: Home, runs: list[RunRecord]) -> Seen:
-    """Look for work that an earlier run left: for MLflow, or for whoever finishes it."""
-    waits = sum(run.verdict == "pending" for run in runs)
-    sealed = sum(1 for _ in home.outbox.iterdir())
+def see_waiting(home: Home, keys: Keys, runs: list[RunRecord]) -> Seen:
+    """Look for work that an earlier run left: for MLflow, or for whoever finishes it.
+
+    What a living run has in its outbox is on its way.
+    """
+    living = Vault(home.vault, keys).living()
+    waits = sum(run.verdict == "pending" for run in runs if run.run_id not in living)
+    sealed = sum(not path.name.startswith(tuple(living)) for path in home.outbox.iterdir())
     if not waits and not sealed:
         return Seen("waiting", "nothing")
     said = (

@@ -23,10 +23,14 @@ from deployments.servers import parent
 from deployments.servers.parent import PARENT
 from deployments.serving import supervisor, worker
 from deployments.serving.flow_run import UNDER_WAY, noted
+from deployments.serving.status import see_waiting
 from deployments.serving.supervisor import Part, end, serve_all, start_worker
 from deployments.serving.worker import LOCK, close_left, find_dead, is_serving
 from expectations.errors import ServiceError
 from ledgers.home.home import Home, Settings
+from ledgers.home.keys import Keys
+from ledgers.outbox import Outbox
+from ledgers.vault.vault import Vault
 from tests.conftest import make_folder, small_policy
 
 T = TypeVar("T")
@@ -273,3 +277,12 @@ def kill(home: Home, module: str, how: signal.Signals) -> None:
     """End the process of the home that is a module."""
     (pid,) = (pid for pid, (_, words) in list_processes(home) if module in words)
     os.kill(pid, how)
+
+
+def test_what_a_living_run_has_in_its_outbox_does_not_wait(home: Home) -> None:
+    """It is on its way; what a dead run left there waits for whoever runs next."""
+    keys = Keys.open(home)
+    Outbox(home, keys).put("living-1", b"goods")
+    with Vault(home.vault, keys).begin("living-1"):
+        assert not see_waiting(home, keys, []).fix
+    assert see_waiting(home, keys, []).how == "0 runs for MLflow, 1 sealed package"

@@ -60,8 +60,8 @@ class Shell:
         try:
             yield
         finally:
-            server.send_signal(signal.SIGINT)
-            assert server.wait(60) == 0
+            server.terminate()
+            assert server.wait(120) == 0
 
     def verdicts(self) -> dict[str, set[str]]:
         """Give how the runs of each policy ended."""
