@@ -25,7 +25,6 @@ from deployments.run.leftovers import finish_leftovers
 from deployments.servers.parent import PARENT, end_with_parent
 from deployments.servers.prefect_process import is_alive, read_note
 from deployments.servers.prefect_server import ensure_server, set_environment
-from deployments.serving.flow_run import UNDER_WAY
 from deployments.terminal import say
 from expectations.errors import TutelaError
 from ledgers.home.home import Home
@@ -77,21 +76,12 @@ def make_worker() -> ProcessWorker:
     return worker
 
 
-def find_dead(home: Home) -> list[str]:
-    """Give the flow runs whose process was killed, and forget them here."""
-    dead = []
-    for file in sorted((home.prefect / UNDER_WAY).glob("*")):
-        if not is_locked(os.open(file, os.O_RDONLY)):
-            dead.append(file.name)
-            file.unlink(missing_ok=True)
-    return dead
-
-
 def close_left(home: Home) -> None:
     """Settle in Prefect what earlier workers left, else shown as under way or late for ever.
 
-    What was killed has crashed; what is on record of it has been finished before. Of runs that
-    nobody started in time the latest of each schedule is left, as all would do the same now.
+    What was killed while it ran has been finished before; what was taken and never began has
+    crashed. Of runs that nobody started in time the latest of each schedule is left, as all would
+    do the same now.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.objects import StateType
@@ -108,8 +98,7 @@ def close_left(home: Home) -> None:
         for run in missed:
             if run.auto_scheduled and run.id != latest[run.deployment_id]:
                 client.set_flow_run_state(run.id, Cancelled(message=MISSED), force=True)
-    left = {*find_dead(home), *(str(run.id) for run in taken)}
-    killed = [Completed("its process was killed", flow_run, "failed") for flow_run in left]
+    killed = [Completed("its process was killed", str(run.id), "failed") for run in taken]
     show_finished(home, killed)
 
 

@@ -19,9 +19,11 @@ _held: Final[dict[str, tuple[Path, int]]] = {}
 
 
 def note_flow_run(home: Home, flow_run: str) -> None:
-    """Note that this process begins a flow run."""
+    """Note that this process begins a flow run; nothing where that stands already."""
     import fcntl
 
+    if flow_run in _held:
+        return
     with locked(_folder(home)) as folder:
         path = folder / flow_run
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

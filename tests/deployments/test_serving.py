@@ -22,10 +22,9 @@ from deployments.doctor.examinations import list_processes
 from deployments.servers import parent
 from deployments.servers.parent import PARENT
 from deployments.serving import supervisor, worker
-from deployments.serving.flow_run import UNDER_WAY, noted
 from deployments.serving.status import see_waiting
 from deployments.serving.supervisor import Part, end, serve_all, start_worker
-from deployments.serving.worker import LOCK, close_left, find_dead, is_serving
+from deployments.serving.worker import LOCK, close_left, is_serving
 from expectations.errors import ServiceError
 from ledgers.home.home import Home, Settings
 from ledgers.home.keys import Keys
@@ -137,18 +136,6 @@ def test_a_part_is_asked_to_end_before_it_is_killed() -> None:
     assert process.returncode == -signal.SIGTERM
 
 
-def test_a_run_whose_process_was_killed_is_known_by_the_next_worker(bare: Home) -> None:
-    """What still runs is left alone, and what has ended has left nothing."""
-    folder = bare.prefect / UNDER_WAY
-    with noted(folder, "ended"):
-        pass
-    (folder / "killed").touch()
-    with noted(folder, "alive"):
-        assert find_dead(bare) == ["killed"]
-        assert find_dead(bare) == []
-    assert not [*folder.iterdir()]
-
-
 def test_of_missed_runs_the_latest_is_carried_out(
     bare: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,16 +151,16 @@ def test_of_missed_runs_the_latest_is_carried_out(
     client.__enter__.return_value = client
     monkeypatch.setattr("prefect.client.orchestration.get_client", lambda **_: client)
     monkeypatch.setattr(
-        worker, "list_runs", lambda _, kind, _before: missed if kind == "SCHEDULED" else []
+        worker,
+        "list_runs",
+        lambda _, kind, _before: missed if kind == "SCHEDULED" else [SimpleNamespace(id="taken")],
     )
     monkeypatch.setattr(
         "flows.ending.show_finished", lambda _, found: shown.extend(one.flow_run for one in found)
     )
-    (bare.prefect / UNDER_WAY).mkdir()
-    (bare.prefect / UNDER_WAY / "killed").touch()
     close_left(bare)
     cancelled = {call.args[0] for call in client.set_flow_run_state.call_args_list}
-    assert (cancelled, shown) == ({0, 3}, ["killed"])
+    assert (cancelled, shown) == ({0, 3}, ["taken"])
 
 
 def test_a_second_server_of_schedules_is_refused(bare: Home) -> None:
