@@ -77,6 +77,8 @@ DEFAULTS: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+EXPERIMENTS: Final = "/#/experiments"
+"""Of MLflow's pages; its first one is about language models, and advertises."""
 SAME: Final = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false"}
 
 _shares: Final[dict[Path, int]] = {}
@@ -283,7 +285,7 @@ def serve_mlflow(home: Home, *, announce: Progress) -> None:
     ServiceError.
     """
     if named := named_mlflow(home):
-        announce(f"MLflow's pages: {named}")
+        announce(f"MLflow's pages: {named.rstrip('/')}{EXPERIMENTS}")
         return
     announce("starting MLflow's server")
     # Whatever asks this process to end has to end the server as well.
@@ -294,7 +296,7 @@ def serve_mlflow(home: Home, *, announce: Progress) -> None:
             if server.poll() is not None:
                 raise ServiceError(f"MLflow's server ended: {home.mlflow / LOG} says why")
             time.sleep(0.2)
-        announce(f"MLflow's pages: {url}")
+        announce(f"MLflow's pages: {url}{EXPERIMENTS}")
         server.wait()
     except KeyboardInterrupt:
         pass

@@ -21,6 +21,7 @@ from deployments.servers.parent import GRACE, PARENT
 from deployments.servers.prefect_process import LOG as SERVER_LOG
 from deployments.servers.prefect_process import is_alive, launch
 from deployments.servers.prefect_server import (
+    EXPERIMENTS,
     Progress,
     ensure_server,
     leave_server,
@@ -111,7 +112,7 @@ def list_addresses(home: Home, url: str, mlflow: str) -> list[str]:
     """Give the addresses of a home's pages, and where its processes write their logs."""
     rows = [
         ["Prefect", without_login(url).removesuffix("/api")],
-        ["MLflow", without_login(mlflow)],
+        ["MLflow", without_login(mlflow).rstrip("/") + EXPERIMENTS],
         ["schedules", "served here"],
         ["logs", str(home.prefect / SERVER_LOG)],
         ["", str(home.prefect / WORKER_LOG)],

@@ -244,7 +244,7 @@ def test_a_named_tracking_server_is_only_told(home: Home) -> None:
     told: list[str] = []
     elsewhere = replace(home, settings=Settings(mlflow_tracking_uri="http://mlflow.example:5000"))
     serve_mlflow(elsewhere, announce=told.append)
-    assert told == ["MLflow's pages: http://mlflow.example:5000"]
+    assert told == ["MLflow's pages: http://mlflow.example:5000/#/experiments"]
 
 
 @pytest.mark.parametrize(
