@@ -147,7 +147,7 @@ def find_as_many(contents: Contents, counts: set[int]) -> Iterator[Held]:
     Not where there are several of a kind, of different lengths: they come as they come.
     """
     lengths = [(one.path, size) for one in contents.numbers for size in one.values.shape
-               if not one.of_tree] + contents.lengths  # fmt: skip
+               if not one.of_tree and not one.gathered] + contents.lengths  # fmt: skip
     kinds: dict[Path, set[int]] = {}
     for path, size in lengths:
         kinds.setdefault(name_kind(path), set()).add(size)

@@ -61,6 +61,8 @@ class Numbers:
     values: NDArray[np.generic]
     of_tree: bool = False
     """Whether they are of a tree's nodes, whose number comes as it comes."""
+    gathered: bool = False
+    """Whether they stand in several places, so that how many there are is nobody's length."""
 
 
 @dataclass(slots=True)
@@ -186,7 +188,7 @@ class _Walk:
             # Lists in a list, each as long as the others, are a table.
             table = len(widths) == 1 and widths != {1} and not keyed
             shape = (-1, *widths) if table else (-1,)
-            self.found.numbers.append(Numbers(path, np.array(loose).reshape(shape)))
+            self.found.numbers.append(Numbers(path, np.array(loose).reshape(shape), gathered=True))
         return loose
 
     def read_part(self, part: object, path: Path) -> list[float]:

@@ -13,7 +13,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.held_people import Searched, gather_sizes, judge_search
+from tasks.attack.held_people import Searched, find_as_many, gather_sizes, judge_search
+from tasks.attack.serialized import read_contents
 from tasks.training.forgotten import forget
 from tests.tasks.attack.keeping_model import WAYS, Keeping, make_people, save, search
 
@@ -177,3 +178,12 @@ def test_a_number_that_a_policy_declares_is_no_number_of_people() -> None:
     """A bound of 3,000 is in the model of any 3,000 people, whole or as a fraction is written."""
     declared = {"columns": {"income": {"low": 0.0, "high": 3000.0}}, "smallest": 50, "share": 0.5}
     assert set(gather_sizes(declared)) == {0, 3000, 50}
+
+
+def test_numbers_of_several_places_have_no_length_together() -> None:
+    """A model with as many figures in all as people had the outcome keeps nobody."""
+    model = LogisticRegression().fit(PEOPLE.encoded, PEOPLE.outcomes)
+    contents = read_contents(save(model))
+    (together,) = {one.values.size for one in contents.numbers if one.gathered and not one.path}
+    assert together > len(model.coef_[0])
+    assert not list(find_as_many(contents, {together}))
