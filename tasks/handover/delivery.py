@@ -65,6 +65,8 @@ from tasks.pages.report import render_report
 
 NONCE: Final = "-nonce-"
 """Where a package's random number waits, before the outlet's name; no outlet's begins so."""
+BEGAN: Final = frozenset((INTENT, "registering", "release", "mlflow"))
+"""Notes of a run that began to hand over; earlier versions noted no intent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class DecidedRun:
     @property
     def lost_its_goods(self) -> bool:
         """Whether it passed, but ended before anything could leave, and nothing waits here."""
-        began = any(entry.kind == INTENT for entry in self.entries)
+        began = any(entry.kind in BEGAN for entry in self.entries)
         return self.decision == Verdict.PASSED and not began and PEOPLE not in self.waiting()
 
     def goods(self) -> dict[str, bytes]:

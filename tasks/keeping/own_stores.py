@@ -97,13 +97,14 @@ def erase_mlflow(file: Path, artifacts: Path, shown: Collection[str]) -> None:
         connection.execute("COMMIT")
 
 
-def erase_prefect(file: Path, flow_runs: Collection[str]) -> bool:
-    """Take flow runs out of Prefect's own database; whether anything of them was there."""
+def erase_prefect(file: Path, flow_runs: Mapping[str, str]) -> bool:
+    """Take flow runs, each with its run, out of Prefect's database; whether any were there."""
     with opened(file) as connection:
         connection.execute("BEGIN IMMEDIATE")
         tasks = _find(connection, "task_run", "id", "flow_run_id", flow_runs)
         sources = [f"prefect.flow-run.{one}" for one in flow_runs]
         sources += [f"prefect.task-run.{one}" for one in tasks]
+        sources += [f"tutela.run.{run}" for run in flow_runs.values()]
         events = _find(connection, "event_resources", "event_id", "resource_id", sources)
         before = connection.total_changes
         _erase_named(connection, OF_PREFECT, (*flow_runs, *tasks))

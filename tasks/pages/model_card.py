@@ -33,8 +33,8 @@ from tasks.pages.words import (
     name_card,
     say_article,
     say_calibration,
-    say_call,
     say_difference,
+    say_load,
     say_moment,
     say_range,
     say_risk,
@@ -88,7 +88,7 @@ def render_card(summary: Summary, outlet: OutletSummary) -> str:
         auc_axis=scale_auc(summary.quality, summary.audits),
         **draw_worth(summary.quality),
         limits=list_limits(summary, outlet),
-        calls=say_call(summary, outlet),
+        calls=say_load(summary, outlet),
     )
 
 
@@ -324,7 +324,7 @@ def closing_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
     """Tell its limits, how it is loaded, and which run made it of which policy."""
     yield "\n## Limits\n"
     yield from (f"- {escape_markdown(limit)}" for limit in list_limits(summary, outlet))
-    yield f"\n## Use\n\n```python\n{say_call(summary, outlet)}\n```"
+    yield f"\n## Use\n\n```python\n{say_load(summary, outlet)}\n```"
     yield from pair_lines(
         "Origin",
         [

@@ -188,12 +188,17 @@ def find_version(summary: Summary) -> str | None:
 
 def say_call(summary: Summary, outlet: OutletSummary) -> str:
     """Say how the model is loaded from MLflow, to be pasted into Python as it stands."""
-    name = f"models:/{summary.policy}.{outlet.name}/{find_version(summary) or '1'}"
     store = next((link.id for link in summary.links if link.name == STORE), None)
-    call = f"mlflow.sklearn.load_model({json.dumps(name)})"
+    call = say_load(summary, outlet)
     if store is None:  # a run of an earlier version does not say where
         return call
     return f"import mlflow; mlflow.set_tracking_uri({json.dumps(store)}); model = {call}"
+
+
+def say_load(summary: Summary, outlet: OutletSummary) -> str:
+    """Say how the model is loaded by who knows the store: a card tells nothing of this machine."""
+    name = f"models:/{summary.policy}.{outlet.name}/{find_version(summary) or '1'}"
+    return f"mlflow.sklearn.load_model({json.dumps(name)})"
 
 
 def say_difference(found: Difference) -> str:

@@ -207,6 +207,7 @@ def release(policy: Path, *outlets: str) -> tuple[dict[str, Table], dict[str, ob
             tables[outlet] = dict(zip(frame[RECORD], labels, strict=True))
             record_release(Desk(run, "confirm_consent"), outlet, table_content(made))
         run.ledger.append(run.id, "run", "decision", "passed", {})
+        run.ledger.intend(run.id, "record")
         entries = run.ledger.entries(run.id)
     found = {e.name: e.body for e in entries if e.kind == "check" and "crossings" in e.name}
     return tables, {name: body["verdict"] for name, body in found.items() if isinstance(body, dict)}

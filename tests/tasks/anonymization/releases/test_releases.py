@@ -56,6 +56,7 @@ def release(policy: Path) -> tuple[bytes, dict[str, JSON]]:
         content = make(run)
         leave(run, content)
         run.ledger.append(run.id, "run", "decision", "passed", {})
+        run.ledger.intend(run.id, "record")
         entries = run.ledger.entries(run.id)
     kinds = {"plan", "check", "measure", "table"}
     return content, {f"{e.kind} {e.name}": e.body for e in entries if e.kind in kinds}
