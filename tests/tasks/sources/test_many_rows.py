@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import fmean, linear_regression
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,6 +49,14 @@ ASKED = {
     for where in ({}, {"where": "ward = 'A' or ward is missing"})
 }
 
+T = TypeVar("T")
+
+
+def mostly(drawn: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
+    """Draw what is there, and now and then what is missing."""
+    return st.one_of(drawn, drawn, drawn, st.none())
+
+
 moments = st.builds(
     lambda days, hours: DAY + timedelta(days=days, hours=hours),
     st.integers(-4, 4),
@@ -56,15 +64,15 @@ moments = st.builds(
 )
 rows = st.fixed_dictionaries(
     {
-        "pid": st.sampled_from(["1", "2", "3", "stranger"]),
-        "start": st.none() | moments,
-        "told": st.none() | moments,
-        "ward": st.none() | st.sampled_from(["A", "B"]),
-        "value": st.none() | st.sampled_from([0.1, 0.2, 1.5, -3.0, 1e9]),
+        "pid": st.sampled_from(["1", "1", "2", "2", "stranger"]),
+        "start": mostly(moments),
+        "told": mostly(moments),
+        "ward": mostly(st.sampled_from(["A", "B"])),
+        "value": mostly(st.sampled_from([0.1, 0.2, 1.5, -3.0, 1e9])),
     }
 )
-ends = st.none() | st.just(DAY + timedelta(days=9)) | moments
-people = st.fixed_dictionaries({n: st.tuples(st.none() | moments, ends) for n in ("1", "2", "3")})
+ends = mostly(st.just(DAY + timedelta(days=9)) | moments)
+people = st.fixed_dictionaries({n: st.tuples(mostly(moments), ends) for n in ("1", "2")})
 People: TypeAlias = dict[str, tuple[datetime | None, datetime | None]]
 
 
@@ -175,25 +183,44 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-@given(indices=people, found=st.lists(rows, max_size=12), asked=some(ASKED))
-def test_every_column_is_what_a_loop_over_people_makes(
+def check(folder: Path, indices: People, found: list[Row], asked: list[str]) -> None:
+    """Hold columns of a source against what a loop over its people makes."""
+    read = write(folder, indices, found).read(asked, where=("pid", pa.array([*indices])))
+    for name in asked:
+        values = zip(indices.items(), read.column(name).to_pylist(), strict=True)
+        for (person, followed), value in values:
+            own = [row for row in found if row["pid"] == person]
+            expected = naive(ASKED[name], own, *followed)
+            assert same(value, expected), (name, person, value, expected)
+
+
+@given(indices=people, found=st.lists(rows, min_size=3, max_size=14), asked=some(ASKED))
+def test_columns_are_what_a_loop_over_people_makes(
     indices: People, found: list[Row], asked: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """With missing values, equal moments, leap days and rows that were told of late."""
-    source = write(tmp_path_factory.mktemp("many"), indices, found)
-    read = source.read(asked, where=("pid", pa.array([*indices])))
-    for name in asked:
-        take = ASKED[name]
-        values = zip(indices.items(), read.column(name).to_pylist(), strict=True)
-        for (person, followed), value in values:
-            expected = naive(take, [row for row in found if row["pid"] == person], *followed)
-            assert same(value, expected), (name, person, value, expected)
+    check(tmp_path_factory.mktemp("many"), indices, found, asked)
+
+
+def test_every_column_of_a_hundred_rows_is_what_a_loop_makes(tmp_path: Path) -> None:
+    """All takes, in all windows, with and without a condition."""
+    drawn = random.Random(7)
+    moment = lambda: DAY + timedelta(days=drawn.randint(-4, 4), hours=6 * drawn.randint(0, 1))  # noqa: E731
+    indices: People = {str(n): (DAY + timedelta(days=n), DAY + timedelta(days=6)) for n in range(6)}
+    found: list[Row] = [
+        {
+            "pid": str(drawn.randint(0, 6)), "start": moment(), "told": moment(),
+            "ward": drawn.choice(["A", "B", None]), "value": drawn.choice([0.1, 1.5, -3.0, None]),
+        }
+        for _ in range(120)
+    ]  # fmt: skip
+    check(tmp_path, indices, found, [*ASKED])
 
 
 @given(
     indices=people,
-    found=st.lists(rows, max_size=8),
-    later=st.lists(rows, max_size=8),
+    found=st.lists(rows, min_size=3, max_size=10),
+    later=st.lists(rows, max_size=10),
     features=some([name for name, take in ASKED.items() if not take.days_after]),
 )
 def test_nothing_after_the_index_changes_a_byte_of_what_is_before_it(  # drawn
