@@ -23,7 +23,8 @@ from expectations.errors import PolicyError, Problem, find_nearest, suggest
 from expectations.policy.hierarchy_files import put_hierarchies
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy.policy import COLUMN, NAME, Policy
-from expectations.policy.retention import SPAN, Retention
+from expectations.policy.retention import Retention
+from expectations.policy.spans import LONG
 from expectations.policy.training import Training
 from expectations.policy.treatments import Level
 from expectations.policy.vocabulary import SPECIAL, Category
@@ -36,7 +37,7 @@ FORMS: Final = {
     NAME: "use 3 to 40 lower-case letters, digits and hyphens, beginning with a letter and not "
     "ending with a hyphen",
     COLUMN: "use 1 to 63 lower-case letters, digits and `_`, beginning with a letter",
-    SPAN: "write a whole number of days, months or years, such as `180 days`",
+    LONG: "write a whole number of days, months or years, such as `180 days`",
 }
 """What a pattern asks for, in words."""
 NOWHERE: Final = "there is no such file, and no policy of that name comes with tutela"

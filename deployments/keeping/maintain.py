@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from deployments.terminal import Answer, wrap
 from expectations.errors import ServiceError
-from expectations.policy.retention import length
+from expectations.policy.spans import length
 from expectations.policy_file import read_retention
 from ledgers.evidence import EvidenceLedger, RunRecord
 from ledgers.home.database import compact_database, open_database, overwrite_deleted

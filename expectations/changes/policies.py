@@ -29,7 +29,7 @@ from expectations.changes.meanings import (
 )
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet
 from expectations.policy.policy import Column, DerivedColumn, Policy
-from expectations.policy.retention import length
+from expectations.policy.spans import length
 from expectations.policy.training import PRIVATE_KINDS
 from expectations.policy.treatments import (
     Bin,

@@ -21,7 +21,8 @@ from expectations.coherence import (
 from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.policy.policy import Policy
-from expectations.policy.retention import Retention, length
+from expectations.policy.retention import Retention
+from expectations.policy.spans import length
 from expectations.policy.treatments import TREATMENTS, Drop, Redact, Token
 from expectations.policy.vocabulary import Article6, Article9, Identifiability, Use
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from expectations.policy.retention import end_of
+from expectations.policy.spans import end_of
 from expectations.policy_file import read_retention
 from ledgers.evidence import RunRecord
 from ledgers.retention import Note, holds, removed

@@ -28,7 +28,7 @@ from expectations.checks import Check, refuse_failed
 from expectations.disclosure import Count, bound_share
 from expectations.errors import Refusal
 from expectations.policy.outlets import TableOutlet, spell_recipient
-from expectations.policy.retention import end_of
+from expectations.policy.spans import end_of
 from expectations.policy.treatments import Noise, Shift, Token
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.airlock.run import Desk
