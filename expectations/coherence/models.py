@@ -10,10 +10,19 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from expectations.errors import Problem
-from expectations.expressions.expressions import ColumnType
+from expectations.policy.outcome import MOST_CLASSES, Classes, Number, find_outcome
 from expectations.policy.outlets import DifferentialPrivacy, TableOutlet
 from expectations.policy.policy import Policy
-from expectations.policy.training import PRIVATE_KINDS, Budget, Training, keeps_rows
+from expectations.policy.training import (
+    KINDS_OF_CLASSES,
+    KINDS_OF_NUMBERS,
+    KINDS_OF_TWO,
+    PRIVATE_KINDS,
+    Budget,
+    Training,
+    find_kind,
+    keeps_rows,
+)
 from expectations.policy.treatments import Clip, Drop, public_labels
 from expectations.policy.vocabulary import Use
 from expectations.privacy_loss import Gaussian, Mechanism, RenyiFilter, calibrate, compose
@@ -42,9 +51,38 @@ def models_have_what_they_need(policy: Policy) -> Iterator[Problem]:
     if not policy.used_as(Use.FEATURE):
         yield Problem("columns", "no column is a feature", "add `feature` to a column's use")
     for name in targets:
-        if policy.column_type(name) is not ColumnType.BOOLEAN:
-            path = f"{policy.path_of(name)}.use"
-            yield Problem(path, "a target is a yes/no column", "derive one by an expression")
+        treatment = policy.treated[name].treatment
+        if find_outcome(treatment, policy.column_type(name)) is None:
+            yield Problem(
+                f"{policy.path_of(name)}.use",
+                f"`{treatment.kind}` leaves a target that is neither yes or no, nor one of 2 to "
+                f"{MOST_CLASSES} declared words, nor a number within declared bounds",
+                "keep a yes/no column, or treat it by bin, categories or clip",
+            )
+
+
+def models_predict_their_targets(policy: Policy) -> Iterator[Problem]:
+    """A kind of ours predicts words, numbers, or both."""
+    kind = find_kind(policy.training.model) if policy.training else None
+    if kind is None or len(policy.used_as(Use.TARGET)) != 1:
+        return
+    column = policy.treated[policy.target or ""]
+    outcome = find_outcome(column.treatment, policy.column_type(policy.target or ""))
+    match outcome:
+        case Number():
+            fitting, what = KINDS_OF_NUMBERS, "a number"
+        case Classes(labels=labels) if not outcome.binary:
+            fitting, what = KINDS_OF_CLASSES, f"one of {len(labels)} words"
+        case Classes():
+            fitting, what = KINDS_OF_TWO, f"{outcome.labels[0]} or {outcome.labels[1]}"
+        case None:
+            return
+    if kind not in fitting:
+        yield Problem(
+            "training.model",
+            f"`{kind}` does not predict `{policy.target}`, which is {what}",
+            f"train one of {', '.join(fitting)}",
+        )
 
 
 def nothing_serves_a_model(policy: Policy) -> Iterator[Problem]:
@@ -273,6 +311,7 @@ def table_serves_training(policy: Policy, name: str, table: TableOutlet) -> Iter
 
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     models_have_what_they_need,
+    models_predict_their_targets,
     features_have_public_values,
     models_keep_nobodys_rows,
     audits_compare_declared_groups,

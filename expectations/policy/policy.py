@@ -23,6 +23,7 @@ from expectations.policy.many_rows import (
     Index,
     RowsTable,
 )
+from expectations.policy.outcome import Outcome, find_outcome
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet, spell_recipient
 from expectations.policy.population import Population
 from expectations.policy.retention import Retention
@@ -227,6 +228,15 @@ class Policy(Declaration):
     def target(self) -> str | None:
         """The column that a model predicts, where the policy has one."""
         return next(iter(self.used_as(Use.TARGET)), None)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the target of a policy that trains can be: declared words, or a number."""
+        assert self.target is not None, "only a policy that trains has an outcome"
+        column = self.treated[self.target]
+        found = find_outcome(column.treatment, self.column_type(self.target))
+        assert found is not None, "coherence lets no other target pass"
+        return found
 
     @property
     def private(self) -> bool:

@@ -11,9 +11,20 @@ from expectations.policy.declaration import Declaration
 from expectations.privacy_loss import SANE_EPSILON
 
 PrivateKind = Literal["private-logistic-regression", "private-boosting", "private-network"]
-ModelKind = Literal["logistic-regression", "gradient-boosting", PrivateKind]
+ModelKind = Literal["logistic-regression", "linear-regression", "gradient-boosting", PrivateKind]
 PRIVATE_KINDS: Final[tuple[PrivateKind, ...]] = get_args(PrivateKind)
 MODEL_KINDS: Final[tuple[ModelKind, ...]] = get_args(ModelKind)
+KINDS_OF_TWO: Final[tuple[ModelKind, ...]] = (
+    "logistic-regression", "gradient-boosting", *PRIVATE_KINDS,
+)  # fmt: skip
+"""Those that predict one of two words."""
+KINDS_OF_CLASSES: Final[tuple[ModelKind, ...]] = (
+    "logistic-regression", "gradient-boosting", "private-logistic-regression", "private-boosting",
+)  # fmt: skip
+"""Those that predict one of more words."""
+KINDS_OF_NUMBERS: Final[tuple[ModelKind, ...]] = (
+    "linear-regression", "gradient-boosting", "private-boosting",
+)  # fmt: skip
 KEEPS_ROWS: Final = frozenset({
     "GaussianProcessClassifier", "KNeighborsClassifier", "LabelPropagation", "LabelSpreading",
     "NuSVC", "RadiusNeighborsClassifier", "SVC",
@@ -32,7 +43,8 @@ class Training(Declaration):
     """Which model is trained, on the columns whose use is `feature`."""
 
     model: ModelKind | OwnReference
-    """A built-in model, or your own scikit-learn classifier (see own-code.md)."""
+    """A built-in model, or your own scikit-learn classifier or, of a number, regressor (see
+    own-code.md)."""
     parameters: Mapping[str, int | float | str | bool] = Field(default_factory=dict)
     input: Annotated[str, Field(min_length=1)] = "record-wise"
     """`record-wise`: the de-identified rows; or a table outlet's name, to train on its rows."""

@@ -20,7 +20,6 @@ from expectations.checks import Check, refuse_failed
 from expectations.errors import carrying
 from expectations.policy.policy import Policy
 from expectations.policy.training import Attacks, PrivateKind, find_private_kind
-from expectations.policy.treatments import YES_NO
 from expectations.policy.vocabulary import Use
 from ledgers.vault.stages import Attacked, Reached, Trainable, Trained
 from tasks.airlock.run import Desk
@@ -46,6 +45,7 @@ from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import advise, find_cohort, find_intolerable
 from tasks.attack.twins import make_binned, make_bounded
 from tasks.people.ingestion import RECORD
+from tasks.people.outcomes import mark_known, read_outcomes
 from tasks.people.population import TEST
 from tasks.training.models import WEIGHT_ARGUMENT, declare_encoding
 from tasks.training.train import Rows, load_model, name_columns, split_rows
@@ -172,7 +172,7 @@ def draw_people(desk: Desk, data: Opened[Trainable], audit: Sequence[str], small
     assert policy.target is not None
     frame = data.frame([RECORD, TEST, policy.target, *audit])
     record, test = frame[RECORD].to_numpy(), frame[TEST].to_numpy(bool)
-    known = frame[policy.target].isin(YES_NO).to_numpy()
+    known = mark_known(read_outcomes(frame[policy.target], policy.outcome), policy.outcome)
     sides = [np.flatnonzero(known & (test == side)) for side in (False, True)]
     lots = [side[draw_lot(desk, record[side], MOST)] for side in sides]
     common = np.sort(np.concatenate(lots))

@@ -28,6 +28,7 @@ from expectations.coherence.population import known_labels
 from expectations.disclosure import CLASS, EXACT, Count, Disclosure, Published, percent
 from expectations.errors import Refusal, carrying
 from expectations.expressions.expressions import ColumnType, parse
+from expectations.policy.outcome import Number, Outcome
 from expectations.policy.policy import Policy
 from expectations.policy.population import Population
 from expectations.policy.treatments import YES_NO, Bin, Categories, Treatment, public_labels
@@ -359,10 +360,12 @@ def find_small(
 
 def mark_labelled(table: pa.Table, policy: Policy) -> Marks:
     """Tell of whom the outcome is known, as the target's treatment will leave it."""
+    outcome, values = policy.outcome, table.column(policy.target)
+    if isinstance(outcome, Number):
+        return np.asarray(np.isfinite(values.cast(pa.float64()).to_numpy()), dtype=bool)
     assert policy.target is not None
-    treatment = policy.treated[policy.target].treatment
-    places, labels = code_values(table.column(policy.target), treatment)
-    return np.isin(np.array([*labels, None], dtype=object)[places], YES_NO)
+    places, labels = code_values(values, policy.treated[policy.target].treatment)
+    return np.isin(np.array([*labels, None], dtype=object)[places], outcome.labels)
 
 
 def count_sides(desk: Desk, selected: pa.Table) -> Iterator[str]:
@@ -389,7 +392,7 @@ def count_sides(desk: Desk, selected: pa.Table) -> Iterator[str]:
 
 
 def refuse_unmeasurable(desk: Desk, selected: pa.Table) -> None:
-    """Refuse too few test people for two classes of them, of which figures may be told.
+    """Refuse too few test people for figures that may be told: of two classes, or of all.
 
     How many are of each class is judged before training, once the outcome is known.
     """
@@ -399,10 +402,19 @@ def refuse_unmeasurable(desk: Desk, selected: pa.Table) -> None:
     if count_marked(tested).exact < 2 * CLASS:
         raise Refusal(
             "evaluation",
-            f"fewer than {2 * CLASS} test people, and a model is measured on at least {CLASS} with "
-            f"the outcome and {CLASS} without it; raise population.test_share, or widen the "
+            f"fewer than {2 * CLASS} test people, and a model is measured on at least "
+            f"{say_needed(desk.policy.outcome)}; raise population.test_share, or widen the "
             "population",
         )
+
+
+def say_needed(outcome: Outcome) -> str:
+    """Say how many test people there have to be."""
+    if isinstance(outcome, Number):
+        return f"{2 * CLASS}"
+    if outcome.binary:
+        return f"{CLASS} with the outcome and {CLASS} without it"
+    return f"{CLASS} of each of two classes"
 
 
 @step("Select the population", gives=Selected)

@@ -1,8 +1,8 @@
 """What a policy declares of its model, and building it: a kind of ours, or one's own.
 
-A model is a pipeline of `DeclaredColumns`, `DeclaredEncoder` and one classifier, so nothing in it
-but the classifier has seen data. How features are encoded, the model's kind and what it costs are
-said by the policy in public; no row is read here.
+A model is a pipeline of `DeclaredColumns`, `DeclaredEncoder` and one classifier or regressor, so
+nothing in it but that has seen data. How features are encoded, the model's kind and what it costs
+are said by the policy in public; no row is read here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 from expectations.errors import UsageError
+from expectations.policy.outcome import Classes, Number, Outcome
 from expectations.policy.policy import Policy
 from expectations.policy.training import (
     MODEL_KINDS,
@@ -28,7 +29,7 @@ from tasks.anonymization.generalize import declare_hierarchy
 from tasks.own_code.loading import NO_CODE, OwnCode, OwnCodeError, load_own
 
 if TYPE_CHECKING:
-    from sklearn.base import ClassifierMixin
+    from sklearn.base import BaseEstimator
     from sklearn.pipeline import Pipeline
 
     from tasks.training.encoding import DeclaredEncoder, Style
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
 
     Parameters = Mapping[str, object]
 
+ANSWERS: Final = Classes(YES_NO)
 WEIGHT_ARGUMENT: Final = "classifier__sample_weight"
 """How a pipeline's `fit` is handed the weights of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDeclaration:
-    """What a policy says about its model: a kind, or where a scikit-learn classifier is found.
+    """What a policy says about its model: a kind, or where a scikit-learn estimator is found.
 
     `epsilon` and `delta` belong to the private kinds and to no other.
     """
@@ -51,8 +53,10 @@ class ModelDeclaration:
     parameters: Parameters = field(default_factory=dict)
     epsilon: float | None = None
     delta: float | None = None
+    outcome: Outcome = ANSWERS
+    """What it predicts; a private kind is told so by its parameters."""
     own: OwnCode | None = None
-    """The classifier of one's own, where it was loaded before; else what is installed is."""
+    """The estimator of one's own, where it was loaded before; else what is installed is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,9 @@ class Encoding:
 
 
 def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeline:
-    """Build the unfitted pipeline (columns, encoder, classifier) that the declaration describes.
+    """Build the unfitted pipeline (columns, encoder, predictor) that the declaration describes.
+
+    The last step is called `classifier` whatever it predicts, as it always was.
 
     Raises UsageError for an unknown kind, a wrong parameter, or an epsilon that nothing keeps.
     """
@@ -88,7 +94,7 @@ def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeli
         )
     try:
         encoder = _build_encoder(encoding, _style_of(find_kind(declaration.kind)))
-        classifier = _build_classifier(declaration, encoder)
+        predictor = _build_predictor(declaration, encoder)
     except TypeError:
         raise UsageError(
             f"model '{declaration.kind}': it does not take the parameters "
@@ -96,7 +102,7 @@ def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeli
             "documentation of your own estimator, for those it takes"
         ) from None
     gate = DeclaredColumns([*encoder.categories, *encoder.ranges])
-    return Pipeline([("columns", gate), ("encoder", encoder), ("classifier", classifier)])
+    return Pipeline([("columns", gate), ("encoder", encoder), ("classifier", predictor)])
 
 
 def _build_encoder(encoding: Encoding, style: Style) -> DeclaredEncoder:
@@ -117,20 +123,35 @@ def _style_of(kind: ModelKind | None) -> Style:
     match kind:
         case "gradient-boosting" | "private-boosting":
             return "ordinal"
-        case "logistic-regression" | "private-logistic-regression" | "private-network" | None:
+        case (
+            "logistic-regression"
+            | "linear-regression"
+            | "private-logistic-regression"
+            | "private-network"
+            | None
+        ):
             return "one-hot"
 
 
-def _build_classifier(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> ClassifierMixin:
+def _build_predictor(declaration: ModelDeclaration, encoder: DeclaredEncoder) -> BaseEstimator:
     parameters, kind = declaration.parameters, find_kind(declaration.kind)
     match kind:
         case "logistic-regression":
             from sklearn.linear_model import LogisticRegression
 
             return LogisticRegression(**{"max_iter": 1000, **parameters})
-        case "gradient-boosting":
-            from sklearn.ensemble import HistGradientBoostingClassifier
+        case "linear-regression":
+            from sklearn.linear_model import Ridge
 
+            return Ridge(**parameters)
+        case "gradient-boosting":
+            from sklearn.ensemble import (
+                HistGradientBoostingClassifier,
+                HistGradientBoostingRegressor,
+            )
+
+            if isinstance(declaration.outcome, Number):
+                return HistGradientBoostingRegressor(**parameters)
             return HistGradientBoostingClassifier(**parameters)
         case "private-logistic-regression" | "private-boosting" | "private-network":
             return _build_private(kind, declaration, encoder)
@@ -169,9 +190,9 @@ def _build_private(
             return PrivateNetwork(**given)  # type: ignore[arg-type]  # checked there
 
 
-def _build_own(declaration: ModelDeclaration) -> ClassifierMixin:
-    """Build a classifier that is not tutela's; the policy's author vouches for the code."""
-    from sklearn.base import BaseEstimator, is_classifier
+def _build_own(declaration: ModelDeclaration) -> BaseEstimator:
+    """Build an estimator that is not tutela's; the policy's author vouches for the code."""
+    from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
     path = declaration.kind
     known = f"known kinds: {', '.join(MODEL_KINDS)}"
@@ -185,7 +206,10 @@ def _build_own(declaration: ModelDeclaration) -> ClassifierMixin:
             f"Forest or package.Forest; {known}"
         )
     estimator = found(**declaration.parameters)
-    if not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
+    if isinstance(declaration.outcome, Number):
+        if not is_regressor(estimator):
+            raise UsageError(f"model '{path}': the target is a number; give a regressor")
+    elif not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
         raise UsageError(f"model '{path}': give a classifier that has predict_proba")
     return estimator
 
@@ -243,11 +267,17 @@ def declare_model(policy: Policy, own: Mapping[str, OwnCode] = NO_CODE) -> Model
     """
     assert policy.training is not None
     model, parameters = policy.training.model, policy.training.parameters
+    outcome = policy.outcome
     promised = [outlet.promise for outlet in policy.model_outlets.values() if outlet.promise]
     if not promised:
-        return ModelDeclaration(model, parameters, own=own.get(model))
-    declared = {**parameters, "classes": list(YES_NO)}
-    return ModelDeclaration(model, declared, promised[0].epsilon, promised[0].delta)
+        return ModelDeclaration(model, parameters, outcome=outcome, own=own.get(model))
+    match outcome:
+        case Classes(labels=labels):
+            told: Parameters = {"classes": list(labels)}
+        case Number(low=low, high=high):
+            told = {"target_range": (low, high)}
+    promise = promised[0]
+    return ModelDeclaration(model, {**parameters, **told}, promise.epsilon, promise.delta, outcome)
 
 
 def declare_loss(policy: Policy) -> tuple[Mechanism, ...]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published, rate, tell_average
 from expectations.errors import Refusal
+from expectations.policy.outcome import Number, Outcome
 from ledgers.evidence import JSON
 
 if TYPE_CHECKING:
@@ -192,14 +193,24 @@ def measure(scored: Scored) -> Quality:
     )
 
 
-def refuse_few(positive: NDArray[np.bool_]) -> None:
-    """Refuse test people of whom a class is too small for any figure of quality."""
-    if min(positive.sum(), (~positive).sum()) < CLASS:
+def refuse_few(outcomes: pd.Series, outcome: Outcome) -> None:
+    """Refuse test people of whom a class, or all, are too few for any figure of quality."""
+    if isinstance(outcome, Number):
+        few, said = len(outcomes) < 2 * CLASS, f"there are fewer than {2 * CLASS} test people"
+    else:
+        people = sorted(int((outcomes == label).sum()) for label in outcome.labels)
+        few = people[-2] < CLASS
+        said = f"fewer than two classes have {CLASS} test people"
+        if outcome.binary:
+            said = (
+                f"fewer than {CLASS} test people have the outcome, or fewer than {CLASS} do not "
+                "have it"
+            )
+    if few:
         raise Refusal(
             "evaluation",
-            f"fewer than {CLASS} test people have the outcome, or fewer than {CLASS} do not have "
-            "it, and figures of so few would tell of each; raise population.test_share, or widen "
-            "the population",
+            f"{said}, and figures of so few would tell of each; raise population.test_share, or "
+            "widen the population",
         )
 
 

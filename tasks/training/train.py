@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from expectations.checks import Check, refuse_failed
 from expectations.errors import Refusal
+from expectations.policy.outcome import Number
 from expectations.policy.outlets import DifferentialPrivacy
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import YES_NO
 from expectations.policy.vocabulary import CheckVerdict, Use
 from expectations.privacy_loss import compose
 from ledgers.evidence import JSON
@@ -36,6 +36,7 @@ from ledgers.vault.stages import Trainable, Trained, Validated
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.own_code.loading import NO_CODE, OwnCode
+from tasks.people.outcomes import mark_known, read_outcomes
 from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.training.charge import commit
@@ -68,10 +69,13 @@ if TYPE_CHECKING:
 
 
 class Rows(NamedTuple):
-    """Features, labels and weights (if any) of some people, row by row."""
+    """Features, outcomes and weights (if any) of some people, row by row.
+
+    Outcomes are declared words, or numbers.
+    """
 
     features: pd.DataFrame
-    labels: pd.Series[str]
+    labels: pd.Series
     weights: NDArray[np.float64] | None = None
 
 
@@ -85,14 +89,14 @@ def name_columns(policy: Policy, there: Collection[str]) -> list[str]:
 def split_rows(frame: pd.DataFrame, policy: Policy) -> tuple[Rows, Rows]:
     """Split de-identified rows into those of the training and of the test people."""
     assert policy.target is not None
-    target = frame[policy.target].astype("str")
-    known = target.isin(YES_NO)
+    target = read_outcomes(frame[policy.target], policy.outcome)
+    known = mark_known(target, policy.outcome)
     features = frame[list(policy.used_as(Use.FEATURE))]
     test = frame[TEST].to_numpy(dtype=bool)
     weights = frame[WEIGHT].to_numpy(dtype=float) if WEIGHT in frame else None
     train_rows, test_rows = (
         Rows(features[side], target[side], None if weights is None else weights[side])
-        for side in (~test & known.to_numpy(), test & known.to_numpy())
+        for side in (~test & known, test & known)
     )
     return train_rows, test_rows
 
@@ -108,7 +112,8 @@ def refuse_unfit_rows(rows: Rows, policy: Policy, own: Mapping[str, OwnCode] = N
     constant = sum(has_one_value(rows.features[name]) for name in rows.features)
     faults = []
     if rows.labels.nunique() < 2:
-        faults.append("all training people are of one class; widen the population")
+        alike = "have one value" if isinstance(policy.outcome, Number) else "are of one class"
+        faults.append(f"all training people {alike}; widen the population")
     if len(rows.labels) < features:
         faults.append(
             f"the model reads {features:,} features, more than there are training people; remove "
@@ -195,7 +200,7 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     training, testing = split_rows(frame, policy)
     groups = frame.loc[testing.features.index, audited]
     del frame
-    refuse_few((testing.labels == YES_NO[1]).to_numpy())
+    refuse_few(testing.labels, policy.outcome)
     # Before anything is judged by the rows that are trained on: a refusal tells of them.
     if policy.private:
         commit(desk)

@@ -315,10 +315,21 @@ CASES = [
     pytest.param(
         [
             ("expression: sugar >= 6.5", "expression: sugar * 2"),
-            ("treatment: {kind: keep}", "treatment: {kind: bin, edges: [9], labels: [a, b]}"),
+            ("treatment: {kind: keep}", "treatment: {kind: round, to: 5}"),
         ],
-        "derived.sick.use: a target is a yes/no column; derive one by an expression",
-        id="target-that-is-a-number",
+        "derived.sick.use: `round` leaves a target that is neither yes or no, nor one of 2 to 20 "
+        "declared words, nor a number within declared bounds; keep a yes/no column, or treat it "
+        "by bin, categories or clip",
+        id="target-without-declared-values",
+    ),
+    pytest.param(
+        [
+            ("expression: sugar >= 6.5", "expression: sugar * 2"),
+            ("treatment: {kind: keep}", "treatment: {kind: clip, low: 0, high: 30}"),
+        ],
+        "training.model: `logistic-regression` does not predict `sick`, which is a number; train "
+        "one of linear-regression, gradient-boosting, private-boosting",
+        id="model-of-words-for-a-number",
     ),
     pytest.param(
         [CLIP_AGE, ("{kind: clip, low: 18, high: 90}", "{kind: round, to: 5}")],

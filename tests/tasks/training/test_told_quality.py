@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import combinations, product
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
 from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published, rate, tell_average
 from expectations.errors import Refusal
+from expectations.policy.outcome import Classes, Number, Outcome
 from tasks.training.quality import Scored, refuse_few, tell_quality
 
 Numbers = NDArray[np.int64]
@@ -146,8 +148,26 @@ def test_a_share_of_hidden_people_tells_that_they_are_hidden() -> None:
 @pytest.mark.parametrize(("positives", "negatives"), [(49, 900), (900, 49), (0, 900)])
 def test_a_class_of_fewer_than_fifty_refuses(positives: int, negatives: int) -> None:
     """Of either outcome; the exact number is not said."""
-    outcomes = np.repeat([True, False], [positives, negatives])
+    outcomes = pd.Series(np.repeat(["yes", "no"], [positives, negatives]))
     with pytest.raises(Refusal, match="evaluation: fewer than 50 test people") as refused:
-        refuse_few(outcomes)
+        refuse_few(outcomes, Classes(("no", "yes")))
     assert "49" not in str(refused.value)
-    refuse_few(np.repeat([True, False], [50, 50]))
+    refuse_few(pd.Series(np.repeat(["yes", "no"], [50, 50])), Classes(("no", "yes")))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "outcome"),
+    [
+        pytest.param(
+            np.repeat(["a", "b", "c"], [90, 49, 49]), Classes(("a", "b", "c")), id="words"
+        ),
+        pytest.param(np.arange(99.0), Number(0, 100), id="numbers"),
+    ],
+)
+def test_too_few_people_for_any_figure_of_words_or_numbers_refuse(
+    outcomes: np.ndarray, outcome: Outcome
+) -> None:
+    """Figures need two classes of 50 people, or 100 people of whom there are numbers."""
+    with pytest.raises(Refusal, match="figures of so few would tell of each"):
+        refuse_few(pd.Series(outcomes), outcome)
+    refuse_few(pd.Series(np.repeat(outcomes, 2)), outcome)
