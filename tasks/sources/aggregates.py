@@ -1,59 +1,217 @@
 """What is made of many rows: one value for each person, of that person's own rows around a moment.
 
-One query for each table, of DuckDB. Values do not hang on the order of rows: sums are of whole
-numbers, as which each row's double is taken to 25 decimal places, and of rows at the same moment
-the smallest value counts.
+It writes one query for each table, for DuckDB. Values do not hang on the order of rows or on
+threads: doubles are summed as whole numbers (each to 2**-63), and of rows at the same moment the
+smallest value counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
-import pyarrow as pa
-
-from expectations.errors import SourceError
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.many_rows import FromRows
 
-PERSON, AT, KNOWN, INDEX, UNTIL = "person", "at", "known", "index", "until"
-"""The columns of rows, and those of people: a person is a place among them."""
+PERSON, AT, KNOWN, INDEX, UNTIL = "_person", "_at", "_known", "_index", "_until"
+"""Columns of rows and of people, beside fields, which begin with a letter. A person is a place."""
+NUMBER: Final = "_number"
+"""How many rows in any window a person has."""
 OF_NOTHING: Final[Mapping[str, str]] = {
     "count": "0", "count-distinct": "0", "sum": "0", "any": "false",
 }  # fmt: skip
 """What there is of no row in the window; of others it is missing."""
-SECONDS: Final = f'date_diff(\'second\', "{INDEX}", "{AT}")::HUGEINT'
-MEMORY: Final = "4GB"
+SECONDS: Final = f"date_diff('second', {INDEX}, {AT})"
+_NUMBERS: Final = frozenset((ColumnType.NUMBER, ColumnType.INTEGER))
+Window: TypeAlias = "tuple[int | None, int | None]"
+"""Days before the index, and days after it."""
 
 
-def aggregate(
-    rows: pa.Table, people: pa.Table, asked: Mapping[str, FromRows], place: str
-) -> pa.Table:
-    """Give what is asked of the rows, one line for each of the people, in their order.
+def window_of(take: FromRows) -> Window:
+    """Give the window that a column looks at."""
+    return take.days_before, take.days_after
 
-    Rows hold `PERSON`, `AT` and `KNOWN`, each field under `of FIELD`, and under `meets CONDITION`
-    whether a row does; people hold `PERSON`, `INDEX` and `UNTIL`. Who has no index has nothing, and
-    who was not followed to the end of a window nothing of that. `SourceError` where a sum is too
-    large.
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of some columns: which rows are in any, and in which they are."""
+
+    windows: frozenset[Window]
+    known: bool
+    """Whether the rows say when they were known, if that was not when they took place."""
+
+    @property
+    def kept(self) -> str:
+        """Say which rows are in one of the windows."""
+        before = [days for days, after in self.windows if not after]
+        after = [days for _, days in self.windows if days]
+        widest = (None if None in before else max(before, default=None), None)
+        parts = [self._write(widest)] if before else []
+        parts += [self._write((None, max(after)))] if after else []
+        return " OR ".join(f"({part})" for part in parts)
+
+    def within(self, window: Window) -> str | None:
+        """Say which of these are in one window; nothing where all are."""
+        if self.windows == {window}:
+            return None
+        if any(after for _, after in self.windows):
+            return self._write(window)
+        return self._since(window[0]) if window[0] else None
+
+    def _write(self, window: Window) -> str:
+        """Say which rows count: known before the index, or after it for what is to be predicted."""
+        before, after = window
+        if after:
+            return f"{AT} > {INDEX} AND {AT} <= {INDEX} + INTERVAL {after} DAY"
+        parts = [f"{AT} < {INDEX}"]
+        parts += [f"{KNOWN} < {INDEX}"] if self.known else []
+        parts += [self._since(before)] if before else []
+        return " AND ".join(parts)
+
+    def _since(self, days: int) -> str:
+        return f"{AT} >= {INDEX} - INTERVAL {days} DAY"
+
+
+@dataclass(frozen=True)
+class Query:
+    """The query of one table: `asked` by column, of rows with these types of fields.
+
+    Rows hold `PERSON`, `INDEX`, `AT` and `KNOWN`, the fields by name, and for each condition the
+    column that `met` names; people hold `PERSON`, `INDEX` and `UNTIL`. Where rows are not `known`
+    apart from `AT` they need no `KNOWN`. `wide` is for values beyond
+    2**43, and gives the same where there are none.
     """
-    import duckdb
 
-    written = ", ".join(f"{_write(take)} AS {_quote(name)}" for name, take in asked.items())
-    query = (
-        f"SELECT {written} FROM people LEFT JOIN rows USING ({PERSON}) "  # noqa: S608  # quoted
-        f'GROUP BY {PERSON}, "{INDEX}", "{UNTIL}" ORDER BY {PERSON}'
-    )
-    # Nothing of a person may reach the disk in clear.
-    with duckdb.connect(config={"temp_directory": "", "memory_limit": MEMORY}) as engine:
-        engine.register("people", people)
-        engine.register("rows", rows)
-        try:
-            return engine.sql(query).to_arrow_table()
-        except duckdb.Error as error:
-            # Its text may quote a value.
-            raise SourceError(
-                f"{place}: its rows cannot be taken together ({type(error).__name__}): a sum is "
-                f"too large, or more than {MEMORY} of memory would be needed"
-            ) from None
+    asked: Mapping[str, FromRows]
+    types: Mapping[str, ColumnType]
+    met: Mapping[str, str]
+    known: bool = True
+    wide: bool = False
+    _rows: dict[str, str] = field(default_factory=dict)
+    _people: dict[str, str] = field(default_factory=dict)
+
+    def write(self, rows: str, people: str) -> str:
+        """Give one line for each of the people, in their order, and `NUMBER` behind the columns.
+
+        Who has no index has nothing; who was not followed to the end of a window nothing of that.
+        """
+        number = self._taken("count(*)")
+        written = [f"{self._write(take)} AS {quote(name)}" for name, take in self.asked.items()]
+        made = "".join(f", {text} AS {name}" for text, name in self._rows.items())
+        taken = ", ".join(f"{text} AS {name}" for text, name in self._people.items())
+        return (
+            f"WITH kept AS (SELECT *{made} FROM {rows} WHERE {self._windows.kept}), "  # noqa: S608  # quoted
+            f"taken AS (SELECT {PERSON}, {taken} FROM kept GROUP BY {PERSON}) "
+            f"SELECT {', '.join(written)}, coalesce({number}, 0) AS {NUMBER} "
+            f"FROM {people} LEFT JOIN taken USING ({PERSON}) ORDER BY {PERSON}"
+        )
+
+    @property
+    def _windows(self) -> Windows:
+        return Windows(frozenset(map(window_of, self.asked.values())), self.known)
+
+    def _row(self, text: str) -> str:
+        """Name what is worked out of a row alone."""
+        return self._rows.setdefault(text, f"_row{len(self._rows)}")
+
+    def _taken(self, text: str) -> str:
+        """Name what is taken of a person's rows together."""
+        return self._people.setdefault(text, f"_taken{len(self._people)}")
+
+    def _chosen(self, take: FromRows, *more: str) -> str:
+        """Filter the rows in the window that meet the condition; nothing where all do."""
+        within = self._windows.within(window_of(take))
+        parts = [self._row(f"({within})")] if within else []
+        if take.where and take.take not in {"any", "all"}:
+            parts.append(self.met[take.where])
+        parts += more
+        return f" FILTER (WHERE {' AND '.join(parts)})" if parts else ""
+
+    def _write(self, take: FromRows) -> str:
+        """Write what is taken, missing for who has no moment."""
+        made = self._make(take, self._chosen(take))
+        if (nothing := OF_NOTHING.get(take.take)) is not None:
+            made = f"coalesce({made}, {nothing})"
+        days = take.days_after
+        seen = f"{UNTIL} >= {INDEX} + INTERVAL {days} DAY" if days else f"{INDEX} IS NOT NULL"
+        return f"CASE WHEN {seen} THEN {made} END"
+
+    def _make(self, take: FromRows, chosen: str) -> str:
+        value, taken = quote(take.field or ""), self._taken
+        match take.take:
+            case "count":
+                return taken(f"count(*){chosen}")
+            case "count-distinct":
+                return taken(f"count(DISTINCT {value}){chosen}")
+            case "sum":
+                return self._sum(take, chosen)
+            case "mean":
+                return f"{self._sum(take, chosen)} / {taken(f'count({value}){chosen}')}"
+            case "smallest" | "largest":
+                kind = "min" if take.take == "smallest" else "max"
+                return taken(f"{kind}({value}){chosen}")
+            case "first" | "last":
+                return self._end(take, chosen)
+            case "any":
+                met = self.met[take.where or ""]
+                return taken(f"bool_or({met}){chosen}")
+            case "all":
+                met = self.met[take.where or ""]
+                return taken(f"bool_and(coalesce({met}, false)){chosen}")
+            case "days-since":
+                return f"date_diff('day', {taken(f'max({AT}){chosen}')}, {INDEX})"
+            case "slope":
+                return self._slope(take)
+        raise AssertionError(take.take)  # `index` is of no rows
+
+    def _end(self, take: FromRows, chosen: str) -> str:
+        """Take the value at the first or last moment, the smallest of several."""
+        value, last = quote(take.field or ""), take.take == "last"
+        kind = self.types[take.field or ""]
+        if kind not in _NUMBERS:
+            known = self._chosen(take, f"{value} IS NOT NULL")
+            order = f"{AT}{' DESC' if last else ''}, {value}"
+            return self._taken(f"first({value} ORDER BY {order}){known}")
+        order = value
+        if kind is ColumnType.NUMBER:  # its bits, in the order of its size
+            bits = f"{value}::BIT::BIGINT"
+            order = f"CASE WHEN {value} < 0 THEN xor({bits}, {2**63 - 1}) ELSE {bits} END"
+        key = f"epoch_us({AT})::HUGEINT * {2**64} {'-' if last else '+'} ({order})"
+        return self._taken(f"arg_{'max' if last else 'min'}({value}, {self._row(key)}){chosen}")
+
+    def _sum(self, take: FromRows, chosen: str) -> str:
+        value = quote(take.field or "")
+        if self.types[take.field or ""] is ColumnType.INTEGER:
+            return f"{self._taken(f'sum({value}){chosen}')}::DOUBLE"
+        return self._exact(value, chosen, wide=self.wide)
+
+    def _exact(self, value: str, chosen: str, *, wide: bool) -> str:
+        """Write an exact sum of doubles: of what is above 2**-20 in each, and of what is below."""
+        parts, rest = [], value
+        if wide:
+            above = f"trunc({value} / {2.0**42})"
+            rest = f"({value} - {above} * {2.0**42})"
+            parts.append(f"{self._whole(above, chosen)} * {2**62}")
+        scaled = f"({rest} * {2.0**20})"
+        parts.append(self._whole(f"trunc({scaled})", chosen))
+        low = self._whole(f"({scaled} - trunc({scaled})) * {2.0**43}", chosen)
+        return f"(({' + '.join(parts)})::DOUBLE / {2.0**20} + {low}::DOUBLE / {2.0**63})"
+
+    def _whole(self, number: str, chosen: str) -> str:
+        """Sum whole numbers below 2**63, which 128 bits hold."""
+        return self._taken(f"sum({self._row(f'({number})::BIGINT')}){chosen}")
+
+    def _slope(self, take: FromRows) -> str:
+        """Write the slope of a least-squares line, per day; missing where all moments are one."""
+        value = quote(take.field or "")
+        chosen = self._chosen(take, f"{value} IS NOT NULL")
+        number, x = (self._taken(f"{text}{chosen}") for text in ("count(*)", f"sum({SECONDS})"))
+        squares = self._taken(f"sum({SECONDS}::HUGEINT * {SECONDS}){chosen}")
+        together = self._exact(f"({SECONDS}::DOUBLE * {value})", chosen, wide=True)
+        both = f"{number} * {together} - {x}::DOUBLE * {self._sum(take, chosen)}"
+        spread = f"{number}::HUGEINT * {squares} - {x} * {x}"
+        return f"86400 * ({both}) / nullif({spread}, 0)::DOUBLE"
 
 
 def conditions(asked: Mapping[str, FromRows]) -> tuple[str, ...]:
@@ -66,71 +224,6 @@ def fields(asked: Mapping[str, FromRows]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(take.field for take in asked.values() if take.field))
 
 
-def name_field(field: str) -> str:
-    """Give the column of rows that holds a field."""
-    return f"of {field}"
-
-
-def name_condition(where: str) -> str:
-    """Give the column of rows that says whether a condition is met."""
-    return f"meets {where}"
-
-
-def _write(take: FromRows) -> str:
-    """Write what is taken as a query does, missing for who has no moment."""
-    window = " AND ".join(_window(take))
-    met = f"coalesce({_quote(name_condition(take.where))}, false)" if take.where else "true"
-    value = _quote(name_field(take.field)) if take.field else "1"
-    chosen = f"FILTER (WHERE {window} AND {met} AND {value} IS NOT NULL)"
-    total, number = _sum(value, chosen), f"count(*) {chosen}"
-    made = {
-        "count": number,
-        "count-distinct": f"count(DISTINCT {value}) {chosen}",
-        "sum": total,
-        "mean": f"{total} / {number}",
-        "smallest": f"min({value}) {chosen}",
-        "largest": f"max({value}) {chosen}",
-        "first": f'first({value} ORDER BY "{AT}", {value}) {chosen}',
-        "last": f'first({value} ORDER BY "{AT}" DESC, {value}) {chosen}',
-        "any": f"{number} > 0",
-        "all": f"bool_and({met}) FILTER (WHERE {window})",
-        "days-since": f'date_diff(\'day\', max("{AT}") {chosen}, "{INDEX}")',
-        "slope": _slope(value, chosen),
-    }[take.take]
-    if (nothing := OF_NOTHING.get(take.take)) is not None:
-        made = f"coalesce({made}, {nothing})"
-    days = take.days_after
-    seen = f'"{UNTIL}" >= "{INDEX}" + INTERVAL {days} DAY' if days else f'"{INDEX}" IS NOT NULL'
-    return f"CASE WHEN {seen} THEN {made} END"
-
-
-def _sum(value: str, chosen: str) -> str:
-    """Write an exact sum: of what is above 1e-10 in each double, and of what is below that."""
-    high = f"{value}::DECIMAL(38, 10)"
-    low = f"(({value} - {high}::DOUBLE) * 1e15)::DECIMAL(38, 10)"
-    return f"(sum({high}) {chosen}::DOUBLE + coalesce(sum({low}) {chosen}::DOUBLE / 1e15, 0))"
-
-
-def _slope(value: str, chosen: str) -> str:
-    """Write the slope of a least-squares line, per day; missing where all moments are one."""
-    number, x = f"count(*) {chosen}", f"sum({SECONDS}) {chosen}"
-    spread = f"{number}::HUGEINT * sum({SECONDS} * {SECONDS}) {chosen} - {x} * {x}"
-    together = _sum(f"({SECONDS}::DOUBLE * {value})", chosen)
-    both = f"{number} * {together} - {x}::DOUBLE * {_sum(value, chosen)}"
-    return f"86400 * ({both}) / nullif({spread}, 0)::DOUBLE"
-
-
-def _window(take: FromRows) -> Iterator[str]:
-    """Say which rows count: known before the index, or after it for what is to be predicted."""
-    if take.days_after:
-        yield f'"{AT}" > "{INDEX}"'
-        yield f'"{AT}" <= "{INDEX}" + INTERVAL {take.days_after} DAY'
-        return
-    yield f'"{AT}" < "{INDEX}"'
-    yield f'"{KNOWN}" < "{INDEX}"'
-    if take.days_before:
-        yield f'"{AT}" >= "{INDEX}" - INTERVAL {take.days_before} DAY'
-
-
-def _quote(name: str) -> str:
+def quote(name: str) -> str:
+    """Write a name, or a text in the place of one, as SQL does."""
     return '"' + name.replace('"', '""') + '"'

@@ -47,7 +47,7 @@ class ParquetSource:
         return [Path(name) for name in found]
 
     @cached_property
-    def _schema(self) -> pa.Schema:
+    def schema(self) -> pa.Schema:
         """Give the one schema of all files, from their footers."""
         schemas = [self._read_schema(path) for path in self.files]
         first = schemas[0]
@@ -74,7 +74,7 @@ class ParquetSource:
 
     def columns(self) -> tuple[str, ...]:
         """Give the columns' names; raise SourceError if the files do not share one schema."""
-        return check_header(self._schema.names, self.location.path)
+        return check_header(self.schema.names, self.location.path)
 
     def read(
         self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None
@@ -84,7 +84,7 @@ class ParquetSource:
 
         picked = pick_columns(columns, self.columns(), self.location.path)
         try:
-            data = ds.dataset(self.files, schema=self._schema, format="parquet")
+            data = ds.dataset(self.files, schema=self.schema, format="parquet")
             return self._kept(data, picked, where) if where else data.to_table(columns=picked)
         except OSError as error:
             raise explain_unreadable(error, self.location.path, self.files[0]) from None
@@ -97,12 +97,12 @@ class ParquetSource:
     def _kept(self, data: ds.Dataset, picked: list[str], where: tuple[str, pa.Array]) -> pa.Table:
         """Find the rows that `where` picks, then read in batches and drop the others at once."""
         (column,) = pick_columns([where[0]], self.columns(), self.location.path)
-        values = spell_values(where[1], self._schema.field(column).type)
+        values = spell_values(where[1], self.schema.field(column).type)
         names = data.to_table(columns=[column]).column(column).cast(values.type)
         wanted = pc.is_in(names, value_set=values)
         kept, start = [], 0
         for batch in data.to_batches(columns=picked, batch_size=BATCH):
             kept.append(batch.filter(wanted.slice(start, len(batch)).combine_chunks()))
             start += len(batch)
-        schema = pa.schema([self._schema.field(name) for name in picked])
+        schema = pa.schema([self.schema.field(name) for name in picked])
         return pa.Table.from_batches(kept, schema)

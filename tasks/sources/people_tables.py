@@ -12,33 +12,26 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.errors import Problem, SourceError, suggest
-from expectations.expressions.expressions import Expression, parse
-from expectations.policy.many_rows import FollowUp, FromRows, Index, RowsTable
+from expectations.errors import Problem, suggest
+from expectations.policy.many_rows import FollowUp, FromRows, Index
 from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import (
     AT,
     INDEX,
-    KNOWN,
+    NUMBER,
     PERSON,
     UNTIL,
-    aggregate,
+    Query,
     conditions,
     fields,
-    name_condition,
-    name_field,
 )
-from tasks.sources.conversion import convert
 from tasks.sources.moments import MOMENT, read_moments
 from tasks.sources.naming import spell
-
-ENOUGH = 20
-"""So many people of whom a table has no row at all are other people's, or named in another way."""
+from tasks.sources.table_rows import PEOPLE, ROWS, TableRows
 
 
 @dataclass(frozen=True)
@@ -71,14 +64,12 @@ class PeopleTables:
         read = self.roster.read(needed, where=where)
         people = spell(read.column(self.source.person)).combine_chunks()
         index, until = self._find_index(read, people), self._find_end(read)
-        places = pa.array(range(len(people)), pa.int64())
-        followed = pa.table({PERSON: places, INDEX: index, UNTIL: until})
+        followed = pa.table({PERSON: _places(len(people)), INDEX: index, UNTIL: until})
         for table in self.source.tables:
             asked = {name: take for name, take in made.items() if take.of == table}
             if asked:
-                rows = self._rows(table, people, conditions(asked), fields(asked))
-                found = aggregate(rows, followed, asked, f"source.tables.{table}")
-                read = _append(read, found)
+                rows = TableRows(table, self.source, self.folder, people, index)
+                read = _append(read, _take(rows, followed, asked).drop_columns(NUMBER))
         days = pc.cast(index, pa.date32(), safe=False)
         read = _append(read, pa.table({n: days for n, t in made.items() if t.take == "index"}))
         return read.select(list(columns))
@@ -108,46 +99,31 @@ class PeopleTables:
         assert index is not None, "coherence asks for it"
         if index.first is None:
             return self._read_moment(read, index)
-        rows = self._rows(index.first, people, (index.where,) if index.where else (), ())
-        if index.where:
-            rows = rows.filter(rows.column(name_condition(index.where)))
-        first = rows.group_by(PERSON).aggregate([(AT, "min")])
-        places = pc.index_in(pa.array(range(len(people)), pa.int64()), first.column(PERSON))
-        return first.column(f"{AT}_min").combine_chunks().take(places)
+        rows = TableRows(index.first, self.source, self.folder, people)
 
-    def _rows(
-        self, name: str, people: pa.Array, wanted: Sequence[str], values: Sequence[str]
-    ) -> pa.Table:
-        """Read one table's rows of some people, as `aggregate` takes them."""
-        table, place = self.source.tables[name], f"source.tables.{name}"
-        tests = {text: _parse(text, table) for text in wanted}
-        used = dict.fromkeys([*values, *sorted(c for t in tests.values() for c in t.columns)])
-        person, known = table.person or self.source.person, table.known_at or table.at
-        named = {field: table.fields[field].source or field for field in used}
-        columns = list(dict.fromkeys([person, table.at, known, *named.values()]))
-        read = open_source(table.location, self.folder).read(columns, where=(person, people))
-        owner = pc.index_in(spell(read.column(person)), people.cast(pa.large_string()))
-        if len(people) >= ENOUGH and owner.null_count == len(owner):
-            raise SourceError(
-                f"{place}: none of its rows names one of the people who may be read; is "
-                f"`{person}` the column that names the person, spelled as on the roster?"
-            )
-        held = pa.table({field: read.column(source) for field, source in named.items()})
-        try:
-            held = convert(held, {field: table.fields[field].type for field in used})
-        except SourceError as error:
-            raise SourceError(f"{place}: {error}") from None
-        at, seen = (
-            read_moments(read.column(c), f"{place}: the column '{c}'", self.source.zone)
-            for c in (table.at, known)
-        )
-        return pa.table(
-            {
-                PERSON: pc.cast(owner, pa.int64()), AT: at, KNOWN: seen,
-                **{name_field(field): held.column(field) for field in values},
-                **{name_condition(text): _test(tests[text], held) for text in wanted},
-            }
-        ).filter(pc.is_valid(owner))  # fmt: skip
+        def write(met: Mapping[str, str]) -> tuple[str]:
+            where = f"WHERE {met[index.where]}" if index.where else ""
+            return (f"SELECT {PERSON}, min({AT}) AS {AT} FROM {ROWS} {where} GROUP BY {PERSON}",)  # noqa: S608  # of our own words
+
+        first = rows.ask(write, (index.where,) if index.where else (), ())
+        places = pc.index_in(_places(len(people)), first.column(PERSON))
+        return first.column(AT).combine_chunks().take(places)
+
+
+def _take(rows: TableRows, people: pa.Table, asked: Mapping[str, FromRows]) -> pa.Table:
+    """Make columns of one table's rows, one line for each of the people."""
+    known = rows.table.known_at is not None
+    types = {name: field.type for name, field in rows.table.fields.items()}
+
+    def write(met: Mapping[str, str]) -> tuple[str, str]:
+        narrow, wide = (Query(asked, types, met, known, is_wide) for is_wide in (False, True))
+        return narrow.write(ROWS, PEOPLE), wide.write(ROWS, PEOPLE)
+
+    return rows.ask(write, conditions(asked), fields(asked), **{PEOPLE: people})
+
+
+def _places(number: int) -> pa.Array:
+    return pa.array(range(number), pa.int32())
 
 
 def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]:
@@ -175,17 +151,6 @@ def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]
                 fix = suggest(moment.column, there, f"name one of its {len(there)} columns")
                 said = f"the roster has no column `{moment.column}`"
                 yield Problem(f"source.{path}.column", said, fix)
-
-
-def _parse(text: str, table: RowsTable) -> Expression:
-    return parse(text, {name: field.type for name, field in table.fields.items()})
-
-
-def _test(condition: Expression, held: pa.Table) -> pa.ChunkedArray:
-    """Tell of each row whether it meets a condition, which does not hang on the day of the run."""
-    frame = nw.from_native(held, eager_only=True)
-    answer = frame.select(met=condition.to_narwhals(date.min))
-    return answer.to_native().column("met")
 
 
 def _append(table: pa.Table, more: pa.Table) -> pa.Table:
