@@ -73,6 +73,15 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "source.tables.*.person": ChangeMeaning("the column that names the person"),
     "source.tables.*.at": ChangeMeaning("when its rows took place"),
     "source.tables.*.known_at": ChangeMeaning("when its rows were known"),
+    "source.tables.*.until": ChangeMeaning("when its rows ended"),
+    "source.tables.*.most": _limit("the most rows of one person that count"),
+    "source.tables.*.fields.*.unit.source": ChangeMeaning("the column that names the unit"),
+    "source.tables.*.fields.*.unit.factors.*": ChangeMeaning("what the unit counts as"),
+    "source.tables.*.fields.*.unit.undeclared": ChangeMeaning(
+        "what a number in an undeclared unit does", "weaker", order=("refuse", "leave-out")
+    ),
+    "source.codes.*.file": ChangeMeaning("the file of a list of codes"),
+    "source.codes.*.codes": ChangeMeaning("the codes of a list"),
     "source.tables.*.fields.*.source": ChangeMeaning("the table's name of it"),
     "source.tables.*.fields.*.type": ChangeMeaning("its type"),
     "population.eligible": ChangeMeaning("who is eligible"),

@@ -5,9 +5,10 @@ One plain function per rule, as in `rules`, which asks them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Final, TypeAlias
 
 from expectations.errors import Problem, suggest
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
@@ -47,7 +48,8 @@ def index_is_one_moment(policy: Policy) -> Iterator[Problem]:
     if index.first is not None:
         yield from _table_is_there(policy, index.first, "source.index.first")
     if index.where and index.first and index.first in source.tables:
-        yield from _condition_fits(index.where, source.tables[index.first], "source.index.where")
+        table = source.tables[index.first]
+        yield from _condition_fits(index.where, table, source.code_lists, "source.index.where")
 
 
 def follow_up_is_known(policy: Policy) -> Iterator[Problem]:
@@ -65,6 +67,10 @@ def follow_up_is_known(policy: Policy) -> Iterator[Problem]:
     if (until.date is None) == (until.column is None):
         yield Problem("source.followed_until", "is said in no or in two ways", "keep one of them")
     yield from _day_is_real(until.date, "source.followed_until.date")
+    index = policy.source.index
+    if until.date and index and index.date and index.date > until.date:
+        fix = "choose an earlier index, or correct `followed_until`"
+        yield Problem("source.index.date", "is after the day on which the data end", fix)
 
 
 def columns_are_made_of_their_table(policy: Policy) -> Iterator[Problem]:
@@ -98,7 +104,7 @@ def _rows_fit(policy: Policy, rows: FromRows, path: str) -> Iterator[Problem]:
     table = policy.source.tables[rows.of]
     yield from _field_fits(rows, table, path)
     if rows.where:
-        yield from _condition_fits(rows.where, table, f"{path}.where")
+        yield from _condition_fits(rows.where, table, policy.source.code_lists, f"{path}.where")
     elif rows.take in {"any", "all"}:
         yield Problem(path, f"`{rows.take}` needs a condition", "add `where:`")
 
@@ -129,10 +135,13 @@ def _table_is_there(policy: Policy, name: str, path: str) -> Iterator[Problem]:
         yield Problem(path, "is no table of this policy", fix)
 
 
-def _condition_fits(text: str, table: RowsTable, path: str) -> Iterator[Problem]:
+Lists: TypeAlias = Mapping[str, Sequence[str]]
+
+
+def _condition_fits(text: str, table: RowsTable, codes: Lists, path: str) -> Iterator[Problem]:
     """A condition is yes or no over one row's own fields, whatever the day of the run."""
     try:
-        parsed = parse(text, {name: field.type for name, field in table.fields.items()})
+        parsed = parse(text, {name: field.type for name, field in table.fields.items()}, codes)
     except ExpressionError as error:
         yield Problem(path, str(error), "correct the expression at the mark")
         return
@@ -166,6 +175,27 @@ def tables_are_used(policy: Policy) -> Iterator[Problem]:
         yield Problem(f"source.tables.{name}", "nothing is made of its rows", fix)
 
 
+def units_are_of_numbers(policy: Policy) -> Iterator[Problem]:
+    """What is multiplied by a unit's factor is a number."""
+    for name, table in policy.source.tables.items():
+        for field, said in table.fields.items():
+            if said.unit and said.type is not ColumnType.NUMBER:
+                path = f"source.tables.{name}.fields.{field}.unit"
+                what = f"is of a field of type {said.type}"
+                yield Problem(path, what, "declare the field as number, or remove its unit")
+
+
+def codes_are_used(policy: Policy) -> Iterator[Problem]:
+    """A list of codes that no condition looks in need not be named."""
+    index = policy.source.index
+    said = [rows.where or "" for rows in policy.made_of_rows.values()]
+    said.append((index.where or "") if index else "")
+    for name in policy.source.codes:
+        if not any(re.search(rf"@{name}\b", text) for text in said):
+            fix = f"remove it, or write `in @{name}` in a condition"
+            yield Problem(f"source.codes.{name}", "no condition looks in it", fix)
+
+
 def _day_is_real(text: str | None, path: str) -> Iterator[Problem]:
     try:
         date.fromisoformat(text or "2025-01-31")
@@ -176,4 +206,6 @@ def _day_is_real(text: str | None, path: str) -> Iterator[Problem]:
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     nothing_looks_ahead,
     tables_are_used,
+    units_are_of_numbers,
+    codes_are_used,
 )

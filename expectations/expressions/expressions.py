@@ -6,8 +6,8 @@ Nothing is ever evaluated: the text goes through an LALR(1) grammar that has no 
 no loops and no calls but of the functions named here.
 
 In rising precedence: `or`, `and`, `not`; then one of `= != < <= > >=`, `between a and b` (both
-ends included), `in ('a', 'b')`, `not in`, `is missing`, `is not missing`; then `+ -`, `* /`,
-unary `-`. Values: `6.5`, `'text'` (a quote inside is doubled), `true`, `false`,
+ends included), `in ('a', 'b')`, `in @list`, `not in`, `is missing`, `is not missing`; then `+ -`,
+`* /`, unary `-`. Values: `6.5`, `'text'` (a quote inside is doubled), `true`, `false`,
 `date '2020-01-31'`, a column's bare name. Functions: `coalesce(a, b, …)`, `if(condition, a, b)`,
 `years_since(date)` and `days_since(date)`, both as of the run's day: who came in the last year is
 `days_since(visit) between 0 and 365`.
@@ -60,6 +60,8 @@ _SPELLING = {
     "not_": "not",
     "in_": "in",
     "not_in": "in",
+    "in_list": "in",
+    "not_in_list": "in",
     "missing": "is missing",
     "not_missing": "is missing",
 }
@@ -78,9 +80,14 @@ class ExpressionError(ValueError):
         super().__init__("\n".join(_point(text, *problem) for problem in self.problems))
 
 
-def parse(text: str, types: Mapping[str, ColumnType]) -> Expression:
-    """Read an expression over columns of the given types, or raise ExpressionError."""
-    checker = _Checker(types)
+def parse(
+    text: str, types: Mapping[str, ColumnType], lists: Mapping[str, Sequence[str]] | None = None
+) -> Expression:
+    """Read an expression over columns of the given types, or raise ExpressionError.
+
+    `lists` are the texts that `@NAME` stands for behind `in`.
+    """
+    checker = _Checker(types, lists or {})
     root = checker.check(_read_tree(text))
     if root is None:
         raise ExpressionError(text, checker.problems)
@@ -93,8 +100,9 @@ class _Checker:
     A method gives None for what it could not understand, and says nothing of what contains it.
     """
 
-    def __init__(self, types: Mapping[str, ColumnType]) -> None:
+    def __init__(self, types: Mapping[str, ColumnType], lists: Mapping[str, Sequence[str]]) -> None:
         self.types = types
+        self.lists = lists
         self.problems: list[tuple[int, str]] = []
         self._depth = 0
 
@@ -151,8 +159,15 @@ class _Checker:
         kind, children = str(tree.data), list(tree.children)
         name = str(children.pop(0)) if kind == "call" else ""
         symbol = str(children.pop(1)) if kind == "binary" else ""
+        listed = str(children.pop())[1:] if kind in {"in_list", "not_in_list"} else ""
         parts = [child for child in children if not isinstance(child, str)]
         nodes = [self.check(part) for part in parts]
+        if listed:
+            if listed not in self.lists:
+                what = f"there is no list of codes '{listed}'{_suggest(listed, self.lists)}"
+                return self._fault(tree, what)
+            nodes += [Literal(code, ColumnType.TEXT) for code in self.lists[listed]]
+            parts += [parts[0]] * len(self.lists[listed])
         if kind == "call" and not self._callable(tree, name, len(parts)):
             return None
         operands = tuple(node for node in nodes if node is not None)
@@ -182,7 +197,7 @@ class _Checker:
                 ]
                 both = tuple(node for node in within if node is not None)
                 return self._typed(Operator.AND, both, at) if len(both) == 2 else None
-            case "not_in" | "not_missing":
+            case "not_in" | "not_in_list" | "not_missing":
                 inner = self._typed(Operator(_SPELLING[kind]), nodes, at)
                 return inner and Operation(Operator.NOT, (inner,), ColumnType.BOOLEAN)
             case "negative":
@@ -290,6 +305,8 @@ _GRAMMAR = r"""
     | sum _BETWEEN sum _AND sum -> between
     | sum _IN "(" sum ("," sum)* ")" -> in_
     | sum _NOT _IN "(" sum ("," sum)* ")" -> not_in
+    | sum _IN LIST -> in_list
+    | sum _NOT _IN LIST -> not_in_list
     | sum _IS _MISSING -> missing
     | sum _IS _NOT _MISSING -> not_missing
 ?sum: product | sum (PLUS | MINUS) product -> binary
@@ -313,6 +330,7 @@ _IS: /is\b/
 _MISSING: /missing\b/
 TRUTH.2: /(true|false)\b/
 DATE.2: /date\s*'[^']*'/
+LIST: /@[a-z][a-z0-9_]*/
 TEXT: /'([^']|'')*'/
 NUMBER: /[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/
 NAME: /[^\W\d]\w*/

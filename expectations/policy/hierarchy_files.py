@@ -160,10 +160,15 @@ class UnreadableError(ValueError):
 
 
 def read_rows(file: Path) -> list[tuple[str, ...]]:
-    """Read the lines of a file, whichever ends they have; `UnreadableError` says why it cannot."""
+    """Read the lines of a hierarchy's file; `UnreadableError` says why it cannot."""
+    return name_root(read_lines(file))
+
+
+def read_lines(file: Path) -> list[tuple[str, ...]]:
+    """Read separated labels, whichever ends lines have; `UnreadableError` says why it cannot."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            return name_root([tuple(row) for row in csv.reader(stream, delimiter=";") if row])
+            return [tuple(row) for row in csv.reader(stream, delimiter=";") if row]
     except UnicodeDecodeError:
         raise UnreadableError("the file is not UTF-8") from None
     except csv.Error:

@@ -30,12 +30,34 @@ ALWAYS_THERE: Final = frozenset(("count", "count-distinct", "sum", "any"))
 """What is there of no row as well, so that only people who were not observed lack it."""
 
 
+class Unit(Declaration):
+    """In which unit a number is told: by a column of the table, and what each unit counts as."""
+
+    source: Term = Field(alias="from")
+    """The table's own column that names the unit."""
+    factors: Mapping[Term, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    """By which a number in this unit is multiplied; no other unit is known."""
+    undeclared: Literal["refuse", "leave-out"] = "refuse"
+    """What a number in another unit, or in none, does: it refuses the run, or is missing."""
+
+
 class RowField(Declaration):
     """One field of a table's rows, which conditions and columns may use."""
 
     source: Term | None = Field(default=None, alias="from")
     """The table's own name, if it differs."""
     type: ColumnType
+    unit: Unit | None = None
+    """Of a number in several units."""
+
+
+class CodeList(Declaration):
+    """Codes that a condition looks for by one name: `diagnosis in @diabetes`."""
+
+    file: Term | None = None
+    """Beside the policy: one code on a line, what is below it behind `;` on the same line."""
+    codes: tuple[Term, ...] = ()
+    """The codes themselves instead."""
 
 
 class RowsTable(Declaration):
@@ -48,7 +70,18 @@ class RowsTable(Declaration):
     """The column that says when a row's event took place: a date, or a moment."""
     known_at: Term | None = None
     """The column that says when the row was known, if that was later."""
+    until: Term | None = None
+    """The column that says when it ended. Then it is known at its end, if `known_at` does not say
+    otherwise, and rows of one person may not overlap."""
+    most: int | None = Field(default=None, ge=1)
+    """Of more rows of one person, only the latest before the index count, and the earliest after
+    it."""
     fields: Mapping[FieldName, RowField] = Field(default_factory=dict)
+
+    @property
+    def known(self) -> str | None:
+        """Give the column that says when the row was known, if that is not when it took place."""
+        return self.known_at or self.until
 
 
 class Index(Declaration):

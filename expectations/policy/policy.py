@@ -17,6 +17,7 @@ from expectations.policy.legal_basis import Basis, LegalBasis
 from expectations.policy.locations import Location
 from expectations.policy.many_rows import (
     ALWAYS_THERE,
+    CodeList,
     FieldName,
     FollowUp,
     FromRows,
@@ -60,6 +61,13 @@ class PeopleSource(Declaration):
     """Until when these people were observed, which windows after the index need to know."""
     zone: Term | None = None
     """Where moments that are told with an offset are put on the calendar, as `Europe/Berlin`."""
+    codes: Mapping[FieldName, CodeList] = Field(default_factory=dict)
+    """Lists of codes, which conditions on rows look in."""
+
+    @property
+    def code_lists(self) -> dict[str, tuple[str, ...]]:
+        """Give the codes of each list."""
+        return {name: found.codes for name, found in self.codes.items()}
 
 
 class Column(Declaration):

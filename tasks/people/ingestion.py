@@ -239,11 +239,14 @@ def attach_keys(collected: pa.Table, permitted: pa.Table) -> pa.Table:
     return collected
 
 
-def people_source(file: PolicyFile) -> Source:
-    """Open the source of people that a policy names: one table, or several as one."""
+def people_source(file: PolicyFile, lot: bytes = b"") -> Source:
+    """Open the source of people that a policy names: one table, or several as one.
+
+    `lot` is the key of draws among rows of one moment, for who reads columns made of them.
+    """
     source, made = file.policy.source, file.policy.made_of_rows
     if made:
-        return PeopleTables(source, made, file.folder)
+        return PeopleTables(source, made, file.folder, lot)
     return open_source(source.location, file.folder)
 
 
@@ -288,5 +291,9 @@ def collect(desk: Desk, permitted: Opened[Permitted]) -> pa.Table:
     """Read the policy's columns, only for permitted people."""
     people = permitted.table()
     count_blanked(desk, people)
-    collected = collect_columns(people_source(desk.run.file), desk.policy, people)
+    source = people_source(desk.run.file, desk.key("rows"))
+    collected = collect_columns(source, desk.policy, people)
+    if isinstance(source, PeopleTables):
+        for name, number in source.told.items():
+            desk.count(name, Count(number))
     return attach_keys(collected, people)

@@ -46,7 +46,8 @@ class Windows:
         """Say which rows are in one of the windows."""
         before = [days for days, after in self.windows if not after]
         after = [days for _, days in self.windows if days]
-        widest = (None if None in before else max(before, default=None), None)
+        some = [days for days in before if days]
+        widest = (max(some) if len(some) == len(before) and some else None, None)
         parts = [self._write(widest)] if before else []
         parts += [self._write((None, max(after)))] if after else []
         return " OR ".join(f"({part})" for part in parts)
@@ -79,7 +80,8 @@ class Query:
 
     Rows hold `PERSON`, `INDEX`, `AT` and `KNOWN`, the fields by name, and for each condition the
     column that `met` names; people hold `PERSON`, `INDEX` and `UNTIL`. Where rows are not `known`
-    apart from `AT` they need no `KNOWN`. `wide` is for values beyond
+    apart from `AT` they need no `KNOWN`. Of each column in `odd` it is told whether any row in a
+    window has it. `wide` is for values beyond
     2**43, and gives the same where there are none.
     """
 
@@ -87,6 +89,7 @@ class Query:
     types: Mapping[str, ColumnType]
     met: Mapping[str, str]
     known: bool = True
+    odd: tuple[str, ...] = ()
     wide: bool = False
     _rows: dict[str, str] = field(default_factory=dict)
     _people: dict[str, str] = field(default_factory=dict)
@@ -98,12 +101,13 @@ class Query:
         """
         number = self._taken("count(*)")
         written = [f"{self._write(take)} AS {quote(name)}" for name, take in self.asked.items()]
+        odd = [f"coalesce({self._taken(f'bool_or({name})')}, false) AS {name}" for name in self.odd]
         made = "".join(f", {text} AS {name}" for text, name in self._rows.items())
         taken = ", ".join(f"{text} AS {name}" for text, name in self._people.items())
         return (
             f"WITH kept AS (SELECT *{made} FROM {rows} WHERE {self._windows.kept}), "  # noqa: S608  # quoted
             f"taken AS (SELECT {PERSON}, {taken} FROM kept GROUP BY {PERSON}) "
-            f"SELECT {', '.join(written)}, coalesce({number}, 0) AS {NUMBER} "
+            f"SELECT {', '.join([*written, *odd])}, coalesce({number}, 0) AS {NUMBER} "
             f"FROM {people} LEFT JOIN taken USING ({PERSON}) ORDER BY {PERSON}"
         )
 

@@ -7,40 +7,54 @@ many rows are columns of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from glob import glob
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.errors import Problem, suggest
+from expectations.disclosure import roughly
+from expectations.errors import Problem, SourceError, suggest
 from expectations.policy.many_rows import FollowUp, FromRows, Index
 from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
-from tasks.sources.aggregates import (
-    AT,
-    INDEX,
-    NUMBER,
-    PERSON,
-    UNTIL,
-    Query,
-    conditions,
-    fields,
-)
+from tasks.sources.aggregates import AT, INDEX, NUMBER, PERSON, UNTIL, Query, conditions, fields
 from tasks.sources.moments import MOMENT, read_moments
 from tasks.sources.naming import spell
-from tasks.sources.table_rows import PEOPLE, ROWS, TableRows
+from tasks.sources.table_rows import (
+    ENOUGH,
+    ODD,
+    PEOPLE,
+    ROWS,
+    TableRows,
+    TooMuchError,
+    name_odd,
+)
+
+ROWS_EACH: Final = 10_000
+"""More rows of one person are rather a mistake, unless the policy says how many count."""
+FEW: Final = 1_000
+"""So many people are taken together whatever memory that needs."""
+State = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
 class PeopleTables:
-    """The people of a policy with several tables: `made` is what each further column takes."""
+    """The people of a policy with several tables: `made` is what each further column takes.
+
+    `lot` is the key by which rows of one moment are drawn where too many are there.
+    """
 
     source: PeopleSource
     made: Mapping[str, FromRows]
     folder: Path
+    lot: bytes = field(default=b"", repr=False)
+    _told: dict[str, list[pa.Array]] = field(default_factory=dict, repr=False)
+    _states: dict[str, State] = field(default_factory=dict, repr=False)
 
     @cached_property
     def roster(self) -> Source:
@@ -50,6 +64,14 @@ class PeopleTables:
     def columns(self) -> tuple[str, ...]:
         """Give the roster's columns, and those that are made of rows."""
         return (*self.roster.columns(), *self.made)
+
+    @property
+    def told(self) -> dict[str, int]:
+        """Count the people of whom not all rows counted, by what and where, in all readings."""
+        return {
+            name: len(pc.unique(pa.chunked_array(people, pa.large_string())))
+            for name, people in self._told.items()
+        }
 
     def read(
         self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None
@@ -64,15 +86,58 @@ class PeopleTables:
         read = self.roster.read(needed, where=where)
         people = spell(read.column(self.source.person)).combine_chunks()
         index, until = self._find_index(read, people), self._find_end(read)
-        followed = pa.table({PERSON: _places(len(people)), INDEX: index, UNTIL: until})
         for table in self.source.tables:
             asked = {name: take for name, take in made.items() if take.of == table}
             if asked:
-                rows = TableRows(table, self.source, self.folder, people, index)
-                read = _append(read, _take(rows, followed, asked).drop_columns(NUMBER))
+                rows = self._open(table, people, index)
+                found = _take(rows, until, asked)
+                self._check(rows, found)
+                read = _append(read, found.select([*asked]))
         days = pc.cast(index, pa.date32(), safe=False)
         read = _append(read, pa.table({n: days for n, t in made.items() if t.take == "index"}))
         return read.select(list(columns))
+
+    def _open(self, table: str, people: pa.Array, index: pa.Array | None = None) -> TableRows:
+        """Give a table's rows about some people; notes how its files are."""
+        most = self.source.tables[table].most
+        cut = self._told.setdefault(f"people.cut.{table}", []) if most else []
+        rows = TableRows(table, self.source, self.folder, people, index, self.lot, cut)
+        self._states.setdefault(table, _find_state(rows, self.folder))
+        return rows
+
+    def _check(self, rows: TableRows, found: pa.Table) -> None:
+        """Hold what was taken against what a table of such rows is expected to be."""
+        if _find_state(rows, self.folder) != self._states[rows.name]:
+            raise SourceError(
+                f"{rows.place}: the table changed while it was read; run again when nothing "
+                "writes to it"
+            )
+        for name in (one for one in found.column_names if one.startswith(ODD)):
+            self._check_unit(rows, name.removeprefix(ODD), rows.people.filter(found.column(name)))
+        indexed = len(rows.people) - rows.index.null_count if rows.index is not None else 0
+        most = pc.max(found.column(NUMBER)).as_py()
+        if indexed >= ENOUGH and not most:
+            raise SourceError(
+                f"{rows.place}: no row of anybody is in a window around their index; is "
+                f"`{rows.table.at}` when rows took place, and the index what is meant?"
+            )
+        if rows.table.most is None and (most or 0) > ROWS_EACH:
+            raise SourceError(
+                f"{rows.place}: somebody has more than {ROWS_EACH:,} rows; is `{rows.person}` the "
+                "person? If so, say by `most:` how many count"
+            )
+
+    def _check_unit(self, rows: TableRows, name: str, whose: pa.Array) -> None:
+        """Refuse values in undeclared units, or count whose are left out."""
+        unit = rows.table.fields[name].unit
+        assert unit is not None, "such a column is made of units alone"
+        if len(whose) and unit.undeclared == "refuse":
+            raise SourceError(
+                f"{rows.place}: the column '{unit.source}': {roughly(len(whose))} people have a "
+                f"value of `{name}` in a unit that has no factor; add it, or say `undeclared: "
+                "leave-out`"
+            )
+        self._told.setdefault(f"people.other_unit.{rows.name}.{name}", []).append(whose)
 
     @property
     def _moments(self) -> tuple[Index | None, FollowUp | None]:
@@ -99,31 +164,71 @@ class PeopleTables:
         assert index is not None, "coherence asks for it"
         if index.first is None:
             return self._read_moment(read, index)
-        rows = TableRows(index.first, self.source, self.folder, people)
+        rows = self._open(index.first, people)
 
         def write(met: Mapping[str, str]) -> tuple[str]:
             where = f"WHERE {met[index.where]}" if index.where else ""
             return (f"SELECT {PERSON}, min({AT}) AS {AT} FROM {ROWS} {where} GROUP BY {PERSON}",)  # noqa: S608  # of our own words
 
         first = rows.ask(write, (index.where,) if index.where else (), ())
+        if len(people) >= ENOUGH and not first.num_rows:
+            what = "meets its condition" if index.where else "has a moment"
+            raise SourceError(f"source.index: no row of `{index.first}` {what}; correct it")
         places = pc.index_in(_places(len(people)), first.column(PERSON))
         return first.column(AT).combine_chunks().take(places)
 
 
-def _take(rows: TableRows, people: pa.Table, asked: Mapping[str, FromRows]) -> pa.Table:
-    """Make columns of one table's rows, one line for each of the people."""
-    known = rows.table.known_at is not None
-    types = {name: field.type for name, field in rows.table.fields.items()}
+def _take(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa.Table:
+    """Make columns of one table's rows, one line for each of the people.
+
+    Where that needs too much memory, half of the people after the other.
+    """
+    number = len(rows.people)
+    try:
+        return _ask(rows, until, asked)
+    except TooMuchError:
+        if number <= FEW:
+            raise
+    half, index = number // 2, rows.index
+    assert index is not None, "columns are made around an index"
+    parts = [slice(0, half), slice(half, number)]
+    return pa.concat_tables(
+        _take(
+            replace(rows, people=rows.people[part], index=index[part], all_people=False),
+            until[part],
+            asked,
+        )
+        for part in parts
+    )
+
+
+def _ask(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa.Table:
+    table, used = rows.table, fields(asked)
+    people = {PERSON: _places(len(rows.people)), INDEX: rows.index, UNTIL: until}
+    types = {name: one.type for name, one in table.fields.items()}
 
     def write(met: Mapping[str, str]) -> tuple[str, str]:
-        narrow, wide = (Query(asked, types, met, known, is_wide) for is_wide in (False, True))
+        known, odd = table.known is not None, tuple(map(name_odd, rows.units(used)))
+        narrow, wide = (Query(asked, types, met, known, odd, is_wide) for is_wide in (False, True))
         return narrow.write(ROWS, PEOPLE), wide.write(ROWS, PEOPLE)
 
-    return rows.ask(write, conditions(asked), fields(asked), **{PEOPLE: people})
+    return rows.ask(write, conditions(asked), used, **{PEOPLE: pa.table(people)})
 
 
 def _places(number: int) -> pa.Array:
     return pa.array(range(number), pa.int32())
+
+
+def _find_state(rows: TableRows, folder: Path) -> State:
+    """Tell by size and time whether a table's files are as they were; nothing of a database."""
+    path = getattr(rows.table.location, "path", None)
+    if path is None:
+        return ()
+    files = [folder / path]
+    if not files[0].is_file():
+        files = [Path(name) for name in glob(str(files[0]), recursive=True)]  # noqa: PTH207  # pathlib's is relative
+    found = [(str(file), file.stat()) for file in sorted(files) if file.is_file()]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
 
 def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]:
@@ -134,6 +239,12 @@ def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]
             "person" if table.person else "": table.person or source.person,
             "at": table.at,
             **({"known_at": table.known_at} if table.known_at else {}),
+            **({"until": table.until} if table.until else {}),
+            **{
+                f"fields.{field}.unit.from": one.unit.source
+                for field, one in table.fields.items()
+                if one.unit
+            },
             **{
                 f"fields.{field}{'.from' if one.source else ''}": one.source or field
                 for field, one in table.fields.items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,10 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.disclosure import roughly
 from expectations.errors import SourceError
 from expectations.expressions.expressions import ColumnType, Expression, parse
-from expectations.policy.many_rows import RowsTable
+from expectations.policy.many_rows import RowsTable, Unit
 from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, KNOWN, PERSON, quote
@@ -29,20 +30,32 @@ from tasks.sources.conversion import convert
 from tasks.sources.moments import read_moments
 from tasks.sources.naming import spell
 from tasks.sources.parquet_files import ParquetSource
-from tasks.sources.scan import can_name, write_moment, write_scan, write_value
+from tasks.sources.scan import can_name, write_moment, write_scan, write_text, write_value
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 ENOUGH: Final = 20
 """So many people of whom a table has no row at all are other people's, or named in another way."""
 MEMORY: Final = "4GB"
-ROWS, NAMES, PEOPLE = "_rows", "_names", "_people"
-"""The rows as a view, whose they are, and the people as a table."""
-
-
+ENDS: Final = "_ends"
+ODD: Final = "_odd_"
+"""Begins the column that says whether a field is told in an undeclared unit."""
+ROWS, NAMES, PEOPLE, BUSY = "_rows", "_names", "_people", "_busy"
+"""The rows as a view, whose they are, the people as a table, and those with too many rows."""
 Asking: TypeAlias = "Callable[[Mapping[str, str]], Sequence[str]]"
-"""Given the columns for conditions, queries over `ROWS`; the first that holds all figures counts."""
+"""Given the columns for conditions, queries over `ROWS`; the first that holds all figures counts.
+"""
+
+
+class TooMuchError(SourceError):
+    """More memory would be needed than DuckDB may take."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"{place}: to take its rows together needs more than {MEMORY} of memory; say `most:`, "
+            "or make fewer columns of it"
+        )
 
 
 def match_people(names: pa.ChunkedArray, people: pa.Array, place: str) -> pa.ChunkedArray:
@@ -56,15 +69,33 @@ def match_people(names: pa.ChunkedArray, people: pa.Array, place: str) -> pa.Chu
         raise SourceError(f"{place}: it must hold text or numbers; name another column") from None
 
 
+def name_unit(name: str) -> str:
+    """Give the column of rows that holds a field's unit."""
+    return f"_unit_{name}"
+
+
+def name_odd(name: str) -> str:
+    """Give the column of rows that says whether a field is told in an undeclared unit."""
+    return f"{ODD}{name}"
+
+
 @dataclass(frozen=True)
 class TableRows:
-    """One table of a policy, and the people of whom rows may be read: names, and their index."""
+    """One table of a policy, and the people of whom rows may be read: names, and their index.
+
+    Without an index the rows are all of theirs. `lot` is the key by which rows of one moment are
+    drawn; `cut` gets the names of people of whom more rows than `most` are there.
+    """
 
     name: str
     source: PeopleSource
     folder: Path
     people: pa.Array
     index: pa.Array | None = None
+    lot: bytes = field(default=b"", repr=False)
+    cut: list[pa.Array] = field(default_factory=list, repr=False)
+    all_people: bool = True
+    """Whether these are all people who may be read, so that some of them should have a row."""
 
     @property
     def place(self) -> str:
@@ -94,17 +125,24 @@ class TableRows:
         """
         tests = {text: self._parse(text) for text in conditions}
         read = sorted(column for test in tests.values() for column in test.columns)
-        used = list(dict.fromkeys([*values, *read]))
+        used = tuple(dict.fromkeys([*values, *read]))
         scan = self._write_scan(used)
         for by_scan in (True, False) if scan else (False,):
             rows = scan if by_scan else self._read(used)
-            if (found := self._try(rows, tests, others, write)) is not None:
+            found = self._try(rows, used, tests, others, write)
+            if found is not None:
                 return found
         raise SourceError(f"{self.place}: a sum of its rows is too large; divide its values")
+
+    def units(self, used: Sequence[str]) -> dict[str, Unit]:
+        """Give the units of those of some fields that have one."""
+        units = {name: self.table.fields[name].unit for name in used}
+        return {name: unit for name, unit in units.items() if unit}
 
     def _try(
         self,
         rows: str | pa.Table,
+        used: Sequence[str],
         tests: Mapping[str, Expression],
         others: Mapping[str, pa.Table],
         write: Asking,
@@ -117,35 +155,97 @@ class TableRows:
             for name, table in others.items():
                 engine.register(name, table)
             try:
-                for query in write(self._relate(engine, rows, tests)):
+                for query in write(self._relate(engine, rows, used, tests)):
                     with suppress(duckdb.DataError):
                         return engine.sql(query).to_arrow_table()
             except duckdb.OutOfMemoryException:
-                raise SourceError(
-                    f"{self.place}: to take its rows together needs more than {MEMORY} of memory; "
-                    "say `most:`, or make fewer columns of it"
-                ) from None
+                raise TooMuchError(self.place) from None
             except duckdb.Error:
                 pass
         return None
 
     def _relate(
-        self, engine: DuckDBPyConnection, rows: str | pa.Table, tests: Mapping[str, Expression]
+        self,
+        engine: DuckDBPyConnection,
+        rows: str | pa.Table,
+        used: Sequence[str],
+        tests: Mapping[str, Expression],
     ) -> dict[str, str]:
         """Make the view `ROWS`; gives its column for each condition."""
         if isinstance(rows, str):
             engine.register(NAMES, self._match_names(engine))
-            relation = engine.sql(rows)
         else:
             engine.register(NAMES, rows)
-            relation = engine.sql(f"SELECT * FROM {NAMES}")  # noqa: S608  # a name of its own
+            rows = NAMES
+        relation = engine.sql(f"SELECT * {self._write_units(used)} FROM ({rows})")  # noqa: S608  # quoted
         met = {text: f"_met{number}" for number, text in enumerate(tests)}
         # On any day: a condition does not hang on that of the run.
         more = {met[text]: test.to_narwhals(date.min) for text, test in tests.items()}
         if more:
             relation = nw.from_native(relation).with_columns(**more).to_native()
+        if self.table.until:
+            self._check_periods(engine, relation)
+        if self.table.most and self.index is not None:
+            relation = self._keep_most(engine, relation, self.table.most)
         relation.create_view(ROWS)
         return met
+
+    def _write_units(self, used: Sequence[str]) -> str:
+        """Write fields in their units, and which are told in an undeclared one."""
+        odd, fields = "", []
+        for name, unit in self.units(used).items():
+            told = quote(name_unit(name))
+            cases = "".join(f" WHEN {write_text(u)} THEN {f!r}" for u, f in unit.factors.items())
+            factor = f"(CASE {told}{cases} END)"
+            fields.append(f"{quote(name)} * {factor}::DOUBLE AS {quote(name)}")
+            odd += f", {quote(name)} IS NOT NULL AND {factor} IS NULL AS {quote(name_odd(name))}"
+        return (f"REPLACE ({', '.join(fields)})" if fields else "") + odd
+
+    def _check_periods(self, engine: DuckDBPyConnection, relation: DuckDBPyRelation) -> None:
+        """Refuse rows that end before they begin, and such that overlap another of their person."""
+        relation.create_view("_periods")
+        past = f"PARTITION BY {PERSON} ORDER BY {AT}, {ENDS} ROWS BETWEEN UNBOUNDED PRECEDING AND 1"
+        asked = engine.sql(
+            f"SELECT count(*) FILTER (WHERE {ENDS} < {AT}), "  # noqa: S608  # of our own words
+            f"count(*) FILTER (WHERE {AT} < earlier) FROM (SELECT {AT}, {ENDS}, "
+            f"max({ENDS}) OVER ({past} PRECEDING) AS earlier FROM _periods)",
+        )
+        ended, overlapping = asked.fetchall()[0]
+        for number, what in ((ended, "end before they begin"), (overlapping, "overlap another")):
+            if number:
+                raise SourceError(
+                    f"{self.place}: the column '{self.table.until}': {roughly(number)} rows {what} "
+                    "of the same person; correct them, or remove `until`"
+                )
+
+    def _keep_most(
+        self, engine: DuckDBPyConnection, relation: DuckDBPyRelation, most: int
+    ) -> DuckDBPyRelation:
+        """Keep the latest rows of each person before the index, and the earliest after it.
+
+        Of several at one moment a keyed lot decides, for which their order does not count.
+        """
+        known = f" AND {KNOWN} < {INDEX}" if self.table.known else ""
+        before, after = f"{AT} < {INDEX}{known}", f"{AT} > {INDEX}"
+        counts = ", ".join(f"count(*) FILTER (WHERE {side}) > {most}" for side in (before, after))
+        relation.create_view("_all")
+        busy = engine.sql(
+            f"SELECT {PERSON} FROM _all GROUP BY {PERSON} HAVING greatest({counts})"  # noqa: S608  # of our own words
+        ).to_arrow_table()
+        self.cut.append(self.people.take(busy.column(PERSON).combine_chunks()))
+        if not busy.num_rows:
+            return relation
+        engine.register(BUSY, busy)
+        held = [name for name in relation.columns if name not in {PERSON, INDEX}]
+        told = ", ".join(quote(name) for name in sorted(held))
+        lot = f"sha256({write_text(self.lot.hex())} || row({told})::VARCHAR)"
+        away = f"CASE WHEN {AT} < {INDEX} THEN -epoch_us({AT}) ELSE epoch_us({AT}) END"
+        return engine.sql(
+            f"SELECT * FROM _all ANTI JOIN {BUSY} USING ({PERSON}) UNION ALL "  # noqa: S608  # quoted
+            f"SELECT * FROM _all SEMI JOIN {BUSY} USING ({PERSON}) WHERE {before} OR {after} "
+            f"QUALIFY row_number() OVER (PARTITION BY {PERSON}, {AT} < {INDEX} "
+            f"ORDER BY {away}, {lot}, {told}) <= {most}"
+        )
 
     def _match_names(self, engine: DuckDBPyConnection) -> pa.Table:
         """Find whose rows may be read: every name in the table, with its place among the people."""
@@ -158,7 +258,8 @@ class TableRows:
         """Keep what is of the people, with their place and index."""
         place = f"{self.place}: the column '{self.person}'"
         owner = pc.cast(match_people(table.column(person), self.people, place), pa.int32())
-        if len(self.people) >= ENOUGH and owner.null_count == len(owner):
+        alone = self.all_people and len(self.people) >= ENOUGH
+        if alone and owner.null_count == len(owner):
             raise SourceError(
                 f"{self.place}: none of its rows names one of the people who may be read; is "
                 f"`{self.person}` the column that names the person, spelled as on the roster?"
@@ -168,23 +269,37 @@ class TableRows:
             table = table.append_column(INDEX, pa.chunked_array([self.index]).take(owner))
         return table.filter(pc.is_valid(owner))
 
+    @property
+    def _moments(self) -> dict[str, str]:
+        """Name the table's columns of moments, by what they are of a row."""
+        table = self.table
+        said = {AT: table.at, KNOWN: table.known, ENDS: table.until}
+        return {name: column for name, column in said.items() if column}
+
+    def _values(self, used: Sequence[str]) -> dict[str, tuple[str, ColumnType]]:
+        """Name the table's columns of values, units among them, and the types to give them."""
+        fields = self.table.fields
+        values = {name: (fields[name].source or name, fields[name].type) for name in used}
+        units = self.units(used).items()
+        return values | {name_unit(name): (unit.source, ColumnType.TEXT) for name, unit in units}
+
     def _write_scan(self, used: Sequence[str]) -> str | None:
         """Write the rows as a scan of Parquet files; None where Arrow has to read them."""
-        source, table = self._opened, self.table
+        source = self._opened
         if not isinstance(source, ParquetSource) or not (files := write_scan(source)):
             return None
-        there = set(source.columns())
-        needed = [self.person, table.at, table.known_at or table.at]
-        needed += [table.fields[field].source or field for field in used]
-        if there.issuperset(needed) is False or not can_name(source.schema.field(self.person).type):
+        kinds = {one.name: one.type for one in source.schema}
+        values, moments = self._values(used), self._moments
+        needed = [self.person, *moments.values(), *(column for column, _ in values.values())]
+        if not kinds.keys() >= set(needed) or not can_name(kinds[self.person]):
             return None
-        kinds = {name: source.schema.field(name).type for name in needed}
-        written = {AT: write_moment(f"held.{quote(table.at)}", kinds[table.at])}
-        if known := table.known_at:
-            written[KNOWN] = write_moment(f"held.{quote(known)}", kinds[known])
-        for field in used:
-            name, declared = table.fields[field].source or field, table.fields[field].type
-            written[field] = write_value(f"held.{quote(name)}", kinds[name], declared)
+        written = {
+            name: write_moment(f"held.{quote(column)}", kinds[column])
+            for name, column in moments.items()
+        } | {
+            name: write_value(f"held.{quote(column)}", kinds[column], declared)
+            for name, (column, declared) in values.items()
+        }
         if None in written.values():
             return None
         made = ", ".join(f"{text} AS {quote(name)}" for name, text in written.items())
@@ -195,26 +310,24 @@ class TableRows:
 
     def _read(self, used: Sequence[str]) -> pa.Table:
         """Read the rows by their source, converted by Arrow."""
-        table, known = self.table, self.table.known_at or self.table.at
-        fields = {field: table.fields[field].source or field for field in used}
-        columns = list(dict.fromkeys([self.person, table.at, known, *fields.values()]))
-        read = self._opened.read(columns, where=(self.person, self.people))
-        held = pa.table({field: read.column(source) for field, source in fields.items()})
+        values, moments = self._values(used), self._moments
+        columns = [self.person, *moments.values(), *(column for column, _ in values.values())]
+        wanted = list(dict.fromkeys(columns))
+        read = self._opened.read(wanted, where=(self.person, self.people))
+        held = pa.table({name: read.column(column) for name, (column, _) in values.items()})
         try:
-            held = convert(held, {field: table.fields[field].type for field in used})
+            held = convert(held, {name: declared for name, (_, declared) in values.items()})
         except SourceError as error:
             raise SourceError(f"{self.place}: {error}") from None
-        for field in used:  # so that there is one zero
-            if table.fields[field].type is ColumnType.NUMBER:
-                at = held.column_names.index(field)
-                held = held.set_column(at, field, pc.add(held.column(field), 0.0))
-        at, seen = (
-            read_moments(read.column(c), f"{self.place}: the column '{c}'", self.source.zone)
-            for c in (table.at, known)
-        )
-        named = {NAMES: read.column(self.person), AT: at, KNOWN: seen}
-        rows = pa.table(named | {name: held.column(name) for name in used})
-        return self._keep(rows, NAMES).drop_columns(NAMES)
+        rows = {NAMES: read.column(self.person)}
+        for name, column in moments.items():
+            place = f"{self.place}: the column '{column}'"
+            rows[name] = read_moments(read.column(column), place, self.source.zone)
+        for name, (_, declared) in values.items():
+            value = held.column(name)  # a sum with zero, so that there is one zero
+            rows[name] = pc.add(value, 0.0) if declared is ColumnType.NUMBER else value
+        return self._keep(pa.table(rows), NAMES).drop_columns(NAMES)
 
     def _parse(self, text: str) -> Expression:
-        return parse(text, {name: field.type for name, field in self.table.fields.items()})
+        types = {name: one.type for name, one in self.table.fields.items()}
+        return parse(text, types, self.source.code_lists)

@@ -158,9 +158,18 @@ RICH: Tree = {
                 "person": "patient",
                 "at": "start",
                 "known_at": "told",
-                "fields": {"days": {"from": "Days", "type": "number"}},
+                "until": "ended",
+                "most": 50,
+                "fields": {
+                    "days": {
+                        "from": "Days",
+                        "type": "number",
+                        "unit": {"from": "Unit", "factors": {"d": 1.0}, "undeclared": "leave-out"},
+                    }
+                },
             }
         },
+        "codes": {"falls": {"file": "falls.txt", "codes": ["W19"]}},
     },
     "basis": CONSENT,
     "population": POPULATION,
