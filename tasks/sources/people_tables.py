@@ -117,6 +117,7 @@ class PeopleTables:
         indexed = len(rows.people) - rows.index.null_count if rows.index is not None else 0
         most = pc.max(found.column(NUMBER)).as_py()
         if indexed >= ENOUGH and not most:
+            rows.check_names()
             raise SourceError(
                 f"{rows.place}: no row of anybody is in a window around their index; is "
                 f"`{rows.table.at}` when rows took place, and the index what is meant?"
@@ -172,6 +173,7 @@ class PeopleTables:
 
         first = rows.ask(write, (index.where,) if index.where else (), ())
         if len(people) >= ENOUGH and not first.num_rows:
+            rows.check_names()
             what = "meets its condition" if index.where else "has a moment"
             raise SourceError(f"source.index: no row of `{index.first}` {what}; correct it")
         places = pc.index_in(_places(len(people)), first.column(PERSON))
@@ -194,7 +196,7 @@ def _take(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa
     parts = [slice(0, half), slice(half, number)]
     return pa.concat_tables(
         _take(
-            replace(rows, people=rows.people[part], index=index[part], all_people=False),
+            replace(rows, people=rows.people[part], index=index[part]),
             until[part],
             asked,
         )

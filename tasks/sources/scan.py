@@ -38,6 +38,14 @@ def can_name(kind: pa.DataType) -> bool:
     return _is_text(kind) or (pa.types.is_integer(kind) and kind != pa.uint64())
 
 
+def write_names(table: str, kind: pa.DataType) -> str:
+    """Write a table of names as what a column of a type that `can_name` is compared with."""
+    if _is_text(kind):
+        return table
+    number = "TRY_CAST(name AS BIGINT)"  # 12 is spelled '12', and '012' names another
+    return f"(SELECT * REPLACE ({number} AS name) FROM {table} WHERE {number}::VARCHAR = name)"  # noqa: S608  # of our own words
+
+
 def write_moment(column: str, kind: pa.DataType) -> str | None:
     """Write a column as moments on the calendar, to the microsecond."""
     if pa.types.is_date32(kind):

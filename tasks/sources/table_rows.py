@@ -30,7 +30,14 @@ from tasks.sources.conversion import convert
 from tasks.sources.moments import read_moments
 from tasks.sources.naming import spell
 from tasks.sources.parquet_files import ParquetSource
-from tasks.sources.scan import can_name, write_moment, write_scan, write_text, write_value
+from tasks.sources.scan import (
+    can_name,
+    write_moment,
+    write_names,
+    write_scan,
+    write_text,
+    write_value,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -58,17 +65,6 @@ class TooMuchError(SourceError):
         )
 
 
-def match_people(names: pa.ChunkedArray, people: pa.Array, place: str) -> pa.ChunkedArray:
-    """Give the place among `people` of each name in a table; missing of who is not among them.
-
-    The one place where rows find their person.
-    """
-    try:
-        return pc.index_in(spell(names), people.cast(pa.large_string()))
-    except pa.ArrowException:  # its text may quote a value
-        raise SourceError(f"{place}: it must hold text or numbers; name another column") from None
-
-
 def name_unit(name: str) -> str:
     """Give the column of rows that holds a field's unit."""
     return f"_unit_{name}"
@@ -94,8 +90,6 @@ class TableRows:
     index: pa.Array | None = None
     lot: bytes = field(default=b"", repr=False)
     cut: list[pa.Array] = field(default_factory=list, repr=False)
-    all_people: bool = True
-    """Whether these are all people who may be read, so that some of them should have a row."""
 
     @property
     def place(self) -> str:
@@ -115,6 +109,25 @@ class TableRows:
     @cached_property
     def _opened(self) -> Source:
         return open_source(self.table.location, self.folder)
+
+    @cached_property
+    def _names(self) -> tuple[pa.Array, pa.Array]:
+        """Give the spellings by which the table names the people, and whose each is, by place.
+
+        The one place where rows find their person.
+        """
+        return self.people.cast(pa.large_string()), pa.array(range(len(self.people)), pa.int32())
+
+    def check_names(self) -> None:
+        """Refuse a table that names none of so many people; for who found no row of them."""
+        if len(self.people) < ENOUGH:
+            return
+        named = self._opened.read([self.person], where=(self.person, self._names[0]))
+        if not named.num_rows:
+            raise SourceError(
+                f"{self.place}: none of its rows names one of the people who may be read; is "
+                f"`{self.person}` the column that names the person, spelled as on the roster?"
+            )
 
     def ask(
         self, write: Asking, conditions: Sequence[str], values: Sequence[str], **others: pa.Table
@@ -173,7 +186,9 @@ class TableRows:
     ) -> dict[str, str]:
         """Make the view `ROWS`; gives its column for each condition."""
         if isinstance(rows, str):
-            engine.register(NAMES, self._match_names(engine))
+            spelled, places = self._names
+            whose = self._index_of(pa.chunked_array([places]))
+            engine.register(NAMES, pa.table({"name": spelled, **whose}))
         else:
             engine.register(NAMES, rows)
             rows = NAMES
@@ -247,27 +262,12 @@ class TableRows:
             f"ORDER BY {away}, {lot}, {told}) <= {most}"
         )
 
-    def _match_names(self, engine: DuckDBPyConnection) -> pa.Table:
-        """Find whose rows may be read: every name in the table, with its place among the people."""
-        source = self._opened
-        assert isinstance(source, ParquetSource)
-        named = f"SELECT DISTINCT {quote(self.person)} AS name FROM {write_scan(source)}"  # noqa: S608  # quoted
-        return self._keep(engine.sql(named).to_arrow_table(), "name")
-
-    def _keep(self, table: pa.Table, person: str) -> pa.Table:
-        """Keep what is of the people, with their place and index."""
-        place = f"{self.place}: the column '{self.person}'"
-        owner = pc.cast(match_people(table.column(person), self.people, place), pa.int32())
-        alone = self.all_people and len(self.people) >= ENOUGH
-        if alone and owner.null_count == len(owner):
-            raise SourceError(
-                f"{self.place}: none of its rows names one of the people who may be read; is "
-                f"`{self.person}` the column that names the person, spelled as on the roster?"
-            )
-        table = table.append_column(PERSON, owner)
+    def _index_of(self, owner: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+        """Give the columns that say whose each row or name is, and their index."""
+        whose = {PERSON: pc.cast(owner, pa.int32())}
         if self.index is not None:
-            table = table.append_column(INDEX, pa.chunked_array([self.index]).take(owner))
-        return table.filter(pc.is_valid(owner))
+            whose[INDEX] = pa.chunked_array([self.index]).take(owner)
+        return whose
 
     @property
     def _moments(self) -> dict[str, str]:
@@ -303,30 +303,32 @@ class TableRows:
         if None in written.values():
             return None
         made = ", ".join(f"{text} AS {quote(name)}" for name, text in written.items())
+        names = write_names(NAMES, kinds[self.person])
         return (
-            f"SELECT * EXCLUDE name FROM (SELECT {NAMES}.*, {made} FROM {files} held "  # noqa: S608  # quoted
-            f"JOIN {NAMES} ON held.{quote(self.person)} = {NAMES}.name)"
+            f"SELECT * EXCLUDE name FROM (SELECT names.*, {made} FROM {files} held "  # noqa: S608  # quoted
+            f"JOIN {names} names ON held.{quote(self.person)} = names.name)"
         )
 
     def _read(self, used: Sequence[str]) -> pa.Table:
         """Read the rows by their source, converted by Arrow."""
         values, moments = self._values(used), self._moments
         columns = [self.person, *moments.values(), *(column for column, _ in values.values())]
-        wanted = list(dict.fromkeys(columns))
-        read = self._opened.read(wanted, where=(self.person, self.people))
+        spelled, places = self._names
+        read = self._opened.read(list(dict.fromkeys(columns)), where=(self.person, spelled))
+        owner = places.take(pc.index_in(spell(read.column(self.person)), spelled))
         held = pa.table({name: read.column(column) for name, (column, _) in values.items()})
         try:
             held = convert(held, {name: declared for name, (_, declared) in values.items()})
         except SourceError as error:
             raise SourceError(f"{self.place}: {error}") from None
-        rows = {NAMES: read.column(self.person)}
+        rows = self._index_of(owner)
         for name, column in moments.items():
             place = f"{self.place}: the column '{column}'"
             rows[name] = read_moments(read.column(column), place, self.source.zone)
         for name, (_, declared) in values.items():
             value = held.column(name)  # a sum with zero, so that there is one zero
             rows[name] = pc.add(value, 0.0) if declared is ColumnType.NUMBER else value
-        return self._keep(pa.table(rows), NAMES).drop_columns(NAMES)
+        return pa.table(rows).filter(pc.is_valid(owner))
 
     def _parse(self, text: str) -> Expression:
         types = {name: one.type for name, one in self.table.fields.items()}
