@@ -90,7 +90,7 @@ class PeopleTables:
             asked = {name: take for name, take in made.items() if take.of == table}
             if asked:
                 rows = self._open(table, people, index)
-                found = _take(rows, until, asked)
+                found = take_together(rows, until, asked)
                 self._check(rows, found)
                 read = _append(read, found.select([*asked]))
         days = pc.cast(index, pa.date32(), safe=False)
@@ -180,7 +180,7 @@ class PeopleTables:
         return first.column(AT).combine_chunks().take(places)
 
 
-def _take(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa.Table:
+def take_together(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa.Table:
     """Make columns of one table's rows, one line for each of the people.
 
     Where that needs too much memory, half of the people after the other.
@@ -195,7 +195,7 @@ def _take(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa
     assert index is not None, "columns are made around an index"
     parts = [slice(0, half), slice(half, number)]
     return pa.concat_tables(
-        _take(
+        take_together(
             replace(rows, people=rows.people[part], index=index[part]),
             until[part],
             asked,
