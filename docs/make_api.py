@@ -17,7 +17,9 @@ SECTIONS = {
     "Running": ("run", "check", "init", "runs", "Result"),
     "Tables": ("k_anonymize", "k_anonymity", "uniqueness", "measure"),
     "Consent": ("consent_standings",),
-    "Models": ("PrivateLogisticRegression", "PrivateBoosting", "PrivateNetwork"),
+    "Models": (
+        "PrivateLogisticRegression", "PrivateLinearRegression", "PrivateBoosting", "PrivateNetwork",
+    ),
     "Expectations": tuple(name for name in tutela.__all__ if name.startswith("Expect")),
     "Errors": (
         "TutelaError", "UsageError", "HomeError", "PolicyError", "Problem", "SourceError",

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.policy.training import PrivateKind
-from tasks.training import exact_sums, private_boosting, private_logistic
+from tasks.training import exact_sums, private_boosting
+from tasks.training import sums as sums_of_people
 from tasks.training.private_boosting import GRID, BinnedRows, PrivateBoosting
 from tasks.training.private_classifier import PrivateClassifier
 from tasks.training.private_logistic import PrivateLogisticRegression
@@ -145,8 +146,8 @@ class KnowsPeople(PrivateLogisticRegression):
     """Divides by the exact number of people, although it releases a noisy one."""
 
     def _descend(self, *given: Any) -> Floats:
-        rows, targets, _, *rest = given
-        return super()._descend(rows, targets, float(len(rows)), *rest)
+        people, _, *rest = given
+        return super()._descend(people, float(people.count()[0]), *rest)
 
 
 class KnowsGradients(PrivateLogisticRegression):
@@ -154,15 +155,15 @@ class KnowsGradients(PrivateLogisticRegression):
 
     def _descend(self, *given: Any) -> Floats:
         weights = super()._descend(*given)
-        rows, targets, *_, unit = given
-        return weights - 1e-20 * exact_sums.sum_gradients(rows, targets, weights, unit)
+        people, *_, unit = given
+        return np.asarray(weights - 1e-20 * people.gradients(weights, unit))
 
 
 class KeepsPeople(PrivateLogisticRegression):
     """Keeps the exact number of people in an attribute that no prediction needs."""
 
     def _descend(self, *given: Any) -> Floats:
-        self.people_ = len(given[0])
+        self.people_ = int(given[0].count()[0])
         return super()._descend(*given)
 
 
@@ -195,14 +196,18 @@ def clip_too_early() -> AbstractContextManager[object]:
         squares[len(rows)] = before * shrunk
 
     def sum_clipped(
-        rows: NDArray[np.float32], targets: NDArray[np.bool_], weights: Floats, clip_norm: float
+        rows: NDArray[np.float32],
+        targets: NDArray[np.bool_],
+        weights: Floats,
+        clip_norm: float,
+        find_gaps: exact_sums.FindGaps,
     ) -> Sums:
         block = rows.astype(float)
-        residuals = exact_sums.read_logistic(block @ exact_sums.round_weights(weights)) - targets
+        residuals = find_gaps(block @ exact_sums.round_weights(weights), targets)
         shares = exact_sums.clip_residuals(residuals, squares[len(rows)], clip_norm)
-        return np.asarray((shares @ block).astype(np.int64))
+        return np.asarray((shares.T @ block).astype(np.int64).T)
 
-    return patch.multiple(private_logistic, turn_rows=turn_later, sum_gradients=sum_clipped)
+    return patch.multiple(sums_of_people, turn_rows=turn_later, sum_gradients=sum_clipped)
 
 
 def leave_rows() -> AbstractContextManager[object]:
@@ -212,13 +217,13 @@ def leave_rows() -> AbstractContextManager[object]:
         steps = np.column_stack([rows.clip(-3 * bound, 3 * bound), np.ones(len(rows))])
         return np.trunc(steps * exact_sums.STEPS / np.sqrt(bound**2 + 1)).astype(np.float32)
 
-    return patch.object(private_logistic, "shorten_rows", leave)
+    return patch.object(sums_of_people, "shorten_rows", leave)
 
 
 def double_moments() -> AbstractContextManager[object]:
     """Count everybody's moments twice."""
     true = exact_sums.sum_moments
-    return patch.object(private_logistic, "sum_moments", lambda rows: 2 * true(rows))
+    return patch.object(sums_of_people, "sum_moments", lambda rows: 2 * true(rows))
 
 
 def double_bins() -> AbstractContextManager[object]:

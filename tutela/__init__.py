@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tasks.anonymization.recoding import k_anonymize
     from tasks.consent.alone import consent_standings
     from tasks.training.private_boosting import PrivateBoosting
+    from tasks.training.private_linear import PrivateLinearRegression
     from tasks.training.private_logistic import PrivateLogisticRegression
     from tasks.training.private_network import PrivateNetwork
     from tutela.result import Result
@@ -69,6 +70,7 @@ __all__ = [
     "HomeError",
     "PolicyError",
     "PrivateBoosting",
+    "PrivateLinearRegression",
     "PrivateLogisticRegression",
     "PrivateNetwork",
     "Problem",
@@ -98,6 +100,7 @@ _ROOMS = {
     "tasks.anonymization.recoding": ("k_anonymize",),
     "tasks.consent.alone": ("consent_standings",),
     "tasks.training.private_boosting": ("PrivateBoosting",),
+    "tasks.training.private_linear": ("PrivateLinearRegression",),
     "tasks.training.private_logistic": ("PrivateLogisticRegression",),
     "tasks.training.private_network": ("PrivateNetwork",),
     "tutela.result": ("Result",),

@@ -11,13 +11,16 @@ A row is `STEPS` long at most. The weights, clip norm and directions are public 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Targets: TypeAlias = NDArray[np.bool_] | NDArray[np.intp] | NDArray[np.float64]
+    FindGaps: TypeAlias = Callable[[NDArray[np.float64], Targets], NDArray[np.float64]]
 
 STEPS: Final = 2.0**16
 """The L2 norm of the longest row, in steps; a float32 holds each of its numbers exactly."""
@@ -65,22 +68,47 @@ def turn_rows(rows: NDArray[np.float32], directions: NDArray[np.float64]) -> Non
 
 def sum_gradients(
     rows: NDArray[np.float32],
-    targets: NDArray[np.bool_],
+    targets: Targets,
     weights: NDArray[np.float64],
     clip_norm: float,
+    find_gaps: FindGaps | None = None,
 ) -> NDArray[np.int64]:
-    """Sum the people's log-loss gradients, each clipped to an L2 norm of `clip_norm` row steps.
+    """Sum the people's loss gradients, each clipped to an L2 norm of `clip_norm` row steps.
 
-    The sum is in steps of 1 / `SHARES`: a person's part is at most `clip_norm * SHARES` long.
+    `find_gaps` gives how far scores are from targets (by default those of yes or no). The sum is of
+    the shape of `weights`, in steps of 1 / `SHARES`: a person's part is at most
+    `clip_norm * SHARES` long, all its columns together.
     """
-    total = np.zeros(rows.shape[1], dtype=np.int64)
+    total = np.zeros(weights.T.shape, dtype=np.int64)
     fine = round_weights(weights)
     for part in _blocks(len(rows)):
         block = rows[part].astype(np.float64)
-        residuals = read_logistic(block @ fine) - targets[part]
-        shares = clip_residuals(residuals, (block**2).sum(1), clip_norm)
-        total += (shares @ block).astype(np.int64)
-    return total
+        gaps = (find_gaps or gap_of_yes_no)(block @ fine, targets[part])
+        shares = clip_residuals(gaps, (block**2).sum(1), clip_norm)
+        total += (shares.T @ block).astype(np.int64)
+    return total.T
+
+
+def gap_of_yes_no(scores: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:
+    """Give how far the probability of a yes lies above the truth, from log-odds."""
+    return np.asarray(read_logistic(scores) - targets)
+
+
+def gap_of_classes(scores: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:
+    """Give how far each class's probability lies above the truth, of shape (people, classes).
+
+    Exponentials are read off a table, in whole steps of which a sum is exact in any order.
+    """
+    behind = np.minimum(scores.max(axis=1, keepdims=True) - scores, FARTHEST)
+    shares = _EXPONENTIAL[np.rint(behind * PLACES).astype(np.int64)]
+    gaps = shares / shares.sum(axis=1, keepdims=True)
+    gaps[np.arange(len(gaps)), targets.astype(np.intp)] -= 1
+    return np.asarray(gaps)
+
+
+def gap_of_numbers(scores: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:
+    """Give how far each number that is predicted, which is within [-1, 1], lies above the truth."""
+    return np.asarray(np.clip(scores, -1, 1) - targets)
 
 
 def clip_residuals(
@@ -88,11 +116,22 @@ def clip_residuals(
 ) -> NDArray[np.float64]:
     """Scale residuals so that times a row of these squared norms they are `clip_norm` at most.
 
-    Cut towards zero to whole `SHARES`, so that rounding only shortens.
+    Cut towards zero to whole `SHARES`, so that rounding only shortens. Of several columns a
+    person's are scaled together.
     """
-    longest = np.maximum(np.abs(residuals) * np.sqrt(squares), 1e-300)
+    longest = np.maximum(_lengths(residuals) * np.sqrt(squares), 1e-300)
     scale = np.minimum(1.0, clip_norm * MARGIN / longest)
-    return np.asarray(np.trunc(residuals * scale * SHARES))
+    return np.asarray(np.trunc((residuals.T * scale * SHARES).T))
+
+
+def _lengths(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give each person's L2 norm; added column by column, so that it is the same anywhere."""
+    if residuals.ndim == 1:
+        return np.asarray(np.abs(residuals))
+    total = np.zeros(len(residuals))
+    for column in residuals.T:
+        total += column**2
+    return np.asarray(np.sqrt(total))
 
 
 def read_logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -114,4 +153,7 @@ def _blocks(people: int) -> Iterator[slice]:
 
 _LOGISTIC: Final = 0.5 * (
     1 + np.tanh(np.arange(-FARTHEST * PLACES, FARTHEST * PLACES + 1) / PLACES / 2)
+)
+_EXPONENTIAL: Final = (
+    np.rint(np.exp(-np.arange(FARTHEST * PLACES + 1) / PLACES) * 2.0**40) / 2.0**40
 )

@@ -49,7 +49,8 @@ from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Gaussian, calibrate, compose, is_count
 from tasks.training.exact_sums import read_logistic
 from tasks.training.fit_callers import warn_of_callers
-from tasks.training.private_classifier import PrivateClassifier, Release
+from tasks.training.private_classifier import PrivateClassifier
+from tasks.training.private_model import Release
 
 if TYPE_CHECKING:
     import pandas as pd

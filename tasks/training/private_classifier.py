@@ -1,98 +1,91 @@
-"""What the private classifiers have in common: two declared classes, a promise, and one way out.
+"""What the private classifiers have in common: declared classes, and probabilities from scores.
 
-`encode_target` is told people's labels and refuses those that are not declared. What is released of
-people, and how it is learned from, is each classifier's own; all of it goes through `_release`.
+`encode_target` is told people's labels and refuses those that are not declared.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 
 from expectations.disclosure import roughly
 from expectations.errors import Refusal, UsageError
-from expectations.privacy_loss import SANE_EPSILON
-from tasks.training.noise_samplers import add_noise_to_sums
+from tasks.training.private_model import PrivateModel
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from sklearn.utils import Tags
 
-    from expectations.privacy_loss import Mechanism
-
-Release: TypeAlias = "Callable[[NDArray[np.int64], float], NDArray[np.float64]]"
-"""From exact sums over people, and the deviation of the noise, the sums with noise added."""
+MOST_CLASSES: Final = 20
 
 
-class PrivateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Binary classifier that promises (epsilon, delta) and declares its two classes.
+class PrivateClassifier(ClassifierMixin, PrivateModel):  # type: ignore[misc]  # sklearn is untyped
+    """Classifier that promises (epsilon, delta) and declares its classes.
 
-    `classes` are the declared labels, the positive one last. A subclass gives `mechanisms`, `fit`
-    and `decision_function`, asks `check_promise` before anything is drawn, and learns of people by
-    what `_release` gives back alone, as often and in the order that `mechanisms` says.
+    `classes` are the declared labels, of two the positive one last. A subclass gives besides what a
+    `PrivateModel` needs a `decision_function`.
     """
 
-    supposes: ClassVar[str] = ""
-    """What its promise rests on and nobody has proved; empty where that is nothing."""
-    epsilon: float
-    delta: float
+    most_classes: ClassVar[int] = MOST_CLASSES
     classes: Sequence[Hashable]
     classes_: NDArray[np.generic]
 
     @abstractmethod
-    def mechanisms(self) -> tuple[Mechanism, ...]:
-        """Give what a `fit` will draw, from the parameters alone."""
-
-    @abstractmethod
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
-        """Give the log-odds of the positive class, of shape (people,)."""
+        """Give the log-odds of the positive class, of shape (people,); of several, a score each."""
 
-    def _release(self, sums: NDArray[np.int64], deviation: float) -> NDArray[np.float64]:
-        """Give whole-number sums over people with Gaussian noise of `deviation` in their steps.
-
-        The one way from people into what is learned, so that an audit's twin, which is a subclass,
-        can see all that goes it.
-        """
-        return add_noise_to_sums(sums, deviation)
+    @property
+    def binary(self) -> bool:
+        """Whether there are two classes, of which a single score tells."""
+        return len(self.classes) == 2
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
-        """Give the probabilities of both classes, of shape (people, 2)."""
+        """Give the probability of each class, of shape (people, classes)."""
+        scores = self.decision_function(X)
+        if not self.binary:
+            shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return np.asarray(shares / shares.sum(axis=1, keepdims=True))
         # the logistic function as a hyperbolic tangent, which never overflows
-        positive = 0.5 * (1 + np.tanh(self.decision_function(X) / 2))
+        positive = 0.5 * (1 + np.tanh(scores / 2))
         return np.column_stack([1 - positive, positive])
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:  # noqa: N803  # sklearn's
-        """Give the likelier class of each row."""
-        positive = self.decision_function(X) > 0
-        return np.asarray(self.classes_[positive.astype(int)])
+        """Give the likeliest class of each row."""
+        scores = self.decision_function(X)
+        likeliest = (scores > 0).astype(int) if self.binary else scores.argmax(axis=1)
+        return np.asarray(self.classes_[likeliest])
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that there are two classes."""
+        """Tell scikit-learn how many classes there are."""
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_class = not self.binary
         return tags
 
     def check_promise(self) -> None:
-        """Raise UsageError where epsilon and delta promise nothing, or classes are not two."""
-        if not (0 < self.epsilon <= SANE_EPSILON and 0 < self.delta < 1):
-            raise UsageError(
-                f"private training: give 0 < epsilon <= {SANE_EPSILON:g} and 0 < delta < 1"
-            )
-        if len(self.classes) != 2 or len(set(self.classes)) != 2:
-            raise UsageError("private training: give two different classes")
+        """Raise UsageError where epsilon and delta promise nothing, or classes are no classes."""
+        self._check_epsilon()
+        if not 2 <= len(set(self.classes)) == len(self.classes) <= self.most_classes:
+            some = f"two to {self.most_classes}" if self.most_classes > 2 else "two"
+            raise UsageError(f"private training: give {some} different classes")
 
-    def encode_target(self, labels: NDArray[np.generic]) -> NDArray[np.bool_]:
-        """Say of each label whether it is the positive class; Refusal where one is neither."""
-        negative, positive = (labels == label for label in self.classes)
-        undeclared = int((~(negative | positive)).sum())
+    def encode_target(self, outcomes: NDArray[np.generic]) -> NDArray[np.bool_] | NDArray[np.intp]:
+        """Give the place of each label's class, of two whether it is the positive one.
+
+        Refusal where a label is none of them.
+        """
+        from sklearn.utils.multiclass import check_classification_targets
+
+        check_classification_targets(outcomes)
+        found = np.column_stack([outcomes == label for label in self.classes])
+        undeclared = int((~found.any(axis=1)).sum())
         if undeclared:
             raise Refusal(
                 "private training",
-                f"{roughly(undeclared)} labels are not among the two declared classes; declare the "
+                f"{roughly(undeclared)} labels are not among the declared classes; declare the "
                 "target's classes, which must not be read from the data",
             )
-        return np.asarray(positive, dtype=bool)
+        return np.asarray(found[:, 1] if self.binary else found.argmax(axis=1))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping as Loss
     from torch import nn
 
-    from tasks.training.private_classifier import Release
+    from tasks.training.private_model import Release
 
     Matrix: TypeAlias = NDArray[np.float64]
 

@@ -91,6 +91,7 @@ class PrivateNetwork(PrivateClassifier):
         "that everybody else's gradient is the same whoever is in a batch, which floating point "
         "does not guarantee"
     )
+    most_classes = 2
 
     def __init__(  # noqa: PLR0913, PLR0917  # each a public parameter of the training
         self,

@@ -18,7 +18,7 @@ from tasks.attack.model import attack, audit_classifier
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
-from tasks.training import private_classifier, private_descent
+from tasks.training import private_descent, private_model
 from tasks.training.charge import reserve_budget
 from tasks.training.models import build_estimator, declare_encoding, declare_model
 from tasks.training.train import train
@@ -73,7 +73,7 @@ def test_the_audit_of_a_whole_pipelines_classifier_finds_missing_noise(
     """What the step builds is strong enough: a trainer that draws no noise is caught at ε = 8."""
     policy = parse_policy(small_policy(*private("private-logistic-regression")))
     pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
-    monkeypatch.setattr(private_classifier, "add_noise_to_sums", lambda sums, _deviation: sums)
+    monkeypatch.setattr(private_model, "add_noise_to_sums", lambda sums, _deviation: sums)
     own_draws(monkeypatch)
     found = audit_classifier(pipeline[-1], "private-logistic-regression")
     assert any("0.00 times the claimed noise" in fault for fault in found.faults)

@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import compose
-from tasks.training import private_classifier
+from tasks.training import private_model
 from tasks.training.noise_samplers import add_noise_to_sums
 from tasks.training.private_boosting import (
     GRID,
@@ -71,7 +71,7 @@ class Watch:
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[Draw]:
     """Watch every release of a fit."""
     one = Watch()
-    monkeypatch.setattr(private_classifier, "add_noise_to_sums", one.release)
+    monkeypatch.setattr(private_model, "add_noise_to_sums", one.release)
     return one.drawn
 
 
@@ -178,7 +178,7 @@ def test_every_look_at_the_data_is_a_release_that_was_accounted_for(
 def test_a_model_follows_from_its_releases_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other people give the same model when every release is replaced by the same values."""
     monkeypatch.setattr(
-        private_classifier, "add_noise_to_sums", lambda sums, _: np.full(len(sums), 7 * GRID)
+        private_model, "add_noise_to_sums", lambda sums, _: np.full(len(sums), 7 * GRID)
     )
     one = PrivateBoosting(**SMALL).fit(*make_people(20))  # type: ignore[arg-type]
     other = PrivateBoosting(**SMALL).fit(*make_people(9))  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """Private training spends the epsilon it says, on sums that one person moves as far as it says."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,11 +18,12 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Gaussian, compose
-from tasks.training import exact_sums, noise_samplers, private_classifier, private_logistic
+from tasks.training import exact_sums, noise_samplers, private_model, sums
 from tasks.training.exact_sums import SHARES, STEPS
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
-from tasks.training.private_logistic import COUNT_STEPS, PrivateLogisticRegression
+from tasks.training.private_logistic import PrivateLogisticRegression
 from tasks.training.quality import evaluate
+from tasks.training.whitened_descent import COUNT_STEPS
 
 ENCODING = Encoding({"age": ["young", "old"]}, {"bmi": (15.0, 55.0)}, ["age"])
 rows = arrays(np.float64, (5, 3), elements=st.floats(-1e9, 1e9))
@@ -164,12 +167,13 @@ def test_every_look_at_the_data_is_a_release_that_was_accounted_for(
         targets: NDArray[np.bool_],
         weights: NDArray[np.float64],
         clip_norm: float,
+        find_gaps: exact_sums.FindGaps,
     ) -> NDArray[np.int64]:
         asked.append(clip_norm)
-        return exact_sums.sum_gradients(rows, targets, weights, clip_norm)
+        return exact_sums.sum_gradients(rows, targets, weights, clip_norm, find_gaps)
 
-    monkeypatch.setattr(private_classifier, "add_noise_to_sums", noise)
-    monkeypatch.setattr(private_logistic, "sum_gradients", spy)
+    monkeypatch.setattr(private_model, "add_noise_to_sums", noise)
+    monkeypatch.setattr(sums, "sum_gradients", spy)
     model = PrivateLogisticRegression(steps=5).fit([[0.0, 1], [1, 0], [1, 1]], [0, 1, 1])
     assert [sums.shape for sums in noise.sums] == [(1,), (6,)] + [(3,)] * 5
     sensitivities = [COUNT_STEPS, STEPS**2] + [clip_norm * SHARES for clip_norm in asked]
@@ -187,7 +191,7 @@ def test_a_person_moves_count_and_moments_by_what_their_noise_is_scaled_to(
     """The longest row, and a mean one: nobody is counted twice."""
     for person in ([1e9, -1e9], [1.0, 1.0]):
         noise = Noiseless()
-        monkeypatch.setattr(private_classifier, "add_noise_to_sums", noise)
+        monkeypatch.setattr(private_model, "add_noise_to_sums", noise)
         for people in (np.eye(2)[[1] * 3], np.vstack([np.eye(2)[[1] * 3], person])):
             PrivateLogisticRegression(steps=1).fit(people, np.zeros(len(people)))
         assert noise.sums[3] - noise.sums[0] == COUNT_STEPS
@@ -260,7 +264,7 @@ def test_rows_that_are_not_finite_are_refused_before_anything_is_drawn(
 ) -> None:
     """scikit-learn's own error, and no noise was spent."""
     noise = Noiseless()
-    monkeypatch.setattr(private_classifier, "add_noise_to_sums", noise)
+    monkeypatch.setattr(private_model, "add_noise_to_sums", noise)
     with pytest.raises(ValueError, match=r"NaN|infinity"):
         PrivateLogisticRegression().fit([[0.0], [value]], [0, 1])
     assert noise.sums == []
@@ -291,7 +295,8 @@ def test_constant_features_and_fewer_people_than_features_train(shape: tuple[int
         pytest.param({"row_bound": math.inf}, id="no-bound"),
         pytest.param({"row_bound": 0}, id="bound-of-nothing"),
         pytest.param({"classes": (1, 1)}, id="one-class"),
-        pytest.param({"classes": (1, 2, 3)}, id="three-classes"),
+        pytest.param({"classes": (1, 2, 1)}, id="the-same-class-twice"),
+        pytest.param({"classes": tuple(range(21))}, id="more-classes-than-twenty"),
     ],
 )
 def test_parameters_without_a_guarantee_are_refused(parameters: dict[str, float]) -> None:
@@ -307,7 +312,7 @@ def test_it_keeps_scikit_learns_conventions_but_for_named_exceptions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every exception is one that fails; without noise, which is fresh in every fit."""
-    monkeypatch.setattr(private_classifier, "add_noise_to_sums", Noiseless())
+    monkeypatch.setattr(private_model, "add_noise_to_sums", Noiseless())
     model = PrivateLogisticRegression(epsilon=20)
     results = check_estimator(model, on_skip=None, expected_failed_checks=EXCEPTIONS)
     excused = {result["check_name"] for result in results if result["status"] == "xfail"}
