@@ -18,7 +18,8 @@ SECTIONS = {
     "Tables": ("k_anonymize", "k_anonymity", "uniqueness", "measure"),
     "Consent": ("consent_standings",),
     "Models": (
-        "PrivateLogisticRegression", "PrivateLinearRegression", "PrivateBoosting", "PrivateNetwork",
+        "PrivateLogisticRegression", "PrivateLinearRegression", "PrivateBoosting",
+        "PrivateBoostingRegressor", "PrivateNetwork",
     ),
     "Expectations": tuple(name for name in tutela.__all__ if name.startswith("Expect")),
     "Errors": (

@@ -17,16 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.policy.training import PrivateKind
-from tasks.training import exact_sums, private_boosting
+from tasks.training import exact_sums
 from tasks.training import sums as sums_of_people
-from tasks.training.private_boosting import GRID, BinnedRows, PrivateBoosting
-from tasks.training.private_classifier import PrivateClassifier
+from tasks.training.binned_rows import BinnedRows
+from tasks.training.private_boosting import (
+    YES_NO_PACE,
+    PrivateBoosting,
+    PrivateBoostingRegressor,
+)
+from tasks.training.private_linear import PrivateLinearRegression
 from tasks.training.private_logistic import PrivateLogisticRegression
+from tasks.training.private_model import PrivateModel
 
 Numbers = NDArray[np.generic]
 Sums = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Trainer = type[PrivateClassifier]
+Trainer = type[PrivateModel]
 
 HONEST: Final[dict[PrivateKind, Trainer]] = {
     "private-logistic-regression": PrivateLogisticRegression,
@@ -64,9 +70,9 @@ def list_broken() -> Iterator[Broken]:
     yield logistic("keeps the exact n", bypassed, KeepsPeople)
     boosting = partial(Broken, "private-boosting")
     yield boosting("no clipping", moved, PrivateBoosting, leave_residuals)
-    yield boosting("noise for one feature", moved, PrivateBoosting, count_one_feature)
+    yield boosting("noise for one feature", moved, CountsOneFeature)
     yield boosting("sum counted twice", moved, PrivateBoosting, double_bins)
-    yield boosting("exact n", bypassed, PrivateBoosting, use_exact_people)
+    yield boosting("exact n", bypassed, AddsPeople)
     yield boosting("deviation by its people", "depends on the people", MeasuresPeople)
 
 
@@ -170,10 +176,33 @@ class KeepsPeople(PrivateLogisticRegression):
 class MeasuresPeople(PrivateBoosting):
     """Draws noise by how many people there are."""
 
+    people_ = 0
+
+    @property
+    def pace(self) -> Any:
+        """Bound residuals by what it finds."""
+        return YES_NO_PACE._replace(bound=0.5 + self.people_ / 1e6)
+
     def fit(self, X: Numbers, y: Numbers) -> PrivateBoosting:  # noqa: N803  # sklearn's
-        """Train with residuals bounded by what it finds."""
-        with patch.object(private_boosting, "RESIDUAL_BOUND", 0.5 + len(X) / 1e6):
-            return super().fit(X, y)
+        """Count people first."""
+        self.people_ = len(X)
+        return super().fit(X, y)
+
+
+class CountsOneFeature(PrivateBoosting):
+    """Draws noise for a person in one feature's bins, where they are in every feature's."""
+
+    def _draw(self, exact: Sums, deviation: float) -> Floats:
+        return super()._draw(exact, deviation / np.sqrt(len(self.features or ())))
+
+
+class AddsPeople(PrivateBoosting):
+    """Sets the intercept by the exact number of people."""
+
+    def _boost(self, *given: Any) -> Any:
+        start, shapes = super()._boost(*given)
+        people = given[0].counts().sum() / exact_sums.GRID
+        return start + 1e-6 * people, shapes
 
 
 def leave_gradients() -> AbstractContextManager[object]:
@@ -233,23 +262,49 @@ def double_bins() -> AbstractContextManager[object]:
 
 
 def leave_residuals() -> AbstractContextManager[object]:
-    """Let residuals be up to 1, where the noise is for a half."""
-    return patch.object(
-        private_boosting, "shorten_residuals", lambda gaps: np.trunc(gaps * GRID) / GRID
-    )
+    """Let residuals be as long as they are, where the noise is for a bound."""
+
+    def leave(gaps: Floats, _bound: float) -> Floats:
+        return np.trunc(gaps * exact_sums.GRID) / exact_sums.GRID
+
+    return patch.object(sums_of_people, "shorten_residuals", leave)
 
 
-def count_one_feature() -> AbstractContextManager[object]:
-    """Draw noise for a person in one feature's bins, where they are in every feature's."""
-    return patch.object(private_boosting.Training, "terms", 1)
+def clip_each_class() -> AbstractContextManager[object]:
+    """Clip each class's part by itself, where the noise is for all of them together."""
+
+    def of_longest(residuals: Floats) -> Floats:
+        return np.asarray(np.abs(residuals.reshape(len(residuals), -1)).max(axis=1))
+
+    return patch.object(exact_sums, "_lengths", of_longest)
 
 
-def use_exact_people() -> AbstractContextManager[object]:
-    """Set the intercept by the exact number of people."""
-    true = private_boosting.boost
+def count_sums_as_people() -> AbstractContextManager[object]:
+    """Draw noise for people alone, where their numbers are added up besides."""
+    return patch.object(PrivateBoostingRegressor, "counted", 1.0)
 
-    def boost(training: private_boosting.Training, *rest: object) -> tuple[float, object]:
-        start, shapes = true(training, *rest)  # type: ignore[arg-type]
-        return start + 1e-6 * len(training.positive), shapes
 
-    return patch.object(private_boosting, "boost", boost)
+OTHERS: Final[dict[str, tuple[PrivateKind, Trainer, dict[str, object]]]] = {
+    "regression of classes": (
+        "private-logistic-regression", PrivateLogisticRegression, {"classes": ("a", "b", "c")},
+    ),
+    "regression of numbers": (
+        "private-linear-regression", PrivateLinearRegression, {"target_range": (10.0, 30.0)},
+    ),
+    "boosting of classes": ("private-boosting", PrivateBoosting, {"classes": ("a", "b", "c")}),
+    "boosting of numbers": (
+        "private-boosting", PrivateBoostingRegressor, {"target_range": (10.0, 30.0)},
+    ),
+}  # fmt: skip
+"""Trainers of other outcomes than yes or no, and what each has to be told."""
+FARTHER: Final[list[tuple[str, str, Callable[[], AbstractContextManager[object]]]]] = [
+    ("regression of classes", "classes clipped one by one", clip_each_class),
+    ("regression of classes", "no clipping", leave_gradients),
+    ("regression of numbers", "no clipping", leave_gradients),
+    ("regression of numbers", "sum counted twice", double_moments),
+    ("boosting of classes", "classes cut one by one", clip_each_class),
+    ("boosting of classes", "sum counted twice", double_bins),
+    ("boosting of numbers", "no clipping", leave_residuals),
+    ("boosting of numbers", "noise for people alone", count_sums_as_people),
+]
+"""In which of them one person moves a release farther than is claimed, and by what."""

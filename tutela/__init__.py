@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from expectations.measures.measures import k_anonymity, measure, uniqueness
     from tasks.anonymization.recoding import k_anonymize
     from tasks.consent.alone import consent_standings
-    from tasks.training.private_boosting import PrivateBoosting
+    from tasks.training.private_boosting import PrivateBoosting, PrivateBoostingRegressor
     from tasks.training.private_linear import PrivateLinearRegression
     from tasks.training.private_logistic import PrivateLogisticRegression
     from tasks.training.private_network import PrivateNetwork
@@ -70,6 +70,7 @@ __all__ = [
     "HomeError",
     "PolicyError",
     "PrivateBoosting",
+    "PrivateBoostingRegressor",
     "PrivateLinearRegression",
     "PrivateLogisticRegression",
     "PrivateNetwork",
@@ -99,7 +100,7 @@ _ROOMS = {
     "expectations.measures.measures": ("k_anonymity", "measure", "uniqueness"),
     "tasks.anonymization.recoding": ("k_anonymize",),
     "tasks.consent.alone": ("consent_standings",),
-    "tasks.training.private_boosting": ("PrivateBoosting",),
+    "tasks.training.private_boosting": ("PrivateBoosting", "PrivateBoostingRegressor"),
     "tasks.training.private_linear": ("PrivateLinearRegression",),
     "tasks.training.private_logistic": ("PrivateLogisticRegression",),
     "tasks.training.private_network": ("PrivateNetwork",),

@@ -36,6 +36,7 @@ KNOWN: Final = frozenset({
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "tasks.training.encoding.DeclaredEncoder",
     "tasks.training.private_boosting.PrivateBoosting",
+    "tasks.training.private_boosting.PrivateBoostingRegressor",
     "tasks.training.private_linear.PrivateLinearRegression",
     "tasks.training.private_logistic.PrivateLogisticRegression",
     "tasks.training.private_network.PrivateNetwork",

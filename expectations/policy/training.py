@@ -10,12 +10,16 @@ from pydantic import Field
 from expectations.policy.declaration import Declaration
 from expectations.privacy_loss import SANE_EPSILON
 
-PrivateKind = Literal["private-logistic-regression", "private-boosting", "private-network"]
+PrivateKind = Literal[
+    "private-logistic-regression", "private-linear-regression", "private-boosting",
+    "private-network",
+]  # fmt: skip
 ModelKind = Literal["logistic-regression", "linear-regression", "gradient-boosting", PrivateKind]
 PRIVATE_KINDS: Final[tuple[PrivateKind, ...]] = get_args(PrivateKind)
 MODEL_KINDS: Final[tuple[ModelKind, ...]] = get_args(ModelKind)
 KINDS_OF_TWO: Final[tuple[ModelKind, ...]] = (
-    "logistic-regression", "gradient-boosting", *PRIVATE_KINDS,
+    "logistic-regression", "gradient-boosting", "private-logistic-regression", "private-boosting",
+    "private-network",
 )  # fmt: skip
 """Those that predict one of two words."""
 KINDS_OF_CLASSES: Final[tuple[ModelKind, ...]] = (
@@ -23,7 +27,7 @@ KINDS_OF_CLASSES: Final[tuple[ModelKind, ...]] = (
 )  # fmt: skip
 """Those that predict one of more words."""
 KINDS_OF_NUMBERS: Final[tuple[ModelKind, ...]] = (
-    "linear-regression", "gradient-boosting", "private-boosting",
+    "linear-regression", "gradient-boosting", "private-linear-regression", "private-boosting",
 )  # fmt: skip
 KEEPS_ROWS: Final = frozenset({
     "GaussianProcessClassifier", "KNeighborsClassifier", "LabelPropagation", "LabelSpreading",

@@ -1,14 +1,15 @@
 """Audit of ε: whether a trainer is as private as it claims, release by release.
 
 The claim is what the trainer says that it draws (`mechanisms()`): so many Gaussian mechanisms, in
-turn, of such noise over what one person can move. Twins of the classifier are fitted to made-up
+turn, of such noise over what one person can move. Twins of the model are fitted to made-up
 people (`twins`), and what passes from these into each fit is held against the claim:
 
 - as many releases as are claimed;
 - *noise*: of each release as much as it asks for, Gaussian, and never the same (`release_noise`);
 - *sensitivity*: while all earlier results stay as they were, one person who comes or goes moves no
   release farther than its noise is made for. People come who have the longest rows, the labels at
-  the corners, or whom the model predicts worst, and some go;
+  the corners, or whom the model predicts worst, with every class or either end of a range, and
+  some go;
 - *nothing else*: told the same results, fits to these and to quite other people give the same
   model, and ask for the same noise. An exact number of people, a bound taken from the data or a sum
   without noise that is used anywhere would show in it.
@@ -40,7 +41,8 @@ from expectations.checks import Check
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.privacy_loss import Bounded, Gaussian, Mechanism, compose
 from tasks.attack.release_noise import find_least_scale, find_noise_faults, measure_scale
-from tasks.attack.twins import Crowd, Fit, People, PrivateClassifier, is_same, train_twin
+from tasks.attack.twin_outcomes import Outcomes, declare_outcomes
+from tasks.attack.twins import Crowd, Fit, People, PrivateModel, is_same, train_twin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,16 +90,16 @@ class EpsilonAudit:
 
 
 def audit_epsilon(
-    classifier: PrivateClassifier, crowd: Crowd, names: Sequence[str], *, sampled: bool = False
+    trainer: PrivateModel, crowd: Crowd, names: Sequence[str], *, sampled: bool = False
 ) -> EpsilonAudit:
-    """Fit twins of `classifier` to made-up people, and hold what they release against its claim.
+    """Fit twins of `trainer` to made-up people, and hold what they release against its claim.
 
     `names` are what is released, one for each mechanism that is claimed. `sampled`: it draws its
     people, or where it starts, at random, so that two fits cannot be compared.
     """
-    claims, delta = classifier.mechanisms(), classifier.delta
+    claims, delta = trainer.mechanisms(), trainer.delta
     places = [*name_places(claims, names)]
-    twins = watch_twins(classifier, crowd, sampled=sampled)
+    twins = watch_twins(trainer, crowd, sampled=sampled)
     faults = [*find_other_ways(twins, len(places), sampled=sampled)]
     detectable = reach = lower = 0.0
     if len(twins.first.releases) == len(places):
@@ -161,35 +163,43 @@ class Twins:
         return np.array(moved).reshape(-1, len(allowed)) / allowed
 
 
-def watch_twins(classifier: PrivateClassifier, crowd: Crowd, *, sampled: bool) -> Twins:
+def watch_twins(trainer: PrivateModel, crowd: Crowd, *, sampled: bool) -> Twins:
     """Fit twins; all but the first are told what that one was told, where fits can be compared."""
-    people = crowd.gather(PEOPLE)
-    first = train_twin(classifier, people)
+    outcomes = declare_outcomes(trainer)
+    people = crowd.gather(PEOPLE, outcomes)
+    first = train_twin(trainer, people)
     told = () if sampled else first.releases
-    strangers = [crowd.gather(count) for count in (STRANGERS, PEOPLE) * (STRANGE // 2)]
-    swapped = [People(one.rows, ~one.positive) for one in strangers]
-    apart = [train_twin(classifier, one, told) for one in (people, *swapped)]
-    near = [train_twin(classifier, one, told) for one in change_people(crowd, people, first.model)]
+    strangers = [crowd.gather(count, outcomes) for count in (STRANGERS, PEOPLE) * (STRANGE // 2)]
+    swapped = [People(one.rows, outcomes.swap(one.outcomes)) for one in strangers]
+    apart = [train_twin(trainer, one, told) for one in (people, *swapped)]
+    changed = change_people(crowd, people, first.model, outcomes)
+    near = [train_twin(trainer, one, told) for one in changed]
     return Twins(first, tuple(apart), tuple(near))
 
 
-def change_people(crowd: Crowd, people: People, model: PrivateClassifier) -> Iterator[People]:
+def change_people(
+    crowd: Crowd, people: People, model: PrivateModel, outcomes: Outcomes
+) -> Iterator[People]:
     """Give people with one more or one fewer: those whom the model predicts worst, and any."""
     draw = np.random.default_rng()
-    likely = model.predict_proba(people.rows)[:, 1]
-    wrong = np.abs(likely - people.positive)
-    worst = np.argsort(wrong)[-GONE // 2 :]
+    worst = np.argsort(outcomes.miss(model, people.rows, people.outcomes))[-GONE // 2 :]
     for place in (*worst, *draw.integers(0, PEOPLE, GONE - len(worst))):
         yield people.drop(int(place))
-    order = np.argsort(model.predict_proba(crowd.extreme)[:, 1])
-    third = COME // 3
-    anybody = draw.integers(0, len(order), COME - 2 * third)
-    for who, positive in (
-        *((row, True) for row in order[:third]),
-        *((row, False) for row in order[-third:]),
-        *((row, bool(row % 2)) for row in anybody),
-    ):
-        yield people.add(crowd.extreme[who], int(draw.integers(0, PEOPLE)), positive=positive)
+    for who, outcome in find_comers(crowd.extreme, model, outcomes):
+        yield people.add(crowd.extreme[who], int(draw.integers(0, PEOPLE)), outcome)
+
+
+def find_comers(
+    extreme: NDArray[np.float64], model: PrivateModel, outcomes: Outcomes
+) -> Iterator[tuple[int, object]]:
+    """Give `COME` extreme people: of each outcome whom the model predicts worst, and anybody."""
+    each = max(COME * 2 // 3 // len(outcomes.extreme), 1)
+    for outcome in outcomes.extreme:
+        missed = outcomes.miss(model, extreme, np.array([outcome] * len(extreme)))
+        yield from ((int(who), outcome) for who in np.argsort(missed)[-each:])
+    anybody = np.random.default_rng().integers(0, len(extreme), COME - each * len(outcomes.extreme))
+    for turn, who in enumerate(anybody):
+        yield int(who), outcomes.extreme[turn % len(outcomes.extreme)]
 
 
 def find_other_ways(twins: Twins, claimed: int, *, sampled: bool) -> Iterator[str]:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 RELEASED: Final[dict[PrivateKind, tuple[str, ...]]] = {
     "private-logistic-regression": ("number of people", "second moments", "gradient sums"),
+    "private-linear-regression": ("number of people", "second moments", "gradient sums"),
     "private-boosting": ("counts of people by bin", "sums of residuals"),
     "private-network": ("number of people", "gradient sums"),
 }
@@ -284,7 +285,7 @@ def try_epsilon(desk: Desk, aim: Aim) -> Iterator[Check]:
 
 
 def audit_classifier(classifier: BaseEstimator, kind: PrivateKind) -> EpsilonAudit:
-    """Audit twins of a private classifier on people made up in the shape of its rows."""
+    """Audit twins of a private model on people made up in the shape of its rows."""
     from sklearn.base import clone
 
     twin = clone(classifier)
@@ -293,7 +294,7 @@ def audit_classifier(classifier: BaseEstimator, kind: PrivateKind) -> EpsilonAud
         case "private-boosting":
             crowd = make_binned(twin.features or [twin.edges] * width)
             twin.set_params(features=crowd.features)
-        case "private-logistic-regression":
+        case "private-logistic-regression" | "private-linear-regression":
             crowd = make_bounded(width, twin.row_bound or sqrt(width))
         case "private-network":
             crowd = make_bounded(width, sqrt(width))

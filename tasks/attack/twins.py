@@ -1,25 +1,27 @@
-"""Twins of a private classifier: fits on made-up people, of which every release is seen.
+"""Twins of a private model: fits on made-up people, of which every release is seen.
 
-A private classifier learns from people by releases alone, whole-number sums that noise is added to
+A private model learns from people by releases alone, whole-number sums that noise is added to
 (`_release`). A twin is a subclass that keeps what passes there, in this process's memory; the model
-that leaves is of the class itself, which keeps nothing. What the classifier's own `_release` gives
+that leaves is of the class itself, which keeps nothing. What the trainer's own `_release` gives
 is what is tested, so a class that adds no noise shows.
 
 Told what an earlier fit was told, a twin draws its own noise and does not use it. Its people then
 reach the model by nothing: whatever differs in it, came by another way than a release. What its
 sums differ by from the earlier fit's is what its people move, all else alike.
 
-Nobody's data is read: people are made up in the shape that the classifier is declared for.
+Nobody's data is read: people are made up in the shape that the model is declared for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.attack.twin_outcomes import Outcomes
 
 if TYPE_CHECKING:
     from expectations.privacy_loss import Mechanism
@@ -29,8 +31,6 @@ Feature: TypeAlias = int | Sequence[float]
 """A number of labels, or the edges of bins."""
 BINS: Final = 48
 """Of all features of a twin together: each release has a value for each."""
-LIKELY, UNLIKELY = 0.8, 0.05
-"""How many are positive where the first feature is high, and elsewhere: few, and worth learning."""
 HIGH: Final = 0.85
 FAR: Final = 1e6
 """Rows that so many times exceed the bound must be shortened to it."""
@@ -39,13 +39,8 @@ ROUNDING: Final = 1e-9
 """Two models that differ by no more, relatively, are the same."""
 
 
-class PrivateClassifier(Protocol):
-    """What the audit asks of a classifier: its promise, labels, and scikit-learn's interface."""
-
-    @property
-    def classes(self) -> Sequence[Hashable]:
-        """The two declared labels, the positive one last."""
-        ...
+class PrivateModel(Protocol):
+    """What the audit asks of a model: its promise, and scikit-learn's interface."""
 
     @property
     def delta(self) -> float:
@@ -57,11 +52,7 @@ class PrivateClassifier(Protocol):
         ...
 
     def fit(self, X: Rows, y: NDArray[np.generic], /) -> object:  # noqa: N803  # sklearn's
-        """Train on rows and their labels."""
-        ...
-
-    def predict_proba(self, X: Rows, /) -> Rows:  # noqa: N803  # sklearn's
-        """Give each row's probability of each class, in the order of `classes`."""
+        """Train on rows and their outcomes."""
         ...
 
 
@@ -83,7 +74,7 @@ class Release:
 class Fit:
     """A fitted twin and its releases, in turn."""
 
-    model: PrivateClassifier
+    model: PrivateModel
     releases: tuple[Release, ...]
 
     def asks_as(self, other: Fit) -> bool:
@@ -96,19 +87,20 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Rows as a classifier reads them, and who is positive."""
+    """Rows as a model reads them, and people's outcomes."""
 
     rows: Rows
-    positive: NDArray[np.bool_]
+    outcomes: NDArray[np.generic]
 
-    def add(self, row: Rows, place: int, *, positive: bool) -> Self:
+    def add(self, row: Rows, place: int, outcome: object) -> Self:
         """Give these people and one more, who stands at `place`."""
         rows = np.insert(self.rows, place, row, axis=0)
-        return type(self)(rows, np.insert(self.positive, place, positive))
+        one = np.array([outcome], dtype=self.outcomes.dtype)
+        return type(self)(rows, np.concatenate([self.outcomes[:place], one, self.outcomes[place:]]))
 
     def drop(self, place: int) -> Self:
         """Give these people without the one at `place`."""
-        return type(self)(np.delete(self.rows, place, axis=0), np.delete(self.positive, place))
+        return type(self)(np.delete(self.rows, place, axis=0), np.delete(self.outcomes, place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +112,11 @@ class Crowd:
     features: Sequence[Feature] = ()
     """How each feature of them is declared, for a model of declared bins."""
 
-    def gather(self, count: int) -> People:
-        """Make up `count` ordinary people, whom a classifier can learn something of."""
+    def gather(self, count: int, outcomes: Outcomes) -> People:
+        """Make up `count` ordinary people, of whom a model can learn something."""
         rows = self.draw(count)
         high = rows[:, 0] > np.nanquantile(rows[:, 0], HIGH)
-        chance = np.random.default_rng().random(count)
-        return People(rows, chance < np.where(high, LIKELY, UNLIKELY))
+        return People(rows, outcomes.draw(high))
 
 
 def make_bounded(width: int, bound: float) -> Crowd:
@@ -174,10 +165,10 @@ def _count_bins(feature: Feature) -> int:
     return feature + 1 if isinstance(feature, int) else len(feature)
 
 
-def train_twin(classifier: PrivateClassifier, people: People, told: Sequence[Release] = ()) -> Fit:
-    """Fit a fresh twin of `classifier`; it is told what is in `told`, in turn, if anything is."""
+def train_twin(trainer: PrivateModel, people: People, told: Sequence[Release] = ()) -> Fit:
+    """Fit a fresh twin of `trainer`; it is told what is in `told`, in turn, if anything is."""
     seen: list[Release] = []
-    kind = type(classifier)
+    kind = type(trainer)
 
     class Twin(kind):  # type: ignore[valid-type,misc]  # the class of what is audited
         def _release(self, sums: NDArray[np.int64], deviation: float) -> Rows:
@@ -188,12 +179,11 @@ def train_twin(classifier: PrivateClassifier, people: People, told: Sequence[Rel
                 return told[place].noisy.reshape(given.shape).copy()
             return given
 
-    twin = Twin(**classifier.get_params(deep=False))  # type: ignore[attr-defined]  # sklearn's
-    labels = np.array(classifier.classes)[people.positive.astype(int)]
+    twin = Twin(**trainer.get_params(deep=False))  # type: ignore[attr-defined]  # sklearn's
     if hasattr(twin, "fit_parts"):  # as a run trains it
-        twin.fit_parts(np.array_split(people.rows, 2), labels)
+        twin.fit_parts(np.array_split(people.rows, 2), people.outcomes)
     else:
-        twin.fit(people.rows, labels)
+        twin.fit(people.rows, people.outcomes)
     return Fit(twin, tuple(seen))
 
 

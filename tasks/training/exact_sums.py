@@ -26,6 +26,8 @@ STEPS: Final = 2.0**16
 """The L2 norm of the longest row, in steps; a float32 holds each of its numbers exactly."""
 SHARES: Final = 2.0**20
 """Steps of a residual of 1."""
+GRID: Final = 2.0**20
+"""Steps in one of a residual in a bin: to a millionth, and 2^33 people could be summed exactly."""
 MARGIN: Final = 1 - 1e-9
 """Shortening goes this far below a bound: farther than the rounding of what it divides by."""
 BLOCK: Final = 2048
@@ -122,6 +124,16 @@ def clip_residuals(
     longest = np.maximum(_lengths(residuals) * np.sqrt(squares), 1e-300)
     scale = np.minimum(1.0, clip_norm * MARGIN / longest)
     return np.asarray(np.trunc((residuals.T * scale * SHARES).T))
+
+
+def shorten_residuals(residuals: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
+    """Give each person's residuals shortened to `bound`, towards zero on the grid."""
+    if residuals.ndim == 1:
+        short = np.clip(residuals, -bound, bound)
+    else:
+        longest = np.maximum(_lengths(residuals), 1e-300)
+        short = (residuals.T * np.minimum(1.0, bound * MARGIN / longest)).T
+    return np.asarray(np.trunc(short * GRID) / GRID)
 
 
 def _lengths(residuals: NDArray[np.float64]) -> NDArray[np.float64]:

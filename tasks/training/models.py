@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from tasks.training.encoding import DeclaredEncoder, Style
-    from tasks.training.private_classifier import PrivateClassifier
+    from tasks.training.private_model import PrivateModel
 
     Parameters = Mapping[str, object]
 
@@ -98,7 +98,8 @@ def build_estimator(declaration: ModelDeclaration, encoding: Encoding) -> Pipeli
     except TypeError:
         raise UsageError(
             f"model '{declaration.kind}': it does not take the parameters "
-            f"{sorted(declaration.parameters.keys() - {'classes'})}; see docs/training.md, or the "
+            f"{sorted(declaration.parameters.keys() - {'classes', 'target_range'})}; see "
+            "docs/training.md, or the "
             "documentation of your own estimator, for those it takes"
         ) from None
     gate = DeclaredColumns([*encoder.categories, *encoder.ranges])
@@ -127,6 +128,7 @@ def _style_of(kind: ModelKind | None) -> Style:
             "logistic-regression"
             | "linear-regression"
             | "private-logistic-regression"
+            | "private-linear-regression"
             | "private-network"
             | None
         ):
@@ -153,7 +155,12 @@ def _build_predictor(declaration: ModelDeclaration, encoder: DeclaredEncoder) ->
             if isinstance(declaration.outcome, Number):
                 return HistGradientBoostingRegressor(**parameters)
             return HistGradientBoostingClassifier(**parameters)
-        case "private-logistic-regression" | "private-boosting" | "private-network":
+        case (
+            "private-logistic-regression"
+            | "private-linear-regression"
+            | "private-boosting"
+            | "private-network"
+        ):
             return _build_private(kind, declaration, encoder)
         case None:
             return _build_own(declaration)
@@ -163,8 +170,8 @@ def _build_predictor(declaration: ModelDeclaration, encoder: DeclaredEncoder) ->
 
 def _build_private(
     kind: PrivateKind, declaration: ModelDeclaration, encoder: DeclaredEncoder
-) -> PrivateClassifier:
-    """Build a private classifier, with what the encoder knows in public of its rows.
+) -> PrivateModel:
+    """Build a private model, with what the encoder knows in public of its rows.
 
     What is promised, and what the encoder knows, stands whatever the parameters say. A network
     that could not be trained here is none: it would be charged, and then fail.
@@ -177,11 +184,18 @@ def _build_private(
 
             given = {**given, "row_bound": encoder.row_bound}
             return PrivateLogisticRegression(**given)  # type: ignore[arg-type]  # checked there
-        case "private-boosting":
-            from tasks.training.private_boosting import PrivateBoosting
+        case "private-linear-regression":
+            from tasks.training.private_linear import PrivateLinearRegression
 
+            given = {**given, "row_bound": encoder.row_bound}
+            return PrivateLinearRegression(**given)  # type: ignore[arg-type]  # checked there
+        case "private-boosting":
+            from tasks.training.private_boosting import PrivateBoosting, PrivateBoostingRegressor
+
+            number = isinstance(declaration.outcome, Number)
+            boosting = PrivateBoostingRegressor if number else PrivateBoosting
             given = {**given, "features": encoder.declared_bins}
-            return PrivateBoosting(**given)  # type: ignore[arg-type]  # checked there
+            return boosting(**given)  # type: ignore[arg-type]  # checked there
         case "private-network":
             from tasks.training.private_descent import require_torch
             from tasks.training.private_network import PrivateNetwork

@@ -10,17 +10,25 @@ What is asked is public: weights, directions and scores come from what was relea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import sqrt
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from tasks.training.exact_sums import shorten_rows, sum_gradients, sum_moments, turn_rows
+from tasks.training.exact_sums import (
+    GRID,
+    shorten_residuals,
+    shorten_rows,
+    sum_gradients,
+    sum_moments,
+    turn_rows,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tasks.training.binned_rows import BinnedRows
     from tasks.training.exact_sums import FindGaps, Targets
 
     Floats = NDArray[np.float64]
@@ -109,3 +117,40 @@ class RowsHere:
     def gradients(self, weights: Floats, clip_norm: float) -> Whole:
         """Sum the clipped gradients."""
         return sum_gradients(self._rows, self._targets, weights, clip_norm, self._find_gaps)
+
+
+class BinsHere:
+    """`BinSums` of people in this process's memory.
+
+    `tell` gives what is counted of outcomes, `find_gaps` how far scores are above them; a person's
+    residuals are cut to `bound`, all columns together.
+    """
+
+    def __init__(
+        self,
+        people: BinnedRows,
+        targets: Targets,
+        tell: Callable[[Targets], Floats],
+        find_gaps: FindGaps,
+        bound: float,
+    ) -> None:
+        self._people = people
+        self._targets = targets
+        self._tell = tell
+        self._find_gaps = find_gaps
+        self._bound = bound
+
+    def counts(self) -> Whole:
+        """Sum the columns of what is told, of shape (columns, bins)."""
+        return np.array([self._sum(column) for column in self._tell(self._targets).T])
+
+    def residuals(self, scores: Floats, start: Floats) -> Whole:
+        """Sum the residuals, of the shape of `scores`."""
+        gaps = self._find_gaps(start + self._people.score(scores), self._targets)
+        short = shorten_residuals(-gaps, self._bound)
+        if short.ndim == 1:
+            return self._sum(short)
+        return np.column_stack([self._sum(column) for column in short.T])
+
+    def _sum(self, values: Floats) -> Whole:
+        return np.asarray((self._people.sum_by_bin(values) * GRID).astype(np.int64))

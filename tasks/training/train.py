@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from expectations.privacy_loss import Mechanism
-    from tasks.training.private_classifier import PrivateClassifier
+    from tasks.training.private_model import PrivateModel
 
 
 class Rows(NamedTuple):
@@ -216,7 +216,7 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     return save_model(pipeline)
 
 
-def account(desk: Desk, classifier: PrivateClassifier) -> None:
+def account(desk: Desk, classifier: PrivateModel) -> None:
     """Note the ε that what was drawn comes to, and hold it against what each outlet promises.
 
     At the δ of the promise, whatever δ the model was trained with; coherence lets all be the same.

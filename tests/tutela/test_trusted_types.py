@@ -10,8 +10,14 @@ import pytest
 import skops.io
 
 from deployments.run.notebook import KNOWN
-from expectations.policy.training import MODEL_KINDS, ModelKind
-from tasks.training.models import Encoding, ModelDeclaration, build_estimator
+from expectations.policy.outcome import Number, Outcome
+from expectations.policy.training import (
+    KINDS_OF_NUMBERS,
+    KINDS_OF_TWO,
+    MODEL_KINDS,
+    ModelKind,
+)
+from tasks.training.models import ANSWERS, Encoding, ModelDeclaration, build_estimator
 from tasks.training.private_network import PrivateNetwork
 from tasks.training.train import save_model
 
@@ -20,29 +26,38 @@ DRAWN = np.random.default_rng(7)
 PEOPLE = pd.DataFrame(
     {"age": DRAWN.choice(["young", "old"], 200), "bmi": DRAWN.uniform(15, 55, 200)}
 )
+WEIGHT = Number(15, 55)
 SICK = pd.Series(np.where(DRAWN.random(200) < 0.4, "yes", "no"))
 
 
-def list_types(kind: ModelKind) -> set[str]:
+def list_types(kind: ModelKind, outcome: Outcome) -> set[str]:
     """Train a tiny model of a kind, and list what skops has to be told to trust in it."""
     match kind:
-        case "logistic-regression" | "gradient-boosting":
-            declared = ModelDeclaration(kind)
-        case "private-logistic-regression" | "private-boosting":
-            declared = ModelDeclaration(kind, {"classes": ["no", "yes"]}, 5.0, 1e-5)
+        case "logistic-regression" | "linear-regression" | "gradient-boosting":
+            declared = ModelDeclaration(kind, outcome=outcome)
+        case "private-logistic-regression" | "private-linear-regression" | "private-boosting":
+            told = (
+                {"target_range": (outcome.low, outcome.high)}
+                if isinstance(outcome, Number)
+                else {"classes": list(outcome.labels)}
+            )
+            declared = ModelDeclaration(kind, told, 5.0, 1e-5, outcome)
         case "private-network":
             # It needs torch; `make torch` holds that the class alone has to be trusted.
             return {f"{PrivateNetwork.__module__}.{PrivateNetwork.__qualname__}"}
         case _:
             assert_never(kind)
-    fitted = build_estimator(declared, ENCODING).fit(PEOPLE, SICK)
+    answers = PEOPLE["bmi"] if isinstance(outcome, Number) else SICK
+    fitted = build_estimator(declared, ENCODING).fit(PEOPLE, answers)
     return set(skops.io.get_untrusted_types(data=save_model(fitted)))
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[ModelKind, set[str]]:
     """The types of a model of each kind."""
-    return {kind: list_types(kind) for kind in MODEL_KINDS}
+    of_words = {kind: list_types(kind, ANSWERS) for kind in KINDS_OF_TWO}
+    of_numbers = {kind: list_types(kind, WEIGHT) for kind in KINDS_OF_NUMBERS}
+    return {kind: of_words.get(kind, set()) | of_numbers.get(kind, set()) for kind in MODEL_KINDS}
 
 
 def test_each_type_of_each_kind_of_model_is_trusted_and_no_other(

@@ -7,7 +7,8 @@ from unittest import mock
 import pytest
 
 from expectations.errors import Refusal
-from expectations.policy.training import PRIVATE_KINDS, PrivateKind
+from expectations.policy.outcome import Number
+from expectations.policy.training import KINDS_OF_TWO, PRIVATE_KINDS, PrivateKind
 from expectations.policy_file import parse_policy
 from ledgers.evidence import JSON
 from ledgers.home.home import Home
@@ -15,12 +16,18 @@ from tasks.anonymization.deidentify import deidentify
 from tasks.attack import model as room
 from tasks.attack.epsilon_audit import EpsilonAudit
 from tasks.attack.model import attack, audit_classifier
+from tasks.attack.twin_outcomes import declare_outcomes
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.training import private_descent, private_model
 from tasks.training.charge import reserve_budget
-from tasks.training.models import build_estimator, declare_encoding, declare_model
+from tasks.training.models import (
+    ModelDeclaration,
+    build_estimator,
+    declare_encoding,
+    declare_model,
+)
 from tasks.training.train import train
 from tasks.validation.validation import validate
 from tests.conftest import Folder, opened, small_policy
@@ -47,10 +54,16 @@ def private(kind: str) -> tuple[tuple[str, str], ...]:
 def test_the_twins_of_each_kind_are_declared_as_the_model_is(
     kind: PrivateKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The policy's own classifier, with its parameters and its noise; people fit its rows."""
-    policy = parse_policy(small_policy(*private(kind)))
+    """The policy's own model, with its parameters and its noise; people fit its rows."""
+    policy = parse_policy(
+        small_policy(*private(kind if kind in KINDS_OF_TWO else "private-boosting"))
+    )
     monkeypatch.setattr(private_descent, "require_torch", lambda: None)  # nothing is trained here
-    pipeline = build_estimator(declare_model(policy), declare_encoding(policy))
+    declared = declare_model(policy)
+    if kind not in KINDS_OF_TWO:
+        told = {"target_range": (4.0, 9.0)}
+        declared = ModelDeclaration(kind, told, 1.0, 1e-5, Number(4, 9))
+    pipeline = build_estimator(declared, declare_encoding(policy))
     audited = mock.Mock()
     monkeypatch.setattr(room, "audit_epsilon", audited)
     assert audit_classifier(pipeline[-1], kind) is audited.return_value
@@ -60,7 +73,7 @@ def test_the_twins_of_each_kind_are_declared_as_the_model_is(
     assert changed <= {"features"}
     assert len(names) == len(twin.mechanisms())
     assert given["sampled"] is (kind == "private-network")
-    rows = crowd.gather(50).rows
+    rows = crowd.gather(50, declare_outcomes(twin)).rows
     assert rows.shape[1] == crowd.extreme.shape[1]
     if kind == "private-boosting":
         assert len(twin.features) == rows.shape[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
@@ -24,7 +26,15 @@ from tasks.attack.model import RELEASED, audit_classifier
 from tasks.attack.twins import make_binned
 from tasks.training.private_boosting import PrivateBoosting
 from tasks.training.private_logistic import PrivateLogisticRegression
-from tests.broken_trainers import HONEST, Broken, Trainer, lessen_noise, list_broken
+from tests.broken_trainers import (
+    FARTHER,
+    HONEST,
+    OTHERS,
+    Broken,
+    Trainer,
+    lessen_noise,
+    list_broken,
+)
 from tests.owned_draws import own_draws
 
 DELTA = 1e-5
@@ -32,6 +42,7 @@ TABLE = (0.5, 1.0, 4.0, 8.0)
 NIGHTLY = pytest.mark.nightly
 SHORT: dict[PrivateKind, dict[str, int]] = {
     "private-logistic-regression": {"steps": 2},
+    "private-linear-regression": {"steps": 2},
     "private-boosting": {"rounds": 2},
 }
 """So few releases that an audit takes half a second."""
@@ -44,9 +55,11 @@ def owned(monkeypatch: pytest.MonkeyPatch) -> None:
     own_draws(monkeypatch)
 
 
-def audit(trainer: Trainer, kind: PrivateKind, epsilon: float = 1.0) -> EpsilonAudit:
+def audit(
+    trainer: Trainer, kind: PrivateKind, epsilon: float = 1.0, **told: object
+) -> EpsilonAudit:
     """Audit a trainer of few steps."""
-    return audit_classifier(trainer(epsilon=epsilon, **SHORT[kind]), kind)
+    return audit_classifier(trainer(epsilon=epsilon, **SHORT[kind], **told), kind)
 
 
 def verdict(found: EpsilonAudit, asked: float = 1.0) -> CheckVerdict:
@@ -98,6 +111,41 @@ def test_a_broken_promise_is_found_and_named(broken: Broken) -> None:
     with broken.while_it_trains():
         found = audit(broken.trainer, broken.kind)
     assert any(broken.shows in fault for fault in found.faults)
+    assert verdict(found) is CheckVerdict.REFUSED
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("epsilon", [1.0, pytest.param(8.0, marks=NIGHTLY)])
+def test_honest_trainers_of_classes_and_of_numbers_pass(other: str, epsilon: float) -> None:
+    """Somebody made up loses almost all of the claim there too."""
+    kind, trainer, told = OTHERS[other]
+    found = audit(trainer, kind, epsilon, **told)
+    assert (found.faults, verdict(found, epsilon)) == ((), CheckVerdict.PASSED)
+    assert 0.9 * epsilon < found.lower_epsilon <= epsilon * (1 + 1e-3)
+    assert min(found.reach, 1.0) > 0.9
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("turn", [pytest.param(0, marks=NIGHTLY), 1])
+def test_a_release_of_classes_or_numbers_with_less_noise_is_found(other: str, turn: int) -> None:
+    """None of it, or half: named where it is missing."""
+    kind, trainer, told = OTHERS[other]
+    for share in (0.0, 0.5):
+        found = audit(lessen_noise(trainer, turn, share), kind, **told)
+        (fault,) = found.faults
+        assert fault.startswith(RELEASED[kind][turn])
+        assert verdict(found) is CheckVerdict.REFUSED
+
+
+@pytest.mark.parametrize(("other", "fault", "breaking"), FARTHER, ids=lambda one: str(one)[:24])
+def test_a_person_who_moves_a_release_of_classes_or_numbers_too_far_is_found(
+    other: str, fault: str, breaking: Callable[[], AbstractContextManager[object]]
+) -> None:
+    """By classes that are clipped one by one, or numbers that are added up besides."""
+    kind, trainer, told = OTHERS[other]
+    with breaking():
+        found = audit(trainer, kind, **told)
+    assert any("one person moves it" in said for said in found.faults), fault
     assert verdict(found) is CheckVerdict.REFUSED
 
 

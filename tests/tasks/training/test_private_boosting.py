@@ -14,16 +14,12 @@ from sklearn.utils.estimator_checks import check_estimator
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import compose
 from tasks.training import private_model
+from tasks.training.binned_rows import bin_rows
+from tasks.training.exact_sums import GRID, shorten_residuals
 from tasks.training.noise_samplers import add_noise_to_sums
-from tasks.training.private_boosting import (
-    GRID,
-    RESIDUAL_BOUND,
-    PrivateBoosting,
-    Training,
-    bin_rows,
-    shorten_residuals,
-)
+from tasks.training.private_boosting import YES_NO_PACE, PrivateBoosting
 
+RESIDUAL_BOUND = YES_NO_PACE.bound
 FEATURES = (3, (0.0, 0.25, 0.5, 1.0), 2)
 SMALL = {"features": FEATURES, "rounds": 3}
 person = st.tuples(
@@ -78,14 +74,12 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[Draw]:
 def release(
     members: list[tuple[float, float, float, bool]], scores: NDArray[np.float64]
 ) -> list[Draw]:
-    """Release the counts and one round of these people without noise."""
-    one = Watch()
+    """Give the counts and one round of these people, with what they are said to be moved by."""
     table = np.array([member[:3] for member in members], float).reshape(-1, 3)
-    positive = np.array([float(member[3]) for member in members])
-    training = Training(bin_rows(table, FEATURES), positive, one.release)
-    training.count_people(1.0)
-    training.sum_residuals(scores, 0.1, 1.0)
-    return one.drawn
+    positive = np.array([member[3] for member in members])
+    sums = PrivateBoosting(features=FEATURES).serve(table, positive)
+    drawn = sums.counts().ravel(), sums.residuals(scores, np.float64(0.1))
+    return [(drawn[0] / GRID, math.sqrt(3)), (drawn[1] / GRID, RESIDUAL_BOUND * math.sqrt(3))]
 
 
 @settings(deadline=None)
@@ -115,7 +109,7 @@ def test_a_residual_is_shortened_to_the_bound_and_lies_on_the_grid(
     gaps: NDArray[np.float64],
 ) -> None:
     """None is longer than the bound, each is a whole multiple, and short ones stay as they are."""
-    short = shorten_residuals(gaps)
+    short = shorten_residuals(gaps, RESIDUAL_BOUND)
     assert (np.abs(short) <= RESIDUAL_BOUND).all()
     assert (short * GRID % 1 == 0).all()
     inside = np.abs(gaps) <= RESIDUAL_BOUND
@@ -178,7 +172,7 @@ def test_every_look_at_the_data_is_a_release_that_was_accounted_for(
 def test_a_model_follows_from_its_releases_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other people give the same model when every release is replaced by the same values."""
     monkeypatch.setattr(
-        private_model, "add_noise_to_sums", lambda sums, _: np.full(len(sums), 7 * GRID)
+        private_model, "add_noise_to_sums", lambda sums, _: np.full(sums.shape, 7 * GRID)
     )
     one = PrivateBoosting(**SMALL).fit(*make_people(20))  # type: ignore[arg-type]
     other = PrivateBoosting(**SMALL).fit(*make_people(9))  # type: ignore[arg-type]
@@ -203,8 +197,7 @@ def test_the_noise_is_that_of_interprets_own_calculation() -> None:
 
 def test_the_noise_has_the_deviation_it_was_asked_for() -> None:
     """The variance of 20,000 draws lies within six of its own standard errors (p < 1e-8)."""
-    training = Training(bin_rows(np.zeros((1, 3)), FEATURES), np.zeros(1), add_noise_to_sums)
-    noise = training.release_values(np.zeros(20_000), 3.0)
+    noise = add_noise_to_sums(np.zeros(20_000, dtype=np.int64), 3.0 * GRID) / GRID
     assert abs(noise.var() / 9 - 1) < 6 * math.sqrt(2 / 20_000)
     assert abs(noise.mean()) < 6 * 3 / math.sqrt(20_000)
 

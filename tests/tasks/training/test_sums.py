@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from tasks.training import exact_sums, private_model
 from tasks.training.exact_sums import SHARES, STEPS
+from tasks.training.private_boosting import PrivateBoosting, PrivateBoostingRegressor
 from tasks.training.private_linear import PrivateLinearRegression
 from tasks.training.private_logistic import PrivateLogisticRegression
 from tasks.training.private_model import PrivateModel
-from tasks.training.sums import RowsHere, RowSums
+from tasks.training.sums import BinSums, RowsHere, RowSums
 
 Floats = NDArray[np.float64]
 PEOPLE, LABELS = 60, ("low", "middle", "high")
@@ -97,6 +98,70 @@ def test_linear_models_of_one_table_and_of_its_parts_are_the_same_to_the_last_bi
     np.testing.assert_array_equal(whole.predict(rows), parted.predict(rows))
 
 
+@dataclass(frozen=True)
+class BinsTogether:
+    """The same of people by bins."""
+
+    servers: Sequence[BinSums]
+
+    def counts(self) -> NDArray[np.int64]:
+        """Add up the counts."""
+        return np.sum([one.counts() for one in self.servers], axis=0)
+
+    def residuals(self, scores: Floats, start: Floats) -> NDArray[np.int64]:
+        """Add up the residuals."""
+        return np.sum([one.residuals(scores, start) for one in self.servers], axis=0)
+
+
+FEATURES = ((-9.0, -1.0, 0.0, 1.0, 9.0), (-9.0, 0.0, 9.0), (-9.0, 0.5, 9.0))
+BOOSTED = {
+    "yes or no": (PrivateBoosting(features=FEATURES, rounds=4), (0, 1)),
+    "classes": (PrivateBoosting(classes=LABELS, features=FEATURES, rounds=4), LABELS),
+    "numbers": (
+        PrivateBoostingRegressor(target_range=(-3.0, 3.0), features=FEATURES, rounds=4),
+        (-4.0, 0.1, 2.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("target", BOOSTED)
+@settings(max_examples=10)
+@given(seed=st.integers(0, 99), cuts=st.sets(st.integers(1, PEOPLE - 1), max_size=4))
+def test_boosted_models_of_one_table_and_of_its_parts_are_the_same_to_the_last_bit(
+    target: str, seed: int, cuts: set[int]
+) -> None:
+    """As linear ones are: also where a part has a single person, or none of a class."""
+    model, outcomes = BOOSTED[target]
+    rows = make_rows(seed)
+    answers = np.random.default_rng(seed).choice(np.array(outcomes), PEOPLE)
+    order = np.random.default_rng(seed + 1).permutation(PEOPLE)
+    whole, parted = type(model)(**model.get_params()), type(model)(**model.get_params())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(private_model, "add_noise_to_sums", fixed_noise())
+        whole.fit(rows, answers)
+        patch.setattr(private_model, "add_noise_to_sums", fixed_noise())
+        parts = [
+            parted.serve(rows[part], parted.encode_target(answers[part]))
+            for part in np.split(order, sorted(cuts))
+        ]
+        parted.fit_sums(BinsTogether(parts), rows.shape[1])
+    np.testing.assert_array_equal(whole.intercept_, parted.intercept_)
+    np.testing.assert_array_equal(np.concatenate(whole.shapes_), np.concatenate(parted.shapes_))
+    np.testing.assert_array_equal(whole.predict(rows), parted.predict(rows))
+
+
+@given(gaps=arrays(np.float64, (3, 4), elements=st.floats(-2, 2)), bound=st.floats(0.1, 1))
+def test_nobodys_residuals_of_all_classes_together_are_longer_than_the_bound(
+    gaps: Floats, bound: float
+) -> None:
+    """On the grid, and without any tolerance."""
+    for residuals in (gaps, gaps[:, 0]):
+        short = exact_sums.shorten_residuals(residuals, bound) * exact_sums.GRID
+        assert (short % 1 == 0).all()
+        longest = max(_length(one.astype(np.int64)) for one in short)
+        assert longest <= Fraction(bound * exact_sums.GRID) ** 2
+
+
 def _serve(model: PrivateModel, rows: Floats, answers: NDArray[np.generic]) -> RowSums:
     targets = model.encode_target(answers)
     return RowsHere.gather([rows], model.row_bound, targets, model.find_gaps)
@@ -158,6 +223,18 @@ def test_a_regression_tells_three_classes_and_a_number_that_lie_apart() -> None:
         PrivateLinearRegression(target_range=(10.0, 30.0)).fit(people, numbers).predict(people)
     )
     assert np.abs(guesses - numbers).mean() < 1
+
+
+def test_boosting_tells_three_classes_and_a_number_that_lie_apart() -> None:
+    """A score for each class and bin, or one for each bin."""
+    people = np.random.default_rng(2).uniform(size=(6000, 2))
+    classes = np.where(people[:, 0] > 0.7, "high", np.where(people[:, 1] > 0.5, "low", "middle"))
+    model = PrivateBoosting(classes=LABELS, epsilon=3.0).fit(people, classes)
+    assert model.score(people, classes) > 0.85
+    assert [shape.shape for shape in model.shapes_] == [(21, 3)] * 2
+    numbers = 20 + 5 * people[:, 0] - 3 * people[:, 1]
+    boosted = PrivateBoostingRegressor(target_range=(10.0, 30.0), epsilon=3.0).fit(people, numbers)
+    assert np.abs(boosted.predict(people) - numbers).mean() < 1
 
 
 def test_a_yes_or_no_model_comes_out_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
