@@ -1,16 +1,17 @@
 """Attribute inference: whether a model helps to guess a feature of who it was trained on.
 
-The attacker knows a person's label and all features but one, asks the model with every label that
-this one could have, and guesses the label under which the person's own label fits best, weighted
-by how common it is (Fredrikson et al. 2014, "Privacy in Pharmacogenetics", section 3.2). That
+The attacker knows a person's outcome and all features but one, asks the model with every label that
+this one could have, and guesses the label under which the person's own outcome fits best, weighted
+by how common it is (Fredrikson et al. 2014, "Privacy in Pharmacogenetics", section 3.2): to which
+the model gives the highest probability or, of a number, the density of its error. That
 works wherever a feature and a label have to do with each other, on everybody of the population:
 imputation, which the model need not have for it. So what is judged is the advantage: how much
 more often the guess is right of members than of people whom the model never saw (Yeom et al. 2018,
 definition 5). Zhao et al. (2021, "On the (In)Feasibility of Attribute Inference Attacks") find it
 small wherever membership is hidden.
 
-The attacker here sees probabilities and knows the true shares of the labels. One who knows less
-than all other features, or combines many models, is not simulated.
+The attacker here sees probabilities or numbers, and knows the true shares of the labels. One who
+knows less than all other features, or combines many models, is not simulated.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ import numpy as np
 from expectations.checks import Check
 from expectations.errors import UsageError
 from tasks.attack.contrast import (
+    PROBABILITY,
+    Confidence,
     Contrast,
     contrast_means,
     describe_power,
     find_critical,
     find_widest,
+    gives_classes,
     judge_together,
     place_labels,
     say_points,
@@ -38,14 +42,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from tasks.attack.contrast import People, Predictor, Records
+    from tasks.attack.contrast import Model, People, Records
 
 MOST_LABELS: Final = 100
 """Labels of one feature; a feature of more is a number, of which this attack knows nothing."""
 
 
 def attack_attributes(
-    model: Predictor,
+    model: Model,
     members: People,
     others: People,
     features: Sequence[str],
@@ -61,6 +65,7 @@ def attack_attributes(
 
     critical = find_critical(len(features))
     sides, _ = draw_sides((members, others), records)
+    confidence = Confidence.of(model, sides[1])
     found = []
     for feature in features:
         shares = pd.concat([side[0][feature] for side in sides]).value_counts(normalize=True)
@@ -70,12 +75,19 @@ def attack_attributes(
                 f"{MOST_LABELS}: name features that have labels"
             )
         # Without the labels of a categorical column that nobody has.
-        inside, outside = (guess(model, side, feature, shares[shares > 0]) for side in sides)
+        shares = shares[shares > 0]
+        inside, outside = (guess(model, side, feature, shares, confidence) for side in sides)
         found.append(contrast_means(feature, inside, outside, critical, span=2.0))
     return tuple(found)
 
 
-def guess(model: Predictor, people: People, feature: str, shares: pd.Series) -> NDArray[np.float64]:
+def guess(
+    model: Model,
+    people: People,
+    feature: str,
+    shares: pd.Series,
+    confidence: Confidence = PROBABILITY,
+) -> NDArray[np.float64]:
     """Guess one feature of each person who has it, beside guessing the commonest label for all.
 
     Gives 1 where the attack alone is right, -1 where the commonest label alone is, else 0. The
@@ -88,11 +100,12 @@ def guess(model: Predictor, people: People, feature: str, shares: pd.Series) -> 
     X, y = people[0][there], people[1][there]  # noqa: N806  # sklearn's
     if y.empty:
         return np.zeros(0)
-    own, fits = np.arange(len(y)), np.zeros((len(y), len(shares)))
-    column = place_labels(model, y)
+    fits = np.zeros((len(y), len(shares)))
+    if gives_classes(model):
+        place_labels(model, y)  # an unknown label would fit nothing
     for place, (label, share) in enumerate(shares.items()):
         asked = X.assign(**{feature: repeat(label, X[feature])})
-        fits[:, place] = share * model.predict_proba(asked)[own, column]
+        fits[:, place] = share * confidence.read(model, (asked, y))
     true = shares.index.get_indexer(pd.Index(X[feature]))
     right = fits.argmax(axis=1) == true
     return np.asarray(right.astype(float) - (int(shares.to_numpy().argmax()) == true))

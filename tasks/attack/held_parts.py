@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tasks.attack.held_rows import RARE, Held
+from tasks.attack.number_codes import hash_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,8 +125,6 @@ def count_held(table: Figures, columns: list[Column], tolerance: float) -> int:
 
 def count_singled(rows: Codes, people: Codes) -> int:
     """Count the people who are the only ones with a combination that some row has."""
-    from tasks.attack.held_rows import hash_rows
-
     of_people, often = np.unique(hash_rows(people.astype(np.uint64)), return_counts=True)
     there = hash_rows(rows[(rows >= 0).all(axis=1)].astype(np.uint64))
     return int(np.isin(of_people[often == 1], there).sum())

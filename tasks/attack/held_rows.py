@@ -7,7 +7,8 @@ grows with neither's product. Three ways to hold somebody are looked for here:
   scaled to a range or centred; at the precision that the numbers have;
 - **columns in order**: the rises and falls of 64 people in a row, which scaling, shifting, coding
   and inverting leave as they are;
-- **values** that one person alone has in a column, sorted or not.
+- **values** that one person alone has in a column, sorted or not; outcomes that are numbers also in
+  the leaves of trees.
 
 A match counts only where it singles somebody out, and where numbers like these would not match
 people so often by chance. Knows neither how a model is trained nor what its file looks like.
@@ -17,23 +18,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tasks.attack.number_codes import (
+    EXACT,
+    HALF,
+    draw_weights,
+    find_digits,
+    hash_rows,
+    hash_windows,
+    keep_long,
+    read_codes,
+)
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tasks.attack.number_codes import Codes, Figures, Places
     from tasks.attack.serialized import Numbers
 
-    Codes: TypeAlias = NDArray[np.uint64]
-    Figures: TypeAlias = NDArray[np.float64]
-    Places: TypeAlias = NDArray[np.int64]
-
-HALF, SINGLE, DOUBLE, EXACT = 10, 12, 16, 40
-"""Binary digits by which numbers of a precision are compared: what is left of them, whatever was
-rounded on the way; of one number by itself, most of what double precision has."""
 RUN: Final = 64
 """People in a row whose rises and falls are compared."""
 STEP, STEP_OF_MANY, FEW_PEOPLE = 16, 64, 100_000
@@ -52,9 +57,7 @@ RARE, BITS_SPARE = 1e-6, 20
 """How seldom numbers of one array may match people by chance, and the same in bits."""
 ROWS, IN_ORDER, OF_ONE = "rows of", "a column in the order of", "values that single out"
 """What can be held of people."""
-ODD, OTHER_ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-SEED: Final = 20261201
-"""It seeds no noise that protects anybody."""
+BESIDE: Final = "beside"
 
 
 class Batch(NamedTuple):
@@ -183,60 +186,6 @@ def list_tables(known: Survey) -> list[Table]:
     return tables
 
 
-def read_codes(values: NDArray[np.generic], digits: int) -> Codes:
-    """Give each number by its sign, its exponent and its first binary digits, rounded."""
-    figures = values.astype(np.float64)
-    # One zero, and one number that is none.
-    figures = np.where(np.isnan(figures), np.nan, figures + 0.0)
-    bits = np.ascontiguousarray(figures).view(np.uint64)
-    shift = np.uint64(52 - digits)
-    half = (np.uint64(1) << (shift - np.uint64(1))) - np.uint64(1)
-    return (bits + half + ((bits >> shift) & np.uint64(1))) >> shift
-
-
-def find_digits(values: NDArray[np.generic]) -> int:
-    """Say by how many digits numbers are compared: as the precision has that they fit in."""
-    figures = values.astype(np.float64)
-    for kind, digits in ((np.float16, HALF), (np.float32, SINGLE)):
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.array_equal(figures.astype(kind).astype(np.float64), figures, equal_nan=True):
-                return digits
-    return DOUBLE
-
-
-def mix(codes: Codes) -> Codes:
-    """Spread codes over 64 bits."""
-    with np.errstate(over="ignore"):
-        mixed = (codes + np.uint64(1)) * ODD
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= OTHER_ODD
-        return mixed ^ (mixed >> np.uint64(32))
-
-
-@cache
-def draw_weights(width: int) -> list[np.uint64]:
-    """Draw what spread codes are multiplied with, by their places in a row: odd numbers."""
-    drawn = np.random.default_rng(SEED).integers(0, 2**64, width, dtype=np.uint64)
-    return list(drawn | np.uint64(1))
-
-
-def hash_rows(codes: Codes) -> Codes:
-    """Give one number for each row."""
-    made = np.zeros(len(codes), dtype=np.uint64)
-    for place, weight in enumerate(draw_weights(codes.shape[1])):
-        made += mix(codes[:, place]) * weight
-    return made
-
-
-def hash_windows(codes: Codes, width: int, starts: Places) -> Codes:
-    """Give the number that `hash_rows` would give of each run of codes from a start."""
-    made = np.zeros(len(starts), dtype=np.uint64)
-    mixed = mix(codes)
-    for place, weight in enumerate(draw_weights(width)):
-        made += mixed[starts + place] * weight
-    return made
-
-
 def list_runs(one: Numbers) -> list[NDArray[np.generic]]:
     """Give an array's numbers one after the other, row by row and column by column."""
     flat = one.values.ravel()
@@ -316,7 +265,7 @@ def gather(numbers: Sequence[Numbers], known: Survey) -> Search:
                     hashes = hash_windows(codes, table.width, starts)
                     rows.setdefault((place, digits), []).append(hashes)
             turns.append(unite([hash_turns(run)]))
-        values.append(list_values(one))
+        values.append(list_values(one, trees=has_numbers_beside(known)))
     sought = {key: Sought(unite(each)) for key, each in rows.items()}
     return Search(known, tables, sought, seek(unite(turns)), seek(unite(values)))
 
@@ -355,11 +304,29 @@ def pass_by(batch: Batch, search: Search) -> None:
             if few is None and search.values and len(keep_long(raw)):
                 scaled = (raw - table.shift[column]) / table.scale[column]
                 search.values.meet(read_codes(keep_long(scaled), EXACT), (place, column))
+    if search.values and has_numbers_beside(search.known):
+        meet_beside(batch, search)
     for column in np.column_stack(batch).T if search.turns else ():
         turns = hash_turns(column, search.known.step)
         search.runs += len(turns)
         if search.turns:
             search.turns.meet(turns, "people")
+
+
+def has_numbers_beside(known: Survey) -> bool:
+    """Say whether what is learned of people beside their rows is a number of many values."""
+    return any(few is None for few in known.few[sum(known.widths) :])
+
+
+def meet_beside(batch: Batch, search: Search) -> None:
+    """Hold some people's outcomes and weights against the values that are sought, as by column."""
+    known, first = search.known, sum(search.known.widths)
+    for place, column in enumerate(batch.beside.T, start=first):
+        if known.few[place] is None and search.values and len(keep_long(column)):
+            ways = (0.0, 1.0), (known.centre[place], known.spread[place] or 1.0)
+            for shift, scale in (*ways, (known.centre[place], 1.0)):
+                codes = read_codes(keep_long((column - shift) / scale), EXACT)
+                search.values.meet(codes, (BESIDE, place, shift, scale))
 
 
 def hash_turns(values: NDArray[np.generic], step: int = 1) -> Codes:
@@ -386,21 +353,13 @@ def hash_turns(values: NDArray[np.generic], step: int = 1) -> Codes:
     return made
 
 
-def keep_long(values: NDArray[np.generic]) -> Figures:
-    """Keep the numbers that have many digits, as no step, share or place of a label has."""
-    figures = values.astype(np.float64)
-    figures = figures[np.isfinite(figures)]
-    bits = np.ascontiguousarray(figures).view(np.uint64)
-    kept: Figures = figures[bits & np.uint64((1 << 32) - 1) != 0]
-    return kept
+def list_values(one: Numbers, *, trees: bool) -> Codes:
+    """Give the values of many digits in an array, if it is a list of them; `trees` of trees too.
 
-
-def list_values(one: Numbers) -> Codes:
-    """Give the values of many digits in an array, if it is a list of them; no cuts of a tree.
-
-    Where a tree cuts a column follows from people's values, whatever it is told of them.
+    Where a tree cuts a column follows from people's values, whatever it is told of them; what it
+    says of a number in a leaf that one person came to is that person's.
     """
-    if one.of_tree or one.values.dtype.kind != "f" or one.values.dtype.itemsize < 8:
+    if (one.of_tree and not trees) or one.values.dtype.kind != "f" or one.values.dtype.itemsize < 8:
         return np.zeros(0, dtype=np.uint64)
     values = np.unique(read_codes(keep_long(one.values.ravel()), EXACT))
     return values[:: len(values) // MOST_VALUES + 1] if len(values) >= VALUES else values[:0]
@@ -490,10 +449,13 @@ def find_values(search: Search) -> Finder:
     single = search.values.list_single() if search.values else {}
 
     def find(one: Numbers) -> Held | None:
-        values = list_values(one) if single else ()
-        for alone in single.values() if len(values) else ():
-            hits = int(np.isin(values, alone).sum())
-            if hits >= max(VALUES, len(values) / 2):
+        values = list_values(one, trees=True) if single else ()
+        # By the digits that are compared nobody's outcome is in a tree by chance.
+        enough = VALUES if one.of_tree else max(VALUES, len(values) / 2)
+        for among, alone in single.items() if len(values) else ():
+            beside = isinstance(among, tuple) and among[0] == BESIDE
+            hits = int(np.isin(values, alone).sum()) if beside or not one.of_tree else 0
+            if hits >= enough:
                 return Held(one.path, OF_ONE, hits)
         return None
 

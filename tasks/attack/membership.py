@@ -21,10 +21,13 @@ shrunk variances (.562).
 
 A model can keep most people's secret and not a group's: see `membership_groups`.
 
-Shares no code with training: it knows a fitted model with `predict_proba` and a factory of fresh
-ones. The attacker knows the target label, the method of training and people of the same kind; one
-who has more (white-box access, planted rows) is not simulated. "Passed" says that these attacks had
-the power to see a leak of the limit's size and saw none, not that no attack works.
+A model of a number is as sure of a person as the density of its error says (`Confidence`).
+
+Shares no code with training: it knows a fitted model with `predict_proba`, or `predict` where it
+gives a number, and a factory of fresh ones. The attacker knows the outcome, the method of training
+and people of the same kind; one who has more (white-box access, planted rows) is not simulated.
+"Passed" says that these attacks had the power to see a leak of the limit's size and saw none, not
+that no attack works.
 """
 
 from __future__ import annotations
@@ -40,11 +43,11 @@ from expectations.checks import Check
 from expectations.errors import Refusal, UsageError
 from expectations.policy.training import MembershipCheck
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.attack.contrast import FEWEST, explain_undecided, read_confidence, say_enough
+from tasks.attack.contrast import FEWEST, Confidence, explain_undecided, say_enough
 from tasks.attack.membership_groups import AttackedGroups, describe_group, separate_groups
 from tasks.attack.reference_models import (
     LEAST_CONFIDENCE,
-    Classifier,
+    Learner,
     People,
     References,
     train_references,
@@ -224,8 +227,8 @@ class Lot:
 
 
 def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on whom
-    model: Classifier,
-    make_model: Callable[[], Classifier],
+    model: Learner,
+    make_model: Callable[[], Learner],
     members: tuple[pd.DataFrame, pd.Series],
     nonmembers: tuple[pd.DataFrame, pd.Series],
     references: int = 16,
@@ -248,10 +251,10 @@ def attack_membership(  # noqa: PLR0913  # the model, how it was trained, and on
 
     _check_sizes(len(members[0]), len(nonmembers[0]), references)
     people = _join(members, nonmembers, weights, records)
-    confidence = np.maximum(
-        read_confidence(model, (people.features, people.labels)), LEAST_CONFIDENCE
-    )
-    scores = score_people(confidence, train_references(make_model, people, references))
+    how = Confidence.of(model, nonmembers)
+    confidence = np.maximum(how.read(model, (people.features, people.labels)), LEAST_CONFIDENCE)
+    trained = train_references(make_model, people, references, confidence=how)
+    scores = score_people(confidence, trained)
     # `_join` put the members first.
     member = np.arange(len(confidence)) < len(members[0])
     groups = AttackedGroups()

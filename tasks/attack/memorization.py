@@ -1,10 +1,11 @@
 """Memorization: whether a model knows its own people's rows better than other people's.
 
-Three contrasts of members with people it never saw, each over the model's probability of a
-person's own label ("confidence"):
+Three contrasts of members with people it never saw, each over how sure the model is of a person's
+own outcome ("confidence"): the probability of a label, of a number the density of the error.
 
 - for each label, the confidence itself: the gap between training and test (Yeom et al. 2018,
-  "Privacy Risk in Machine Learning", section 3);
+  "Privacy Risk in Machine Learning", section 3). Of three labels or more those with too few people
+  are taken together; numbers are by their lowest, middle and highest third;
 - how much of it goes when one feature of the person is replaced by somebody else's: a model that
   holds rows knows a member better than the member's near duplicates, while a smooth or a rough
   one loses as much on others as on members;
@@ -18,8 +19,9 @@ one in a hundred, and no others, passes (`surest` finds those).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import hypot, log
 from typing import TYPE_CHECKING, Final
 
@@ -28,14 +30,16 @@ import numpy as np
 from expectations.checks import Check
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.contrast import (
+    Confidence,
     Contrast,
     contrast_means,
     describe_power,
     find_critical,
+    find_errors,
     find_widest,
+    gives_classes,
     judge_together,
     place_labels,
-    read_confidence,
     say_enough,
 )
 from tasks.attack.separation import estimate_auc
@@ -45,9 +49,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from tasks.attack.contrast import People, Predictor, Records
+    from tasks.attack.contrast import Model, People, Predictor, Records
 
     Figures = NDArray[np.float64]
+    Kinds = NDArray[np.object_]
 
 MOST: Final = 5_000
 """People on either side who are looked at; more would add little power and take long."""
@@ -57,6 +62,13 @@ BINS: Final = 10
 """Into how many equal parts a number is put, to say how rare it is."""
 LEAST: Final = 1e-6
 """The least confidence of which a loss is taken, so that none is infinite."""
+RARE_LABELS: Final = "rare labels"
+ENOUGH: Final = 250
+"""People of one label, on either side, who would show a gap of a tenth; of several, fewer are taken
+together: without power over each, no model of many labels could pass."""
+THIRDS: Final = ("low outcomes", "middle outcomes", "high outcomes")
+MOST_ERROR: Final = 10.0
+"""What an error or its square counts at most, over what is usual, where averages are told."""
 SEED: Final = 20250711
 """Fixed, so that an auditor draws the same people. It seeds no noise that protects anybody."""
 
@@ -72,34 +84,68 @@ class Memorization:
 
 
 def attack_memorization(
-    model: Predictor, members: People, others: People, records: Records | None = None
+    model: Model, members: People, others: People, records: Records | None = None
 ) -> Memorization:
     """Attack a fitted model, given the people it was trained on and people it never saw.
 
-    Both are (features, labels), with the features as `predict_proba` takes them. `records` are
+    Both are (features, outcomes), with the features as the model takes them. `records` are
     their own numbers, by which they are drawn; without these by their places.
     """
     import pandas as pd
 
     drawn = max(len(members[0]), len(others[0])) > MOST
     (members, others), own = draw_sides((members, others), records)
-    for _, labels in (members, others):
+    for _, labels in (members, others) if gives_classes(model) else ():
         place_labels(model, labels)  # an unknown label would count as no confidence at all
+    read = partial(Confidence.of(model, others).read, model)
     pool, inside = pd.concat([members[0], others[0]]), len(members[0])
-    known = read_confidence(model, members), read_confidence(model, others)
+    known = read(members), read(others)
     every = np.concatenate(own)
     lost = [
-        find_lost(model, side, (pool, every), sure, number)
+        find_lost(read, side, (pool, every), sure, number)
         for side, sure, number in zip((members, others), known, own, strict=True)
     ]
     rare = find_isolated(pool)
-    critical = find_critical(len(model.classes_) + 2)
+    kinds = name_kinds(model, (members[1], others[1]))
+    # As many labels as the model knows, whoever is there.
+    critical = find_critical((len(model.classes_) if gives_classes(model) else len(THIRDS)) + 2)
     judged = (
-        *contrast_labels(known, (members[1], others[1]), critical),
+        *contrast_labels(known, kinds, critical),
         contrast_means("beside near duplicates", lost[0], lost[1], critical, span=2.0),
         contrast_means("rare people", known[0][rare[:inside]], known[1][rare[inside:]], critical),
     )
-    return Memorization(judged, tuple(contrast_usual(model, members, others, known)), drawn)
+    told = contrast_usual if gives_classes(model) else contrast_numbers
+    return Memorization(judged, tuple(told(model, members, others, known)), drawn)
+
+
+def name_kinds(model: Model, outcomes: tuple[pd.Series, pd.Series]) -> tuple[Kinds, Kinds]:
+    """Name the kind of each person by whose outcome people are contrasted."""
+    if not gives_classes(model):
+        ends = np.quantile(
+            np.concatenate([one.to_numpy(float) for one in outcomes]), (1 / 3, 2 / 3)
+        )
+        places = [np.searchsorted(ends, one.to_numpy(float)) for one in outcomes]
+        inside, outside = (np.array(THIRDS, dtype=object)[place] for place in places)
+        return inside, outside
+    rare = find_rare(outcomes) if len(model.classes_) > 2 else ()
+    inside, outside = (
+        np.where(one.isin(rare), RARE_LABELS, "label " + one.astype(str)) for one in outcomes
+    )
+    return inside, outside
+
+
+def find_rare(labels: tuple[pd.Series, pd.Series]) -> list[object]:
+    """Give the labels that are taken together: by the fewest people, until these are enough."""
+    import pandas as pd
+
+    counts = pd.concat([one.value_counts() for one in labels], axis=1).fillna(0)
+    rare, people = [], 0
+    for label, count in counts.min(axis=1).sort_values(kind="stable").items():
+        if count >= ENOUGH and (people >= ENOUGH or not rare):
+            break
+        rare.append(label)
+        people += int(count)
+    return rare
 
 
 def draw_sides(
@@ -131,16 +177,16 @@ def say_drawn(*, drawn: bool) -> str:
 
 
 def contrast_labels(
-    known: tuple[Figures, Figures], labels: tuple[pd.Series, pd.Series], critical: float
+    known: tuple[Figures, Figures], kinds: tuple[Kinds, Kinds], critical: float
 ) -> Iterator[Contrast]:
-    """Contrast the people of each label; so a model that holds only a rare label's rows shows."""
-    for label in sorted(labels[0].unique()):
-        inside, outside = ((one == label).to_numpy() for one in labels)
-        yield contrast_means(f"label {label}", known[0][inside], known[1][outside], critical)
+    """Contrast the people of each kind; so a model that holds only a rare label's rows shows."""
+    for kind in sorted(set(kinds[0])):
+        inside, outside = (one == kind for one in kinds)
+        yield contrast_means(kind, known[0][inside], known[1][outside], critical)
 
 
 def find_lost(
-    model: Predictor,
+    read: Callable[[People], Figures],
     people: People,
     pool: tuple[pd.DataFrame, NDArray[np.uint64]],
     known: Figures,
@@ -159,7 +205,7 @@ def find_lost(
         other = every[column].iloc[order[next_to]]
         copies = people[0].assign(**{str(column): other.set_axis(people[0].index)})
         differs = ~same_values(people[0][column], copies[column])
-        lost += np.where(differs, known - read_confidence(model, (copies, people[1])), 0.0)
+        lost += np.where(differs, known - read((copies, people[1])), 0.0)
         changed += differs
     # Who was never changed has lost nothing, and stays at 0.
     return lost / np.maximum(changed, 1)
@@ -192,10 +238,24 @@ def bin_numbers(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), "missing").astype(str)
 
 
+def contrast_numbers(
+    model: Model, members: People, others: People, _: tuple[Figures, Figures]
+) -> Iterator[Contrast]:
+    """Contrast the error, in others' mean errors, and R²: how much smaller, how much larger."""
+    errors = [np.abs(find_errors(model, side)) for side in (members, others)]
+    spread = others[1].to_numpy(float).std()
+    for name, power, usual in (("error", 1, errors[1].mean()), ("R2", 2, spread)):
+        inside, outside = (
+            np.minimum((one / (usual or 1.0)) ** power, MOST_ERROR) for one in errors
+        )
+        yield contrast_means(name, -inside, -outside, span=MOST_ERROR)
+
+
 def contrast_usual(
-    model: Predictor, members: People, others: People, known: tuple[Figures, Figures]
+    model: Model, members: People, others: People, known: tuple[Figures, Figures]
 ) -> Iterator[Contrast]:
     """Contrast accuracy, log loss (others' less members', in nats) and, of two labels, AUC."""
+    assert gives_classes(model)
     sides = members, others
     right = [
         (model.classes_[model.predict_proba(X).argmax(axis=1)] == y).to_numpy(float)

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from tasks.attack.contrast import read_confidence
+from tasks.attack.contrast import PROBABILITY, Confidence, Predictor, Regressor
 from tasks.people.population import redraw
 
 if TYPE_CHECKING:
@@ -35,21 +35,23 @@ SPLIT_SEED = 20240614
 LEAST_CONFIDENCE = 1e-6
 
 
-class Classifier(Protocol):
-    """What the attack asks of a model: scikit-learn's interface of a classifier."""
-
-    @property
-    def classes_(self) -> NDArray[np.generic]:
-        """The labels, in the order of the columns of `predict_proba`."""
-        ...
+class Trainable(Protocol):
+    """What the attack asks of a model beside its answers: that it can be trained anew."""
 
     def fit(self, X: pd.DataFrame, y: pd.Series, /, **weights: NDArray[np.float64]) -> object:  # noqa: N803  # sklearn's
-        """Train on people and their labels, and the people's weights where there are any."""
+        """Train on people and their outcomes, and the people's weights where there are any."""
         ...
 
-    def predict_proba(self, X: pd.DataFrame, /) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
-        """Give each person's probability of each class."""
-        ...
+
+class Classifier(Predictor, Trainable, Protocol):
+    """scikit-learn's interface of a classifier."""
+
+
+class TrainableRegressor(Regressor, Trainable, Protocol):
+    """scikit-learn's interface of a model of a number."""
+
+
+Learner: TypeAlias = "Classifier | TrainableRegressor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class People:
 class References:
     """What the reference models say of each person, and who was in the training of which.
 
-    Both of shape (references, people): the probability of the person's own label, and whether
+    Both of shape (references, people): how sure it is of the person's own outcome, and whether
     that reference was trained on them.
     """
 
@@ -80,10 +82,11 @@ class References:
 
 
 def train_references(
-    make_model: Callable[[], Classifier],
+    make_model: Callable[[], Learner],
     people: People,
     references: int,
     threads: int | None = None,
+    confidence: Confidence = PROBABILITY,
 ) -> References:
     """Train an even number of references, as many at a time as there are `threads`.
 
@@ -91,21 +94,24 @@ def train_references(
 
     As a default the cores that this process may use; the result is the same for any number. A
     model's own seed, where it has one and none is set, is set from the reference's number (never
-    for noise: a private model takes no seed).
+    for noise: a private model takes no seed). `confidence` says how theirs is read.
     """
-    halves = draw_halves(people.labels, references, people.records)
+    # Of numbers, which hardly two people share, halves are drawn as of one label.
+    of_classes = confidence.scale is None
+    kinds = people.labels if of_classes else people.labels.isna()
+    halves = draw_halves(kinds, references, people.records)
 
     def train(number: int) -> NDArray[np.float64]:
         model = make_model()
         _set_seeds(model, number)
         _fit(model, people, halves[number])
-        known = read_confidence(model, (people.features, people.labels))
+        known = confidence.read(model, (people.features, people.labels))
         return np.maximum(known, LEAST_CONFIDENCE)
 
     # The limit of OpenMP holds for the thread that sets it only, so each sets its own.
     with ThreadPoolExecutor(threads or count_cores(), initializer=limit_threads) as pool:
-        confidence = np.array(list(pool.map(train, range(references))))
-    return References(confidence, np.array(halves))
+        known = np.array(list(pool.map(train, range(references))))
+    return References(known, np.array(halves))
 
 
 def draw_halves(
@@ -126,13 +132,13 @@ def draw_halves(
     return halves
 
 
-def _fit(model: Classifier, people: People, half: NDArray[np.bool_]) -> None:
+def _fit(model: Learner, people: People, half: NDArray[np.bool_]) -> None:
     """Train on one half, with its people's weights where the attacked model was."""
     weights = {} if people.weights is None else {people.argument: people.weights[half]}
     model.fit(people.features[half], people.labels[half], **weights)
 
 
-def _set_seeds(model: Classifier, number: int) -> None:
+def _set_seeds(model: Learner, number: int) -> None:
     """Set the seeds that are left open: threads share NumPy's generator in no fixed order."""
     parameters = model.get_params() if hasattr(model, "get_params") else {}
     seeds = [
