@@ -39,7 +39,7 @@ from tasks.attack.membership import (
     say_drawn,
 )
 from tasks.attack.memorization import Memorization, attack_memorization, judge_memorization
-from tasks.attack.model_file import Reading, search_file
+from tasks.attack.model_file import Declared, Reading, search_file
 from tasks.attack.reference_models import limit_threads
 from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import advise, find_cohort, find_intolerable
@@ -129,8 +129,8 @@ def read_trained(desk: Desk, data: Opened[Trainable]) -> Reading:
     """Say how those are read who were trained on, in their order."""
     policy = desk.policy
     columns = name_columns(policy, data.ref.schema)
-    labels = declare_encoding(policy).categories
-    return Reading(columns, lambda frame: split_rows(frame, policy)[0], labels)
+    declared = Declared(declare_encoding(policy).categories, policy.outcome)
+    return Reading(columns, lambda frame: split_rows(frame, policy)[0], declared)
 
 
 def take_aim(desk: Desk, pipeline: Pipeline, data: Opened[Trainable]) -> Aim:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from expectations.checks import Check
 from expectations.disclosure import Count
+from expectations.policy.outcome import Classes, Number, Outcome
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import YES_NO
 from ledgers.vault.stages import Trainable
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened
@@ -30,6 +30,7 @@ from tasks.attack.held_people import (
     search_model,
 )
 from tasks.attack.held_rows import Batch, Crowd
+from tasks.people.outcomes import mark_known, read_outcomes
 from tasks.people.population import TEST
 
 if TYPE_CHECKING:
@@ -47,13 +48,20 @@ TOGETHER: Final = 50_000
 class Reading:
     """How the people are read that a model was trained on.
 
-    `columns` are theirs, `choose` gives those of a frame who were trained on, and `labels` are each
-    labelled feature's words, in the order in which they were declared.
+    `columns` are theirs, `choose` gives those of a frame who were trained on, and `declared` is how
+    their features and outcomes are.
     """
 
     columns: Sequence[str]
     choose: Callable[[pd.DataFrame], Rows]
+    declared: Declared
+
+
+class Declared(NamedTuple):
+    """Each labelled feature's words, in the order of their declaration, and what is predicted."""
+
     labels: Mapping[str, Sequence[str]]
+    outcome: Outcome
 
 
 def search_file(
@@ -62,7 +70,7 @@ def search_file(
     """Search a model's file for the people whom it learned from, and their words and numbers."""
     policy = desk.policy
     crowd = Crowd(lambda: read_people(reading, pipeline, data))
-    public = declare_public(policy, pipeline, reading.labels)
+    public = declare_public(policy, pipeline, reading.declared.labels)
     found = search_model(content, crowd, count_people(policy, data), public)
     for outlet in policy.model_outlets:
         yield judge_search(
@@ -78,8 +86,11 @@ def search_rows(
     labels: Mapping[str, Sequence[str]],
 ) -> Searched:
     """Search a model's file for some people that it learned from, who are all in memory."""
-    crowd = Crowd(lambda: iter([make_batch(rows, pipeline, labels)]))
-    counts = {len(rows[1]), *map(int, rows[1].value_counts())}
+    declared = Declared(labels, policy.outcome)
+    crowd = Crowd(lambda: iter([make_batch(rows, pipeline, declared)]))
+    counts = {len(rows[1])}
+    if isinstance(policy.outcome, Classes):
+        counts |= {*map(int, rows[1].value_counts())}
     return search_model(content, crowd, counts, declare_public(policy, pipeline, labels))
 
 
@@ -102,16 +113,33 @@ def give_batch(frame: pd.DataFrame, reading: Reading, pipeline: Pipeline) -> Ite
     """Give the people of a frame who were trained on, if any were."""
     rows = reading.choose(frame)
     if len(rows[1]):
-        yield make_batch(rows, pipeline, reading.labels)
+        yield make_batch(rows, pipeline, reading.declared)
 
 
-def make_batch(rows: Rows, pipeline: Pipeline, labels: Mapping[str, Sequence[str]]) -> Batch:
-    """Give people as the classifier sees them, by their labels' places, and what goes beside."""
+def make_batch(rows: Rows, pipeline: Pipeline, declared: Declared) -> Batch:
+    """Give people as the last step sees them, by their labels' places, and what goes beside."""
     features, outcomes, weights = rows
     encoded = np.asarray(pipeline[:-1].transform(features), dtype=np.float64)
-    known = (outcomes == YES_NO[1]).to_numpy(dtype=np.float64)
+    known = code_outcomes(outcomes, declared.outcome)
     beside = np.column_stack([known, *([] if weights is None else [weights])])
-    return Batch(encoded, place_labels(features, labels), beside)
+    return Batch(encoded, place_labels(features, declared.labels), beside)
+
+
+def code_outcomes(outcomes: pd.Series, outcome: Outcome) -> NDArray[np.float64]:
+    """Give outcomes as columns that a model may have kept: numbers, or words in each usual code.
+
+    Words by their places as declared and as sorted, and each apart; of two the one that is looked
+    for says all.
+    """
+    if isinstance(outcome, Number):
+        return outcomes.to_numpy(dtype=np.float64)[:, None]
+    words = outcomes.to_numpy(dtype=str)[:, None]
+    marks = (words == np.array(outcome.labels)).astype(np.float64)
+    if outcome.binary:
+        return marks[:, 1:]
+    places = (marks @ np.argsort(np.argsort(order)) for order in
+              (np.arange(len(outcome.labels)), outcome.labels))  # fmt: skip
+    return np.column_stack([*places, marks])
 
 
 def place_labels(
@@ -135,7 +163,12 @@ def count_people(policy: Policy, data: Opened[Trainable]) -> set[int]:
     """Count who was trained on, tested with, and both, in all and of each outcome."""
     assert policy.target is not None
     frame = data.frame([TEST, policy.target])
-    sides = frame.groupby([frame[TEST], frame[policy.target].astype(str)]).size()
+    if isinstance(policy.outcome, Number):
+        known = mark_known(read_outcomes(frame[policy.target], policy.outcome), policy.outcome)
+        kinds = pd.Series(known, index=frame.index)
+    else:
+        kinds = frame[policy.target].astype(str)
+    sides = frame.groupby([frame[TEST], kinds]).size()
     of_sides, of_outcomes = sides.groupby(level=0).sum(), sides.groupby(level=1).sum()
     return {len(frame), *map(int, (*sides, *of_sides, *of_outcomes))}
 
@@ -146,6 +179,8 @@ def declare_public(
     """Give the words and sizes that were known before anybody was read."""
     written = policy.model_dump(mode="json")
     steps = [name for name, _ in pipeline.steps]
-    words = gather_words(written, labels, list(YES_NO), steps)
+    outcome = policy.outcome
+    told = [*outcome.labels] if isinstance(outcome, Classes) else []
+    words = gather_words(written, labels, told, steps)
     sizes = gather_sizes(written, pipeline[-1].get_params())
     return Public(frozenset(words), frozenset(sizes))
