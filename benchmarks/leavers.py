@@ -57,7 +57,8 @@ from tasks.people.ingestion import RECORD
 from tasks.people.population import redraw
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
 from tasks.training.quality import score
-from tasks.training.train import Rows, note_quality
+from tasks.training.train import Rows
+from tasks.training.utility import note_quality
 
 Figures = dict[str, float | int | str]
 K: Final = 5

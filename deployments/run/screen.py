@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from tasks.account.advised import Advice, Trial
-    from tasks.account.published import Figure, OutletSummary, Quality, Summary, Way, WaysOut
+    from tasks.account.measured import Quality
+    from tasks.account.published import Figure, OutletSummary, Summary, Way, WaysOut
 
 
 WORDS: Final = {

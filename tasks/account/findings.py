@@ -21,23 +21,31 @@ from expectations.checks import Check
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import has_order
 from ledgers.evidence import JSON, Entry
-from tasks.account.published import (
+from tasks.account.measured import (
     Audit,
+    Difference,
+    GroupErrors,
+    GroupQuality,
+    NumberAudit,
+    NumberQuality,
+    Quality,
+)
+from tasks.account.published import (
     ColumnInclusion,
     ComparedColumn,
-    Difference,
     Figure,
-    GroupQuality,
     Inclusion,
     InclusionRate,
     LabelShares,
-    Quality,
     Representation,
     Training,
 )
 
 T = TypeVar("T")
-DIFFERENCES: Final = ("demographic_parity", "equalized_odds")
+DIFFERENCES: Final = (
+    "demographic_parity", "equalized_odds", "accuracy", "equal_opportunity", "bias", "error",
+)  # fmt: skip
+TABLES: Final = ("thresholds", "calibration", "classes", "few")
 COMPARED: Final = "representation."
 COUNTED: Final = "inclusion."
 
@@ -135,9 +143,25 @@ def read_quality(found: Found) -> Quality | None:
         return None
     told: dict[str, JSON] = {form.name: measures.get(form.name) for form in fields(Quality)}
     tables = found.tables("utility.")
-    return read(
-        Quality, told | {name: tables.get(name) or () for name in ("thresholds", "calibration")}
-    )
+    return read(Quality, told | {name: tables.get(name) or () for name in TABLES})
+
+
+def read_number_quality(found: Found) -> NumberQuality | None:
+    """Give how good a model of a number is; None where none was measured."""
+    measures, tables = found.measures("utility."), found.tables("utility.")
+    if measures.get("mae") is None:
+        return None
+    told: dict[str, JSON] = {form.name: measures.get(form.name) for form in fields(NumberQuality)}
+    audits = [
+        NumberAudit(
+            column,
+            read(tuple[GroupErrors, ...], body),
+            tuple(_read_differences(found.measures("fairness."), column)),
+        )
+        for column, body in found.tables("utility.errors.").items()
+    ]
+    within, ranges = (tables.get(name) or () for name in ("within", "ranges"))
+    return read(NumberQuality, told | {"within": within, "ranges": ranges, "audits": audits})
 
 
 def read_audits(found: Found) -> tuple[Audit, ...]:

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 from expectations.checks import Check
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.advised import Advice
+from tasks.account.measured import Audit, NumberQuality, Quality
 from tasks.account.part import Part
 
 AS_THEY_ARE: Final = "representation"
@@ -158,80 +159,6 @@ class WaysOut(Part):
     as_is: dict[str, float | None]
     """The same measures where nothing is recoded, or of what was refused; those that are known."""
     ways: tuple[Way, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AtThreshold(Part):
-    """The shares of each class called positive above a predicted risk, with 95 % intervals."""
-
-    threshold: float
-    true_positive_rate: float
-    true_positive_low: float
-    true_positive_high: float
-    false_positive_rate: float
-    false_positive_low: float
-    false_positive_high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration(Part):
-    """People with a predicted risk above `low`, up to `high`: how many have the outcome (95 %)."""
-
-    low: float
-    high: float
-    share: float
-    observed: float
-    observed_low: float
-    observed_high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Quality(Part):
-    """How good the model is on the test people; see `quality.py`, `thresholds.py` of training."""
-
-    auc: float
-    auc_low: float | None
-    auc_high: float | None
-    accuracy: float | None
-    brier: float | None
-    base_rate: float | None
-    auc_unweighted: float | None
-    """Where people are weighted, and so are the other figures; else None."""
-    thresholds: tuple[AtThreshold, ...] = ()
-    calibration: tuple[Calibration, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class GroupQuality(Part):
-    """One group of an audit; figures by outcome are None where one outcome is too rare in it."""
-
-    group: str
-    auc: float | None
-    selection_rate: float | None
-    people: str = ""
-    auc_low: float | None = None
-    auc_high: float | None = None
-    true_positive_rate: float | None = None
-    false_positive_rate: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Difference(Part):
-    """The largest difference between two shown groups; see `tasks/training/fairness.py`."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Audit(Part):
-    """The model's quality for each group of one column, and how far apart the groups are."""
-
-    column: str
-    groups: tuple[GroupQuality, ...]
-    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,6 +355,8 @@ class Summary(Part):
     training: Training | None
     """None where the policy trains nothing."""
     quality: Quality | None
+    number_quality: NumberQuality | None
+    """In place of it, where the model predicts a number."""
     audits: tuple[Audit, ...]
     representation: Representation | None
     """None where nobody was compared, as in a run that stopped before."""
@@ -445,5 +374,5 @@ class Summary(Part):
     links: tuple[Link, ...]
     ways: tuple[WaysOut, ...]
     """Ways out of a refusal, where some were found."""
-    version: Literal[8] = 8
+    version: Literal[9] = 9
     """The version of this form."""

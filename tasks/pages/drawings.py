@@ -21,15 +21,14 @@ from tasks.pages.words import say_promise
 
 if TYPE_CHECKING:
     from tasks.account.advised import Advice
+    from tasks.account.measured import Audit, Quality
     from tasks.account.published import (
-        Audit,
         ClassSize,
         ComparedColumn,
         Figure,
         LabelShares,
         OutletSummary,
         Promise,
-        Quality,
         Representation,
         TradePoint,
     )

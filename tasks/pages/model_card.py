@@ -16,14 +16,8 @@ from expectations.disclosure import percent
 from ledgers.home.private_files import write_private
 from tasks.account.exclusions import NO_OUTCOME
 from tasks.account.markdown import escape_markdown
-from tasks.account.published import (
-    Audit,
-    ColumnFate,
-    Figure,
-    OutletSummary,
-    Quality,
-    Summary,
-)
+from tasks.account.measured import Audit, Quality
+from tasks.account.published import ColumnFate, Figure, OutletSummary, Summary
 from tasks.pages.drawings import scale_auc
 from tasks.pages.quality_drawings import draw_screening, draw_worth
 from tasks.pages.report import Tile, environment, list_caveats

@@ -16,7 +16,7 @@ from tasks.pages.drawings import Axis
 from tasks.pages.words import say_risk
 
 if TYPE_CHECKING:
-    from tasks.account.published import AtThreshold, Quality
+    from tasks.account.measured import AtThreshold, Quality
 
 CROWD: Final = 1_000
 """People of whom it is said how many are found, missed and falsely alarmed about."""

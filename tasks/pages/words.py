@@ -14,17 +14,10 @@ from typing import Final
 from expectations.checks import Check
 from expectations.disclosure import percent
 from expectations.policy.vocabulary import CheckVerdict
+from tasks.account.measured import Calibration, Difference
 from tasks.account.missing_people import list_told, say_missing
 from tasks.account.promises import SHARE
-from tasks.account.published import (
-    AS_THEY_ARE,
-    Calibration,
-    Difference,
-    OutletSummary,
-    Promise,
-    Summary,
-    Training,
-)
+from tasks.account.published import AS_THEY_ARE, OutletSummary, Promise, Summary, Training
 from tasks.account.subjects import Folded, fold, join_names, waits
 from tasks.account.summary import STORE
 from tasks.training.charge import say_left

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from expectations.disclosure import CLASS, TEN, Count, Disclosure
 from expectations.policy.vocabulary import MISSING, Use
 from ledgers.evidence import JSON
-from tasks.account.published import Difference, GroupQuality
+from tasks.account.measured import Difference, GroupQuality
 from tasks.airlock.run import Desk
 from tasks.training.quality import (
     Calls,
@@ -58,24 +58,38 @@ class Fairness:
     differences: tuple[Difference, ...] = ()
     exact: Mapping[str, Mapping[str, Count]] = field(default_factory=dict, compare=False)
 
+    def note(self, desk: Desk, column: str) -> None:
+        """Note them for the groups of one column."""
+        body: list[JSON] = [asdict(group) for group in self.groups]
+        exact: dict[str, JSON] = {n: seal_counts(counts) for n, counts in self.exact.items()}
+        desk.note("table", f"{GROUPS}{column}", body, sealed=exact)
+        for difference in self.differences:
+            for name in ("value", "low", "high"):
+                suffix = "" if name == "value" else f"_{name}"
+                measure = f"fairness.{difference.name}{suffix}.{column}"
+                desk.measure(measure, getattr(difference, name))
+
+
+def list_audited(desk: Desk) -> Iterator[tuple[str, int]]:
+    """Give each column that is there to be audited by, and how many people a group has at least."""
+    smallest = max(CLASS, desk.policy.population.smallest // 20)
+    for column in desk.policy.used_as(Use.AUDIT):
+        yield column, smallest
+
+
+def name_groups(groups: pd.Series) -> NDArray[np.object_]:
+    """Name each person's group; people without one are a group."""
+    named = groups.astype(object).where(groups.notna(), MISSING).astype(str).to_numpy()
+    return named.astype(object)
+
 
 def audit(desk: Desk, scored: Scored, tested: pd.DataFrame) -> None:
     """Note the model's figures for each group of the columns that are there to be audited by.
 
     `tested` holds the same people as `scored`, row by row.
     """
-    disclosure = desk.run.disclosure
-    smallest = max(CLASS, desk.policy.population.smallest // 20)
-    for column in desk.policy.used_as(Use.AUDIT):
-        found = compare_groups(scored, tested[column], smallest, disclosure)
-        body: list[JSON] = [asdict(group) for group in found.groups]
-        exact: dict[str, JSON] = {n: seal_counts(counts) for n, counts in found.exact.items()}
-        desk.note("table", f"{GROUPS}{column}", body, sealed=exact)
-        for difference in found.differences:
-            for name in ("value", "low", "high"):
-                suffix = "" if name == "value" else f"_{name}"
-                measure = f"fairness.{difference.name}{suffix}.{column}"
-                desk.measure(measure, getattr(difference, name))
+    for column, smallest in list_audited(desk):
+        compare_groups(scored, tested[column], smallest, desk.run.disclosure).note(desk, column)
 
 
 def compare_groups(
@@ -86,7 +100,7 @@ def compare_groups(
     `groups` is aligned with `scored` by position. Shown are groups with `minimum` people of either
     class. With weights the figures are of the people as they are weighted; who is shown is not.
     """
-    names = groups.astype(object).where(groups.notna(), MISSING).astype(str).to_numpy()
+    names = name_groups(groups)
     shown = choose_shown(count_classes(scored, names), minimum)
     people = {name: scored.among(names == name) for name in shown}
     told = {name: tell_quality(some, disclosure) for name, some in people.items()}

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published, rate, tell_average
 from expectations.errors import Refusal
@@ -37,6 +37,15 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["people", "positives", "negatives"]
 PART: Final = 65_536
 """Rows that are encoded at a time."""
+
+
+class Weighed(Protocol):
+    """People who may be weighted: row by row, or None where all count alike."""
+
+    @property
+    def weights(self) -> Weights | None:
+        """The weights."""
+        ...
 
 
 class Scored(NamedTuple):
@@ -128,13 +137,6 @@ class Calls:
         counts = {"positives": positives, "negatives": negatives, "people": positives + negatives}
         return max(counts[kind], 1)
 
-    def estimate_auc_error(self, auc: float) -> float:
-        """Give the standard error of an AUC of these people (Hanley & McNeil 1982, equation 1)."""
-        m, n = self.count_effective("positives"), self.count_effective("negatives")
-        q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-        variance = auc * (1 - auc) + (m - 1) * (q1 - auc**2) + (n - 1) * (q2 - auc**2)
-        return sqrt(variance / (m * n))
-
 
 @dataclass(frozen=True, slots=True)
 class ToldQuality:
@@ -157,9 +159,13 @@ def score(
     X: pd.DataFrame,  # noqa: N803  # sklearn's
     y: pd.Series,
     weights: Weights | None = None,
+    positive: str | None = None,
 ) -> Scored:
-    """Ask a fitted binary pipeline about people; the positive class is its last."""
-    return Scored(ask_model(pipeline, X), (y == pipeline.classes_[1]).to_numpy(), weights)
+    """Ask a fitted binary pipeline about people; without a `positive` class it is the last."""
+    place = 1 if positive is None else list(pipeline.classes_).index(positive)
+    return Scored(
+        ask_model(pipeline, X)[:, place], (y == pipeline.classes_[place]).to_numpy(), weights
+    )
 
 
 def evaluate(
@@ -220,15 +226,31 @@ def tell_quality(scored: Scored, disclosure: Disclosure) -> ToldQuality:
     least = calls.positives.least, calls.negatives.least
     if min(least) < 2 * TEN:
         return ToldQuality(calls)
-    auc, half = tell_average(exact.auc, min(least)), TEN / min(least) / 2
-    low, high = max(auc - half, 0.0), min(auc + half, 1.0)
+    sizes = calls.count_effective("positives"), calls.count_effective("negatives")
     return ToldQuality(
-        calls,
-        auc,
-        max(low - 1.96 * calls.estimate_auc_error(low), 0.0),
-        min(high + 1.96 * calls.estimate_auc_error(high), 1.0),
-        tell_average(exact.brier, sum(least)),
+        calls, *tell_auc(exact.auc, min(least), sizes), tell_average(exact.brier, sum(least))
     )
+
+
+def tell_auc(exact: float, least: int, sizes: tuple[int, int]) -> tuple[float, float, float]:
+    """Give an AUC and its interval as they may be told, of `least` people or more of a class.
+
+    `sizes` are how many equally weighted people of either class would tell as much.
+    """
+    auc, half = tell_average(exact, least), TEN / least / 2
+    low, high = max(auc - half, 0.0), min(auc + half, 1.0)
+    return (
+        auc,
+        max(low - 1.96 * estimate_auc_error(low, *sizes), 0.0),
+        min(high + 1.96 * estimate_auc_error(high, *sizes), 1.0),
+    )
+
+
+def estimate_auc_error(auc: float, m: int, n: int) -> float:
+    """Give the standard error of an AUC of so many people (Hanley & McNeil 1982, equation 1)."""
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (m - 1) * (q1 - auc**2) + (n - 1) * (q2 - auc**2)
+    return sqrt(variance / (m * n))
 
 
 def count_calls(scored: Scored) -> dict[str, Count]:
@@ -239,7 +261,7 @@ def count_calls(scored: Scored) -> dict[str, Count]:
     return {name: count_people(scored, some) for name, some in people.items()}
 
 
-def count_people(scored: Scored, some: NDArray[np.bool_]) -> Count:
+def count_people(scored: Weighed, some: NDArray[np.bool_]) -> Count:
     """Count some of these people, each as their share of the heaviest of all."""
     if scored.weights is None:
         return Count(int(some.sum()))
@@ -256,23 +278,19 @@ def publish_calls(scored: Scored, disclosure: Disclosure) -> Calls:
     """Publish these counts, and how many equally weighted people would tell as much."""
     counts = {name: disclosure.publish(count) for name, count in count_calls(scored).items()}
 
-    def size(side: NDArray[np.bool_]) -> int:
-        people = Count(int(effective_size(scored.among(side)) + 1e-9))
-        return disclosure.publish(people).middle
-
     return Calls(
         **counts,
-        effective_positives=size(scored.positive),
-        effective_negatives=size(~scored.positive),
+        effective_positives=publish_size(scored, scored.positive, disclosure),
+        effective_negatives=publish_size(scored, ~scored.positive, disclosure),
     )
 
 
 def ask_model(pipeline: Pipeline, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803  # sklearn's
-    """Give the probability of the last class of each person, asked for some at a time."""
+    """Give the probability of each class of each person, asked for some people at a time."""
     import numpy as np
 
-    parts = [pipeline.predict_proba(X.iloc[part])[:, 1] for part in parts_of(X)]
-    return np.concatenate([np.zeros(0), *parts])
+    parts = [pipeline.predict_proba(X.iloc[part]) for part in parts_of(X)]
+    return np.concatenate([np.zeros((0, len(pipeline.classes_))), *parts])
 
 
 def parts_of(frame: pd.DataFrame) -> Iterator[slice]:
@@ -280,8 +298,10 @@ def parts_of(frame: pd.DataFrame) -> Iterator[slice]:
     return (slice(start, start + PART) for start in range(0, len(frame), PART))
 
 
-def effective_size(scored: Scored) -> float:
-    """Give the number of equally weighted people who would tell as much (Kish 1965)."""
-    if scored.weights is None:
-        return len(scored.scores)
-    return float(scored.weights.sum() ** 2 / (scored.weights**2).sum())
+def publish_size(scored: Weighed, some: NDArray[np.bool_], disclosure: Disclosure) -> int:
+    """Publish how many equally weighted people would tell as much as some (Kish 1965)."""
+    size = float(some.sum())
+    if scored.weights is not None:
+        weights = scored.weights[some]
+        size = float(weights.sum() ** 2 / (weights**2).sum())
+    return disclosure.publish(Count(int(size + 1e-9))).middle

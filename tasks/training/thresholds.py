@@ -24,7 +24,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published
-from tasks.account.published import AtThreshold, Calibration
+from tasks.account.measured import AtThreshold, Calibration
 from tasks.airlock.run import Desk
 from tasks.training.fairness import ROUNDED, bound_rate
 from tasks.training.quality import Calls, Scored, count_people, publish_calls, seal_counts
@@ -83,7 +83,7 @@ def publish_above(
     above = [Above(0.0, *(whole.middle for whole in wholes.values()))]
     for at, pair in counts.items():
         told = {name: disclosure.publish(pair[name]).middle for name in wholes}
-        above.append(Above(at, **{n: _widen(told[n], find_width(wholes[n])) for n in wholes}))
+        above.append(Above(at, **{n: widen(told[n], find_width(wholes[n])) for n in wholes}))
     least = disclosure.threshold
     errors = (max(TEN, least // 2) + _err(find_width(whole)) for whole in wholes.values())
     # A difference of two counts is twice as far off as each.
@@ -95,7 +95,8 @@ def find_width(whole: Published) -> int:
     return TEN * max(1, whole.middle // (50 * TEN))
 
 
-def _widen(people: int, step: int) -> int:
+def widen(people: int, step: int) -> int:
+    """Round a published count to wider steps than tens."""
     return people if step == TEN else round(people / step) * step
 
 
@@ -123,20 +124,20 @@ def tell_rates(above: Sequence[Above], calls: Calls) -> Iterator[AtThreshold]:
         yield AtThreshold(
             one.threshold,
             round(found, 2),
-            *_bound(found, positives.middle, weight, _spread(positives)),
+            *bound_told(found, positives.middle, weight, find_spread(positives)),
             round(alarms, 2),
-            *_bound(
+            *bound_told(
                 alarms,
                 negatives.middle,
                 calls.effective_negatives / negatives.middle,
-                _spread(negatives),
+                find_spread(negatives),
             ),
         )
 
 
 def tell_calibration(above: Sequence[Above], calls: Calls) -> Iterator[Calibration]:
     """Give how many have the outcome of those whose risk is between two thresholds."""
-    found, alarms = 2 * _spread(calls.positives), 2 * _spread(calls.negatives)
+    found, alarms = 2 * find_spread(calls.positives), 2 * find_spread(calls.negatives)
     effective = calls.count_effective("people") / calls.people
     for one, higher in pairwise([*above, Above(1.0, 0, 0)]):
         between = one.people - higher.people
@@ -148,17 +149,17 @@ def tell_calibration(above: Sequence[Above], calls: Calls) -> Iterator[Calibrati
             higher.threshold,
             round(between / calls.people, 2),
             round(observed, 2),
-            *_bound(observed, between, effective, spread),
+            *bound_told(observed, between, effective, spread),
         )
 
 
-def _spread(whole: Published) -> float:
+def find_spread(whole: Published) -> float:
     """Give the variance that rounding gave to a count of a class."""
     step = find_width(whole)
     return ROUNDED + (0 if step == TEN else step**2 / 12)
 
 
-def _bound(share: float, people: int, effective: float, spread: float) -> tuple[float, float]:
+def bound_told(share: float, people: int, effective: float, spread: float) -> tuple[float, float]:
     """Bound a share with 95 % confidence, the ends outward to two digits.
 
     `effective` is the part of the people who, weighing alike, would tell as much.

@@ -40,7 +40,6 @@ from tasks.people.outcomes import mark_known, read_outcomes
 from tasks.people.population import TEST
 from tasks.representation.raking import WEIGHT
 from tasks.training.charge import commit
-from tasks.training.fairness import audit
 from tasks.training.forgotten import forget
 from tasks.training.models import (
     WEIGHT_ARGUMENT,
@@ -49,16 +48,8 @@ from tasks.training.models import (
     declare_model,
     refuse_weights_that_go_nowhere,
 )
-from tasks.training.quality import (
-    Scored,
-    count_calls,
-    parts_of,
-    refuse_few,
-    score,
-    seal_counts,
-    tell_quality,
-)
-from tasks.training.thresholds import note_thresholds
+from tasks.training.quality import parts_of, refuse_few
+from tasks.training.utility import ask, audit_groups, note_utility
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
@@ -170,22 +161,6 @@ def load_model(content: bytes) -> Pipeline:
     return skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
 
 
-def note_quality(desk: Desk, scored: Scored) -> None:
-    """Note how good the model is on the test people, as it may be told; exact counts sealed."""
-    found = tell_quality(scored, desk.run.disclosure)
-    figures = {
-        "auc": found.auc, "auc_low": found.auc_low, "auc_high": found.auc_high,
-        "accuracy": found.calls.accuracy, "brier": found.brier,
-    }  # fmt: skip
-    if scored.weights is not None:
-        plain = tell_quality(scored._replace(weights=None), desk.run.disclosure)
-        figures["auc_unweighted"] = plain.auc
-    for name, figure in figures.items():
-        desk.measure(f"utility.{name}", None if figure is None else round(figure, 3))
-    exact = seal_counts(count_calls(scored))
-    desk.note("measure", "utility.base_rate", round(found.calls.base_rate, 3), sealed=exact)
-
-
 @step("Train the model", gives=Trained)
 def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     """Train on the training people, measure on the test people, overall and by group."""
@@ -207,12 +182,11 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     refuse_unfit_rows(training, policy, desk.run.own)
     pipeline = fit_model(training, policy, desk.run.own)
     desk.note("training", "model", describe_training(pipeline[-1]))
-    scored = score(pipeline, *testing)
-    note_quality(desk, scored)
-    note_thresholds(desk, scored)
+    answers = ask(pipeline, testing, policy.outcome)
+    note_utility(desk, answers)
     if declared.epsilon is not None:
         account(desk, pipeline[-1])
-    audit(desk, scored, groups)
+    audit_groups(desk, answers, groups)
     return save_model(pipeline)
 
 

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from ledgers.evidence import JSON
-from tasks.account.published import Difference
+from tasks.account.measured import Difference
 from tasks.account.summary import Summary, summarize
 from tasks.pages.model_card import list_cards, render_card, write_cards, write_markdown
 from tasks.pages.words import list_privacy, say_difference, say_mechanism

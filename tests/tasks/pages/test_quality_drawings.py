@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tasks.account.published import AtThreshold, Calibration, Quality
+from tasks.account.measured import AtThreshold, Calibration, Quality
 from tasks.account.summary import summarize
 from tasks.pages.model_card import list_cards, write_markdown
 from tasks.pages.quality_drawings import draw_roc, draw_screening, scale_risks

@@ -14,7 +14,7 @@ from expectations.disclosure import Count, Disclosure
 from ledgers.home.home import Home
 from ledgers.vault.stages import Validated
 from tasks.account.findings import Found, read_quality
-from tasks.account.published import AtThreshold, Calibration
+from tasks.account.measured import AtThreshold, Calibration
 from tasks.representation.raking import WEIGHT
 from tasks.training.quality import Scored, publish_calls
 from tasks.training.thresholds import (

@@ -33,6 +33,7 @@ from tasks.training.models import WEIGHT_ARGUMENT
 from tasks.training.quality import (
     Scored,
     count_calls,
+    estimate_auc_error,
     evaluate,
     publish_calls,
     score,
@@ -148,7 +149,8 @@ def test_weights_that_differ_make_the_interval_wider() -> None:
     assert equal == plain
     odd = np.where(np.arange(count) % 2, 0.1, 1.9)
     uneven = publish_calls(score(model, *testing[:2], odd), RULE)
-    assert uneven.estimate_auc_error(0.8) > 1.2 * plain.estimate_auc_error(0.8)
+    sizes = [(one.effective_positives, one.effective_negatives) for one in (uneven, plain)]
+    assert estimate_auc_error(0.8, *sizes[0]) > 1.2 * estimate_auc_error(0.8, *sizes[1])
 
 
 def test_a_model_that_takes_no_weights_is_refused() -> None:
