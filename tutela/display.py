@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from deployments.run.screen import say_verdict
 from tasks.account.missing_people import say_hidden, split_hidden
 from tasks.pages.way_words import HOLDS, say_costs
+from tasks.pages.words import say_number_quality
 
 if TYPE_CHECKING:
     from expectations.checks import Check
@@ -137,6 +138,9 @@ def show_checks(summary: Summary) -> Iterator[str]:
     if summary.quality:
         auc = f"On people the model was not trained on: AUC about {summary.quality.auc:.2f}."
         yield tell(auc)
+    if summary.number_quality:
+        found = say_number_quality(summary.number_quality)
+        yield tell(f"{found[:1].upper()}{found[1:]}.")
 
 
 def show_check(check: Check) -> tuple[str, str, str, str]:

@@ -155,7 +155,7 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
 
     Of an outlet that nothing was made for, nothing: that nothing left is said already.
     """
-    from tasks.pages.words import say_promise
+    from tasks.pages.words import say_number_quality, say_promise
 
     promises = [one for one in summary.promises if one.outlet == outlet.name]
     if not (outlet.claim or promises):
@@ -167,6 +167,8 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
     yield from lay_out((), rows, indent=2) if rows else ()
     if outlet.kind == "model" and outlet.claim and summary.quality:
         yield from wrap(quality_line(summary.quality), "  ", "    ")
+    if outlet.kind == "model" and outlet.claim and summary.number_quality:
+        yield from wrap(say_number_quality(summary.number_quality), "  ", "    ")
     if outlet.released and outlet.suppressed:
         held = f"{outlet.released.text} people are in it; {outlet.suppressed.text} were left out"
         yield from wrap(held, "  ")
@@ -236,7 +238,8 @@ def quality_line(quality: Quality) -> str:
         if quality.auc_low is not None and quality.auc_high is not None
         else ""
     )
-    told = f"AUC about {quality.auc:.2f}{interval} on people it was not trained on"
+    mean = ", the mean of each class against the rest," if quality.classes else ""
+    told = f"AUC about {quality.auc:.2f}{interval}{mean} on people it was not trained on"
     if quality.auc_unweighted is not None:
         told += f", weighted; without weights about {quality.auc_unweighted:.2f}"
     return told
@@ -273,6 +276,8 @@ def say_as_is(found: WaysOut) -> str:
         "granularity": "Granularity is the detail kept (the rows as they are: {}). ",
         "auc": "AUC is the model's on test people, attack the AUC of membership inference. The "
         "refused model's AUC is {}. ",
+        "r2": "R² is the model's on test people, attack the AUC of membership inference. The "
+        "refused model's R² is {}. ",
     }
     return "".join(
         said[name].format(COSTS[name].write(value))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, inf, isinf, sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -38,6 +38,7 @@ FINEST: Final = 1_000
 """People from whom on figures are told in steps of 0.02, and no finer."""
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """What these attacks ask of a model: its answers, and the labels that they are about."""
 
@@ -105,8 +106,10 @@ PROBABILITY: Final = Confidence()
 
 def find_errors(model: Model, people: People) -> NDArray[np.float64]:
     """Give by how much a model of a number says more than is so of each person."""
-    assert not gives_classes(model)
-    return np.asarray(model.predict(people[0]), dtype=np.float64) - people[1].to_numpy(np.float64)
+    assert not isinstance(model, Predictor)
+    predicted = np.asarray(model.predict(people[0]), dtype=np.float64)
+    errors: NDArray[np.float64] = predicted - people[1].to_numpy(np.float64)
+    return errors
 
 
 def read_confidence(model: Predictor, people: People) -> NDArray[np.float64]:

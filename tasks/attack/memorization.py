@@ -95,8 +95,9 @@ def attack_memorization(
 
     drawn = max(len(members[0]), len(others[0])) > MOST
     (members, others), own = draw_sides((members, others), records)
-    for _, labels in (members, others) if gives_classes(model) else ():
-        place_labels(model, labels)  # an unknown label would count as no confidence at all
+    if gives_classes(model):
+        for _, labels in (members, others):
+            place_labels(model, labels)  # an unknown label would count as no confidence at all
     read = partial(Confidence.of(model, others).read, model)
     pool, inside = pd.concat([members[0], others[0]]), len(members[0])
     known = read(members), read(others)
@@ -139,7 +140,7 @@ def find_rare(labels: tuple[pd.Series, pd.Series]) -> list[object]:
     import pandas as pd
 
     counts = pd.concat([one.value_counts() for one in labels], axis=1).fillna(0)
-    rare, people = [], 0
+    rare, people = list[object](), 0
     for label, count in counts.min(axis=1).sort_values(kind="stable").items():
         if count >= ENOUGH and (people >= ENOUGH or not rare):
             break

@@ -132,9 +132,10 @@ def code_outcomes(outcomes: pd.Series, outcome: Outcome) -> NDArray[np.float64]:
     for says all.
     """
     if isinstance(outcome, Number):
-        return outcomes.to_numpy(dtype=np.float64)[:, None]
+        numbers: NDArray[np.float64] = outcomes.to_numpy(dtype=np.float64)
+        return numbers[:, None]
     words = outcomes.to_numpy(dtype=str)[:, None]
-    marks = (words == np.array(outcome.labels)).astype(np.float64)
+    marks: NDArray[np.float64] = (words == np.array(outcome.labels)).astype(np.float64)
     if outcome.binary:
         return marks[:, 1:]
     places = (marks @ np.argsort(np.argsort(order)) for order in

@@ -147,7 +147,7 @@ def _set_seeds(model: Learner, number: int) -> None:
         if name.split("__")[-1] == "random_state" and value is None
     ]
     if seeds:
-        model.set_params(**dict.fromkeys(seeds, SPLIT_SEED + number))  # type: ignore[attr-defined]  # has get_params
+        model.set_params(**dict.fromkeys(seeds, SPLIT_SEED + number))  # type: ignore[union-attr]  # has get_params
 
 
 def count_cores() -> int:

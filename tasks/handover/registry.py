@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from expectations.errors import ServiceError
+from expectations.policy.outcome import Number
 from expectations.policy.outlets import claim
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import public_labels
@@ -190,7 +191,7 @@ def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) 
                 code_paths=code,
                 signature=declare_signature(policy),
                 pip_requirements=requirements(types),
-                pyfunc_predict_fn="predict_proba",
+                pyfunc_predict_fn=name_prediction(policy),
             )
         # MLflow wrote the model anew, in other bytes than were attacked and approved.
         (making / "model" / CONTENT).write_bytes(content)
@@ -281,6 +282,22 @@ def declare_signature(policy: Policy) -> ModelSignature:
         kind = DataType.double if labels is None else DataType.string
         columns.append(ColSpec(kind, name))
     outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.double, answer) for answer in ("no", "yes")
+        ColSpec(DataType.double, answer) for answer in name_answers(policy)
     ]
     return ModelSignature(inputs=Schema(columns), outputs=Schema(outputs))
+
+
+def name_answers(policy: Policy) -> list[str]:
+    """Name what the model gives of each person: the probability of each class, or its number.
+
+    Classes in the model's order: ours with a promise have them as declared, scikit-learn's sorted.
+    """
+    outcome = policy.outcome
+    if isinstance(outcome, Number):
+        return [str(policy.target)]
+    return [*outcome.labels] if policy.private else sorted(outcome.labels)
+
+
+def name_prediction(policy: Policy) -> str:
+    """Name the method by which the model is asked."""
+    return "predict" if isinstance(policy.outcome, Number) else "predict_proba"

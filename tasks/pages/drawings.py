@@ -136,6 +136,7 @@ def scale_auc(quality: Quality | None, audits: Sequence[Audit]) -> Axis:
     found = [group.auc for audit in audits for group in audit.groups if group.auc is not None]
     if quality:
         found += [quality.auc, quality.auc if quality.auc_low is None else quality.auc_low]
+        found += [one.auc_low for one in quality.classes if one.auc_low is not None]
     return Axis(0.0 if min(found, default=1.0) < 0.5 else 0.5, 1.0)
 
 
@@ -277,6 +278,7 @@ def list_risks(outlet: OutletSummary) -> tuple[tuple[str, float | None, str], ..
 KEPT: Final[Mapping[str, tuple[str, str, Axis]]] = {
     "granularity": ("Detail kept", "granularity", Axis(0.0, 1.0)),
     "auc": ("Quality kept", "AUC on the test people", Axis(0.5, 1.0)),
+    "r2": ("Quality kept", "R² on the test people", Axis(0.0, 1.0)),
 }
 """By the measure that a bar shows: its title, what it is called, and its scale."""
 

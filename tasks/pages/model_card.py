@@ -16,20 +16,25 @@ from expectations.disclosure import percent
 from ledgers.home.private_files import write_private
 from tasks.account.exclusions import NO_OUTCOME
 from tasks.account.markdown import escape_markdown
-from tasks.account.measured import Audit, Quality
+from tasks.account.measured import Audit, NumberQuality, Quality
 from tasks.account.published import ColumnFate, Figure, OutletSummary, Summary
 from tasks.pages.drawings import scale_auc
+from tasks.pages.measure_drawings import draw_measures
 from tasks.pages.quality_drawings import draw_screening, draw_worth
-from tasks.pages.report import Tile, environment, list_caveats
+from tasks.pages.report import Tile, environment, list_caveats, say_auc, tile_number
 from tasks.pages.words import (
+    list_classes,
     list_privacy,
     list_training,
     name_card,
     say_article,
     say_calibration,
     say_difference,
+    say_figure,
     say_load,
     say_moment,
+    say_number_difference,
+    say_number_quality,
     say_range,
     say_risk,
     say_runs_left,
@@ -81,6 +86,7 @@ def render_card(summary: Summary, outlet: OutletSummary) -> str:
         unbounded=UNBOUNDED,
         auc_axis=scale_auc(summary.quality, summary.audits),
         **draw_worth(summary.quality),
+        **draw_measures(summary.quality, summary.number_quality),
         limits=list_limits(summary, outlet),
         calls=say_load(summary, outlet),
     )
@@ -90,7 +96,9 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
     """Pick the figures that are read at a glance: how good, at what cost, from how many people."""
     measures, training = summary.measures, summary.training
     if summary.quality:
-        yield Tile(f"{summary.quality.auc:.2f}", "AUC", "0.5 is chance, 1 is perfect")
+        yield Tile(f"{summary.quality.auc:.2f}", "AUC", say_auc(summary.quality))
+    if summary.number_quality:
+        yield tile_number(summary.number_quality)
     if (epsilon := measures.get("privacy.epsilon")) is not None:
         delta = measures.get("privacy.delta") or 0
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of this model, at δ {delta:g}")
@@ -221,26 +229,80 @@ def training_lines(summary: Summary) -> Iterator[str]:
 def quality_lines(summary: Summary) -> Iterator[str]:
     """Tell how good it is on people it was not trained on, overall and by group."""
     found = summary.quality
+    if summary.number_quality:
+        yield from number_lines(summary.number_quality)
     if found is None:
         return
     yield "\n## Quality"
     interval = ""
     if found.auc_low is not None and found.auc_high is not None:
         interval = f", 95 % interval {found.auc_low:.2f} to {found.auc_high:.2f}"
-    shares = (("Accuracy at 0.5", found.accuracy), ("Have the outcome", found.base_rate))
+    accuracy, auc = "Accuracy at 0.5", "AUC: 0.5 is chance, 1 is perfect"
+    if found.classes:
+        accuracy, auc = "Called right", "Mean AUC, each class against the rest"
+    shares = ((accuracy, found.accuracy), ("Have the outcome", found.base_rate))
     brier = [] if found.brier is None else [("Brier score, 0 is best", f"about {found.brier:.2f}")]
     yield from pair_lines(
         "On people it was not trained on",
         [
-            ("AUC: 0.5 is chance, 1 is perfect", f"about {found.auc:.2f}{interval}"),
+            (auc, f"about {found.auc:.2f}{interval}"),
             *((name, f"about {percent(share, 2)}") for name, share in shares if share is not None),
             *brier,
         ],
     )
     yield from threshold_lines(found)
     yield from calibration_lines(found)
+    yield from class_lines(found)
     for audit in summary.audits:
         yield from group_lines(audit)
+
+
+def class_lines(found: Quality) -> Iterator[str]:
+    """Tell of each class against the rest, and what it is taken for."""
+    if not found.classes:
+        return
+    yield "\n### Each class against the rest"
+    yield "\n| Class | People | AUC, 95 % interval | Found | Share | Predicted | Taken for |"
+    yield "|---|---:|---:|---:|---:|---:|---|"
+    for one in found.classes:
+        auc = "too few"
+        if one.auc is not None:
+            auc = f"{one.auc:.2f} ({one.auc_low:.2f} to {one.auc_high:.2f})"
+        shares = [percent(share, 2) for share in (one.found, one.share, one.predicted)]
+        taken = "; ".join(f"{each.label} {percent(each.share, 2)}" for each in one.confused)
+        cells = (escape_markdown(one.label), one.people, auc, *shares, escape_markdown(taken))
+        yield f"| {' | '.join(cells)} |"
+    yield from (f"\n{escape_markdown(line)}" for line in list_classes(found))
+
+
+def number_lines(found: NumberQuality) -> Iterator[str]:
+    """Tell how good a model of a number is, overall, by what is predicted and by group."""
+    yield "\n## Quality"
+    yield f"\n{say_number_quality(found)[:1].upper()}{say_number_quality(found)[1:]}."
+    yield "\n| Within | Test people, 95 % interval |\n|---|---:|"
+    for one in found.within:
+        yield f"| ± {say_figure(one.error)} | {tell_rate(one.share, one.low, one.high)} |"
+    if found.ranges:
+        yield "\n| Predicted | Too high on average by, 95 % interval | Of all test people |"
+        yield "|---|---:|---:|"
+    for each in found.ranges:
+        bias = tell_figure(each.bias, each.bias_low, each.bias_high)
+        name = f"{say_figure(each.low)} to {say_figure(each.high)}"
+        yield f"| {name} | {bias} | {percent(each.share)} |"
+    for audit in found.audits:
+        yield f"\n### By {audit.column}"
+        yield "\n| Group | People | Too high by, 95 % interval | Mean error, 95 % interval |"
+        yield "|---|---:|---:|---:|"
+        for group in audit.groups:
+            bias = tell_figure(group.bias, group.bias_low, group.bias_high)
+            error = tell_figure(group.error, group.error_low, group.error_high)
+            yield f"| {escape_markdown(group.group)} | {group.people} | {bias} | {error} |"
+        yield from (f"\n{say_number_difference(each)}" for each in audit.differences)
+
+
+def tell_figure(value: float, low: float, high: float) -> str:
+    """Write a figure of a target's unit with the ends of its interval."""
+    return f"{say_figure(value)} ({say_figure(low)} to {say_figure(high)})"
 
 
 def threshold_lines(found: Quality) -> Iterator[str]:
@@ -289,6 +351,13 @@ def tell_rate(value: float, low: float, high: float) -> str:
 def group_lines(audit: Audit) -> Iterator[str]:
     """Tell the figures of each group that may be shown, and how far groups are apart."""
     yield f"\n### By {audit.column}"
+    if any(group.accuracy is not None for group in audit.groups):
+        yield "\n| Group | People | Called right |\n|---|---:|---:|"
+        for group in audit.groups:
+            right = percent(group.accuracy or 0.0, 2)
+            yield f"| {escape_markdown(group.group)} | {group.people} | {right} |"
+        yield from (f"\n{say_difference(difference)}" for difference in audit.differences)
+        return
     yield "\n| Group | People | AUC | Selection | True positives | False positives |"
     yield "|---|---:|---:|---:|---:|---:|"
     for group in audit.groups:

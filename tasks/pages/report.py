@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from expectations.disclosure import percent
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.exclusions import EXCLUSIONS
+from tasks.account.measured import NumberQuality, Quality
 from tasks.account.missing_people import (
     JUDGED,
     Gap,
@@ -44,6 +45,7 @@ from tasks.pages.drawings import (
     scale_ratios,
     trim_sizes,
 )
+from tasks.pages.measure_drawings import draw_measures
 from tasks.pages.quality_drawings import draw_worth
 from tasks.pages.words import (
     UNDECIDED,
@@ -58,9 +60,11 @@ from tasks.pages.words import (
     say_calibration,
     say_counted,
     say_difference,
+    say_figure,
     say_kept_charge,
     say_lifetime,
     say_moment,
+    say_number_difference,
     say_open_checks,
     say_range,
     say_runs_left,
@@ -122,6 +126,7 @@ def render_report(summary: Summary) -> str:
         risks_of={outlet.name: list_risks(outlet) for outlet in summary.outlets},
         auc_axis=scale_auc(summary.quality, summary.audits),
         **draw_worth(summary.quality),
+        **draw_measures(summary.quality, summary.number_quality),
         ways_of={(found.check, found.outlet): draw_ways(found) for found in summary.ways},
         folded=fold(summary.checks),
         promises_of={
@@ -225,7 +230,21 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         if (k := outlet.measures.get("k")) is not None:
             yield Tile(f"k {k:.0f}", "smallest class", f"of the table for {outlet.recipient}")
     if summary.quality:
-        yield Tile(f"{summary.quality.auc:.2f}", "model's AUC", "0.5 is chance, 1 is perfect")
+        yield Tile(f"{summary.quality.auc:.2f}", "model's AUC", say_auc(summary.quality))
+    if summary.number_quality:
+        yield tile_number(summary.number_quality)
+
+
+def say_auc(quality: Quality) -> str:
+    """Say how an AUC is read."""
+    return "mean over classes; 1 is perfect" if quality.classes else "0.5 is chance, 1 is perfect"
+
+
+def tile_number(found: NumberQuality) -> Tile:
+    """Pick the figure of a model of a number that needs no unit, where it is told."""
+    if found.r2 is None:
+        return Tile(say_figure(found.mae), "mean absolute error", "in the target's unit")
+    return Tile(f"{found.r2:.2f}", "model's R²", "0 is guessing the mean, 1 is perfect")
 
 
 def count_checks(summary: Summary) -> Tile:
@@ -307,6 +326,8 @@ def environment() -> Environment:
         signed=_sign,
         figure=_write_figure,
         apart=say_difference,
+        number_apart=say_number_difference,
+        amount=say_figure,
         calibration=say_calibration,
         risk_range=say_range,
         card_of=name_card,

@@ -24,6 +24,7 @@ COSTS: Final[Mapping[str, Cost]] = {
     "suppressed_share": Cost("left out", lambda value: f"{100 * value:.1f} %",
                              "up to {} left out"),
     "auc": Cost("AUC", lambda value: f"{value:.3f}".removeprefix("0"), "AUC {}"),
+    "r2": Cost("R²", lambda value: f"{value:.3f}", "R² {}"),
     "membership_auc": Cost("attack", lambda value: f"{value:.3f}".removeprefix("0"), "attack {}"),
     "lifetime_epsilon": Cost("lifetime ε", lambda value: f"{value:.2f}", "lifetime ε {}"),
     "runs": Cost("runs", lambda value: f"{value:,.0f}", "runs that fit: {}"),

@@ -14,7 +14,7 @@ from typing import Final
 from expectations.checks import Check
 from expectations.disclosure import percent
 from expectations.policy.vocabulary import CheckVerdict
-from tasks.account.measured import Calibration, Difference
+from tasks.account.measured import Calibration, Difference, NumberQuality, Quality
 from tasks.account.missing_people import list_told, say_missing
 from tasks.account.promises import SHARE
 from tasks.account.published import AS_THEY_ARE, OutletSummary, Promise, Summary, Training
@@ -25,6 +25,8 @@ from tasks.training.charge import say_left
 APART: Final = {
     "demographic_parity": ("Demographic parity", "selection rates"),
     "equalized_odds": ("Equalized odds", "true or false positive rates"),
+    "accuracy": ("Accuracy", "shares called right"),
+    "equal_opportunity": ("Equal opportunity", "shares found of one class"),
 }
 """The usual name of each difference, and of what it is one."""
 DRAWN: Final = {
@@ -204,6 +206,37 @@ def say_difference(found: Difference) -> str:
     )
     chance = "" if found.low > 0 else "; groups that are alike could differ as much by chance"
     return f"{sentence}{chance}."
+
+
+def say_number_difference(found: Difference) -> str:
+    """Say how far the groups are apart whose numbers are predicted most differently."""
+    what = {"bias": "By how much predictions are too high", "error": "The mean absolute error"}
+    value, low, high = map(say_figure, (found.value, found.low, found.high))
+    chance = "" if found.low > 0 else "; groups that are alike could differ as much by chance"
+    told = f"differs by up to {value} between two groups, 95 % interval {low} to {high}"
+    return f"{what[found.name]} {told}{chance}."
+
+
+def say_figure(figure: float) -> str:
+    """Write a number of a target's unit."""
+    return f"{figure:,.6g}".replace("-", "\N{MINUS SIGN}")
+
+
+def list_classes(found: Quality) -> Iterator[str]:
+    """Say of which classes too few people were tested."""
+    if found.few:
+        yield f"Too few test people to be told of: {join_names(found.few)}."
+
+
+def say_number_quality(found: NumberQuality) -> str:
+    """Say how good a model of a number is on people it was not trained on."""
+    r2 = (
+        ""
+        if found.r2 is None
+        else (f"R² about {found.r2:.2f} ({found.r2_low:.2f} to {found.r2_high:.2f}), ")
+    )
+    off = f"off by about {say_figure(found.mae)} on average"
+    return f"{r2}{off} on people it was not trained on"
 
 
 def say_risk(risk: float) -> str:

@@ -70,7 +70,8 @@ class ScoredClasses(NamedTuple):
     @property
     def called(self) -> NDArray[np.int64]:
         """The place of the label that is the likeliest for each person."""
-        return self.probabilities.argmax(axis=1)
+        place: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return place
 
     def against_rest(self, place: int) -> Scored:
         """Give what is said of one label, of which all others are the rest."""
@@ -180,17 +181,23 @@ def tell_class(
         counted = sizes.effective[place], max(sum(sizes.effective) - sizes.effective[place], 1)
         auc = tell_auc(measure(scored.against_rest(place)).auc, least, counted)
     return ClassQuality(
-        scored.labels[place],
-        str(size),
-        round(size.middle / sizes.whole, 3),
-        round(tell_average(predicted, sizes.least), 3),
-        round(rate(right, size), 2),
-        *(None if figure is None else round(figure, 3) for figure in auc),
+        label=scored.labels[place],
+        people=str(size),
+        share=round(size.middle / sizes.whole, 3),
+        predicted=round(tell_average(predicted, sizes.least), 3),
+        found=round(rate(right, size), 2),
+        auc=_round(auc[0]),
+        auc_low=_round(auc[1]),
+        auc_high=_round(auc[2]),
         confused=tuple(
             Confusion(label, round(rate(cells[label], size), 2))
             for label in choose_cells(cells, size, right)
         ),
     )
+
+
+def _round(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 3)
 
 
 def choose_cells(cells: Mapping[str, Published], size: Published, right: Published) -> list[str]:

@@ -14,9 +14,16 @@ from tasks.training.class_quality import (
     audit_classes,
     note_classes,
     score_classes,
+    tell_classes,
 )
 from tasks.training.fairness import audit
-from tasks.training.number_quality import Predicted, audit_numbers, note_number, predict_numbers
+from tasks.training.number_quality import (
+    Predicted,
+    audit_numbers,
+    note_number,
+    predict_numbers,
+    tell_number,
+)
 from tasks.training.quality import Scored, count_calls, score, seal_counts, tell_quality
 from tasks.training.thresholds import note_thresholds
 
@@ -24,7 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+    from expectations.disclosure import Disclosure
     from expectations.policy.outcome import Outcome
+    from expectations.policy.policy import Policy
     from tasks.airlock.run import Desk
     from tasks.training.quality import Weights
 
@@ -63,6 +72,18 @@ def audit_groups(desk: Desk, answers: Answers, tested: pd.DataFrame) -> None:
             audit_classes(desk, answers, tested)
         case Predicted():
             audit_numbers(desk, answers, declared(desk), tested)
+
+
+def tell_one(answers: Answers, policy: Policy, disclosure: Disclosure) -> tuple[str, float | None]:
+    """Give the one figure by which models are compared, as it may be told, and its name."""
+    match answers:
+        case Scored():
+            return "auc", tell_quality(answers, disclosure).auc
+        case ScoredClasses():
+            return "auc", tell_classes(answers, disclosure).auc
+        case Predicted():
+            assert isinstance(policy.outcome, Number)
+            return "r2", tell_number(answers, policy.outcome, disclosure).r2
 
 
 def declared(desk: Desk) -> Number:

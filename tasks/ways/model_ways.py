@@ -43,8 +43,8 @@ from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import find_cohort, find_intolerable
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.models import declare_encoding, declare_loss
-from tasks.training.quality import score, tell_quality
 from tasks.training.train import fit_model, save_model
+from tasks.training.utility import ask, tell_one
 from tasks.ways.budget_ways import promise
 from tasks.ways.table_ways import find_faults
 from tasks.ways.telling import keep_telling
@@ -73,7 +73,8 @@ MOST_PEOPLE: Final = 50_000
 class Attacked:
     """A model that was trained and attacked fast: what is told of it, and what was judged."""
 
-    auc: float | None
+    worth: dict[str, float | None]
+    """The one figure of how good it is, by its measure."""
     membership: tuple[float, float, float]
     """The AUC of the attack, and its interval."""
     checks: tuple[Check, ...]
@@ -110,7 +111,7 @@ def find_model_ways(
         if time.process_time() - started > SECONDS:
             break
         tried += try_model(aim, policy, (kind, parameters), disclosure)
-    ways = sorted(tried, key=lambda way: (not way.holds, -(way.cost["auc"] or 0.0)))
+    ways = sorted(tried, key=lambda way: (not way.holds, -(next(iter(way.cost.values())) or 0.0)))
     yield WaysOut(
         refusal.check, outlet,
         "attacks within the policy's limits, membership inference with an AUC of at most "
@@ -118,7 +119,7 @@ def find_model_ways(
         say_reached(refusal),
         f"{say_cured(refusal)}{len(tried)} other models were trained on the same people and "
         f"attacked briefly, with {REFERENCES} references; a run attacks in full and may find more",
-        {"auc": tell_auc(aim, disclosure)},
+        tell_worth(aim, policy, disclosure),
         keep_telling(ways),
     )  # fmt: skip
 
@@ -191,7 +192,7 @@ def try_model(
     except TutelaError:
         return
     cost: dict[str, float | None] = {
-        "auc": found.auc,
+        **found.worth,
         "membership_auc": round(found.membership[0], 2),
     }
     yield Way(name_model(kind, parameters), found.holds, found.worst, cost)
@@ -203,10 +204,10 @@ def name_model(kind: str, parameters: Parameters) -> str:
     return f"model: {kind}" + (f", parameters: {{{told}}}" if told else "")
 
 
-def tell_auc(aim: Aim, disclosure: Disclosure) -> float | None:
-    """Give a model's AUC on people it was not trained on, as it may be told."""
-    auc = tell_quality(score(aim.pipeline, *aim.others), disclosure).auc
-    return None if auc is None else round(auc, 3)
+def tell_worth(aim: Aim, policy: Policy, disclosure: Disclosure) -> dict[str, float | None]:
+    """Give how good a model is on people it was not trained on, as it may be told, by measure."""
+    name, figure = tell_one(ask(aim.pipeline, aim.others, policy.outcome), policy, disclosure)
+    return {name: None if figure is None else round(figure, 3)}
 
 
 def attack_fast(aim: Aim, policy: Policy, disclosure: Disclosure) -> Attacked:
@@ -238,4 +239,4 @@ def attack_fast(aim: Aim, policy: Policy, disclosure: Disclosure) -> Attacked:
     ]
     kept = tuple(find_intolerable(checks, asked, find_cohort(policy, aim.sizes, checks)))
     told = found.tell(asked.membership.auc_at_most)
-    return Attacked(tell_auc(aim, disclosure), told, kept)
+    return Attacked(tell_worth(aim, policy, disclosure), told, kept)

@@ -333,7 +333,7 @@ def test_a_plain_model_that_is_said_to_hold_holds_when_it_is_attacked_again() ->
     (others,) = find_model_ways(refusal, again, plain, RULE)
     assert "model: logistic-regression" not in {way.change for way in others.ways}
     assert way.cost == {
-        "auc": attacked.auc, "membership_auc": round(attacked.membership[0], 2),
+        **attacked.worth, "membership_auc": round(attacked.membership[0], 2),
     }  # fmt: skip
 
 
@@ -342,7 +342,7 @@ def test_beside_a_promise_of_differential_privacy_nothing_is_measured(
 ) -> None:
     """No model is trained or attacked: what is told follows from the accounting."""
     policy = parse_policy(small_policy(*PRIVATE))
-    for name in ("fit_model", "attack_membership", "tell_quality"):
+    for name in ("fit_model", "attack_membership", "tell_worth"):
         monkeypatch.delattr(model_ways, name)
     nobody = cast("Aim", None)
     (found,) = find_model_ways(Refusal("membership inference", "x: y"), nobody, policy, RULE)
