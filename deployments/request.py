@@ -20,6 +20,7 @@ from expectations.policy.legal_basis import (
     OtherBasis,
 )
 from expectations.policy.locations import CsvFile, InMemory, JsonLines, Location, SqlTable
+from expectations.policy.outcome import Number
 from expectations.policy.policy import Policy
 from expectations.policy_file import PolicyFile, locate
 from ledgers.home.policies import read_named_policy
@@ -156,6 +157,13 @@ def checked_advice(policy: str, source: str | None, epsilon: float | None) -> Po
     file, _ = checked_request(policy, source)
     if file.policy.training is None:
         raise UsageError(f"{file.policy.name} trains no model: there is nothing to advise on")
+    outcome = file.policy.outcome
+    if isinstance(outcome, Number) or not outcome.binary:
+        what = "a number" if isinstance(outcome, Number) else f"one of {len(outcome.labels)} words"
+        raise UsageError(
+            f"advise: {file.policy.name} predicts {what}, and advice knows yes or no alone: derive "
+            "a yes/no target by an expression, or leave out features one by one and compare runs"
+        )
     if not file.policy.private:
         if epsilon is not None:
             raise UsageError(

@@ -110,9 +110,9 @@ class Codebook:
         return pd.DataFrame(made)
 
 
-def encode_target(labels: pd.Series[str]) -> Codes:
-    """Give 1 for yes and 0 for no."""
-    return (labels == YES_NO[1]).to_numpy().astype(np.int64)
+def encode_target(labels: pd.Series[str], positive: str = YES_NO[1]) -> Codes:
+    """Give 1 for yes, or another word that is looked for, and 0 for no."""
+    return (labels == positive).to_numpy().astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import numpy as np
 
 from expectations.disclosure import in_steps
 from expectations.errors import Refusal, UsageError
+from expectations.policy.outcome import Classes
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import YES_NO
 from expectations.privacy_loss import Mechanism
 from ledgers.vault.stages import Charged, Permitted, Reached, Recorded, Validated
 from tasks.account.advised import AtEpsilon
@@ -57,7 +57,7 @@ def measure_epsilons(people: People, book: Codebook, policy: Policy) -> Iterator
     Gives nothing where either part lacks a class, as in a twin that noise left with few people.
     """
     codes, target = people
-    frame, labels = book.decode(codes), np.array(YES_NO, dtype=object)[target]
+    frame, labels = book.decode(codes), np.array(read_words(policy), dtype=object)[target]
     held = np.arange(len(target)) % HELD_OUT == 0
     if any(len(np.unique(target[part])) < 2 for part in (held, ~held)):
         return
@@ -69,7 +69,8 @@ def measure_epsilons(people: People, book: Codebook, policy: Policy) -> Iterator
         for _ in range(DRAWS):
             pipeline = build_estimator(declare_private(policy, epsilon), encoding)
             pipeline.fit(frame[~held], labels[~held])
-            scores = pipeline.predict_proba(frame[held])[:, 1]
+            place = list(pipeline.classes_).index(read_words(policy)[1])
+            scores = pipeline.predict_proba(frame[held])[:, place]
             found.append(float(roc_auc_score(target[held], scores)))
         yield AtEpsilon(epsilon, float(np.mean(found)), min(found), max(found))
 
@@ -80,12 +81,23 @@ def declare_private(policy: Policy, epsilon: float) -> ModelDeclaration:
     if declared.epsilon is not None:
         return replace(declared, epsilon=epsilon)
     kind = "private-logistic-regression"
-    return ModelDeclaration(kind, {"classes": list(YES_NO)}, epsilon, 1e-5)
+    return ModelDeclaration(kind, {"classes": list(read_words(policy))}, epsilon, 1e-5)
+
+
+def read_words(policy: Policy) -> tuple[str, ...]:
+    """Give the two words of the target, the one that is looked for last."""
+    outcome = policy.outcome
+    assert isinstance(outcome, Classes)
+    assert outcome.binary, "no advice is asked for on other targets"
+    return outcome.labels
 
 
 def see_people(desk: Desk, rows: Rows, book: Codebook) -> list[People]:
     """Give the people on whom variants are tried: a twin drawn several times, or themselves."""
-    codes, target = book.encode(rows.features), encode_target(rows.labels)
+    codes, target = (
+        book.encode(rows.features),
+        encode_target(rows.labels, read_words(desk.policy)[1]),
+    )
     draw = np.random.default_rng(SEED)
     if not desk.policy.private:
         order = draw.permutation(len(target))

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from expectations.disclosure import CLASS, Count, bound_share, in_steps, tell_average
 from expectations.errors import Refusal, UsageError
+from expectations.policy.outcome import Classes
 from expectations.policy.outlets import TableOutlet, join
 from expectations.policy.policy import Policy
-from expectations.policy.treatments import YES_NO
 from ledgers.evidence import JSON
 from ledgers.vault.stages import Recorded, Validated
 from tasks.airlock.run import Desk
@@ -130,7 +130,7 @@ def measure_table(
         asked[1].k if members else 1,
         round(1 - bound_share(1 - detail, people.count), 3),
         None if error is None else in_steps(error, people.count / QUARTER),
-        predict_target(counted, released, columns, asked[0].target),
+        predict_target(counted, released, columns, asked[0]),
     )
 
 
@@ -154,18 +154,20 @@ def compare_columns(
 
 
 def predict_target(
-    counted: pd.DataFrame, released: pd.DataFrame, columns: dict[str, Detail], target: str | None
+    counted: pd.DataFrame, released: pd.DataFrame, columns: dict[str, Detail], policy: Policy
 ) -> float | None:
     """Train on the released training people, test on the others as they are; give the AUC.
 
     A label counts as an equal part of each value that it stands for. None where the policy has no
-    target in the table, or too few people of either class.
+    target of two words in the table, or too few people of either class.
     """
-    if target is None or target not in released:
+    target, words = policy.target, find_words(policy)
+    if target is None or target not in released or words is None:
         return None
     predictors = [detail for name, detail in columns.items() if name != target]
     learned, tested = (
-        find_known(table, target, test=test) for table, test in ((released, False), (counted, True))
+        find_known(table, (target, words), test=test)
+        for table, test in ((released, False), (counted, True))
     )
     if not predictors or min(learned.rarer, tested.rarer) < CLASS:
         return None
@@ -189,11 +191,18 @@ class Known:
         return int(min(self.people[self.positive].sum(), self.people[~self.positive].sum()))
 
 
-def find_known(table: pd.DataFrame, target: str, *, test: bool) -> Known:
-    """Find the rows of the test people, or of the others, whose target is known."""
-    labels = spell_labels(table[target]).astype(str)
-    rows = labels.isin(YES_NO).to_numpy() & (table[TEST].to_numpy(bool) == test)
-    return Known(rows, (labels == YES_NO[1]).to_numpy()[rows], table[PEOPLE].to_numpy()[rows])
+def find_words(policy: Policy) -> tuple[str, ...] | None:
+    """Give the two words of the policy's target; None of another, whose tables are not learned."""
+    outcome = policy.outcome if policy.target else None
+    return outcome.labels if isinstance(outcome, Classes) and outcome.binary else None
+
+
+def find_known(table: pd.DataFrame, target: tuple[str, tuple[str, ...]], *, test: bool) -> Known:
+    """Find the rows of the test people, or of the others, whose target is one of its words."""
+    name, words = target
+    labels = spell_labels(table[name]).astype(str)
+    rows = labels.isin(words).to_numpy() & (table[TEST].to_numpy(bool) == test)
+    return Known(rows, (labels == words[-1]).to_numpy()[rows], table[PEOPLE].to_numpy()[rows])
 
 
 def _fit_and_score(
@@ -238,8 +247,10 @@ def weigh_detail(desk: Desk, validated: Opened[Validated], outlet: str) -> None:
 
 def count_rarer(frame: pd.DataFrame, policy: Policy, desk: Desk) -> int:
     """Give how many test people of the rarer class there are at least, by a published count."""
+    words = find_words(policy)
     assert policy.target is not None
-    known = find_known(frame.assign(**{PEOPLE: 1}), policy.target, test=True)
+    assert words is not None, "only of two words there is an AUC"
+    known = find_known(frame.assign(**{PEOPLE: 1}), (policy.target, words), test=True)
     return desk.run.disclosure.publish(Count(known.rarer)).least
 
 
