@@ -9,7 +9,7 @@ sources on the way needs none, for it promises nobody anything about other runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Timer
 from typing import TYPE_CHECKING, Final
 
@@ -62,4 +62,7 @@ def _locked_database(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.close()  # which ends the session, and so the lock
+        # Said, for a server learns late that a session ended.
+        with suppress(sa.exc.SQLAlchemyError):
+            connection.execute(sa.text(f"SELECT pg_advisory_unlock({NUMBER})"))
+        connection.close()
