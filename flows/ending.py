@@ -22,7 +22,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import Abort, ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Crashed, Failed
 
@@ -33,6 +33,7 @@ from ledgers.home.database import open_database
 from ledgers.home.flow_runs import end_flow_run, forget
 from ledgers.home.home import Home, without_login
 from ledgers.home.keys import Keys
+from ledgers.vault.vault import Vault
 from tasks.account.overview import list_rows
 from tasks.airlock.run import Run
 from tasks.handover.delivery import Completed as Finished
@@ -75,14 +76,21 @@ def is_repeated() -> bool:
 
 
 def end_again() -> State[Any]:
-    """Give the state in which a flow run ended that was begun again, by the record of its run."""
+    """Give the state in which a flow run ended that was begun again, by the record of its run.
+
+    Of one that goes on elsewhere this process's part ends, and no state is set.
+    """
     context, home = FlowRunContext.get(), Home.open()
     assert context is not None
     assert context.flow_run is not None
-    ledger = EvidenceLedger(open_database(home), Keys.open(home))
+    keys = Keys.open(home)
+    ledger = EvidenceLedger(open_database(home), keys)
     mine = str(context.flow_run.id)
     rows = (row for row in list_rows(ledger) if row.flow_run == mine)
     row = next(rows, None)
+    if row is not None and (row.elsewhere or row.run in Vault(home.vault, keys).living()):
+        # No state: the process that carries it out will set it.
+        raise Abort(f"another process carries out flow run {mine}")
     match row and row.verdict:
         case "passed":
             return Completed(message=AGAIN)

@@ -11,9 +11,8 @@ import contextlib
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, ServiceError, SourceError, TutelaError
@@ -22,6 +21,7 @@ from expectations.policy.policy import Part
 from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile
 from flows.ending import finish_others
+from ledgers.consent.ledger import ConsentLedger
 from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.flow_runs import name_run, note_flow_run
@@ -99,15 +99,16 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
     """Open a run, and end it when it is closed."""
     file, asked = read_request(policy)
     home, flow_run = Home.open(), prefect_flow_run()
-    if flow_run:
-        note_flow_run(home, str(flow_run["id"]))
+    if flow_run and not note_flow_run(home, str(flow_run["id"])):
+        leave_to_other(flow_run)
     file = replace(file, policy=file.policy.for_part(part))
     own = load_checked_code(file)
     keys = Keys.open(home)
     finish_others(home, keys)
-    now = datetime.now(UTC)
+    engine = open_database(home)
+    now = ConsentLedger(engine, home, keys).now()
     run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    ledger = EvidenceLedger(open_database(home), keys)
+    ledger = EvidenceLedger(engine, keys)
     disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
     with Vault(home.vault, keys).begin(run_id) as vault:
         facts = run_facts(file, asked, part, own) | {"machine": name_machine(keys)}
@@ -123,6 +124,13 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
         with renewed(ledger.engine, keys, run_id), under_way(run):
             run.observe(run_id, "opened", 0.0)
             yield run
+
+
+def leave_to_other(flow_run: Mapping[str, JSON]) -> NoReturn:
+    """End this process's part in a flow run that another one carries out, which tells Prefect."""
+    from prefect.exceptions import Abort
+
+    raise Abort(f"another process carries out flow run {flow_run['id']}")
 
 
 def run_facts(

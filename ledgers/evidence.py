@@ -36,6 +36,7 @@ from ledgers.journal import (
     Line,
     Pen,
     What,
+    newest_moment,
     read_lines,
     recording,
     refuse,
@@ -122,8 +123,10 @@ class EvidenceLedger:
     def begin(self, run_id: str, policy: str, facts: Mapping[str, JSON]) -> None:
         """Record that `run_id` started; ServiceError if that id is taken, Refusal as `runs`."""
         self.runs()
-        row = {"run_id": run_id, "policy": policy, "started_at": stamp(), "facts": _text(facts)}
         with recording(self.engine, self.keys) as pen:
+            # Not before what is on record: a clock that was set back would shorten its days.
+            started = max(stamp(), newest_moment(pen.connection))
+            row = {"run_id": run_id, "policy": policy, "started_at": started, "facts": _text(facts)}
             pen.insert(RUNS, row)
             grant(pen.connection, self.keys, run_id)
             pen.write(Line(BEGUN, policy, run_id, 0, _begun_code(self._begun_key(), row)))
@@ -373,9 +376,13 @@ class EvidenceLedger:
         last = pen.connection.execute(query.limit(1)).mappings().first()
         if last and last["kind"] == "verdict" and last["name"] != "pending":
             raise ServiceError(f"run {row['run_id']} is closed: start a new run")
-        chain = last["chain"] if last else self._start(pen.connection, row["run_id"])
+        if last:
+            chain, before = last["chain"], last["at"]
+        else:
+            run = _find_run(pen.connection, row["run_id"]) or _refuse_unknown(row["run_id"])
+            chain, before = self._run_code(run), run["started_at"]
         seq = last["seq"] + 1 if last else 1
-        whole = {**row, "seq": seq, "at": stamp(), "sealed": sealed}
+        whole = {**row, "seq": seq, "at": max(stamp(), before), "sealed": sealed}
         link = self._link(chain, whole)
         pen.insert(EVIDENCE, {**whole, "chain": link})
         if row["kind"] in JOURNALED:
@@ -384,11 +391,8 @@ class EvidenceLedger:
         if row["kind"] == "verdict":
             end_lease(pen.connection, row["run_id"])
 
-    def _start(self, connection: sa.Connection, run_id: str) -> str:
-        """Give the code of a run's own row, to which its first entry is chained."""
-        return self._run_code(_find_run(connection, run_id) or _refuse_unknown(run_id))
-
     def _run_code(self, run: sa.RowMapping) -> str:
+        """Give the code of a run's own row, to which its first entry is chained."""
         return _code(self._chain_key(), "", [run[column.name] for column in RUNS.c])
 
     def _link(self, chain: str, row: sa.RowMapping | Mapping[str, str | bytes | int | None]) -> str:

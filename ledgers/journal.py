@@ -116,7 +116,7 @@ class Pen:
         if self.connection.dialect.name == "postgresql":
             self.connection.execute(sa.text("SELECT pg_advisory_xact_lock(7846106)"))
         end = self._end()
-        seq, at = end.seq + 1, stamp()
+        seq, at = end.seq + 1, max(stamp(), end.at)
         link = _link(self.keys.derive("journal"), end.link, (seq, at, *astuple(line)))
         row = dict(zip(JOURNAL.c.keys(), [seq, at, *astuple(line), link], strict=True))
         self.insert(JOURNAL, row)
@@ -135,6 +135,12 @@ class Pen:
         if signed.seq > row.seq:
             _refuse_cut(row.seq, signed)
         return Head(row.seq, row.link, row.at)
+
+
+def newest_moment(connection: sa.Connection) -> str:
+    """Give when the newest line was written; empty where none was. It proves nothing."""
+    query = sa.select(JOURNAL.c.at).order_by(JOURNAL.c.seq.desc()).limit(1)
+    return connection.scalar(query) or ""
 
 
 @contextmanager

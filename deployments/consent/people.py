@@ -66,7 +66,7 @@ def take_in(ledger: ConsentLedger, policy: str, given: str | None, like: int | N
     file = read_named_policy(policy)
     sources = event_sources(file, given, like)
     assert isinstance(file.policy.basis, ConsentBasis)
-    setting = Setting(file.folder, file.policy.basis.notices, ledger.keys, datetime.now(UTC))
+    setting = Setting(file.folder, file.policy.basis.notices, ledger.keys, ledger.now())
     names = [name_location(source.location) for source in sources]
     places = names if given else [f"basis.events.{number}" for number in range(len(sources))]
     found = [
@@ -81,7 +81,7 @@ def reproduce(
     ledger: ConsentLedger, policy: str, valid_at: str | None, known_at: str | None
 ) -> Answer:
     """Reproduce a policy's decision valid at one moment as known at another."""
-    rules, now, head = read_named_policy(policy).policy, datetime.now(UTC), ledger.head()
+    rules, now, head = read_named_policy(policy).policy, ledger.now(), ledger.head()
     # The ledger's clock never runs backwards, and so may be ahead of this one.
     latest = max(now, datetime.fromisoformat(head.at)) if head.seq else now
     valid = now if valid_at is None else read_when(valid_at, "--valid-at")

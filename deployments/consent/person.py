@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from deployments.consent.event import (
@@ -92,7 +92,7 @@ brings them back. Backups and other disks are not reached."""
 
 def record(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer:
     """Record an event that was typed; with a policy, say where it leaves the person."""
-    now = datetime.now(UTC)
+    now = ledger.now()
     terms = make_terms(typed, policy, ledger.terms().values())
     span = read_span(typed, terms.status, now)
     if terms.notice and policy and isinstance(policy.basis, ConsentBasis):
@@ -121,7 +121,7 @@ def withdraw(
     What the person said with a clock ahead of this one is ended where it begins, too. In a turn of
     its own (`ledgers.consent.turn`), so that what is said of runs under way is true.
     """
-    now = datetime.now(UTC)
+    now = ledger.now()
     terms, moment = make_terms(typed, policy, ()), to_micros(now)
     person = tokenize_person(typed.person, ledger.keys.derive("person"))
     known = ledger.history(person)
@@ -175,7 +175,7 @@ def show(ledger: ConsentLedger, person: str, policy: Policy | None) -> Answer:
     history = ledger.history(tokenize_person(person, ledger.keys.derive("person")))
     lines = list(describe_history(history, policy))
     found: dict[str, JSON] = {"events": [event_json(event) for event in history]}
-    return add_stance(Answer(found, lines), policy, history, datetime.now(UTC))
+    return add_stance(Answer(found, lines), policy, history, ledger.now())
 
 
 def add_stance(

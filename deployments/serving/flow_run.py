@@ -11,6 +11,7 @@ import os
 import runpy
 
 from deployments.servers.parent import end_with_parent
+from deployments.terminal import say
 from ledgers.home.flow_runs import end_flow_run, note_flow_run
 from ledgers.home.home import Home
 
@@ -19,7 +20,9 @@ def main() -> None:
     """Carry out the flow run that the environment names, in the home that it names."""
     end_with_parent()
     flow_run = os.environ["PREFECT__FLOW_RUN_ID"]
-    note_flow_run(Home.open(), flow_run)
+    if not note_flow_run(Home.open(), flow_run):
+        say(f"another process carries out flow run {flow_run}; nothing was run")
+        return
     try:
         runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
     finally:

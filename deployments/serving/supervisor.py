@@ -74,7 +74,9 @@ def serve_all(home: Home, *, announce: Progress, show: Progress) -> None:
             "end it first, such as another tutela up"
         )
     set_environment(home)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ctrl-C too, which a shell that runs it in the background lets be ignored.
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, signal.default_int_handler)
     parts: list[Part] = []
     try:
         url = ensure_server(home, progress=announce)

@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -75,6 +76,7 @@ from ledgers.consent.tables import (
 from ledgers.home.database import overwrite_deleted, snapshot, transaction
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.journal import newest_moment
 from ledgers.signed_heads import Head, Heads
 
 __all__ = ["Appended", "Batch", "ConsentLedger", "Head", "RecordedEvent"]
@@ -120,6 +122,18 @@ class ConsentLedger:
         self._heads.sign(_head(tip))
         self._acts.confirm(act)
         return Appended(new, repeated, _head(tip))
+
+    def now(self) -> datetime:
+        """Give this moment, or the newest on record where this machine's clock was set back.
+
+        Nothing that was decided or said comes undone by a clock.
+        """
+        with snapshot(self.engine) as connection:
+            said = connection.scalar(sa.select(sa.func.max(BLOCKS.c.recorded_at))) or 0
+            noted = newest_moment(connection)
+        known = [datetime.fromtimestamp(said / 1e6, UTC)]
+        known += [datetime.fromisoformat(noted)] if noted else []
+        return max(datetime.now(UTC), *known)
 
     def imported(self, digest: str) -> bool:
         """Tell whether a source of that content was taken in; Refusal if somebody forged that."""

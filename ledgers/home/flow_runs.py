@@ -18,17 +18,25 @@ FOLDER: Final = "flow-runs"
 _held: Final[dict[str, tuple[Path, int]]] = {}
 
 
-def note_flow_run(home: Home, flow_run: str) -> None:
-    """Note that this process begins a flow run; nothing where that stands already."""
+def note_flow_run(home: Home, flow_run: str) -> bool:
+    """Note that this process begins a flow run; False where another one carries it out.
+
+    Whoever waited for that one would hold the folder, which it needs.
+    """
     import fcntl
 
     if flow_run in _held:
-        return
+        return True
     with locked(_folder(home)) as folder:
         path = folder / flow_run
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
     _held[flow_run] = path, descriptor
+    return True
 
 
 def name_run(flow_run: str, run_id: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import assert_never
 
 import numpy as np
@@ -101,10 +100,10 @@ def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     ledger = run.consent
     deliveries = find_deliveries(run.file)
     import_events(run.file, ledger, run.keys, run.now)
-    for check in (fresh := judge_deliveries(deliveries, datetime.now(UTC))):
+    for check in (fresh := judge_deliveries(deliveries, ledger.now())):
         desk.check(check)
     refuse_stale(fresh)
-    standings = decide(run.file, people, ledger, datetime.now(UTC))
+    standings = decide(run.file, people, ledger, ledger.now())
     counts = count_standings(standings.standing)
     shown = {
         name: desk.count(f"people.excluded.{name}", counts[name]) for name in reasons(desk.policy)

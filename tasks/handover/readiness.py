@@ -7,7 +7,6 @@ people used wait with it, so that consent can be asked for once more if serving 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from io import BytesIO
 from typing import Final
 
@@ -50,10 +49,10 @@ def refuse_withdrawn(
     arrive.
     """
     deliveries = find_deliveries(file)
-    import_events(file, ledger, ledger.keys, datetime.now(UTC))
-    refuse_stale(judge_deliveries(deliveries, datetime.now(UTC)))
+    import_events(file, ledger, ledger.keys, ledger.now())
+    refuse_stale(judge_deliveries(deliveries, ledger.now()))
     roster = read_people(file, ledger.keys.derive("person"))
-    standings = decide(file, roster, ledger, datetime.now(UTC))
+    standings = decide(file, roster, ledger, ledger.now())
     covered = np.where(standings.permitted, standings.categories, np.uint32(0))
     gone = used["record"][~still_covered(used, roster.column(RECORD).to_numpy(), covered)]
     if len(gone):

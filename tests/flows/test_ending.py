@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import Abort
 
 from expectations.errors import Refusal, ServiceError, UsageError
 from flows import ending
@@ -65,6 +66,19 @@ def test_who_retries_a_run_leaves_it_as_it_ended(  # noqa: PLR0917 - a table's c
     assert type(state.data) is (raised or type(None))
     if verdict == "refused":
         assert str(state.message).startswith("Refusal: k-anonymity: k = 3; ")
+
+
+def test_a_run_that_goes_on_elsewhere_is_left_to_who_carries_it_out(
+    monkeypatch: pytest.MonkeyPatch, home: Home
+) -> None:
+    """Prefect is told of no state, which that process will set."""
+    assert home.root.is_dir()
+    mine = uuid4()
+    begun = {"flow_run": str(mine), "verdict": "unfinished", "elsewhere": True}
+    monkeypatch.setattr(ending, "list_rows", lambda _: make_rows(begun))
+    begin(monkeypatch, 2, mine)
+    with pytest.raises(Abort, match="another process carries out"):
+        once(lambda _: pytest.fail("it was run again"))("visits")
 
 
 def test_a_refusal_is_named_so_and_carries_no_traceback() -> None:

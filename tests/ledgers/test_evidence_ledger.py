@@ -304,3 +304,19 @@ def test_two_writers_append_without_loss(ledger: EvidenceLedger) -> None:
     assert [writer.wait() for writer in writers] == [0, 0]
     assert len(ledger.entries("run-1")) == 83
     ledger.verify("run-1")
+
+
+def test_a_clock_that_was_set_back_puts_nothing_before_what_is_on_record(
+    ledger: EvidenceLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's days are counted from when it began, and runs are listed in the order they began."""
+    back = "2001-01-01T00:00:00.000000+00:00"
+    for module in (evidence, journal):
+        monkeypatch.setattr(module, "stamp", lambda: back)
+    ledger.begin("run-0", "adult", {})
+    for name in ("k", "l"):
+        ledger.append("run-0", "validate", "measure", name, 1)
+    first, second = ledger.runs()
+    assert (first.run_id, second.run_id) == ("run-1", "run-0")
+    assert first.started_at <= second.started_at
+    assert {entry.at for entry in ledger.entries("run-0")} == {second.started_at}

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -206,6 +207,17 @@ def test_the_ledgers_clock_never_runs_backwards(
     assert (first, back, later) == (now // 1000, now // 1000, now // 1000 + 3_600_000_000)
     ledger.append(batch([event(2, recorded_at=5)]), "csv")
     assert ledger.history(token(2))[0].recorded_at == 5
+
+
+def test_now_is_never_before_what_is_on_record(
+    ledger: ConsentLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A withdrawal that was recorded counts, whatever this machine's clock says since."""
+    ahead = time.time_ns() + 5 * 3_600_000_000_000
+    assert ledger.now() < datetime.fromtimestamp(ahead / 1e9, UTC)
+    monkeypatch.setattr(time, "time_ns", lambda: ahead)
+    ledger.append(batch([event(1)]), "csv")
+    assert ledger.now() == datetime.fromtimestamp(ahead // 1000 / 1e6, UTC)
 
 
 def test_a_recording_in_the_future_is_refused(ledger: ConsentLedger) -> None:

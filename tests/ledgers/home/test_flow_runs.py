@@ -33,6 +33,13 @@ if len(sys.argv) > 3:
     name_run(*sys.argv[2:])
 os.kill(os.getpid(), signal.SIGKILL)
 """
+HELD = """
+import pathlib, sys
+from ledgers.home.flow_runs import note_flow_run
+from ledgers.home.home import Home
+print(note_flow_run(Home.open(pathlib.Path(sys.argv[1])), sys.argv[2]), flush=True)
+sys.stdin.read()
+"""
 
 
 def kill(home: Home, *run_id: str) -> None:
@@ -51,6 +58,17 @@ def test_a_flow_run_that_is_carried_out_is_left_to_its_process(home: Home) -> No
     end_flow_run(FLOW_RUN)
     end_flow_run(FLOW_RUN)
     assert find_abandoned(home) == {}
+
+
+def test_a_flow_run_that_another_process_carries_out_is_left_to_it(home: Home) -> None:
+    """Nobody waits for it, or the notes of all others would be held up meanwhile."""
+    words = [sys.executable, "-c", HELD, str(home.root), FLOW_RUN]
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as other:
+        assert other.stdout
+        other.stdout.readline()
+        assert not note_flow_run(home, FLOW_RUN)
+        assert find_abandoned(home) == {}
 
 
 @pytest.mark.parametrize(
