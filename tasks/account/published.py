@@ -346,6 +346,8 @@ class Summary(Part):
     excluded: tuple[Figure, ...]
     blanked: tuple[Figure, ...]
     """How many people kept each category back, and were read without it."""
+    cut: tuple[Figure, ...]
+    """Of how many people not all rows of a further table, or values of a field in it, counted."""
     split: tuple[Figure, ...]
     outlets: tuple[OutletSummary, ...]
     promises: tuple[Promise, ...]

@@ -97,6 +97,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         people=found.figures(PEOPLE_STEPS),
         excluded=_list_excluded(found),
         blanked=_list_by_size(found, "people.blanked."),
+        cut=_list_by_size(found, "people.cut."),
         split=found.figures(SPLIT),
         outlets=tuple(
             _sum_up_outlet(name, outlet, found, policy, passed=verdict == "passed")

@@ -12,7 +12,7 @@ from datetime import date
 from functools import cached_property
 from glob import glob
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,7 +39,9 @@ ROWS_EACH: Final = 10_000
 """More rows of one person are rather a mistake, unless the policy says how many count."""
 FEW: Final = 1_000
 """So many people are taken together whatever memory that needs."""
-State = tuple[tuple[str, int, int], ...]
+CUT: Final = "people.cut."
+"""Begins the count of people of whom not all rows of a table, or values of a field, counted."""
+State: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class PeopleTables:
     def _open(self, table: str, people: pa.Array, index: pa.Array | None = None) -> TableRows:
         """Give a table's rows about some people; notes how its files are."""
         most = self.source.tables[table].most
-        cut = self._told.setdefault(f"people.cut.{table}", []) if most else []
+        cut = self._told.setdefault(f"{CUT}{table}", []) if most else []
         rows = TableRows(table, self.source, self.folder, people, index, self.lot, cut)
         self._states.setdefault(table, _find_state(rows, self.folder))
         return rows
@@ -138,7 +140,7 @@ class PeopleTables:
                 f"value of `{name}` in a unit that has no factor; add it, or say `undeclared: "
                 "leave-out`"
             )
-        self._told.setdefault(f"people.other_unit.{rows.name}.{name}", []).append(whose)
+        self._told.setdefault(f"{CUT}{rows.name}.{name}", []).append(whose)
 
     @property
     def _moments(self) -> tuple[Index | None, FollowUp | None]:

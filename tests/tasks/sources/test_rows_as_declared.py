@@ -118,7 +118,7 @@ def test_an_undeclared_unit_refuses_or_is_counted_and_left_out(
     left_out = {**MIXED, "unit": {**MIXED["unit"], "undeclared": "leave-out"}}
     tables = open_tables(tmp_path, rows, left_out)
     assert tables.read(["sum"])["sum"].to_pylist() == [2.0, 0.0, 0.0]
-    assert tables.told == {"people.other_unit.labs.value": 1}
+    assert tables.told == {"people.cut.labs.value": 1}
 
 
 def test_a_condition_looks_in_a_list_of_codes(tmp_path: Path) -> None:
