@@ -25,6 +25,7 @@ AFTER = """\
     use: [audit]
     treatment: {kind: keep}
 """
+VISITS_TABLE = "      at: start\n"
 CHANGES = (("  person: pid\n", TABLES), ("derived:\n", AFTER + VISITS))
 
 
@@ -57,6 +58,23 @@ def test_a_run_reads_several_tables_as_one(home: Home, folder: Folder) -> None:
     assert (by_person["p01"], by_person["p02"], by_person["p00"]) == (True, False, None)
     assert told["people.excluded.not observed"] == 1 + 79
     assert selected.num_rows == told["people.selected"] == 478 - 80
+
+
+def test_of_how_many_people_rows_were_cut_is_published_like_any_count(
+    home: Home, folder: Folder
+) -> None:
+    """And the rows that are left are the latest before the index, and the earliest after it."""
+    assert home.vault.is_dir()
+    write_visits(folder)
+    with (folder.path / "visits.csv").open("a", encoding="utf-8") as visits:
+        visits.write("\np01,2025-01-02,B,2\np02,2025-02-01,B,2\n")
+    most = (VISITS_TABLE, f"{VISITS_TABLE}      most: 1\n")
+    with opened(folder.write((CHANGES[0][0], TABLES.replace(*most)), CHANGES[1])) as run:
+        collected = collect(filter_consent(read_roster()))
+        rows = run.vault.load(collected, Collected).to_table().to_pylist()
+        told = counts(run)
+    assert told["people.cut.visits"] == 2
+    assert {row["stays"] for row in rows} == {1, None}
 
 
 def test_rows_of_people_without_a_basis_are_not_asked_for(

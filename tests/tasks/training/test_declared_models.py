@@ -15,13 +15,15 @@ from tasks.training.models import build_estimator, declare_encoding, declare_los
 from tasks.training.private_network import draw_start
 from tasks.training.quality import evaluate
 from tasks.training.train import fit_model, load_model, save_model, split_rows
-from tests.conftest import small_policy
+from tests.conftest import BUDGET, small_policy
+from tests.expectations.coherence.test_many_rows_coherence import policy_with
 
 SUGAR = (
     "use: [derivation]\n    treatment: {kind: drop}",
     "use: [derivation, feature]\n    treatment: {kind: clip, low: 4, high: 9}",
 )
 CROSSES = "crosses: [[age, sex]]"
+PROMISE = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-5}"
 KINDS = ["private-logistic-regression", "private-boosting"]
 
 
@@ -81,6 +83,21 @@ def test_what_is_charged_beforehand_is_what_the_training_spends(kind: str, epsil
     spent = fit_model(training, asked)[-1].epsilon_spent_
     assert spent == pytest.approx(charged, rel=1e-6)
     assert 0.9 * epsilon < charged <= epsilon * (1 + 1e-6)
+
+
+def test_what_is_charged_does_not_hang_on_how_many_rows_count() -> None:
+    """A promise holds for a person with all rows, be there one or thousands."""
+
+    def charged(most: str) -> float:
+        changes = (
+            ("      at: start\n", f"      at: start\n{most}"),
+            ("{model: logistic-regression}", "{model: private-logistic-regression}"),
+            ("recipient: Clinic", f"recipient: Clinic\n    {PROMISE}"),
+            ("attacks:\n", f"{BUDGET}attacks:\n"),
+        )
+        return compose(declare_loss(parse_policy(policy_with(*changes))), 1e-5)
+
+    assert charged("") == charged("      most: 1\n") == charged("      most: 9999\n")
 
 
 def test_a_cross_is_read_by_the_kind_that_needs_it() -> None:
