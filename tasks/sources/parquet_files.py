@@ -98,7 +98,14 @@ class ParquetSource:
         """Find the rows that `where` picks, then read in batches and drop the others at once."""
         (column,) = pick_columns([where[0]], self.columns(), self.location.path)
         values = spell_values(where[1], self.schema.field(column).type)
-        names = data.to_table(columns=[column]).column(column).cast(values.type)
+        held = data.to_table(columns=[column]).column(column)
+        try:
+            names = held.cast(values.type)
+        except pa.ArrowException:  # its text may quote a value
+            raise SourceError(
+                f"{self.location.path}: the column '{column}' must hold text or numbers; name "
+                "another column"
+            ) from None
         wanted = pc.is_in(names, value_set=values)
         kept, start = [], 0
         for batch in data.to_batches(columns=picked, batch_size=BATCH):
