@@ -7,6 +7,7 @@ import pytest
 
 from expectations.checks import Check
 from expectations.errors import Refusal
+from expectations.policy.outcome import Classes, Number
 from expectations.policy.vocabulary import CheckVerdict
 from expectations.policy_file import parse_policy
 from ledgers.home.home import Home
@@ -14,7 +15,7 @@ from ledgers.vault.stages import DatasetRef, Trained, Validated
 from tasks.anonymization.deidentify import deidentify
 from tasks.attack.held_people import NAME
 from tasks.attack.model import attack
-from tasks.attack.model_file import place_labels
+from tasks.attack.model_file import code_outcomes, place_labels
 from tasks.attack.tolerance import find_cohort, find_intolerable
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
@@ -91,3 +92,12 @@ def test_a_feature_is_searched_by_its_labels_places_and_its_numbers() -> None:
     made = place_labels(frame, labels)
     assert made[[0, 2]].tolist() == [[3.0, 0.0], [0.0, 1.0]]
     assert pd.isna(made[1, 0])
+
+
+def test_outcomes_are_searched_in_each_code_that_a_model_may_have_kept() -> None:
+    """Words by their declared and their sorted places and each apart; numbers as they are."""
+    words = pd.Series(["well", "ill", "fair"])
+    made = code_outcomes(words, Classes(("well", "fair", "ill")))
+    assert made.T.tolist() == [[0, 2, 1], [2, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    assert code_outcomes(words[:2], Classes(("well", "ill"))).tolist() == [[0], [1]]
+    assert code_outcomes(pd.Series([1.5, 2.0]), Number(0, 3)).tolist() == [[1.5], [2.0]]
