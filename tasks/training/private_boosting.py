@@ -83,16 +83,18 @@ class Pace(NamedTuple):
     """How boosting goes: public constants of a kind of outcome.
 
     `bound` is of a person's residuals, of all classes together: under what they can be, less noise
-    for what the worst predicted are cut by. `rate` is how far a round goes.
+    for what the worst predicted are cut by. `rate` is how far a round goes; `calm` how many times
+    as much as for yes or no noisy bins are drawn to 0 and to neighbours.
     """
 
     bound: float
     rate: float
+    calm: float = 1.0
 
 
 YES_NO_PACE: Final = Pace(bound=0.5, rate=1.2)
-CLASSES_PACE: Final = Pace(bound=0.8, rate=1.2)
-NUMBER_PACE: Final = Pace(bound=0.25, rate=0.3)
+CLASSES_PACE: Final = Pace(bound=1.0, rate=0.6, calm=3.0)
+NUMBER_PACE: Final = Pace(bound=0.4, rate=0.3, calm=10.0)
 
 
 class Boosting(PrivateModel):
@@ -195,7 +197,7 @@ class Boosting(PrivateModel):
         told = self._draw(sums.counts(), counts.noise_multiplier * self.counted * math.sqrt(terms))
         people, start = self.begin(told, terms)
         noise = rounds.noise_multiplier * self.pace.bound * math.sqrt(terms / rounds.count)
-        smoother = make_smoother(np.split(people, ends), features, noise)
+        smoother = make_smoother(np.split(people, ends), features, noise * self.pace.calm)
         deviation = rounds.noise_multiplier * self.pace.bound * math.sqrt(terms)
         scores = np.zeros((len(people), *np.shape(start)))
         step, path = np.zeros_like(scores), []
