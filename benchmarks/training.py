@@ -14,8 +14,9 @@ chosen (bins, the trainers' own constants, parameters of others' models) was cho
 training part; the test part is read for this table alone.
 
 Models whose library is not installed are left out, and named at the end: torch and opacus come by
-`make torch`. The example is NHANES by the policy `diabetes` (`example.py`). Large: a million
-made-up people by 100 features in a process of its own, for its peak memory.
+`make torch`. The example is NHANES by the policy `diabetes` (`example.py`). Classes and numbers:
+`other_targets.py`, which runs alone too. Large: a million made-up people by 100 features in a
+process of its own, for its peak memory.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ import numpy as np
 import pandas as pd
 from adult import CLASSES, ROUND_EDGES, Split, declare_adult, read_adult
 from example import measure_example
+from other_targets import measure_targets
 from rivals import DELTA, LOGISTIC, PERCEPTRON, build_interpret, build_opacus, number_bins
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score, roc_auc_score
@@ -91,6 +93,7 @@ def main() -> None:
         "UCI Adult": adult,
         "quality against ε (accuracy / AUC)": list(compare(adult)),
         "example diabetes (NHANES)": list(measure_example(declare_examples(), measure_once)),
+        "classes and numbers": list(measure_targets(given.data / "adult", given.runs)),
         "large": [run_large(given.data)],
     }
     print(json.dumps(results, indent=2) if given.json else lay_out(results))

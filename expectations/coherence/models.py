@@ -28,7 +28,7 @@ from expectations.policy.vocabulary import Use
 from expectations.privacy_loss import Gaussian, Mechanism, RenyiFilter, calibrate, compose
 
 RECORD_WISE: Final = "record-wise"
-SETTLED: Final = ("epsilon", "delta", "classes", "features", "edges", "row_bound")
+SETTLED: Final = ("epsilon", "delta", "classes", "target_range", "features", "edges", "row_bound")
 """Parameters of private models that are no policy's to give."""
 PROMISE: Final = "promise: {kind: differential-privacy, epsilon: 1, delta: 1e-6}"
 """What a model outlet says to promise it, to be copied."""

@@ -30,10 +30,12 @@ KINDS_OF_NUMBERS: Final[tuple[ModelKind, ...]] = (
     "linear-regression", "gradient-boosting", "private-linear-regression", "private-boosting",
 )  # fmt: skip
 KEEPS_ROWS: Final = frozenset({
-    "GaussianProcessClassifier", "KNeighborsClassifier", "LabelPropagation", "LabelSpreading",
-    "NuSVC", "RadiusNeighborsClassifier", "SVC",
+    "GaussianProcessClassifier", "GaussianProcessRegressor", "IsotonicRegression",
+    "KNeighborsClassifier", "KNeighborsRegressor", "KernelRidge", "LabelPropagation",
+    "LabelSpreading", "NuSVC", "NuSVR", "RadiusNeighborsClassifier", "RadiusNeighborsRegressor",
+    "SVC", "SVR",
 })  # fmt: skip
-"""Classifiers of scikit-learn that predict with the rows of people, and so hand them over."""
+"""Models of scikit-learn that predict with the rows of people, and so hand them over."""
 WhenInconclusive = Literal["refuse", "report"]
 FOUND_AT_MOST: Final = 3.0
 """Under differential privacy with an ε of ln 3 = 1.1, no attack could find members more often."""

@@ -19,6 +19,7 @@ from typing import Final
 
 from expectations.checks import Check
 from expectations.measures.recognition import find_enough, is_small
+from expectations.policy.outcome import Number
 from expectations.policy.outlets import DifferentialPrivacy
 from expectations.policy.policy import Policy
 from expectations.policy.training import MODEL_KINDS, PRIVATE_KINDS, Attacks, find_kind
@@ -116,5 +117,7 @@ def advise_promise(policy: Policy) -> Iterator[str]:
     for epsilon in EPSILONS:
         promise = DifferentialPrivacy(kind="differential-privacy", epsilon=epsilon, delta=1e-5)
         if keeps_limits(promise, policy):
-            yield f"train {PRIVATE_KINDS[0]}, with a promise of ε = {epsilon:g}"
+            number = isinstance(policy.outcome, Number)
+            kind = "private-linear-regression" if number else PRIVATE_KINDS[0]
+            yield f"train {kind}, with a promise of ε = {epsilon:g}"
             return

@@ -1,4 +1,4 @@
-"""What classifiers keep of the people they learned from, and never predict with: taken out.
+"""What models keep of the people they learned from, and never predict with: taken out.
 
 Numbers of people in the nodes of trees, counts of classes, how many rows or steps were seen, marks
 of which person was which: a model predicts bit by bit the same without them. Learning on, drawing
@@ -26,9 +26,10 @@ COUNTS: Final = frozenset({
 })  # fmt: skip
 """How many people, by class or by label: zeroed, since some models ask how many there are."""
 RECORDS: Final = frozenset({
-    "best_score_", "cv_results_", "estimator_errors_", "labeled_iter_", "loss_curve_",
-    "oob_decision_function_", "oob_improvement_", "oob_score_", "oob_scores_", "scores_",
-    "train_score_", "transduction_", "validation_score_", "validation_scores_",
+    "_x_scores", "_y_scores", "best_score_", "cv_results_", "estimator_errors_", "inlier_mask_",
+    "labeled_iter_", "loss_curve_", "mse_path_", "oob_decision_function_", "oob_improvement_",
+    "oob_prediction_", "oob_score_", "oob_scores_", "outliers_", "scores_", "train_score_",
+    "transduction_", "validation_score_", "validation_scores_", "x_scores_", "y_scores_",
 })  # fmt: skip
 """Who of them was where, and how well the model did on few of them: emptied."""
 OF_NODES: Final = ("impurity", "n_node_samples", "weighted_n_node_samples")

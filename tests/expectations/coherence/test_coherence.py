@@ -328,7 +328,7 @@ CASES = [
             ("treatment: {kind: keep}", "treatment: {kind: clip, low: 0, high: 30}"),
         ],
         "training.model: `logistic-regression` does not predict `sick`, which is a number; train "
-        "one of linear-regression, gradient-boosting, private-boosting",
+        "one of linear-regression, gradient-boosting, private-linear-regression, private-boosting",
         id="model-of-words-for-a-number",
     ),
     pytest.param(
