@@ -26,8 +26,8 @@ from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Category, ConsentStatus, Indication, Purpose
 from ledgers.consent.events import BATCH, Batch, to_micros
-from tasks.people.ingestion import canonical
 from tasks.people.person_keys import PersonKeys, key_people
+from tasks.sources.naming import canonical
 
 Word = TypeVar("Word", bound=StrEnum)
 Token: TypeAlias = tuple[int, int]

@@ -66,7 +66,10 @@ def take_in(ledger: ConsentLedger, policy: str, given: str | None, like: int | N
     file = read_named_policy(policy)
     sources = event_sources(file, given, like)
     assert isinstance(file.policy.basis, ConsentBasis)
-    setting = Setting(file.folder, file.policy.basis.notices, ledger.keys, ledger.now())
+    setting = Setting(
+        file.folder, file.policy.basis.notices, ledger.keys, ledger.now(),
+        file.policy.source.normalize,
+    )  # fmt: skip
     names = [name_location(source.location) for source in sources]
     places = names if given else [f"basis.events.{number}" for number in range(len(sources))]
     found = [

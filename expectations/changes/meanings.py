@@ -63,6 +63,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "legal_basis.assessment": ChangeMeaning("the assessment on file", "stronger"),
     "legal_basis.safeguards": ChangeMeaning("the safeguards laid down", "stronger"),
     "source.person": ChangeMeaning("the column that names the person"),
+    "source.normalize": ChangeMeaning("which spellings of an identifier are one person"),
     "source.index.date": ChangeMeaning("the day before which rows are looked at"),
     "source.index.column": ChangeMeaning("the roster's column of each person's index"),
     "source.index.first": ChangeMeaning("the table whose first row is the index"),

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.declaration import Declaration, Term
+from expectations.policy.identifiers import Normal
 from expectations.policy.legal_basis import Basis, LegalBasis
 from expectations.policy.locations import Location
 from expectations.policy.many_rows import (
@@ -53,6 +54,8 @@ class PeopleSource(Declaration):
     location: Location
     person: Term
     """The source's own name of the column that names the person: complete and unique."""
+    normalize: tuple[Normal, ...] = ()
+    """What is done to identifiers in every source before they are compared."""
     tables: Mapping[FieldName, RowsTable] = Field(default_factory=dict)
     """Further tables, with any number of rows for each of these people."""
     index: Index | None = None

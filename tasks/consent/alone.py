@@ -112,7 +112,7 @@ def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetim
         like = basis.events[0] if basis.events else unlike
         source = like.model_copy(update={"location": place})
         fields = read_fields(source, "events", file.folder)
-        setting = Setting(file.folder, basis.notices, keys, now)
+        setting = Setting(file.folder, basis.notices, keys, now, file.policy.source.normalize)
         return make_batch(fields, source, "events", setting)
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.errors import Problem, SourceError, suggest
+from expectations.policy.identifiers import Normal
 from expectations.policy.legal_basis import EventField, EventSource, Notice
 from ledgers.vault.digests import digest_bytes, digest_table
 from tasks.sources import open_source
@@ -87,7 +88,11 @@ def _flatten(column: pa.ChunkedArray, place: str, field: EventField) -> pa.Chunk
 
 
 def digest_fields(
-    fields: pa.Table, source: EventSource, notices: Sequence[Notice], key: bytes
+    fields: pa.Table,
+    source: EventSource,
+    notices: Sequence[Notice],
+    key: bytes,
+    normal: Sequence[Normal] = (),
 ) -> str:
     """Give a keyed digest of what was read, of its mapping, and of the notices; 64 hex digits.
 
@@ -95,5 +100,7 @@ def digest_fields(
     """
     mapping = source.model_dump(mode="json", exclude={"location", "not_older_than", "delivery"})
     declared = sorted(json.dumps(asdict(notice.terms), sort_keys=True) for notice in notices)
-    described = json.dumps([digest_table(key, fields), mapping, declared], sort_keys=True)
+    # Nothing is said of identifiers as they stand, so that a source known to a ledger still is.
+    said = [digest_table(key, fields), mapping, declared, *([sorted(normal)] if normal else [])]
+    described = json.dumps(said, sort_keys=True)
     return digest_bytes(key, described.encode())

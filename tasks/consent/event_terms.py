@@ -50,7 +50,7 @@ from expectations.policy.vocabulary import (
     Indication,
     Purpose,
 )
-from tasks.people.ingestion import canonical
+from tasks.sources.naming import canonical
 from tasks.sources.source import name_places
 
 if TYPE_CHECKING:

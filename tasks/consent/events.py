@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from expectations.errors import SourceError
 from expectations.policy.event_words import LONGEST_EVIDENCE, WORDED, tidy
+from expectations.policy.identifiers import Normal
 from expectations.policy.legal_basis import ConsentLedger, EventField, EventSource, Notice
 from expectations.policy_file import PolicyFile
 from ledgers.consent.events import BATCH, Batch, to_micros
@@ -41,8 +42,8 @@ from tasks.consent.event_terms import (
     read_times,
     read_words,
 )
-from tasks.people.ingestion import canonical
 from tasks.people.person_keys import key_people
+from tasks.sources.naming import canonical
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,6 +66,8 @@ class Setting:
     notices: tuple[Notice, ...]
     keys: Keys = field(repr=False)
     now: datetime
+    normal: tuple[Normal, ...] = ()
+    """What is done to identifiers before they are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def import_events(file: PolicyFile, ledger: Ledger, keys: Keys, now: datetime) -
     basis = file.policy.basis
     if not isinstance(basis, ConsentLedger):
         return []
-    setting = Setting(file.folder, basis.notices, keys, now)
+    setting = Setting(file.folder, basis.notices, keys, now, file.policy.source.normalize)
     return [
         import_source(source, f"basis.events.{number}", ledger, setting)
         for number, source in enumerate(basis.events)
@@ -100,7 +103,8 @@ def import_source(source: EventSource, place: str, ledger: Ledger, setting: Sett
     `SourceError` for events that are wrong, and for a notice that the ledger knows otherwise.
     """
     fields = read_fields(source, place, setting.folder)
-    digest = digest_fields(fields, source, setting.notices, setting.keys.derive("digest"))
+    key = setting.keys.derive("digest")
+    digest = digest_fields(fields, source, setting.notices, key, setting.normal)
     if ledger.imported(digest):
         return Imported(place, 0, fields.num_rows, unchanged=True)
     # Nothing is added to a ledger in which something is off, or a backup of it would be behind.
@@ -132,7 +136,7 @@ def make_batch(fields: pa.Table, source: EventSource, place: str, setting: Setti
     """Give the events that `read_fields` read; one `SourceError` for all that is wrong in them."""
     bad = BadRows(place)
     now = to_micros(setting.now)
-    people = _read_people(fields, bad)
+    people = _read_people(fields, bad, setting.normal)
     words = _read_words(fields, source, bad)
     days = _count_days(words.pop(EventField.DURATION_DAYS, None), fields.num_rows)
     by_guardian = pc.is_valid(people[EventField.GUARDIAN]).to_numpy()
@@ -157,9 +161,11 @@ def make_batch(fields: pa.Table, source: EventSource, place: str, setting: Setti
     return Batch(pa.table(table, schema=BATCH), agreed.terms)
 
 
-def _read_people(fields: pa.Table, bad: BadRows) -> dict[EventField, pa.ChunkedArray]:
+def _read_people(
+    fields: pa.Table, bad: BadRows, normal: Sequence[Normal]
+) -> dict[EventField, pa.ChunkedArray]:
     """Give the names of persons and guardians, in the one spelling in which names are compared."""
-    names = {one: _read_names(fields, one, bad.place) for one in PEOPLE}
+    names = {one: _read_names(fields, one, bad.place, normal) for one in PEOPLE}
     person, guardian = names.values()
     bad.note(pc.is_null(person).to_numpy(), "it has no person", "add its person")
     same = pc.fill_null(pc.equal(person, guardian), False).to_numpy()
@@ -167,10 +173,12 @@ def _read_people(fields: pa.Table, bad: BadRows) -> dict[EventField, pa.ChunkedA
     return names
 
 
-def _read_names(fields: pa.Table, one: EventField, place: str) -> pa.ChunkedArray:
+def _read_names(
+    fields: pa.Table, one: EventField, place: str, normal: Sequence[Normal] = ()
+) -> pa.ChunkedArray:
     if one not in fields.column_names:
         return pa.chunked_array([pa.nulls(fields.num_rows, pa.large_string())])
-    return canonical(fields.column(str(one)), f"{place}: the column of `{one}`")
+    return canonical(fields.column(str(one)), f"{place}: the column of `{one}`", normal)
 
 
 def _read_words(fields: pa.Table, source: EventSource, bad: BadRows) -> dict[EventField, Words]:

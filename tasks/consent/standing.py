@@ -42,8 +42,9 @@ from tasks.consent.judgement import (
     settle,
 )
 from tasks.consent.meaning import GIFTS, Meaning, Standing, understand
-from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN, canonical
+from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN
 from tasks.sources import open_source
+from tasks.sources.identity import Identity
 
 READABLE: Final = "categories"
 EVERYWHERE: Final = ("Etc/GMT-14", "Etc/GMT+12")
@@ -164,8 +165,9 @@ def answer_otherwise(file: PolicyFile, roster: pa.Table) -> NDArray[np.int8]:
             return read_answers(roster.column(ANSWER), granted)
         case OptOutList(objections=place, person=column):
             listed = open_source(place, file.folder, "objections").read([column]).column(column)
-            names = canonical(listed, f"basis.objections: the column '{column}'")
-            own = canonical(roster.column(PERSON), "roster")
+            identity = Identity.of(file.policy.source)
+            names = identity.name(listed, f"basis.objections: the column '{column}'")
+            own = identity.name(roster.column(PERSON), "roster")
             objected = pc.is_in(own, names.combine_chunks()).to_numpy()
             return np.where(objected, np.int8(Standing.OBJECTED), np.int8(Standing.BY_SELF))
         case OtherBasis():

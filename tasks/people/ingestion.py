@@ -7,7 +7,6 @@ asked for, and neither is a person's value of a category that this person kept b
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
@@ -36,6 +35,7 @@ from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
+from tasks.sources.identity import Identity
 from tasks.sources.naming import spell
 from tasks.sources.people_tables import PeopleTables, find_missing_fields
 
@@ -50,6 +50,7 @@ AGE: Final = "_age"
 CATEGORIES: Final = "_categories"
 """Whose bit i is set where the i-th of `Policy.categories` may be read of the person."""
 NOTHING: Final = pa.nulls(0)
+PLAIN: Final = Identity()
 BASIS_TYPES: Final = {
     ANSWER: ColumnType.TEXT,
     BORN: ColumnType.DATE,
@@ -57,31 +58,21 @@ BASIS_TYPES: Final = {
 }
 
 
-def canonical(people: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
-    """Give identifiers as they are compared: numbers in one spelling, Unicode NFC, blank missing.
+def make_roster(
+    people: pa.ChunkedArray, key: bytes, column: str, identity: Identity = PLAIN
+) -> pa.Table:
+    """Key everybody named by `people`; SourceError where someone is missing or named twice.
 
-    Raises `SourceError` where the column at `place` holds what cannot be spelled.
+    Who is named in two spellings that `identity` makes one is named twice.
     """
-    try:
-        names = spell(people)
-    except pa.ArrowException:  # its text may quote a value
-        raise SourceError(f"{place}: it must hold text or numbers; name another column") from None
-    if not pc.all(pc.string_is_ascii(names)).as_py():
-        # Not by pyarrow, whose utf8_normalize decomposes whatever form it is asked for (25.0).
-        composed = [name and unicodedata.normalize("NFC", name) for name in names.to_pylist()]
-        names = pa.chunked_array([pa.array(composed, pa.large_string())])
-    blank = pc.or_(pc.equal(names, ""), pc.utf8_is_space(names))
-    return pc.if_else(blank, None, names)
-
-
-def make_roster(people: pa.ChunkedArray, key: bytes, column: str) -> pa.Table:
-    """Key everybody named by `people`; SourceError where someone is missing or named twice."""
-    names = canonical(people, f"source: the column '{column}'")
+    names = identity.name(people, f"source: the column '{column}'")
     absent = names.null_count
     repeated = len(names) - absent - pc.count_distinct(names, mode="only_valid").as_py()
+    after = f" after {' and '.join(identity.normal)}" if identity.normal else ""
+    doubled = f"it repeats another row's{after}"
     broken = [
         f"{text} in {roughly(number)} rows"
-        for text, number in (("it is missing", absent), ("it repeats another row's", repeated))
+        for text, number in (("it is missing", absent), (doubled, repeated))
         if number
     ]
     if len(people) == 0:
@@ -185,6 +176,11 @@ def read_columns(source: Source, policy: Policy, names: list[str], people: pa.Ta
     wanted = list(dict.fromkeys([person, *map(policy.source_name, names)]))
     read = source.read(wanted, where=(person, people.column(PERSON)))
     columns = {name: read.column(policy.source_name(name)) for name in names}
+    identity = Identity.of(policy.source)
+    for name in names:
+        if policy.source_name(name) == person and not identity.plain:
+            # Or one person would leave as several tokens.
+            columns[name] = identity.name(columns[name], f"columns.{name}")
     return pa.table({PERSON: spell(read.column(person)), **columns})
 
 
@@ -257,7 +253,7 @@ def read_people(file: PolicyFile, key: bytes) -> pa.Table:
     """
     person, asked = file.policy.source.person, basis_columns(file.policy.basis)
     read = people_source(file).read(list(dict.fromkeys([person, *(c for _, c in asked.values())])))
-    roster = make_roster(read.column(person), key, person)
+    roster = make_roster(read.column(person), key, person, Identity.of(file.policy.source))
     for name, (_, column) in asked.items():
         roster = roster.append_column(name, fit(read.column(column), BASIS_TYPES[name]))
     return roster

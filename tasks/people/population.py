@@ -38,8 +38,9 @@ from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.own_code.columns import own_columns, tell_tried
 from tasks.own_code.loading import NO_CODE, OwnCode
-from tasks.people.ingestion import DRAW, RECORD, SAMPLE, canonical, coverage, covers
+from tasks.people.ingestion import DRAW, RECORD, SAMPLE, coverage, covers
 from tasks.people.person_keys import key_people
+from tasks.sources.naming import canonical
 
 SHOWN: Final = 20
 """The most small groups that an error lists."""

@@ -6,8 +6,17 @@ A database may hold a person's number as 12, a Parquet file as 12.0, a consent l
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from expectations.errors import SourceError
+
+if TYPE_CHECKING:
+    from expectations.policy.identifiers import Normal
 
 
 def spell(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -26,6 +35,41 @@ def spell(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     if pa.types.is_decimal(column.type) and column.type.scale > 0:
         text = pc.replace_substring_regex(text, r"\.?0+$", "")
     return text
+
+
+def canonical(
+    people: pa.ChunkedArray, place: str, normal: Collection[Normal] = ()
+) -> pa.ChunkedArray:
+    """Give identifiers as they are compared: numbers in one spelling, Unicode NFC, blank missing.
+
+    `normal` is what a policy says besides about spellings that name the same person. Raises
+    `SourceError` where the column at `place` holds what cannot be spelled.
+    """
+    try:
+        names = spell(people)
+    except pa.ArrowException:  # its text may quote a value
+        raise SourceError(f"{place}: it must hold text or numbers; name another column") from None
+    names = pc.utf8_trim_whitespace(names) if "strip" in normal else names
+    if is_ascii(names):
+        names = pc.ascii_lower(names) if "casefold" in normal else names
+    else:
+        # Not by pyarrow, whose utf8_normalize decomposes whatever form it is asked for (25.0).
+        folded = "casefold" in normal
+        composed = [name and _compose(name, folded=folded) for name in names.to_pylist()]
+        names = pa.chunked_array([pa.array(composed, pa.large_string())])
+    blank = pc.or_(pc.equal(names, ""), pc.utf8_is_space(names))
+    return pc.if_else(blank, None, names)
+
+
+def is_ascii(names: pa.Array | pa.ChunkedArray) -> bool:
+    """Tell whether no name holds anything but ASCII, of which each has one form in Unicode."""
+    return pc.all(pc.string_is_ascii(names)).as_py() is not False
+
+
+def _compose(name: str, *, folded: bool) -> str:
+    if folded:  # canonical caseless matching (Unicode 16, 3.13, D145)
+        name = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", name)
 
 
 def spell_values(values: pa.Array, like: pa.DataType) -> pa.Array:

@@ -27,6 +27,7 @@ from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, KNOWN, PERSON, quote
 from tasks.sources.conversion import convert
+from tasks.sources.identity import Identity, match_people
 from tasks.sources.moments import read_moments
 from tasks.sources.naming import spell
 from tasks.sources.parquet_files import ParquetSource
@@ -116,7 +117,9 @@ class TableRows:
 
         The one place where rows find their person.
         """
-        return self.people.cast(pa.large_string()), pa.array(range(len(self.people)), pa.int32())
+        identity = Identity.of(self.source)
+        spelled, places = match_people(self._opened, self.person, self.people, identity, self.place)
+        return spelled, places.cast(pa.int32())
 
     def check_names(self) -> None:
         """Refuse a table that names none of so many people; for who found no row of them."""

@@ -149,6 +149,7 @@ RICH: Tree = {
     "source": {
         "location": LOCATIONS[0],
         "person": "pid",
+        "normalize": ["strip", "casefold"],
         "index": {"date": "2025-01-31", "column": "came", "first": "visits", "where": "days > 1"},
         "followed_until": {"date": "2025-06-30", "column": "left"},
         "zone": "Europe/Berlin",

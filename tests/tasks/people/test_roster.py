@@ -28,12 +28,12 @@ from tasks.people.ingestion import (
     SAMPLE,
     TOKEN,
     attach_keys,
-    canonical,
     collect,
     make_roster,
     read_roster,
 )
 from tasks.sources import Source, open_source
+from tasks.sources.naming import canonical
 from tests.conftest import BASIS, Folder, counts, opened
 
 ANSWERS = (BASIS, "kind: consent-column\n  column: unnamed\n  granted: [yes]")
