@@ -209,6 +209,7 @@ def show(person: PersonArgument, policy: PolicyOption = None, as_json: JsonOptio
 @consent_app.command(epilog="Example: tutela consent erase P-014440")
 def erase(
     person: PersonArgument,
+    policy: PolicyOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -216,8 +217,8 @@ def erase(
     from deployments.consent import person as consent_person
     from deployments.consent.event import read_identifier
 
-    name = read_identifier(person)
-    found = consent_person.erase(opened_ledger(), name, lambda asked: yes or confirm(asked))
+    name, rules = read_identifier(person), read_rules(policy)
+    found = consent_person.erase(opened_ledger(), name, lambda asked: yes or confirm(asked), rules)
     tell(found, as_json=as_json)
 
 

@@ -22,15 +22,18 @@ from expectations.coherence.consent import enumerates
 from expectations.errors import UsageError
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.event_words import LONGEST, LONGEST_EVIDENCE
+from expectations.policy.identifiers import Normal
 from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Category, ConsentStatus, Indication, Purpose
 from ledgers.consent.events import BATCH, Batch, to_micros
+from ledgers.home.policies import list_spellings
 from tasks.people.person_keys import PersonKeys, key_people
 from tasks.sources.naming import canonical
 
 Word = TypeVar("Word", bound=StrEnum)
 Token: TypeAlias = tuple[int, int]
+Spelling: TypeAlias = tuple[Normal, ...]
 Span: TypeAlias = tuple[int, int | None]
 """From when to when an event holds, in microseconds since 1970 UTC; None has no end."""
 SOURCE: Final = "the command line"
@@ -207,16 +210,26 @@ def read_identifier(typed: str) -> str:
     return typed
 
 
-def tokenize_person(person: str, key: bytes) -> Token:
+def tokenize_person(person: str, key: bytes, spelling: Spelling = ()) -> Token:
     """Give the token that stands for a person in the ledger; `key` is that of people."""
-    high, low = key_person(person, key).token[0].tolist()
+    high, low = key_person(person, key, spelling).token[0].tolist()
     return high, low
 
 
-def key_person(person: str, key: bytes) -> PersonKeys:
+def key_person(person: str, key: bytes, spelling: Spelling = ()) -> PersonKeys:
     """Give the numbers by which the home knows a person who is named on the command line."""
-    names = canonical(pa.chunked_array([[person]]), "the identifier")
+    names = canonical(pa.chunked_array([[person]]), "the identifier", spelling)
     return key_people(names, key)
+
+
+def find_spellings(policy: Policy | None, *, known: bool = False) -> list[Spelling]:
+    """Say in which spellings a person is known who was typed: the policy's, or all in use here.
+
+    `known` asks for all in which the ledger may hold their events, with a policy too.
+    """
+    if policy is None:
+        return list(dict.fromkeys([(), *list_spellings()]))
+    return list(dict.fromkeys([policy.source.normalize, *([()] if known else [])]))
 
 
 def make_batch(

@@ -12,9 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from deployments.consent.event import (
     SOURCE,
+    Spelling,
     Typed,
+    find_spellings,
     key_person,
     make_batch,
     make_terms,
@@ -98,11 +102,13 @@ def record(ledger: ConsentLedger, typed: Typed, policy: Policy | None) -> Answer
     if terms.notice and policy and isinstance(policy.basis, ConsentBasis):
         check_notices(policy.basis.notices, ledger)
     key = ledger.keys.derive("person")
-    person = tokenize_person(typed.person, key)
-    guardian = None if typed.guardian is None else tokenize_person(typed.guardian, key)
-    batch = make_batch(person, terms, [span], guardian, typed.evidence)
-    appended = ledger.append(batch, SOURCE)
-    history = ledger.history(person)
+    for spelling in (spellings := find_spellings(policy)):
+        person = tokenize_person(typed.person, key, spelling)
+        guardian = typed.guardian and tokenize_person(typed.guardian, key, spelling)
+        appended = ledger.append(
+            make_batch(person, terms, [span], guardian or None, typed.evidence), SOURCE
+        )
+    history = read_history(ledger, typed.person, spellings)
     event = [one for one in history if (one.terms, one.valid_from) == (terms, span[0])][-1]
     said = "Recorded:" if appended.new else "Already recorded; nothing was added:"
     found: dict[str, JSON] = {"recorded": bool(appended.new), "event": event_json(event)}
@@ -123,11 +129,15 @@ def withdraw(
     """
     now = ledger.now()
     terms, moment = make_terms(typed, policy, ()), to_micros(now)
-    person = tokenize_person(typed.person, ledger.keys.derive("person"))
-    known = ledger.history(person)
+    spellings = find_spellings(policy)
+    known = read_history(ledger, typed.person, find_spellings(policy, known=True))
     ended = find_ended(known, terms, Moment(moment, moment))
     begins = {moment, max([moment, *(event.valid_from for event in known)])}
-    ledger.append(make_batch(person, terms, [(begin, None) for begin in sorted(begins)]), SOURCE)
+    for spelling in spellings:
+        person = tokenize_person(typed.person, ledger.keys.derive("person"), spelling)
+        spans = [(begin, None) for begin in sorted(begins)]
+        ledger.append(make_batch(person, terms, spans), SOURCE)
+    history = read_history(ledger, typed.person, spellings)
     lines = [
         *wrap(f"Withdrawn from {write_time(moment)} on, {name_scope(terms)}."),
         *describe_ended(ended, terms),
@@ -136,14 +146,14 @@ def withdraw(
         *wrap(STAYS),
     ]
     found: dict[str, JSON] = {
-        "withdrawn": event_json(ledger.history(person)[-1]),
+        "withdrawn": event_json(history[-1]),
         "ended": [event_json(event) for event in ended],
         "known_before": bool(known),
         "handed_over_before": [*before.whole],
         "handed_over_in_part": [*before.in_part],
     }
     answer = Answer(found, lines, () if known else [NOBODY])
-    return add_stance(answer, policy, ledger.history(person), now)
+    return add_stance(answer, policy, history, now)
 
 
 def describe_handed_over(before: HandedOver) -> Iterator[str]:
@@ -172,7 +182,7 @@ def describe_ended(ended: Sequence[RecordedEvent], terms: Terms) -> Iterator[str
 
 def show(ledger: ConsentLedger, person: str, policy: Policy | None) -> Answer:
     """Tell a person's history, and with a policy where they stand now."""
-    history = ledger.history(tokenize_person(person, ledger.keys.derive("person")))
+    history = read_history(ledger, person, find_spellings(policy, known=True))
     lines = list(describe_history(history, policy))
     found: dict[str, JSON] = {"events": [event_json(event) for event in history]}
     return add_stance(Answer(found, lines), policy, history, ledger.now())
@@ -193,36 +203,56 @@ def add_stance(
     )
 
 
-def erase(ledger: ConsentLedger, person: str, confirm: Callable[[str], bool]) -> Answer:
+def read_history(
+    ledger: ConsentLedger, person: str, spellings: Sequence[Spelling]
+) -> list[RecordedEvent]:
+    """Give the events of a person in all of some spellings, by the moment they hold from."""
+    key = ledger.keys.derive("person")
+    tokens = dict.fromkeys(tokenize_person(person, key, one) for one in spellings)
+    found = [event for token in tokens for event in ledger.history(token)]
+    return sorted(found, key=lambda event: (event.valid_from, event.recorded_at, event.seq))
+
+
+def erase(
+    ledger: ConsentLedger,
+    person: str,
+    confirm: Callable[[str], bool],
+    policy: Policy | None = None,
+) -> Answer:
     """Destroy what the ledger holds of a person once that is confirmed, and say what stays."""
-    token = tokenize_person(person, ledger.keys.derive("person"))
-    number = len(ledger.history(token))
+    spellings = find_spellings(policy, known=True) if policy else [()]
+    key = ledger.keys.derive("person")
+    tokens = dict.fromkeys(tokenize_person(person, key, one) for one in spellings)
+    number = sum(len(ledger.history(token)) for token in tokens)
     if not number:
         # An erasure that met another reader may have left bytes behind, and is repeated.
-        ledger.erase(token)
+        for token in tokens:
+            ledger.erase(token)
         said = "The ledger has no event of this person. Compare the identifier with the source."
-        forgotten = forget_released(ledger, person)
+        forgotten = forget_released(ledger, person, spellings)
         said += f" {say_forgotten(forgotten)}" * bool(forgotten)
         return Answer({"erased": 0, "forgotten": forgotten}, wrap(said))
     events = "event" if number == 1 else f"{number:,} events"
     if not confirm(f"Erase the content of this person's {events}? It cannot be restored."):
         raise UsageError("nothing was erased: answer y, or give --yes")
-    erased, forgotten = ledger.erase(token), forget_released(ledger, person)
+    erased = sum(ledger.erase(token) for token in tokens)
+    forgotten = forget_released(ledger, person, spellings)
     found: dict[str, JSON] = {"erased": erased, "forgotten": forgotten}
     lines = [f"Erased the content of this person's {events}, with the salts."]
     lines += wrap(say_forgotten(forgotten)) if forgotten else []
     return Answer(found, [*lines, "", *wrap(KEPT)])
 
 
-def forget_released(ledger: ConsentLedger, person: str) -> int:
+def forget_released(ledger: ConsentLedger, person: str, spellings: Sequence[Spelling]) -> int:
     """Take a person out of what is remembered of who was in releases; say of how many of them."""
     from ledgers.releases import ReleaseLedger
     from tasks.anonymization.releases.held_people import forget_number
     from tasks.people.person_keys import RELEASED_PEOPLE, number_released
 
-    record = key_person(person, ledger.keys.derive("person")).record
-    (number,) = number_released(record, ledger.keys.derive(RELEASED_PEOPLE)).tolist()
-    return forget_number(ReleaseLedger(ledger.engine, ledger.keys), number)
+    key, held = ledger.keys.derive("person"), ReleaseLedger(ledger.engine, ledger.keys)
+    records = np.unique([key_person(person, key, one).record[0] for one in spellings])
+    numbers = number_released(records, ledger.keys.derive(RELEASED_PEOPLE))
+    return sum(forget_number(held, number) for number in numbers.tolist())
 
 
 def say_forgotten(releases: int) -> str:

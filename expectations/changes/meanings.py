@@ -64,6 +64,8 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "legal_basis.safeguards": ChangeMeaning("the safeguards laid down", "stronger"),
     "source.person": ChangeMeaning("the column that names the person"),
     "source.normalize": ChangeMeaning("which spellings of an identifier are one person"),
+    "source.same_person.other": ChangeMeaning("the column of identifiers that were merged"),
+    "source.same_person.kept": ChangeMeaning("the column of identifiers that were kept"),
     "source.index.date": ChangeMeaning("the day before which rows are looked at"),
     "source.index.column": ChangeMeaning("the roster's column of each person's index"),
     "source.index.first": ChangeMeaning("the table whose first row is the index"),

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from expectations.expressions.expressions import ColumnType, parse
 from expectations.policy.declaration import Declaration, Term
-from expectations.policy.identifiers import Normal
+from expectations.policy.identifiers import Normal, SamePerson
 from expectations.policy.legal_basis import Basis, LegalBasis
 from expectations.policy.locations import Location
 from expectations.policy.many_rows import (
@@ -56,6 +56,8 @@ class PeopleSource(Declaration):
     """The source's own name of the column that names the person: complete and unique."""
     normalize: tuple[Normal, ...] = ()
     """What is done to identifiers in every source before they are compared."""
+    same_person: SamePerson | None = None
+    """Identifiers that were found to be of one person; the stricter of their answers holds."""
     tables: Mapping[FieldName, RowsTable] = Field(default_factory=dict)
     """Further tables, with any number of rows for each of these people."""
     index: Index | None = None

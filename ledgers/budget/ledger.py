@@ -10,18 +10,19 @@ counts; the worst one decides.
 Rows are appended, never changed: chained, their end signed, as in the consent ledger, and each is
 named in the journal (`ledgers.journal`). Whatever reads them meets both first. What does not show:
 newest entries cut off together with the lines of the journal, and of both files of heads, that name
-them; a copy of the files elsewhere shows it. A person under two identifiers is two people here, and
-what other homes spend is not known.
+them; a copy of the files elsewhere shows it. A person under two identifiers is two people here,
+unless whoever asks says so (`BudgetLedger.same`), and what other homes spend is not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from expectations.errors import Refusal, UsageError
 from expectations.privacy_loss import Mechanism
@@ -60,6 +61,7 @@ from ledgers.home.keys import Keys
 from ledgers.journal import Pen, recording
 from ledgers.signed_heads import Head, Heads
 
+NOBODY: Final = np.zeros((0, 2), np.uint64)
 OVER: Final = "over all private models and advice of this home"
 NO_RENEWAL: Final = "Waiting does not help: privacy loss never renews"
 REMEDY: Final = (
@@ -107,6 +109,8 @@ class BudgetLedger:
 
     engine: sa.Engine
     keys: Keys
+    same: NDArray[np.uint64] = field(default_factory=NOBODY.copy, repr=False, compare=False)
+    """Pairs of numbers of one person, by one of which they may be asked for: charges add up."""
 
     def reserve(self, charge: Charge, ceiling: Ceiling) -> Balance:
         """Charge everybody of `charge`, or nobody: Refusal if it would exceed somebody's ceiling.
@@ -260,9 +264,30 @@ class BudgetLedger:
             (event.people, event.mechanisms, event.composition == "adaptive")
             for event in book.standing()
         )
-        members = find_members(connection, self.keys, people, spent.keys())
-        charges = ((spent[digest], there) for digest, there in members)
+        own = self.same[np.isin(self.same[:, 0], people)]
+        everybody = sort_people(np.concatenate([people, own[:, 1]]))
+        members = find_members(connection, self.keys, everybody, spent.keys())
+        layers = [*_layer(people, own)]
+        charges = (
+            (spent[digest], there[np.searchsorted(everybody, numbers)] & known)
+            for digest, there in members
+            for numbers, known in layers
+        )
         return find_worst(find_histories(len(people), charges))
+
+
+def _layer(
+    people: Records, same: NDArray[np.uint64]
+) -> Iterator[tuple[Records, NDArray[np.bool_]]]:
+    """Give people's own numbers, then one other number of each who has one more, until none has."""
+    yield people, np.ones(len(people), np.bool_)
+    while len(same):
+        own, first = np.unique(same[:, 0], return_index=True)
+        numbers, known = people.copy(), np.zeros(len(people), np.bool_)
+        place = np.searchsorted(people, own)
+        numbers[place], known[place] = same[first, 1], True
+        yield numbers, known
+        same = np.delete(same, first, axis=0)
 
 
 def say_exceeded(balance: Balance) -> str:

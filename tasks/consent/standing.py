@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -42,15 +42,20 @@ from tasks.consent.judgement import (
     settle,
 )
 from tasks.consent.meaning import GIFTS, Meaning, Standing, understand
+from tasks.people.aliases import Aliases, find_aliases
 from tasks.people.ingestion import AGE, ANSWER, BORN, PERSON, TOKEN
 from tasks.sources import open_source
-from tasks.sources.identity import Identity
+from tasks.sources.identity import identify
 
 READABLE: Final = "categories"
 EVERYWHERE: Final = ("Etc/GMT-14", "Etc/GMT+12")
 """Where a day begins first on Earth, and where last, in POSIX's way of signs."""
 NOT_YET: Final = int(np.datetime64("9999-01-01", "us").astype(np.int64))
 """From when somebody consents for themselves of whom it is said that they do not."""
+
+
+Placed: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.int8], NDArray[np.uint32]]
+"""Of each of some people: whether the ledger knows them, their standing, and categories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,17 @@ def decide(
     moment = Moment(valid_at, max(valid_at, recorded))
     terms, events = ledger.terms(), ledger.scan(upto=head.seq)
     found = everybody = find_standings(policy, terms, events, moment)
-    if (ages := find_ages(policy, roster, now)) is not None:
+    ages = find_ages(policy, roster, now)
+    aliases = find_aliases(file, roster, ledger.keys.derive("person"))
+    if aliases is not None:
+        events, ages = rename_events(events, roster, aliases), repeat_ages(ages, aliases)
+    if ages is not None or aliases is not None:
         found = find_standings(policy, terms, events, moment, ages)
     there, standing, categories = place_on_roster(found, roster)
+    if aliases is not None:
+        there, standing, categories = take_stricter(
+            (there, standing, categories), place_on_roster(found, tokens_of(aliases)), aliases
+        )
     own = answer_otherwise(file, roster)
     # Under another basis the ledger can take back what that permits, never permit what it bars.
     standing = np.where(there & (np.isin(own, GIFTS) | asks_ledger(policy)), standing, own)
@@ -140,9 +153,7 @@ def read_masks(policy: Policy, meaning: Meaning) -> NDArray[np.uint32]:
     return masks
 
 
-def place_on_roster(
-    found: pa.Table, roster: pa.Table
-) -> tuple[NDArray[np.bool_], NDArray[np.int8], NDArray[np.uint32]]:
+def place_on_roster(found: pa.Table, roster: pa.Table) -> Placed:
     """Give, in the roster's order, who is known to the ledger, their standings and categories."""
     tokens, asked = (
         (table.column(TOKEN[0]).to_numpy(), table.column(TOKEN[1]).to_numpy())
@@ -155,6 +166,54 @@ def place_on_roster(
     return place >= 0, standing, categories
 
 
+def tokens_of(aliases: Aliases) -> pa.Table:
+    """Give the tokens of other names, as a roster has its own."""
+    return pa.table(dict(zip(TOKEN, aliases.keys.token.T, strict=True)))
+
+
+def rename_events(events: pa.Table, roster: pa.Table, aliases: Aliases) -> pa.Table:
+    """Give events that were told of a person in another spelling as the person's own."""
+    spelled = ~aliases.merged
+    theirs, owners = aliases.keys.token[spelled], aliases.place[spelled]
+    order = np.argsort(theirs[:, 0], kind="stable")
+    said = (events.column(TOKEN[0]).to_numpy(), events.column(TOKEN[1]).to_numpy())
+    place = find_places((theirs[order, 0], theirs[order, 1]), said)
+    for name, half in zip(TOKEN, said, strict=True):
+        own = np.append(roster.column(name).to_numpy()[owners[order]], 0)
+        renamed = pa.array(np.where(place >= 0, own[place], half))
+        events = events.set_column(events.column_names.index(name), name, renamed)
+    return events
+
+
+def repeat_ages(ages: pa.Table | None, aliases: Aliases) -> pa.Table | None:
+    """Give ages under merged identifiers too."""
+    if ages is None:
+        return None
+    other = ages.take(pa.array(aliases.place))
+    for name, half in zip(TOKEN, aliases.keys.token.T, strict=True):
+        other = other.set_column(other.column_names.index(name), name, pa.array(half))
+    return pa.concat_tables([ages, other.filter(pa.array(aliases.merged))])
+
+
+def take_stricter(own: Placed, other: Placed, aliases: Aliases) -> Placed:
+    """Hold each person to the stricter of what they said by each of their identifiers.
+
+    One by which nothing was said says nothing. What may be read is what may be by all of them.
+    """
+    there, standing, categories = own[0].copy(), own[1].copy(), own[2].copy()
+    for alias in np.flatnonzero(aliases.merged & other[0]):
+        place, said, covered = aliases.place[alias], other[1][alias], other[2][alias]
+        if not there[place]:
+            there[place], standing[place], categories[place] = True, said, covered
+            continue
+        if standing[place] in GIFTS:
+            standing[place] = said
+        categories[place] &= covered
+        if standing[place] in GIFTS and not categories[place]:
+            standing[place] = Standing.ONLY_IN_PART
+    return there, standing, categories
+
+
 def answer_otherwise(file: PolicyFile, roster: pa.Table) -> NDArray[np.int8]:
     """Give each person's standing by what the policy's basis says without the ledger."""
     basis, people = file.policy.basis, roster.num_rows
@@ -165,7 +224,7 @@ def answer_otherwise(file: PolicyFile, roster: pa.Table) -> NDArray[np.int8]:
             return read_answers(roster.column(ANSWER), granted)
         case OptOutList(objections=place, person=column):
             listed = open_source(place, file.folder, "objections").read([column]).column(column)
-            identity = Identity.of(file.policy.source)
+            identity = identify(file.policy.source, file.folder)
             names = identity.name(listed, f"basis.objections: the column '{column}'")
             own = identity.name(roster.column(PERSON), "roster")
             objected = pc.is_in(own, names.combine_chunks()).to_numpy()

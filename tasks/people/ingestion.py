@@ -35,7 +35,7 @@ from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
-from tasks.sources.identity import Identity
+from tasks.sources.identity import Identity, identify
 from tasks.sources.naming import spell
 from tasks.sources.people_tables import PeopleTables, find_missing_fields
 
@@ -68,7 +68,7 @@ def make_roster(
     names = identity.name(people, f"source: the column '{column}'")
     absent = names.null_count
     repeated = len(names) - absent - pc.count_distinct(names, mode="only_valid").as_py()
-    after = f" after {' and '.join(identity.normal)}" if identity.normal else ""
+    after = "" if identity.plain else ", by `source.normalize` or `source.same_person`"
     doubled = f"it repeats another row's{after}"
     broken = [
         f"{text} in {roughly(number)} rows"
@@ -176,15 +176,12 @@ def read_columns(source: Source, policy: Policy, names: list[str], people: pa.Ta
     wanted = list(dict.fromkeys([person, *map(policy.source_name, names)]))
     read = source.read(wanted, where=(person, people.column(PERSON)))
     columns = {name: read.column(policy.source_name(name)) for name in names}
-    identity = Identity.of(policy.source)
-    for name in names:
-        if policy.source_name(name) == person and not identity.plain:
-            # Or one person would leave as several tokens.
-            columns[name] = identity.name(columns[name], f"columns.{name}")
     return pa.table({PERSON: spell(read.column(person)), **columns})
 
 
-def collect_columns(source: Source, policy: Policy, people: pa.Table) -> pa.Table:
+def collect_columns(
+    source: Source, policy: Policy, people: pa.Table, identity: Identity = PLAIN
+) -> pa.Table:
     """Read the named columns of the given people, under the policy's names and types.
 
     `people` holds `PERSON` and `CATEGORIES`. The person's identifier comes first, as `PERSON`;
@@ -193,7 +190,14 @@ def collect_columns(source: Source, policy: Policy, people: pa.Table) -> pa.Tabl
     """
     types = {name: column.type for name, column in policy.columns.items()}
     # Handed on and held by nobody here, so that `convert` has no column twice.
-    return convert(read_named(source, policy, people), {PERSON: ColumnType.TEXT, **types})
+    found = convert(read_named(source, policy, people), {PERSON: ColumnType.TEXT, **types})
+    for name in () if identity.plain else types:
+        if policy.source_name(name) == policy.source.person and types[name] is ColumnType.TEXT:
+            # Or one person would leave as several tokens.
+            place = found.column_names.index(name)
+            named = identity.name(found.column(name), f"columns.{name}")
+            found = found.set_column(place, name, named)
+    return found
 
 
 def read_named(source: Source, policy: Policy, people: pa.Table) -> pa.Table:
@@ -253,7 +257,9 @@ def read_people(file: PolicyFile, key: bytes) -> pa.Table:
     """
     person, asked = file.policy.source.person, basis_columns(file.policy.basis)
     read = people_source(file).read(list(dict.fromkeys([person, *(c for _, c in asked.values())])))
-    roster = make_roster(read.column(person), key, person, Identity.of(file.policy.source))
+    roster = make_roster(
+        read.column(person), key, person, identify(file.policy.source, file.folder)
+    )
     for name, (_, column) in asked.items():
         roster = roster.append_column(name, fit(read.column(column), BASIS_TYPES[name]))
     return roster
@@ -288,7 +294,8 @@ def collect(desk: Desk, permitted: Opened[Permitted]) -> pa.Table:
     people = permitted.table()
     count_blanked(desk, people)
     source = people_source(desk.run.file, desk.key("rows"))
-    collected = collect_columns(source, desk.policy, people)
+    identity = identify(desk.policy.source, desk.run.file.folder)
+    collected = collect_columns(source, desk.policy, people, identity)
     if isinstance(source, PeopleTables):
         for name, number in source.told.items():
             desk.count(name, Count(number))

@@ -6,39 +6,95 @@ And how a further table spells the people of the roster, of which nothing but id
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.disclosure import roughly
 from expectations.errors import SourceError
+from tasks.sources import open_source
 from tasks.sources.naming import canonical, is_ascii, spell
 
 if TYPE_CHECKING:
-    from expectations.policy.identifiers import Normal
+    from collections.abc import Sequence
+
+    from expectations.policy.identifiers import Normal, SamePerson
     from expectations.policy.policy import PeopleSource
     from tasks.sources import Source
+
+OTHER: Final = "other"
+KEPT: Final = "kept"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a policy says of identifiers: which spellings name the same person."""
+    """What a policy says of identifiers: which spellings, and which of them, are one person's.
+
+    `merged` names in its column `other` an identifier, and in `kept` by which the person goes now.
+    """
 
     normal: tuple[Normal, ...] = ()
-
-    @classmethod
-    def of(cls, source: PeopleSource) -> Identity:
-        """Take it from what a policy says of its people."""
-        return cls(source.normalize)
+    merged: pa.Table | None = None
 
     @property
     def plain(self) -> bool:
         """Whether each spelling is a person, but for Unicode's forms of one text."""
-        return not self.normal
+        return not self.normal and self.merged is None
 
     def name(self, people: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
         """Give the one name of each person that a column at `place` spells; see `canonical`."""
-        return canonical(people, place, self.normal)
+        names = canonical(people, place, self.normal)
+        if self.merged is None:
+            return names
+        return _rename(names, self.merged.column(OTHER).combine_chunks(), self.merged.column(KEPT))
+
+
+def identify(source: PeopleSource, folder: Path) -> Identity:
+    """Take it from what a policy says of its people; `SourceError` for merged in a circle."""
+    said = source.same_person
+    return Identity(
+        source.normalize, _read_merged(said, folder, source.normalize) if said else None
+    )
+
+
+def _read_merged(said: SamePerson, folder: Path, normal: Sequence[Normal]) -> pa.Table:
+    """Read merged identifiers, each with the last of those that it was merged into."""
+    read = open_source(said.location, folder).read([said.other, said.kept])
+    place = "source.same_person: the column"
+    return resolve(pa.table({
+        OTHER: canonical(read.column(said.other), f"{place} '{said.other}'", normal),
+        KEPT: canonical(read.column(said.kept), f"{place} '{said.kept}'", normal),
+    }))  # fmt: skip
+
+
+def resolve(read: pa.Table) -> pa.Table:
+    """Give each `other` once, with the `kept` at the end of its chain; SourceError if none is."""
+    itself = pc.fill_null(pc.equal(read.column(OTHER), read.column(KEPT)), False)
+    pairs = read.filter(pc.invert(itself)).group_by([OTHER, KEPT], use_threads=False).aggregate([])
+    other, kept = pairs.column(OTHER).combine_chunks(), pairs.column(KEPT)
+    absent = pc.sum(pc.or_(pc.is_null(other), pc.is_null(kept))).as_py() or 0
+    for _ in range(pairs.num_rows.bit_length()):  # each step doubles what is left of a chain
+        kept = _rename(kept, other, kept)
+    wrong = {
+        "name nobody on one side": absent,
+        "are merged into several": 0 if absent else pairs.num_rows - len(pc.unique(other)),
+        "are merged in a circle": 0 if absent else pc.sum(pc.is_in(kept, other)).as_py() or 0,
+    }
+    for what, number in wrong.items():
+        if number:
+            raise SourceError(
+                f"source.same_person: {roughly(number)} rows {what}; say of each identifier that "
+                "is used no more by which one the person is known now"
+            )
+    return pa.table({OTHER: other, KEPT: kept})
+
+
+def _rename(names: pa.ChunkedArray, other: pa.Array, kept: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give the name in `kept` for each that is in `other`."""
+    places = pc.index_in(names, other)
+    return pc.if_else(pc.is_valid(places), kept.take(places), names)
 
 
 def match_people(

@@ -27,7 +27,7 @@ from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, KNOWN, PERSON, quote
 from tasks.sources.conversion import convert
-from tasks.sources.identity import Identity, match_people
+from tasks.sources.identity import identify, match_people
 from tasks.sources.moments import read_moments
 from tasks.sources.naming import spell
 from tasks.sources.parquet_files import ParquetSource
@@ -117,7 +117,7 @@ class TableRows:
 
         The one place where rows find their person.
         """
-        identity = Identity.of(self.source)
+        identity = identify(self.source, self.folder)
         spelled, places = match_people(self._opened, self.person, self.people, identity, self.place)
         return spelled, places.cast(pa.int32())
 

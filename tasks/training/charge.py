@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from expectations.checks import Check
@@ -26,6 +26,7 @@ from ledgers.home.database import stamp
 from ledgers.vault.stages import Charged, Permitted, Reached
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step
+from tasks.people.aliases import find_other_records
 from tasks.people.ingestion import RECORD
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class LargeDelta:
 def open_budget(run: Run) -> BudgetLedger:
     """Give the home's budget ledger, in the same database as the evidence."""
     return BudgetLedger(run.ledger.engine, run.keys)
+
+
+def open_own_budget(run: Run) -> BudgetLedger:
+    """Give it with what the run's people were charged for under other names."""
+    same = find_other_records(run.file, run.keys.derive("person"))
+    return replace(open_budget(run), same=same)
 
 
 def read_ceiling(policy: Policy) -> Ceiling:
@@ -91,7 +98,7 @@ def reserve(
     with carrying(LargeDelta(bound)):
         refuse_large_delta(policy, bound)
     charge = Charge(run.id, policy.name, policy.purpose, stamp(), mechanisms, composition, people)
-    ledger = open_budget(run)
+    ledger = open_own_budget(run)
     try:
         balance = ledger.reserve(charge, ceiling)
     except Refusal as refusal:

@@ -21,7 +21,7 @@ from tasks.consent.deliveries import StaleConsent
 from tasks.consent.permission import NobodyPermitted
 from tasks.people.population import SmallCohort
 from tasks.representation.compare import UnlikeReference, refer
-from tasks.training.charge import ExceededBudget, LargeDelta, open_budget, read_ceiling
+from tasks.training.charge import ExceededBudget, LargeDelta, open_own_budget, read_ceiling
 from tasks.validation.validation import BrokenPromise, BrokenRules
 from tasks.ways.budget_ways import find_budget_ways, find_delta_ways
 from tasks.ways.model_ways import find_model_ways
@@ -57,7 +57,7 @@ def find_ways_out(desk: Desk, refusal: Refusal) -> Iterable[WaysOut]:
             return find_delta_ways(refusal, bound)
         case ExceededBudget(people):
             ceiling = read_ceiling(policy)
-            return find_budget_ways(policy, open_budget(desk.run), people, ceiling)
+            return find_budget_ways(policy, open_own_budget(desk.run), people, ceiling)
         case SmallCohort(published):
             return find_cohort_ways(published, list_left_out(desk), policy)
         case BrokenRules(frame, checks):

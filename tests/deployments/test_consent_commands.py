@@ -84,6 +84,22 @@ def office(folder: Folder, home: Home) -> Office:
     return Office(Place(home), folder, str(folder.write()))
 
 
+def test_a_person_is_known_however_an_identifier_is_typed(office: Office) -> None:
+    """By the policy's spelling; without a policy by all that the home's own policies have."""
+    normal = ("  person: pid\n", "  person: pid\n  normalize: [strip, casefold]\n")
+    office.folder.write(normal)
+    assert office.tell("import", office.policy).status == 0
+    office.ask("withdraw", " P12", "--policy", office.policy)
+    assert office.reason("p12") == "withdrawn"
+    own = office.place.home.root / "policies"
+    own.mkdir()
+    (own / "small.yaml").write_text(small_policy(normal), "utf-8")
+    office.ask("withdraw", "P13 ")
+    assert office.reason("p13") == "withdrawn"
+    assert office.ask("erase", "P13", "--policy", office.policy, "--yes")["erased"] == 2
+    assert office.reason("p13") == "never asked"
+
+
 def test_an_import_says_what_was_new_and_what_was_there(office: Office) -> None:
     """The first takes all in, the second nothing, and a third what was added since."""
     assert "about 480 events imported" in office.tell("import", office.policy).out

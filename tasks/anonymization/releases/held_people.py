@@ -77,6 +77,21 @@ class HeldPeople:
         place = np.searchsorted(self.people, numbers).clip(max=len(self.people) - 1)
         return np.where(self.people[place] == numbers, self.classes[place], -1)
 
+    def renamed(self, same: NDArray[np.uint64]) -> HeldPeople:
+        """Give them with people by their own numbers who were there by another: `same` is pairs.
+
+        Who was there by both stays twice, so that classes are as large as they were.
+        """
+        if not len(same):
+            return self
+        same = same[np.argsort(same[:, 1])]
+        place = np.searchsorted(same[:, 1], self.people).clip(max=len(same) - 1)
+        other = same[place, 1] == self.people
+        people = np.where(other, same[place, 0], self.people)
+        order = np.lexsort((other, people))
+        values = {column: codes[order] for column, codes in self.values.items()}
+        return replace(self, people=people[order], classes=self.classes[order], values=values)
+
     def without(self, number: int) -> HeldPeople:
         """Leave one person out."""
         stay = self.people != np.uint64(number)

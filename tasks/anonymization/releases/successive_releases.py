@@ -39,6 +39,7 @@ from tasks.anonymization.releases.held_people import HeldPeople
 from tasks.anonymization.releases.release import Choice, Past
 from tasks.anonymization.releases.succession import Comparison, CountedRows, number_classes
 from tasks.anonymization.table_plan import TablePlan
+from tasks.people.aliases import find_other_numbers
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -154,8 +155,9 @@ class Outgoing:
     @cached_property
     def held(self) -> dict[str, HeldPeople]:
         """Who was in each release that stands, by its name, where that is kept."""
+        same = find_other_numbers(self.desk.run.file, self.desk.run.keys)
         return {
-            one.name: HeldPeople.from_bytes(one.people)
+            one.name: HeldPeople.from_bytes(one.people).renamed(same)
             for one in self.standing
             if one.people is not None
         }

@@ -150,6 +150,7 @@ RICH: Tree = {
         "location": LOCATIONS[0],
         "person": "pid",
         "normalize": ["strip", "casefold"],
+        "same_person": {"location": LOCATIONS[0], "other": "old_id", "kept": "new_id"},
         "index": {"date": "2025-01-31", "column": "came", "first": "visits", "where": "days > 1"},
         "followed_until": {"date": "2025-06-30", "column": "left"},
         "zone": "Europe/Berlin",

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,16 @@ def test_loss_is_the_persons_over_all_policies(ledger: BudgetLedger) -> None:
     ledger.reserve(charge("r2", [2, 3], policy="other"), FIXED)
     for people, runs in (([1], 1), ([2], 2), ([3], 1), ([4], 0), ([1, 4], 1), ([4, 2, 3], 2)):
         assert ledger.remaining(records(*people), FIXED).before == compose(ONE * runs, DELTA)
+
+
+def test_charges_of_all_names_of_a_person_add_up(ledger: BudgetLedger) -> None:
+    """In one run under two names, and in runs under either; nobody else's change."""
+    ledger.reserve(charge("r1", [1, 2, 4]), FIXED)
+    ledger.reserve(charge("r2", [3]), FIXED)
+    pairs = ((1, 2), (1, 3), (9, 4))
+    same = replace(ledger, same=np.array([[*records(a), *records(b)] for a, b in pairs]))
+    for people, runs in (([1], 3), ([4], 1), ([9], 1), ([5, 9], 1), ([5], 0), ([1, 4], 3)):
+        assert same.remaining(records(*people), FIXED).before == compose(ONE * runs, DELTA)
 
 
 def test_a_run_that_would_exceed_somebodys_ceiling_is_refused(ledger: BudgetLedger) -> None:
