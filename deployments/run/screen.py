@@ -194,6 +194,7 @@ def people_lines(summary: Summary) -> Iterator[str]:
         told = f"Left out {'; '.join(reasons)} " if reasons else MARGIN
         yield from wrap(f"{told}(counts are rounded and need not add up)", hanging=MARGIN)
         yield from wrap(say_blanked(summary.blanked), hanging=MARGIN)
+        yield from wrap(say_strangers(summary.strangers), hanging=MARGIN)
     if said := say_weights(summary):
         yield from wrap(f"Weights  {said}", hanging=MARGIN)
 
@@ -202,6 +203,12 @@ def say_blanked(blanked: Sequence[Figure]) -> str:
     """Say how many people kept each category back; nothing where none could."""
     told = ", ".join(f"{figure.label.partition(':')[2]} {figure.text}" for figure in blanked)
     return f"Blanked  categories without consent: {told}" if told else ""
+
+
+def say_strangers(strangers: Sequence[Figure]) -> str:
+    """Say how many people other tables know who are not on the roster; nothing of a few."""
+    told = ", ".join(f"{one.label} {one.text}" for one in strangers if one.about is not None)
+    return f"Others   people who are not on the roster, and were not read: {told}" if told else ""
 
 
 def look_lines(summary: Summary) -> Iterator[str]:

@@ -348,6 +348,8 @@ class Summary(Part):
     """How many people kept each category back, and were read without it."""
     cut: tuple[Figure, ...]
     """Of how many people not all rows of a further table, or values of a field in it, counted."""
+    strangers: tuple[Figure, ...]
+    """How many people the consent ledger and each further table know who are not on the roster."""
     split: tuple[Figure, ...]
     outlets: tuple[OutletSummary, ...]
     promises: tuple[Promise, ...]

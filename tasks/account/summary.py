@@ -98,6 +98,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         excluded=_list_excluded(found),
         blanked=_list_by_size(found, "people.blanked."),
         cut=_list_by_size(found, "people.cut."),
+        strangers=_list_by_size(found, "people.strangers."),
         split=found.figures(SPLIT),
         outlets=tuple(
             _sum_up_outlet(name, outlet, found, policy, passed=verdict == "passed")

@@ -11,20 +11,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from expectations.checks import Check
 from expectations.disclosure import Count, Published
 from expectations.errors import Refusal, carrying
 from expectations.policy.legal_basis import ConsentColumn, ConsentLedger, OptOutList, OtherBasis
 from expectations.policy.policy import Policy
-from expectations.policy.vocabulary import Article9
+from expectations.policy.vocabulary import Article9, CheckVerdict
 from ledgers.vault.stages import Permitted, Roster
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.consent.deliveries import find_deliveries, judge_deliveries, refuse_stale
 from tasks.consent.events import import_events
+from tasks.consent.judgement import STANDING
 from tasks.consent.meaning import BARS, PERMITTED, Standing, is_open_to_objection
 from tasks.consent.snapshot import describe_history, history_body
-from tasks.consent.standing import Standings, decide
-from tasks.people.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE
+from tasks.consent.standing import Standings, asks_ledger, decide, find_strangers
+from tasks.people.aliases import find_aliases
+from tasks.people.ingestion import CATEGORIES, DRAW, PERSON, RECORD, SAMPLE, STRANGERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,33 @@ def note_snapshot(desk: Desk, kept: pa.Table, standings: Standings) -> None:
     desk.note("snapshot", "history", history_body(shown), history.digest)
 
 
+def note_strangers(desk: Desk, roster: pa.Table, standings: Standings) -> None:
+    """Count whom the ledger knows and the roster does not; warn of those who said no.
+
+    Where few said no there is no warning, since it would tell that somebody did.
+    """
+    if not asks_ledger(desk.policy):
+        return
+    aliases = find_aliases(desk.run.file, roster, desk.key("person"))
+    strangers = find_strangers(standings, roster, aliases)
+    desk.count(f"{STRANGERS}consent events", Count(strangers.num_rows))
+    said_no = np.isin(strangers.column(STANDING).to_numpy(), [*BARS, Standing.OBJECTED])
+    number = desk.run.disclosure.publish(Count(int(said_no.sum())))
+    if number.about is not None:
+        desk.check(
+            Check(
+                "unmatched withdrawals",
+                "whoever withdrew, refused or objected is on the roster",
+                f"{number} people who did are not on it",
+                CheckVerdict.WARNED,
+                f"{number.threshold} such people; fewer are not shown",
+                "compare how consents and roster spell identifiers (`source.normalize`, "
+                "`source.same_person`); nothing is to be done of people whom the source no longer "
+                "holds, or never did",
+            )
+        )
+
+
 @step("Filter by legal basis", gives=Permitted)
 def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
     """Take in new events, if they still arrive; keep who has a legal basis as of now."""
@@ -109,6 +139,7 @@ def filter_consent(desk: Desk, roster: Opened[Roster]) -> pa.Table:
         name: desk.count(f"people.excluded.{name}", counts[name]) for name in reasons(desk.policy)
     }
     desk.count("people.permitted", counts[PERMITTED])
+    note_strangers(desk, people, standings)
     kept = keep_permitted(people, standings)
     note_snapshot(desk, kept, standings)
     if kept.num_rows == 0:

@@ -166,6 +166,16 @@ def place_on_roster(found: pa.Table, roster: pa.Table) -> Placed:
     return place >= 0, standing, categories
 
 
+def find_strangers(standings: Standings, roster: pa.Table, aliases: Aliases | None) -> pa.Table:
+    """Give the standings of whom the ledger knows and the roster does not, by any name."""
+    own = [roster.select(TOKEN), *([tokens_of(aliases)] if aliases else [])]
+    known = pa.concat_tables(own).sort_by(TOKEN[0])
+    halves = (known.column(name).to_numpy() for name in TOKEN)
+    asked = (standings.everybody.column(name).to_numpy() for name in TOKEN)
+    place = find_places(tuple(halves), tuple(asked))
+    return standings.everybody.filter(pa.array(place < 0))
+
+
 def tokens_of(aliases: Aliases) -> pa.Table:
     """Give the tokens of other names, as a roster has its own."""
     return pa.table(dict(zip(TOKEN, aliases.keys.token.T, strict=True)))

@@ -35,7 +35,7 @@ from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
-from tasks.sources.identity import Identity, identify
+from tasks.sources.identity import Identity, count_strangers, identify
 from tasks.sources.naming import spell
 from tasks.sources.people_tables import PeopleTables, find_missing_fields
 
@@ -49,6 +49,7 @@ BORN: Final = "_born"
 AGE: Final = "_age"
 CATEGORIES: Final = "_categories"
 """Whose bit i is set where the i-th of `Policy.categories` may be read of the person."""
+STRANGERS: Final = "people.strangers."
 NOTHING: Final = pa.nulls(0)
 PLAIN: Final = Identity()
 BASIS_TYPES: Final = {
@@ -265,6 +266,16 @@ def read_people(file: PolicyFile, key: bytes) -> pa.Table:
     return roster
 
 
+def find_strangers(file: PolicyFile, roster: pa.Table) -> Iterator[tuple[str, int]]:
+    """Count by further table whom it names and the roster does not, by identifiers alone."""
+    source, identity = file.policy.source, identify(file.policy.source, file.folder)
+    for name, table in source.tables.items():
+        opened = open_source(table.location, file.folder)
+        person, people = table.person or source.person, roster.column(PERSON)
+        place = f"source.tables.{name}"
+        yield name, count_strangers(opened, person, people, identity, place)
+
+
 @step("Read the roster", gives=Roster)
 def read_roster(desk: Desk) -> pa.Table:
     """Read everybody's identifier, and what the legal basis needs."""
@@ -276,6 +287,8 @@ def read_roster(desk: Desk) -> pa.Table:
     desk.measure("columns.there", len(there))
     desk.measure("columns.named", len(desk.policy.columns))
     desk.count("people.roster", Count(roster.num_rows))
+    for name, number in find_strangers(desk.run.file, roster):
+        desk.count(f"{STRANGERS}{name}", Count(number))
     return roster
 
 

@@ -116,9 +116,24 @@ def match_people(
     return spelled.filter(theirs), places.filter(theirs).cast(pa.int64())
 
 
+def count_strangers(
+    table: Source, column: str, people: pa.ChunkedArray, identity: Identity, place: str
+) -> int:
+    """Count who is named in a table and is none of the people, who are named as on the roster.
+
+    Nothing but identifiers is read.
+    """
+    place = f"{place}: the column '{column}'"
+    named = identity.name(pa.chunked_array([read_names(table, column, place)]), place)
+    own = identity.name(people, "source").combine_chunks()
+    theirs = pc.drop_null(pc.unique(named))
+    return len(theirs) - int(pc.sum(pc.is_in(theirs, own)).as_py() or 0)
+
+
 def read_names(table: Source, column: str, place: str) -> pa.Array:
     """Give the identifiers that a table names, once each, as it spells them."""
     try:
-        return pc.drop_null(pc.unique(spell(table.read([column]).column(column))))
+        held = pc.unique(table.read([column]).column(column))
+        return pc.drop_null(pc.unique(spell(held)))
     except pa.ArrowException:  # its text may quote a value
         raise SourceError(f"{place}: it must hold text or numbers; name another column") from None

@@ -104,6 +104,29 @@ def test_of_merged_identifiers_the_stricter_answer_holds(home: Home, folder: Fol
         assert counts(run)["people.permitted"] == 478 - 2
 
 
+def test_who_is_not_on_the_roster_is_counted_and_their_withdrawals_warn(
+    home: Home, folder: Folder
+) -> None:
+    """By any spelling; of few nobody is warned, since that would tell of one person."""
+    assert home.vault.is_dir()
+    write_visits(folder)
+    for number in range(12):
+        folder.say(f"gone{number}", "withdrawn", "2025-05-01T00:00:00Z")
+    folder.say("P13 ", "given", "2025-05-01T00:00:00Z")
+    with opened(folder.write(*CHANGES, NORMAL)) as run:
+        filter_consent(read_roster())
+        found, entries = counts(run), run.ledger.entries(run.id)
+    assert found["people.strangers.visits"] == 1
+    assert found["people.strangers.consent events"] == 12
+    (body,) = [one.body for one in entries if one.name == "unmatched withdrawals"]
+    assert (body["verdict"], "12" in body["measured"]) == ("warned", False)
+    folder.people += [{**folder.people[0], "pid": f"GONE{number}"} for number in range(3)]
+    with opened(folder.write(*CHANGES, NORMAL)) as run:
+        filter_consent(read_roster())
+        assert counts(run)["people.strangers.consent events"] == 9
+        assert "unmatched withdrawals" not in {e.name for e in run.ledger.entries(run.id)}
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
