@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +12,13 @@ from deployments.terminal import JsonOption, say, tell
 from expectations.errors import ServiceError, TutelaError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from expectations.policy.locations import Location
     from tasks.drafting.decisions import Answers, Decided, Wishes
-    from tasks.drafting.examination import Examined
+    from tasks.drafting.tables import Linked
+    from tasks.drafting.writing import Draft
+    from tasks.sources import Source
 
 BasisOption = Annotated[
     list[str],
@@ -41,7 +45,9 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="A .csv, .tsv or .parquet file of people, or URL#table."
+            metavar="DATA",
+            help="A .csv, .tsv or .parquet file of people, or URL#table; or a folder or a "
+            "database's URL with several tables about them.",
         ),
     ],
     purpose: Annotated[
@@ -102,38 +108,65 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
 ) -> None:
     """Draft a policy for a table; leave out whatever is in doubt."""
     from deployments.draft.place import (
+        beside_tables,
         find_declared,
         free_place,
-        name_policy,
         open_data,
-        seen_from,
+        open_tables,
         write_new,
     )
     from deployments.draft.questions import Given, complete, read_accepted
     from deployments.draft.screen import tell_draft
     from expectations.policy_file import parse_policy
     from tasks.drafting.decisions import Wishes
-    from tasks.drafting.examination import examine
-    from tasks.drafting.outcome import leave_constant
-    from tasks.drafting.writing import Draft, write_policy
+    from tasks.drafting.writing import write_policy
 
-    location, source = open_data(data)
-    declared = find_declared(codebook, source.columns()) if codebook else {}
-    wishes = Wishes(target, table, read_accepted(accept), declared)
-    place = free_place(location, to)
+    accepted, tables = read_accepted(accept), open_tables(data)
+    if tables is None:
+        location, source = open_data(data)
+        declared = find_declared(codebook, source.columns()) if codebook else {}
+        place = free_place(location, to)
+    else:
+        place = free_place(beside_tables(data), to)
     given = Given(
         purpose, tuple(legal_basis), controller, contact, recipient, assessment, safeguards
     )
     answers = complete(given)
     say(f"Reading every row of {data} ...")
     with unquoted():
-        decided = leave_constant(decide_all(examine(source), answers, location, wishes), source)
-        named = seen_from(location, place.parent)
-        made = Draft(name_policy(place.stem), named, answers, decided)
+        linked = None if tables is None else link_tables(tables)
+        if linked is not None:
+            location, source = linked.people.location, linked.joined
+            declared = find_declared(codebook, source.columns()) if codebook else {}
+        wishes = Wishes(target, table, accepted, declared)
+        decided = decide_all(source, answers, location, wishes, linked)
+        made = draft_of(place, location, answers, decided, linked)
         text = write_policy(made)
         parse_policy(text, str(place), place.parent)
     write_new(place, text)
     tell(tell_draft(made, place, text), as_json=as_json)
+
+
+def link_tables(tables: Sequence[tuple[str, Location, Source]]) -> Linked:
+    """Read several tables, and find out how they belong together."""
+    from tasks.drafting.tables import link, read_table
+
+    return link([read_table(*one) for one in tables])
+
+
+def draft_of(
+    place: Path, location: Location, answers: Answers, decided: Decided, linked: Linked | None
+) -> Draft:
+    """Put together what is written, with locations as a policy at `place` names them."""
+    from deployments.draft.place import name_policy, seen_from
+    from tasks.drafting.writing import Draft
+    from tasks.drafting.writing_tables import moved
+
+    def seen(one: Location) -> Location:
+        return seen_from(one, place.parent)
+
+    named = None if linked is None else moved(linked, seen)
+    return Draft(name_policy(place.stem), seen(location), answers, decided, named)
 
 
 @contextmanager
@@ -154,13 +187,21 @@ def unquoted() -> Iterator[None]:
         ) from None
 
 
-def decide_all(examined: Examined, answers: Answers, location: Location, wishes: Wishes) -> Decided:
+def decide_all(
+    source: Source, answers: Answers, location: Location, wishes: Wishes, linked: Linked | None
+) -> Decided:
     """Decide of every column; `UsageError` where nobody is named, or nothing can be proposed."""
     from deployments.draft.screen import explain_few, explain_nameless, explain_nothing, fold
     from tasks.drafting.deciding import decide, person_column
     from tasks.drafting.decisions import Fate
+    from tasks.drafting.examination import examine
+    from tasks.drafting.outcome import leave_constant
     from tasks.drafting.profile import LEAST
+    from tasks.drafting.tables import know_person, tell_rows
 
+    examined = examine(source)
+    if linked is not None:
+        examined = know_person(examined, linked)
     if examined.rows < LEAST:
         raise UsageError(explain_few(examined.rows))
     if person_column(examined) is None:
@@ -171,4 +212,5 @@ def decide_all(examined: Examined, answers: Answers, location: Location, wishes:
         raise fold(error) from None
     if not decided.of(Fate.PROPOSED):
         raise UsageError(explain_nothing(decided))
-    return decided
+    decided = leave_constant(decided, source)
+    return decided if linked is None else tell_rows(decided, linked)

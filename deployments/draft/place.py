@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tasks.drafting.codebook import Codebook
     from tasks.sources import Source
 
+FILES: Final = (".csv", ".tsv", ".parquet")
 SEPARATORS: Final = (";", "\t", "|")
 
 
@@ -43,6 +44,39 @@ def open_data(data: str) -> tuple[Location, Source]:
     return location, source
 
 
+def open_tables(data: str) -> list[tuple[str, Location, Source]] | None:
+    """Open all tables of a folder or a database, by name; None where one table is named.
+
+    `UsageError` where there are none.
+    """
+    folder = Path(data)
+    if "://" not in data and folder.is_dir():
+        named = {
+            **{path.stem: str(path) for path in sorted(folder.iterdir())
+               if path.suffix.lower() in FILES},
+            **{path.name: f"{path}/*.parquet" for path in sorted(folder.iterdir())
+               if path.is_dir() and any(path.glob("*.parquet"))},
+        }  # fmt: skip
+        what = "a .csv, .tsv or .parquet file"
+    elif "://" in data and "#" not in data:
+        named, what = {name: f"{data}#{name}" for name in list_tables(data)}, "a table"
+    else:
+        return None
+    if not named:
+        raise UsageError(f"{data} holds not even {what}; name another")
+    return [(name, *open_data(one)) for name, one in named.items()]
+
+
+def list_tables(url: str) -> list[str]:
+    """Name the tables and views of a database; what its driver says may quote, and is not shown."""
+    from deployments.request import location_given
+    from tasks.sources.sql_table import SqlSource
+
+    location = location_given(f"{url}#any")
+    assert isinstance(location, SqlTable)
+    return SqlSource(location, Path.cwd()).list_tables()
+
+
 def find_declared(file: str, columns: Sequence[str]) -> Codebook:
     """Read a codebook, which must describe a column of the table; else it is of another one."""
     from tasks.drafting.codebook import read_codebook
@@ -56,9 +90,18 @@ def find_declared(file: str, columns: Sequence[str]) -> Codebook:
     return codebook
 
 
-def free_place(location: Location, to: str) -> Path:
+def beside_tables(data: str) -> Path:
+    """Give the file beside several tables that is named as their folder or database."""
+    if "://" in data:
+        return Path.cwd() / f"{name_policy(Path(data).stem)}.yaml"
+    folder = Path(data).absolute()
+    return folder / f"{name_policy(folder.name)}.yaml"
+
+
+def free_place(location: Location | Path, to: str) -> Path:
     """Give the file to write, beside the data or where `--to` says; `UsageError` if it is there."""
-    place = Path(to).absolute() if to else beside(location)
+    here = location if isinstance(location, Path) else beside(location)
+    place = Path(to).absolute() if to else here
     if place.exists():
         raise UsageError(
             f"{place} exists already and was not changed; write to another file with --to FILE, "

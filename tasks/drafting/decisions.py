@@ -9,6 +9,7 @@ from typing import Final
 
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
+from expectations.policy.many_rows import FromRows
 from expectations.policy.policy import Controller
 from expectations.policy.treatments import Treatment
 from expectations.policy.vocabulary import Category, Identifiability, Purpose
@@ -70,6 +71,8 @@ class Decision:
     """Where its words or edges are published; empty where they are these people's."""
     accepted: bool = False
     """Whether a person put it in force."""
+    rows: FromRows | None = None
+    """How it is made of a further table's rows; None for a column of the people's own table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ FIRST: Final = 4
 """Columns read before the number of rows is known."""
 
 
-def _refuse_headless(names: Sequence[str]) -> None:
+def refuse_headless(names: Sequence[str]) -> None:
     """Raise `SourceError`, without quoting, if a name of a column looks like a person's value."""
     if any(looks_like_data(name.strip()) for name in names):
         raise SourceError(HEADLESS)
@@ -223,7 +223,7 @@ def examine(source: Source) -> Examined:
     hold a value. A key whose name does not say so is taken for none, and rows are counted. Raises
     what `source` raises, and SourceError for a table without rows.
     """
-    _refuse_headless(source.columns())
+    refuse_headless(source.columns())
     found = list(_judge_each(source))
     rows = found[0].profile.rows if found else 0
     if not rows:

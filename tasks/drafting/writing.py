@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
@@ -31,7 +31,11 @@ from tasks.drafting.writing_columns import (
     notice_categories,
     tell_share,
 )
+from tasks.drafting.writing_tables import table_lines
 from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, number, scalar
+
+if TYPE_CHECKING:
+    from tasks.drafting.tables import Linked
 
 MISSING_STEPS: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 LARGE: Final = 2000
@@ -48,6 +52,8 @@ class Draft:
     location: Location
     answers: Answers
     decided: Decided
+    linked: Linked | None = None
+    """Further tables, where there are any."""
 
 
 def write_policy(draft: Draft) -> str:
@@ -116,6 +122,8 @@ def source_lines(draft: Draft) -> Iterator[str]:
     yield from entry("location", draft.location.model_dump(exclude_defaults=True), 2)
     yield from person_lines(decided)
     yield f"  person: {scalar(decided.person)}"
+    if draft.linked:
+        yield from table_lines(draft.linked, decided)
     yield "basis:"
     if draft.answers.legal_basis.article_6 is not Article6.CONSENT:
         yield from other_basis_lines(draft)

@@ -139,6 +139,7 @@ def may_be_unordered(column: Decision) -> bool:
     """Whether numbers are read in their order, which codes do not have; ages surely have one."""
     read = column.treatment
     ordered = isinstance(read, Categories) and read.ordered and not column.published
+    ordered = ordered and column.rows is None  # what was counted counts something
     return ordered and column.found.category is not Category.AGE
 
 
@@ -158,6 +159,8 @@ def code_lines(column: Decision) -> Iterator[str]:
 def may_be_codes(column: Decision) -> bool:
     """Whether numbers in intervals may be codes: there are few, or their kind is often coded."""
     profile = column.found.profile
+    if column.rows is not None:
+        return False
     whole = profile.type is ColumnType.INTEGER and isinstance(column.treatment, Bin)
     return whole and (profile.distinct <= FEW_NUMBERS or column.found.category in {None, *CODED})
 
@@ -174,7 +177,9 @@ def block(column: Decision, use: Sequence[str]) -> Iterator[str]:
     """Give a column's entry as it stands in force; what a table names needs no use of its own."""
     source = column.found.profile.name
     yield f"  {column.name}:"
-    if source != column.name:
+    if column.rows is not None:
+        yield from entry("rows", column.rows.model_dump(exclude_defaults=True), 4)
+    elif source != column.name:
         yield from entry("from", source, 4)
     yield f"    type: {column.type}"
     yield f"    identifiability: {column.found.identifiability}"

@@ -104,6 +104,12 @@ class SqlSource:
             "names exists, and that this user may read it"
         )
 
+    def list_tables(self) -> list[str]:
+        """Name the tables and views that stand beside it."""
+        with self._connect() as connection:
+            found = sa.inspect(connection)
+            return sorted({*found.get_table_names(), *found.get_view_names()})
+
     def columns(self) -> tuple[str, ...]:
         """Give the columns' names, without selecting a row."""
         return tuple(self._table.c.keys())

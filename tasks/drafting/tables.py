@@ -1,0 +1,407 @@
+"""Several tables about the same people: which is the roster, how they name people, and when.
+
+What other tables hold becomes columns of the roster, one value a person, and is looked at as any
+column is. A table of which this is not clear is left out, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations.errors import SourceError, UsageError
+from expectations.expressions.expressions import ColumnType
+from expectations.policy.identifiers import Normal
+from expectations.policy.locations import Location
+from expectations.policy.many_rows import FromRows, Index, RowField, RowsTable
+from expectations.policy.policy import PeopleSource
+from expectations.policy.vocabulary import Category, Identifiability
+from tasks.drafting.deciding import ORDER, name_columns
+from tasks.drafting.decisions import Decided
+from tasks.drafting.examination import Examined, refuse_headless
+from tasks.drafting.outcome import quoted
+from tasks.drafting.profile import LEAST, Values, count_values
+from tasks.drafting.signs import judge, read_name, split_name
+from tasks.sources import Source
+from tasks.sources.moments import read_moments
+from tasks.sources.naming import canonical
+from tasks.sources.people_tables import PeopleTables
+
+ALIKE: Final[tuple[Normal, ...]] = ("strip", "casefold")
+MOST_STRANGERS: Final = 0.5
+"""The share of a table's people who may be on no roster before it is taken for another's table."""
+YEAR: Final = 365
+MOST_MADE: Final = 6
+"""Columns that are proposed of one table."""
+MOST_KINDS: Final = 4
+"""Kinds of rows, such as tests of a laboratory, of which each has columns of its own."""
+KINDS: Final = frozenset(
+    {"code", "test", "analyte", "parameter", "item", "measure", "type", "kind", "lab", "loinc"}
+)
+AMOUNTS: Final = frozenset({"value", "result", "amount", "level", "reading", "quantity", "price"})
+KNOWN: Final = frozenset(
+    {"known", "issued", "recorded", "reported", "result", "resulted", "released", "created",
+     "registered", "booked", "available", "coded"}
+)  # fmt: skip
+ENDS: Final = frozenset(
+    {"end", "ended", "until", "discharge", "discharged", "left", "closed", "to"}
+)
+
+
+class Found(NamedTuple):
+    """One table of a folder or a database, with all that it holds."""
+
+    name: str
+    location: Location
+    held: pa.Table
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A roster with further tables, what is made of their rows, and what was not clear."""
+
+    people: PeopleSource
+    made: Mapping[str, FromRows]
+    asked: Mapping[str, str]
+    """By table what somebody must decide about it."""
+    left_out: Mapping[str, str]
+    """By table why nothing is made of it."""
+
+    @property
+    def joined(self) -> HeldTable:
+        """The roster with what is made of the other tables, one row a person."""
+        source = PeopleTables(self.people, self.made, Path.cwd())
+        return HeldTable(source.read(source.columns()))
+
+
+@dataclass(frozen=True)
+class HeldTable:
+    """A table in memory, as a source."""
+
+    held: pa.Table
+
+    def columns(self) -> tuple[str, ...]:
+        """Give its columns."""
+        return tuple(self.held.column_names)
+
+    def read(
+        self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None
+    ) -> pa.Table:
+        """Give some of them, of all rows."""
+        assert where is None, "a draft reads everybody"
+        return self.held.select(list(columns))
+
+
+def read_table(name: str, location: Location, source: Source) -> Found:
+    """Read a whole table; `SourceError` where it has no header."""
+    refuse_headless(source.columns())
+    return Found(name, location, source.read(source.columns()))
+
+
+def link(tables: Sequence[Found]) -> Linked:
+    """Find the roster among some tables, and what to make of the others.
+
+    `UsageError` where no table names each of its people once.
+    """
+    named = name_columns([table.name for table in tables])
+    tables = [table._replace(name=name) for table, name in zip(tables, named, strict=True)]
+    keys = {table.name: [*_keys_of(table)] for table in tables}
+    roster, person, columns = _find_roster(tables, keys)
+    others = [table for table in tables if table is not roster]
+    parts = {table.name: _describe(table, columns.get(table.name), roster) for table in others}
+    rows = {name: part for name, part in parts.items() if isinstance(part, RowsOf)}
+    people = PeopleSource(
+        location=roster.location,
+        person=person.column,
+        normalize=ALIKE if any(part.folded for part in rows.values()) else (),
+        tables={name: part.table for name, part in rows.items()},
+        index=_choose_index([*rows.values()]) if rows else None,
+        zone="UTC" if any(part.zoned for part in rows.values()) else None,
+    )
+    index = people.index and pa.scalar(people.index.date).cast(pa.date32()).cast(pa.timestamp("us"))
+    made = {
+        name: take for part in rows.values() for name, take in _propose(part, index)
+    }  # fmt: skip
+    return Linked(
+        people,
+        made,
+        {name: part.asked for name, part in rows.items() if part.asked},
+        {name: part for name, part in parts.items() if isinstance(part, str)},
+    )
+
+
+class Key(NamedTuple):
+    """A column that could name people: its different names, as compared, and as they stand."""
+
+    column: str
+    names: pa.Array
+    plain: pa.Array
+    once: bool
+    called: bool
+    text: bool
+
+
+def _keys_of(table: Found) -> Iterator[Key]:
+    """Give the columns that could name people in any way."""
+    for name in table.held.column_names:
+        values = count_values(name, table.held.column(name))
+        if values.type not in {ColumnType.TEXT, ColumnType.INTEGER} or len(values.counts) < LEAST:
+            continue
+        plain = canonical(pa.chunked_array([values.texts]), name)
+        names = pc.unique(canonical(plain, name, ALIKE))
+        called, seen = any(sign.person for sign in read_name(name)), judge(values)
+        if seen.free_text:
+            continue
+        once = len(names) == values.rows and (called or seen.person)
+        yield Key(name, names, plain.combine_chunks(), once, called, values.type is ColumnType.TEXT)
+
+
+def _find_roster(
+    tables: Sequence[Found], keys: Mapping[str, Sequence[Key]]
+) -> tuple[Found, Key, dict[str, tuple[Key, bool]]]:
+    """Give the table whose people most others name, its key, and by which column they do.
+
+    With each column, whether its spelling differs from the roster's.
+    """
+    best: tuple[tuple[int, bool, bool], Found, Key, dict[str, tuple[Key, bool]]] | None = None
+    for table in tables:
+        for key in keys[table.name]:
+            if not key.once:
+                continue
+            others = {other.name: _match(key, keys[other.name]) for other in tables
+                      if other is not table}  # fmt: skip
+            linked = {name: match for name, match in others.items() if match}
+            rank = (len(linked), key.called, key.column == table.held.column_names[0])
+            if best is None or rank > best[0]:
+                best = (rank, table, key, linked)
+    if best is None:
+        raise UsageError(
+            "no table has a column that names each of its people once, in ten rows or more; give "
+            "one row a person to the table of people, and name its column of identifiers so"
+        )
+    return best[1:]
+
+
+def _match(person: Key, keys: Sequence[Key]) -> tuple[Key, bool] | None:
+    """Find the column that names the same people, the likeliest first; None in doubt."""
+    able = []
+    for key in keys:
+        known = pc.sum(pc.is_in(key.names, person.names)).as_py() or 0
+        alike = key.column.casefold() == person.column.casefold()
+        # Small whole numbers are in many columns, whatever they count.
+        told = alike or key.called or key.text
+        if told and known >= (1 - MOST_STRANGERS) * len(key.names):
+            able.append(((alike, key.called, known / len(key.names)), key))
+    if not able:
+        return None
+    _, key = max(able, key=lambda pair: pair[0])
+    exact = pc.sum(pc.is_in(pc.unique(key.plain), person.plain)).as_py() or 0
+    return key, exact < (pc.sum(pc.is_in(key.names, person.names)).as_py() or 0)
+
+
+@dataclass(frozen=True)
+class RowsOf:
+    """A table of rows as a policy names it, with what was read of it."""
+
+    table: RowsTable
+    name: str
+    held: pa.Table
+    """Its fields under the policy's names."""
+    person: pa.ChunkedArray
+    at: pa.ChunkedArray
+    values: Mapping[str, Values]
+    folded: bool
+    zoned: bool
+    asked: str
+
+
+def _describe(table: Found, match: tuple[Key, bool] | None, roster: Found) -> RowsOf | str:
+    """Say how a policy reads a table of rows; a sentence where it does not."""
+    names = {name.casefold() for name in table.held.column_names}
+    if {"status", "at"} <= names:
+        return (
+            "it looks like consent events; import them with `tutela consent import`, or name the "
+            "file under `basis.events`"
+        )
+    if match is None:
+        return f"none of its columns names the people of `{roster.name}`"
+    key, folded = match
+    if key.once and len(key.names) > roster.held.num_rows / 2:
+        return "it has one row a person; join it to the people in a view, or in their file"
+    times = [*_find_times(table)]
+    if not times:
+        return "none of its columns says when a row took place, in a form such as 2024-01-31"
+    at, known = _choose_times(times)
+    fields = dict(zip(name_columns(table.held.column_names), table.held.column_names, strict=True))
+    taken = {key.column, *(time.column for time in times)}
+    values = {
+        field: count_values(source, table.held.column(source))
+        for field, source in fields.items() if source not in taken
+    }  # fmt: skip
+    kept = {field: one for field, one in values.items() if _is_field(one)}
+    return RowsOf(
+        RowsTable(
+            location=table.location,
+            person=key.column,
+            at=at.column,
+            known_at=known.column if known else None,
+            fields={
+                field: RowField.model_validate(
+                    {"type": one.type, **({"from": one.name} if one.name != field else {})}
+                )
+                for field, one in kept.items()
+            },
+        ),
+        table.name,
+        pa.table({field: table.held.column(one.name) for field, one in kept.items()}),
+        canonical(table.held.column(key.column), key.column, ALIKE),
+        at.moments,
+        kept,
+        folded,
+        any(time.zoned for time in times),
+        _ask(times, at, known),
+    )
+
+
+class Time(NamedTuple):
+    """A column of dates or moments."""
+
+    column: str
+    moments: pa.ChunkedArray
+    zoned: bool
+
+
+def _find_times(table: Found) -> Iterator[Time]:
+    """Give the columns of which nearly all values are dates or moments."""
+    for name in table.held.column_names:
+        column = table.held.column(name)
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            continue
+        for zone in (None, "UTC"):
+            try:
+                moments = read_moments(column, name, zone)
+            except SourceError:
+                continue
+            if moments.null_count < 0.1 * len(moments):
+                yield Time(name, moments, zone is not None)
+            break
+
+
+def _choose_times(times: Sequence[Time]) -> tuple[Time, Time | None]:
+    """Choose when rows took place: what is called neither an end nor when it was known."""
+    called = {time.column: split_name(time.column)[0] for time in times}
+    begun = [time for time in times if not called[time.column] & (KNOWN | ENDS)]
+    at = (begun or [*times])[0]
+    later = [
+        time for time in times
+        if time is not at
+        and called[time.column] & KNOWN
+        and pc.all(pc.greater_equal(time.moments, at.moments)).as_py()
+    ]  # fmt: skip
+    return at, later[0] if later else None
+
+
+def _ask(times: Sequence[Time], at: Time, known: Time | None) -> str:
+    """Say what to decide where a table has several times."""
+    rest = [time.column for time in times if time is not at and time is not known]
+    asked = "is a row known when it takes place" if known is None else f"is `{known.column}` when"
+    asked += "? A result may be issued later" if known is None else " a row was known?"
+    others = f" It also has {', '.join(rest)}." if rest else ""
+    return f"Does `{at.column}` say when a row took place, and {asked}.{others}".replace("?.", "?")
+
+
+def _is_field(values: Values) -> bool:
+    """Whether a column varies, names nobody and holds no free text, so that it may be used."""
+    found = judge(values)
+    varied = len(values.counts) > 1 and values.type is not ColumnType.DATE
+    return (
+        varied and not found.free_text and found.identifiability is not Identifiability.IDENTIFIER
+    )
+
+
+def _choose_index(rows: Sequence[RowsOf]) -> Index:
+    """Choose a day near the end of the data: the first of the month before the latest rows."""
+    moments = pc.drop_null(pa.chunked_array([c for part in rows for c in part.at.chunks]))
+    (late,) = pc.quantile(pc.cast(moments, pa.int64()), 0.99).to_pylist()
+    day = pa.scalar(int(late), pa.int64()).cast(pa.timestamp("us")).as_py().date()
+    first = day.replace(day=1)
+    earliest = pc.min(moments).as_py().date()
+    return Index(date=(first if first > earliest else day).isoformat())
+
+
+def _propose(part: RowsOf, index: pa.Scalar) -> Iterator[tuple[str, FromRows]]:
+    """Propose columns of a table: how many rows, and what their values come to."""
+    before = part.at.filter(pc.less(part.at, index))
+    long = len(before) and (index.as_py() - pc.min(before).as_py()).days > 2 * YEAR
+    window = {"of": part.name, **({"days_before": YEAR} if long else {})}
+    wanted = [(f"{part.name}_count", {"take": "count"})]
+    kinds = next((f for f, v in part.values.items() if _is_kind(v)), None)
+    amounts = [f for f, v in part.values.items() if _is_amount(v)] if kinds else []
+    for word in _shared_words(part, kinds) if kinds and amounts else ():
+        (name,) = name_columns([f"{part.name}_mean_{word}"])
+        where = f"{kinds} = {quoted(word)}"
+        wanted.append((name, {"take": "mean", "field": amounts[0], "where": where}))
+    for field, values in part.values.items():
+        if field not in {kinds, *amounts} or not amounts:
+            wanted.append(_take(part.name, field, values))
+    for name, take in wanted[:MOST_MADE]:
+        yield name, FromRows.model_validate({**take, **window})
+
+
+def _take(table: str, field: str, values: Values) -> tuple[str, dict[str, str]]:
+    """Propose what becomes of one field."""
+    match values.type:
+        case ColumnType.BOOLEAN:
+            return f"{table}_any_{field}", {"take": "any", "where": field}
+        case ColumnType.INTEGER | ColumnType.NUMBER:
+            return f"{table}_mean_{field}", {"take": "mean", "field": field}
+        case _:
+            return f"{table}_distinct_{field}", {"take": "count-distinct", "field": field}
+
+
+def _is_kind(values: Values) -> bool:
+    """Whether a column says of what kind a row is, so that its amounts are not of one thing."""
+    few = values.type is ColumnType.TEXT and 1 < len(values.counts) <= 10 * LEAST
+    return few and bool(split_name(values.name)[0] & KINDS)
+
+
+def _is_amount(values: Values) -> bool:
+    number = values.type in {ColumnType.INTEGER, ColumnType.NUMBER}
+    return number and bool(split_name(values.name)[0] & AMOUNTS)
+
+
+def _shared_words(part: RowsOf, field: str) -> list[str]:
+    """Give the commonest kinds of rows, each of ten people or more."""
+    said = pa.table({"word": canonical(part.held.column(field), field), "person": part.person})
+    said = said.filter(pc.is_valid(said.column("word"))).group_by("word", use_threads=False)
+    counted = said.aggregate([("person", "count_distinct")]).sort_by(
+        [("person_count_distinct", "descending"), ("word", "ascending")]
+    )
+    many = counted.filter(pc.greater_equal(counted.column("person_count_distinct"), LEAST))
+    return [str(word) for word in many.column("word").to_pylist()[:MOST_KINDS]]
+
+
+def know_person(examined: Examined, linked: Linked) -> Examined:
+    """Say which column names the person: the one by which tables are linked, and no other."""
+    columns = []
+    for found in examined.columns:
+        if found.profile.name != linked.people.person:
+            columns.append(replace(found, person=False))
+            continue
+        category = found.category if found.category in ORDER else Category.IDENTIFYING
+        columns.append(replace(
+            found, person=True, category=category, identifiability=Identifiability.IDENTIFIER,
+            free_text=False,
+        ))  # fmt: skip
+    return replace(examined, columns=tuple(columns))
+
+
+def tell_rows(decided: Decided, linked: Linked) -> Decided:
+    """Say of each column whether it is made of rows, and of which."""
+    columns = (replace(c, rows=linked.made.get(c.found.profile.name)) for c in decided.columns)
+    return replace(decided, columns=tuple(columns))

@@ -1,0 +1,124 @@
+"""A draft of several tables: whose they are, when, what is made of them, and what is left out."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from expectations.errors import UsageError
+from expectations.policy.locations import CsvFile
+from expectations.policy_file import read_policy
+from tasks.drafting.tables import Found, link
+from tests.deployments.test_draft_command import GIVEN, words
+from tests.runs import say
+
+PLACE = CsvFile(kind="csv", path="x.csv")
+PEOPLE = 60
+STAY = timedelta(days=3)
+
+
+def made_tables() -> dict[str, pd.DataFrame]:
+    """Patients, their stays in other spellings, laboratory values, wards and people's answers."""
+    drawn = random.Random(4)
+    names = [f"P{number:03d}" for number in range(PEOPLE)]
+    rows = [
+        (name, pd.Timestamp("2022-01-02") + timedelta(days=drawn.randint(0, 1200)))
+        for name in names
+        for _ in range(drawn.randint(1, 5))
+    ]
+    sodium = [drawn.choice(["sodium", "glucose"]) for _ in rows]
+    return {
+        "patients": pd.DataFrame({"patient_id": names, "age": [20 + n for n in range(PEOPLE)],
+                                  "region": [drawn.choice("NS") for _ in names]}),
+        "visits": pd.DataFrame({"patient_id": [f"{name.lower()} " for name, _ in rows],
+                                "discharged": [f"{at + STAY:%Y-%m-%d}" for _, at in rows],
+                                "admitted": [f"{at:%Y-%m-%d}" for _, at in rows],
+                                "nights": [drawn.randint(1, 9) for _ in rows],
+                                "note": [f"Zyxwort {n} came back" for n, _ in enumerate(rows)]}),
+        "labs": pd.DataFrame({"patient": [name for name, _ in rows],
+                              "issued": [at + timedelta(hours=30) for _, at in rows],
+                              "taken": [at for _, at in rows], "test": sodium,
+                              "value": [drawn.random() for _ in rows]}),
+        "wards": pd.DataFrame({"ward": ["A", "B"], "beds": [3, 4]}),
+        "answers": pd.DataFrame({"person": names, "status": "given", "at": "2024-01-01"}),
+    }  # fmt: skip
+
+
+def found(tables: dict[str, pd.DataFrame]) -> list[Found]:
+    """Give them as they are read."""
+    return [Found(name, PLACE, pa.Table.from_pandas(one, preserve_index=False))
+            for name, one in tables.items()]  # fmt: skip
+
+
+def test_tables_are_linked_by_who_they_name_and_when() -> None:
+    """The roster, each table's own column and times, and how spellings differ."""
+    linked = link(found(made_tables()))
+    people = linked.people
+    assert (people.person, people.normalize) == ("patient_id", ("strip", "casefold"))
+    visits, labs = people.tables["visits"], people.tables["labs"]
+    assert (visits.person, visits.at, visits.known_at) == ("patient_id", "admitted", None)
+    assert (labs.person, labs.at, labs.known_at) == ("patient", "taken", "issued")
+    assert {*visits.fields} == {"nights"}, "free text is of no use"
+    assert people.index is not None
+    assert str(people.index.date).endswith("-01")
+
+
+def test_amounts_of_several_kinds_are_not_put_together() -> None:
+    """Of each kind that enough people have there is a column; of others none."""
+    tables = made_tables()
+    tables["labs"].loc[:3, "test"] = "rare"
+    made = {name: take for name, take in link(found(tables)).made.items() if take.of == "labs"}
+    assert {*made} == {"labs_count", "labs_mean_sodium", "labs_mean_glucose"}
+    assert made["labs_mean_sodium"].where == "test = 'sodium'"
+    assert {take.days_before for take in made.values()} == {365}
+
+
+def test_what_is_not_clear_is_left_out_and_why_is_said() -> None:
+    """Whose rows, or when they took place; consent events are no rows of people's lives."""
+    tables = made_tables()
+    tables["visits"] = tables["visits"].drop(columns=["admitted", "discharged"])
+    left_out = link(found(tables)).left_out
+    assert "names the people" in left_out["wards"]
+    assert "when a row took place" in left_out["visits"]
+    assert "consent events" in left_out["answers"]
+
+
+def test_without_a_table_of_people_there_is_no_draft() -> None:
+    """It says what is missing."""
+    with pytest.raises(UsageError, match="names each of its people once"):
+        link(found({"visits": made_tables()["visits"]}))
+
+
+@pytest.mark.parametrize("kind", ["folder", "database"])
+def test_a_folder_or_a_database_is_drafted_to_a_policy_that_passes_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Its tables are named as the policy finds them; nobody's value is in it."""
+    monkeypatch.chdir(tmp_path)
+    tables, data = made_tables(), "clinic"
+    if kind == "folder":
+        (tmp_path / "clinic" / "labs").mkdir(parents=True)
+        tables.pop("labs").to_parquet(tmp_path / "clinic" / "labs" / "1.parquet")
+        for name, table in tables.items():
+            table.to_csv(tmp_path / "clinic" / f"{name}.csv", index=False)
+    else:
+        data = "sqlite:///clinic.db"
+        with sqlite3.connect("clinic.db") as connection:
+            for name, table in tables.items():
+                table.to_sql(name, connection, index=False)
+        connection.close()
+    said = say("draft", data, *GIVEN, "--to", "drafted.yaml", "--accept",
+               "labs_count,visits_count=dpv-pd:Behavioral")  # fmt: skip
+    assert said.status == 0, said.err
+    assert "labs_count" in words(said)
+    text = (tmp_path / "drafted.yaml").read_text("utf-8")
+    assert "Zyxwort" not in text
+    assert "Left out: `wards`" in text
+    assert {*read_policy("drafted.yaml").policy.source.tables} == {"visits", "labs"}
+    assert say("check", "drafted.yaml").status == 0
