@@ -112,8 +112,8 @@ def note_strangers(desk: Desk, roster: pa.Table, standings: Standings) -> None:
         desk.check(
             Check(
                 "unmatched withdrawals",
-                "whoever withdrew, refused or objected is on the roster",
-                f"{number} people who did are not on it",
+                "everybody who said no to be on the roster",
+                f"{number} people who withdrew, refused or objected are not on the roster",
                 CheckVerdict.WARNED,
                 f"{number.threshold} such people; fewer are not shown",
                 "compare how consents and roster spell identifiers (`source.normalize`, "

@@ -7,7 +7,7 @@ column is. A table of which this is not clear is left out, with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,6 +35,8 @@ from tasks.sources.people_tables import PeopleTables
 ALIKE: Final[tuple[Normal, ...]] = ("strip", "casefold")
 MOST_STRANGERS: Final = 0.5
 """The share of a table's people who may be on no roster before it is taken for another's table."""
+NEARLY_ALL: Final = 0.95
+"""Of whom a table has one row each, so that it is of people and not of what happened to them."""
 YEAR: Final = 365
 MOST_MADE: Final = 6
 """Columns that are proposed of one table."""
@@ -48,6 +50,8 @@ KNOWN: Final = frozenset(
     {"known", "issued", "recorded", "reported", "result", "resulted", "released", "created",
      "registered", "booked", "available", "coded"}
 )  # fmt: skip
+NUMBERED: Final = frozenset({"id", "no", "nr", "number", "key", "code", "uuid", "guid", "pk", "fk"})
+"""Words for a number, which do not say whose it is."""
 ENDS: Final = frozenset(
     {"end", "ended", "until", "discharge", "discharged", "left", "closed", "to"}
 )
@@ -71,12 +75,10 @@ class Linked:
     """By table what somebody must decide about it."""
     left_out: Mapping[str, str]
     """By table why nothing is made of it."""
-
-    @property
-    def joined(self) -> HeldTable:
-        """The roster with what is made of the other tables, one row a person."""
-        source = PeopleTables(self.people, self.made, Path.cwd())
-        return HeldTable(source.read(source.columns()))
+    consents: tuple[Location, ...]
+    """Where tables of consent events lie."""
+    joined: HeldTable = field(repr=False)
+    """The roster with what is made of the other tables, one row a person."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,32 @@ def link(tables: Sequence[Found]) -> Linked:
         zone="UTC" if any(part.zoned for part in rows.values()) else None,
     )
     index = people.index and pa.scalar(people.index.date).cast(pa.date32()).cast(pa.timestamp("us"))
-    made = {
-        name: take for part in rows.values() for name, take in _propose(part, index)
-    }  # fmt: skip
+    wanted = {name: take for part in rows.values() for name, take in _propose(part, index)}
+    joined = _join(people, wanted)
+    made = {name: take for name, take in wanted.items() if _is_kept(joined, name, take, people)}
+    left_out = {name: part for name, part in parts.items() if isinstance(part, str)}
+    for name in rows.keys() - {take.of for take in made.values()}:
+        left_out[name] = "nothing can be made of it that differs between people"
+    used = {name: table for name, table in people.tables.items() if name in rows.keys() - left_out}
     return Linked(
-        people,
+        people.model_copy(update={"tables": used}),
         made,
-        {name: part.asked for name, part in rows.items() if part.asked},
-        {name: part for name, part in parts.items() if isinstance(part, str)},
+        {name: rows[name].asked for name in used},
+        left_out,
+        tuple(table.location for table in others if _holds_consent(table)),
+        HeldTable(joined.drop_columns([name for name in wanted if name not in made])),
     )
+
+
+def _join(people: PeopleSource, made: Mapping[str, FromRows]) -> pa.Table:
+    source = PeopleTables(people, made, Path.cwd())
+    return source.read(source.columns())
+
+
+def _is_kept(joined: pa.Table, name: str, take: FromRows, people: PeopleSource) -> bool:
+    """Whether values are as they are called: counts of none or one would be taken for yes/no."""
+    fields = people.tables[str(take.of)].fields
+    return count_values(name, joined.column(name)).type in take.type_of(fields)
 
 
 class Key(NamedTuple):
@@ -163,20 +182,19 @@ def _keys_of(table: Found) -> Iterator[Key]:
 
 def _find_roster(
     tables: Sequence[Found], keys: Mapping[str, Sequence[Key]]
-) -> tuple[Found, Key, dict[str, tuple[Key, bool]]]:
-    """Give the table whose people most others name, its key, and by which column they do.
-
-    With each column, whether its spelling differs from the roster's.
-    """
-    best: tuple[tuple[int, bool, bool], Found, Key, dict[str, tuple[Key, bool]]] | None = None
+) -> tuple[Found, Key, dict[str, Match]]:
+    """Give the table whose people most others name, its key, and by which column they do."""
+    best: tuple[tuple[float, ...], Found, Key, dict[str, Match]] | None = None
     for table in tables:
         for key in keys[table.name]:
-            if not key.once:
+            if not key.once or _holds_consent(table):
                 continue
             others = {other.name: _match(key, keys[other.name]) for other in tables
                       if other is not table}  # fmt: skip
             linked = {name: match for name, match in others.items() if match}
-            rank = (len(linked), key.called, key.column == table.held.column_names[0])
+            named = sum(are_alike(key.column, match.key.column) for match in linked.values())
+            covered = round(sum(match.known for match in linked.values()), 3)
+            rank = (len(linked), named, covered, key.called)
             if best is None or rank > best[0]:
                 best = (rank, table, key, linked)
     if best is None:
@@ -187,21 +205,36 @@ def _find_roster(
     return best[1:]
 
 
-def _match(person: Key, keys: Sequence[Key]) -> tuple[Key, bool] | None:
+class Match(NamedTuple):
+    """By which column a table names people of the roster, and whether in another spelling."""
+
+    key: Key
+    folded: bool
+    known: float
+    """The share of its people who are on the roster."""
+
+
+def _match(person: Key, keys: Sequence[Key]) -> Match | None:
     """Find the column that names the same people, the likeliest first; None in doubt."""
     able = []
     for key in keys:
         known = pc.sum(pc.is_in(key.names, person.names)).as_py() or 0
-        alike = key.column.casefold() == person.column.casefold()
+        alike = are_alike(key.column, person.column)
         # Small whole numbers are in many columns, whatever they count.
         told = alike or key.called or key.text
         if told and known >= (1 - MOST_STRANGERS) * len(key.names):
             able.append(((alike, key.called, known / len(key.names)), key))
     if not able:
         return None
-    _, key = max(able, key=lambda pair: pair[0])
+    (_, _, share), key = max(able, key=lambda pair: pair[0])
     exact = pc.sum(pc.is_in(pc.unique(key.plain), person.plain)).as_py() or 0
-    return key, exact < (pc.sum(pc.is_in(key.names, person.names)).as_py() or 0)
+    return Match(key, exact < round(share * len(key.names)), share)
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Whether two columns are called alike, as `customer` and `customer_id` are."""
+    words = (split_name(one)[0] - NUMBERED) & (split_name(other)[0] - NUMBERED)
+    return bool(words) or one.casefold() == other.casefold()
 
 
 @dataclass(frozen=True)
@@ -220,18 +253,14 @@ class RowsOf:
     asked: str
 
 
-def _describe(table: Found, match: tuple[Key, bool] | None, roster: Found) -> RowsOf | str:
+def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
     """Say how a policy reads a table of rows; a sentence where it does not."""
-    names = {name.casefold() for name in table.held.column_names}
-    if {"status", "at"} <= names:
-        return (
-            "it looks like consent events; import them with `tutela consent import`, or name the "
-            "file under `basis.events`"
-        )
+    if _holds_consent(table):
+        return "it holds consent events, which belong under `basis.events` where consent decides"
     if match is None:
         return f"none of its columns names the people of `{roster.name}`"
-    key, folded = match
-    if key.once and len(key.names) > roster.held.num_rows / 2:
+    key, folded, _ = match
+    if key.once and len(key.names) > NEARLY_ALL * roster.held.num_rows:
         return "it has one row a person; join it to the people in a view, or in their file"
     times = [*_find_times(table)]
     if not times:
@@ -266,6 +295,11 @@ def _describe(table: Found, match: tuple[Key, bool] | None, roster: Found) -> Ro
         any(time.zoned for time in times),
         _ask(times, at, known),
     )
+
+
+def _holds_consent(table: Found) -> bool:
+    """Whether a table's columns are called as those of consent events are."""
+    return {"person", "status", "at"} <= {*table.held.column_names}
 
 
 class Time(NamedTuple):
@@ -343,25 +377,28 @@ def _propose(part: RowsOf, index: pa.Scalar) -> Iterator[tuple[str, FromRows]]:
     kinds = next((f for f, v in part.values.items() if _is_kind(v)), None)
     amounts = [f for f, v in part.values.items() if _is_amount(v)] if kinds else []
     for word in _shared_words(part, kinds) if kinds and amounts else ():
-        (name,) = name_columns([f"{part.name}_mean_{word}"])
+        (name,) = name_columns([f"{part.name}_mean_{amounts[0]}_{word}"])
         where = f"{kinds} = {quoted(word)}"
         wanted.append((name, {"take": "mean", "field": amounts[0], "where": where}))
-    for field, values in part.values.items():
-        if field not in {kinds, *amounts} or not amounts:
-            wanted.append(_take(part.name, field, values))
+    once = pc.count_distinct(part.person).as_py() == len(part.person)
+    for name, values in part.values.items():
+        if name not in {kinds, *amounts} or not amounts:
+            wanted.append(_take(part.name, name, values, once=once))
     for name, take in wanted[:MOST_MADE]:
         yield name, FromRows.model_validate({**take, **window})
 
 
-def _take(table: str, field: str, values: Values) -> tuple[str, dict[str, str]]:
-    """Propose what becomes of one field."""
+def _take(table: str, name: str, values: Values, *, once: bool) -> tuple[str, dict[str, str]]:
+    """Propose what becomes of one field; of who has one row at most, it is that row's value."""
+    if once and values.type is not ColumnType.BOOLEAN:
+        return f"{table}_{name}", {"take": "last", "field": name}
     match values.type:
         case ColumnType.BOOLEAN:
-            return f"{table}_any_{field}", {"take": "any", "where": field}
+            return f"{table}_any_{name}", {"take": "any", "where": name}
         case ColumnType.INTEGER | ColumnType.NUMBER:
-            return f"{table}_mean_{field}", {"take": "mean", "field": field}
+            return f"{table}_mean_{name}", {"take": "mean", "field": name}
         case _:
-            return f"{table}_distinct_{field}", {"take": "count-distinct", "field": field}
+            return f"{table}_distinct_{name}", {"take": "count-distinct", "field": name}
 
 
 def _is_kind(values: Values) -> bool:
@@ -391,7 +428,9 @@ def know_person(examined: Examined, linked: Linked) -> Examined:
     columns = []
     for found in examined.columns:
         if found.profile.name != linked.people.person:
-            columns.append(replace(found, person=False))
+            made = found.profile.name in linked.made
+            consent = () if made else found.consent
+            columns.append(replace(found, person=False, consent=consent))
             continue
         category = found.category if found.category in ORDER else Category.IDENTIFYING
         columns.append(replace(

@@ -31,7 +31,7 @@ from tasks.drafting.writing_columns import (
     notice_categories,
     tell_share,
 )
-from tasks.drafting.writing_tables import table_lines
+from tasks.drafting.writing_tables import event_lines, table_lines
 from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, number, scalar
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ def ledger_lines(draft: Draft) -> Iterator[str]:
         2,
     )
     yield "  kind: consent"
+    if draft.linked:
+        yield from event_lines(draft.linked)
     yield "  notices:"
     yield "    - id: notice"
     yield from entry("purposes", [str(draft.answers.purpose)], 6)
@@ -196,7 +198,8 @@ def ledger_lines(draft: Draft) -> Iterator[str]:
 
 def answer_instead(decided: Decided) -> Iterator[str]:
     """Offer the yes/no columns, one of which may hold the answers after all."""
-    able = [c.found.profile.name for c in decided.of(Fate.OPEN) if c.type is ColumnType.BOOLEAN]
+    able = [c.found.profile.name for c in decided.of(Fate.OPEN)
+            if c.type is ColumnType.BOOLEAN and c.rows is None]  # fmt: skip
     yield from comment(
         "Or are the answers in a column of the data"
         + (f" ({', '.join(able[:5])})" if able else "")

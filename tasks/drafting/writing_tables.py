@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks.drafting.decisions import Decided, Fate
 from tasks.drafting.writing_columns import DECIDE
-from tasks.drafting.writing_yaml import comment, commented_out, entry, scalar
+from tasks.drafting.writing_yaml import comment, commented_out, entry, flow, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,15 @@ def one_table(name: str, table: RowsTable, person: str) -> Iterator[str]:
         yield from entry(field, {**said, "type": str(one.type)}, 8)
 
 
+def event_lines(linked: Linked) -> Iterator[str]:
+    """Name the tables in which people's answers were found."""
+    if linked.consents:
+        yield from comment(f"{DECIDE}: are these people's answers, and all of them?", 2)
+        yield "  events:"
+    for place in linked.consents:
+        yield f"    - location: {flow(place.model_dump(exclude_defaults=True))}"
+
+
 def moved(linked: Linked, seen: Callable[[Location], Location]) -> Linked:
     """Give it with locations as a policy names them."""
     tables: Mapping[str, RowsTable] = {
@@ -80,4 +89,4 @@ def moved(linked: Linked, seen: Callable[[Location], Location]) -> Linked:
     people = linked.people.model_copy(
         update={"location": seen(linked.people.location), "tables": tables}
     )
-    return replace(linked, people=people)
+    return replace(linked, people=people, consents=tuple(map(seen, linked.consents)))

@@ -8,17 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from expectations.errors import UsageError
 from expectations.policy.locations import CsvFile
 from expectations.policy_file import read_policy
-from tasks.drafting.tables import Found, link
+from tasks.drafting.tables import Found, link, read_table
+from tasks.sources import open_source
 from tests.deployments.test_draft_command import GIVEN, words
 from tests.runs import say
 
-PLACE = CsvFile(kind="csv", path="x.csv")
 PEOPLE = 60
 STAY = timedelta(days=3)
 
@@ -50,15 +49,19 @@ def made_tables() -> dict[str, pd.DataFrame]:
     }  # fmt: skip
 
 
-def found(tables: dict[str, pd.DataFrame]) -> list[Found]:
-    """Give them as they are read."""
-    return [Found(name, PLACE, pa.Table.from_pandas(one, preserve_index=False))
-            for name, one in tables.items()]  # fmt: skip
+def found(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Found]:
+    """Write them, and give them as they are read."""
+    read = []
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+        place = CsvFile(kind="csv", path=str(folder / f"{name}.csv"))
+        read.append(read_table(name, place, open_source(place, folder)))
+    return read
 
 
-def test_tables_are_linked_by_who_they_name_and_when() -> None:
+def test_tables_are_linked_by_who_they_name_and_when(tmp_path: Path) -> None:
     """The roster, each table's own column and times, and how spellings differ."""
-    linked = link(found(made_tables()))
+    linked = link(found(tmp_path, made_tables()))
     people = linked.people
     assert (people.person, people.normalize) == ("patient_id", ("strip", "casefold"))
     visits, labs = people.tables["visits"], people.tables["labs"]
@@ -69,30 +72,43 @@ def test_tables_are_linked_by_who_they_name_and_when() -> None:
     assert str(people.index.date).endswith("-01")
 
 
-def test_amounts_of_several_kinds_are_not_put_together() -> None:
+def test_amounts_of_several_kinds_are_not_put_together(tmp_path: Path) -> None:
     """Of each kind that enough people have there is a column; of others none."""
     tables = made_tables()
     tables["labs"].loc[:3, "test"] = "rare"
-    made = {name: take for name, take in link(found(tables)).made.items() if take.of == "labs"}
-    assert {*made} == {"labs_count", "labs_mean_sodium", "labs_mean_glucose"}
-    assert made["labs_mean_sodium"].where == "test = 'sodium'"
+    made = {
+        name: take for name, take in link(found(tmp_path, tables)).made.items() if take.of == "labs"
+    }
+    assert {*made} == {"labs_count", "labs_mean_value_sodium", "labs_mean_value_glucose"}
+    assert made["labs_mean_value_sodium"].where == "test = 'sodium'"
     assert {take.days_before for take in made.values()} == {365}
 
 
-def test_what_is_not_clear_is_left_out_and_why_is_said() -> None:
+def test_of_who_has_one_row_at_most_its_values_are_taken(tmp_path: Path) -> None:
+    """A count of none or one would be taken for a yes or no."""
+    tables = made_tables()
+    tables["visits"] = tables["visits"].drop_duplicates("patient_id").iloc[:40]
+    made = link(found(tmp_path, tables)).made
+    assert made["visits_nights"].take == "last"
+    assert "visits_count" not in made
+
+
+def test_what_is_not_clear_is_left_out_and_why_is_said(tmp_path: Path) -> None:
     """Whose rows, or when they took place; consent events are no rows of people's lives."""
     tables = made_tables()
     tables["visits"] = tables["visits"].drop(columns=["admitted", "discharged"])
-    left_out = link(found(tables)).left_out
+    linked = link(found(tmp_path, tables))
+    left_out = linked.left_out
     assert "names the people" in left_out["wards"]
     assert "when a row took place" in left_out["visits"]
     assert "consent events" in left_out["answers"]
+    assert len(linked.consents) == 1
 
 
-def test_without_a_table_of_people_there_is_no_draft() -> None:
+def test_without_a_table_of_people_there_is_no_draft(tmp_path: Path) -> None:
     """It says what is missing."""
     with pytest.raises(UsageError, match="names each of its people once"):
-        link(found({"visits": made_tables()["visits"]}))
+        link(found(tmp_path, {"visits": made_tables()["visits"]}))
 
 
 @pytest.mark.parametrize("kind", ["folder", "database"])
