@@ -35,7 +35,7 @@ from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
 from tasks.sources.conversion import convert, fit
-from tasks.sources.identity import Identity, count_strangers, identify
+from tasks.sources.identity import Identity, count_strangers, find_missing_names, identify
 from tasks.sources.naming import spell
 from tasks.sources.people_tables import PeopleTables, find_missing_fields
 
@@ -108,7 +108,8 @@ def basis_columns(basis: Basis) -> dict[str, tuple[str, str]]:
 def find_missing(file: PolicyFile, there: Sequence[str]) -> list[Problem]:
     """Name the columns that the policy reads and its tables lack; `there` are the source's."""
     further = find_missing_fields(file.policy.source, file.folder)
-    return [*missing_columns(file.policy, there), *further]
+    merged = find_missing_names(file.policy.source, file.folder)
+    return [*missing_columns(file.policy, there), *further, *merged]
 
 
 def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.disclosure import roughly
-from expectations.errors import SourceError
+from expectations.errors import Problem, SourceError, suggest
 from tasks.sources import open_source
 from tasks.sources.naming import canonical, is_ascii, spell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from expectations.policy.identifiers import Normal, SamePerson
     from expectations.policy.policy import PeopleSource
@@ -95,6 +95,19 @@ def _rename(names: pa.ChunkedArray, other: pa.Array, kept: pa.ChunkedArray) -> p
     """Give the name in `kept` for each that is in `other`."""
     places = pc.index_in(names, other)
     return pc.if_else(pc.is_valid(places), kept.take(places), names)
+
+
+def find_missing_names(source: PeopleSource, folder: Path) -> Iterator[Problem]:
+    """Name the columns that the table of merged identifiers lacks; reads its header alone."""
+    if source.same_person is None:
+        return
+    there = open_source(source.same_person.location, folder).columns()
+    for field in (OTHER, KEPT):
+        column = getattr(source.same_person, field)
+        if column not in there:
+            fix = suggest(column, there, f"name one of its {len(there)} columns")
+            place = f"source.same_person.{field}"
+            yield Problem(place, f"the table has no column `{column}`", fix)
 
 
 def match_people(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.errors import SourceError
+from expectations.errors import PolicyError, SourceError
 from expectations.policy_file import read_policy
 from ledgers.home.home import Home
 from ledgers.vault.stages import Collected
@@ -143,6 +143,18 @@ def test_identifiers_that_cannot_be_merged_are_an_error(
     source = read_policy(str(folder.write(MERGED))).policy.source
     with pytest.raises(SourceError, match=said):
         identify(source, folder.path)
+
+
+def test_a_table_of_merged_identifiers_without_its_columns_is_an_error(
+    home: Home, folder: Folder
+) -> None:
+    """Before anything is read."""
+    assert home.vault.is_dir()
+    (folder.path / "merged.csv").write_text("olden,new\n", "utf-8")
+    policy = folder.write(MERGED)
+    said = r"same_person\.other: the table has no column `old`; did you mean"
+    with pytest.raises(PolicyError, match=said), opened(policy):
+        read_roster()
 
 
 @given(st.lists(st.integers(0, 9), max_size=9))

@@ -13,7 +13,7 @@ from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
 from tasks.people.population import select_population
 from tasks.sources.csv_file import CsvSource
-from tests.conftest import Folder, counts, opened
+from tests.conftest import BASIS, Folder, counts, opened
 from tests.expectations.coherence.test_many_rows_coherence import TABLES, VISITS
 
 AFTER = """\
@@ -77,25 +77,50 @@ def test_of_how_many_people_rows_were_cut_is_published_like_any_count(
     assert {row["stays"] for row in rows} == {1, None}
 
 
-def test_rows_of_people_without_a_basis_are_not_asked_for(
-    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither are those of strangers."""
-    assert home.vault.is_dir()
+def watch_visits(monkeypatch: pytest.MonkeyPatch) -> list[set[object]]:
+    """Note of whom rows of the visits are asked for."""
     asked: list[set[object]] = []
     read = CsvSource.read
 
     def watched(self: CsvSource, columns: object, *, where: object = None) -> object:
         if self.location.path == "visits.csv":
-            assert isinstance(where, tuple), "everybody would be read"
-            asked.append(set(where[1].to_pylist()))
+            assert isinstance(where, tuple) or columns == ["pid"], "everybody would be read"
+            asked.extend([set(where[1].to_pylist())] if where else [])
         return read(self, columns, where=where)  # type: ignore[arg-type]
 
     monkeypatch.setattr(CsvSource, "read", watched)
+    return asked
+
+
+def test_rows_of_people_without_a_basis_are_not_asked_for(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither are those of strangers."""
+    assert home.vault.is_dir()
+    asked = watch_visits(monkeypatch)
     with opened(write_visits(folder)):
         collect(filter_consent(read_roster()))
     assert asked
     assert not set().union(*asked) & {"p58", "p59", "stranger"}
+
+
+def test_rows_of_a_category_that_somebody_kept_back_are_not_asked_for(
+    home: Home, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns that are made of a table have a category each, as those of the roster."""
+    assert home.vault.is_dir()
+    for event in folder.events:
+        event["categories"] = "dpv-pd:Age dpv-pd:Gender dpv-pd:Health"
+    folder.say("p05", "withdrawn", "2025-03-01T00:00:00Z", categories="dpv-pd:Health")
+    write_visits(folder)
+    partly = (BASIS, f"{BASIS}\n  on_partial: blank")
+    policy, asked = folder.write(*CHANGES, partly), watch_visits(monkeypatch)
+    with opened(policy) as run:
+        collected = collect(filter_consent(read_roster()))
+        rows = run.vault.load(collected, Collected).to_table().to_pylist()
+    assert asked
+    assert "p05" not in set().union(*asked)
+    assert [row["back"] for row in rows if row["_person"] == "p05"] == [None]
 
 
 @pytest.mark.parametrize(
