@@ -16,7 +16,7 @@ from typing import Final
 import yaml
 
 from expectations.errors import PolicyError
-from expectations.policy.plain_yaml import compose
+from expectations.policy.plain_yaml import compose, read_yaml
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Bin
 from expectations.policy.vocabulary import Use
@@ -68,7 +68,30 @@ def drop_feature(text: str, policy: Policy, name: str) -> str | None:
     left = [str(use) for use in policy.treated[name].use if use is not Use.FEATURE]
     if left:
         return replace(text, (*policy.path_of(name).split("."), "use"), f"[{', '.join(left)}]")
-    return cut(text, tuple(policy.path_of(name).split(".")))
+    without = cut(text, tuple(policy.path_of(name).split(".")))
+    return without and cut_unused_table(without, policy, name)
+
+
+def cut_unused_table(text: str, policy: Policy, name: str) -> str | None:
+    """Take out the table of which a column was made that is gone, where nothing else is of it."""
+    rows = policy.columns[name].rows if name in policy.columns else None
+    index = policy.source.index
+    if rows is None or rows.of is None or (index and index.first == rows.of):
+        return text
+    made = [("columns", other, "rows", "of") for other in policy.columns]
+    if any(find(text, path) == rows.of for path in made):
+        return text
+    others = [table for table in policy.source.tables if find(text, ("source", "tables", table))]
+    return cut(text, ("source", "tables", rows.of) if len(others) > 1 else ("source", "tables"))
+
+
+def find(text: str, path: tuple[str, ...]) -> object:
+    """Give the value at a path of the text; None where there is none."""
+    _, plain = read_yaml(text, "policy")
+    found: object = plain
+    for part in path:
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def halve_bins(text: str, policy: Policy, name: str) -> str | None:

@@ -271,16 +271,19 @@ def stage(file: PolicyFile, folder: Path, own: Mapping[str, OwnCode] = NO_CODE) 
 
 
 def take_rows_as_columns(file: PolicyFile) -> PolicyFile:
-    """Let a policy read from the roster what it makes of many rows, which are not made up."""
+    """Let a policy read from the roster what it makes of many rows, which are not made up.
+
+    Nor are identifiers that were merged: nothing real is read.
+    """
     policy = file.policy
-    if not policy.made_of_rows:
+    if not policy.made_of_rows and policy.source.same_person is None:
         return file
     _, plain = read_yaml(file.text, str(file.path))
     assert isinstance(plain, dict)
     source, columns = plain["source"], plain["columns"]
     assert isinstance(source, dict)
     assert isinstance(columns, dict)
-    for part in ("tables", "index", "zone"):
+    for part in ("tables", "index", "followed_until", "zone", "same_person"):
         source.pop(part, None)
     for name, column in columns.items():
         if isinstance(column, dict) and column.pop("rows", None) is not None:

@@ -31,6 +31,7 @@ from tasks.advice.twin import draw_people, measure_twin, plan_noise
 from tasks.advice.weigh import find_left_in, measure_epsilons
 from tasks.pages.drawings import draw_advice
 from tests.conftest import small_policy
+from tests.expectations.coherence.test_many_rows_coherence import TABLES, VISITS
 from tests.owned_draws import own_draws
 
 if TYPE_CHECKING:
@@ -244,6 +245,20 @@ def test_a_column_without_another_use_goes_whole() -> None:
     ]
     assert sum(line.startswith("-") for line in patch.text.splitlines()) == 5
     assert patch.left_in == {}
+
+
+def test_with_the_last_column_of_a_table_the_table_goes() -> None:
+    """Nothing would be made of it, which `check` refuses; one that the index needs stays."""
+    tables = TABLES.replace("{first: visits, where: \"ward = 'A'\"}", '{date: "2025-01-01"}')
+    other = VISITS.replace("stays:", "again:")
+    changes = [("  person: pid\n", tables), ("derived:\n", VISITS)]
+    file = make_file(*changes, ("derived:\n", other))
+    one, both = (write_patch(file, names, []) for names in (["stays"], ["stays", "again"]))
+    assert one.left_in == both.left_in == {}
+    assert "-  tables:" not in one.text
+    assert "-  tables:" in both.text
+    indexed = make_file(("  person: pid\n", TABLES), ("derived:\n", VISITS))
+    assert "-  tables:" not in write_patch(indexed, ["stays"], []).text
 
 
 def test_intervals_are_merged_in_pairs_from_the_lowest() -> None:

@@ -29,7 +29,8 @@ from tasks.rehearsal.staging import (
     people_needed,
     stage,
 )
-from tests.conftest import Folder
+from tests.conftest import Folder, make_folder
+from tests.expectations.coherence.test_many_rows_coherence import TABLES, VISITS
 
 HELD = {
     "number": pa.float64(),
@@ -217,3 +218,13 @@ def places(plain: Plain) -> Iterator[dict[str, Plain]]:
         plain = list(plain.values())
     for part in plain if isinstance(plain, list) else ():
         yield from places(part)
+
+
+def test_nothing_real_is_read_of_further_tables_or_merged_identifiers(tmp_path: Path) -> None:
+    """Their columns are made up, and nobody was merged."""
+    more = "  same_person: {location: {kind: csv, path: merged.csv}}\n"
+    until = TABLES.replace('{date: "2025-06-30"}', "{column: left}")
+    policy = make_folder(tmp_path).write(("  person: pid\n", until + more), ("derived:\n", VISITS))
+    (tmp_path / "rehearsal").mkdir()
+    source = stage(read_policy(str(policy)), tmp_path / "rehearsal").file.policy.source
+    assert (source.same_person, source.followed_until, dict(source.tables)) == (None, None, {})
