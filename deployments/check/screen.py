@@ -25,7 +25,7 @@ from expectations.policy.legal_basis import (
     OtherBasis,
 )
 from expectations.policy.outlets import ModelOutlet, claim, limits
-from expectations.policy.policy import Column, DerivedColumn, Policy
+from expectations.policy.policy import Column, DerivedColumn, PeopleSource, Policy
 from expectations.policy.population import Population, Reference, Strata
 from expectations.policy.retention import describe_kept
 from expectations.policy.treatments import Drop, Noise, describe
@@ -83,6 +83,7 @@ def read_of_everybody(policy: Policy) -> Iterable[str]:
 def read_lines(policy: Policy, there: int) -> Iterator[str]:
     """Say which columns are read, and what becomes of each."""
     yield from wrap(f"Read of everybody: {', '.join(read_of_everybody(policy))}.")
+    yield from wrap(say_identity(policy.source))
     made = policy.made_of_rows
     yield from wrap(
         f"Read of permitted people: {len(policy.columns) - len(made)} of the source's "
@@ -105,6 +106,22 @@ def read_lines(policy: Policy, there: int) -> Iterator[str]:
             "Labels and bounds still taken from the data (from_data): "
             f"{', '.join(marked)}. A private model needs public ones."
         )
+
+
+def say_identity(source: PeopleSource) -> str:
+    """Say which identifiers are one person's, and what is read of people who are on no roster."""
+    same = [
+        *(["blanks around them"] if "strip" in source.normalize else ()),
+        *(["capital letters"] if "casefold" in source.normalize else ()),
+    ]
+    said = [f"Identifiers that differ only in {' and '.join(same)} are one person's."] if same \
+        else []  # fmt: skip
+    if source.same_person:
+        said.append("A table says which identifiers were merged; the stricter answer holds.")
+    if source.tables:
+        named = ", ".join(source.tables)
+        said.append(f"All identifiers in {named} are read, to count who is not on the roster.")
+    return " ".join(said)
 
 
 def say_treated(column: Column | DerivedColumn) -> str:
