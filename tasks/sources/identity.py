@@ -16,6 +16,8 @@ from expectations.disclosure import roughly
 from expectations.errors import Problem, SourceError, suggest
 from tasks.sources import open_source
 from tasks.sources.naming import canonical, is_ascii, spell
+from tasks.sources.parquet_files import ParquetSource
+from tasks.sources.source import pick_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 OTHER: Final = "other"
 KEPT: Final = "kept"
+BATCH: Final = 1 << 20
+"""Rows of which the identifiers are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +147,27 @@ def count_strangers(
     return len(theirs) - int(pc.sum(pc.is_in(theirs, own)).as_py() or 0)
 
 
+def _read_distinct(table: Source, column: str) -> pa.Array:
+    """Read the different values of a column; of Parquet files a batch at a time."""
+    if not isinstance(table, ParquetSource):
+        return pc.unique(table.read([column]).column(column))
+    import pyarrow.dataset as ds  # brings pandas: only for who reads
+
+    pick_columns([column], table.columns(), table.location.path)
+    found = pa.nulls(0)
+    for batch in ds.dataset(table.files, format="parquet").to_batches(
+        columns=[column], batch_size=BATCH
+    ):
+        values = batch.column(0)
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        found = pc.unique(pa.concat_arrays([found.cast(values.type), values]))
+    return found
+
+
 def read_names(table: Source, column: str, place: str) -> pa.Array:
     """Give the identifiers that a table names, once each, as it spells them."""
     try:
-        held = pc.unique(table.read([column]).column(column))
-        return pc.drop_null(pc.unique(spell(held)))
+        return pc.drop_null(pc.unique(spell(_read_distinct(table, column))))
     except pa.ArrowException:  # its text may quote a value
         raise SourceError(f"{place}: it must hold text or numbers; name another column") from None

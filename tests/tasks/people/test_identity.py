@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.errors import PolicyError, SourceError
+from expectations.policy.locations import ParquetFiles
 from expectations.policy_file import read_policy
 from ledgers.home.home import Home
 from ledgers.vault.stages import Collected
 from tasks.anonymization.releases.held_people import HeldPeople
 from tasks.consent.permission import filter_consent
 from tasks.people.ingestion import collect, read_roster
-from tasks.sources.identity import Identity, identify, resolve
+from tasks.sources import open_source
+from tasks.sources.identity import Identity, identify, read_names, resolve
 from tests.conftest import Folder, counts, opened
 from tests.tasks.people.test_people_tables import CHANGES, write_visits
 
@@ -155,6 +160,18 @@ def test_a_table_of_merged_identifiers_without_its_columns_is_an_error(
     said = r"same_person\.other: the table has no column `old`; did you mean"
     with pytest.raises(PolicyError, match=said), opened(policy):
         read_roster()
+
+
+def test_parquet_names_are_those_of_any_source(tmp_path: Path) -> None:
+    """Of several files, in words or numbers."""
+    for number, names in enumerate((["a", "b", None], ["b", "c"])):
+        words = pa.array(names).dictionary_encode()
+        pq.write_table(
+            pa.table({"p": words, "n": range(len(names))}), tmp_path / f"{number}.parquet"
+        )
+    source = open_source(ParquetFiles(kind="parquet", path="*.parquet"), tmp_path)
+    found = [sorted(read_names(source, column, "here").to_pylist()) for column in ("p", "n")]
+    assert found == [["a", "b", "c"], ["0", "1", "2"]]
 
 
 @given(st.lists(st.integers(0, 9), max_size=9))
