@@ -180,7 +180,7 @@ def test_a_person_in_a_kind_that_names_nobody_is_refused(tmp_path: Path) -> None
     rows = pq.read_table(tmp_path / "labs.parquet")
     lists = pa.array([["p0"]], pa.list_(pa.string()))
     pq.write_table(rows.set_column(0, "pid", lists), tmp_path / "labs.parquet")
-    with pytest.raises(SourceError, match="labs.*: the column 'pid' must hold text or numbers"):
+    with pytest.raises(SourceError, match=r"labs.*: the column 'pid' must hold text or numbers"):
         tables.read(["sum"])
 
 
