@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers.acts import BACKUP, Acts
-from ledgers.home.database import RESTORED, SCHEMA, open_database, snapshot, stamp
+from ledgers.home.database import RESTORED, SCHEMA, open_database, say_cause, snapshot, stamp
 from ledgers.home.home import FOLDERS, Home, is_absent
 from ledgers.home.keys import (
     KEY_BYTES,
@@ -207,7 +207,7 @@ def _copy_store(store: Path, copies: Path) -> Path:
         ):
             here.backup(there)
     except sqlite3.Error as error:
-        raise ServiceError(f"{store} could not be copied ({type(error).__name__})") from None
+        raise ServiceError(f"{store} could not be copied: {say_cause(error)}") from None
     return copy
 
 

@@ -29,7 +29,7 @@ WORDS: Final = {
     "refused": "Refused. Nothing was handed over.",
     "failed": "Failed. Something broke, and nothing was handed over.",
     "pending": "Pending. The handover is not done: MLflow must still record the run.",
-    "unfinished": "Unfinished. The run is still going on.",
+    "unfinished": "Unfinished. It goes on, or the next tutela command finishes it.",
 }
 
 ELSEWHERE: Final = "Another machine is at work on this run, or has its goods. Finish it there."
@@ -98,7 +98,9 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
     from tasks.pages import words
 
     yield ""
-    yield f"Report   {home.reports / (summary.run_id + '.html')}"
+    report = home.reports / f"{summary.run_id}.html"
+    if summary.verdict != "unfinished" or report.exists():
+        yield f"Report   {report}"
     for served in summary.outlets:
         if served.release:
             yield f"Table    {home.releases / served.release.place}"

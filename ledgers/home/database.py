@@ -110,7 +110,7 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
         if engine.get_execution_options().get(RESTORED) and _is_read_only(error):
             raise HomeError(ONLY_READS) from None
         said = f"the ledger database failed with {type(error).__name__}"
-        raise ServiceError(f"{said}: {_say_cause(error)}") from None
+        raise ServiceError(f"{said}: {say_cause(error)}") from None
 
 
 def _is_read_only(error: Exception) -> bool:
@@ -131,7 +131,7 @@ def _begin(engine: sa.Engine, begun: ExitStack) -> sa.Connection:
         time.sleep(random.uniform(0.1, 1))  # noqa: S311 - so that not all ask at once
 
 
-def _say_cause(error: Exception) -> str:
+def say_cause(error: Exception) -> str:
     """Say by the code of a database's error what is wrong and what to do; never its text."""
     raised = getattr(error, "orig", None) or error
     state = getattr(raised, "sqlstate", None) or ""

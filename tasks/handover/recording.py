@@ -28,6 +28,7 @@ from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
+from ledgers.home.private_files import FULL
 from tasks.account.projection import metrics, promises, run_tags
 from tasks.handover.registry import (
     DATABASES,
@@ -50,6 +51,7 @@ RUN_TAG: Final = "tutela.run"
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show training runs, not traces."""
 AGAIN: Final = ("remove the run", ": the next tutela maintain removes it")
+TO_DO: Final = "start it or correct MLFLOW_TRACKING_URI"
 FILES: Final = "/artifacts/"
 LINKS: Final = (
     ("experiments", "artifact_location"),
@@ -221,10 +223,22 @@ def _answering(
         yield
     except (MlflowException, OSError, sa.exc.SQLAlchemyError, sqlite3.Error) as error:
         where = without_login(home.settings.mlflow_tracking_uri or str(home.mlflow))
+        why = "its disk is full; free space" if _is_full(error) else TO_DO
         raise ServiceError(
-            f"MLflow at {where} did not {asked} ({type(error).__name__}); start it or correct "
-            f"MLFLOW_TRACKING_URI{then}"
+            f"MLflow at {where} did not {asked} ({type(error).__name__}); {why}{then}"
         ) from None
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether a full disk of this machine is what an error is about, or what led to it."""
+    found: BaseException | None = error
+    while found is not None:
+        raised = getattr(found, "orig", None) or found
+        code = (getattr(raised, "sqlite_errorcode", None) or 0) & 0xFF
+        if getattr(raised, "errno", None) in FULL or code == sqlite3.SQLITE_FULL:
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def _record(  # noqa: PLR0913, PLR0917 - as above

@@ -26,6 +26,7 @@ from deployments.servers.prefect_process import read_note, share
 from deployments.servers.prefect_server import set_environment
 from ledgers.home.home import Home
 from tests.conftest import Folder
+from tests.nights.counter import note
 from tests.postgres import Postgres, closed_connections, server
 from tests.runs import Place
 
@@ -193,13 +194,15 @@ def test_whenever_a_run_is_killed_prefect_says_what_the_record_says(beside: Besi
     said, failed = first.communicate()
     assert first.returncode == 0, said + failed
     seconds = time.monotonic() - start
-    for _ in range(int(os.environ.get("KILLS", KILLS))):
+    kills = int(os.environ.get("KILLS", KILLS))
+    for number in range(kills):
         run = beside.run()
         with_time(run, drawn.random() * seconds)
         run.kill()
         run.communicate()
         beside.report()
         beside.assert_agreed()
+        note("killed under Prefect", number + 1, kills, 0)
     beside.assert_once()
 
 

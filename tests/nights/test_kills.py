@@ -26,6 +26,7 @@ from ledgers.home.home import Home
 from tasks.handover.package import digest_package, read_package
 from tests.conftest import Folder
 from tests.flows.test_budget_flow import PRIVATE
+from tests.nights.counter import note
 from tests.postgres import closed_connections, server
 from tests.runs import Place
 
@@ -174,8 +175,8 @@ def test_whenever_a_run_is_killed_all_is_there_once_or_not_at_all(
     policies = (plain, plain, private.write(*PRIVATE))
     ended = Counter[tuple[str | None, str | None]]()
     faults, told = [], 0
-    kills = os.environ.get("KILLS", NIGHT[request.node.callspec.params["killer"]])
-    for number in range(int(kills)):
+    kills = int(os.environ.get("KILLS", NIGHT[request.node.callspec.params["killer"]]))
+    for number in range(kills):
         policy, step = policies[number % 3], (FIRST, LAST)[number % 2]
         at = killer.kill(policy, step, drawn.random())
         if number % 2:
@@ -194,6 +195,7 @@ def test_whenever_a_run_is_killed_all_is_there_once_or_not_at_all(
         wrong += [str(path) for path in (tmp_path / "temporary").rglob("*.skops")]
         ended[at, run.verdict] += 1
         faults += [f"run {number} at {at}, {run.verdict}: {fault}" for fault in wrong]
+        note(request.node.name, number + 1, kills, len(faults))
     assert faults == [], ended
     assert sum(ended[at, verdict] for at, verdict in ended if at and verdict != "failed"), ended
     assert events_on_record(place) >= len(folder.events) + told
