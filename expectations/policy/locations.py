@@ -18,7 +18,10 @@ _SECRET: Final = re.compile(
 
 Suffixes: TypeAlias = Mapping[str, Mapping[str, str]]
 """The endings of file names that mean a location, each with what else it says of the file."""
-ExampleName = Literal["nhanes", "nhanes-outcome", "notes", "registry"]
+ExampleName = Literal[
+    "nhanes", "nhanes-outcome", "notes", "registry",
+    "hospital", "hospital-stays", "hospital-diagnoses", "hospital-labs",
+]  # fmt: skip
 
 
 class ExampleData(Declaration):
@@ -37,6 +40,8 @@ class ExampleData(Declaration):
                     "names, contacts, notes and the consent history are made up; the survey's "
                     "answers are real and public"
                 )
+            case "hospital" | "hospital-stays" | "hospital-diagnoses" | "hospital-labs":
+                return "all data is made up, by a simulated hospital"
             case "notes" | "registry":
                 return "all data is made up"
 

@@ -5,8 +5,8 @@ outcome that is scaled to [-1, 1] by its public range. A person's gradient is cl
 who is far from what the others tell counts for no more than one at the clip norm (Huber 1964).
 
 Neighbours, and what the guarantee does not cover: as for `private_logistic`. The declared range,
-the number of features and all parameters are public. Constants were chosen on folds of UCI Adult's
-training part, and of NHANES.
+the number of features and all parameters are public. Constants were chosen on one split of UCI
+Adult's training part; NHANES' figures were seen, too.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from functools import partial
 
 from expectations.errors import SourceError
 from expectations.policy.locations import ExampleName
-from tasks.sources.examples import notes, registry
+from tasks.sources.examples import hospital, notes, registry
 from tasks.sources.examples.consent_history import EVENT
 from tasks.sources.examples.nhanes import NhanesSource, make_consent
 from tasks.sources.examples.table import MadeUpSource
@@ -29,6 +29,11 @@ def parts_of(name: ExampleName) -> Mapping[Part, Source]:
                 "people": NhanesSource(place, "outcome"),
                 "consent": MadeUpSource(f"{place}, consent", EVENT, make),
             }
+        case "hospital":
+            consent = MadeUpSource("example 'hospital', consent", EVENT, hospital.make_consent)
+            return {"people": hospital.open_table("patients"), "consent": consent}
+        case "hospital-stays" | "hospital-diagnoses" | "hospital-labs":
+            return {"people": hospital.open_table(name.removeprefix("hospital-"))}
         case "notes":
             return {"people": MadeUpSource("example 'notes'", notes.PATIENT, notes.make_notes)}
         case "registry":

@@ -12,7 +12,10 @@ from functools import cache
 from tasks.sources import Part
 from tasks.sources.examples import open_example
 
-SOURCE = {"diabetes": "nhanes", "notes": "notes", "prevalence": "nhanes", "registry": "registry"}
+SOURCE = {
+    "diabetes": "nhanes", "notes": "notes", "pressure": "nhanes", "prevalence": "nhanes",
+    "readmission": "hospital", "registry": "registry",
+}  # fmt: skip
 CATEGORIES = (
     *("dpv-pd:Age", "dpv-pd:Behavioral", "dpv-pd:EthnicOrigin", "dpv-pd:Gender", "dpv-pd:Health"),
 )
@@ -42,6 +45,10 @@ def permitted(name: str) -> set[str]:
     if name == "registry":
         objected = {row["patient_id"] for row in rows("registry", "patient_id", part="objections")}
         return {row["patient_id"] for row in rows("registry", "patient_id")} - objected
+    if name == "readmission":
+        read = ("dpv-pd:Age", "dpv-pd:Behavioral", "dpv-pd:Gender", "dpv-pd:Health")
+        found = standings(categories=read, data="hospital")
+        return {person for person, why in found.items() if why == "permitted"}
     return consenting()
 
 
