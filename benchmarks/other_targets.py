@@ -12,10 +12,10 @@ scikit-learn's, on the same encoding; `behind` is how far a model is behind that
 `gradients by hand` are what most would write first: the full batch, each person's gradient clipped,
 Gaussian noise, on the same rows; `moments by hand` regress on noisy second moments with a ridge.
 Constants were chosen on one split of Adult's training part: of gradients by hand at ε = 1, of ours
-at ε = 1 and 3; while those of the linear model were, NHANES' figures were seen, too. `diffprivlib` runs by
-another interpreter, whose environment has it (`--rival`), since scikit-learn 1.9 breaks it; its
-guarantee is of pure ε. Bins are `fine` (`adult.py`) or `round`: what somebody writes who has not
-looked at folds. NHANES' are those of clinical practice.
+at ε = 1 and 3; while those of the linear model were, NHANES' figures were seen, too. `diffprivlib`
+runs by another interpreter, whose environment has it (`--rival`), since scikit-learn 1.9 breaks it;
+its guarantee is of pure ε. Bins are `fine` (`adult.py`) or `round`: what somebody writes who has
+not looked at folds. NHANES' are those of clinical practice.
 """
 
 from __future__ import annotations

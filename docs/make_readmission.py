@@ -4,9 +4,10 @@
     python docs/make_readmission.py clinosim/bin/clinosim
 
 `clinosim` (MIT licence) makes up patients, stays, diagnoses and laboratory values; nobody is real.
-Four towns of 4,500 people, seeds 1 to 4, 2022 to 2024: half an hour of one core. Kept are those
-who were in the emergency department or on a ward, and of them only the columns that the example
-uses, and the first time of each diagnosis that is an illness. The files lie in `tasks/sources/examples/hospital/`.
+Four towns of 4,500 people, seeds 1 to 4, 2022 to 2024: half an hour of one core. Kept are those who
+were in the emergency department or on a ward, and of them only the columns that the example uses,
+and the first time of each diagnosis that is an illness. The files lie in
+`tasks/sources/examples/hospital/`.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ SEEDS: Final = {1: "A", 2: "B", 3: "C", 4: "D"}
 PEOPLE: Final = 4500
 BIRTHS: Final = ("Z37", "Z38")
 """Diagnoses of mothers and of the newborn: their stays are planned, and are left out."""
+NAMES: Final = {
+    "encounter_type": "kind",
+    "admission_datetime": "admitted",
+    "discharge_datetime": "discharged",
+}
 TESTS: Final = ("CRP", "Creatinine", "Hb", "Na")
 
 
@@ -53,9 +59,7 @@ def choose(town: Path, letter: str) -> dict[str, pd.DataFrame]:
     )
     code = visits["discharge_diagnosis_code"].str[:3]
     visits = visits.assign(code=code)[~code.isin(BIRTHS)]
-    visits = visits.rename(columns={
-        "encounter_type": "kind", "admission_datetime": "admitted", "discharge_datetime": "discharged",
-    })  # fmt: skip
+    visits = visits.rename(columns=NAMES)
     for moment in ("admitted", "discharged"):
         visits[moment] = pd.to_datetime(visits[moment], format="mixed").dt.floor("min")
     visits = visits.dropna(subset=["discharged"]).sort_values(["patient", "admitted", "code"])

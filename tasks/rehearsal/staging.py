@@ -283,7 +283,7 @@ def take_rows_as_columns(file: PolicyFile) -> PolicyFile:
     source, columns = plain["source"], plain["columns"]
     assert isinstance(source, dict)
     assert isinstance(columns, dict)
-    for part in ("tables", "index", "followed_until", "zone", "same_person"):
+    for part in ("tables", "codes", "index", "followed_until", "zone", "same_person"):
         source.pop(part, None)
     for name, column in columns.items():
         if isinstance(column, dict) and column.pop("rows", None) is not None:

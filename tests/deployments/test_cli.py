@@ -27,6 +27,7 @@ from tasks.sources.csv_file import CsvSource
 from tasks.sources.examples import parts_of
 from tasks.sources.examples.nhanes import NhanesSource
 from tasks.sources.examples.table import MadeUpSource
+from tasks.sources.parquet_files import ParquetSource
 from tests.conftest import Folder
 from tests.runs import Place, Said, changed_policy, copy_place, passed, say, shared_place
 
@@ -84,14 +85,14 @@ def test_help_says_what_each_exit_status_means() -> None:
     assert "0 done, 1 refused by a check, 2 the input or usage is wrong, 3" in told
 
 
-@pytest.mark.parametrize("policy", ["diabetes", "prevalence", "registry", "notes"])
+@pytest.mark.parametrize("policy", ["diabetes", "prevalence", "registry", "notes", "readmission"])
 def test_check_reads_headers_only(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No source is read, and no example is even made: a look at its header is enough."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a source was read")
 
-    for kind in (CsvSource, NhanesSource, MadeUpSource):
+    for kind in (CsvSource, NhanesSource, MadeUpSource, ParquetSource):
         monkeypatch.setattr(kind, "read", refuse)
     said = say("check", policy)
     assert said.status == 0
@@ -326,7 +327,7 @@ def test_a_mistake_is_answered_as_json_where_that_was_asked_for() -> None:
     error = json.loads(said.err)
     assert (said.status, said.out) == (2, "")
     assert (error["error"], error["exit_status"]) == ("PolicyError", 2)
-    assert "one of diabetes, notes, prevalence, registry" in error["message"]
+    assert "one of diabetes, notes, pressure, prevalence, readmission, registry" in error["message"]
 
 
 def test_every_problem_of_a_policy_is_told_at_once(folder: Folder) -> None:

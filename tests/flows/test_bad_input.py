@@ -105,7 +105,10 @@ def test_a_file_that_is_no_policy_is_told_with_its_line(
 def test_no_such_policy_names_those_that_come_with_tutela(place: Place) -> None:
     """A name that is no file and no example is told with the examples."""
     expect(
-        place.tell("check", "diabtes"), 2, "no such file", "diabetes, notes, prevalence, registry"
+        place.tell("check", "diabtes"),
+        2,
+        "no such file",
+        "diabetes, notes, pressure, prevalence, readmission, registry",
     )
 
 

@@ -189,7 +189,7 @@ def test_no_identifier_is_in_the_released_table(run_with_table: RunOnRecord) -> 
     text = "\n".join(file.read_text(encoding="utf-8") for file in files).casefold()
     people = rows(name, *IDENTIFYING[name])
     values = {str(value).casefold() for person in people for value in person.values() if value}
-    assert len(values) > len(people)
+    assert len(values) >= len(people)
     found = AhoCorasick(sorted(values)).find_matches_as_strings(text)
     assert found == []
 

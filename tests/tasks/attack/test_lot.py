@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expectations.policy.outcome import Classes
 from ledgers.vault.stages import Trainable
 from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened
@@ -28,7 +29,7 @@ def desk(policy: str) -> Desk:
     """Give what a lot asks of a desk: a key of its label, and the policy."""
     keys = SimpleNamespace(
         key=lambda label: hashlib.sha256(label.encode()).digest(),
-        policy=SimpleNamespace(name=policy, target="sick"),
+        policy=SimpleNamespace(name=policy, target="sick", outcome=Classes(("no", "yes"))),
     )
     return cast("Desk", keys)
 

@@ -276,7 +276,7 @@ def test_a_wrong_result_of_people_is_refused_without_a_value() -> None:
         (FUNCTION.replace("    reads: [sugar]\n", ""), "has a function without `reads` or `type`"),
         (FUNCTION.replace("[sugar]", "[sugar, bmi]"), "`bmi` is not a column here"),
         (FUNCTION.replace("[sugar]", "[sugar, age]"), "used for derivation, but `use` omits it"),
-        (FUNCTION.replace("boolean", "text"), "a target is a yes/no column"),
+        (FUNCTION.replace("boolean", "text"), "leaves a target that is neither yes or no"),
         (FUNCTION.replace("features.py:sick", "sick"), "has a form that is not allowed"),
     ],
 )
