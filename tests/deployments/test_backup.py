@@ -233,7 +233,8 @@ def test_a_backup_is_read_by_the_recovery_key_alone_and_only_whole(
     monkeypatch.setenv("TUTELA_HOME", str(tmp_path / "restored"))
     with pytest.raises(UsageError, match="sealed to another"):
         recovery.rebuild(file, tmp_path / "other.key")
-    for broken in (content[:-1], content[:-9000], content[:-50] + b"x" + content[-49:]):
+    changed = content[:-50] + bytes([content[-50] ^ 1]) + content[-49:]
+    for broken in (content[:-1], content[:-9000], changed):
         file.write_bytes(broken)
         with pytest.raises(TutelaError):
             recovery.rebuild(file, tmp_path / "recovery.key")
