@@ -36,8 +36,8 @@ ROOT: Final = Path(__file__).parents[2]
 NIGHT: Final = {"sqlite": 200, "postgres": 60}
 """How many runs are killed of a night, unless `KILLS` says another number."""
 GIVE: Final = ("--status", "given", "--notice", "study", "--indication", "explicit")
-ENOUGH: Final = ("epsilon: 10, delta: 1e-5", "epsilon: 100, delta: 1e-5")
-"""A ceiling for a night's runs: under the policy's own, the fiftieth would be refused."""
+ENOUGH: Final = ("epsilon: 10, delta: 1e-5", "epsilon: 20, delta: 1e-5")
+"""A ceiling for a night: under the policy's own, its fiftieth private run would be refused."""
 FIRST, LAST = "Read the roster", "Prepare the handover"
 """The steps from which on a run is killed: its first one, and the first of handing over."""
 CHILD: Final = "import tests.nights.test_kills as it; it.run_small()"
