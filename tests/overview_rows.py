@@ -11,7 +11,7 @@ from tasks.account.published import Figure
 ROW = RunRow(
     run="20260102T030405-0a1b2c3d", policy="visits", at="2026-01-02T03:04:05.000006+00:00",
     verdict="passed", check=None, reason="", people=Figure("selected", "1,230", 1230),
-    epsilon=1.0, k=10.0, auc=0.81, prefect=None, mlflow=None, flow_run=None,
+    epsilon=1.0, k=10.0, auc=0.81, r2=None, prefect=None, mlflow=None, flow_run=None,
     permitted=Figure("with a legal basis", "1,300", 1300), runs_left=None, elsewhere=False,
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "run", "policy", "at", "verdict", "elsewhere", "check", "reason", "people", "people_change",
-    "epsilon", "k", "auc", "auc_change", "report", "prefect", "mlflow",
+    "epsilon", "k", "auc", "auc_change", "r2", "r2_change", "report", "prefect", "mlflow",
 )  # fmt: skip
 
 TEXTS: Final = ("run", "policy", "verdict", "check", "reason", "report", "prefect", "mlflow")
@@ -122,6 +122,6 @@ def runs(
     found = pd.DataFrame([row_json(row, home) for row in rows], columns=list(COLUMNS))
     return found.astype({
         **dict.fromkeys(("people", "people_change"), "Int64"),
-        **dict.fromkeys(("epsilon", "k", "auc", "auc_change"), "Float64"),
+        **dict.fromkeys(("epsilon", "k", "auc", "auc_change", "r2", "r2_change"), "Float64"),
         **dict.fromkeys(TEXTS, "string"), "at": "datetime64[us, UTC]", "elsewhere": "bool",
     })  # fmt: skip

@@ -36,7 +36,7 @@ def runs(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the runs, newest first: verdict, people as published, ε, k, AUC, and the trend.
+    """List the runs, newest first: verdict, people as published, ε, k, AUC or R², and the trend.
 
     The trend is against the policy's last run that passed. It reads the record alone; what
     killed processes left is not finished.

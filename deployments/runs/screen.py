@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
-HEADER: Final = ("run", "policy", "ended", "people", "ε", "k", "AUC", "trend")
+HEADER: Final = ("run", "policy", "ended", "people", "ε", "k", "AUC or R²", "trend")
 NUMBERS: Final = (0, 3, 4, 5, 6)
 """What is not folded: figures, and ids, which are copied."""
 
@@ -81,6 +81,7 @@ def row_json(row: RunRow, home: Home) -> dict[str, JSON]:
         "people": row.people.about if row.people else None,
         "people_change": row.people_change, "epsilon": row.epsilon, "k": row.k,
         "auc": row.auc, "auc_change": row.auc_change,
+        "r2": row.r2, "r2_change": row.r2_change,
         "report": str(report) if report.is_file() else None,
         "prefect": row.prefect, "mlflow": row.mlflow,
     }  # fmt: skip
@@ -94,7 +95,7 @@ def write_cells(row: RunRow) -> Iterator[str]:
     yield row.people.text if row.people else ""
     yield "" if row.epsilon is None else f"{row.epsilon:.3g}"
     yield "" if row.k is None else f"{row.k:g}"
-    yield "" if row.auc is None else f"{row.auc:.2f}"
+    yield row.quality
     yield say_changes(row)
 
 

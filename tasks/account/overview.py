@@ -19,12 +19,12 @@ from tasks.account.summary import PEOPLE_STEPS, make_address, read_verdict
 WANTED: Final = (
     ("decision", "%"), ("pending", "%"), ("verdict", "%"), ("mlflow", "run"),
     ("prefect", "flow_run"), ("measure", "privacy.epsilon"), ("measure", "privacy.%.k"),
-    ("measure", "privacy.runs_left"),
-    ("measure", "utility.auc"), *(("count", name) for name in PEOPLE_STEPS),
+    ("measure", "privacy.runs_left"), ("measure", "utility.auc"), ("measure", "utility.r2"),
+    *(("count", name) for name in PEOPLE_STEPS),
 )  # fmt: skip
 """The entries that a row is made of."""
 STEP: Final = 0.005
-"""What changes an AUC as it is shown."""
+"""What changes an AUC or an R² as it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class RunRow(Part):
     k: float | None
     """The smallest of its tables."""
     auc: float | None
+    r2: float | None
+    """Of a model whose target is a number, which has no AUC."""
     prefect: str | None
     """The address of its page, where it has one; so too below."""
     mlflow: str | None
@@ -59,6 +61,14 @@ class RunRow(Part):
     people_change: int | None = None
     """How many people more than in the policy's last run that passed, of published counts."""
     auc_change: float | None = None
+    r2_change: float | None = None
+
+    @property
+    def quality(self) -> str:
+        """How good its model is, as a cell of a table; a number alone is an AUC."""
+        if self.r2 is not None:
+            return f"R² {self.r2:.2f}"
+        return "" if self.auc is None else f"{self.auc:.2f}"
 
 
 def list_rows(ledger: EvidenceLedger) -> list[RunRow]:
@@ -85,6 +95,7 @@ def _make_row(run: RunRecord, entries: Sequence[Entry], elsewhere: Collection[st
         epsilon=measures.get("privacy.epsilon"),
         k=min(ks, default=None),
         auc=measures.get("utility.auc"),
+        r2=measures.get("utility.r2"),
         prefect=make_address(found.body("prefect", "flow_run").get("url")),
         mlflow=make_address(found.body("mlflow", "run").get("url")),
         flow_run=read_text(found.body("prefect", "flow_run").get("id")),
@@ -105,20 +116,24 @@ def compare_rows(rows: Sequence[RunRow]) -> Iterator[RunRow]:
 
 
 def _compare_two(before: RunRow, row: RunRow) -> RunRow:
-    people, auc = None, None
+    people = None
     if before.people and row.people and before.people.label == row.people.label:
         was, now = before.people.about, row.people.about
         people = None if was is None or now is None else now - was
-    if before.auc is not None and row.auc is not None:
-        auc = round(row.auc - before.auc, 4)
-    return replace(row, people_change=people, auc_change=auc)
+    auc, r2 = _change(before.auc, row.auc), _change(before.r2, row.r2)
+    return replace(row, people_change=people, auc_change=auc, r2_change=r2)
+
+
+def _change(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None else round(now - before, 4)
 
 
 def say_changes(row: RunRow) -> str:
     """Say what changed since the policy's last run that passed; nothing where nothing did."""
     said = []
-    if row.auc_change and abs(row.auc_change) >= STEP:
-        said.append(f"AUC {row.auc_change:+.2f}")
+    for name, change in (("AUC", row.auc_change), ("R²", row.r2_change)):
+        if change and abs(change) >= STEP:
+            said.append(f"{name} {change:+.2f}")
     if row.people_change:
         said.append(f"people {row.people_change:+,}")
     return ", ".join(said).replace("-", "−")

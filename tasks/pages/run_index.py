@@ -104,11 +104,12 @@ def _count_ends(rows: Sequence[RunRow]) -> str:
 
 
 def _draw_sparks(rows: Sequence[RunRow]) -> Iterator[Spark | None]:
-    """Draw the people who were used, of those runs that came so far, and the model's AUC."""
+    """Draw the people who were used, of those runs that came so far, and the model's AUC or R²."""
     people = [row.people for row in rows]
     used = [one.about if one and one.label == "selected" else None for one in people]
     yield draw_spark("people", used, "{:,.0f}")
     yield draw_spark("AUC", [row.auc for row in rows], "{:.2f}")
+    yield draw_spark("R²", [row.r2 for row in rows], "{:.2f}")
 
 
 def draw_spark(label: str, values: Sequence[float | None], form: str) -> Spark | None:

@@ -30,6 +30,7 @@ FIGURES: Final[tuple[tuple[str, str, Pick], ...]] = (
     ("epsilon", "Privacy loss of its model.", lambda row: row.epsilon),
     ("k", "Smallest class of its tables.", lambda row: row.k),
     ("auc", "AUC of its model.", lambda row: row.auc),
+    ("r2", "R² of its model, whose target is a number.", lambda row: row.r2),
     ("budget_runs_left", "Runs like it that still fit the budget.", lambda row: row.runs_left),
 )
 """What is told of the last run that passed."""

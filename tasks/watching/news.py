@@ -46,7 +46,7 @@ def list_news(row: RunRow, earlier: Sequence[RunRow]) -> Iterator[News]:
     found: dict[str, JSON] = {
         "verdict": row.verdict, "check": row.check,
         "people": row.people.text if row.people else None,
-        "epsilon": row.epsilon, "k": row.k, "auc": row.auc,
+        "epsilon": row.epsilon, "k": row.k, "auc": row.auc, "r2": row.r2,
     }  # fmt: skip
     yield News(f"tutela.run.{ENDS.get(row.verdict, row.verdict)}", row.run, row.policy, found)
     if row.check == "fresh consent":

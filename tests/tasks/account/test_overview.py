@@ -35,3 +35,11 @@ def test_a_trend_is_against_the_policys_last_run_that_passed() -> None:
     told = [say_changes(row) for row in compared]
     assert told == ["", "", "AUC −0.01, people +20", "", ""]
     assert compared[4].auc_change == 0.003
+
+
+def test_a_model_of_a_number_is_listed_by_its_r2() -> None:
+    """It has no AUC; the table says which figure it is."""
+    rows = make_rows({"auc": None, "r2": 0.21}, {"auc": None, "r2": 0.25}, {"policy": "other"})
+    first, second, other = compare_rows(rows)
+    assert (first.quality, other.quality[:1]) == ("R² 0.21", "0")
+    assert say_changes(second) == "R² +0.04"

@@ -89,7 +89,7 @@ def test_an_event_holds_names_and_published_figures_alone() -> None:
     refused, stale = (write_event(one, NOW.isoformat()) for one in list_news(row, []))
     assert refused["payload"] == {
         "policy": "visits", "run": row.run, "verdict": "refused", "check": "fresh consent",
-        "people": "1,230", "epsilon": 1.0, "k": 10.0, "auc": 0.81,
+        "people": "1,230", "epsilon": 1.0, "k": 10.0, "auc": 0.81, "r2": None,
     }  # fmt: skip
     assert stale["payload"] == {"policy": "visits", "run": row.run}
     assert "30 hours" not in json.dumps([refused, stale])
