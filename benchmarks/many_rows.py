@@ -189,7 +189,7 @@ def run_tutela(folder: Path, *, roster: bool) -> pa.Table:
         return PeopleTables(policy.source, made, folder).read([*made], where=("pid", people))
     index = pa.repeat(_moment(), len(people))
     rows = TableRows("events", policy.source, folder, people, index)
-    return take_together(rows, pa.nulls(len(people), index.type), made)
+    return take_together(rows, pa.nulls(len(people), index.type), made).select([*made])
 
 
 def run_step(folder: Path) -> None:
