@@ -102,8 +102,9 @@ def missing_event_fields(file: PolicyFile) -> Iterator[Problem]:
     """Hold the mapping of each source of events against its header."""
     if isinstance(file.policy.basis, ConsentLedger):
         for number, source in enumerate(file.policy.basis.events):
-            there = open_source(source.location, file.folder, "consent").columns()
-            yield from missing_fields(source, f"basis.events.{number}", there)
+            if source.fhir is None:  # resources have no header
+                there = open_source(source.location, file.folder, "consent").columns()
+                yield from missing_fields(source, f"basis.events.{number}", there)
             if (delivery := source.delivery) is not None:
                 there = open_source(delivery.location, file.folder, "consent").columns()
                 if delivery.column not in there:

@@ -21,6 +21,7 @@ import yaml
 from expectations.coherence.rules import find_problems
 from expectations.errors import PolicyError, Problem, find_nearest, suggest
 from expectations.policy.code_files import put_codes
+from expectations.policy.fhir_consent import put_mappings
 from expectations.policy.hierarchy_files import put_hierarchies
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy.policy import COLUMN, NAME, Policy
@@ -126,13 +127,16 @@ def read_policy(name_or_path: str, own: Path | None = None) -> PolicyFile:
 
 
 def digest_hierarchies(policy: Policy) -> str:
-    """Give the digest of what a policy names by files: hierarchies and codes; empty without any."""
+    """Give the digest of what a policy names by files, as hierarchies are; empty without any."""
     treatments = {name: column.treatment for name, column in policy.treated.items()}
     lines: dict[str, object] = {
         n: t.rows for n, t in treatments.items() if isinstance(t, Level) and t.file
     }
     codes = policy.source.codes
     lines |= {f"source.codes.{n}": one.codes for n, one in codes.items() if one.file}
+    for number, source in enumerate(getattr(policy.basis, "events", ())):
+        if source.fhir is not None and source.fhir.file:
+            lines[f"basis.events.{number}.fhir"] = source.fhir.model_dump(mode="json")
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest() if lines else ""
 
 
@@ -144,7 +148,7 @@ def locate(file: PolicyFile, problems: Iterable[Problem]) -> list[Problem]:
 def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) -> Policy:
     """Parse a policy's text; raises `PolicyError` with every problem found.
 
-    Hierarchies and codes that it names by a relative file are read from `folder`.
+    Hierarchies, codes and mappings that it names by a relative file are read from `folder`.
     """
     from pydantic import ValidationError
 
@@ -152,6 +156,7 @@ def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) ->
     faults = [
         *put_hierarchies(plain, folder),
         *put_codes(plain, folder),
+        *put_mappings(plain, folder),
         *find_missing_retention(plain),
     ]
     try:

@@ -29,6 +29,14 @@ NAMES: Final = (EventField.PERSON, EventField.GUARDIAN)
 FILES: Final = (CsvFile, JsonLines, ParquetFiles)
 """What has a time of change."""
 TIMES: Final = (EventField.AT, EventField.RECORDED_AT, EventField.EXPIRES_AT)
+BESIDE_FHIR: Final = (
+    EventField.ARTICLE_6,
+    EventField.ARTICLE_9,
+    EventField.INDICATION,
+    EventField.METHOD,
+    EventField.JURISDICTION,
+)
+"""The fields that FHIR resources do not hold."""
 SAFEGUARDED: Final = (Article9.HEALTH_CARE, Article9.PUBLIC_HEALTH, Article9.RESEARCH)
 
 
@@ -111,6 +119,28 @@ def stated_notices_are_declared(policy: Policy) -> Iterator[Problem]:
             declared = ", ".join(f"{n.id} {n.version} ({n.language})" for _, n in _notices(policy))
             fix = f"declare it under `basis.notices`; declared are {declared or 'none'}"
             yield Problem(f"{path}.stated.notice", "no such notice is declared", fix)
+
+
+def fhir_resources_are_mapped(policy: Policy) -> Iterator[Problem]:
+    """FHIR resources come in a file, say themselves who and when, and name declared notices."""
+    declared = {notice.id for _, notice in _notices(policy)}
+    name_them = f"declare it under `basis.notices`; declared are {', '.join(declared) or 'none'}"
+    for path, source in _sources(policy):
+        if source.fhir is None:
+            continue
+        if not isinstance(source.location, JsonLines):
+            fix = "name a file of kind `json-lines`, or take `fhir` out"
+            yield Problem(f"{path}.location.kind", "FHIR resources are read from a file", fix)
+        for part, known in (("columns", source.columns), ("words", source.words)):
+            if known:
+                fix = "take it out; the mapping under `fhir` says what its codes mean"
+                yield Problem(f"{path}.{part}", "FHIR resources have no columns", fix)
+        for field in {*source.stated} - {*BESIDE_FHIR}:
+            fix = f"state only {', '.join(BESIDE_FHIR)}"
+            yield Problem(f"{path}.stated.{field}", "FHIR resources say it themselves", fix)
+        for one in source.fhir.notices.values():
+            if not isinstance(one, str) and one.notice not in declared:
+                yield Problem(f"{path}.fhir.notices", "no such notice is declared", name_them)
 
 
 def zones_are_known(policy: Policy) -> Iterator[Problem]:
@@ -257,6 +287,7 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     mapped_words_are_known,
     stated_words_are_known,
     stated_notices_are_declared,
+    fhir_resources_are_mapped,
     zones_are_known,
     deliveries_are_dated,
 )

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from expectations.policy.consent_terms import NoticeTerms
 from expectations.policy.declaration import Declaration, Term
+from expectations.policy.fhir_consent import FhirMapping
 from expectations.policy.locations import Location
 from expectations.policy.spans import Span
 from expectations.policy.vocabulary import Article6, Article9, Category, Purpose
@@ -92,6 +93,8 @@ class EventSource(Declaration):
     """What is true of every row but in no column, such as its notice."""
     zone: Term | None = None
     """The IANA time zone of times written without one, such as `Europe/Vienna`."""
+    fhir: FhirMapping | None = None
+    """What FHIR Consent resources mean; then the location is a file of them, one on a line."""
     not_older_than: Span | None = None
     """How long ago its last complete delivery may be, such as `24 hours`; older refuses a run."""
     delivery: Delivery | None = None

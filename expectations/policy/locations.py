@@ -68,7 +68,7 @@ class JsonLines(Declaration):
     """A file with one JSON object per line; its keys are the columns, an absent key is missing."""
 
     kind: Literal["json-lines"]
-    suffixes: ClassVar[Suffixes] = {".jsonl": {}}
+    suffixes: ClassVar[Suffixes] = {".jsonl": {}, ".ndjson": {}, ".json": {}}
     path: Term
 
 

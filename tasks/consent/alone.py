@@ -109,7 +109,7 @@ def read_events(file: PolicyFile, events: pd.DataFrame, keys: Keys, now: datetim
         )
     with held(events) as place:
         unlike = EventSource(location=CsvFile(kind="csv", path="events"))
-        like = basis.events[0] if basis.events else unlike
+        like = basis.events[0] if basis.events and not basis.events[0].fhir else unlike
         source = like.model_copy(update={"location": place})
         fields = read_fields(source, "events", file.folder)
         setting = Setting(file.folder, basis.notices, keys, now, file.policy.source.normalize)

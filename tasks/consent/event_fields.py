@@ -62,8 +62,13 @@ def read_fields(source: EventSource, place: str, folder: Path) -> pa.Table:
     held = {field: name for field, name in held.items() if name in there}
     read = opened.read(list(dict.fromkeys(held.values())))
     table = pa.table({str(f): _flatten(read.column(name), place, f) for f, name in held.items()})
+    return state_fields(table, source)
+
+
+def state_fields(table: pa.Table, source: EventSource) -> pa.Table:
+    """Add what is stated for every event of a source."""
     for field, word in source.stated.items():
-        everywhere = pa.array(np.zeros(read.num_rows, dtype=np.int8))
+        everywhere = pa.array(np.zeros(table.num_rows, dtype=np.int8))
         table = table.append_column(
             str(field), pa.DictionaryArray.from_arrays(everywhere, pa.array([word]))
         )

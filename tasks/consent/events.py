@@ -29,7 +29,7 @@ from expectations.policy.legal_basis import ConsentLedger, EventField, EventSour
 from expectations.policy_file import PolicyFile
 from ledgers.consent.events import BATCH, Batch, to_micros
 from ledgers.home.keys import Keys
-from tasks.consent.event_fields import digest_fields, read_fields
+from tasks.consent.event_fields import digest_fields, read_fields, state_fields
 from tasks.consent.event_terms import (
     DAY,
     GIFTS,
@@ -102,7 +102,7 @@ def import_source(source: EventSource, place: str, ledger: Ledger, setting: Sett
     Content that was taken in before, under the same mapping and notices, is skipped. Raises
     `SourceError` for events that are wrong, and for a notice that the ledger knows otherwise.
     """
-    fields = read_fields(source, place, setting.folder)
+    fields = read_source(source, place, setting)
     key = setting.keys.derive("digest")
     digest = digest_fields(fields, source, setting.notices, key, setting.normal)
     if ledger.imported(digest):
@@ -112,6 +112,16 @@ def import_source(source: EventSource, place: str, ledger: Ledger, setting: Sett
     check_notices(setting.notices, ledger)
     appended = ledger.append(make_batch(fields, source, place, setting), place, digest)
     return Imported(place, appended.new, appended.repeated)
+
+
+def read_source(source: EventSource, place: str, setting: Setting) -> pa.Table:
+    """Read the fields of a source's events, in whatever form it holds them."""
+    if source.fhir is None:
+        return read_fields(source, place, setting.folder)
+    from tasks.consent.fhir.telling import read_consents
+
+    fields = read_consents(source, place, setting.folder, setting.notices, setting.now)
+    return state_fields(fields, source)
 
 
 def check_notices(notices: Sequence[Notice], ledger: Ledger) -> None:

@@ -65,9 +65,27 @@ EVENTS: Tree = {
     "not_older_than": "24 hours",
     "delivery": {"location": LOCATIONS[0], "column": "sent_at"},
 }
+FHIR: Tree = {
+    "location": {"kind": "json-lines", "path": "Consent.ndjson"},
+    "fhir": {
+        "file": "consent-codes.yaml",
+        "identifier": "urn:oid:1.2.3",
+        "notices": {
+            "urn:oid:2.16": {
+                "notice": "research",
+                "version": 2,
+                "language": "en",
+                "decision": "permit",
+            }
+        },
+        "codes": {
+            "urn:codes|A": {"purposes": ["dpv:Marketing"], "categories": ["dpv-pd:Age"]},
+        },
+    },
+}
 CONSENT: Tree = {
     "kind": "consent",
-    "events": [EVENTS],
+    "events": [EVENTS, FHIR],
     "notices": [NOTICE],
     "on_partial": "blank",
     "maximum_age_days": 700,
