@@ -6,6 +6,7 @@ Like `rules`, it looks at a well-formed policy and knows neither the sources nor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -135,12 +136,31 @@ def fhir_resources_are_mapped(policy: Policy) -> Iterator[Problem]:
             if known:
                 fix = "take it out; the mapping under `fhir` says what its codes mean"
                 yield Problem(f"{path}.{part}", "FHIR resources have no columns", fix)
+        for part in ("time_format", "missing", "skip_where_missing", "purpose_separator"):
+            if getattr(source, part):
+                what = "it says how a table's cells are written, and FHIR resources have none"
+                yield Problem(f"{path}.{part}", what, "take it out")
         for field in {*source.stated} - {*BESIDE_FHIR}:
             fix = f"state only {', '.join(BESIDE_FHIR)}"
             yield Problem(f"{path}.stated.{field}", "FHIR resources say it themselves", fix)
         for one in source.fhir.notices.values():
             if not isinstance(one, str) and one.notice not in declared:
                 yield Problem(f"{path}.fhir.notices", "no such notice is declared", name_them)
+
+
+def time_formats_can_be_read(policy: Policy) -> Iterator[Problem]:
+    """What a source's times are written as says a whole day, and can be read again."""
+    for path, source in _sources(policy):
+        form, like = source.time_format, datetime(2026, 1, 31, 21, 5, 7)  # noqa: DTZ001  # a clock
+        if form is None:
+            continue
+        try:
+            read = datetime.strptime(like.strftime(form), form)  # noqa: DTZ007  # a clock
+        except ValueError:
+            read = None
+        if read is None or read.date() != like.date():
+            fix = "write it like `%m/%d/%Y %I:%M:%S %p` for 01/31/2026 09:05:07 PM"
+            yield Problem(f"{path}.time_format", "it does not say a day, month and year", fix)
 
 
 def zones_are_known(policy: Policy) -> Iterator[Problem]:
@@ -288,6 +308,7 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     stated_words_are_known,
     stated_notices_are_declared,
     fhir_resources_are_mapped,
+    time_formats_can_be_read,
     zones_are_known,
     deliveries_are_dated,
 )

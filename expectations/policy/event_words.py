@@ -57,7 +57,7 @@ LONGEST_EVIDENCE: Final = 200
 _DAY, _HOUR = r"\d{4}-\d\d-\d\d", r"[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?"
 LOCAL: Final = f"^{_DAY}(?:{_HOUR})?$"
 """How a time without a zone, or a date, is written (ISO 8601)."""
-ZONED: Final = f"^{_DAY}{_HOUR}(?:Z|[+-]\\d\\d(?::?\\d\\d)?)$"
+ZONED: Final = f"^{_DAY}{_HOUR}(?:Z| ?UTC|[+-]\\d\\d(?::?\\d\\d)?)$"
 """How a time with an offset is written (RFC 3339; the colon and the minutes may be left out)."""
 
 
@@ -76,7 +76,7 @@ def is_time(text: str) -> bool:
     if not (is_local(text) or re.fullmatch(ZONED, text, re.ASCII)):
         return False
     with contextlib.suppress(ValueError):
-        datetime.fromisoformat(text)
+        datetime.fromisoformat(re.sub(r" ?UTC$", "Z", text))
         return True
     return False
 
@@ -96,8 +96,9 @@ def translate(field: EventField, word: str, words: Mapping[str, str]) -> str | N
     if field in LISTS:
         return ours if ours in {*LISTS[field]} else None
     if field in NUMBERS:
-        fits = re.fullmatch(r"\d{1,6}", ours, re.ASCII) and 1 <= int(ours) <= LARGEST
-        return str(int(ours)) if fits else None
+        # A spreadsheet writes 2 as 2.0.
+        whole = re.fullmatch(r"(\d{1,6})(?:\.0+)?", ours, re.ASCII)
+        return str(int(whole[1])) if whole and 1 <= int(whole[1]) <= LARGEST else None
     return ours if len(ours) <= LONGEST else None
 
 

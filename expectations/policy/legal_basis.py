@@ -93,6 +93,14 @@ class EventSource(Declaration):
     """What is true of every row but in no column, such as its notice."""
     zone: Term | None = None
     """The IANA time zone of times written without one, such as `Europe/Vienna`."""
+    time_format: Term | None = None
+    """How its times are written, in the codes of Python's strptime, such as `%d.%m.%Y %H:%M`."""
+    missing: tuple[Term, ...] = ()
+    """The words of its cells that say nothing, such as `[not completed]`."""
+    skip_where_missing: EventField | None = None
+    """The field without which a row is no event yet, such as `at`; what takes back still is one."""
+    purpose_separator: Term | None = None
+    """What stands between several purposes of one cell; each is an event of its own."""
     fhir: FhirMapping | None = None
     """What FHIR Consent resources mean; then the location is a file of them, one on a line."""
     not_older_than: Span | None = None

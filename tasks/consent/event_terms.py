@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
@@ -50,6 +51,7 @@ from expectations.policy.vocabulary import (
     Indication,
     Purpose,
 )
+from ledgers.consent.events import to_micros
 from tasks.sources.naming import canonical
 from tasks.sources.source import name_places
 
@@ -60,8 +62,11 @@ if TYPE_CHECKING:
 MOST: Final = 1_000
 """The most different words of one column: a column of more is no column of words."""
 GIFTS: Final = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
+IDLE: Final = (ConsentStatus.REQUESTED, ConsentStatus.DEFERRED)
 RIGHTS_ENDED: Final = (ConsentStatus.OBJECTION_ENDED, ConsentStatus.RESTRICTION_ENDED)
 """With a gift, what lets more be read than before; every other status lets less."""
+LESS: Final = frozenset({*ConsentStatus} - {*GIFTS, *IDLE, *RIGHTS_ENDED})
+"""What takes something back."""
 Said: TypeAlias = Mapping[EventField, str]
 """Our words by field, of one combination; empty where nothing is said."""
 Fault: TypeAlias = tuple[str, str]
@@ -82,12 +87,16 @@ class BadRows:
     place: str
     row: str = "event"
     """What a row is."""
+    numbers: NDArray[np.int64] | None = None
+    """The number of each row, where it is not its place."""
     _told: list[str] = field(default_factory=list)
     _places: list[str] = field(default_factory=list)
 
     def note(self, broken: NDArray[np.bool_], what: str, fix: str) -> None:
         """Keep a rule, if any event breaks it; `what` and `fix` hold no value of a person."""
         numbers = np.flatnonzero(broken) + 1
+        if self.numbers is not None:
+            numbers = np.unique(self.numbers[broken])
         if len(numbers):
             self._told.append(f"  {roughly(len(numbers))} {self.row}s: {what}; {fix}")
             self._places.append(f"{name_places(self.row, numbers.tolist())}: {what}")
@@ -301,17 +310,26 @@ class _Clock:
         )
 
 
-def read_times(column: pa.ChunkedArray, name: str, zone: ZoneInfo | None, bad: BadRows) -> Times:
+def read_times(
+    column: pa.ChunkedArray,
+    name: str,
+    zone: ZoneInfo | None,
+    bad: BadRows,
+    form: str | None = None,
+) -> Times:
     """Read a column of times; those without an offset are in `zone`, and wrong where that is None.
 
+    Text is written as `form` says, in the codes of strptime, or by ISO 8601 where that is None.
     What is wrong goes to `bad`. Raises `SourceError` for a column that cannot hold times.
     """
-    clock = _read_clock(column, f"{bad.place}: the column of `{name}`")
+    clock = _read_clock(column, f"{bad.place}: the column of `{name}`", form)
     if zone is None:
         like = "write it like 2026-01-31T12:00:00+01:00, or name the source's `zone`"
         bad.note(clock.wrong | clock.local, f"its `{name}` is not a time with a zone", like)
         return Times(clock.reading, clock.reading, clock.there)
-    bad.note(clock.wrong, f"its `{name}` is not a time", "write it like 2026-01-31T12:00:00")
+    as_said = "write it like 2026-01-31T12:00:00, or name the source's `time_format`"
+    like = as_said if form is None else "write it as `time_format` says"
+    bad.note(clock.wrong, f"its `{name}` is not a time", like)
     first, last = clock.reading.copy(), clock.reading.copy()
     local = np.flatnonzero(clock.local)
     first[local], last[local] = _find_moments(clock.reading[local], zone)
@@ -359,16 +377,17 @@ def _place(
     return np.array(plain.to_numpy("datetime64[us]")).view(np.int64)
 
 
-def _read_clock(column: pa.ChunkedArray, place: str) -> _Clock:
+def _read_clock(column: pa.ChunkedArray, place: str, form: str | None) -> _Clock:
     """Read a column of times, of whatever type."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         whole = column.unify_dictionaries().combine_chunks()
         places = pc.fill_null(whole.indices.cast(pa.int64()), len(whole.dictionary)).to_numpy()
         each = pa.concat_arrays([whole.dictionary, pa.nulls(1, kind.value_type)])
-        return _read_clock(pa.chunked_array([each]), place).take(places)
+        return _read_clock(pa.chunked_array([each]), place, form).take(places)
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-        return _read_text(canonical(column, place))
+        text = canonical(column, place)
+        return _read_text(text) if form is None else _read_formatted(text, form)
     local = pa.types.is_date(kind) or kind.tz is None
     return _as_clock(column.cast(pa.timestamp("us", None if local else "UTC"), safe=False))
 
@@ -389,12 +408,31 @@ def _read_text(text: pa.ChunkedArray) -> _Clock:
     return _read_mixed(text)
 
 
+def _read_formatted(text: pa.ChunkedArray, form: str) -> _Clock:
+    """Read times that are written as `form` says; each different text is read once."""
+    encoded = pc.utf8_trim_whitespace(text).dictionary_encode().unify_dictionaries()
+    whole = encoded.combine_chunks()
+    reading = np.full(len(whole.dictionary) + 1, NEVER)
+    local = np.ones(len(reading), np.bool_)
+    there = np.zeros(len(reading), np.bool_)
+    for place, one in enumerate(whole.dictionary.to_pylist()):
+        there[place] = bool(one)
+        with contextlib.suppress(ValueError, OverflowError):
+            read = datetime.strptime(one, form)  # noqa: DTZ007  # the zone is the source's
+            local[place] = read.tzinfo is None
+            reading[place] = to_micros(read if read.tzinfo else read.replace(tzinfo=UTC))
+    wrong = there & (reading == NEVER)
+    places = pc.fill_null(whole.indices.cast(pa.int64()), len(whole.dictionary)).to_numpy()
+    return _Clock(reading, local & there & ~wrong, there, wrong).take(places)
+
+
 def _read_mixed(text: pa.ChunkedArray) -> _Clock:
     """Read times of which some are local, some are not, and some are perhaps wrong."""
     import pandas as pd
 
     # Digits beyond microseconds would make pandas count in nanoseconds, up to 2262 only.
     text = pc.replace_substring_regex(pc.utf8_trim_whitespace(text), r"(\.\d{6})\d{1,3}", r"\1")
+    text = pc.replace_substring_regex(text, r" ?UTC$", "Z")
     local, zoned = (pc.match_substring_regex(text, form) for form in (LOCAL, ZONED))
     series = pc.if_else(pc.or_(local, zoned), text, None).to_pandas()
     read = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce", cache=False)

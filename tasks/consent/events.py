@@ -30,6 +30,7 @@ from expectations.policy_file import PolicyFile
 from ledgers.consent.events import BATCH, Batch, to_micros
 from ledgers.home.keys import Keys
 from tasks.consent.event_fields import digest_fields, read_fields, state_fields
+from tasks.consent.event_rows import shape_rows
 from tasks.consent.event_terms import (
     DAY,
     GIFTS,
@@ -144,7 +145,8 @@ def check_notices(notices: Sequence[Notice], ledger: Ledger) -> None:
 
 def make_batch(fields: pa.Table, source: EventSource, place: str, setting: Setting) -> Batch:
     """Give the events that `read_fields` read; one `SourceError` for all that is wrong in them."""
-    bad = BadRows(place)
+    rows = shape_rows(fields, source, place)
+    fields, bad = rows.fields, BadRows(place, numbers=rows.numbers)
     now = to_micros(setting.now)
     people = _read_people(fields, bad, setting.normal)
     words = _read_words(fields, source, bad)
@@ -216,7 +218,9 @@ def _read_times(
     times = {}
     for one in TIMES:
         column = fields.column(str(one)) if one in fields.column_names else nothing
-        times[one] = read_times(column, str(one), zone, bad)
+        stated = one in source.stated
+        form = None if stated or source.fhir is not None else source.time_format
+        times[one] = read_times(column, str(one), zone, bad, form)
     bad.note(~times[EventField.AT].there, "its `at` is missing", "add when it happened")
     known = (times[EventField.AT], times[EventField.RECORDED_AT])
     late = np.any([one.there & (one.first > now) for one in known], axis=0)

@@ -62,6 +62,10 @@ EVENTS: Tree = {
     "words": {"status": {"yes": "given"}},
     "stated": {"language": "en"},
     "zone": "Europe/Vienna",
+    "time_format": "%d.%m.%Y %H:%M",
+    "missing": ["[not completed]"],
+    "skip_where_missing": "at",
+    "purpose_separator": ";",
     "not_older_than": "24 hours",
     "delivery": {"location": LOCATIONS[0], "column": "sent_at"},
 }
