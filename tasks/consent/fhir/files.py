@@ -117,7 +117,8 @@ def _read_bundle(bundle: Resource, faults: Faults) -> Iterator[Line]:
     names = {
         entry.get("fullUrl"): f"Patient/{entry['resource']['id']}"
         for entry in entries
-        if isinstance(entry.get("resource"), dict)
+        if isinstance(entry.get("fullUrl"), str)
+        and isinstance(entry.get("resource"), dict)
         and entry["resource"].get("resourceType") == "Patient"
         and isinstance(entry["resource"].get("id"), str)
     }
@@ -146,7 +147,7 @@ def _resolve(resource: Resource, names: Mapping[Any, str]) -> Resource:
     found = dict(resource)
     for element in ("patient", "subject"):
         named = found.get(element)
-        if isinstance(named, dict) and named.get("reference") in names:
+        if isinstance(named, dict) and str(named.get("reference")) in names:
             found[element] = {**named, "reference": names[named["reference"]]}
     return found
 

@@ -125,7 +125,7 @@ class Reading:
             return Rule(base)
         kind = provision.get("type")
         if kind is None:
-            nested = _objects(provision.get("provision"))
+            nested = list_objects(provision.get("provision"))
             if base is None and not any(one.get("type") == "permit" for one in nested):
                 raise MeaninglessError(*NEITHER)
             return self._read(provision, base or False, typed=True)
@@ -156,17 +156,17 @@ class Reading:
             )
         period = self.read_period(provision.get("period"))
         scopes = [
-            tuple(self._look_up(one, name) for one in _objects_or_one(provision[name]))
+            tuple(self._look_up(one, name) for one in list_or_one(provision[name]))
             for name in CODINGS
             if provision.get(name)
         ]
         if provision.get("actor"):
-            scopes.append(tuple(map(self._read_actor, _objects(provision["actor"]))))
+            scopes.append(tuple(map(self._read_actor, list_objects(provision["actor"]))))
         if permits and provision.get("dataPeriod"):
             raise MeaninglessError(*DATED)
         nested = tuple(
             self._read(one, _permits(one.get("type")) if typed else not permits, typed=typed)
-            for one in _objects(provision.get("provision"))
+            for one in list_objects(provision.get("provision"))
         )
         met = tuple(tuple(one for one in some if one is not None) for some in scopes)
         return Rule(permits, *period, met, nested)
@@ -196,7 +196,7 @@ class Reading:
 
     def _look_up(self, element: Mapping[str, Any], name: str) -> FhirScope | None:
         """Give what a coding, or a concept of several codings of one meaning, is about."""
-        codings = _objects(element.get("coding")) if "coding" in element else [element]
+        codings = list_objects(element.get("coding")) if "coding" in element else [element]
         known = [key for one in codings if (key := write_coding(one)) in self.mapping.codes]
         if not known:
             raise MeaninglessError(
@@ -254,14 +254,14 @@ def write_coding(coding: Mapping[str, Any]) -> str:
 
 
 def _permits(kind: object) -> bool:
-    if kind not in {"permit", "deny"}:
+    if kind not in ("permit", "deny"):  # it may be a list, which no set takes
         raise MeaninglessError(
             "a provision says neither `permit` nor `deny`", "give each nested provision its `type`"
         )
     return kind == "permit"
 
 
-def _objects(found: object) -> Sequence[Mapping[str, Any]]:
+def list_objects(found: object) -> Sequence[Mapping[str, Any]]:
     """Give the objects of a list; what is no list of objects cannot be meant."""
     if found is None:
         return ()
@@ -270,5 +270,12 @@ def _objects(found: object) -> Sequence[Mapping[str, Any]]:
     return found
 
 
-def _objects_or_one(found: object) -> Sequence[Mapping[str, Any]]:
-    return [found] if isinstance(found, dict) else _objects(found)
+def as_object(found: object) -> Mapping[str, Any]:
+    """Give an object; what is none cannot be meant."""
+    if not isinstance(found, dict):
+        raise MeaninglessError("an element is no object", "write it as FHIR does")
+    return found
+
+
+def list_or_one(found: object) -> Sequence[Mapping[str, Any]]:
+    return [found] if isinstance(found, dict) else list_objects(found)

@@ -18,6 +18,8 @@ from tasks.consent.fhir.provisions import (
     MeaninglessError,
     Reading,
     Rule,
+    as_object,
+    list_objects,
     write_coding,
 )
 
@@ -104,6 +106,8 @@ def understand(resource: Mapping[str, Any], reading: Reading) -> Told | None:
         raise MeaninglessError(what, f"write one of {', '.join(STATES[edition])}")
     r4 = edition is Edition.R4
     written = resource.get("dateTime" if r4 else "date")
+    if written is None and state is State.ASKED:
+        return None  # nobody was asked yet
     if written is None:
         name = "dateTime" if r4 else "date"
         raise MeaninglessError(f"it has no `{name}`", "say when the person answered")
@@ -139,8 +143,8 @@ def _is_about_data(resource: Mapping[str, Any], reading: Reading) -> bool:
         key = write_coding(coding)
         if key in reading.mapping.codes:
             return reading.mapping.codes[key] != "none"
-        if coding.get("system") == SCOPES and coding.get("code") in ABOUT_DATA | ABOUT_CARE:
-            return coding.get("code") in ABOUT_DATA
+        if coding.get("system") == SCOPES and str(coding.get("code")) in ABOUT_DATA | ABOUT_CARE:
+            return str(coding.get("code")) in ABOUT_DATA
     raise MeaninglessError(
         "its `scope` is not known", "say under `codes` whether it is about data: `all` or `none`"
     )
@@ -177,7 +181,7 @@ def _name_policies(resource: Mapping[str, Any]) -> list[str]:
         reference = reference.get("reference") if isinstance(reference, dict) else None
         named += [one for one in (basis.get("uri"), basis.get("url"), reference)
                   if isinstance(one, str)]  # fmt: skip
-    concepts = [resource.get("policyRule"), *(resource.get("regulatoryBasis") or ())]
+    concepts = [resource.get("policyRule"), *list_objects(resource.get("regulatoryBasis"))]
     return named + [write_coding(one) for concept in concepts for one in _codings(concept)]
 
 
@@ -187,11 +191,8 @@ def _read_rules(
     base = None if notice.decision is None else notice.decision == "permit"
     provisions = resource.get("provision")
     if edition is Edition.R4:
-        return reading.read_r4(provisions, base)
-    listed = provisions if isinstance(provisions, list) else []
-    if not all(isinstance(one, dict) for one in listed):
-        raise MeaninglessError("an element is no list of objects", "write it as FHIR does")
-    root = reading.read_r5(listed, resource.get("decision"), base)
+        return reading.read_r4(None if provisions is None else as_object(provisions), base)
+    root = reading.read_r5(list_objects(provisions), resource.get("decision"), base)
     begin, end = reading.read_period(resource.get("period"))
     # Outside of its period a consent decides nothing, whatever it decides within.
     return Rule(root.permits, begin, end, root.scopes, root.nested)
@@ -227,9 +228,7 @@ def read_reference(reference: str, kind: str) -> str | None:
 
 def _find_guardian(named: object, person: str, gives: bool) -> str | None:
     """Give who answered for the person; who gives for them can be nobody else than a relative."""
-    references = [
-        one.get("reference") for one in named if isinstance(one, dict)
-    ] if isinstance(named, list) else []  # fmt: skip
+    references = [one.get("reference") for one in list_objects(named)]
     related = [
         name
         for one in references

@@ -7,7 +7,7 @@ said in between takes back. What takes back is told at the first moment and at t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,15 @@ from expectations.policy.legal_basis import EventField, EventSource, Notice
 from expectations.policy.locations import JsonLines
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from ledgers.consent.events import to_micros
+from tasks.consent.fhir.dates import Moment
 from tasks.consent.fhir.files import Faults, Line, read_resources
+from tasks.consent.fhir.histories import (
+    Version,
+    find_noted,
+    order_versions,
+    read_provenances,
+    tell_versions,
+)
 from tasks.consent.fhir.provisions import (
     EVER,
     Cell,
@@ -32,7 +40,7 @@ from tasks.consent.fhir.provisions import (
     find_boundaries,
     with_broader,
 )
-from tasks.consent.fhir.resources import State, Told, understand
+from tasks.consent.fhir.resources import State, Told
 
 Stretches: TypeAlias = tuple[tuple[int, int], ...]
 """When something is permitted: from, and until."""
@@ -80,31 +88,45 @@ def read_consents(
     path = folder / source.location.path
     faults = Faults(f"{place} ({source.location.path})")
     zone = None if source.zone is None else ZoneInfo(source.zone)
-    lines = [
-        line for line in read_resources(path, faults)
-        if line.resource["resourceType"] == "Consent"
-    ]  # fmt: skip
+    lines = read_resources(path, faults)
     rows = [*_tell_lines(lines, Reading(source.fhir, zone), notices, to_micros(now), faults)]
     faults.refuse()
     return pa.Table.from_pylist(rows, ROWS)
 
 
 def _tell_lines(
-    lines: Iterable[Line],
+    lines: Sequence[Line],
     reading: Reading,
     notices: Sequence[Notice],
     now: int,
     faults: Faults,
 ) -> Iterator[Mapping[str, object]]:
+    """Give the rows of all resources; what is wrong with one goes to `faults`."""
+    kinds: dict[str, list[Line]] = {}
     for line in lines:
-        try:
-            told = understand(line.resource, reading)
-            if told is None:
-                continue
-            cells = list_cells(told.notice, notices)
-            yield from (write_row(told, event) for event in tell(told, cells, now))
-        except MeaninglessError as error:
+        kinds.setdefault(line.resource["resourceType"], []).append(line)
+    provenances: Mapping[str, list[Moment]] = {}
+    try:
+        provenances = read_provenances(kinds.get("Provenance", ()), reading)
+    except MeaninglessError as error:
+        for line in kinds["Provenance"]:
             faults.note(line.number, error.what, error.fix)
+    resources: dict[object, list[Line]] = {}
+    for line in kinds.get("Consent", ()):
+        name = line.resource.get("id")  # without one a resource has no other version
+        resources.setdefault(name if isinstance(name, str) else line.number, []).append(line)
+    for some in resources.values():
+        try:
+            ordered = order_versions(some, reading)
+            noted = find_noted(ordered[0].resource, provenances)
+            versions = tell_versions(ordered, reading, noted)
+            for version in versions:
+                cells = list_cells(version.told.notice, notices)
+                for event in tell(version, cells, now):
+                    yield write_row(version.told, event)
+        except MeaninglessError as error:
+            for line in some:
+                faults.note(line.number, error.what, error.fix)
 
 
 def list_cells(named: FhirNotice, notices: Sequence[Notice]) -> list[Cell]:
@@ -125,15 +147,20 @@ def list_cells(named: FhirNotice, notices: Sequence[Notice]) -> list[Cell]:
     return sorted(found)
 
 
-def tell(told: Told, cells: Sequence[Cell], now: int) -> Iterator[Event]:
-    """Give the events that a resource comes to."""
+def tell(version: Version, cells: Sequence[Cell], now: int) -> Iterator[Event]:
+    """Give the events that a version of a resource comes to."""
+    told, since = version.told, version.since
     if told.made.first > now:
         raise MeaninglessError("it was made in the future", "correct its date")
-    ends = sorted({told.made.first, min(told.made.last, now)})
+    # What takes back does so when it came about, where that is known, else from the start.
+    from_start = since is None or told.state in {State.NEVER_WAS, State.ASKED}
+    changed = told.made if from_start or since is None else since
+    ends = sorted({min(changed.first, now), min(changed.last, now)})
     if told.root is None:
         yield from (Event(BACKWARDS[told.state], at) for at in ends)
         return
-    found = {cell: find_stretches(told.root, cell, told.made.last) for cell in cells}
+    begin = max(told.made.last, changed.last)
+    found = {cell: find_stretches(told.root, cell, begin) for cell in cells}
     given = {cell for cell, stretches in found.items() if stretches}
     taken = [*(cell for cell in cells if cell not in given), *list_beyond(told.root, cells)]
     for cell in taken:
@@ -141,23 +168,25 @@ def tell(told: Told, cells: Sequence[Cell], now: int) -> Iterator[Event]:
         # Or what ends the broader would end the narrower, which was given at the same moment.
         moments = [told.made.first - 1] if mixed else ends
         yield from (Event(ConsentStatus.REFUSED, at, None, cell[0], (cell[1],)) for at in moments)
+    # What begins after the next version took over is for that one to tell.
+    end = now if version.until is None else min(now, version.until.first - 1)
     groups: dict[tuple[Purpose, Stretches], list[Category]] = {}
     for cell in sorted(given):
         groups.setdefault((cell[0], found[cell]), []).append(cell[1])
     for (purpose, stretches), categories in groups.items():
-        for status, at, until in _give(stretches, told.made.first, now):
+        for status, at, until in _give(stretches, told.made.first, end):
             yield Event(status, at, until, purpose, tuple(categories))
 
 
 def _give(
-    stretches: Stretches, made: int, now: int
+    stretches: Stretches, made: int, latest: int
 ) -> Iterator[tuple[ConsentStatus, int, int | None]]:
     """Give the gift, and its renewals, by which something is permitted in some stretches."""
     begin, end = stretches[0]
     at_once = begin == made
     yield ConsentStatus.GIVEN, made, _until(end) if at_once else made
     for begin, end in stretches[1:] if at_once else stretches:
-        if begin <= now:
+        if begin <= latest:
             yield ConsentStatus.RENEWED, begin, _until(end)
 
 
