@@ -55,6 +55,9 @@ def tell_versions(
             continue
         told = understand(line.resource, reading)
         if told is None:
+            if found:  # what it says now is not ours
+                over = replace(found[-1].told, state=State.OVER, root=None)
+                found.append(Version(over, _read_change(line, reading)))
             continue
         since = _read_change(line, reading) if number else _find_end(told, noted)
         found.append(Version(told, since))
@@ -62,8 +65,9 @@ def tell_versions(
         # It never was, in whatever version.
         never = [replace(one.told, state=State.NEVER_WAS, root=None) for one in found]
         return [Version(told) for told in never]
-    ends = [*(one.since for one in found[1:]), None]
-    return [replace(one, until=end) for one, end in zip(found, ends, strict=True)]
+    ends = [one.since for one in found[1:]]
+    ended = [replace(one, until=end) for one, end in zip(found, ends, strict=False)]
+    return [*ended, *found[len(ends) :]]
 
 
 def _find_end(told: Told, noted: Sequence[Moment]) -> Moment | None:

@@ -278,4 +278,5 @@ def as_object(found: object) -> Mapping[str, Any]:
 
 
 def list_or_one(found: object) -> Sequence[Mapping[str, Any]]:
+    """Give the objects of a list, or one object as a list of its own."""
     return [found] if isinstance(found, dict) else list_objects(found)
