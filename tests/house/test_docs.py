@@ -37,6 +37,7 @@ DOCS = sorted(
 GUIDE = ROOT / "docs" / "policy.md"
 TREATMENTS = ROOT / "docs" / "treatments.md"
 CONSENT = ROOT / "docs" / "consent.md"
+EXPORTS = ROOT / "docs" / "consent-exports.md"
 REPORT = ROOT / "docs" / "report.md"
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = ("columns", "derived", "outlets")
@@ -200,6 +201,28 @@ def test_the_events_that_the_guide_shows_can_be_taken_in(tmp_path: Path) -> None
     rows = {name: text.count("\n") - name.endswith(".csv") for name, text in shown.items()}
     assert {name: len(said) for name, said in read.items()} == rows
     assert read["export.csv"] == ["given", "refused", "withdrawn"]
+
+
+def test_the_exports_of_consents_that_are_shown_can_be_taken_in(tmp_path: Path) -> None:
+    """Each file is read by the mapping above it, with what the page says of it."""
+    keys, now = Keys(Home(tmp_path, Settings()), bytes(32)), datetime(2026, 7, 1, tzinfo=UTC)
+    read: dict[str, list[str]] = {}
+    for name, text in files_shown(EXPORTS).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for basis in (policy.basis for policy in composed(EXPORTS)):
+        assert isinstance(basis, ConsentLedger)
+        for source in basis.events:
+            assert isinstance(source.location, CsvFile | JsonLines)
+            batch = read_batch(source, "e", Setting(tmp_path, basis.notices, keys, now)).batch
+            places = batch.table["terms"].to_pylist()
+            read.setdefault(source.location.path, []).extend(
+                str(batch.terms[place].status) for place in places
+            )
+    assert read == {
+        "consents.json": ["given", "renewed", "withdrawn"],
+        "transactions.csv": ["given", "given", "withdrawn"],
+        "records.csv": ["given", "given", "withdrawn"],
+    }
 
 
 def test_the_words_of_a_consent_event_are_listed() -> None:
