@@ -164,6 +164,15 @@ def nothing_looks_ahead(policy: Policy) -> Iterator[Problem]:
                 "looks past the index, so that a model would learn from what it is to predict",
                 "use `days_before`, or remove `feature` from its use",
             )
+    later = {n for n, column in policy.columns.items() if column.rows and column.rows.days_after}
+    for name in policy.derived.keys() & {*policy.used_as(Use.FEATURE)}:
+        for read in sorted(policy.read_for([name])[Use.DERIVATION] & later):
+            yield Problem(
+                policy.path_of(name),
+                f"is a feature, and `{read}` looks past the index, so that a model would learn "
+                "from what it is to predict",
+                "compute it of what was known before, or remove `feature` from its use",
+            )
 
 
 def tables_are_used(policy: Policy) -> Iterator[Problem]:

@@ -286,6 +286,8 @@ class _Compiler:
         return self._function(node)
 
     def _comparison(self, kind: Operator, left: Node, right: Node) -> nw.Expr:
+        if left.type is ColumnType.NUMBER and isinstance(right, Literal):
+            right = Literal(float(cast("float", right.value)), ColumnType.NUMBER)
         if left.type is right.type:
             return _COMPARISON[kind](self.column(left), self.of(right))
         return _COMPARISON[kind](self._double(left), self._double(right))

@@ -51,6 +51,7 @@ from tasks.handover.package import (
     place_package,
 )
 from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
+from tasks.handover.recipe import write_recipe
 from tasks.handover.recording import (
     attach,
     attach_to_model,
@@ -249,12 +250,13 @@ def take_back(run: DecidedRun) -> None:
 
 
 def write_report(run: DecidedRun) -> Path:
-    """Write the report, and the card of each model that left, into the home and into MLflow."""
+    """Write the report, and each model's card and recipe, into the home and into MLflow."""
     summary = run.summary()
     page = render_report(summary)
     path = run.home.reports / f"{run.record.run_id}.html"
     write_private(path, page.encode())
-    cards = write_cards(run.home.reports, summary)
+    recipe = write_recipe(run.file.policy) if run.file.policy.model_outlets else {}
+    cards = write_cards(run.home.reports, summary, recipe)
     if summary.advice and summary.advice.patch:
         write_private(path.with_suffix(".patch"), summary.advice.patch.encode())
     written = sorted(run.home.reports.glob(f"{run.record.run_id}*"))

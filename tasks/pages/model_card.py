@@ -7,7 +7,7 @@ Reporting" (2019). Only a model that left has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,11 @@ UNBOUNDED: Final = (
     "No differential privacy: only the checks below limit what the model may reveal about one "
     "person."
 )
+RECIPE: Final = (
+    "What it reads of a new person is made by features.py, beside it, which needs Python alone: "
+    "features(person, rows, index). Its first lines say what to supply. Where there are several "
+    "tables, features.sql makes the same columns of whole tables."
+)
 LEARNED_FROM: Final = "to train the model"
 """How a summary labels the people that it learned from."""
 
@@ -55,8 +60,13 @@ def list_cards(summary: Summary) -> Iterator[OutletSummary]:
     return (outlet for outlet in summary.outlets if outlet.kind == "model" and outlet.claim)
 
 
-def write_cards(folder: Path, summary: Summary) -> dict[str, dict[str, str]]:
-    """Write each card into a folder, beside the report; give its texts by outlet and name."""
+def write_cards(
+    folder: Path, summary: Summary, recipe: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Write each card into a folder, beside the report; give its texts by outlet and name.
+
+    `recipe` are the files by which features are made of a new person's rows; they go with each.
+    """
     written = {}
     for outlet in list_cards(summary):
         texts = {
@@ -66,7 +76,9 @@ def write_cards(folder: Path, summary: Summary) -> dict[str, dict[str, str]]:
         for name, text in texts.items():
             place = folder / Path(name_card(summary, outlet)).with_suffix(Path(name).suffix)
             write_private(place, text.encode())
-        written[outlet.name] = texts
+        for name, text in (recipe or {}).items():
+            write_private(folder / f"{summary.run_id}-{outlet.name}-{name}", text.encode())
+        written[outlet.name] = texts | dict(recipe or {})
     return written
 
 
@@ -89,6 +101,7 @@ def render_card(summary: Summary, outlet: OutletSummary) -> str:
         **draw_measures(summary.quality, summary.number_quality),
         limits=list_limits(summary, outlet),
         calls=say_load(summary, outlet),
+        recipe=RECIPE,
     )
 
 
@@ -387,7 +400,7 @@ def closing_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
     """Tell its limits, how it is loaded, and which run made it of which policy."""
     yield "\n## Limits\n"
     yield from (f"- {escape_markdown(limit)}" for limit in list_limits(summary, outlet))
-    yield f"\n## Use\n\n```python\n{say_load(summary, outlet)}\n```"
+    yield f"\n## Use\n\n```python\n{say_load(summary, outlet)}\n```\n\n{escape_markdown(RECIPE)}"
     yield from pair_lines(
         "Origin",
         [

@@ -95,19 +95,20 @@ class Query:
     _people: dict[str, str] = field(default_factory=dict)
 
     def write(self, rows: str, people: str) -> str:
-        """Give one line for each of the people, in their order, and `NUMBER` behind the columns.
+        """Give one line for each of the people, in their order: the columns, and `NUMBER` behind.
 
         Who has no index has nothing; who was not followed to the end of a window nothing of that.
         """
         number = self._taken("count(*)")
         written = [f"{self._write(take)} AS {quote(name)}" for name, take in self.asked.items()]
         odd = [f"coalesce({self._taken(f'bool_or({name})')}, false) AS {name}" for name in self.odd]
-        made = "".join(f", {text} AS {name}" for text, name in self._rows.items())
-        taken = ", ".join(f"{text} AS {name}" for text, name in self._people.items())
+        made = "".join(f",\n  {text} AS {name}" for text, name in self._rows.items())
+        taken = "".join(f",\n  {text} AS {name}" for text, name in self._people.items())
+        told = "".join(f",\n  {text}" for text in (*written, *odd))
         return (
-            f"WITH kept AS (SELECT *{made} FROM {rows} WHERE {self._windows.kept}), "  # noqa: S608  # quoted
-            f"taken AS (SELECT {PERSON}, {taken} FROM kept GROUP BY {PERSON}) "
-            f"SELECT {', '.join([*written, *odd])}, coalesce({number}, 0) AS {NUMBER} "
+            f"WITH kept AS (SELECT *{made}\nFROM {rows} WHERE {self._windows.kept}),\n"
+            f"taken AS (SELECT {PERSON}{taken}\nFROM kept GROUP BY {PERSON})\n"
+            f"SELECT {PERSON}{told},\n  coalesce({number}, 0) AS {NUMBER}\n"
             f"FROM {people} LEFT JOIN taken USING ({PERSON}) ORDER BY {PERSON}"
         )
 

@@ -32,6 +32,8 @@ from tasks.sources.table_rows import (
     ROWS,
     TableRows,
     TooMuchError,
+    list_read,
+    list_units,
     name_odd,
 )
 
@@ -208,11 +210,12 @@ def take_together(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows
 
 def _ask(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa.Table:
     table, used = rows.table, fields(asked)
+    read = list_read(rows.source, table, conditions(asked), used)
     people = {PERSON: _places(len(rows.people)), INDEX: rows.index, UNTIL: until}
     types = {name: one.type for name, one in table.fields.items()}
 
     def write(met: Mapping[str, str]) -> tuple[str, str]:
-        known, odd = table.known is not None, tuple(map(name_odd, rows.units(used)))
+        known, odd = table.known is not None, tuple(map(name_odd, list_units(table, read)))
         narrow, wide = (Query(asked, types, met, known, odd, is_wide) for is_wide in (False, True))
         return narrow.write(ROWS, PEOPLE), wide.write(ROWS, PEOPLE)
 

@@ -51,6 +51,14 @@ ODD: Final = "_odd_"
 """Begins the column that says whether a field is told in an undeclared unit."""
 ROWS, NAMES, PEOPLE, BUSY = "_rows", "_names", "_people", "_busy"
 """The rows as a view, whose they are, the people as a table, and those with too many rows."""
+WORDS: Final[Mapping[ColumnType, str]] = {
+    ColumnType.NUMBER: "DOUBLE",
+    ColumnType.INTEGER: "BIGINT",
+    ColumnType.TEXT: "VARCHAR",
+    ColumnType.BOOLEAN: "BOOLEAN",
+    ColumnType.DATE: "DATE",
+}
+"""How DuckDB names the type of a value."""
 Asking: TypeAlias = "Callable[[Mapping[str, str]], Sequence[str]]"
 """Given the columns for conditions, queries over `ROWS`; the first that holds all figures counts.
 """
@@ -74,6 +82,113 @@ def name_unit(name: str) -> str:
 def name_odd(name: str) -> str:
     """Give the column of rows that says whether a field is told in an undeclared unit."""
     return f"{ODD}{name}"
+
+
+def list_read(
+    source: PeopleSource, table: RowsTable, conditions: Sequence[str], values: Sequence[str]
+) -> tuple[str, ...]:
+    """Name the fields that are read for some values and conditions."""
+    types = {name: one.type for name, one in table.fields.items()}
+    read = {c for text in conditions for c in parse(text, types, source.code_lists).columns}
+    return tuple(dict.fromkeys([*values, *sorted(read)]))
+
+
+def list_units(table: RowsTable, used: Sequence[str]) -> dict[str, Unit]:
+    """Give the units of those of some fields that have one."""
+    units = {name: table.fields[name].unit for name in used}
+    return {name: unit for name, unit in units.items() if unit}
+
+
+def list_moments(table: RowsTable) -> dict[str, str]:
+    """Name a table's columns of moments, by what they are of a row."""
+    said = {AT: table.at, KNOWN: table.known, ENDS: table.until}
+    return {name: column for name, column in said.items() if column}
+
+
+def list_values(table: RowsTable, used: Sequence[str]) -> dict[str, tuple[str, ColumnType]]:
+    """Name a table's columns of values, units among them, and the types to give them."""
+    values = {name: (table.fields[name].source or name, table.fields[name].type) for name in used}
+    units = list_units(table, used).items()
+    return values | {name_unit(name): (unit.source, ColumnType.TEXT) for name, unit in units}
+
+
+def write_rows(  # noqa: PLR0913, PLR0917 - where they are, whose, and what of them
+    held: str,
+    names: str,
+    kinds: Mapping[str, pa.DataType],
+    person: str,
+    table: RowsTable,
+    used: Sequence[str],
+) -> str | None:
+    """Write the typed rows of a table held as `kinds` say, each joined to its person in `names`.
+
+    None where SQL might give other values than Arrow.
+    """
+    values, moments = list_values(table, used), list_moments(table)
+    needed = {person, *moments.values(), *(column for column, _ in values.values())}
+    if not kinds.keys() >= needed or not can_name(kinds[person]):
+        return None
+    written = {
+        name: write_moment(f"held.{quote(column)}", kinds[column])
+        for name, column in moments.items()
+    } | {
+        name: write_value(f"held.{quote(column)}", kinds[column], declared)
+        for name, (column, declared) in values.items()
+    }
+    if None in written.values():
+        return None
+    made = "".join(f",\n  {text} AS {quote(name)}" for name, text in written.items())
+    return (
+        f"SELECT * EXCLUDE name FROM (SELECT names.*{made}\nFROM {held} held "  # noqa: S608  # quoted
+        f"JOIN {names} names ON held.{quote(person)} = names.name)"
+    )
+
+
+def write_units(rows: str, table: RowsTable, used: Sequence[str]) -> str:
+    """Write typed rows with fields in their units, and which are told in an undeclared one."""
+    odd, fields = "", []
+    for name, unit in list_units(table, used).items():
+        told = quote(name_unit(name))
+        cases = "".join(f" WHEN {write_text(u)} THEN {f!r}" for u, f in unit.factors.items())
+        factor = f"(CASE {told}{cases} END)"
+        fields.append(f"{quote(name)} * {factor}::DOUBLE AS {quote(name)}")
+        odd += f", {quote(name)} IS NOT NULL AND {factor} IS NULL AS {quote(name_odd(name))}"
+    replaced = f" REPLACE ({', '.join(fields)})" if fields else ""
+    return f"SELECT *{replaced}{odd} FROM ({rows})"  # noqa: S608  # quoted
+
+
+def sides_of(*, known: bool) -> tuple[str, str]:
+    """Say which rows are before the index and were known by then, and which are after it."""
+    told = f" AND {KNOWN} < {INDEX}" if known else ""
+    return f"{AT} < {INDEX}{told}", f"{AT} > {INDEX}"
+
+
+def write_most(rows: str, most: int, lot: str, *, known: bool) -> str:
+    """Write the latest rows of each person before the index, and the earliest after it.
+
+    Of several at one moment those that come first by `lot` count.
+    """
+    away = f"CASE WHEN {AT} < {INDEX} THEN -epoch_us({AT}) ELSE epoch_us({AT}) END"
+    return (
+        f"SELECT * FROM {rows} WHERE {' OR '.join(sides_of(known=known))} "  # noqa: S608  # of our own words
+        f"QUALIFY row_number() OVER (PARTITION BY {PERSON}, {AT} < {INDEX} "
+        f"ORDER BY {away}, {lot}) <= {most}"
+    )
+
+
+def write_expression(
+    text: str, types: Mapping[str, ColumnType], lists: Mapping[str, Sequence[str]]
+) -> str:
+    """Write an expression over columns of these types as DuckDB is asked for it in a run."""
+    import duckdb
+
+    with duckdb.connect() as engine:
+        held = ", ".join(f"{quote(name)} {WORDS[kind]}" for name, kind in types.items())
+        engine.execute(f"CREATE TABLE typed ({held})")
+        expression = parse(text, types, lists).to_narwhals(date.min)
+        relation = nw.from_native(engine.table("typed")).select(met=expression).to_native()
+        written: str = relation.sql_query()
+    return written.strip().removeprefix("SELECT ").removesuffix(' AS "met" FROM "typed"')
 
 
 @dataclass(frozen=True)
@@ -140,8 +255,7 @@ class TableRows:
         `SourceError` for what does not fit its type, and for sums that are too large.
         """
         tests = {text: self._parse(text) for text in conditions}
-        read = sorted(column for test in tests.values() for column in test.columns)
-        used = tuple(dict.fromkeys([*values, *read]))
+        used = list_read(self.source, self.table, conditions, values)
         scan = self._write_scan(used)
         for by_scan in (True, False) if scan else (False,):
             rows = scan if by_scan else self._read(used)
@@ -149,11 +263,6 @@ class TableRows:
             if found is not None:
                 return found
         raise SourceError(f"{self.place}: a sum of its rows is too large; divide its values")
-
-    def units(self, used: Sequence[str]) -> dict[str, Unit]:
-        """Give the units of those of some fields that have one."""
-        units = {name: self.table.fields[name].unit for name in used}
-        return {name: unit for name, unit in units.items() if unit}
 
     def _try(
         self,
@@ -195,7 +304,7 @@ class TableRows:
         else:
             engine.register(NAMES, rows)
             rows = NAMES
-        relation = engine.sql(f"SELECT * {self._write_units(used)} FROM ({rows})")  # noqa: S608  # quoted
+        relation = engine.sql(write_units(rows, self.table, used))
         met = {text: f"_met{number}" for number, text in enumerate(tests)}
         # On any day: a condition does not hang on that of the run.
         more = {met[text]: test.to_narwhals(date.min) for text, test in tests.items()}
@@ -207,17 +316,6 @@ class TableRows:
             relation = self._keep_most(engine, relation, self.table.most)
         relation.create_view(ROWS)
         return met
-
-    def _write_units(self, used: Sequence[str]) -> str:
-        """Write fields in their units, and which are told in an undeclared one."""
-        odd, fields = "", []
-        for name, unit in self.units(used).items():
-            told = quote(name_unit(name))
-            cases = "".join(f" WHEN {write_text(u)} THEN {f!r}" for u, f in unit.factors.items())
-            factor = f"(CASE {told}{cases} END)"
-            fields.append(f"{quote(name)} * {factor}::DOUBLE AS {quote(name)}")
-            odd += f", {quote(name)} IS NOT NULL AND {factor} IS NULL AS {quote(name_odd(name))}"
-        return (f"REPLACE ({', '.join(fields)})" if fields else "") + odd
 
     def _check_periods(self, engine: DuckDBPyConnection, relation: DuckDBPyRelation) -> None:
         """Refuse rows that end before they begin, and such that overlap another of their person."""
@@ -243,9 +341,9 @@ class TableRows:
 
         Of several at one moment a keyed lot decides, for which their order does not count.
         """
-        known = f" AND {KNOWN} < {INDEX}" if self.table.known else ""
-        before, after = f"{AT} < {INDEX}{known}", f"{AT} > {INDEX}"
-        counts = ", ".join(f"count(*) FILTER (WHERE {side}) > {most}" for side in (before, after))
+        known = self.table.known is not None
+        sides = sides_of(known=known)
+        counts = ", ".join(f"count(*) FILTER (WHERE {side}) > {most}" for side in sides)
         relation.create_view("_all")
         busy = engine.sql(
             f"SELECT {PERSON} FROM _all GROUP BY {PERSON} HAVING greatest({counts})"  # noqa: S608  # of our own words
@@ -256,13 +354,10 @@ class TableRows:
         engine.register(BUSY, busy)
         held = [name for name in relation.columns if name not in {PERSON, INDEX}]
         told = ", ".join(quote(name) for name in sorted(held))
-        lot = f"sha256({write_text(self.lot.hex())} || row({told})::VARCHAR)"
-        away = f"CASE WHEN {AT} < {INDEX} THEN -epoch_us({AT}) ELSE epoch_us({AT}) END"
+        lot = f"sha256({write_text(self.lot.hex())} || row({told})::VARCHAR), {told}"
         return engine.sql(
             f"SELECT * FROM _all ANTI JOIN {BUSY} USING ({PERSON}) UNION ALL "  # noqa: S608  # quoted
-            f"SELECT * FROM _all SEMI JOIN {BUSY} USING ({PERSON}) WHERE {before} OR {after} "
-            f"QUALIFY row_number() OVER (PARTITION BY {PERSON}, {AT} < {INDEX} "
-            f"ORDER BY {away}, {lot}, {told}) <= {most}"
+            + write_most(f"_all SEMI JOIN {BUSY} USING ({PERSON})", most, lot, known=known)
         )
 
     def _index_of(self, owner: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
@@ -272,49 +367,18 @@ class TableRows:
             whose[INDEX] = pa.chunked_array([self.index]).take(owner)
         return whose
 
-    @property
-    def _moments(self) -> dict[str, str]:
-        """Name the table's columns of moments, by what they are of a row."""
-        table = self.table
-        said = {AT: table.at, KNOWN: table.known, ENDS: table.until}
-        return {name: column for name, column in said.items() if column}
-
-    def _values(self, used: Sequence[str]) -> dict[str, tuple[str, ColumnType]]:
-        """Name the table's columns of values, units among them, and the types to give them."""
-        fields = self.table.fields
-        values = {name: (fields[name].source or name, fields[name].type) for name in used}
-        units = self.units(used).items()
-        return values | {name_unit(name): (unit.source, ColumnType.TEXT) for name, unit in units}
-
     def _write_scan(self, used: Sequence[str]) -> str | None:
         """Write the rows as a scan of Parquet files; None where Arrow has to read them."""
         source = self._opened
         if not isinstance(source, ParquetSource) or not (files := write_scan(source)):
             return None
         kinds = {one.name: one.type for one in source.schema}
-        values, moments = self._values(used), self._moments
-        needed = [self.person, *moments.values(), *(column for column, _ in values.values())]
-        if not kinds.keys() >= set(needed) or not can_name(kinds[self.person]):
-            return None
-        written = {
-            name: write_moment(f"held.{quote(column)}", kinds[column])
-            for name, column in moments.items()
-        } | {
-            name: write_value(f"held.{quote(column)}", kinds[column], declared)
-            for name, (column, declared) in values.items()
-        }
-        if None in written.values():
-            return None
-        made = ", ".join(f"{text} AS {quote(name)}" for name, text in written.items())
-        names = write_names(NAMES, kinds[self.person])
-        return (
-            f"SELECT * EXCLUDE name FROM (SELECT names.*, {made} FROM {files} held "  # noqa: S608  # quoted
-            f"JOIN {names} names ON held.{quote(self.person)} = names.name)"
-        )
+        names = write_names(NAMES, kinds[self.person]) if self.person in kinds else NAMES
+        return write_rows(files, names, kinds, self.person, self.table, used)
 
     def _read(self, used: Sequence[str]) -> pa.Table:
         """Read the rows by their source, converted by Arrow."""
-        values, moments = self._values(used), self._moments
+        values, moments = list_values(self.table, used), list_moments(self.table)
         columns = [self.person, *moments.values(), *(column for column, _ in values.values())]
         spelled, places = self._names
         read = self._opened.read(list(dict.fromkeys(columns)), where=(self.person, spelled))

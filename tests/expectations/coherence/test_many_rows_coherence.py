@@ -99,6 +99,22 @@ def test_what_does_not_fit_is_said_where_it_stands(
     )
 
 
+def test_a_feature_is_computed_of_nothing_that_comes_after() -> None:
+    """Nor does it look past the index by way of an expression."""
+    derived = (
+        "derived:\n  later: {expression: stays > 1, identifiability: none, category: dpv-pd:Health,"
+        " use: [feature], treatment: {kind: keep}}\n"
+    )
+    changes = (
+        (MADE, "{take: count, of: visits, days_after: 9}"),
+        ("    use: [feature]\n    treatment: {kind: bin, edges: [1]",
+         "    use: [derivation]\n    treatment: {kind: bin, edges: [1]"),
+        ("derived:\n", derived),
+    )  # fmt: skip
+    with pytest.raises(PolicyError, match="`stays` looks past the index"):
+        parse_policy(policy_with(*changes))
+
+
 def test_a_condition_does_not_hang_on_the_day_of_the_run() -> None:
     """A later run would take other rows."""
     changes = (

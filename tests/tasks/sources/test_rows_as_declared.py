@@ -121,6 +121,15 @@ def test_an_undeclared_unit_refuses_or_is_counted_and_left_out(
     assert tables.told == {"people.cut.labs.value": 1}
 
 
+def test_a_unit_is_looked_at_where_a_condition_alone_reads_the_value(tmp_path: Path) -> None:
+    """Else a row in another unit would quietly not meet it."""
+    rows = [row(-3, 7.0, unit="stone")]
+    tables = open_tables(tmp_path, rows, MIXED)
+    take = FromRows.model_validate({"take": "count", "of": "labs", "where": "value > 5"})
+    with pytest.raises(SourceError, match="a value of `value` in a unit that has no factor"):
+        PeopleTables(tables.source, {"high": take}, tmp_path).read(["high"])
+
+
 def test_a_condition_looks_in_a_list_of_codes(tmp_path: Path) -> None:
     """An unknown code is in none, and a missing one neither in it nor out of it."""
     rows = [row(-1, code=code) for code in ("W19", "W19.0", "W1", None)]
