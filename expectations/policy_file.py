@@ -21,6 +21,7 @@ import yaml
 from expectations.coherence.rules import find_problems
 from expectations.errors import PolicyError, Problem, find_nearest, suggest
 from expectations.policy.code_files import put_codes
+from expectations.policy.factor_files import put_factors
 from expectations.policy.fhir_consent import put_mappings
 from expectations.policy.hierarchy_files import put_hierarchies
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
@@ -137,6 +138,10 @@ def digest_hierarchies(policy: Policy) -> str:
     for number, source in enumerate(getattr(policy.basis, "events", ())):
         if source.fhir is not None and source.fhir.file:
             lines[f"basis.events.{number}.fhir"] = source.fhir.model_dump(mode="json")
+    for name, table in policy.source.tables.items():
+        for field, said in table.fields.items():
+            if said.unit and said.unit.file:
+                lines[f"source.tables.{name}.{field}"] = {**said.unit.factors}
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest() if lines else ""
 
 
@@ -148,7 +153,7 @@ def locate(file: PolicyFile, problems: Iterable[Problem]) -> list[Problem]:
 def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) -> Policy:
     """Parse a policy's text; raises `PolicyError` with every problem found.
 
-    Hierarchies, codes and mappings that it names by a relative file are read from `folder`.
+    Hierarchies, codes, factors and mappings that it names by a relative file are read from `folder`.
     """
     from pydantic import ValidationError
 
@@ -157,6 +162,7 @@ def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) ->
         *put_hierarchies(plain, folder),
         *put_codes(plain, folder),
         *put_mappings(plain, folder),
+        *put_factors(plain, folder),
         *find_missing_retention(plain),
     ]
     try:

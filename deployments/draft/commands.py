@@ -36,7 +36,8 @@ AcceptOption = Annotated[
         "--accept",
         metavar="COLUMN[=CATEGORY]",
         help="Read a column in doubt as proposed, or as this category: "
-        "q17=dpv-pd:Behavioral, or q17,q18=dpv-pd:Behavioral. Repeat it for others.",
+        "q17=dpv-pd:Behavioral, or q17,q18=dpv-pd:Behavioral,age=dpv-pd:Age for several. Repeat it "
+        "for others.",
     ),
 ]
 

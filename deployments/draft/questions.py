@@ -158,19 +158,32 @@ def check_words(given: Given) -> None:
 
 
 def read_accepted(typed: Sequence[str]) -> dict[str, Category | None]:
-    """Read `--accept`: columns, parted by commas, and the category of all of them, if one is given.
+    """Read `--accept`: columns, parted by commas; `=CATEGORY` is of all that stand before it.
 
-    Raises `UsageError` for a word that is no category.
+    So `a,b=X,c=Y,d` gives a and b the one, c the other, and leaves d to what it is known by. Raises
+    `UsageError` for a word that is no category, and for a category of no column.
     """
     accepted: dict[str, Category | None] = {}
     for words in typed:
-        columns, equals, typed_category = words.partition("=")
-        category = complete_word(typed_category, CATEGORIES)
-        if equals and (problems := list(unknown("--accept", [category], CATEGORIES))):
-            raise UsageError("\n".join(problems))
-        for column in filter(None, columns.split(",")):
-            accepted[column] = Category(category) if equals else None
+        named: list[str] = []
+        for word in words.split(","):
+            column, equals, typed_category = map(str.strip, word.partition("="))
+            named += [column] if column else []
+            if equals:
+                accepted |= dict.fromkeys(named, _read_category(typed_category, named))
+                named = []
+        accepted |= dict.fromkeys(named)
     return accepted
+
+
+def _read_category(typed: str, columns: Sequence[str]) -> Category:
+    """Read the category of some columns."""
+    if not columns:
+        raise UsageError(f"--accept: `={typed}` stands behind no column; write COLUMN={typed}")
+    category = complete_word(typed, CATEGORIES)
+    if problems := list(unknown("--accept", [category], CATEGORIES)):
+        raise UsageError("\n".join(problems))
+    return Category(category)
 
 
 def unknown(option: str, words: Sequence[str], known: Mapping[str, str]) -> Iterator[str]:

@@ -79,6 +79,7 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "source.tables.*.until": ChangeMeaning("when its rows ended"),
     "source.tables.*.most": _limit("the most rows of one person that count"),
     "source.tables.*.fields.*.unit.source": ChangeMeaning("the column that names the unit"),
+    "source.tables.*.fields.*.unit.file": ChangeMeaning("the file of the units' factors"),
     "source.tables.*.fields.*.unit.factors.*": ChangeMeaning("what the unit counts as"),
     "source.tables.*.fields.*.unit.undeclared": ChangeMeaning(
         "what a number in an undeclared unit does", "weaker", order=("refuse", "leave-out")

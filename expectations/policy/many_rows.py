@@ -35,8 +35,13 @@ class Unit(Declaration):
 
     source: Term = Field(alias="from")
     """The table's own column that names the unit."""
-    factors: Mapping[Term, Annotated[float, Field(gt=0)]] = Field(min_length=1)
-    """By which a number in this unit is multiplied; no other unit is known."""
+    file: Term | None = None
+    """A CSV beside the policy, with the columns unit and factor, instead of `factors`."""
+    factors: Mapping[Term, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, min_length=1
+    )
+    """By which a number in this unit is multiplied; no other unit is known. A policy that names a
+    file is read with its factors put here."""
     undeclared: Literal["refuse", "leave-out"] = "refuse"
     """What a number in another unit, or in none, does: it refuses the run, or is missing."""
 

@@ -14,10 +14,12 @@ import pandas as pd
 import pytest
 
 from deployments.draft.place import name_policy, write_new
+from deployments.draft.questions import read_accepted
 from deployments.terminal import fold
 from expectations.errors import UsageError
 from expectations.policy.locations import CsvFile, SqlTable
 from expectations.policy.plain_yaml import read_yaml
+from expectations.policy.vocabulary import Category
 from expectations.policy_file import read_policy
 from tasks.drafting import examination
 from tests.runs import Said, say
@@ -382,6 +384,36 @@ def test_what_waits_is_accepted_by_the_options_that_the_screen_gives(members: pd
     assert (bare.status, "q1" in read_policy("c.yaml").policy.released) == (0, True)
     refused = say("draft", "asked.csv", *GIVEN, "--accept", "q1=Behavoral", "--to", "d.yaml")
     assert (refused.status, "did you mean dpv-pd:Behavioral?" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["a,b=Age"], {"a": "Age", "b": "Age"}),
+        (["a,b=Age,c=Health"], {"a": "Age", "b": "Age", "c": "Health"}),
+        (["a=Age, b", "c"], {"a": "Age", "b": None, "c": None}),
+        (["a=Age", "a"], {"a": None}),
+        (["a,=Age,"], {"a": "Age"}),
+    ],
+)
+def test_a_category_is_of_the_columns_before_it(
+    typed: list[str], read: dict[str, str | None]
+) -> None:
+    """As far back as the last category."""
+    expected = {name: word and Category(f"dpv-pd:{word}") for name, word in read.items()}
+    assert read_accepted(typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("=Age", "stands behind no column"), ("a=Age,=Health", "stands behind no column"),
+     ("a=Age,b=Halth", "did you mean dpv-pd:Health")],
+)  # fmt: skip
+def test_a_category_that_is_none_or_nobodys_is_said(typed: str, said: str) -> None:
+    """By itself, without the columns that follow it."""
+    with pytest.raises(UsageError, match=said) as refused:
+        read_accepted([typed])
+    assert "b=" not in str(refused.value)
 
 
 def test_a_model_and_a_table_are_drafted_together() -> None:

@@ -188,7 +188,12 @@ RICH: Tree = {
                     "days": {
                         "from": "Days",
                         "type": "number",
-                        "unit": {"from": "Unit", "factors": {"d": 1.0}, "undeclared": "leave-out"},
+                        "unit": {
+                            "from": "Unit",
+                            "file": "days.csv",
+                            "factors": {"d": 1.0},
+                            "undeclared": "leave-out",
+                        },
                     }
                 },
             }
