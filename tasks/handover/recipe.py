@@ -121,7 +121,8 @@ class Features:
     def tell(self, other: str) -> Iterator[str]:
         """Say what is made here, and what the recipient has to supply."""
         policy, source, person = self.policy, self.policy.source, self.policy.source.person
-        yield f"How the features of the models of the policy {policy.name} are made of rows."
+        rows = "rows" if self.made else "a row"
+        yield f"How the features of the model of the policy {policy.name} are made of {rows}."
         if other == PYTHON:
             yield f"It gives columns of DuckDB's tables; {PYTHON} (`treat`) makes features of them."
         elif other:

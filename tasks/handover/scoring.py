@@ -4,9 +4,9 @@
 made of, and `treat` makes features of columns, which `features.sql` gives of whole tables.
 
 Rows are dictionaries with the tables' own names of columns. A moment is a datetime, a date or text
-as in ISO 8601; `None` and a blank are missing. Who has no moment, no row before it or no value has
-`None`, which the model takes. A value that was not declared raises `ValueError`, as it would have
-stopped the training.
+as in ISO 8601; `None` is missing, and so is a blank that is not a text. Who has no moment, no row
+before it or no value has `None`, which the model takes. A value that was not declared raises
+`ValueError`, as it would have stopped the training.
 """
 
 from __future__ import annotations

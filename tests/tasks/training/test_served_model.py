@@ -124,7 +124,7 @@ def test_nothing_of_this_machine_and_no_example_goes_with_a_model(
     # MLflow puts it there whenever somebody loads the model from where it is stored.
     assert files - {"registered_model_meta"} == {
         "MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "model.skops",
-        "model_card.html", "model_card.md",
+        "model_card.html", "model_card.md", "features.py",
     }  # fmt: skip
     home = str(run.place.home.root).encode()
     for path in (folder / name for name in files):
@@ -136,6 +136,16 @@ def test_nothing_of_this_machine_and_no_example_goes_with_a_model(
     lines = (folder / "requirements.txt").read_text("utf-8").split()
     assert [line for line in lines if not re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line)] == []
     assert {line.partition("=")[0] for line in lines} >= {"tutela", "scikit-learn", "skops"}
+
+
+def test_the_recipe_goes_along_with_model_and_card(run: RunOnRecord, tmp_path: Path) -> None:
+    """In the home too, where a digest of it is on record."""
+    told = (model_folder(run, tmp_path) / "features.py").read_text("utf-8")
+    name = f"{run.record.run_id}-oncologists-features.py"
+    assert (run.place.home.reports / name).read_text("utf-8") == told
+    written = run.named("files")["reports"]
+    assert isinstance(written, dict)
+    assert name in written
 
 
 def test_the_card_stands_beside_report_and_model(run: RunOnRecord, tmp_path: Path) -> None:
@@ -159,7 +169,7 @@ def test_the_card_stands_beside_report_and_model(run: RunOnRecord, tmp_path: Pat
 def test_the_snippets_of_the_page_run_in_a_process_of_their_own(run: RunOnRecord) -> None:
     """Loading the model, asking it, and being refused; one after the other, as a reader would."""
     found = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(found) == 3
+    assert len(found) == 4
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri(run.place.home)}
     ran = subprocess.run(
         [sys.executable, "-c", "\n".join(found)],
