@@ -135,6 +135,11 @@ def digest_hierarchies(policy: Policy) -> str:
     }
     codes = policy.source.codes
     lines |= {f"source.codes.{n}": one.codes for n, one in codes.items() if one.file}
+    lines |= {
+        f"source.codes.{n}": [concept.model_dump() for concept in one.concepts]
+        for n, one in codes.items()
+        if one.concept_set
+    }
     for number, source in enumerate(getattr(policy.basis, "events", ())):
         if source.fhir is not None and source.fhir.file:
             lines[f"basis.events.{number}.fhir"] = source.fhir.model_dump(mode="json")

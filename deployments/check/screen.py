@@ -74,6 +74,8 @@ def about_lines(policy: Policy, _there: int) -> Iterator[str]:
 def read_of_everybody(policy: Policy) -> Iterable[str]:
     """Name the columns that are read before it is known who may be read."""
     yield policy.source.person
+    if policy.source.key:
+        yield policy.source.key
     if isinstance(policy.basis, ConsentColumn):
         yield policy.basis.column
     if isinstance(policy.basis, ConsentLedger) and policy.basis.minors:

@@ -13,7 +13,13 @@ from typing import Final, TypeAlias
 from expectations.errors import Problem, suggest
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
 from expectations.expressions.tree import Operation, Operator, walk
-from expectations.policy.many_rows import OF_NUMBERS, OF_VALUES, FromRows, RowsTable
+from expectations.policy.many_rows import (
+    OF_NUMBERS,
+    OF_VALUES,
+    FollowUp,
+    FromRows,
+    RowsTable,
+)
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Use
 
@@ -25,6 +31,10 @@ def find_faults_of_rows(policy: Policy) -> Iterator[Problem]:
     yield from index_is_one_moment(policy)
     yield from follow_up_is_known(policy)
     yield from columns_are_made_of_their_table(policy)
+    for name, table in policy.source.tables.items():
+        if table.where:
+            path = f"source.tables.{name}.where"
+            yield from _condition_fits(table.where, table, policy.source.code_lists, path)
 
 
 def index_is_one_moment(policy: Policy) -> Iterator[Problem]:
@@ -61,16 +71,31 @@ def follow_up_is_known(policy: Policy) -> Iterator[Problem]:
                 "source.followed_until",
                 "is missing, and of who left before a window's end it is not known what would "
                 "have come",
-                "add `date:`, when the data end, or `column:` of the roster",
+                "add `date:`, when the data end, `column:` of the roster, or `periods:`",
             )
         return
-    if (until.date is None) == (until.column is None):
+    given = [until.date, until.column, until.periods]
+    if len(given) - given.count(None) != 1:
         yield Problem("source.followed_until", "is said in no or in two ways", "keep one of them")
+    yield from _periods_are_rows_that_last(policy, until)
     yield from _day_is_real(until.date, "source.followed_until.date")
     index = policy.source.index
     if until.date and index and index.date and index.date > until.date:
         fix = "choose an earlier index, or correct `followed_until`"
         yield Problem("source.index.date", "is after the day on which the data end", fix)
+
+
+def _periods_are_rows_that_last(policy: Policy, until: FollowUp) -> Iterator[Problem]:
+    path, tables = "source.followed_until", policy.source.tables
+    for part, table in (("periods", until.periods), ("closed_by", until.closed_by)):
+        if table is not None:
+            yield from _table_is_there(policy, table, f"{path}.{part}")
+    if until.periods in tables and tables[until.periods].until is None:
+        fix = "say by `until:` when its rows end"
+        yield Problem(f"{path}.periods", "names a table whose rows do not last", fix)
+    if until.closed_by and not until.periods:
+        fix = "remove it, or say `periods:`"
+        yield Problem(f"{path}.closed_by", "closes no period", fix)
 
 
 def columns_are_made_of_their_table(policy: Policy) -> Iterator[Problem]:
@@ -177,8 +202,9 @@ def nothing_looks_ahead(policy: Policy) -> Iterator[Problem]:
 
 def tables_are_used(policy: Policy) -> Iterator[Problem]:
     """A table that nothing is made of need not be named."""
-    index = policy.source.index
+    index, until = policy.source.index, policy.source.followed_until
     used = {rows.of for rows in policy.made_of_rows.values()} | {index.first if index else None}
+    used |= {until.periods, until.closed_by} if until else set()
     for name in policy.source.tables.keys() - used:
         fix = "remove it, or make a column of its rows"
         yield Problem(f"source.tables.{name}", "nothing is made of its rows", fix)
@@ -194,10 +220,29 @@ def units_are_of_numbers(policy: Policy) -> Iterator[Problem]:
                 yield Problem(path, what, "declare the field as number, or remove its unit")
 
 
+def key_is_of_tables(policy: Policy) -> Iterator[Problem]:
+    """A key joins further tables to people whom something else identifies."""
+    source = policy.source
+    if source.key == source.person:
+        fix = "remove it, or name as `person` what identifies people for good"
+        yield Problem("source.key", "is the identifier itself", fix)
+    elif source.key and not source.tables:
+        yield Problem("source.key", "joins no table", "remove it, or name tables")
+
+
+def vocabulary_is_used(policy: Policy) -> Iterator[Problem]:
+    """A vocabulary is there for concept sets alone."""
+    source = policy.source
+    if source.vocabulary and not any(listed.concepts for listed in source.codes.values()):
+        fix = "remove it, or name a `concept_set` under source.codes"
+        yield Problem("source.vocabulary", "no list of codes is a concept set", fix)
+
+
 def codes_are_used(policy: Policy) -> Iterator[Problem]:
     """A list of codes that no condition looks in need not be named."""
     index = policy.source.index
     said = [rows.where or "" for rows in policy.made_of_rows.values()]
+    said += [table.where or "" for table in policy.source.tables.values()]
     said.append((index.where or "") if index else "")
     for name in policy.source.codes:
         if not any(re.search(rf"@{name}\b", text) for text in said):
@@ -217,4 +262,6 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     tables_are_used,
     units_are_of_numbers,
     codes_are_used,
+    key_is_of_tables,
+    vocabulary_is_used,
 )

@@ -3,16 +3,29 @@
 A file has one code on a line, in UTF-8, and may write out what is below a code behind it, with `;`
 between them. An empty line is none, nor is one that begins with `#`. Codes are public, so they may
 stand in a policy; said of a fault is its line.
+
+A concept set is the JSON file that ATLAS exports; which codes it stands for is looked up when data
+is read (`tasks.sources.concept_sets`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from expectations.errors import Problem
 from expectations.policy.hierarchy_files import UnreadableError, read_lines
 from expectations.policy.plain_yaml import Plain
+
+FORMS: Final = ("file", "codes", "concept_set", "concepts")
+FLAGS: Final = {
+    "excluded": "isExcluded",
+    "descendants": "includeDescendants",
+    "mapped": "includeMapped",
+}
+"""What a policy calls the flags of an item."""
 
 
 def put_codes(plain: Plain, folder: Path) -> list[Problem]:
@@ -22,22 +35,60 @@ def put_codes(plain: Plain, folder: Path) -> list[Problem]:
     """
     problems: list[Problem] = []
     for path, listed in _lists(plain):
-        file, codes = listed.get("file"), listed.get("codes")
-        if (file is None) == (codes is None):
-            what = "has no codes" if file is None else "has codes beside `file`"
-            problems.append(Problem(path, what, "give one of `file` and `codes`"))
-        elif isinstance(file, str):
-            try:
-                found = read_codes(folder / file)
-            except UnreadableError as error:
-                fix = "name a file in UTF-8 with one code on a line"
-                problems.append(Problem(f"{path}.file", str(error), fix))
-                continue
-            if found:
-                listed["codes"] = [*found]
-            else:
-                problems.append(Problem(f"{path}.file", "has no code", "write one on a line"))
+        given = [form for form in FORMS if listed.get(form) is not None]
+        if len(given) != 1:
+            what = f"has {given[0]} beside {given[1]}" if given else "has no codes"
+            problems.append(Problem(path, what, f"give one of {', '.join(FORMS)}"))
+        elif isinstance(file := listed.get("file"), str):
+            problems += _put(listed, "codes", folder / file, f"{path}.file")
+        elif isinstance(file := listed.get("concept_set"), str):
+            problems += _put(listed, "concepts", folder / file, f"{path}.concept_set")
     return problems
+
+
+def _put(listed: dict[str, Plain], part: str, file: Path, path: str) -> Iterator[Problem]:
+    """Put what a file says where the policy would say it; gives what is wrong with the file."""
+    codes = part == "codes"
+    form = "in UTF-8 with one code on a line" if codes else "of JSON as ATLAS exports a concept set"
+    try:
+        found: list[Plain] = [*read_codes(file)] if codes else [*read_concept_set(file)]
+    except UnreadableError as error:
+        yield Problem(path, str(error), f"name a file {form}")
+        return
+    if not found:
+        yield Problem(path, "has no code", "write one on a line" if codes else f"name one {form}")
+        return
+    listed[part] = found
+
+
+def read_concept_set(file: Path) -> list[dict[str, Plain]]:
+    """Read the items of a concept set; `UnreadableError` says why it cannot.
+
+    ATLAS exports them below `expression`, or alone; a flag that is absent is no.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UnreadableError(f"the file cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise UnreadableError("the file is not JSON in UTF-8") from None
+    if isinstance(found, dict):
+        found = found.get("expression", found)
+    items = found.get("items") if isinstance(found, dict) else found
+    if not isinstance(items, list):
+        raise UnreadableError("the file has no list `items`")
+    return [_read_item(item, number) for number, item in enumerate(items, start=1)]
+
+
+def _read_item(item: object, number: int) -> dict[str, Plain]:
+    concept = item.get("concept") if isinstance(item, dict) else None
+    held = concept.get("CONCEPT_ID") if isinstance(concept, dict) else None
+    if not isinstance(item, dict) or not isinstance(held, int) or isinstance(held, bool):
+        raise UnreadableError(f"item {number} has no `concept` with a number as `CONCEPT_ID`")
+    flags = {name: item.get(flag) or False for name, flag in FLAGS.items()}
+    if not all(isinstance(flag, bool) for flag in flags.values()):
+        raise UnreadableError(f"item {number} has a flag that is neither true nor false")
+    return {"id": held, **flags}
 
 
 def read_codes(file: Path) -> list[str]:

@@ -56,6 +56,18 @@ class RowField(Declaration):
     """Of a number in several units."""
 
 
+class Concept(Declaration):
+    """One line of a concept set of OMOP: a concept, and what comes with it."""
+
+    id: int
+    excluded: bool = False
+    """Whether it is taken out, whatever else brings it in."""
+    descendants: bool = False
+    """With all that is below it."""
+    mapped: bool = False
+    """With the source concepts that are mapped to these."""
+
+
 class CodeList(Declaration):
     """Codes that a condition looks for by one name: `diagnosis in @diabetes`."""
 
@@ -63,6 +75,19 @@ class CodeList(Declaration):
     """Beside the policy: one code on a line, what is below it behind `;` on the same line."""
     codes: tuple[Term, ...] = ()
     """The codes themselves instead."""
+    concept_set: Term | None = None
+    """A concept set of OMOP instead, beside the policy: the JSON file that ATLAS exports."""
+    concepts: tuple[Concept, ...] = ()
+    """What the concept set says, or its lines themselves instead of a file."""
+
+
+class Vocabulary(Declaration):
+    """Tables of OMOP's vocabulary, by which concept sets become codes; nobody's data is there."""
+
+    ancestors: Location
+    """The table `concept_ancestor`: what is below a concept."""
+    relationships: Location | None = None
+    """The table `concept_relationship`: what is mapped to a concept."""
 
 
 class RowsTable(Declaration):
@@ -78,6 +103,8 @@ class RowsTable(Declaration):
     until: Term | None = None
     """The column that says when it ended. Then it is known at its end, if `known_at` does not say
     otherwise, and rows of one person may not overlap."""
+    where: Term | None = None
+    """A condition over its fields: rows that do not meet it are none of this table's."""
     most: int | None = Field(default=None, ge=1)
     """Of more rows of one person, only the latest before the index count, and the earliest after
     it."""
@@ -101,11 +128,19 @@ class Index(Declaration):
 
 
 class FollowUp(Declaration):
-    """Until when people were observed: a day on which the data end, or one of each person."""
+    """Until when people were observed: a day on which the data end, or one of each person.
+
+    Or periods, which are rows of a table with `until`: that in which the index lies counts.
+    """
 
     date: Day | None = None
     column: Term | None = None
     """A column of the roster; of who has none there, nothing after the index is known."""
+    periods: FieldName | None = None
+    """A table of periods in which people were observed; outside of one, nothing is known."""
+    closed_by: FieldName | None = None
+    """A table of events after which nothing can come, such as deaths: whose is within their period
+    is known about for good."""
 
 
 class FromRows(Declaration):

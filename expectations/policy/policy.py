@@ -24,6 +24,7 @@ from expectations.policy.many_rows import (
     FromRows,
     Index,
     RowsTable,
+    Vocabulary,
 )
 from expectations.policy.outcome import Outcome, find_outcome
 from expectations.policy.outlets import ModelOutlet, Outlet, TableOutlet, spell_recipient
@@ -54,6 +55,9 @@ class PeopleSource(Declaration):
     location: Location
     person: Term
     """The source's own name of the column that names the person: complete and unique."""
+    key: Term | None = None
+    """The roster's column by which further tables name people, if it is another: a number that the
+    database gives, which may change with every load. Consent and budgets never go by it."""
     normalize: tuple[Normal, ...] = ()
     """What is done to identifiers in every source before they are compared."""
     same_person: SamePerson | None = None
@@ -68,11 +72,21 @@ class PeopleSource(Declaration):
     """Where moments that are told with an offset are put on the calendar, as `Europe/Berlin`."""
     codes: Mapping[FieldName, CodeList] = Field(default_factory=dict)
     """Lists of codes, which conditions on rows look in."""
+    vocabulary: Vocabulary | None = None
+    """Where it stands what is below a concept, for lists that are concept sets."""
 
     @property
     def code_lists(self) -> dict[str, tuple[str, ...]]:
-        """Give the codes of each list."""
-        return {name: found.codes for name, found in self.codes.items()}
+        """Give the codes of each list; of a concept set those it names, until it is resolved."""
+        return {
+            name: found.codes or tuple(str(concept.id) for concept in found.concepts)
+            for name, found in self.codes.items()
+        }
+
+    @property
+    def joined_by(self) -> str:
+        """The roster's column that further tables name people by."""
+        return self.key or self.person
 
 
 class Column(Declaration):

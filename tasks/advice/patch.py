@@ -76,7 +76,9 @@ def cut_unused_table(text: str, policy: Policy, name: str) -> str | None:
     """Take out the table of which a column was made that is gone, where nothing else is of it."""
     rows = policy.columns[name].rows if name in policy.columns else None
     index = policy.source.index
-    if rows is None or rows.of is None or (index and index.first == rows.of):
+    until = policy.source.followed_until
+    kept = {index.first if index else None} | ({until.periods, until.closed_by} if until else set())
+    if rows is None or rows.of is None or rows.of in kept:
         return text
     made = [("columns", other, "rows", "of") for other in policy.columns]
     if any(find(text, path) == rows.of for path in made):

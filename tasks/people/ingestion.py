@@ -34,9 +34,16 @@ from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
+from tasks.sources.concept_sets import find_faults_of_concepts
 from tasks.sources.conversion import convert, fit
-from tasks.sources.identity import Identity, count_strangers, find_missing_names, identify
-from tasks.sources.naming import spell
+from tasks.sources.identity import (
+    Identity,
+    count_strangers,
+    find_changing_identifier,
+    find_missing_names,
+    identify,
+)
+from tasks.sources.naming import canonical, spell
 from tasks.sources.people_tables import PeopleTables, find_missing_fields
 
 PERSON: Final = "_person"
@@ -47,6 +54,8 @@ TOKEN: Final = ("token_high", "token_low")
 ANSWER: Final = "_answer"
 BORN: Final = "_born"
 AGE: Final = "_age"
+KEY: Final = "_key"
+"""By which further tables name a person, where that is not by the identifier."""
 CATEGORIES: Final = "_categories"
 """Whose bit i is set where the i-th of `Policy.categories` may be read of the person."""
 STRANGERS: Final = "people.strangers."
@@ -109,7 +118,9 @@ def find_missing(file: PolicyFile, there: Sequence[str]) -> list[Problem]:
     """Name the columns that the policy reads and its tables lack; `there` are the source's."""
     further = find_missing_fields(file.policy.source, file.folder)
     merged = find_missing_names(file.policy.source, file.folder)
-    return [*missing_columns(file.policy, there), *further, *merged]
+    named = find_changing_identifier(file.policy.source, file.folder)
+    found = [*missing_columns(file.policy, there), *further, *merged, *named]
+    return found or [*find_faults_of_concepts(file.policy.source, file.folder)]
 
 
 def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
@@ -258,21 +269,41 @@ def read_people(file: PolicyFile, key: bytes) -> pa.Table:
     An answer, birth date or age that cannot be read is missing.
     """
     person, asked = file.policy.source.person, basis_columns(file.policy.basis)
-    read = people_source(file).read(list(dict.fromkeys([person, *(c for _, c in asked.values())])))
+    joined = file.policy.source.key
+    wanted = [person, *([joined] if joined else []), *(column for _, column in asked.values())]
+    read = people_source(file).read(list(dict.fromkeys(wanted)))
     roster = make_roster(
         read.column(person), key, person, identify(file.policy.source, file.folder)
     )
+    if joined:
+        roster = roster.append_column(KEY, spell_keys(read.column(joined), joined))
     for name, (_, column) in asked.items():
         roster = roster.append_column(name, fit(read.column(column), BASIS_TYPES[name]))
     return roster
 
 
+def spell_keys(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Give the keys by which further tables name people; each is one person's, or SourceError."""
+    place = f"source.key: the column '{name}'"
+    keys = canonical(column, place)
+    repeated = len(keys) - pc.count_distinct(keys, mode="only_valid").as_py() - keys.null_count
+    for number, what in ((keys.null_count, "is missing"), (repeated, "repeats another row's")):
+        if number:
+            raise SourceError(
+                f"{place} {what} in {roughly(number)} rows, so that it does not say whose rows are "
+                "whose; give each person one key, or name another column"
+            )
+    return keys
+
+
 def find_strangers(file: PolicyFile, roster: pa.Table) -> Iterator[tuple[str, int]]:
     """Count by further table whom it names and the roster does not, by identifiers alone."""
-    source, identity = file.policy.source, identify(file.policy.source, file.folder)
+    source = file.policy.source
+    identity = PLAIN if source.key else identify(source, file.folder)
     for name, table in source.tables.items():
         opened = open_source(table.location, file.folder)
-        person, people = table.person or source.person, roster.column(PERSON)
+        person = table.person or source.joined_by
+        people = roster.column(KEY if source.key else PERSON)
         place = f"source.tables.{name}"
         yield name, count_strangers(opened, person, people, identity, place)
 

@@ -283,8 +283,8 @@ def take_rows_as_columns(file: PolicyFile) -> PolicyFile:
     source, columns = plain["source"], plain["columns"]
     assert isinstance(source, dict)
     assert isinstance(columns, dict)
-    for part in ("tables", "codes", "index", "followed_until", "zone", "same_person"):
-        source.pop(part, None)
+    for part in source.keys() - {"location", "person", "normalize"}:
+        del source[part]
     for name, column in columns.items():
         if isinstance(column, dict) and column.pop("rows", None) is not None:
             column["from"] = policy.source_name(name)

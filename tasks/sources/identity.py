@@ -114,6 +114,27 @@ def find_missing_names(source: PeopleSource, folder: Path) -> Iterator[Problem]:
             yield Problem(place, f"the table has no column `{column}`", fix)
 
 
+def find_changing_identifier(source: PeopleSource, folder: Path) -> Iterator[Problem]:
+    """Refuse to know people by OMOP's `person_id`, which each load may give anew.
+
+    Of the columns that say so, those of concepts, no other model of data has the like.
+    """
+    if source.person.casefold() != "person_id":
+        return
+    headers = (
+        open_source(location, folder).columns()
+        for location in (source.location, *(table.location for table in source.tables.values()))
+    )
+    if any(name.casefold().endswith("_concept_id") for there in headers for name in there):
+        yield Problem(
+            "source.person",
+            "is OMOP's `person_id`, which may be somebody else's after the next load, and consent "
+            "and budgets would go with it",
+            "name an identifier that lasts, as `person: person_source_value`, and say `key: "
+            "person_id`; if `person` has none, read the people by a query that joins one",
+        )
+
+
 def match_people(
     table: Source, column: str, people: pa.Array, identity: Identity, place: str
 ) -> tuple[pa.Array, pa.Array]:

@@ -23,9 +23,11 @@ from expectations.policy.many_rows import FollowUp, FromRows, Index
 from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, NUMBER, PERSON, UNTIL, Query, conditions, fields
+from tasks.sources.concept_sets import resolve_concept_sets
 from tasks.sources.moments import MOMENT, read_moments
 from tasks.sources.naming import spell
 from tasks.sources.table_rows import (
+    ENDS,
     ENOUGH,
     ODD,
     PEOPLE,
@@ -43,6 +45,8 @@ FEW: Final = 1_000
 """So many people are taken together whatever memory that needs."""
 CUT: Final = "people.cut."
 """Begins the count of people of whom not all rows of a table, or values of a field, counted."""
+ALWAYS: Final = pa.scalar(2**62, MOMENT)
+"""Until when it is known what came to somebody to whom nothing can come anymore."""
 State: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
@@ -59,6 +63,11 @@ class PeopleTables:
     lot: bytes = field(default=b"", repr=False)
     _told: dict[str, list[pa.Array]] = field(default_factory=dict, repr=False)
     _states: dict[str, State] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def resolved(self) -> PeopleSource:
+        """What the policy says of its tables, with the codes that its concept sets stand for."""
+        return resolve_concept_sets(self.source, self.folder)
 
     @cached_property
     def roster(self) -> Source:
@@ -86,10 +95,13 @@ class PeopleTables:
         if not made:
             return self.roster.read(own, where=where)
         dated = [one.column for one in self._moments if one and one.column]
-        needed = list(dict.fromkeys([*own, self.source.person, *dated]))
+        key = self.source.joined_by
+        needed = list(dict.fromkeys([*own, self.source.person, key, *dated]))
         read = self.roster.read(needed, where=where)
-        people = spell(read.column(self.source.person)).combine_chunks()
-        index, until = self._find_index(read, people), self._find_end(read)
+        keys = read.select(list(dict.fromkeys([self.source.person, key])))
+        people = spell(read.column(key)).combine_chunks()
+        index = self._find_index(read, people)
+        until = self._find_end(read, people, index)
         for table in self.source.tables:
             asked = {name: take for name, take in made.items() if take.of == table}
             if asked:
@@ -97,6 +109,11 @@ class PeopleTables:
                 found = take_together(rows, until, asked)
                 self._check(rows, found)
                 read = _append(read, found.select([*asked]))
+        if self.source.key and not _changed(keys, self.roster.read(keys.column_names, where=where)):
+            raise SourceError(
+                f"source.key: the column '{key}' changed while tables were read by it, so that "
+                "rows may be other people's; run again when nothing is loaded"
+            )
         days = pc.cast(index, pa.date32(), safe=False)
         read = _append(read, pa.table({n: days for n, t in made.items() if t.take == "index"}))
         return read.select(list(columns))
@@ -105,7 +122,7 @@ class PeopleTables:
         """Give a table's rows about some people; notes how its files are."""
         most = self.source.tables[table].most
         cut = self._told.setdefault(f"{CUT}{table}", []) if most else []
-        rows = TableRows(table, self.source, self.folder, people, index, self.lot, cut)
+        rows = TableRows(table, self.resolved, self.folder, people, index, self.lot, cut)
         self._states.setdefault(table, _find_state(rows, self.folder))
         return rows
 
@@ -148,10 +165,32 @@ class PeopleTables:
     def _moments(self) -> tuple[Index | None, FollowUp | None]:
         return self.source.index, self.source.followed_until
 
-    def _find_end(self, read: pa.Table) -> pa.Array:
+    def _find_end(self, read: pa.Table, people: pa.Array, index: pa.Array) -> pa.Array:
         """Give until when each person was observed, missing where that is not known."""
         until = self.source.followed_until
-        return self._read_moment(read, until) if until else pa.nulls(read.num_rows, MOMENT)
+        if until is None:
+            return pa.nulls(read.num_rows, MOMENT)
+        if until.periods is None:
+            return self._read_moment(read, until)
+        held = f"{AT}::DATE <= {INDEX}::DATE AND {INDEX}::DATE <= {ENDS}::DATE"  # of whole days
+        end = self._take_of_rows(until.periods, people, index, f"max({ENDS})", held)
+        if until.closed_by is None:
+            return end
+        closed = self._take_of_rows(until.closed_by, people, index, f"min({AT})", f"{AT} > {INDEX}")
+        before = pc.less_equal(
+            pc.cast(closed, pa.date32(), safe=False), pc.cast(end, pa.date32(), safe=False)
+        )
+        return pc.if_else(pc.fill_null(before, False), ALWAYS, end)
+
+    def _take_of_rows(
+        self, table: str, people: pa.Array, index: pa.Array, taken: str, where: str
+    ) -> pa.Array:
+        """Give one moment of each person's rows, missing where no row meets the condition."""
+        rows = self._open(table, people, index)
+        query = f"SELECT {PERSON}, {taken} AS {AT} FROM {ROWS} WHERE {where} GROUP BY {PERSON}"  # noqa: S608  # of our own words
+        found = rows.ask(lambda _: (query,), (), ())
+        places = pc.index_in(_places(len(people)), found.column(PERSON))
+        return found.column(AT).combine_chunks().take(places)
 
     def _read_moment(self, read: pa.Table, said: Index | FollowUp) -> pa.Array:
         """Give a day of the policy, or the moments of a column of the roster."""
@@ -222,6 +261,13 @@ def _ask(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa.
     return rows.ask(write, conditions(asked), used, **{PEOPLE: pa.table(people)})
 
 
+def _changed(keys: pa.Table, now: pa.Table) -> bool:
+    """Tell whether keys came, went or were given anew; a database gives rows in any order."""
+    told = [sorted(zip(*(spell(c).to_pylist() for c in held.columns), strict=True), key=str)
+            for held in (keys, now)]  # fmt: skip
+    return told[0] != told[1]
+
+
 def _places(number: int) -> pa.Array:
     return pa.array(range(number), pa.int32())
 
@@ -243,7 +289,7 @@ def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]
     for name, table in source.tables.items():
         there = open_source(table.location, folder).columns()
         wanted = {
-            "person" if table.person else "": table.person or source.person,
+            "person" if table.person else "": table.person or source.joined_by,
             "at": table.at,
             **({"known_at": table.known_at} if table.known_at else {}),
             **({"until": table.until} if table.until else {}),
@@ -260,8 +306,15 @@ def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]
         for path, column in wanted.items():
             if column not in there:
                 fix = suggest(column, there, f"name one of its {len(there)} columns")
+                if not path and (shared := _shared_key(source, folder, there)):
+                    fix = f"if it names people by `{shared}`, say `key: {shared}` under source"
                 whole = f"source.tables.{name}{'.' if path else ''}{path}"
                 yield Problem(whole, f"the table has no column `{column}`", fix)
+    if source.key is not None:
+        there = open_source(source.location, folder).columns()
+        if source.key not in there:
+            fix = suggest(source.key, there, f"name one of its {len(there)} columns")
+            yield Problem("source.key", f"the roster has no column `{source.key}`", fix)
     for path, moment in (("index", source.index), ("followed_until", source.followed_until)):
         if moment is not None and moment.column is not None:
             there = open_source(source.location, folder).columns()
@@ -269,6 +322,14 @@ def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]
                 fix = suggest(moment.column, there, f"name one of its {len(there)} columns")
                 said = f"the roster has no column `{moment.column}`"
                 yield Problem(f"source.{path}.column", said, fix)
+
+
+def _shared_key(source: PeopleSource, folder: Path, there: Sequence[str]) -> str | None:
+    """Name a column of the roster by which a table may name people that it names by no other."""
+    if source.key:
+        return None
+    own = open_source(source.location, folder).columns()
+    return next((name for name in own if name in there and name.casefold().endswith("id")), None)
 
 
 def _append(table: pa.Table, more: pa.Table) -> pa.Table:

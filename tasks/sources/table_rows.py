@@ -27,7 +27,7 @@ from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, KNOWN, PERSON, quote
 from tasks.sources.conversion import convert
-from tasks.sources.identity import identify, match_people
+from tasks.sources.identity import Identity, identify, match_people
 from tasks.sources.moments import read_moments
 from tasks.sources.naming import spell
 from tasks.sources.parquet_files import ParquetSource
@@ -49,6 +49,8 @@ MEMORY: Final = "4GB"
 ENDS: Final = "_ends"
 ODD: Final = "_odd_"
 """Begins the column that says whether a field is told in an undeclared unit."""
+KEYED: Final = Identity()
+"""Keys of a database are compared as they are: only identifiers have spellings."""
 ROWS, NAMES, PEOPLE, BUSY = "_rows", "_names", "_people", "_busy"
 """The rows as a view, whose they are, the people as a table, and those with too many rows."""
 WORDS: Final[Mapping[ColumnType, str]] = {
@@ -87,9 +89,10 @@ def name_odd(name: str) -> str:
 def list_read(
     source: PeopleSource, table: RowsTable, conditions: Sequence[str], values: Sequence[str]
 ) -> tuple[str, ...]:
-    """Name the fields that are read for some values and conditions."""
+    """Name the fields that are read for some values and conditions, the table's own among them."""
     types = {name: one.type for name, one in table.fields.items()}
-    read = {c for text in conditions for c in parse(text, types, source.code_lists).columns}
+    asked = [*conditions, *([table.where] if table.where else [])]
+    read = {c for text in asked for c in parse(text, types, source.code_lists).columns}
     return tuple(dict.fromkeys([*values, *sorted(read)]))
 
 
@@ -220,7 +223,7 @@ class TableRows:
     @property
     def person(self) -> str:
         """The table's own column that names the person."""
-        return self.table.person or self.source.person
+        return self.table.person or self.source.joined_by
 
     @cached_property
     def _opened(self) -> Source:
@@ -232,7 +235,7 @@ class TableRows:
 
         The one place where rows find their person.
         """
-        identity = identify(self.source, self.folder)
+        identity = KEYED if self.source.key else identify(self.source, self.folder)
         spelled, places = match_people(self._opened, self.person, self.people, identity, self.place)
         return spelled, places.cast(pa.int32())
 
@@ -254,7 +257,8 @@ class TableRows:
 
         `SourceError` for what does not fit its type, and for sums that are too large.
         """
-        tests = {text: self._parse(text) for text in conditions}
+        kept = [self.table.where] if self.table.where else []
+        tests = {text: self._parse(text) for text in dict.fromkeys([*conditions, *kept])}
         used = list_read(self.source, self.table, conditions, values)
         scan = self._write_scan(used)
         for by_scan in (True, False) if scan else (False,):
@@ -310,6 +314,8 @@ class TableRows:
         more = {met[text]: test.to_narwhals(date.min) for text, test in tests.items()}
         if more:
             relation = nw.from_native(relation).with_columns(**more).to_native()
+        if self.table.where:
+            relation = relation.filter(met[self.table.where])
         if self.table.until:
             self._check_periods(engine, relation)
         if self.table.most and self.index is not None:

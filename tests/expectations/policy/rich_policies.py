@@ -171,10 +171,16 @@ RICH: Tree = {
     "source": {
         "location": LOCATIONS[0],
         "person": "pid",
+        "key": "row_id",
         "normalize": ["strip", "casefold"],
         "same_person": {"location": LOCATIONS[0], "other": "old_id", "kept": "new_id"},
         "index": {"date": "2025-01-31", "column": "came", "first": "visits", "where": "days > 1"},
-        "followed_until": {"date": "2025-06-30", "column": "left"},
+        "followed_until": {
+            "date": "2025-06-30",
+            "column": "left",
+            "periods": "visits",
+            "closed_by": "visits",
+        },
         "zone": "Europe/Berlin",
         "tables": {
             "visits": {
@@ -183,6 +189,7 @@ RICH: Tree = {
                 "at": "start",
                 "known_at": "told",
                 "until": "ended",
+                "where": "days > 1",
                 "most": 50,
                 "fields": {
                     "days": {
@@ -198,7 +205,15 @@ RICH: Tree = {
                 },
             }
         },
-        "codes": {"falls": {"file": "falls.txt", "codes": ["W19"]}},
+        "codes": {
+            "falls": {
+                "file": "falls.txt",
+                "codes": ["W19"],
+                "concept_set": "falls.json",
+                "concepts": [{"id": 436583, "excluded": True, "descendants": True, "mapped": True}],
+            }
+        },
+        "vocabulary": {"ancestors": LOCATIONS[0], "relationships": LOCATIONS[0]},
     },
     "basis": CONSENT,
     "population": POPULATION,
