@@ -109,7 +109,7 @@ class PeopleTables:
                 found = take_together(rows, until, asked)
                 self._check(rows, found)
                 read = _append(read, found.select([*asked]))
-        if self.source.key and not _changed(keys, self.roster.read(keys.column_names, where=where)):
+        if self.source.key and _changed(keys, self.roster.read(keys.column_names, where=where)):
             raise SourceError(
                 f"source.key: the column '{key}' changed while tables were read by it, so that "
                 "rows may be other people's; run again when nothing is loaded"
@@ -263,9 +263,8 @@ def _ask(rows: TableRows, until: pa.Array, asked: Mapping[str, FromRows]) -> pa.
 
 def _changed(keys: pa.Table, now: pa.Table) -> bool:
     """Tell whether keys came, went or were given anew; a database gives rows in any order."""
-    told = [sorted(zip(*(spell(c).to_pylist() for c in held.columns), strict=True), key=str)
-            for held in (keys, now)]  # fmt: skip
-    return told[0] != told[1]
+    told = (zip(*(spell(c).to_pylist() for c in held.columns), strict=True) for held in (keys, now))
+    return len({frozenset(pairs) for pairs in told}) > 1
 
 
 def _places(number: int) -> pa.Array:
