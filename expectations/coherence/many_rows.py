@@ -90,7 +90,7 @@ def _periods_are_rows_that_last(policy: Policy, until: FollowUp) -> Iterator[Pro
     for part, table in (("periods", until.periods), ("closed_by", until.closed_by)):
         if table is not None:
             yield from _table_is_there(policy, table, f"{path}.{part}")
-    if until.periods in tables and tables[until.periods].until is None:
+    if until.periods and until.periods in tables and tables[until.periods].until is None:
         fix = "say by `until:` when its rows end"
         yield Problem(f"{path}.periods", "names a table whose rows do not last", fix)
     if until.closed_by and not until.periods:

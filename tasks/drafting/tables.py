@@ -56,6 +56,11 @@ ENDS: Final = frozenset(
     {"end", "ended", "until", "discharge", "discharged", "left", "closed", "to"}
 )
 
+PERIODS: Final = (
+    "it has one row a person; join it to the people in a view, or in their file, or name it under "
+    "`followed_until` if it says until when people were observed"
+)
+
 
 class Found(NamedTuple):
     """One table of a folder or a database, with all that it holds."""
@@ -117,9 +122,11 @@ def link(tables: Sequence[Found]) -> Linked:
     others = [table for table in tables if table is not roster]
     parts = {table.name: _describe(table, columns.get(table.name), roster) for table in others}
     rows = {name: part for name, part in parts.items() if isinstance(part, RowsOf)}
+    lasting = _find_lasting(person, keys[roster.name])
     people = PeopleSource(
         location=roster.location,
-        person=person.column,
+        person=lasting or person.column,
+        key=person.column if lasting else None,
         normalize=ALIKE if any(part.folded for part in rows.values()) else (),
         tables={name: part.table for name, part in rows.items()},
         index=_choose_index([*rows.values()]) if rows else None,
@@ -139,7 +146,14 @@ def link(tables: Sequence[Found]) -> Linked:
         {name: rows[name].asked for name in used},
         left_out,
         tuple(table.location for table in others if _holds_consent(table)),
-        HeldTable(joined.drop_columns([name for name in wanted if name not in made])),
+        HeldTable(
+            joined.drop_columns(
+                [
+                    *(name for name in wanted if name not in made),
+                    *([people.key] if people.key else ()),
+                ]
+            )
+        ),
     )
 
 
@@ -194,7 +208,8 @@ def _find_roster(
             linked = {name: match for name, match in others.items() if match}
             named = sum(are_alike(key.column, match.key.column) for match in linked.values())
             covered = round(sum(match.known for match in linked.values()), 3)
-            rank = (len(linked), named, covered, key.called)
+            titled = are_alike(table.name, key.column)
+            rank = (len(linked), named, covered, titled, key.called)
             if best is None or rank > best[0]:
                 best = (rank, table, key, linked)
     if best is None:
@@ -203,6 +218,15 @@ def _find_roster(
             "one row a person to the table of people, and name its column of identifiers so"
         )
     return best[1:]
+
+
+def _find_lasting(person: Key, keys: Sequence[Key]) -> str | None:
+    """Name the roster's own text for each person, where tables are linked by a whole number.
+
+    A database may give such a number anew with every load.
+    """
+    lasting = (key.column for key in keys if key.once and key.text and key.called)
+    return None if person.text else next(lasting, None)
 
 
 class Match(NamedTuple):
@@ -261,6 +285,8 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
         return f"none of its columns names the people of `{roster.name}`"
     key, folded, _ = match
     if key.once and len(key.names) > NEARLY_ALL * roster.held.num_rows:
+        if len([*_find_times(table)]) > 1:
+            return PERIODS
         return "it has one row a person; join it to the people in a view, or in their file"
     times = [*_find_times(table)]
     if not times:
@@ -353,9 +379,9 @@ def _is_field(values: Values) -> bool:
     """Whether a column varies, names nobody and holds no free text, so that it may be used."""
     found = judge(values)
     varied = len(values.counts) > 1 and values.type is not ColumnType.DATE
-    return (
-        varied and not found.free_text and found.identifiability is not Identifiability.IDENTIFIER
-    )
+    numbered = values.type is ColumnType.INTEGER and "id" in split_name(values.name)[0]
+    named = numbered or found.identifiability is Identifiability.IDENTIFIER
+    return varied and not found.free_text and not named
 
 
 def _choose_index(rows: Sequence[RowsOf]) -> Index:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 def table_lines(linked: Linked, decided: Decided) -> Iterator[str]:
     """Say how people are compared, when they are looked at, and what is read of each table."""
     people = linked.people
+    used = {c.rows.of for c in decided.of(Fate.PROPOSED) if c.rows}
+    if people.key:
+        yield from comment(
+            f"{DECIDE}: the tables name people by this number, which a database may give anew "
+            "with every load; consent and budgets go by `person`. Does that last?",
+            2,
+        )
+        key = entry("key", people.key, 2)
+        yield from key if used else commented_out([*key], 2)
     if people.normalize:
         yield from comment(
             "The tables spell identifiers differently; blanks around them and capital letters no "
@@ -39,13 +48,12 @@ def table_lines(linked: Linked, decided: Decided) -> Iterator[str]:
     if people.zone:
         yield from comment(f"{DECIDE}: on which calendar do days begin and end?", 2)
         yield from entry("zone", people.zone, 2)
-    used = {c.rows.of for c in decided.of(Fate.PROPOSED) if c.rows}
     if used:
         yield "  tables:"
     for name in sorted(people.tables, key=lambda name: name not in used):
         if asked := linked.asked.get(name):
             yield from comment(f"{DECIDE}: {asked}" if name in used else asked, 4)
-        lines = [*one_table(name, people.tables[name], people.person)]
+        lines = [*one_table(name, people.tables[name], people.joined_by)]
         if name in used:
             yield from lines
             continue

@@ -34,7 +34,7 @@ from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
-from tasks.sources.concept_sets import find_faults_of_concepts
+from tasks.sources.concept_sets import describe_concept_sets, find_faults_of_concepts
 from tasks.sources.conversion import convert, fit
 from tasks.sources.identity import (
     Identity,
@@ -344,4 +344,6 @@ def collect(desk: Desk, permitted: Opened[Permitted]) -> pa.Table:
     if isinstance(source, PeopleTables):
         for name, number in source.told.items():
             desk.count(name, Count(number))
+        for name, codes in describe_concept_sets(source.resolved):
+            desk.note("table", f"codes.{name}", codes)
     return attach_keys(collected, people)

@@ -6,6 +6,7 @@ out at last, whatever else brings it in. That a concept is valid still is not as
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -116,6 +117,14 @@ def _resolve(tables: ConceptTables, name: str, listed: CodeList) -> CodeList:
             "out all that it names"
         )
     return listed.model_copy(update={"codes": codes})
+
+
+def describe_concept_sets(source: PeopleSource) -> Iterator[tuple[str, dict[str, str | int]]]:
+    """Give for the record how many codes each concept set stood for, and which, by their digest."""
+    for name, listed in source.codes.items():
+        if listed.concepts:
+            digest = hashlib.sha256("\n".join(listed.codes).encode()).hexdigest()
+            yield name, {"codes": len(listed.codes), "sha256": digest}
 
 
 def find_faults_of_concepts(source: PeopleSource, folder: Path) -> Iterator[Problem]:
