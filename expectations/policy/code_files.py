@@ -37,7 +37,7 @@ def put_codes(plain: Plain, folder: Path) -> list[Problem]:
     for path, listed in _lists(plain):
         given = [form for form in FORMS if listed.get(form) is not None]
         if len(given) != 1:
-            what = f"has {given[0]} beside {given[1]}" if given else "has no codes"
+            what = f"has {given[1]} beside `{given[0]}`" if given else "has no codes"
             problems.append(Problem(path, what, f"give one of {', '.join(FORMS)}"))
         elif isinstance(file := listed.get("file"), str):
             problems += _put(listed, "codes", folder / file, f"{path}.file")

@@ -345,5 +345,5 @@ def collect(desk: Desk, permitted: Opened[Permitted]) -> pa.Table:
         for name, number in source.told.items():
             desk.count(name, Count(number))
         for name, codes in describe_concept_sets(source.resolved):
-            desk.note("table", f"codes.{name}", codes)
+            desk.note("table", f"codes.{name}", {**codes})
     return attach_keys(collected, people)

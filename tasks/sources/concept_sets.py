@@ -7,7 +7,7 @@ out at last, whatever else brings it in. That a concept is valid still is not as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -119,7 +119,7 @@ def _resolve(tables: ConceptTables, name: str, listed: CodeList) -> CodeList:
     return listed.model_copy(update={"codes": codes})
 
 
-def describe_concept_sets(source: PeopleSource) -> Iterator[tuple[str, dict[str, str | int]]]:
+def describe_concept_sets(source: PeopleSource) -> Iterator[tuple[str, Mapping[str, str | int]]]:
     """Give for the record how many codes each concept set stood for, and which, by their digest."""
     for name, listed in source.codes.items():
         if listed.concepts:

@@ -86,6 +86,15 @@ def test_a_policy_over_several_tables_is_one() -> None:
         (("  tables:\n", "  codes: {wards: {codes: [A], file: x}}\n  tables:\n"),
          "source.codes.wards", "codes beside `file`"),
         (('date: "2025-06-30"', "date: '2025-06-31'"), "source.followed_until.date", "no day"),
+        (('date: "2025-06-30"', "periods: visits"), "source.followed_until.periods", "do not last"),
+        (('date: "2025-06-30"', "periods: seen"), "source.followed_until.periods", "is no table"),
+        (('date: "2025-06-30"', 'date: "2025-06-30", closed_by: visits'),
+         "source.followed_until.closed_by", "closes no period"),
+        (("      at: start\n", "      at: start\n      where: dais > 1\n"),
+         "source.tables.visits.where", "dais"),
+        (("  person: pid\n", "  person: pid\n  key: pid\n"), "source.key", "identifier itself"),
+        (("  tables:\n", "  vocabulary: {ancestors: {kind: csv, path: a.csv}}\n  tables:\n"),
+         "source.vocabulary", "is a concept set"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_where_it_stands(
