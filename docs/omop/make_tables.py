@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-HOSPITAL: Final = Path(__file__).parents[2] / "tasks" / "sources" / "examples" / "hospital"
+HOSPITAL: Final = (
+    Path(__file__).resolve().parents[2] / "tasks" / "sources" / "examples" / "hospital"
+)
 END: Final = pd.Timestamp("2025-01-01")
 CONDITIONS: Final = {"E11": 201826, "I50": 316139, "I25": 317576, "J44": 255573, "N18": 46271022}
 TESTS: Final = {"Creatinine": (3016723, 8840), "CRP": (3020460, 8751),
