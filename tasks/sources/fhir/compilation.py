@@ -195,7 +195,7 @@ class Compiler:
                 return self._where(self._step(of, "extension"), url)
             case "join", 0 | 1:
                 by = _text(self.find(given[0], of)) if given else "''"
-                joined = f"array_to_string(nullif({of.as_list()}, []), {by})"
+                joined = f"coalesce(array_to_string({of.as_list()}, {by}), '')"
                 return Found(joined, TEXT)
             case "getResourceKey", 0 if of is self.root:
                 return self._step(of, "id")

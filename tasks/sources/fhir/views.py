@@ -232,6 +232,10 @@ class _Builder:
             found = [*self._known(paths, of, f"{where}repeat")]
             if len({one.type for one in found}) != 1:
                 raise ViewError(f"{where}repeat: its paths lead to different types")
+            for one in found[1:]:  # of one type in SQL too
+                assert one.need is not None, "elements are read"
+                assert found[0].need is not None, "elements are read"
+                one.need.parts = found[0].need.parts
             lists = [one.as_list() for one in found]
             every = lists[0]
             for more in lists[1:]:
