@@ -18,8 +18,10 @@ from typing import Final
 
 MADE: Final = Path(__file__).parent.parent / "tasks" / "sources" / "fhir" / "r4.json"
 KINDS: Final = {"string": "s", "number": "n", "boolean": "b"}
-BLOCK: Final = re.compile(r"^export interface (\w+)(?: extends (\w+))? \{(.*?)^\}", re.M | re.S)
-ELEMENT: Final = re.compile(r"^  (?:readonly )?([a-zA-Z]\w*)\??: (.+?);$", re.M)
+BLOCK: Final = re.compile(
+    r"^export interface (\w+)(?: extends (\w+))? \{(.*?)^\}", re.MULTILINE | re.DOTALL
+)
+ELEMENT: Final = re.compile(r"^  (?:readonly )?([a-zA-Z]\w*)\??: (.+?);$", re.MULTILINE)
 
 
 def read(said: str) -> str:

@@ -24,12 +24,14 @@ from expectations.policy.code_files import put_codes
 from expectations.policy.factor_files import put_factors
 from expectations.policy.fhir_consent import put_mappings
 from expectations.policy.hierarchy_files import put_hierarchies
+from expectations.policy.locations import FhirExport
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
 from expectations.policy.policy import COLUMN, NAME, Policy
 from expectations.policy.retention import Retention
 from expectations.policy.spans import LONG
 from expectations.policy.training import Training
 from expectations.policy.treatments import Level
+from expectations.policy.view_files import put_views
 from expectations.policy.vocabulary import SPECIAL, Category
 
 if TYPE_CHECKING:
@@ -129,25 +131,30 @@ def read_policy(name_or_path: str, own: Path | None = None) -> PolicyFile:
 
 def digest_hierarchies(policy: Policy) -> str:
     """Give the digest of what a policy names by files, as hierarchies are; empty without any."""
-    treatments = {name: column.treatment for name, column in policy.treated.items()}
-    lines: dict[str, object] = {
-        n: t.rows for n, t in treatments.items() if isinstance(t, Level) and t.file
-    }
-    codes = policy.source.codes
-    lines |= {f"source.codes.{n}": one.codes for n, one in codes.items() if one.file}
-    lines |= {
-        f"source.codes.{n}": [concept.model_dump() for concept in one.concepts]
-        for n, one in codes.items()
-        if one.concept_set
-    }
+    lines = dict(_list_named(policy))
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest() if lines else ""
+
+
+def _list_named(policy: Policy) -> Iterator[tuple[str, object]]:
+    """Give what stands in files beside a policy: hierarchies, codes, mappings, factors, views."""
+    for name, column in policy.treated.items():
+        if isinstance(column.treatment, Level) and column.treatment.file:
+            yield name, column.treatment.rows
+    for name, listed in policy.source.codes.items():
+        if listed.file:
+            yield f"source.codes.{name}", listed.codes
+        if listed.concept_set:
+            yield f"source.codes.{name}", [concept.model_dump() for concept in listed.concepts]
     for number, source in enumerate(getattr(policy.basis, "events", ())):
         if source.fhir is not None and source.fhir.file:
-            lines[f"basis.events.{number}.fhir"] = source.fhir.model_dump(mode="json")
+            yield f"basis.events.{number}.fhir", source.fhir.model_dump(mode="json")
     for name, table in policy.source.tables.items():
         for field, said in table.fields.items():
             if said.unit and said.unit.file:
-                lines[f"source.tables.{name}.{field}"] = {**said.unit.factors}
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest() if lines else ""
+                yield f"source.tables.{name}.{field}", {**said.unit.factors}
+    for location in policy.source.locations:
+        if isinstance(location, FhirExport):
+            yield f"view.{location.view}", location.definition
 
 
 def locate(file: PolicyFile, problems: Iterable[Problem]) -> list[Problem]:
@@ -168,6 +175,7 @@ def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) ->
         *put_codes(plain, folder),
         *put_mappings(plain, folder),
         *put_factors(plain, folder),
+        *put_views(plain, folder),
         *find_missing_retention(plain),
     ]
     try:

@@ -72,6 +72,22 @@ class JsonLines(Declaration):
     path: Term
 
 
+class FhirExport(Declaration):
+    """A folder with a FHIR R4 bulk export: the rows that a view makes of one of its resources."""
+
+    kind: Literal["fhir"]
+    suffixes: ClassVar[Suffixes] = {}
+    path: Term
+    """The folder with the export's NDJSON files, and its `manifest.json` if there is one."""
+    view: Term
+    """A ViewDefinition (SQL on FHIR 2.0): a `.json` file beside the policy, or a ready one's
+    name."""
+    zone: Term | None = None
+    """On whose calendar moments with an offset stand; without it, that of `source`."""
+    definition: Term | None = None
+    """The view itself, as it is taken from its file; nobody writes it."""
+
+
 class Database(Declaration):
     """Any database that SQLAlchemy reaches."""
 
@@ -114,7 +130,7 @@ class InMemory(Declaration):
 
 
 Location = Annotated[
-    ExampleData | CsvFile | JsonLines | ParquetFiles | SqlTable | SqlQuery,
+    ExampleData | CsvFile | FhirExport | JsonLines | ParquetFiles | SqlTable | SqlQuery,
     Field(discriminator="kind"),
 ]
 LOCATIONS: Final[Mapping[str, type[Location]]] = forms_by_kind(Location)

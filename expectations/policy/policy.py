@@ -6,7 +6,7 @@ A `Policy` that exists is well formed; whether its parts fit together is said by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -74,6 +74,14 @@ class PeopleSource(Declaration):
     """Lists of codes, which conditions on rows look in."""
     vocabulary: Vocabulary | None = None
     """Where it stands what is below a concept, for lists that are concept sets."""
+
+    @property
+    def locations(self) -> Iterator[Location]:
+        """Give every place from which something about these people is read."""
+        yield self.location
+        yield from (table.location for table in self.tables.values())
+        if self.same_person is not None:
+            yield self.same_person.location
 
     @property
     def code_lists(self) -> dict[str, tuple[str, ...]]:

@@ -21,6 +21,7 @@ from expectations.policy.legal_basis import ConsentLedger, EventSource
 from expectations.policy.locations import (
     CsvFile,
     ExampleData,
+    FhirExport,
     JsonLines,
     ParquetFiles,
     SqlQuery,
@@ -78,7 +79,7 @@ def find_delivery(source: EventSource, place: str, folder: Path) -> datetime | N
     if source.delivery is not None:
         return _read_delivery(source, f"{place}.delivery", folder)
     match source.location:
-        case CsvFile(path=path) | JsonLines(path=path):
+        case CsvFile(path=path) | FhirExport(path=path) | JsonLines(path=path):
             files = [folder / path]
         case ParquetFiles():
             from tasks.sources.parquet_files import ParquetSource

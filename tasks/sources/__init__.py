@@ -14,6 +14,7 @@ from expectations.policy.locations import (
     LOCATIONS,
     CsvFile,
     ExampleData,
+    FhirExport,
     InMemory,
     JsonLines,
     Location,
@@ -41,6 +42,10 @@ def open_source(location: Location | InMemory, folder: Path, part: Part = "peopl
             from tasks.sources.json_lines import JsonSource
 
             return JsonSource(location, folder)
+        case FhirExport():
+            from tasks.sources.fhir.source import FhirSource
+
+            return FhirSource(location, folder)
         case ParquetFiles():
             from tasks.sources.parquet_files import ParquetSource
 

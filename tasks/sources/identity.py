@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from expectations.disclosure import roughly
 from expectations.errors import Problem, SourceError, suggest
 from tasks.sources import open_source
+from tasks.sources.fhir.source import FhirSource
 from tasks.sources.naming import canonical, is_ascii, spell
 from tasks.sources.parquet_files import ParquetSource
 from tasks.sources.source import pick_columns
@@ -170,6 +171,8 @@ def count_strangers(
 
 def _read_distinct(table: Source, column: str) -> pa.Array:
     """Read the different values of a column; of Parquet files a batch at a time."""
+    if isinstance(table, FhirSource):
+        return table.read_distinct(column)
     if not isinstance(table, ParquetSource):
         return pc.unique(table.read([column]).column(column))
     import pyarrow.dataset as ds  # brings pandas: only for who reads

@@ -277,7 +277,9 @@ def _find_state(rows: TableRows, folder: Path) -> State:
     if path is None:
         return ()
     files = [folder / path]
-    if not files[0].is_file():
+    if files[0].is_dir():
+        files = [*files[0].iterdir()]
+    elif not files[0].is_file():
         files = [Path(name) for name in glob(str(files[0]), recursive=True)]  # noqa: PTH207  # pathlib's is relative
     found = [(str(file), file.stat()) for file in sorted(files) if file.is_file()]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)

@@ -27,6 +27,7 @@ from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, KNOWN, PERSON, quote
 from tasks.sources.conversion import convert
+from tasks.sources.fhir.source import FhirSource
 from tasks.sources.identity import Identity, identify, match_people
 from tasks.sources.moments import read_moments
 from tasks.sources.naming import spell
@@ -376,7 +377,10 @@ class TableRows:
     def _write_scan(self, used: Sequence[str]) -> str | None:
         """Write the rows as a scan of Parquet files; None where Arrow has to read them."""
         source = self._opened
-        if not isinstance(source, ParquetSource) or not (files := write_scan(source)):
+        if not isinstance(source, ParquetSource | FhirSource):
+            return None
+        files = source.write_scan() if isinstance(source, FhirSource) else write_scan(source)
+        if files is None:
             return None
         kinds = {one.name: one.type for one in source.schema}
         names = write_names(NAMES, kinds[self.person]) if self.person in kinds else NAMES

@@ -172,7 +172,9 @@ class Compiler:
         if not of.many:
             return write(of)
         each = self.name()
-        return f"list_transform({of.sql}, lambda {each}: {write(replace(of, sql=each, many=False))})"
+        return (
+            f"list_transform({of.sql}, lambda {each}: {write(replace(of, sql=each, many=False))})"
+        )
 
     def _call(self, of: Found, name: str, given: Sequence[Path]) -> Found:
         match name, len(given):

@@ -188,7 +188,8 @@ class _Builder:
             values.append(found.as_list() if whole else found.one())
             if column.get("path") == "%rowIndex":
                 numbered.add(name)
-            told = "collection" if whole else str(column.get("type") or found.type)
+            said = str(column.get("type") or found.type)
+            told = "collection" if whole else said.rpartition("/")[2]
             if whole or (found.type == TEXT) == (told in {NUMBER, "b", "boolean", "decimal"}):
                 told = "collection" if whole else found.type
             self.types[name] = told
@@ -268,7 +269,6 @@ class _Builder:
                 f"list_transform(rs, lambda r: struct_pack({told})))"
             )
         return Rows(columns, listed=f"flatten({nodes})")
-
 
     def _known(self, paths: Sequence[object], of: Found, where: str) -> Iterator[Found]:
         """Give what paths lead to; what R4 does not know at this level is not there."""

@@ -1,0 +1,180 @@
+"""One table of an export: the rows that a view makes of its resources, in types of a table.
+
+A date of which only the year or the month is known counts from its last day: later than it was,
+never earlier, so that nothing is known too soon.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations.errors import SourceError
+from expectations.policy.locations import FhirExport
+from expectations.policy.view_files import UnreadableViewError, read_definition
+from tasks.sources.aggregates import quote
+from tasks.sources.fhir.compilation import MARK
+from tasks.sources.fhir.export import Export, write_deleted, write_resources
+from tasks.sources.fhir.views import WHOLE, View, ViewError, read_view
+from tasks.sources.naming import spell
+from tasks.sources.scan import write_text
+from tasks.sources.source import pick_columns
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MOMENTS: Final = frozenset(("dateTime", "instant"))
+NO_ZONE: Final = "moments have an offset from UTC"
+MEMORY: Final = "4GB"
+_TYPES: Final = {"n": pa.float64(), "decimal": pa.float64(), "b": pa.bool_(),
+                 "boolean": pa.bool_(), "date": pa.date32()}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FhirSource:
+    """What a view makes of an export; a relative path starts at `folder`."""
+
+    location: FhirExport
+    folder: Path
+
+    @property
+    def _place(self) -> str:
+        return f"{self.location.path}: {self.location.view}"
+
+    @cached_property
+    def view(self) -> View:
+        """The view; SourceError where it is none, or says what is not known here."""
+        location = self.location
+        try:
+            text = location.definition or read_definition(location.view, self.folder)
+            return read_view(json.loads(text))
+        except (UnreadableViewError, ViewError) as error:
+            raise SourceError(f"{self._place}: {error}") from None
+
+    @cached_property
+    def _export(self) -> Export:
+        return Export(self.folder / self.location.path, self.location.path)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Give the columns and their types."""
+        return pa.schema([(name, _type_of(kind)) for name, kind in self.view.columns.items()])
+
+    def columns(self) -> tuple[str, ...]:
+        """Give the view's columns; looks at the first lines of the files."""
+        self._export.files(self.view.resource)
+        return tuple(self.view.columns)
+
+    def write_scan(self) -> str:
+        """Write the table as a query of SQL."""
+        view, export = self.view, self._export
+        needed = {name: one.write() for name, one in view.need.parts.items()}
+        held = write_resources(export.files(view.resource), needed)
+        kept = f'"resourceType" = {write_text(view.resource)}'
+        if deleted := export.deleted():
+            kept += f" AND id NOT IN ({write_deleted(deleted, view.resource)})"
+        held = f"(SELECT * FROM {held} WHERE {kept})"  # noqa: S608  # quoted
+        made = ", ".join(
+            f"{self._convert(quote(name), kind)} AS {quote(name)}"
+            for name, kind in view.columns.items()
+        )
+        return f"(SELECT {made} FROM ({view.write(held)}))"  # noqa: S608  # quoted
+
+    def read(
+        self, columns: Sequence[str], *, where: tuple[str, pa.Array] | None = None
+    ) -> pa.Table:
+        """Give the named columns of all rows or of those whose `where` column is among."""
+        wanted = [*columns] if where is None else [*columns, where[0]]
+        picked = pick_columns(wanted, self.columns(), self._place)
+        listed = ", ".join(map(quote, picked))
+        query = f"SELECT {listed} FROM {self.write_scan()}"  # noqa: S608  # quoted
+        if where is not None and self.schema.field(where[0]).type == pa.string():
+            query += f" WHERE {quote(where[0])} IN (SELECT name FROM _wanted)"
+        table = self._ask(query, pa.table({"name": where[1]}) if where else None)
+        if where is not None:
+            values = pc.drop_null(where[1].cast(pa.large_string()))
+            table = table.filter(pc.is_in(spell(table.column(where[0])), values))
+        return table.select(list(dict.fromkeys(columns)))
+
+    def read_distinct(self, column: str) -> pa.Array:
+        """Give the different values of a column, without holding all of them."""
+        pick_columns([column], self.columns(), self._place)
+        query = f"SELECT DISTINCT {quote(column)} FROM {self.write_scan()}"  # noqa: S608  # quoted
+        return self._ask(query, None).column(0).combine_chunks()
+
+    def _ask(self, query: str, wanted: pa.Table | None) -> pa.Table:
+        import duckdb
+
+        # Nothing of a person may reach the disk in clear.
+        with duckdb.connect(config={"temp_directory": "", "memory_limit": MEMORY}) as engine:
+            if wanted is not None:
+                engine.register("_wanted", wanted)
+            try:
+                return self._cast(engine, query)
+            except duckdb.OutOfMemoryException:
+                raise SourceError(
+                    f"{self._place}: more than {MEMORY} of memory would be needed; read it as a "
+                    "table with many rows a person"
+                ) from None
+            except duckdb.Error as error:
+                fault = str(error)
+        self._explain(fault)
+
+    def _cast(self, engine: DuckDBPyConnection, query: str) -> pa.Table:
+        found = engine.sql(query).to_arrow_table()
+        return found.cast(pa.schema([self.schema.field(name) for name in found.column_names]))
+
+    def _explain(self, fault: str) -> NoReturn:
+        """Say why a query failed, without the values that the engine's own words may hold."""
+        if NO_ZONE in fault:
+            raise SourceError(
+                f"{self._place}: its {NO_ZONE}, and the policy does not say on which calendar "
+                "days are counted; add `zone: Europe/Berlin`, or UTC, under source"
+            )
+        if MARK in fault:
+            what = fault.partition(MARK)[2].partition("\n")[0]
+            raise SourceError(f"{self._place}: a resource has {what}; correct the view")
+        for file in self._export.files(self.view.resource):
+            self._export.check(file, self.view.resource)
+        raise SourceError(
+            f"{self._place}: a date, number or line cannot be read as the view's types say; a "
+            "line may have 16 MB"
+        )
+
+    def _convert(self, name: str, kind: str) -> str:
+        """Write a column of the view in the type that a table has."""
+        if kind != "date" and kind not in MOMENTS:
+            return name
+        whole = (
+            f"CASE length({name}) WHEN 4 THEN ({name} || '-12-31')::TIMESTAMP "
+            f"WHEN 7 THEN last_day(({name} || '-01')::DATE)::TIMESTAMP "
+            f"WHEN 10 THEN {name}::TIMESTAMP "
+        )
+        if kind == "date":
+            return f"({whole} WHEN 0 THEN NULL ELSE error('no date')::TIMESTAMP END)::DATE"
+        zone = self.location.zone
+        there = (
+            f"timezone({write_text(zone)}, {name}::TIMESTAMPTZ)"
+            if zone
+            else f"error({write_text(NO_ZONE)})::TIMESTAMP"
+        )
+        offset = f"ends_with({name}, 'Z') OR substring({name}, 20) LIKE '%+%' OR "
+        offset += f"substring({name}, 20) LIKE '%-%'"
+        return f"{whole} ELSE CASE WHEN {offset} THEN {there} ELSE {name}::TIMESTAMP END END"
+
+
+def _type_of(kind: str) -> pa.DataType:
+    if kind == "collection":
+        return pa.list_(pa.string())
+    if kind in MOMENTS:
+        return pa.timestamp("us")
+    if kind in WHOLE:
+        return pa.int64()
+    return _TYPES.get(kind, pa.string())
