@@ -40,8 +40,8 @@ def main() -> None:
         bases[name] = base
         own[name] = {element: read(said) for element, said in ELEMENT.findall(body)}
     made = {}
-    for name in own:
-        elements, base = dict(own[name]), bases[name]
+    for name, elements in own.items():
+        elements, base = dict(elements), bases[name]  # noqa: PLW2901  # with those of its bases
         while base:
             elements |= own[base]
             base = bases[base]

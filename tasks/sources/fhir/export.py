@@ -24,7 +24,7 @@ FIRST: Final = 100
 """So many lines of each file are looked at before anything is read."""
 OTHER: Final = {
     "STU3": ("animal", "assertedDate", "comment", "context", "notDone", "definition", "related"),
-    "R5": ("actualPeriod", "admission", "occurrenceDateTime", "recorded", "participant", "reported"),
+    "R5": ("actualPeriod", "admission", "occurrenceDateTime", "participant", "reported"),
 }  # fmt: skip
 """Elements by which resources of another version are told; no other name is shown."""
 

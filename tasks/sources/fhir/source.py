@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,9 +26,6 @@ from tasks.sources.fhir.views import WHOLE, View, ViewError, read_view
 from tasks.sources.naming import spell
 from tasks.sources.scan import write_text
 from tasks.sources.source import pick_columns
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 MOMENTS: Final = frozenset(("dateTime", "instant"))
 NO_ZONE: Final = "moments have an offset from UTC"
@@ -117,19 +114,22 @@ class FhirSource:
             if wanted is not None:
                 engine.register("_wanted", wanted)
             try:
-                return self._cast(engine, query)
+                found = engine.sql(query).to_arrow_table()
             except duckdb.OutOfMemoryException:
                 raise SourceError(
                     f"{self._place}: more than {MEMORY} of memory would be needed; read it as a "
                     "table with many rows a person"
                 ) from None
+            except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+                raise SourceError(
+                    f"{self._place}: the view cannot be carried out here; simplify its paths"
+                ) from None
             except duckdb.Error as error:
                 fault = str(error)
+            else:
+                named = [self.schema.field(name) for name in found.column_names]
+                return found.cast(pa.schema(named))
         self._explain(fault)
-
-    def _cast(self, engine: DuckDBPyConnection, query: str) -> pa.Table:
-        found = engine.sql(query).to_arrow_table()
-        return found.cast(pa.schema([self.schema.field(name) for name in found.column_names]))
 
     def _explain(self, fault: str) -> NoReturn:
         """Say why a query failed, without the values that the engine's own words may hold."""

@@ -38,9 +38,10 @@ class Rows:
 
     def as_list(self) -> str:
         """Write them as a list of rows."""
-        return self.listed if self.listed is not None else f"[{self._pack()}]"
+        return self.listed if self.listed is not None else f"[{self.pack()}]"
 
-    def _pack(self) -> str:
+    def pack(self) -> str:
+        """Write the one row."""
         pairs = zip(self.columns, self.values, strict=True)
         return f"struct_pack({', '.join(f'{quote(name)} := {value}' for name, value in pairs)})"
 
@@ -133,18 +134,18 @@ class _Builder:
         if len(ways) > 1:
             raise ViewError(f"{where}{ways[1]}: stands beside `{ways[0]}`")
         if not ways:
-            return self._within(said, context, where)
+            return self.within(said, context, where)
         if ways == ["repeat"]:
             return self._repeat(said, context, where)
         over = self.find(said[ways[0]], context, f"{where}{ways[0]}")
         each = self.compiler.name()
         row = f"({each}_i - 1)"
-        inner = self._numbered(row)._within(said, replace(over, sql=each, many=False), where)
+        inner = self._numbered(row).within(said, replace(over, sql=each, many=False), where)
         listed = f"flatten(list_transform({over.as_list()}, lambda {each}, {each}_i: "
         listed += f"{inner.as_list()}))"
         if ways == ["forEachOrNull"]:
             empty = replace(over, sql=self._nothing(over), many=False)
-            none = self._numbered("0")._within(said, empty, where)
+            none = self._numbered("0").within(said, empty, where)
             listed = f"CASE WHEN {over.exists()} THEN {listed} ELSE {none.as_list()} END"
         return Rows(inner.columns, listed=listed)
 
@@ -156,7 +157,7 @@ class _Builder:
     def _numbered(self, row: str) -> _Builder:
         return _Builder(replace(self.compiler, row=row), self.types)
 
-    def _within(self, said: Json, context: Found, where: str) -> Rows:
+    def within(self, said: Json, context: Found, where: str) -> Rows:
         """Build everything that a `select` holds, side by side."""
         rows = self._columns(said, context, where)
         for place, inner in enumerate(_objects(said, "select", where)):
@@ -200,6 +201,8 @@ class _Builder:
     def _beside(self, left: Rows, right: Rows, where: str) -> Rows:
         if twice := {*left.columns} & {*right.columns}:
             raise ViewError(f"{where}select: the column `{min(twice)}` is there twice")
+        if not left.columns:
+            return right
         columns = (*left.columns, *right.columns)
         numbered = left.numbered | right.numbered
         if left.listed is None and right.listed is None:
@@ -209,7 +212,7 @@ class _Builder:
             name = self.compiler.name() if side.listed is not None else None
             values = tuple(f"{name}.{quote(one)}" for one in side.columns) if name else side.values
             sides.append((side, name, values))
-        listed = Rows(columns, (*sides[0][2], *sides[1][2]))._pack()
+        listed = Rows(columns, (*sides[0][2], *sides[1][2])).pack()
         for number, (side, name, _) in enumerate(reversed(sides)):
             if name:
                 listed = f"list_transform({side.listed}, lambda {name}: {listed})"
@@ -245,7 +248,7 @@ class _Builder:
                 return every
             each = self.compiler.name()
             node = replace(found[0], sql=each, many=False)
-            rows = self._within(said, node, where)
+            rows = self.within(said, node, where)
             columns, numbered = rows.columns, rows.numbered
             deeper = build(node, left - 1)
             if left == 1:

@@ -1,0 +1,215 @@
+"""A folder of an export as a source: what is read of it, and what is said where it is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from expectations.errors import SourceError
+from expectations.policy.locations import FhirExport
+from tasks.sources.fhir.source import FhirSource
+
+Resource = Mapping[str, Any]
+
+
+def write(folder: Path, name: str, *resources: Resource | str) -> None:
+    lines = [one if isinstance(one, str) else json.dumps(one) for one in resources]
+    (folder / f"{name}.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def open_export(folder: Path, view: str, zone: str | None = "Europe/Berlin") -> FhirSource:
+    return FhirSource(FhirExport(kind="fhir", path="export", view=view, zone=zone), folder.parent)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    return folder
+
+
+def patient(key: str, /, **more: Any) -> Resource:
+    return {"resourceType": "Patient", "id": key, **more}
+
+
+def observation(number: int, **more: Any) -> Resource:
+    return {
+        "resourceType": "Observation", "id": f"o{number}", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]},
+        "subject": {"reference": "Patient/p1"},
+        "effectiveDateTime": "2024-05-01T23:30:00Z", **more,
+    }  # fmt: skip
+
+
+def quantity(value: float, **more: Any) -> Resource:
+    return {"value": value, "system": "http://unitsofmeasure.org", "code": "g/dL", **more}
+
+
+def rows(folder: Path, view: str, *columns: str) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in open_export(folder, view).read(columns).to_pylist()]
+
+
+def test_a_bound_is_kept_apart_from_values_and_a_unit_is_said_by_code(export: Path) -> None:
+    write(
+        export, "Observation",
+        observation(1, valueQuantity=quantity(9.5, unit="grams")),
+        observation(2, valueQuantity=quantity(5, comparator="<")),
+        observation(3, valueQuantity={"value": 7, "unit": "g/dL"}),
+        observation(4, valueQuantity=quantity(3), status="entered-in-error"),
+    )  # fmt: skip
+    found = rows(export, "observation", "loinc", "value", "unit", "comparator", "bound")
+    assert found == [
+        ("718-7", 9.5, "g/dL", None, None),
+        ("718-7", None, "g/dL", "<", 5),
+        ("718-7", 7, None, None, None),
+    ]
+
+
+def test_suspected_and_refuted_conditions_are_other_tables(export: Path) -> None:
+    said: list[str | None] = [None, "confirmed", "provisional", "refuted", "entered-in-error"]
+    write(export, "Condition", *(
+        {"resourceType": "Condition", "id": f"c{number}", "subject": {"reference": "Patient/p1"},
+         **({"verificationStatus": {"coding": [{"code": one}]}} if one else {})}
+        for number, one in enumerate(said)
+    ))  # fmt: skip
+    assert rows(export, "condition", "condition") == [("c0",), ("c1",)]
+    assert rows(export, "condition_unconfirmed", "condition") == [("c2",)]
+    assert rows(export, "condition_refuted", "condition") == [("c3",)]
+
+
+def test_moments_stand_on_the_calendar_of_the_zone_and_partial_dates_at_their_end(
+    export: Path,
+) -> None:
+    told = ["2024-05-01T23:30:00Z", "2024-05-01", "2024-02", "2023", "2024-05-01T10:00:00.5-04:00"]
+    write(export, "Observation", *(
+        observation(number, effectiveDateTime=one) for number, one in enumerate(told)
+    ))  # fmt: skip
+    assert [at for (at,) in rows(export, "observation", "at")] == [
+        datetime(2024, 5, 2, 1, 30), datetime(2024, 5, 1), datetime(2024, 2, 29),
+        datetime(2023, 12, 31), datetime(2024, 5, 1, 16, 0, 0, 500_000),
+    ]  # fmt: skip
+    with pytest.raises(SourceError, match="add `zone: Europe/Berlin`"):
+        open_export(export, "observation", None).read(["at"])
+    write(export, "Patient", patient("p1", birthDate="1950-02"))
+    assert rows(export, "patient", "birth_date") == [(date(1950, 2, 28),)]
+
+
+@pytest.mark.parametrize(
+    ("reference", "key"),
+    [
+        ("Patient/p1", "p1"),
+        ("Patient/p1/_history/3", "p1"),
+        ("https://host.example/fhir/Patient/p1", "p1"),
+        ("urn:uuid:8d2f", "8d2f"),
+        ("Group/p1", None),
+        ("Patient?identifier=4711", None),
+        ("#p1", None),
+    ],
+)
+def test_every_form_of_a_reference_gives_the_key(
+    export: Path, reference: str, key: str | None
+) -> None:
+    write(export, "Observation", observation(1, subject={"reference": reference}))
+    assert rows(export, "observation", "patient") == [(key,)]
+
+
+def test_only_rows_of_those_who_are_asked_for_are_given(export: Path) -> None:
+    others = [observation(n, subject={"reference": f"Patient/p{n}"}) for n in range(4)]
+    write(export, "Observation", *others)
+    found = open_export(export, "observation").read(
+        ["observation"], where=("patient", pa.array(["p1", "p3", "p9"]))
+    )
+    assert found.column("observation").to_pylist() == ["o1", "o3"]
+
+
+def test_what_an_export_says_is_deleted_is_not_there(export: Path) -> None:
+    write(export, "1", patient("p1"), patient("p2"))
+    entry = {"request": {"method": "DELETE", "url": "Patient/p2"}}
+    write(export, "gone", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    (export / "manifest.json").write_text(json.dumps({
+        "output": [{"type": "Patient", "url": "https://host.example/files/1.ndjson"}],
+        "deleted": [{"type": "Bundle", "url": "https://host.example/files/gone.ndjson"}],
+    }))  # fmt: skip
+    assert rows(export, "patient", "patient") == [("p1",)]
+
+
+def test_a_file_that_the_manifest_names_and_nobody_downloaded_is_missed(export: Path) -> None:
+    write(export, "1", patient("p1"))
+    names = [{"type": "Patient", "url": f"https://host.example/{n}.ndjson"} for n in (1, 2)]
+    (export / "manifest.json").write_text(json.dumps({"output": names}))
+    with pytest.raises(SourceError, match=r"names 2\.ndjson, which is not in the folder"):
+        open_export(export, "patient").columns()
+
+
+def test_replaced_records_lead_to_those_that_replaced_them(export: Path) -> None:
+    def link(kind: str, other: str) -> Resource:
+        return {"type": kind, "other": {"reference": f"Patient/{other}"}}
+
+    write(
+        export, "Patient",
+        patient("a", link=[link("replaced-by", "b")]), patient("b", link=[link("replaces", "c")]),
+        patient("d", link=[link("seealso", "e")]), patient("e", link=[link("seealso", "d")]),
+    )  # fmt: skip
+    replaced = {("a", "b"), ("c", "b")}
+    assert {*rows(export, "patient_links", "other", "kept")} == replaced
+    assert {*rows(export, "patient_links_seealso", "other", "kept")} == {*replaced, ("e", "d")}
+    assert rows(export, "patient", "patient") == [("b",), ("d",), ("e",)]
+
+
+SECRET = "Mustermann"
+"""A value that no message may hold."""
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (['{"resourceType": "Bundle", "entry": []}'], "line 1: is a Bundle"),
+        (["{", '"resourceType": "Patient"', "}"], "line 1: is no whole JSON object"),
+        ([patient("p1"), {"resourceType": "Group", "id": "g"}], "line 2: is no Patient"),
+        ([patient("p1", animal={"species": {}})], "line 1: has `animal`, as STU3 has"),
+        ([patient("p1", **{SECRET: 1})], "line 1: has an element that FHIR R4 .* does not know"),
+        ([patient("p1", name={"family": SECRET})], "line 1: `Patient.name` is not as FHIR R4"),
+    ],
+)
+def test_what_is_no_export_of_r4_is_told_from_the_first_lines(
+    export: Path, lines: list[Any], said: str
+) -> None:
+    write(export, "Patient", *lines)
+    with pytest.raises(SourceError, match=rf"export: Patient\.ndjson, {said}") as told:
+        open_export(export, "patient").columns()
+    assert SECRET not in str(told.value)
+
+
+def test_a_broken_line_in_the_middle_is_named_by_its_number(export: Path) -> None:
+    whole = [json.dumps(patient(f"p{number}", gender="female")) for number in range(3000)]
+    whole[1999] = whole[1999][:-9] + SECRET
+    write(export, "Patient", *whole)
+    with pytest.raises(SourceError, match=r"Patient\.ndjson, line 2000: is no whole") as told:
+        open_export(export, "patient").read(["gender"])
+    assert SECRET not in str(told.value)
+
+
+def test_a_class_that_is_a_list_is_told_as_another_version(export: Path) -> None:
+    stay = {"resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "IMP"}}
+    write(export, "Encounter", *[stay] * 200, {**stay, "class": [{"code": "IMP"}]})
+    with pytest.raises(SourceError, match=r"line 201: `Encounter\.class` is not as FHIR R4"):
+        open_export(export, "encounter").read(["class"])
+
+
+def test_an_export_without_the_resource_says_what_it_has(export: Path) -> None:
+    write(export, "Patient", patient("p1"))
+    with pytest.raises(SourceError, match="no file holds Observation; it has Patient"):
+        open_export(export, "observation").columns()
+
+
+def test_a_date_that_is_none_is_an_error_without_the_value(export: Path) -> None:
+    write(export, "Patient", patient("p1", birthDate=SECRET))
+    with pytest.raises(SourceError, match="a date, number or line cannot be read") as told:
+        open_export(export, "patient").read(["birth_date"])
+    assert SECRET not in str(told.value)
