@@ -19,6 +19,7 @@ from expectations.policy.legal_basis import ConsentLedger as ConsentBasis
 from expectations.policy.locations import (
     CsvFile,
     ExampleData,
+    FhirExport,
     JsonLines,
     Location,
     ParquetFiles,
@@ -172,6 +173,8 @@ def name_location(location: Location) -> str:
             return f"example {name}"
         case CsvFile(path=path) | JsonLines(path=path) | ParquetFiles(path=path):
             return path
+        case FhirExport(path=path, view=view):
+            return f"{path} ({view})"
         case SqlTable(url=url, table=table):
             return f"{without_login(url)}#{table}"
         case SqlQuery(url=url):

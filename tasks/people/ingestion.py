@@ -26,6 +26,7 @@ from expectations.policy.legal_basis import (
     OptOutList,
     OtherBasis,
 )
+from expectations.policy.locations import FhirExport
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Redact
 from expectations.policy_file import PolicyFile, locate
@@ -36,6 +37,7 @@ from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
 from tasks.sources.concept_sets import describe_concept_sets, find_faults_of_concepts
 from tasks.sources.conversion import convert, fit
+from tasks.sources.fhir.source import FhirSource
 from tasks.sources.identity import (
     Identity,
     count_strangers,
@@ -308,6 +310,18 @@ def find_strangers(file: PolicyFile, roster: pa.Table) -> Iterator[tuple[str, in
         yield name, count_strangers(opened, person, people, identity, place)
 
 
+def find_elements(file: PolicyFile) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Name which elements of which resources are read of each export, by its place."""
+    source = file.policy.source
+    places = {"source": source.location}
+    places |= {f"source.tables.{name}": table.location for name, table in source.tables.items()}
+    if source.same_person is not None:
+        places["source.same_person"] = source.same_person.location
+    for place, location in places.items():
+        if isinstance(location, FhirExport):
+            yield place, FhirSource(location, file.folder).view.elements
+
+
 @step("Read the roster", gives=Roster)
 def read_roster(desk: Desk) -> pa.Table:
     """Read everybody's identifier, and what the legal basis needs."""
@@ -319,6 +333,8 @@ def read_roster(desk: Desk) -> pa.Table:
     desk.measure("columns.there", len(there))
     desk.measure("columns.named", len(desk.policy.columns))
     desk.count("people.roster", Count(roster.num_rows))
+    for name, elements in find_elements(desk.run.file):
+        desk.note("elements", name, [*elements])
     for name, number in find_strangers(desk.run.file, roster):
         desk.count(f"{STRANGERS}{name}", Count(number))
     return roster

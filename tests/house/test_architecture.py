@@ -85,6 +85,7 @@ ROOMS = {
     "duckdb": {
         "tasks/consent/standing.py",
         "tasks/anonymization/parquet.py",
+        "tasks/sources/fhir/source.py",
         "tasks/sources/table_rows.py",
     },
 }

@@ -189,8 +189,8 @@ class _Builder:
             values.append(found.as_list() if whole else found.one())
             if column.get("path") == "%rowIndex":
                 numbered.add(name)
-            said = str(column.get("type") or found.type)
-            told = "collection" if whole else said.rpartition("/")[2]
+            kind = str(column.get("type") or found.type)
+            told = "collection" if whole else kind.rpartition("/")[2]
             if whole or (found.type == TEXT) == (told in {NUMBER, "b", "boolean", "decimal"}):
                 told = "collection" if whole else found.type
             self.types[name] = told

@@ -17,6 +17,7 @@ LOCATIONS: tuple[Tree, ...] = (
     {"kind": "example", "name": "nhanes"},
     {"kind": "parquet", "path": "people.parquet"},
     {"kind": "json-lines", "path": "people.jsonl"},
+    {"kind": "fhir", "path": "export", "view": "patient", "zone": "UTC", "definition": "{}"},
     {"kind": "sql", "url": "sqlite:///people.db", "table": "people"},
     {"kind": "sql-query", "url": "sqlite:///people.db", "query": "select 1 as one"},
 )

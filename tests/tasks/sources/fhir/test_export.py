@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,31 @@ Resource = Mapping[str, Any]
 
 
 def write(folder: Path, name: str, *resources: Resource | str) -> None:
+    """Write one file of an export."""
     lines = [one if isinstance(one, str) else json.dumps(one) for one in resources]
     (folder / f"{name}.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def open_export(folder: Path, view: str, zone: str | None = "Europe/Berlin") -> FhirSource:
+    """Open what a ready view makes of it."""
     return FhirSource(FhirExport(kind="fhir", path="export", view=view, zone=zone), folder.parent)
 
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
+    """Give an empty folder for one."""
     folder = tmp_path / "export"
     folder.mkdir()
     return folder
 
 
 def patient(key: str, /, **more: Any) -> Resource:
+    """Give a patient."""
     return {"resourceType": "Patient", "id": key, **more}
 
 
 def observation(number: int, **more: Any) -> Resource:
+    """Give an observation of haemoglobin."""
     return {
         "resourceType": "Observation", "id": f"o{number}", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]},
@@ -48,14 +53,17 @@ def observation(number: int, **more: Any) -> Resource:
 
 
 def quantity(value: float, **more: Any) -> Resource:
+    """Give a value in g/dL of UCUM."""
     return {"value": value, "system": "http://unitsofmeasure.org", "code": "g/dL", **more}
 
 
 def rows(folder: Path, view: str, *columns: str) -> list[tuple[Any, ...]]:
+    """Read some columns of a view."""
     return [tuple(row.values()) for row in open_export(folder, view).read(columns).to_pylist()]
 
 
 def test_a_bound_is_kept_apart_from_values_and_a_unit_is_said_by_code(export: Path) -> None:
+    """What was entered in error is not there at all."""
     write(
         export, "Observation",
         observation(1, valueQuantity=quantity(9.5, unit="grams")),
@@ -72,6 +80,7 @@ def test_a_bound_is_kept_apart_from_values_and_a_unit_is_said_by_code(export: Pa
 
 
 def test_suspected_and_refuted_conditions_are_other_tables(export: Path) -> None:
+    """Of which nothing is said counts as confirmed."""
     said: list[str | None] = [None, "confirmed", "provisional", "refuted", "entered-in-error"]
     write(export, "Condition", *(
         {"resourceType": "Condition", "id": f"c{number}", "subject": {"reference": "Patient/p1"},
@@ -86,13 +95,14 @@ def test_suspected_and_refuted_conditions_are_other_tables(export: Path) -> None
 def test_moments_stand_on_the_calendar_of_the_zone_and_partial_dates_at_their_end(
     export: Path,
 ) -> None:
+    """A moment with an offset needs to know on which calendar it stands."""
     told = ["2024-05-01T23:30:00Z", "2024-05-01", "2024-02", "2023", "2024-05-01T10:00:00.5-04:00"]
     write(export, "Observation", *(
         observation(number, effectiveDateTime=one) for number, one in enumerate(told)
     ))  # fmt: skip
-    assert [at for (at,) in rows(export, "observation", "at")] == [
-        datetime(2024, 5, 2, 1, 30), datetime(2024, 5, 1), datetime(2024, 2, 29),
-        datetime(2023, 12, 31), datetime(2024, 5, 1, 16, 0, 0, 500_000),
+    assert [str(at) for (at,) in rows(export, "observation", "at")] == [
+        "2024-05-02 01:30:00", "2024-05-01 00:00:00", "2024-02-29 00:00:00",
+        "2023-12-31 00:00:00", "2024-05-01 16:00:00.500000",
     ]  # fmt: skip
     with pytest.raises(SourceError, match="add `zone: Europe/Berlin`"):
         open_export(export, "observation", None).read(["at"])
@@ -115,11 +125,13 @@ def test_moments_stand_on_the_calendar_of_the_zone_and_partial_dates_at_their_en
 def test_every_form_of_a_reference_gives_the_key(
     export: Path, reference: str, key: str | None
 ) -> None:
+    """What names no patient is nobody."""
     write(export, "Observation", observation(1, subject={"reference": reference}))
     assert rows(export, "observation", "patient") == [(key,)]
 
 
 def test_only_rows_of_those_who_are_asked_for_are_given(export: Path) -> None:
+    """Nobody else's rows leave the engine."""
     others = [observation(n, subject={"reference": f"Patient/p{n}"}) for n in range(4)]
     write(export, "Observation", *others)
     found = open_export(export, "observation").read(
@@ -129,6 +141,7 @@ def test_only_rows_of_those_who_are_asked_for_are_given(export: Path) -> None:
 
 
 def test_what_an_export_says_is_deleted_is_not_there(export: Path) -> None:
+    """The manifest names files by the last part of their address."""
     write(export, "1", patient("p1"), patient("p2"))
     entry = {"request": {"method": "DELETE", "url": "Patient/p2"}}
     write(export, "gone", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
@@ -140,6 +153,7 @@ def test_what_an_export_says_is_deleted_is_not_there(export: Path) -> None:
 
 
 def test_a_file_that_the_manifest_names_and_nobody_downloaded_is_missed(export: Path) -> None:
+    """Half an export is no export."""
     write(export, "1", patient("p1"))
     names = [{"type": "Patient", "url": f"https://host.example/{n}.ndjson"} for n in (1, 2)]
     (export / "manifest.json").write_text(json.dumps({"output": names}))
@@ -148,6 +162,8 @@ def test_a_file_that_the_manifest_names_and_nobody_downloaded_is_missed(export: 
 
 
 def test_replaced_records_lead_to_those_that_replaced_them(export: Path) -> None:
+    """By choice also those who refer to each other, to the smaller of the two keys."""
+
     def link(kind: str, other: str) -> Resource:
         return {"type": kind, "other": {"reference": f"Patient/{other}"}}
 
@@ -180,6 +196,7 @@ SECRET = "Mustermann"
 def test_what_is_no_export_of_r4_is_told_from_the_first_lines(
     export: Path, lines: list[Any], said: str
 ) -> None:
+    """Before anything is read, and without a value."""
     write(export, "Patient", *lines)
     with pytest.raises(SourceError, match=rf"export: Patient\.ndjson, {said}") as told:
         open_export(export, "patient").columns()
@@ -187,6 +204,7 @@ def test_what_is_no_export_of_r4_is_told_from_the_first_lines(
 
 
 def test_a_broken_line_in_the_middle_is_named_by_its_number(export: Path) -> None:
+    """Where the engine stopped, the file is gone through to name the line."""
     whole = [json.dumps(patient(f"p{number}", gender="female")) for number in range(3000)]
     whole[1999] = whole[1999][:-9] + SECRET
     write(export, "Patient", *whole)
@@ -196,6 +214,7 @@ def test_a_broken_line_in_the_middle_is_named_by_its_number(export: Path) -> Non
 
 
 def test_a_class_that_is_a_list_is_told_as_another_version(export: Path) -> None:
+    """Past the first lines too."""
     stay = {"resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "IMP"}}
     write(export, "Encounter", *[stay] * 200, {**stay, "class": [{"code": "IMP"}]})
     with pytest.raises(SourceError, match=r"line 201: `Encounter\.class` is not as FHIR R4"):
@@ -203,12 +222,14 @@ def test_a_class_that_is_a_list_is_told_as_another_version(export: Path) -> None
 
 
 def test_an_export_without_the_resource_says_what_it_has(export: Path) -> None:
+    """An empty table is not mistaken for people without rows."""
     write(export, "Patient", patient("p1"))
     with pytest.raises(SourceError, match="no file holds Observation; it has Patient"):
         open_export(export, "observation").columns()
 
 
 def test_a_date_that_is_none_is_an_error_without_the_value(export: Path) -> None:
+    """What the engine says would hold it."""
     write(export, "Patient", patient("p1", birthDate=SECRET))
     with pytest.raises(SourceError, match="a date, number or line cannot be read") as told:
         open_export(export, "patient").read(["birth_date"])

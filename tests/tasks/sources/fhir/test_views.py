@@ -25,6 +25,7 @@ def _cases() -> Iterator[Any]:
 
 
 def read_resources(view: View, path: Path) -> str:
+    """Write the table of a file's resources, as `export` does."""
     columns = ", ".join(f"'{name}': '{one.write()}'" for name, one in view.need.parts.items())
     return (
         f"(SELECT * FROM read_json('{path}', format = 'newline_delimited', "
@@ -49,6 +50,7 @@ def _key(row: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(("resources", "test"), [*_cases()])
 def test_a_view_passes_a_public_test(resources: list[Any], test: Any, tmp_path: Path) -> None:
+    """Rows may come in any order; missing and empty are alike."""
     if test.get("expectError"):
         with pytest.raises((ViewError, duckdb.Error)):
             _run(test["view"], resources, tmp_path)
@@ -63,10 +65,12 @@ def test_a_view_passes_a_public_test(resources: list[Any], test: Any, tmp_path: 
 
 
 def test_all_public_tests_that_are_shareable_are_asked() -> None:
+    """Of 134, eleven are experimental."""
     assert len([*_cases()]) == 123
 
 
 def test_only_elements_that_a_view_names_are_read() -> None:
+    """An element that no path names is not kept by the parser."""
     view = read_view({
         "resource": "Patient",
         "select": [{"column": [{"name": "city", "path": "address.first().city"}]}],

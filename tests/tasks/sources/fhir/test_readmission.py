@@ -1,0 +1,74 @@
+"""The same hospital as FHIR gives the same columns as its plain tables do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from expectations.policy_file import PolicyFile, read_policy
+from tasks.people.ingestion import find_elements, people_source
+
+ROOT = Path(__file__).parents[4]
+EXAMPLE = ROOT / "docs" / "examples" / "readmission-fhir"
+NUMBER = 300
+SAME = {
+    "sex": {"female": "F", "male": "M"},
+    "smoking": {"266919005": "never", "8517006": "former", "77176002": "current"},
+}
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the example with the export of some people."""
+    folder = tmp_path_factory.mktemp("fhir")
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
+    made = [sys.executable, str(ROOT / "docs" / "make_fhir.py"), str(folder / "export")]
+    subprocess.run([*made, str(NUMBER)], check=True)
+    return folder / "readmission-fhir.yaml"
+
+
+def read_rows(file: PolicyFile, policy: str, people: list[str] | None) -> list[dict[str, object]]:
+    """Read the policy's columns of some people, in their order."""
+    import pyarrow as pa
+
+    names = {name: file.policy.source_name(name) for name in file.policy.columns}
+    where = ("patient", pa.array(people)) if people else None
+    read = people_source(file).read(["patient", *names.values()], where=where)
+    rows = [
+        {name: SAME.get(name, {}).get(row[source], row[source]) for name, source in names.items()}
+        | {"patient": row["patient"]}
+        for row in read.to_pylist()
+    ]
+    return sorted(rows, key=lambda row: str(row["patient"]))
+
+
+def test_an_export_gives_the_columns_that_plain_tables_give(example: Path) -> None:
+    """To the last bit, of the people of the export."""
+    from_fhir = read_rows(read_policy(str(example)), "readmission-fhir", None)
+    assert len(from_fhir) == NUMBER
+    people = [str(row["patient"]) for row in from_fhir]
+    assert from_fhir == read_rows(read_policy("readmission"), "readmission", people)
+
+
+def test_the_elements_that_are_read_are_named_for_the_record(example: Path) -> None:
+    """Of each table, as paths from the resource."""
+    found = dict(find_elements(read_policy(str(example))))
+    assert [*found][:2] == ["source", "source.tables.discharges"]
+    assert "Observation.valueQuantity.code" in found["source.tables.labs"]
+    assert not any("name" in element for element in found["source"])
+
+
+def test_a_view_is_part_of_the_policy(example: Path) -> None:
+    """A changed file is another digest; a wrong one is told with the policy's line."""
+    before = read_policy(str(example)).sha256
+    view = example.parent / "people.json"
+    text = view.read_text(encoding="utf-8")
+    try:
+        view.write_text(text.replace("2025-01-01", "2024-06-01"), encoding="utf-8")
+        assert read_policy(str(example)).sha256 != before
+    finally:
+        view.write_text(text, encoding="utf-8")
