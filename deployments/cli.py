@@ -29,6 +29,7 @@ from deployments.rehearse.commands import rehearse
 from deployments.runs.commands import automations, runs
 from deployments.serving.commands import schedule, status, units, up
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
+from deployments.verify.commands import verify
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError, UsageError
 from expectations.explanations import say_how_to_explain
 from ledgers.home.private_files import owners_alone
@@ -45,7 +46,7 @@ AFTERNOON: Final = (
 )  # fmt: skip
 OPERATION: Final = (
     "schedule", "up", "status", "runs", "units", "doctor", "automations",
-    "maintain", "hold", "backup", "restore", "home",
+    "verify", "maintain", "hold", "backup", "restore", "home",
 )  # fmt: skip
 
 
@@ -92,6 +93,7 @@ app.command(epilog="Example: tutela up")(up)
 app.command(epilog="Example: tutela status")(status)
 app.command(epilog="Example: tutela units units/")(units)
 app.command(epilog="Example: tutela doctor")(doctor)
+app.command(epilog="Example: tutela verify --all")(verify)
 
 
 SourceOption = Annotated[

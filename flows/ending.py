@@ -28,6 +28,7 @@ from prefect.states import Completed, Crashed, Failed
 
 from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
 from expectations.policy.vocabulary import Verdict
+from ledgers.checkpoints import take_checkpoint
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.flow_runs import end_flow_run, forget
@@ -113,6 +114,8 @@ def end(run: Run) -> Ending:
     To whoever called the flow, Prefect raises what such a state carries.
     """
     conclude(run)
+    for sentence in take_checkpoint(run.ledger.engine, run.keys):
+        run.observe(sentence, "told", 0.0)
     for sentence in announce_ended(run.home, run.keys, [run.id]):
         run.observe(sentence, "told", 0.0)
     error = next((error for error in run.outcome if error is not None), None)
@@ -140,6 +143,9 @@ def fail(error: TutelaError, name: str) -> State[Any]:
 def finish_others(home: Home, keys: Keys) -> None:
     """Finish what killed processes left, since nobody may be there who runs a command."""
     finished = complete_runs(home, keys)
+    failed = take_checkpoint(open_database(home), keys)
+    for sentence in failed if FlowRunContext.get() else ():
+        get_run_logger().warning(sentence)
     if finished:
         announce_ended(home, keys, [one.run_id for one in finished if one.verdict])
     if not finished or FlowRunContext.get() is None:
@@ -208,6 +214,24 @@ def remove_flow_runs(flow_runs: Collection[str]) -> list[str]:
     except HTTPError as error:
         raise ServiceError(f"Prefect's server failed with {type(error).__name__}") from None
     return told
+
+
+def read_states(flow_runs: Collection[str]) -> dict[str, str]:
+    """Give the name of the state of each flow run that the server at `PREFECT_API_URL` knows.
+
+    Raises `ServiceError` where it fails.
+    """
+    from httpx import HTTPError
+
+    found: dict[str, str] = {}
+    try:
+        with get_client(sync_client=True) as client:
+            for one in flow_runs:
+                with suppress(ObjectNotFound):
+                    found[one] = str(client.read_flow_run(UUID(one)).state_name)
+    except HTTPError as error:
+        raise ServiceError(f"Prefect's server failed with {type(error).__name__}") from None
+    return found
 
 
 def _show(client: SyncPrefectClient, flow_run: str, state: State[Any]) -> None:

@@ -21,6 +21,7 @@ from expectations.policy.policy import Part
 from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile
 from flows.ending import finish_others
+from ledgers.checkpoints import name_checkpoint
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home.database import open_database
@@ -111,7 +112,9 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
     ledger = EvidenceLedger(engine, keys)
     disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
     with Vault(home.vault, keys).begin(run_id) as vault:
-        facts = run_facts(file, asked, part, own) | {"machine": name_machine(keys)}
+        facts = run_facts(file, asked, part, own) | {
+            "machine": name_machine(keys), "checkpoint": name_checkpoint(keys)
+        }  # fmt: skip
         ledger.begin(run_id, file.policy.name, facts)
         run = Run(
             id=run_id, file=file, now=now, home=home, keys=keys, ledger=ledger, vault=vault,

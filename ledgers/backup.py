@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from expectations.errors import HomeError, ServiceError, UsageError
 from ledgers.acts import BACKUP, Acts
+from ledgers.checkpoints import NAME as CHECKPOINTS
 from ledgers.home.database import RESTORED, SCHEMA, open_database, say_cause, snapshot, stamp
 from ledgers.home.home import FOLDERS, Home, is_absent
 from ledgers.home.keys import (
@@ -137,7 +138,7 @@ def _fill(tar: tarfile.TarFile, home: Home, manifest: Manifest, copies: Path) ->
     _add_bytes(tar, MANIFEST, manifest.to_json())
     for path in (home.root / "settings.toml", home.root / ".gitignore", *home.keys.iterdir()):
         _add_file(tar, home, path)
-    for path in sorted(home.root.glob("*-heads.jsonl")):
+    for path in (home.root / CHECKPOINTS, *sorted(home.root.glob("*-heads.jsonl"))):
         # Before the record, which has to be as new as they are.
         _add_file(tar, home, path)
     waiting = {path.name: path.read_bytes() for path in _files(home.outbox)}

@@ -16,11 +16,9 @@ it does.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -30,7 +28,8 @@ from expectations.errors import Refusal, ServiceError
 from ledgers.home.database import transaction
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
-from ledgers.home.private_files import disk_failure, locked, sync_folder
+from ledgers.home.line_file import LineFile
+from ledgers.home.private_files import disk_failure, locked
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -105,20 +104,24 @@ class Heads:
         """Where the file lies."""
         return self.home.root / f"{self.name}.jsonl"
 
+    @property
+    def _file(self) -> LineFile:
+        return LineFile(self.path)
+
     def last(self) -> SignedHead | None:
         """Give the last head, checked; None before the first. Refusal if it was not signed here."""
         self._take_in()
         return self._last()
 
     def _last(self) -> SignedHead | None:
-        line = self._last_line()
+        line = self._file.last()
         return None if line is None else self._read("the last line", line)
 
     def read(self) -> list[SignedHead]:
         """Give all heads, checked; Refusal names the first line that is forged or has lost one."""
         self._take_in()
         before, heads = "", []
-        for number, line in enumerate(self._lines(), start=1):
+        for number, line in enumerate(self._file.lines(), start=1):
             head = self._read(f"line {number}", line)
             if head.before != before:
                 self._refuse(f"a line is missing before line {number}")
@@ -139,7 +142,7 @@ class Heads:
         """Write a head into the file, unless a later one stands there; tell whether it was."""
         try:
             with locked(self.home.root):
-                self._mend()
+                self._file.mend()
                 last = self._last()
                 newer = last is None or last.seq < head.seq or bool(erased)
                 if newer:
@@ -198,7 +201,7 @@ class Heads:
             self._refuse(f"entry {last.seq}, which this home has seen, is another one or gone")
 
     def _list_erasures(self) -> set[tuple[int, tuple[int, ...]]]:
-        lines = (json.loads(line) for line in self._lines() if b'"erased": []' not in line)
+        lines = (json.loads(line) for line in self._file.lines() if b'"erased": []' not in line)
         return {(line["seq"], tuple(line["erased"])) for line in lines}
 
     def _sign(self, head: Head, erased: Sequence[int], before: str) -> SignedHead:
@@ -207,39 +210,7 @@ class Heads:
 
     def _append(self, head: Head, erased: Sequence[int], before: str) -> None:
         line = json.dumps(asdict(self._sign(head, erased, before)), sort_keys=True)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with open(descriptor, "ab") as file:  # noqa: PTH123 - a Path cannot open with a mode
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(descriptor)
-        sync_folder(self.path.parent)
-
-    def _mend(self) -> None:
-        """Take off half a line that a crash left: its head was not signed."""
-        with suppress(FileNotFoundError), self._mapped() as content:
-            os.truncate(self.path, content.rfind(b"\n") + 1)
-
-    def _last_line(self) -> bytes | None:
-        """Give the last whole line, if there is one; the file may be long."""
-        with suppress(FileNotFoundError), self._mapped() as content:
-            end = content.rfind(b"\n")
-            return None if end < 0 else content[content.rfind(b"\n", 0, end) + 1 : end]
-        return None
-
-    def _lines(self) -> list[bytes]:
-        try:
-            return self.path.read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
-
-    @contextmanager
-    def _mapped(self) -> Iterator[mmap | bytes]:
-        with self.path.open("rb") as file:
-            if not self.path.stat().st_size:
-                yield b""
-                return
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                yield content
+        self._file.append(line.encode())
 
     def _read(self, name: str, line: bytes) -> SignedHead:
         from cryptography.exceptions import InvalidSignature

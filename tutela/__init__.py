@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tasks.training.private_linear import PrivateLinearRegression
     from tasks.training.private_logistic import PrivateLogisticRegression
     from tasks.training.private_network import PrivateNetwork
+    from tutela.loading import load_model
     from tutela.result import Result
     from tutela.running import check, init, run, runs
 
@@ -86,6 +87,7 @@ __all__ = [
     "init",
     "k_anonymity",
     "k_anonymize",
+    "load_model",
     "measure",
     "run",
     "runs",
@@ -104,6 +106,7 @@ _ROOMS = {
     "tasks.training.private_linear": ("PrivateLinearRegression",),
     "tasks.training.private_logistic": ("PrivateLogisticRegression",),
     "tasks.training.private_network": ("PrivateNetwork",),
+    "tutela.loading": ("load_model",),
     "tutela.result": ("Result",),
     "tutela.running": ("check", "init", "run", "runs"),
 }  # fmt: skip

@@ -15,7 +15,8 @@ from expectations.errors import UsageError
 def maintain(as_json: JsonOption = False) -> None:
     """Finish what was left; remove what its policy's days are over for.
 
-    Made for each night. Each removal is recorded; what remains on servers elsewhere is said.
+    Made for each night. Each removal is recorded; what remains on servers elsewhere is said. Then
+    all there is is verified, as by tutela verify.
     """
     from deployments.keeping import maintain as nightly
     from deployments.run.leftovers import finish_leftovers
@@ -26,7 +27,7 @@ def maintain(as_json: JsonOption = False) -> None:
     keys = Keys.open(home)
     for sentence in finish_leftovers(home, keys):
         say(sentence)
-    done = nightly.maintain(home, keys)
+    done = nightly.verify_night(home, keys, nightly.maintain(home, keys))
     for sentence in nightly.announce_done(home, keys, done):
         say(sentence)
     tell(done, as_json=as_json)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from deployments.terminal import Answer, wrap
 from expectations.errors import ServiceError
 from expectations.policy.spans import length
 from expectations.policy_file import read_retention
+from ledgers.checkpoints import take_checkpoint
 from ledgers.evidence import EvidenceLedger, RunRecord
 from ledgers.home.database import compact_database, open_database, overwrite_deleted
 from ledgers.releases import ReleaseLedger
@@ -58,7 +60,23 @@ def maintain(home: Home, keys: Keys, now: datetime | None = None) -> Answer:
         compact_database(engine)
     elif done.forgotten:
         overwrite_deleted(engine)
-    return Answer(as_plain(done), list(say_done(done, now)), refused=done.failed)
+    failed = take_checkpoint(engine, keys)
+    return Answer(as_plain(done), list(say_done(done, now)), failed, refused=done.failed)
+
+
+def verify_night(home: Home, keys: Keys, done: Answer) -> Answer:
+    """Verify all there is, beside the home's anchors; say it in a line, or what differs."""
+    from deployments.verify.screen import verify
+
+    found = verify(home, keys, anchors=[*map(Path, home.settings.anchors)])
+    runs = len(cast("list[JSON]", found.found["runs"]))
+    lines = [f"verified: {runs} runs and the ledgers are as written"]
+    return Answer(
+        {**done.found, "verify": {**found.found}},
+        [*done.lines, *(found.lines if found.refused else lines)],
+        done.notes,
+        done.refused or found.refused,
+    )
 
 
 def announce_done(home: Home, keys: Keys, done: Answer) -> list[str]:
@@ -72,7 +90,16 @@ def announce_done(home: Home, keys: Keys, done: Answer) -> list[str]:
         os.environ["PREFECT_API_URL"] = url
     names = ("goods_removed", "evidence_removed", "expired")
     facts = {name: len(cast("list[JSON]", done.found[name])) for name in names}
-    return announce(home, keys, news=[News("tutela.retention.done", "", "retention", {**facts})])
+    verified = cast("dict[str, JSON]", done.found["verify"])
+    differ: dict[str, JSON] = {
+        name: len(cast("list[JSON]", verified[name]))
+        for name in ("runs", "differences", "left_out")
+    }
+    news = [
+        News("tutela.retention.done", "", "retention", {**facts}),
+        News(f"tutela.verify.{verified['verdict']}", "", "record", differ),
+    ]
+    return announce(home, keys, news=news)
 
 
 def remove_due(home: Home, ledger: EvidenceLedger, now: datetime, done: Done) -> None:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 def finish_leftovers(home: Home, keys: Keys) -> list[str]:
     """Complete what earlier processes left, show in Prefect what it came to, and say so.
 
+    A checkpoint that is missing is taken too.
+
     Where nothing was left, neither Prefect nor MLflow is loaded.
     """
     if (home.root / RESTORED).is_file():
         return [ONLY_READS]
     if not has_leftovers(home, keys):
-        return []
+        return check_point(home, keys)
     from deployments.servers.prefect_server import set_environment
 
     set_environment(home)
@@ -33,8 +35,17 @@ def finish_leftovers(home: Home, keys: Keys) -> list[str]:
     return [
         *(run.said for run in completed),
         *show(home, [one for one in completed if one.flow_run]),
+        *check_point(home, keys),
         *announce(home, keys, [one.run_id for one in completed if one.verdict]),
     ]
+
+
+def check_point(home: Home, keys: Keys) -> list[str]:
+    """Sign where the ledgers end, if a process ended before it did; say what did not work."""
+    from ledgers.checkpoints import take_checkpoint
+    from ledgers.home.database import open_database
+
+    return take_checkpoint(open_database(home), keys)
 
 
 def show(home: Home, completed: list[Completed]) -> list[str]:

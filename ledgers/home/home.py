@@ -30,6 +30,7 @@ TEMPLATE = """\
 # database_url = "postgresql+psycopg://..."       # then run tutela init again
 # disclosure_threshold = 10                       # counts of people under it are not published
 # journal = "/mnt/other/acts.jsonl"               # what a restored backup must not undo; apart
+# anchors = ["/mnt/other/checkpoints.jsonl"]      # copies of signed checkpoints: files, git folders
 # policies = "/srv/policies"                      # where policies are found by name; else policies/
 # notify = ["mailtos://user:$MAIL_PASSWORD@example.org"] # who is told of runs that did not pass
 # metrics = "/var/lib/node_exporter/tutela.prom"  # for node exporter's textfile collector
@@ -152,6 +153,7 @@ class Settings:
     disclosure_threshold: int = 10
     policies: str | None = None
     journal: str | None = None
+    anchors: tuple[str, ...] = ()
     notify: tuple[str, ...] = field(default=(), repr=False)  # they may hold passwords
     metrics: str | None = None
     passphrase_file: str | None = None
@@ -199,6 +201,7 @@ def _read_settings(file: Path) -> Settings:
     notify = found.pop("notify", [])
     if not isinstance(notify, list) or not all(isinstance(one, str) and one for one in notify):
         raise HomeError(f'{file}: notify must be a list of addresses, such as ["json://host/path"]')
+    anchors = _read_anchors(file, found.pop("anchors", []))
     for name, value in found.items():
         if not isinstance(value, str) or not value:
             raise HomeError(f'{file}: {name} must be text in quotes, such as "http://host:port"')
@@ -212,4 +215,13 @@ def _read_settings(file: Path) -> Settings:
     metrics = found.get("metrics")
     if metrics and not (metrics.endswith(".prom") and Path(metrics).is_absolute()):
         raise HomeError(f"{file}: metrics must be a whole path that ends in .prom")
-    return Settings(**found, disclosure_threshold=threshold, notify=tuple(notify))
+    return Settings(**found, disclosure_threshold=threshold, notify=tuple(notify), anchors=anchors)
+
+
+def _read_anchors(file: Path, anchors: object) -> tuple[str, ...]:
+    """Read where checkpoints are appended to: what is in the home would be put back with it."""
+    said = anchors if isinstance(anchors, list) else [None]
+    places = [Path(one).expanduser() if isinstance(one, str) and one else None for one in said]
+    if any(p is None or not p.is_absolute() or file.parent in (p, *p.parents) for p in places):
+        raise HomeError(f"{file}: anchors must be a list of whole paths, outside of the home")
+    return tuple(map(str, places))

@@ -17,6 +17,8 @@ from expectations.errors import VaultError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ledgers.home.keys import Keys
+
 
 def digest_bytes(key: bytes, data: bytes) -> str:
     """Give the digest of `data` in 64 hex digits."""
@@ -30,6 +32,16 @@ def digest_in_run(run_id: str, digest: str) -> str:
     digest can derive this one and compare; 64 hex digits.
     """
     return hashlib.sha256(f"{run_id}\0{digest}".encode()).hexdigest()
+
+
+def digest_written(keys: Keys, content: bytes) -> str:
+    """Give the digest of a page: a plain one would confirm a guess of what it tells."""
+    return hmac.digest(keys.derive("written-files"), content, "sha256").hex()
+
+
+def digest_shown(keys: Keys, run_id: str, value: str) -> str:
+    """Give the digest by which a run's record knows a value that MLflow shows, in 32 hex digits."""
+    return hmac.digest(keys.derive("shown"), f"{run_id}\0{value}".encode(), "sha256").hex()[:32]
 
 
 def digest_table(key: bytes, table: pa.Table) -> str:

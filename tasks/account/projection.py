@@ -6,12 +6,28 @@ Pure: it knows the policy and the evidence, and no MLflow. Counts are the publis
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from expectations.policy.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet
 from expectations.policy.policy import Policy
 from expectations.policy.retention import describe_kept
 from ledgers.evidence import JSON, Entry, RunRecord
 from tasks.account.markdown import escape_markdown
+
+PROJECTION: Final = 1
+"""The version of what is shown. A run's record says by which it was shown, and holds a digest of
+each value, so that an earlier run is judged by what was shown of it then."""
+
+
+def project(
+    record: RunRecord, policy: Policy, entries: Sequence[Entry], verdict: str
+) -> dict[str, dict[str, str]]:
+    """Give all that is shown of a run as text, by name, in the parts that MLflow has."""
+    return {
+        "tags": dict(run_tags(record, policy, entries, verdict)),
+        "parameters": {name: str(value) for name, value in promises(policy)},
+        "metrics": {name: repr(value) for name, value in metrics(entries)},
+    }
 
 
 def run_tags(

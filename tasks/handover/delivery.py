@@ -15,18 +15,17 @@ import secrets
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
-from expectations.policy.locations import InMemory, Location
 from expectations.policy.outlets import ModelOutlet
 from expectations.policy.vocabulary import Verdict
-from expectations.policy_file import PolicyFile, parse_policy
+from expectations.policy_file import PolicyFile
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.consent.turn import turn
 from ledgers.evidence import INTENT, JSON, OPEN, Entry, EvidenceLedger, RunRecord
@@ -37,12 +36,12 @@ from ledgers.home.keys import Keys
 from ledgers.home.private_files import locked, write_private
 from ledgers.leases import renewed
 from ledgers.outbox import Outbox
-from ledgers.vault.digests import digest_bytes, digest_in_run
+from ledgers.vault.digests import digest_bytes, digest_in_run, digest_shown, digest_written
 from ledgers.vault.stages import Ready, Recorded
 from ledgers.vault.vault import Vault
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
-from tasks.airlock.run import Desk, Run, read_part
+from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step
 from tasks.handover.package import (
     NONCE_BYTES,
@@ -52,6 +51,7 @@ from tasks.handover.package import (
 )
 from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
 from tasks.handover.recipe import write_recipe
+from tasks.handover.recorded_policy import read_recorded
 from tasks.handover.recording import (
     attach,
     attach_to_model,
@@ -177,7 +177,12 @@ def hand_over(run: DecidedRun) -> None:
     for name in goods.keys() - models.keys():
         release(run, name, goods[name])
     # Last, so that a run with this note has handed over everything.
-    run.note("record", "mlflow", "run", links_body(recorded))
+    run.note(
+        "record",
+        "mlflow",
+        "run",
+        links_body(recorded, partial(digest_shown, run.keys, run.record.run_id)),
+    )
 
 
 def release(run: DecidedRun, outlet: str, content: bytes) -> None:
@@ -264,9 +269,13 @@ def write_report(run: DecidedRun) -> Path:
     run.note("report", "files", "reports", {**digests})
     if run.mlflow_run is not None:
         evidence = json.dumps(to_evidence_json(summary), indent=2, sort_keys=True)
-        attach(run.home, run.mlflow_run, {"report.html": page, "evidence.json": evidence})
+        files = {"report.html": page, "evidence.json": evidence}
         for outlet, texts in cards.items():
-            attach(run.home, run.mlflow_run, {f"{outlet}/{name}": texts[name] for name in texts})
+            files |= {f"{outlet}/{name}": texts[name] for name in texts}
+        known = {name: digest_written(run.keys, text.encode()) for name, text in files.items()}
+        run.note("report", "artifacts", "mlflow", {**known})
+        attach(run.home, run.mlflow_run, files)
+        for outlet, texts in cards.items():
             attach_to_model(run.home, run.mlflow_run, outlet, texts)
     return path
 
@@ -387,17 +396,8 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
 
 def _decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
     """Give a run from its record alone, its policy read from there."""
-    facts = record.facts
-    text, folder = str(facts["policy_text"]), Path(str(facts.get("policy_folder", "")))
-    policy = parse_policy(text, f"{record.policy}.yaml", folder)
-    if facts["source"] is not None:
-        place = TypeAdapter(Location | InMemory).validate_json(json.dumps(facts["source"]))
-        people = policy.source.model_copy(update={"location": place})
-        policy = policy.model_copy(update={"source": people})
-    remember_sources(facts.get("own_code"), folder)
-    policy = policy.for_part(read_part(facts))
-    hierarchies = str(facts.get("policy_hierarchies", ""))
-    file = PolicyFile(policy, text, folder / f"{record.policy}.yaml", hierarchies)
+    file = read_recorded(record)
+    remember_sources(record.facts.get("own_code"), file.path.parent)
     return DecidedRun(home, keys, ledger, record, file)
 
 
@@ -490,8 +490,3 @@ def read_run(home: Home, keys: Keys, prefix: str) -> DecidedRun:
     record = ledger.find(prefix)
     ledger.verify(record.run_id)
     return _decided_run(home, keys, ledger, record)
-
-
-def digest_written(keys: Keys, content: bytes) -> str:
-    """Give the keyed digest of a page: a plain one would confirm a guess of what it tells."""
-    return hmac.digest(keys.derive("written-files"), content, "sha256").hex()

@@ -14,7 +14,7 @@ import json
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
 from ledgers.home.private_files import FULL
-from tasks.account.projection import metrics, promises, run_tags
+from tasks.account.projection import PROJECTION, metrics, project, promises, run_tags
 from tasks.handover.registry import (
     DATABASES,
     is_own_place,
@@ -75,6 +75,10 @@ class MlflowRun:
     models: Mapping[str, str]
     store: str
     """The store's address, without its login, by which its models are loaded."""
+    packages: Mapping[str, str]
+    """The digest of each model's folder, by outlet."""
+    parts: Mapping[str, Mapping[str, str]]
+    """What it shows: tags, parameters, metrics and inputs, by name."""
 
 
 def own_store(home: Home) -> str:
@@ -101,14 +105,21 @@ def _find_page(home: Home, experiment: str, run: str) -> str | None:
     return f"{uri}/#/experiments/{experiment}/runs/{run}"
 
 
-def links_body(found: MlflowRun) -> dict[str, JSON]:
-    """Give what the evidence ledger keeps of a recorded run."""
+def links_body(found: MlflowRun, digest: Callable[[str], str]) -> dict[str, JSON]:
+    """Give what the evidence ledger keeps of a recorded run; of each value shown its digest."""
+    shown: dict[str, JSON] = {
+        part: {name: digest(f"{part}\0{name}\0{value}") for name, value in values.items()}
+        for part, values in found.parts.items()
+    }
     return {
         "run_id": found.run_id,
         "experiment_id": found.experiment_id,
         "url": found.url,
         "model_version": next(iter(found.models.values()), None),
         "store": found.store,
+        "packages": {**found.packages},
+        "projection": PROJECTION,
+        "shown": shown,
     }
 
 
@@ -124,13 +135,13 @@ def record_run(  # noqa: PLR0913, PLR0917 - what is shown, where, and who notes 
 
     `begin` is called once MLflow answered, before the first model is registered.
     """
-    with _answering(home):
+    with answering(home):
         return _record(home, record, file, entries, models, begin)
 
 
 def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
     """Put texts beside a recorded run as artifacts; ServiceError when MLflow is away."""
-    with _answering(home):
+    with answering(home):
         client = _client(home)
         refuse_elsewhere(client, home.mlflow, client.get_run(mlflow_run).info.artifact_uri)
         for name, text in files.items():
@@ -139,7 +150,7 @@ def attach(home: Home, mlflow_run: str, files: Mapping[str, str]) -> None:
 
 def attach_to_model(home: Home, mlflow_run: str, outlet: str, files: Mapping[str, str]) -> None:
     """Put texts into the folder of a run's model; ServiceError when MLflow is away."""
-    with _answering(home):
+    with answering(home):
         client = _client(home)
         for model in list_models(client, client.get_run(mlflow_run)):
             for name, text in files.items() if model.name == outlet else ():
@@ -152,7 +163,7 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
 
     Whoever operates MLflow can have changed it: hold it against the record before it is loaded.
     """
-    with _answering(home, "give the model", ""):
+    with answering(home, "give the model", ""):
         client = _client(home)
         versions = list_versions(client, client.get_run(mlflow_run))
         version = next((one for one in versions if one.name == name), None)
@@ -164,7 +175,7 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
 
 def find_aliases(home: Home, policy: str, run_id: str) -> list[str]:
     """Name the aliases of models of a run; ServiceError when MLflow is away."""
-    with _answering(home, *AGAIN):
+    with answering(home, *AGAIN):
         client = _client(home)
         shown = _find_shown(client, policy, run_id)
         versions = [version for one in shown for version in list_versions(client, one)]
@@ -178,7 +189,7 @@ def remove_run(home: Home, policy: str, run_id: str) -> list[str]:
 
     ServiceError when MLflow is away.
     """
-    with _answering(home, *AGAIN):
+    with answering(home, *AGAIN):
         client = _client(home)
         shown = _find_shown(client, policy, run_id)
         for one in shown:
@@ -210,7 +221,7 @@ def _put(client: MlflowClient, within: Path, model: str, name: str, text: str) -
 
 
 @contextmanager
-def _answering(
+def answering(
     home: Home,
     asked: str = "take the run",
     then: str = ": the next tutela command completes the run",
@@ -254,13 +265,15 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     decision = next(e for e in reversed(entries) if e.kind == "decision")
     tags = dict(run_tags(record, file.policy, entries, decision.name))
     _show(client, run.info.run_id, file.policy, entries, tags)
-    client.log_inputs(run.info.run_id, datasets=list(datasets(entries)))
+    inputs = list(datasets(entries))
+    client.log_inputs(run.info.run_id, datasets=inputs)
+    parts = project(record, file.policy, entries, decision.name) | {"inputs": list_inputs(inputs)}
     client.log_text(run.info.run_id, file.text, "policy.yaml")
     making = home.mlflow / f".{run.info.run_id}.making"
     shutil.rmtree(making, ignore_errors=True)  # what a killed process left
     if models:
         begin()
-    versions = {
+    registered = {
         outlet: register(client, making, run, file.policy, outlet, content, tags)
         for outlet, content in models.items()
     }
@@ -272,7 +285,9 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     page = _find_page(home, info.experiment_id, info.run_id)
     store = tracking_uri(home)
     store = without_login(store) if "@" in store else store
-    return MlflowRun(info.run_id, info.experiment_id, page, versions, store)
+    versions = {outlet: version for outlet, (version, _) in registered.items()}
+    packages = {outlet: package for outlet, (_, package) in registered.items()}
+    return MlflowRun(info.run_id, info.experiment_id, page, versions, store, packages, parts)
 
 
 def _show(
@@ -306,7 +321,7 @@ def _client(home: Home) -> MlflowClient:
 
 def prepare_store(home: Home) -> None:
     """Load MLflow and make the home's own store, ahead of need; what fails will fail there."""
-    with contextlib.suppress(ServiceError), _answering(home):
+    with contextlib.suppress(ServiceError), answering(home):
         _client(home)
 
 
@@ -412,3 +427,13 @@ def datasets(entries: Sequence[Entry]) -> Iterator[DatasetInput]:
                 )
                 tags = [InputTag("mlflow.data.context", stage), InputTag("tutela.digest", digest)]
                 yield DatasetInput(described, tags)
+
+
+def list_inputs(inputs: Iterable[DatasetInput]) -> dict[str, str]:
+    """Give each input by its name and digest; of two that MLflow holds for one, the first."""
+    found: dict[str, str] = {}
+    for one in inputs:
+        tags = {tag.key: tag.value for tag in one.tags}
+        said = json.dumps([one.dataset.source, one.dataset.schema, tags], sort_keys=True)
+        found.setdefault(f"{one.dataset.name} {one.dataset.digest}", said)
+    return found

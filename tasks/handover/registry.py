@@ -24,6 +24,7 @@ from expectations.policy.policy import Policy
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import Use
 from ledgers.home.home import without_login
+from tasks.handover.model_package import CONTENT, LIST, digest, list_files
 from tasks.own_code.loading import requirements, written_sources
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
-CONTENT: Final = "model.skops"
-"""The file in a model's folder that holds the model itself."""
 ROWS: Final = {
     "inputs": "destination_id",
     "logged_model_metrics": "model_id",
@@ -81,8 +80,10 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     outlet: str,
     content: bytes,
     tags: Mapping[str, str],
-) -> str:
-    """Register the model that passed, once, with its claim and its run's tags; give its version.
+) -> tuple[str, str]:
+    """Register the model that passed, once, with its claim and its run's tags.
+
+    Gives its version, and the digest of its folder.
 
     `making` is a folder of the home in which it may be described. What is there of an earlier
     process stays if it is whole and the same, else it is made anew.
@@ -102,7 +103,9 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
         model = save(client, making, run, policy, outlet, content)
         found = make_version(client, name, model, tags)
     client.update_model_version(name, str(found.version), claim(policy.outlets[outlet]))
-    return str(found.version)
+    with made(making):
+        listed = read_content(client, making.parent, found, making, LIST)
+    return str(found.version), digest(listed or b"")
 
 
 def list_versions(client: MlflowClient, run: Run) -> Iterator[ModelVersion]:
@@ -117,9 +120,15 @@ def list_models(client: MlflowClient, run: Run) -> Iterator[LoggedModel]:
 
 
 def read_content(
-    client: MlflowClient, within: Path, version: ModelVersion, making: Path | None = None
+    client: MlflowClient,
+    within: Path,
+    version: ModelVersion,
+    making: Path | None = None,
+    name: str = CONTENT,
 ) -> bytes | None:
-    """Give what MLflow has as a registered model; None where its file is gone, or elsewhere.
+    """Give what MLflow has as a registered model, or as a file beside it.
+
+    None where that file is gone, or elsewhere.
 
     `within` is where a store in the home has its files, `making` a folder to read it through.
 
@@ -134,7 +143,7 @@ def read_content(
         return None
     with TemporaryDirectory(dir=making or within) as folder, suppress(MlflowException, OSError):
         uri = client.tracking_uri
-        file = download_artifacts(f"{place}/{CONTENT}", dst_path=folder, tracking_uri=uri)
+        file = download_artifacts(f"{place}/{name}", dst_path=folder, tracking_uri=uri)
         return Path(file).read_bytes()
     return None
 
@@ -195,6 +204,7 @@ def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) 
             )
         # MLflow wrote the model anew, in other bytes than were attacked and approved.
         (making / "model" / CONTENT).write_bytes(content)
+        list_files(making / "model")
         yield making / "model"
 
 

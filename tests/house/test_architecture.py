@@ -31,6 +31,7 @@ ROOMS = {
     "mlflow": {
         "tasks/handover/recording.py",
         "tasks/handover/registry.py",
+        "tasks/handover/shown.py",
         "deployments/servers/mlflow_process.py",
     },
     "great_expectations": {
@@ -74,12 +75,16 @@ ROOMS = {
         "deployments/runs/commands.py",
         "deployments/serving",
         "deployments/doctor",
+        "deployments/verify",
     },
     "alembic": {"ledgers/home/database.py", "ledgers/migrations"},
     "cryptography": {
         "tasks/people/person_keys.py",
         "ledgers/home/keys.py",
         "ledgers/signed_heads.py",
+        "ledgers/checkpoints.py",
+        "tasks/verifying/sealed.py",
+        "tasks/verifying/signatures.py",
         "tasks/anonymization/tokens.py",
     },
     "duckdb": {

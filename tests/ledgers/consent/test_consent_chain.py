@@ -529,7 +529,7 @@ def test_a_disk_that_takes_no_head_is_said(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ledgers.signed_heads.os.fsync", refuse)
+    monkeypatch.setattr("ledgers.home.line_file.os.fsync", refuse)
     with pytest.raises(ServiceError, match="is full: free space; what was recorded stays"):
         ledger.append(batch([event(50)]), "csv")
     monkeypatch.undo()

@@ -1,0 +1,49 @@
+"""The command `tutela verify`: what is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.completion import run_ids
+from deployments.terminal import JsonOption, tell
+from expectations.errors import UsageError
+
+
+def verify(
+    run_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="A run's id, or its first characters.", autocompletion=run_ids
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="URI", help="The run of this model: models:/NAME/VERSION."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All runs and ledgers, as without RUN.")
+    ] = False,
+    anchor: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--anchor", metavar="PLACE", help="Compare with checkpoints that were kept here."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that the record, and all that shows it, is what was written.
+
+    Reads alone. Exit 0: all as written; 1: something differs; 3: something could not be compared.
+    """
+    from deployments.verify import screen
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
+
+    if sum(map(bool, (run_id, model, everything))) > 1:
+        raise UsageError("give one of RUN, --model and --all")
+    home = Home.open()
+    places = [*map(Path, home.settings.anchors)] if anchor is None else anchor
+    tell(screen.verify(home, Keys.open(home), run_id, model, places), as_json=as_json)

@@ -1,0 +1,208 @@
+"""What MLflow shows of runs, held against the record: the projection is replayed and compared.
+
+A run's record has a digest of every value that was shown of it, so a run of an earlier version is
+judged by what that version showed. Of runs from before such digests, the values that a replay gives
+are compared where MLflow has them; what it lacks may never have been shown, and is said.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from expectations.policy.outlets import claim
+from expectations.policy.policy import Policy
+from ledgers.evidence import Entry, RunRecord
+from ledgers.home.keys import Keys
+from tasks.account.projection import PROJECTION, project
+from tasks.handover.shown import Shown, ShownModel, Store, expect_inputs
+from tasks.verifying.chains import GONE
+from tasks.verifying.findings import Findings
+from tasks.verifying.goods import bodies
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
+
+OURS: Final = ("tutela.", "check.")
+"""How the names of tags begin that nobody but a projection sets."""
+RUN_TAG: Final = "tutela.run"
+
+
+def check_shown(  # noqa: PLR0913, PLR0917 - what is shown, and what is known of it
+    store: Store, record: RunRecord, policy: Policy | None, entries: list[Entry], keys: Keys,
+    found: Findings,
+) -> Shown | None:  # fmt: skip
+    """Hold what MLflow shows of a run against its record; give the run as it is shown."""
+    noted = bodies(entries, "mlflow").get("run")
+    if not isinstance(noted, dict):
+        return None
+    run_id = record.run_id
+    named = f"run {noted['run_id']}"
+    shown = next((one for one in store.runs if one.mlflow_run == noted["run_id"]), None)
+    found.compared["MLflow runs"] += 1
+    if shown is None:
+        found.differ("MLflow runs", named, "a run that shows it", GONE, run_id)
+        return None
+    if shown.deleted:
+        found.differ("MLflow runs", named, "a run that shows it", "deleted", run_id)
+    found.compare("MLflow tags", RUN_TAG, run_id, shown.run, run_id)
+    replayed = replay(record, policy, entries) if policy else {}
+    known = noted.get("shown")
+    if isinstance(known, dict):
+        check_digests(shown, known, replayed, keys, run_id, found)
+    else:
+        check_values(shown, replayed, run_id, found)
+    if isinstance(known, dict) and replayed:
+        say_missing(noted.get("projection"), known, replayed, run_id, found)
+    return shown
+
+
+def replay(record: RunRecord, policy: Policy, entries: list[Entry]) -> dict[str, dict[str, str]]:
+    """Give what the record says that MLflow shows: by the entries that were there when it did."""
+    end = max(entry.seq for entry in entries if (entry.kind, entry.name) == ("mlflow", "run"))
+    written = [entry for entry in entries if entry.seq < end]
+    verdict = next(entry.name for entry in reversed(written) if entry.kind == "decision")
+    inputs = {"inputs": expect_inputs(written)}
+    return project(record, policy, written, verdict) | inputs
+
+
+def check_digests(  # noqa: PLR0913, PLR0917 - what is shown, and what is known of it
+    shown: Shown, known: Mapping[str, JSON], replayed: Mapping[str, Mapping[str, str]], keys: Keys,
+    run_id: str, found: Findings,
+) -> None:  # fmt: skip
+    """Compare each value that MLflow shows with the digest on record."""
+    key = keys.derive("shown")
+
+    def digest(part: str, name: str, value: str) -> str:
+        message = f"{run_id}\0{part}\0{name}\0{value}".encode()
+        return hmac.digest(key, message, "sha256").hex()[:32]
+
+    for part, digests in known.items():
+        there = shown.parts[part]
+        names = digests if isinstance(digests, dict) else {}
+        for name, expected in names.items():
+            found.compared[f"MLflow {part}"] += 1
+            value = there.get(name)
+            if value is None or digest(part, name, value) != expected:
+                meant = replayed.get(part, {}).get(name)
+                same = meant is not None and digest(part, name, meant) == expected
+                told = meant if same else "what was shown of it"
+                found.differ(f"MLflow {part}", name, told, _short(part, value), run_id)
+        _find_added(part, names.keys(), there, run_id, found)
+
+
+def check_values(
+    shown: Shown, replayed: Mapping[str, Mapping[str, str]], run_id: str, found: Findings
+) -> None:
+    """Compare a run from before digests with a replay, name by name, where both have it."""
+    lacks = 0
+    for part, values in replayed.items():
+        there = shown.parts[part]
+        for name, expected in values.items():
+            if name not in there:
+                lacks += 1
+            elif part != "inputs":
+                found.compare(f"MLflow {part}", name, expected, there[name], run_id)
+    if lacks:
+        found.beside.append(
+            f"run {run_id} is of an earlier version, whose record has no digest of what MLflow "
+            f"shows: {lacks} values of today's are not there, or were never shown"
+        )
+
+
+def say_missing(
+    version: object,
+    known: Mapping[str, JSON],
+    replayed: Mapping[str, Mapping[str, str]],
+    run_id: str,
+    found: Findings,
+) -> None:
+    """Name what today's projection shows and that of an earlier version did not."""
+    if version == PROJECTION:
+        return
+    lacks = [
+        f"{part} {name}"
+        for part, values in replayed.items()
+        for name in values.keys() - set(known.get(part) or ())  # type: ignore[arg-type]
+    ]
+    if lacks:
+        named = ", ".join(sorted(lacks)[:5]) + (" and others" if len(lacks) > 5 else "")
+        found.beside.append(f"run {run_id} was shown by version {version}, without {named}")
+
+
+def _find_added(
+    part: str, known: object, there: Mapping[str, str], run_id: str, found: Findings
+) -> None:
+    """Note what somebody added; a tag of one's own is no claim of tutela's."""
+    for name in there.keys() - set(known) - {RUN_TAG}:  # type: ignore[call-overload]
+        if part != "tags" or name.startswith(OURS):
+            found.differ(f"MLflow {part}", name, None, _short(part, there[name]), run_id)
+
+
+def _short(part: str, value: str | None) -> str:
+    if value is None:
+        return GONE
+    return "another input" if part == "inputs" else value
+
+
+def check_version(  # noqa: PLR0913, PLR0917 - as above
+    store: Store, policy: Policy, outlet: str, shown: Shown, run_id: str, found: Findings
+) -> ShownModel | None:
+    """Hold the registered version of a run's model against the record; give it."""
+    name = f"{policy.name}.{outlet}"
+    versions = [m for m in store.models if (m.name, m.mlflow_run) == (name, shown.mlflow_run)]
+    found.compared["MLflow registry"] += 1
+    if not versions:
+        found.differ("MLflow registry", name, "a version of this run", GONE, run_id)
+        return None
+    for more in versions[1:]:
+        found.differ("MLflow registry", f"{name}/{more.version}", None, "put in", run_id)
+    version = versions[0]
+    told, place = claim(policy.outlets[outlet]), f"{name}/{version.version}"
+    found.compare("MLflow registry", f"description of {place}", told, version.description, run_id)
+    for tag, value in version.tags.items():
+        if tag.startswith(OURS):
+            expected = shown.parts["tags"].get(tag)
+            found.compare("MLflow registry", f"{tag} of {place}", expected, value, run_id)
+    return version
+
+
+def check_strangers(
+    store: Store, runs: Mapping[str, str], policies: set[str], found: Findings
+) -> None:
+    """Note runs and versions of models that no run on record stands behind.
+
+    `runs` gives the run on record of each that MLflow shows.
+    """
+    for one in store.runs:
+        if one.mlflow_run not in runs and not one.deleted:
+            named = f"run {one.mlflow_run}"
+            found.differ("MLflow runs", named, None, f"it says that it shows {one.run}")
+    for model in store.models:
+        if model.name.partition(".")[0] in policies and model.mlflow_run not in runs:
+            named = f"{model.name}/{model.version}"
+            found.differ("MLflow registry", named, None, "a version of no run on record")
+
+
+def check_aliases(
+    store: Store, noted: Mapping[str, str | None], good: set[str], found: Findings
+) -> None:
+    """Hold aliases against those on record; others may only name models of runs that passed."""
+    for alias, version in noted.items():
+        found.compare("MLflow aliases", alias, version, store.aliases.get(alias))
+    for alias, version in store.aliases.items():
+        if alias in noted:
+            continue
+        found.compared["MLflow aliases"] += 1
+        if f"{alias.partition('@')[0]}/{version}" in good:
+            found.beside.append(f"{alias} names version {version}; who set that is on no record")
+        else:
+            found.differ("MLflow aliases", alias, "a version on record that passed", version)
+
+
+def list_noted_aliases(entries: list[Entry]) -> Iterator[tuple[str, str | None]]:
+    """Give the aliases that a run's record sets or takes away, in order."""
+    for entry in entries:
+        if entry.kind == "alias":
+            yield entry.name, None if entry.body is None else str(entry.body)

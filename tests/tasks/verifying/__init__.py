@@ -1,0 +1,1 @@
+"""Tests of verification: what was changed is named."""
