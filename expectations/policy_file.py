@@ -26,7 +26,7 @@ from expectations.policy.fhir_consent import put_mappings
 from expectations.policy.hierarchy_files import put_hierarchies
 from expectations.policy.locations import FhirExport
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
-from expectations.policy.policy import COLUMN, NAME, Policy
+from expectations.policy.policy import COLUMN, NAME, PeopleSource, Policy
 from expectations.policy.retention import Retention
 from expectations.policy.spans import LONG
 from expectations.policy.training import Training
@@ -140,19 +140,23 @@ def _list_named(policy: Policy) -> Iterator[tuple[str, object]]:
     for name, column in policy.treated.items():
         if isinstance(column.treatment, Level) and column.treatment.file:
             yield name, column.treatment.rows
-    for name, listed in policy.source.codes.items():
+    for number, source in enumerate(getattr(policy.basis, "events", ())):
+        if source.fhir is not None and source.fhir.file:
+            yield f"basis.events.{number}.fhir", source.fhir.model_dump(mode="json")
+    yield from _list_of_source(policy.source)
+
+
+def _list_of_source(source: PeopleSource) -> Iterator[tuple[str, object]]:
+    for name, listed in source.codes.items():
         if listed.file:
             yield f"source.codes.{name}", listed.codes
         if listed.concept_set:
             yield f"source.codes.{name}", [concept.model_dump() for concept in listed.concepts]
-    for number, source in enumerate(getattr(policy.basis, "events", ())):
-        if source.fhir is not None and source.fhir.file:
-            yield f"basis.events.{number}.fhir", source.fhir.model_dump(mode="json")
-    for name, table in policy.source.tables.items():
+    for name, table in source.tables.items():
         for field, said in table.fields.items():
             if said.unit and said.unit.file:
                 yield f"source.tables.{name}.{field}", {**said.unit.factors}
-    for location in policy.source.locations:
+    for location in source.locations:
         if isinstance(location, FhirExport):
             yield f"view.{location.view}", location.definition
 
@@ -165,7 +169,7 @@ def locate(file: PolicyFile, problems: Iterable[Problem]) -> list[Problem]:
 def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) -> Policy:
     """Parse a policy's text; raises `PolicyError` with every problem found.
 
-    Hierarchies, codes, factors and mappings that it names by a relative file are read from `folder`.
+    What it names by a relative file, such as hierarchies and codes, is read from `folder`.
     """
     from pydantic import ValidationError
 

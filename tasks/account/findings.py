@@ -51,6 +51,15 @@ COUNTED: Final = "inclusion."
 
 
 @dataclass(frozen=True, slots=True)
+class CodesFound:
+    """The codes that a concept set stood for when it was resolved."""
+
+    codes: int
+    sha256: str
+    listed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The evidence of a run by kind and name; the latest entry of a name counts."""
 
@@ -72,6 +81,11 @@ class Found:
             for name, body in self.bodies("table").items()
             if name.startswith(prefix)
         }
+
+    def codes(self) -> dict[str, tuple[str, ...]]:
+        """Give what the policy's concept sets stood for, by name."""
+        lists = self.tables("codes.").items()
+        return {name: read(CodesFound, body).listed for name, body in lists}
 
     def measures(self, prefix: str = "") -> dict[str, float | None]:
         """Give the measures whose names begin so, by the rest of the name."""

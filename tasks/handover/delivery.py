@@ -39,6 +39,7 @@ from ledgers.outbox import Outbox
 from ledgers.vault.digests import digest_bytes, digest_in_run, digest_shown, digest_written
 from ledgers.vault.stages import Ready, Recorded
 from ledgers.vault.vault import Vault
+from tasks.account.findings import Found
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run
@@ -260,7 +261,9 @@ def write_report(run: DecidedRun) -> Path:
     page = render_report(summary)
     path = run.home.reports / f"{run.record.run_id}.html"
     write_private(path, page.encode())
-    recipe = write_recipe(run.file.policy) if run.file.policy.model_outlets else {}
+    policy = run.file.policy
+    codes = Found(run.entries).codes()
+    recipe = write_recipe(policy, codes) if policy.model_outlets else {}
     cards = write_cards(run.home.reports, summary, recipe)
     if summary.advice and summary.advice.patch:
         write_private(path.with_suffix(".patch"), summary.advice.patch.encode())

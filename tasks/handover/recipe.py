@@ -7,11 +7,12 @@ gives, the other has to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from expectations.expressions.expressions import ColumnType, parse
@@ -36,11 +37,13 @@ from expectations.policy.treatments import (
     Treatment,
 )
 from expectations.policy.vocabulary import Use
+from tasks.sources.concept_sets import take_codes
 from tasks.sources.recipe import INDEX_AT, MARK, Recipe
 
 PYTHON, SQL = "features.py", "features.sql"
 SCORING: Final = Path(__file__).with_name("scoring.py")
 """What every recipe in Python begins with, as it stands."""
+EMPTY: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 COMPUTED: Final = frozenset((Operator.ADD, Operator.SUBTRACT, Operator.MULTIPLY, Operator.DIVIDE))
 COMPARED: Final = frozenset(
     (Operator.EQUAL, Operator.UNEQUAL, Operator.BELOW, Operator.AT_MOST, Operator.ABOVE,
@@ -55,9 +58,13 @@ NAMED: Final[Mapping[Operator, str]] = {
 }
 
 
-def write_recipe(policy: Policy) -> dict[str, str]:
-    """Write the files by which a model's recipient makes its features, by name."""
-    features = Features(policy)
+def write_recipe(policy: Policy, codes: Mapping[str, Sequence[str]] = EMPTY) -> dict[str, str]:
+    """Write the files by which a model's recipient makes its features, by name.
+
+    `codes` are what the policy's concept sets stood for in the run.
+    """
+    source = take_codes(policy.source, codes)
+    features = Features(policy.model_copy(update={"source": source}))
     sql = features.recipe.write() if features.made else None
     written = {PYTHON: features.write_python(SQL if sql else "")}
     return written | ({SQL: _comment("--", features.tell(PYTHON)) + sql} if sql else {})
@@ -120,7 +127,7 @@ class Features:
 
     def tell(self, other: str) -> Iterator[str]:
         """Say what is made here, and what the recipient has to supply."""
-        policy, source, person = self.policy, self.policy.source, self.policy.source.person
+        policy, source, person = self.policy, self.policy.source, self.policy.source.joined_by
         rows = "rows" if self.made else "a row"
         yield f"How the features of the model of the policy {policy.name} are made of {rows}."
         if other == PYTHON:
@@ -143,7 +150,7 @@ class Features:
     def tell_table(self, name: str, table: RowsTable) -> Iterator[str]:
         """Say what a table has to hold, and which rows of it count."""
         fields = self.recipe.read(name)
-        columns = {table.person or self.policy.source.person: "text", table.at: "date or moment"}
+        columns = {table.person or self.policy.source.joined_by: "text", table.at: "date or moment"}
         if table.known:
             columns[table.known] = "date or moment"
         for field in fields:
@@ -154,6 +161,8 @@ class Features:
         yield f"  {name}: {', '.join(f'{column} ({kind})' for column, kind in columns.items())}"
         known = f", and was known then (`{table.known}`)" if table.known else ""
         yield f"    a row counts if it took place (`{table.at}`) before the person's moment{known}"
+        if table.where:
+            yield f"    and of all rows only those where {_line(table.where)}"
         if table.most:
             yield f"    of more than {table.most} such rows the latest; at one moment, any of them"
 
@@ -199,7 +208,8 @@ class Features:
     def write_table(self, name: str) -> Iterator[str]:
         """Write what is declared of a table."""
         table = self.policy.source.tables[name]
-        said = f"at={table.at!r}, known={table.known!r}, most={table.most}, fields={{"
+        where = f", where={self.write_where(name, table.where)}" if table.where else ""
+        said = f"at={table.at!r}, known={table.known!r}, most={table.most}{where}, fields={{"
         yield f"        {name!r}: Table({said}"
         for field in self.recipe.read(name):
             one, unit = table.fields[field], ""
@@ -215,12 +225,15 @@ class Features:
         more = [f"field={take.field!r}"] if take.field else []
         more += [f"days={take.days_before}"] if take.days_before else []
         if take.where:
-            source = self.policy.source
-            types = {n: field.type for n, field in source.tables[take.of or ""].fields.items()}
-            marked = {listed: (f"{MARK}{listed}",) for listed in source.codes}
-            root = parse(take.where, types, marked).root
-            more.append(f"where=lambda row, today: {write_node(root)}")
+            more.append(f"where={self.write_where(take.of or '', take.where)}")
         return f"Take({', '.join([repr(take.take), repr(take.of), repr(kind), *more])})"
+
+    def write_where(self, table: str, text: str) -> str:
+        """Write a condition on the rows of a table."""
+        source = self.policy.source
+        types = {n: field.type for n, field in source.tables[table].fields.items()}
+        marked = {listed: (f"{MARK}{listed}",) for listed in source.codes}
+        return f"lambda row, today: {write_node(parse(text, types, marked).root)}"
 
 
 def write_node(node: Node) -> str:

@@ -54,6 +54,7 @@ class Table:
     known: str | None
     fields: Mapping[str, Field]
     most: int | None = None
+    where: Meets | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ class Recipe:
             known = at if table.known is None else read_moment(row.get(table.known), self.zone)
             if at is not None and known is not None and at < index and known < index:
                 values = {name: read_field(one, row) for name, one in table.fields.items()}
+                if not meets(table.where, values):
+                    continue
                 odd = any(is_odd(one, row) for one in table.fields.values())
                 seen.append({**values, AT: at, ODD: odd})
         if table.most is not None and len(seen) > table.most:
@@ -210,8 +213,8 @@ def make(take: Take, rows: Sequence[Row], index: datetime) -> Value:
     if any(row[ODD] for row in rows):
         raise ValueError(f"{take.of}: it has a value in a unit that was not declared")
     if take.take == "all":
-        return all(meets(take, row) for row in rows) if rows else None
-    rows = [row for row in rows if meets(take, row)]
+        return all(meets(take.where, row) for row in rows) if rows else None
+    rows = [row for row in rows if meets(take.where, row)]
     if take.field is not None:
         rows = [row for row in rows if row[take.field] is not None]
     made = of_rows(take, rows, index)
@@ -221,9 +224,9 @@ def make(take: Take, rows: Sequence[Row], index: datetime) -> Value:
     )
 
 
-def meets(take: Take, row: Row) -> bool:
-    """Say whether a row meets the column's condition; where that is not known it does not."""
-    return take.where is None or take.where(row, date.min) is True
+def meets(where: Meets | None, row: Row) -> bool:
+    """Say whether a row meets a condition; where that is not known it does not."""
+    return where is None or where(row, date.min) is True
 
 
 def of_rows(take: Take, rows: Sequence[Row], index: datetime) -> Value:

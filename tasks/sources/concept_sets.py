@@ -7,11 +7,11 @@ out at last, whatever else brings it in. That a concept is valid still is not as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,9 @@ from expectations.policy.many_rows import CodeList, Concept, Vocabulary
 from expectations.policy.policy import PeopleSource
 from tasks.sources import open_source
 from tasks.sources.naming import spell
+
+if TYPE_CHECKING:
+    from ledgers.evidence import JSON
 
 ANCESTOR: Final = ("ancestor_concept_id", "descendant_concept_id")
 RELATIONSHIP: Final = ("concept_id_2", "concept_id_1", "relationship_id")
@@ -119,12 +122,21 @@ def _resolve(tables: ConceptTables, name: str, listed: CodeList) -> CodeList:
     return listed.model_copy(update={"codes": codes})
 
 
-def describe_concept_sets(source: PeopleSource) -> Iterator[tuple[str, Mapping[str, str | int]]]:
-    """Give for the record how many codes each concept set stood for, and which, by their digest."""
+def describe_concept_sets(source: PeopleSource) -> Iterator[tuple[str, Mapping[str, JSON]]]:
+    """Give for the record which codes each concept set stood for: public words of a vocabulary."""
     for name, listed in source.codes.items():
         if listed.concepts:
             digest = hashlib.sha256("\n".join(listed.codes).encode()).hexdigest()
-            yield name, {"codes": len(listed.codes), "sha256": digest}
+            yield name, {"codes": len(listed.codes), "sha256": digest, "listed": [*listed.codes]}
+
+
+def take_codes(source: PeopleSource, found: Mapping[str, Sequence[str]]) -> PeopleSource:
+    """Give a source with the codes that its concept sets stood for when a run resolved them."""
+    codes = {
+        name: listed.model_copy(update={"codes": tuple(found[name])}) if listed.concepts else listed
+        for name, listed in source.codes.items()
+    }
+    return source.model_copy(update={"codes": codes})
 
 
 def find_faults_of_concepts(source: PeopleSource, folder: Path) -> Iterator[Problem]:

@@ -78,6 +78,7 @@ class Recipe:
     def codes(self) -> dict[str, tuple[str, ...]]:
         """Give the lists of codes that conditions look in."""
         said = [take.where or "" for take in self.made.values()]
+        said += [self.source.tables[name].where or "" for name in self.tables]
         lists = self.source.code_lists
         return {n: lists[n] for n in lists if any(f"@{n}" in text for text in said)}
 
@@ -115,7 +116,7 @@ class Recipe:
         return f"_codes_{name} AS (SELECT [{listed}] AS codes)"
 
     def _write_people(self) -> str:
-        person = quote(self.source.person)
+        person = quote(self.source.joined_by)
         own = [
             f"{write_value(f'{quote(column)}::{WORDS[kind]}', AS_DECLARED[kind], kind)} "
             f"AS {quote(name)}"
@@ -132,7 +133,7 @@ class Recipe:
         table = self.source.tables[name]
         types = {field: one.type for field, one in table.fields.items()}
         used = self.read(name)
-        person = table.person or self.source.person
+        person = table.person or self.source.joined_by
         names = f"(SELECT name, {PERSON}, {INDEX} FROM _people)"  # noqa: S608  # of our own words
         kinds = held_as_declared(table, person, used)
         held = ", ".join(f"{quote(c)}::{SPELLED[kind]} AS {quote(c)}" for c, kind in kinds.items())
@@ -146,6 +147,9 @@ class Recipe:
         )
         rows = write_units(typed, table, used)
         rows = f"SELECT *{met}\nFROM ({rows})" if met else rows
+        if table.where:
+            kept = f"-- {_on_one_line(table.where)}\n{self._write_condition(table.where, types)}"
+            rows = f"SELECT * FROM ({rows})\nWHERE {kept}"  # noqa: S608  # parsed before
         if table.most is None:
             return rows
         lot = ", ".join(quote(field) for field in sorted(used)) or INDEX
@@ -170,7 +174,7 @@ class Recipe:
             for table in self.tables
             for field in list_units(self.source.tables[table], self.read(table))
         ]
-        return [f"name AS {quote(self.source.person)}", *map(quote, self.own), *made, *odd]
+        return [f"name AS {quote(self.source.joined_by)}", *map(quote, self.own), *made, *odd]
 
 
 def held_as_declared(table: RowsTable, person: str, used: Sequence[str]) -> dict[str, pa.DataType]:

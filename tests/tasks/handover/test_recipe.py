@@ -347,6 +347,43 @@ def test_units_codes_and_the_latest_rows_are_as_the_policy_says(tmp_path: Path) 
     compare(policy, plan, {"roster": people}, {"people": labs}, index)
 
 
+def test_rows_that_are_none_of_the_tables_count_in_no_recipe(tmp_path: Path) -> None:
+    """By a concept set's codes as the run resolved them, and joined by the warehouse's key."""
+    source = PeopleSource.model_validate(
+        {
+            "location": {"kind": "parquet", "path": "people.parquet"}, "person": "mrn", "key": "id",
+            "index": {"date": "2024-02-29"}, "codes": {"hb": {"concepts": [{"id": 7}]}},
+            "tables": {"labs": {
+                "location": {"kind": "parquet", "path": "labs.parquet"}, "at": "at", "most": 2,
+                "where": "code in @hb and n > 0", "fields": {
+                    "value": {"type": "number"}, "code": {"type": "text"},
+                    "n": {"type": "integer"}}}},
+        },
+        strict=False,
+    )  # fmt: skip
+    sums = {"take": "sum", "of": "labs", "field": "value"}
+    takes = {"sum": FromRows.model_validate(sums)}
+    kept = [("7", 1, 4.0), ("7", 2, 2.0), ("7", 3, 1.0)]
+    found = [
+        {"id": 5, "at": DAY - timedelta(days=day), "code": code, "n": n, "value": value}
+        for day, (code, n, value) in enumerate([("8", 1, 64.0), ("7", 0, 32.0), *kept])
+    ]
+    labs, people = pa.Table.from_pylist(found), pa.table({"mrn": ["M"], "id": [5]})
+    pq.write_table(labs, tmp_path / "labs.parquet")
+    pq.write_table(people, tmp_path / "people.parquet")
+    plan = PeopleTables(source, takes, tmp_path, b"key").read(["mrn", "sum"])
+    policy = policy_of(source, takes)
+    written = write_recipe(policy, {"hb": ("7",)})
+    index = DAY.replace(day=29)
+    roster = people.append_column("index_at", pa.array([index]))
+    (told,) = ask(written[SQL], {"people": roster, "labs": labs})
+    by_hand = load(written[PYTHON]).columns({}, {"labs": found}, index)
+    assert plan.column("sum").to_pylist() == [6.0] == [told["sum"]] == [by_hand["sum"]]
+    assert told["id"] == "5"
+    others = load(write_recipe(policy, {"hb": ("8",)})[PYTHON])
+    assert others.columns({}, {"labs": found}, index)["sum"] == 64.0
+
+
 def test_a_unit_that_nobody_declared_raises_in_the_window_or_is_left_out() -> None:
     """As in the run; SQL says whose it is."""
     found = [lab(1, 2.0, "stone")]
