@@ -62,6 +62,20 @@ def index_is_one_moment(policy: Policy) -> Iterator[Problem]:
         yield from _condition_fits(index.where, table, source.code_lists, "source.index.where")
 
 
+def dates_are_of_rows(policy: Policy) -> Iterator[Problem]:
+    """The days of rows are in the calendar and in order, and there are tables of rows."""
+    dates = policy.source.dates
+    if dates is None:
+        return
+    yield from _day_is_real(dates.first, "source.dates.from")
+    yield from _day_is_real(dates.last, "source.dates.until")
+    if dates.last < dates.first:
+        yield Problem("source.dates.until", "it is before `from`", "correct one of them")
+    if not policy.source.tables:
+        fix = "name tables under `source.tables`, or take it out"
+        yield Problem("source.dates", "there is no table whose rows have a day", fix)
+
+
 def follow_up_is_known(policy: Policy) -> Iterator[Problem]:
     """Where a window is after the index, it is said until when people were observed."""
     until = policy.source.followed_until

@@ -61,13 +61,23 @@ class Terms:
     """How it was taken, in the controller's own words: `paper form`, `portal`."""
     jurisdiction: str | None = None
     by_guardian: bool = False
+    data_from: str | None = None
+    """The first day of the data that it covers, and below the last; all days without them."""
+    data_until: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", tuple(sorted(set(self.categories))))
 
     def to_json(self) -> str:
-        """Write the terms in one fixed form: equal terms give equal text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Write the terms in one fixed form: equal terms give equal text.
+
+        Of dates of data nothing is said where there are none, as in terms of earlier versions.
+        """
+        said = asdict(self)
+        for name in ("data_from", "data_until"):
+            if said[name] is None:
+                del said[name]
+        return json.dumps(said, sort_keys=True, separators=(",", ":"))
 
 
 def read_terms(text: str) -> Terms:

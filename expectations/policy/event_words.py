@@ -42,7 +42,9 @@ FREE: Final = (
     EventField.JURISDICTION,
 )
 """The fields that hold the controller's own words, of which there are few."""
-WORDED: Final = (*LISTS, *NUMBERS, *FREE)
+DAYS: Final = (EventField.DATA_FROM, EventField.DATA_UNTIL)
+"""The fields that hold a day."""
+WORDED: Final = (*LISTS, *NUMBERS, *FREE, *DAYS)
 """The fields whose words a policy can map."""
 ALL: Final = "all"
 """What a purpose or category may be mapped to: all that the event's notice enumerates."""
@@ -99,6 +101,8 @@ def translate(field: EventField, word: str, words: Mapping[str, str]) -> str | N
         # A spreadsheet writes 2 as 2.0.
         whole = re.fullmatch(r"(\d{1,6})(?:\.0+)?", ours, re.ASCII)
         return str(int(whole[1])) if whole and 1 <= int(whole[1]) <= LARGEST else None
+    if field in DAYS:
+        return ours if len(ours) == len("2026-01-31") and is_time(ours) else None
     return ours if len(ours) <= LONGEST else None
 
 
@@ -123,6 +127,8 @@ def suggest_words(field: EventField, unknown: Iterable[str]) -> str:
     """Say what a field can hold, and which of it some unknown words were perhaps meant to be."""
     if field in NUMBERS:
         return f"write a whole number from 1 to {LARGEST:,}"
+    if field in DAYS:
+        return "write a day like 2026-01-31"
     if field in FREE:
         return f"write at most {LONGEST} characters"
     known = [str(word) for word in LISTS[field]]

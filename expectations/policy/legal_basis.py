@@ -71,6 +71,8 @@ class EventField(StrEnum):
     JURISDICTION = "jurisdiction"
     GUARDIAN = "guardian"
     EVIDENCE = "evidence"
+    DATA_FROM = "data_from"
+    DATA_UNTIL = "data_until"
 
 
 class Delivery(Declaration):

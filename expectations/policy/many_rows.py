@@ -116,6 +116,15 @@ class RowsTable(Declaration):
         return self.known_at or self.until
 
 
+class ReadDates(Declaration):
+    """The days of the rows that are read of anybody; a consent may cover some days alone."""
+
+    first: Day = Field(alias="from")
+    last: Day = Field(alias="until")
+    undated: Literal["not-covered", "covered"] = "not-covered"
+    """Whether a consent for some days covers the roster's columns, which have none."""
+
+
 class Index(Declaration):
     """Each person's own moment: a date of the policy, a date of the roster, or an event."""
 

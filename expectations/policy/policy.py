@@ -23,6 +23,7 @@ from expectations.policy.many_rows import (
     FollowUp,
     FromRows,
     Index,
+    ReadDates,
     RowsTable,
     Vocabulary,
 )
@@ -66,6 +67,8 @@ class PeopleSource(Declaration):
     """Further tables, with any number of rows for each of these people."""
     index: Index | None = None
     """Each person's own moment, before which columns of these tables look."""
+    dates: ReadDates | None = None
+    """The days of which rows of these tables are read; of all days without it."""
     followed_until: FollowUp | None = None
     """Until when these people were observed, which windows after the index need to know."""
     zone: Term | None = None

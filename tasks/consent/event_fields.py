@@ -21,6 +21,8 @@ from expectations.policy.legal_basis import EventField, EventSource, Notice
 from ledgers.vault.digests import digest_bytes, digest_table
 from tasks.sources import open_source
 
+LATER: Final = ("time_format", "missing", "skip_where_missing", "purpose_separator", "fhir")
+"""Parts of a mapping that are not digested where they say nothing, as before there were any."""
 NEEDED: Final = (EventField.PERSON, EventField.STATUS, EventField.AT)
 """What every event has."""
 
@@ -103,7 +105,9 @@ def digest_fields(
 
     Where the source lies does not count, nor how fresh it must be.
     """
-    mapping = source.model_dump(mode="json", exclude={"location", "not_older_than", "delivery"})
+    unsaid = {name for name in LATER if not getattr(source, name)}
+    aside = {"location", "not_older_than", "delivery"} | unsaid
+    mapping = source.model_dump(mode="json", exclude=aside)
     declared = sorted(json.dumps(asdict(notice.terms), sort_keys=True) for notice in notices)
     # Nothing is said of identifiers as they stand, so that a source known to a ledger still is.
     said = [digest_table(key, fields), mapping, declared, *([sorted(normal)] if normal else [])]

@@ -34,6 +34,7 @@ from expectations.errors import SourceError
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.event_words import (
     ALL,
+    DAYS,
     LISTS,
     LOCAL,
     LONGEST,
@@ -164,6 +165,8 @@ def _note_unknown(words: Words, field: EventField, theirs: Sequence[str], bad: B
         fix = f"{suggest_words(field, odd)}, or say under `words.{field}` what it stands for"
     elif field in NUMBERS:
         what, fix = f"its {field} is not a whole number from 1", suggest_words(field, odd)
+    elif field in DAYS:
+        what, fix = f"its {field} is not a day", suggest_words(field, odd)
     else:
         what, fix = f"its {field} is longer than {LONGEST} characters", suggest_words(field, odd)
     bad.note(unknown[words.places], what, fix)
@@ -244,6 +247,9 @@ def _faults(said: Said, notice: NoticeTerms | None) -> Iterator[Fault]:
     status = said.get(EventField.STATUS, "")
     if not status:
         yield "its status is missing", 'add it, or say under `words.status` what "" stands for'
+    first, last = (said.get(one, "") for one in DAYS)
+    if first and last and last < first:
+        yield "its data_until is before its data_from", "correct one of them"
     if status not in GIFTS:
         return
     if notice is None:
@@ -282,6 +288,8 @@ def _make_terms(said: Said, notice: NoticeTerms | None, *, by_guardian: bool) ->
         method=word(EventField.METHOD) or None,
         jurisdiction=word(EventField.JURISDICTION) or None,
         by_guardian=by_guardian,
+        data_from=word(EventField.DATA_FROM) or None,
+        data_until=word(EventField.DATA_UNTIL) or None,
     )
 
 

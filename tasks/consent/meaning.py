@@ -30,7 +30,7 @@ class Standing(IntEnum):
     """Where somebody stands, and what an event says of it.
 
     Of two events at the same moment that were recorded together, the one further down counts.
-    The first thirteen are what events say; the others follow from them.
+    The first fourteen are what events say; the others follow from them.
     """
 
     BY_SELF = 0
@@ -40,17 +40,18 @@ class Standing(IntEnum):
     OLDER_NOTICE = 4
     LAPSED = 5
     LAPSED_BY_GUARDIAN = 6
-    EXPIRED = 7
-    UNKNOWN = 8
-    REFUSED = 9
-    INVALIDATED = 10
-    REVOKED = 11
-    WITHDRAWN = 12
-    NEVER_ASKED = 13
-    NEEDS_GUARDIAN = 14
-    ONLY_IN_PART = 15
-    OBJECTED = 16
-    RESTRICTED = 17
+    OTHER_DATES = 7
+    EXPIRED = 8
+    UNKNOWN = 9
+    REFUSED = 10
+    INVALIDATED = 11
+    REVOKED = 12
+    WITHDRAWN = 13
+    NEVER_ASKED = 14
+    NEEDS_GUARDIAN = 15
+    ONLY_IN_PART = 16
+    OBJECTED = 17
+    RESTRICTED = 18
 
     @property
     def permits(self) -> bool:
@@ -62,6 +63,8 @@ class Standing(IntEnum):
         """Give the reason as people read it."""
         if self.permits:
             return PERMITTED
+        if self is Standing.OTHER_DATES:
+            return Standing.ONLY_IN_PART.label
         return "expired" if self in LAPSED else self.name.lower().replace("_", " ")
 
 
@@ -232,7 +235,26 @@ def judge_gift(policy: Policy, terms: Terms, category: Category) -> Standing | N
         lowest = dict(policy.basis.minimum_versions)
     if notice is not None and notice.version < lowest.get(notice.id, 0):
         return Standing.OLDER_NOTICE
+    if not covers_dates(policy, terms, category):
+        # Under another basis it must not undo a refusal: that reads what the gift does not cover.
+        return Standing.OTHER_DATES if isinstance(policy.basis, ConsentLedger) else None
     return Standing.BY_GUARDIAN if terms.by_guardian else Standing.BY_SELF
+
+
+def covers_dates(policy: Policy, terms: Terms, category: Category) -> bool:
+    """Whether a gift covers the days of all data of a category that the policy reads.
+
+    One that covers some days alone covers nothing of a policy that reads all days, nor what has no
+    day, unless the policy says so.
+    """
+    if terms.data_from is None and terms.data_until is None:
+        return True
+    dates = policy.source.dates
+    if dates is None:
+        return False
+    undated = any(c.rows is None and c.category is category for c in policy.columns.values())
+    within = (terms.data_from or "") <= dates.first and dates.last <= (terms.data_until or "9999")
+    return within and (not undated or dates.undated == "covered")
 
 
 def covers_purpose(terms: Terms, purpose: Purpose) -> bool:

@@ -179,6 +179,8 @@ class Features:
         )
         yield f"The moment before which rows count is yours to say. It was {said} when the model"
         yield "was trained; at any other kind of moment it may be wrong."
+        if dates := self.policy.source.dates:
+            yield f"Then rows of the days from {dates.first} to {dates.last} were read."
 
     def write_declared(self) -> Iterator[str]:
         """Write what is declared, one name a line."""

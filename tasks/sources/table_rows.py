@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from expectations.disclosure import roughly
 from expectations.errors import SourceError
 from expectations.expressions.expressions import ColumnType, Expression, parse
-from expectations.policy.many_rows import RowsTable, Unit
+from expectations.policy.many_rows import ReadDates, RowsTable, Unit
 from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, KNOWN, PERSON, quote
@@ -310,6 +310,8 @@ class TableRows:
             engine.register(NAMES, rows)
             rows = NAMES
         relation = engine.sql(write_units(rows, self.table, used))
+        if self.source.dates is not None:
+            relation = relation.filter(self._write_dates(self.source.dates))
         met = {text: f"_met{number}" for number, text in enumerate(tests)}
         # On any day: a condition does not hang on that of the run.
         more = {met[text]: test.to_narwhals(date.min) for text, test in tests.items()}
@@ -323,6 +325,12 @@ class TableRows:
             relation = self._keep_most(engine, relation, self.table.most)
         relation.create_view(ROWS)
         return met
+
+    @staticmethod
+    def _write_dates(dates: ReadDates) -> str:
+        """Write that a row took place on one of the days that are read."""
+        begin, end = (f"DATE {write_text(day)}" for day in (dates.first, dates.last))
+        return f"{AT} >= {begin} AND {AT} < {end} + INTERVAL 1 DAY"
 
     def _check_periods(self, engine: DuckDBPyConnection, relation: DuckDBPyRelation) -> None:
         """Refuse rows that end before they begin, and such that overlap another of their person."""

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from expectations.policy.fhir_consent import FhirMapping, FhirScope
 from expectations.policy.vocabulary import BROADER, Category, Purpose
+from ledgers.consent.events import from_micros
+from tasks.consent.event_terms import DAY
 from tasks.consent.fhir.dates import Moment, UnclearError, read_date
 
 Cell: TypeAlias = tuple[Purpose, Category]
+Days: TypeAlias = tuple[str, str]
+"""The first day and the last, as ISO 8601 writes them."""
 EVER: Final = 1 << 62
 """After every moment; before every moment is its negative."""
 CODINGS: Final = (
@@ -49,6 +54,8 @@ class Rule:
     end: Moment | None = None
     scopes: tuple[tuple[FhirScope, ...], ...] = ()
     nested: tuple[Rule, ...] = ()
+    days: Days | None = None
+    """The days of the data that it permits; all without any."""
 
     def holds(self, moment: int, *, widely: bool) -> bool:
         """Whether it is in force, in the widest reading of its dates or in the narrowest."""
@@ -63,17 +70,26 @@ class Rule:
         """Whether it is about a purpose and category: a deny also about those below its own."""
         return all(any(_reaches(one, cell, self.permits) for one in some) for some in self.scopes)
 
-    def decide(self, cell: Cell, moment: int) -> bool | None:
-        """Say whether it permits; None where it decides nothing.
+    def decide(self, cell: Cell, moment: int, days: Days | None = None) -> bool | None:
+        """Say whether it permits data of some days, or of all; None where it decides nothing.
 
         Where its dates leave open whether it is in force, what denies is, and what permits is not.
         """
         if not (self.holds(moment, widely=True) and self.is_about(cell)):
             return None
-        said = [one for rule in self.nested if (one := rule.decide(cell, moment)) is not None]
+        answers = (rule.decide(cell, moment, days) for rule in self.nested)
+        said = [one for one in answers if one is not None]
+        if not self._covers(days):
+            return None if all(said) else False
         if not self.holds(moment, widely=False):
             return False if not self.permits or not all(said) else None
         return all(said) if said else self.permits
+
+    def _covers(self, days: Days | None) -> bool:
+        """Whether it is about all of some days."""
+        if self.days is None:
+            return True
+        return days is not None and self.days[0] <= days[0] and days[1] <= self.days[1]
 
     def walk(self) -> Iterator[Rule]:
         """Give it and all below it."""
@@ -162,14 +178,15 @@ class Reading:
         ]
         if provision.get("actor"):
             scopes.append(tuple(map(self._read_actor, list_objects(provision["actor"]))))
-        if permits and provision.get("dataPeriod"):
-            raise MeaninglessError(*DATED)
+        # What is denied of some data is denied of all.
+        dated = permits and provision.get("dataPeriod") is not None
+        days = self._read_days(provision["dataPeriod"]) if dated else None
         nested = tuple(
             self._read(one, _permits(one.get("type")) if typed else not permits, typed=typed)
             for one in list_objects(provision.get("provision"))
         )
         met = tuple(tuple(one for one in some if one is not None) for some in scopes)
-        return Rule(permits, *period, met, nested)
+        return Rule(permits, *period, met, nested, days)
 
     def read_period(self, period: object) -> tuple[Moment | None, Moment | None]:
         """Read when something begins and ends to hold."""
@@ -184,6 +201,17 @@ class Reading:
         if begin is not None and end is not None and end.last < begin.first:
             raise MeaninglessError("a period ends before it begins", "correct its `start` or `end`")
         return begin, end
+
+    def _read_days(self, period: object) -> Days:
+        """Read the days of the data that are permitted: those that surely are."""
+        begin, end = self.read_period(period)
+        assert isinstance(period, dict), "or it could not be read"
+        first, last = "0001-01-01", "9999-12-31"
+        if begin is not None:
+            first = _name_day(begin.last + (begin.first == begin.last) * DAY, self.zone)
+        if end is not None:
+            last = _name_day(end.first - (end.first == end.last) * DAY, self.zone)
+        return first, last
 
     def read_moment(self, text: object) -> Moment:
         """Read a date."""
@@ -240,12 +268,13 @@ MODIFIED: Final = (
     "it has a `modifierExtension`, which changes what it means",
     "take it out before the export, if it changes nothing",
 )
-DATED: Final = (
-    "it permits data of a `dataPeriod` alone",
-    "take it out before the export: it would permit data of every time",
-)
-NAMED: Final = {"data", "expression", "documentReference", "except", "dataPeriod"}
+NAMED: Final = {"data", "expression", "documentReference", "except"}
 """Elements that are named in an error; other names might hold anything."""
+
+
+def _name_day(moment: int, zone: ZoneInfo | None) -> str:
+    """Name the day of a moment in a zone."""
+    return str(from_micros(moment).astimezone(zone or UTC).date())
 
 
 def write_coding(coding: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
@@ -34,6 +34,7 @@ from tasks.consent.fhir.histories import (
 from tasks.consent.fhir.provisions import (
     EVER,
     Cell,
+    Days,
     MeaninglessError,
     Reading,
     Rule,
@@ -49,6 +50,7 @@ ROWS: Final = pa.schema(
         *((str(field), pa.string()) for field in (
             EventField.PERSON, EventField.STATUS, EventField.PURPOSE, EventField.CATEGORIES,
             EventField.NOTICE, EventField.NOTICE_VERSION, EventField.LANGUAGE, EventField.GUARDIAN,
+            EventField.DATA_FROM, EventField.DATA_UNTIL,
         )),
         (str(EventField.AT), pa.timestamp("us", "UTC")),
         (str(EventField.EXPIRES_AT), pa.timestamp("us", "UTC")),
@@ -73,6 +75,7 @@ class Event:
     until: int | None = None
     purpose: Purpose | None = None
     categories: tuple[Category, ...] = ()
+    days: Days | None = None
 
 
 def read_consents(
@@ -160,8 +163,8 @@ def tell(version: Version, cells: Sequence[Cell], now: int) -> Iterator[Event]:
         yield from (Event(BACKWARDS[told.state], at) for at in ends)
         return
     begin = max(told.made.last, changed.last)
-    found = {cell: find_stretches(told.root, cell, begin) for cell in cells}
-    given = {cell for cell, stretches in found.items() if stretches}
+    found = {cell: find_gift(told.root, cell, begin) for cell in cells}
+    given = {cell for cell, (stretches, _) in found.items() if stretches}
     taken = [*(cell for cell in cells if cell not in given), *list_beyond(told.root, cells)]
     for cell in taken:
         mixed = any(one in given for one in cells if one != cell and _is_below(one, cell))
@@ -170,12 +173,12 @@ def tell(version: Version, cells: Sequence[Cell], now: int) -> Iterator[Event]:
         yield from (Event(ConsentStatus.REFUSED, at, None, cell[0], (cell[1],)) for at in moments)
     # What begins after the next version took over is for that one to tell.
     end = now if version.until is None else min(now, version.until.first - 1)
-    groups: dict[tuple[Purpose, Stretches], list[Category]] = {}
+    groups: dict[tuple[Purpose, Stretches, Days | None], list[Category]] = {}
     for cell in sorted(given):
-        groups.setdefault((cell[0], found[cell]), []).append(cell[1])
-    for (purpose, stretches), categories in groups.items():
+        groups.setdefault((cell[0], *found[cell]), []).append(cell[1])
+    for (purpose, stretches, days), categories in groups.items():
         for status, at, until in _give(stretches, told.made.first, end):
-            yield Event(status, at, until, purpose, tuple(categories))
+            yield Event(status, at, until, purpose, tuple(categories), days)
 
 
 def _give(
@@ -194,12 +197,27 @@ def _until(moment: int) -> int | None:
     return None if moment >= EVER else moment
 
 
-def find_stretches(root: Rule, cell: Cell, since: int) -> Stretches:
-    """Find when provisions permit something, from a moment on."""
+def find_gift(root: Rule, cell: Cell, since: int) -> tuple[Stretches, Days | None]:
+    """Find when provisions permit something, and of which days the data: of all, or of the most."""
+    named = {rule.days for rule in root.walk() if rule.days}
+    periods = sorted((one for one in named if one[0] <= one[1]), key=_count_days)
+    for days in (None, *periods[::-1]):
+        if stretches := find_stretches(root, cell, since, days):
+            return stretches, days
+    return (), None
+
+
+def _count_days(days: Days) -> int:
+    first, last = map(date.fromisoformat, days)
+    return (last - first).days
+
+
+def find_stretches(root: Rule, cell: Cell, since: int, days: Days | None) -> Stretches:
+    """Find when provisions permit something of some days, from a moment on."""
     moments = sorted({since, *(one for one in find_boundaries(root) if one > since)})
     found: list[tuple[int, int]] = []
     for begin, end in zip(moments, [*moments[1:], EVER], strict=True):
-        if not root.decide(cell, begin):
+        if not root.decide(cell, begin, days):
             continue
         follows = bool(found) and found[-1][1] == begin
         found.append((found.pop()[0] if follows else begin, end))
@@ -242,6 +260,8 @@ def write_row(told: Told, event: Event) -> Mapping[str, object]:
         EventField.NOTICE_VERSION: None if notice.version is None else str(notice.version),
         EventField.LANGUAGE: notice.language,
         EventField.GUARDIAN: told.guardian,
+        EventField.DATA_FROM: event.days and event.days[0],
+        EventField.DATA_UNTIL: event.days and event.days[1],
         EventField.AT: event.at,
         EventField.EXPIRES_AT: event.until,
     }

@@ -176,6 +176,7 @@ RICH: Tree = {
         "normalize": ["strip", "casefold"],
         "same_person": {"location": LOCATIONS[0], "other": "old_id", "kept": "new_id"},
         "index": {"date": "2025-01-31", "column": "came", "first": "visits", "where": "days > 1"},
+        "dates": {"from": "2020-01-01", "until": "2025-01-31", "undated": "covered"},
         "followed_until": {
             "date": "2025-06-30",
             "column": "left",

@@ -65,6 +65,7 @@ REASONS = (
     NOT_EXPLICIT,
     OLDER_NOTICE,
     "lapsed",
+    "other dates",
     *map(str, ENDS),
     "needs guardian",
 )
@@ -103,6 +104,8 @@ class Question:
     blank: bool
     maximum_age_days: int | None
     minimum_versions: Mapping[str, int]
+    days: tuple[str, str] | None = None
+    """The days of the data that are read, if not all, or what is read has none."""
 
     @classmethod
     def of(cls, policy: Policy) -> Question:
@@ -117,6 +120,10 @@ class Question:
             ledger is not None and ledger.on_partial == "blank",
             ledger.maximum_age_days if ledger else None,
             ledger.minimum_versions if ledger else {},
+            # Every column of these policies is of the roster.
+            (policy.source.dates.first, policy.source.dates.last)
+            if policy.source.dates and policy.source.dates.undated == "covered"
+            else None,
         )
 
 
@@ -252,13 +259,17 @@ def _extended(renewal: Event, answers: list[Event], question: Question, now: int
         and event.status not in (ConsentStatus.RENEWED, ConsentStatus.EXPIRED)
     ]
     latest = max(before, key=lambda e: (e.moment, _restricts(e, question, now)), default=None)
-    return latest if latest is not None and latest.status == ConsentStatus.GIVEN else None
+    if latest is None or latest.status != ConsentStatus.GIVEN or _limited(latest.terms, question):
+        return None
+    return latest
 
 
 def _restricts(event: Event, question: Question, now: int) -> int:
     """Give how restrictive an answer is beside others of the same moment (rule 2)."""
     if event.status in ENDS:
-        return 4 + ENDS.index(event.status)
+        return 5 + ENDS.index(event.status)
+    if _limited(event.terms, question):
+        return 4
     over = 2 if _lapsed(event, question, now) else 0
     return over + (1 if event.terms.by_guardian else 0)
 
@@ -277,6 +288,8 @@ def _say(event: Event, question: Question, now: int, span: Span | None) -> str:
     """Say what the answer that counts amounts to (rules 4, 5 and 9)."""
     if event.status in ENDS:
         return str(event.status)
+    if _limited(event.terms, question):
+        return "other dates"
     if _lapsed(event, question, now):
         return "lapsed"
     return PERMITTED if _could_give(event, span) else "needs guardian"
@@ -290,10 +303,24 @@ def _lapsed(gift: Event, question: Question, now: int) -> bool:
     return days is not None and gift.valid_from + days * DAY <= now
 
 
+def _limited(terms: Terms, question: Question) -> bool:
+    """Say whether a gift is for the data of some days, which are not all that are read."""
+    if terms.data_from is None and terms.data_until is None:
+        return False
+    if question.days is None:
+        return True
+    first, last = question.days
+    return (terms.data_from is not None and first < terms.data_from) or (
+        terms.data_until is not None and terms.data_until < last
+    )
+
+
 def _covers(terms: Terms, question: Question, category: Category) -> bool:
     """Say whether a gift is about the purpose and the category (rule 3); or not one of consent."""
     if terms.article_6 not in (None, Article6.CONSENT) or terms.notice is None:
         return False
+    if not question.by_consent and _limited(terms, question):
+        return False  # it must not undo a refusal of what it does not cover
     if _asks_explicit(question, category) and terms.article_9 not in (
         None,
         Article9.EXPLICIT_CONSENT,

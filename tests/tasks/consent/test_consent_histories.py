@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from expectations.policy.consent_terms import NoticeTerms, Terms
 from expectations.policy.legal_basis import ConsentLedger
+from expectations.policy.many_rows import ReadDates
 from expectations.policy.policy import Policy
 from expectations.policy.vocabulary import Article6, Article9, ConsentStatus, Indication
 from tasks.consent.judgement import Moment
@@ -53,6 +54,16 @@ NOTICES = (
 PURPOSES = (*[None] * 9, *[SCIENCE] * 3, ALL_RESEARCH, ALL_RESEARCH, ACADEMIC, MARKETING)
 CATEGORIES = (*[()] * 9, (AGE,), (HEALTH,), (MOOD,), (AGE, ORIGIN), (HEALTH, MOOD, AGE))
 MINORS = {"own_consent_from": 14, "age": "age"}
+
+
+def read_days(policy: Policy) -> Policy:
+    """Let a policy read the data of some days."""
+    dates = ReadDates.model_validate(
+        {"from": "2020-01-01", "until": "2023-12-31", "undated": "covered"}
+    )
+    return policy.model_copy(update={"source": policy.source.model_copy(update={"dates": dates})})
+
+
 POLICIES = {
     "explicit": make_policy(HEALTH, article_9=Article9.EXPLICIT_CONSENT),
     "versions": make_policy(
@@ -67,6 +78,7 @@ POLICIES = {
     "task": make_policy(
         *(AGE, MOOD), article_6=Article6.PUBLIC_TASK, article_9=Article9.RESEARCH, **LISTED
     ),
+    "dated": read_days(make_policy(*(AGE, HEALTH))),
     "contract": make_policy(AGE, article_6=Article6.CONTRACT, **OTHER),
 }
 """Every ground and rule in one of them."""
@@ -84,6 +96,8 @@ def make_terms(choose: Choose, status: ConsentStatus) -> Terms:
         choose((*[None] * 9, Article9.EXPLICIT_CONSENT, Article9.RESEARCH)),
         choose((*[Indication.EXPLICIT] * 5, Indication.IMPLIED, None)),
         by_guardian=choose((False, False, False, True)),
+        data_from=choose((*[None] * 9, "2020-01-01", "2021-07-01")),
+        data_until=choose((*[None] * 9, "2024-12-31", "2023-06-30")),
     )
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from expectations.errors import SourceError
 from expectations.policy.legal_basis import Notice
-from expectations.policy.vocabulary import Article6, Category, Purpose
+from expectations.policy.vocabulary import Article6, Category, ConsentStatus, Purpose
 from ledgers.consent.events import Batch, to_micros
 from tests.tasks.consent.consent_oracle import Event, Question, decide
 from tests.tasks.consent.fhir_oracle import permits
@@ -317,6 +317,24 @@ def test_a_narrower_category_stays_where_the_broader_is_not_given(tmp_path: Path
         assert decide(events, question, to_micros(NOW), 1)[0] == said
 
 
+def test_a_permit_of_some_dates_of_data_is_given_for_these_days(tmp_path: Path) -> None:
+    """Those that surely are of its dates; of several periods the longest, and a deny is of all."""
+    root = {
+        "type": "deny",
+        "provision": [
+            permit("A", "G", dataPeriod={"start": "2020", "end": "2024-06-15"}),
+            permit("A", dataPeriod={"start": "2021-01-01", "end": "2021-02-01"}),
+            permit("H"),
+            deny("G", dataPeriod={"start": "2023"}),
+        ],
+    }
+    found = {one for one in read(tmp_path, r4(root)).terms if one.status is ConsentStatus.GIVEN}
+    assert {(one.categories, one.data_from, one.data_until) for one in found} == {
+        ((Category.AGE,), "2020-12-31", "2024-06-15"),
+        ((Category.HEALTH,), None, None),
+    }
+
+
 def test_a_relative_gives_as_guardian(tmp_path: Path) -> None:
     """R4 calls them performer, R5 grantor; nobody else can give for the person."""
     relative = [{"reference": "RelatedPerson/m"}]
@@ -428,7 +446,6 @@ STRANGE: Mapping[str, tuple[Tree, str]] = {
     "status": (r4(status="not-done"), "its `status` is no word of R4"),
     "modifier": (r4(modifierExtension=[{"url": SECRET}]), "`modifierExtension`"),
     "nested modifier": (r4(permit("A", modifierExtension=[{}])), "`modifierExtension`"),
-    "data period": (r4(permit("A", dataPeriod={"start": "2020"})), "`dataPeriod`"),
     "data": (r4(permit("A", data=[{"meaning": "instance"}])), "a provision has `data`"),
     "unknown": (r4(permit("A", **{SECRET: 1})), "an element that is not known"),
     "actor": (r4(permit("A", actor=[{"reference": {"reference": SECRET}}])), "`actor`"),
