@@ -329,6 +329,9 @@ def name_scope(terms: Terms) -> str:
         parts.append("of every category")
     if notice is not None:
         parts.append(f"notice {notice.id} {notice.version} ({notice.language})")
+    if terms.data_from or terms.data_until:
+        first, last = terms.data_from or "the beginning", terms.data_until or "the end"
+        parts.append(f"of the data from {first} to {last}")
     return ", ".join(parts)
 
 

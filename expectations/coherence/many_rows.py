@@ -272,6 +272,7 @@ def _day_is_real(text: str | None, path: str) -> Iterator[Problem]:
 
 
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
+    dates_are_of_rows,
     nothing_looks_ahead,
     tables_are_used,
     units_are_of_numbers,

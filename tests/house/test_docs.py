@@ -17,6 +17,7 @@ from deployments.cli import app
 from expectations.errors import PolicyError
 from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.locations import CsvFile, JsonLines
+from expectations.policy.many_rows import ReadDates
 from expectations.policy.plain_yaml import Plain, read_yaml
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import TREATMENTS as KINDS
@@ -223,6 +224,14 @@ def test_the_exports_of_consents_that_are_shown_can_be_taken_in(tmp_path: Path) 
         "transactions.csv": ["given", "given", "withdrawn"],
         "records.csv": ["given", "given", "withdrawn"],
     }
+
+
+def test_the_days_that_a_policy_reads_are_written_as_the_page_of_tables_shows() -> None:
+    """With the place at which they stand."""
+    (excerpt,) = snippets(ROOT / "docs" / "tables.md", "yaml excerpt")
+    source = read_part(excerpt)["source"]
+    assert isinstance(source, dict)
+    assert ReadDates.model_validate(source["dates"]).undated == "not-covered"
 
 
 def test_the_words_of_a_consent_event_are_listed() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from expectations.coherence.rules import RULES
-from expectations.policy.event_words import FREE, LISTS, NUMBERS
+from expectations.policy.event_words import DAYS, FREE, LISTS, NUMBERS
 from expectations.policy.legal_basis import EventField, EventSource, Notice
 from expectations.policy.locations import CsvFile
 from expectations.policy.vocabulary import Category, Purpose
@@ -96,6 +96,8 @@ def two_values(field: EventField) -> tuple[str, str]:
         return "1", "2"
     if field in {*FREE, *PEOPLE, EventField.EVIDENCE}:
         return "a", "b"
+    if field in DAYS:
+        return "2025-02-04", "2025-02-05"
     if field in TIMES:
         return "2025-02-04T00:00:00Z", "2025-02-05T00:00:00Z"
     return pytest.fail(f"expectations/policy/event_words.py: no list there holds `{field}`")

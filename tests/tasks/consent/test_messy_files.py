@@ -10,10 +10,14 @@ import pytest
 import yaml
 
 from expectations.errors import PolicyError, SourceError
-from expectations.policy.vocabulary import Purpose
-from expectations.policy_file import parse_policy
+from expectations.policy.consent_terms import NoticeTerms, Terms, read_terms
+from expectations.policy.many_rows import FromRows, ReadDates
+from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
+from expectations.policy_file import parse_policy, read_policy
+from tasks.consent.meaning import Standing, answer
 from tests.conftest import small_policy
 from tests.tasks.consent.test_consent_import import PLAIN, Event, at, read, refuse, token
+from tests.tasks.consent.test_consent_rules import make_policy
 
 V1, V2 = (PLAIN.model_copy(update={"version": version}) for version in (1, 2))
 ONETRUST = """\
@@ -138,3 +142,96 @@ def test_a_format_that_says_no_day_is_refused_by_check(form: str) -> None:
     tree["basis"]["events"][0]["time_format"] = form
     with pytest.raises(PolicyError, match="does not say a day, month and year"):
         parse_policy(json.dumps(tree))
+
+
+def test_a_consent_can_state_the_dates_of_data_that_it_covers(tmp_path: Path) -> None:
+    """Which policies that read other dates too do not take for a yes."""
+    header = "person,status,at,notice,data_from,data_until\n"
+    text = f"{header}p1,given,2025-02-03T10:00:00Z,research,2020-01-01,2024-12-31\n"
+    stated = {"purpose": str(Purpose.SCIENTIFIC_RESEARCH), "categories": "dpv-pd:Age"}
+    [event] = read(tmp_path, text, V1, stated=stated)
+    said = event["terms"]
+    assert (said.data_from, said.data_until) == ("2020-01-01", "2024-12-31")
+    assert read_terms(said.to_json()) == said
+    [_, told] = refuse(tmp_path, text.replace("2020-01-01", "2026-01-01"), V1, stated=stated)
+    assert "its data_until is before its data_from" in told
+    [_, told] = refuse(tmp_path, text.replace("2020-01-01", "2020"), V1, stated=stated)
+    assert "its data_from is not a day; write a day like 2026-01-31" in told
+
+
+def test_terms_without_dates_of_data_are_written_as_before_there_were_any() -> None:
+    """Or events that were recorded then would no longer meet their commitments."""
+    assert Terms(ConsentStatus.WITHDRAWN).to_json() == (
+        '{"article_6":null,"article_9":null,"by_guardian":false,"categories":[],'
+        '"indication":null,"jurisdiction":null,"method":null,"notice":null,"purpose":null,'
+        '"status":"withdrawn"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("dates", "dated", "standing"),
+    [
+        (None, True, Standing.OTHER_DATES),
+        (("2020-01-01", "2024-12-31", "not-covered"), True, Standing.BY_SELF),
+        (("2021-01-01", "2021-01-01", "not-covered"), True, Standing.BY_SELF),
+        (("2019-12-31", "2024-12-31", "covered"), True, Standing.OTHER_DATES),
+        (("2020-01-01", "2025-01-01", "covered"), True, Standing.OTHER_DATES),
+        (("2020-01-01", "2024-12-31", "not-covered"), False, Standing.OTHER_DATES),
+        (("2020-01-01", "2024-12-31", "covered"), False, Standing.BY_SELF),
+    ],
+)
+def test_consent_for_some_dates_covers_a_policy_that_reads_no_others(
+    dates: tuple[str, str, str] | None, dated: bool, standing: Standing
+) -> None:
+    """What is of the roster has no date, and is covered only where the policy says so."""
+    policy = make_policy(Category.AGE)
+    first, last, undated = dates or ("", "", "")
+    read = ReadDates.model_validate({"from": first, "until": last, "undated": undated}) if (
+        dates
+    ) else None  # fmt: skip
+    rows = FromRows.model_validate({"take": "count", "of": "visits"}) if dated else None
+    columns = {n: c.model_copy(update={"rows": rows}) for n, c in policy.columns.items()}
+    source = policy.source.model_copy(update={"dates": read})
+    policy = policy.model_copy(update={"columns": columns, "source": source})
+    notice = NoticeTerms("n", 1, "en", (Purpose.SCIENTIFIC_RESEARCH,), (Category.AGE,))
+    said = Terms(
+        ConsentStatus.GIVEN, notice=notice, data_from="2020-01-01", data_until="2024-12-31"
+    )
+    assert answer(policy, said, Category.AGE) is standing
+
+
+CODED: dict[str, Any] = {"notices": {"urn:p": {"notice": "research"}}, "codes": {"s|a": "all"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"columns": {"person": "pid"}}, "columns"),
+        ({"words": {"status": {"y": "given"}}}, "words"),
+        ({"missing": ["NA"]}, "missing"),
+        ({"stated": {"status": "given"}}, "stated.status"),
+        ({"location": {"kind": "csv", "path": "c.csv"}}, "location.kind"),
+        ({"fhir": {"notices": {"urn:p": {"notice": "unheard"}}}}, "fhir.notices"),
+        ({"fhir": {"file": "nowhere.yaml"}}, "fhir.file"),
+        ({"fhir": {**CODED, "file": "codes.yaml"}}, "fhir"),
+        ({"fhir": {"file": "list.yaml"}}, "fhir.file"),
+    ],
+)
+def test_a_source_of_fhir_resources_says_nothing_of_cells(
+    tmp_path: Path, change: dict[str, Any], place: str
+) -> None:
+    """They have none; and its codes mean notices that are declared."""
+    (tmp_path / "codes.yaml").write_text(yaml.safe_dump(CODED), encoding="utf-8")
+    (tmp_path / "list.yaml").write_text("[1]", encoding="utf-8")
+    tree = yaml.safe_load(small_policy())
+    fhir = {"location": {"kind": "json-lines", "path": "c.ndjson"}, "fhir": {"file": "codes.yaml"}}
+    tree["basis"]["events"] = [fhir]
+    policy = parse_policy(json.dumps(tree), folder=tmp_path)
+    (tmp_path / "small.yaml").write_text(json.dumps(tree), encoding="utf-8")
+    digest = read_policy(str(tmp_path / "small.yaml")).sha256
+    assert policy.basis.events[0].fhir.codes == {"s|a": "all"}
+    (tmp_path / "codes.yaml").write_text(yaml.safe_dump({**CODED, "codes": {}}), encoding="utf-8")
+    assert read_policy(str(tmp_path / "small.yaml")).sha256 != digest
+    tree["basis"]["events"] = [{**fhir, **change}]
+    with pytest.raises(PolicyError, match=f"basis.events.0.{place}: "):
+        parse_policy(json.dumps(tree), folder=tmp_path)

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.policy.many_rows import FromRows
+from expectations.policy.many_rows import FromRows, ReadDates
 from expectations.policy.policy import PeopleSource
 from tasks.sources.people_tables import PeopleTables
 
@@ -215,6 +215,33 @@ def test_every_column_of_a_hundred_rows_is_what_a_loop_makes(tmp_path: Path) -> 
         for _ in range(120)
     ]  # fmt: skip
     check(tmp_path, indices, found, [*ASKED])
+
+
+def test_rows_of_other_days_than_are_read_might_as_well_not_be_there(tmp_path: Path) -> None:
+    """Both ends are read; by DuckDB's own scan, and from what Arrow reads."""
+    days: Row = {"from": "2024-02-27", "until": "2024-03-01", "undated": "covered"}
+    hours = (-24, -1, 0, 23, 71, 72)
+    found: list[Row] = [
+        {
+            "pid": "1", "start": DAY + timedelta(hours=hour), "told": DAY + timedelta(hours=hour),
+            "ward": "A", "value": 1.0,
+        }
+        for hour in (-25, *hours)
+    ]  # fmt: skip
+    indices: People = {"1": (DAY + timedelta(days=4), DAY + timedelta(days=9))}
+    within = write(tmp_path, indices, [r for r in found if r["start"] in {
+        DAY + timedelta(hours=hour) for hour in hours[:-1]}]).read([*ASKED])  # fmt: skip
+    for kind in ("us", "ns"):
+        whole = write(tmp_path, indices, found)
+        visits = pq.read_table(tmp_path / "visits.parquet")
+        if kind == "ns":
+            local = visits.column("start").cast(pa.timestamp("us", "UTC"))
+            pq.write_table(visits.set_column(1, "start", local), tmp_path / "visits.parquet")
+        dated = whole.source.model_copy(
+            update={"dates": ReadDates.model_validate(days), "zone": "UTC"}
+        )
+        read = PeopleTables(dated, ASKED, tmp_path).read([*ASKED])
+        assert read.equals(within)
 
 
 @given(
