@@ -40,8 +40,8 @@ def main() -> None:
         bases[name] = base
         own[name] = {element: read(said) for element, said in ELEMENT.findall(body)}
     made = {}
-    for name, elements in own.items():
-        elements, base = dict(elements), bases[name]  # noqa: PLW2901  # with those of its bases
+    for name, its in own.items():
+        elements, base = dict(its), bases[name]
         while base:
             elements |= own[base]
             base = bases[base]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -93,7 +93,7 @@ class FhirSource:
         listed = ", ".join(map(quote, picked))
         query = f"SELECT {listed} FROM {self.write_scan()}"  # noqa: S608  # quoted
         if where is not None and self.schema.field(where[0]).type == pa.string():
-            query += f" WHERE {quote(where[0])} IN (SELECT name FROM _wanted)"
+            query += f" WHERE {quote(where[0])} IN (SELECT name FROM _wanted)"  # noqa: S608  # quoted
         table = self._ask(query, pa.table({"name": where[1]}) if where else None)
         if where is not None:
             values = pc.drop_null(where[1].cast(pa.large_string()))
@@ -129,21 +129,21 @@ class FhirSource:
             else:
                 named = [self.schema.field(name) for name in found.column_names]
                 return found.cast(pa.schema(named))
-        self._explain(fault)
+        raise self._explain(fault)
 
-    def _explain(self, fault: str) -> NoReturn:
+    def _explain(self, fault: str) -> SourceError:
         """Say why a query failed, without the values that the engine's own words may hold."""
         if NO_ZONE in fault:
-            raise SourceError(
+            return SourceError(
                 f"{self._place}: its {NO_ZONE}, and the policy does not say on which calendar "
                 "days are counted; add `zone: Europe/Berlin`, or UTC, under source"
             )
         if MARK in fault:
             what = fault.partition(MARK)[2].partition("\n")[0]
-            raise SourceError(f"{self._place}: a resource has {what}; correct the view")
+            return SourceError(f"{self._place}: a resource has {what}; correct the view")
         for file in self._export.files(self.view.resource):
             self._export.check(file, self.view.resource)
-        raise SourceError(
+        return SourceError(
             f"{self._place}: a date, number or line cannot be read as the view's types say; a "
             "line may have 16 MB"
         )

@@ -13,7 +13,7 @@ from expectations.policy_file import PolicyFile, read_policy
 from tasks.people.ingestion import find_elements, people_source
 
 ROOT = Path(__file__).parents[4]
-EXAMPLE = ROOT / "docs" / "examples" / "readmission-fhir"
+EXAMPLE = ROOT / "docs" / "fhir"
 NUMBER = 300
 SAME = {
     "sex": {"female": "F", "male": "M"},
@@ -26,12 +26,12 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of the example with the export of some people."""
     folder = tmp_path_factory.mktemp("fhir")
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
-    made = [sys.executable, str(ROOT / "docs" / "make_fhir.py"), str(folder / "export")]
+    made = [sys.executable, str(EXAMPLE / "make_export.py"), str(folder / "export")]
     subprocess.run([*made, str(NUMBER)], check=True)
     return folder / "readmission-fhir.yaml"
 
 
-def read_rows(file: PolicyFile, policy: str, people: list[str] | None) -> list[dict[str, object]]:
+def read_rows(file: PolicyFile, people: list[str] | None) -> list[dict[str, object]]:
     """Read the policy's columns of some people, in their order."""
     import pyarrow as pa
 
@@ -48,10 +48,10 @@ def read_rows(file: PolicyFile, policy: str, people: list[str] | None) -> list[d
 
 def test_an_export_gives_the_columns_that_plain_tables_give(example: Path) -> None:
     """To the last bit, of the people of the export."""
-    from_fhir = read_rows(read_policy(str(example)), "readmission-fhir", None)
+    from_fhir = read_rows(read_policy(str(example)), None)
     assert len(from_fhir) == NUMBER
     people = [str(row["patient"]) for row in from_fhir]
-    assert from_fhir == read_rows(read_policy("readmission"), "readmission", people)
+    assert from_fhir == read_rows(read_policy("readmission"), people)
 
 
 def test_the_elements_that_are_read_are_named_for_the_record(example: Path) -> None:

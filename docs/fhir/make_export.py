@@ -1,6 +1,6 @@
 """Makes the hospital of the example `readmission` as a FHIR R4 bulk export: a folder of NDJSON.
 
-    python docs/make_fhir.py export 2000
+    python docs/fhir/make_export.py export 2000
 
 The number of people is optional. It is made of the tables that come along, of which nobody is
 real. Ages and smoking are observations of social history, a month before the end of each person's
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tasks.sources.examples.hospital import open_table  # noqa: E402  # found by the line above
@@ -69,7 +69,7 @@ def make(number: int | None) -> dict[str, list[Resource]]:
     stays = [one for one in rows("stays") if one["patient"] in names]
     first: dict[str, datetime] = {}
     for one in stays:
-        first[one["patient"]] = min(one["discharged"], first.get(one["patient"], datetime.max))
+        first[one["patient"]] = min(one["discharged"], first.get(one["patient"], one["discharged"]))
     made: dict[str, list[Resource]] = {"Patient": [], "Observation": []}
     for one in people:
         name, until = one["patient"], one["seen_until"].isoformat()
