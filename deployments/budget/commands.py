@@ -1,11 +1,13 @@
 """The commands `tutela budget …`: what models have cost their people, and how far it will go.
 
 No command here reads a source: who would be read by the next run is not known, so that figures are
-of the people who were charged by the policy's earlier runs.
+of the people who were charged by the policy's earlier runs. Of identifiers that were merged, the
+table that says so is read.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +16,7 @@ from deployments.completion import policies
 from deployments.terminal import JsonOption, PolicyArgument, tell
 
 if TYPE_CHECKING:
-    from expectations.policy.policy import Policy
+    from expectations.policy_file import PolicyFile
     from ledgers.budget.ledger import BudgetLedger
 
 budget_app = typer.Typer(
@@ -29,7 +31,8 @@ def show(policy: PolicyArgument, as_json: JsonOption = False) -> None:
     """Show the lifetime ε so far, its ceiling, and how many more runs fit."""
     from deployments.budget import screen
 
-    tell(screen.show(opened_budget(), read_private(policy)), as_json=as_json)
+    file = read_private(policy)
+    tell(screen.show(opened_budget(file), file.policy), as_json=as_json)
 
 
 @budget_app.command(epilog="Example: tutela budget plan diabetes --epsilon 0.5")
@@ -48,7 +51,8 @@ def plan(
     """Show how many more runs fit, at the policy's ε and others, and the last date if weekly."""
     from deployments.budget import screen
 
-    found = screen.plan(opened_budget(), read_private(policy), epsilon)
+    file = read_private(policy)
+    found = screen.plan(opened_budget(file), file.policy, epsilon)
     tell(found, as_json=as_json)
 
 
@@ -72,26 +76,32 @@ def history(
     tell(tell_history(opened_budget(), name), as_json=as_json)
 
 
-def read_private(policy: str) -> Policy:
+def read_private(policy: str) -> PolicyFile:
     """Read a policy that trains a private model; UsageError for another."""
     from expectations.errors import UsageError
     from ledgers.home.policies import read_named_policy
 
-    found = read_named_policy(policy).policy
-    if not found.private:
+    found = read_named_policy(policy)
+    if not found.policy.private:
         raise UsageError(
-            f"{found.name} trains no private model, so its people are charged nothing: see "
+            f"{found.policy.name} trains no private model, so its people are charged nothing: see "
             "`tutela budget history`"
         )
     return found
 
 
-def opened_budget() -> BudgetLedger:
-    """Open the home's budget ledger."""
+def opened_budget(file: PolicyFile | None = None) -> BudgetLedger:
+    """Open the home's budget ledger, with what a policy says of merged identifiers."""
     from ledgers.budget.ledger import BudgetLedger
     from ledgers.home.database import open_database
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
     home = Home.open()
-    return BudgetLedger(open_database(home), Keys.open(home))
+    keys = Keys.open(home)
+    ledger = BudgetLedger(open_database(home), keys)
+    if file is None or file.policy.source.same_person is None:
+        return ledger
+    from tasks.people.aliases import find_merged_records
+
+    return replace(ledger, same=find_merged_records(file, keys.derive("person")))

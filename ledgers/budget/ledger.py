@@ -172,12 +172,15 @@ class BudgetLedger:
         return count_runs(self._read_worst(people), History.of(mechanisms), ceiling)
 
     def people(self, policy: str) -> Records:
-        """Give the sorted record keys of everybody whom a standing charge of a policy was for."""
+        """Give the sorted record keys of everybody whom a standing charge of a policy was for.
+
+        Of who goes by another number now (`same`), that one is among them.
+        """
         book, everybody = self._read(), np.zeros(0, np.uint64)
         with snapshot(self.engine) as connection:
             for digest in {e.people for e in book.standing() if e.policy == policy}:
                 everybody = np.union1d(everybody, read_set(connection, self.keys, digest))
-        return everybody
+        return np.union1d(everybody, self.same[np.isin(self.same[:, 1], everybody), 0])
 
     def history(self, policy: str | None = None) -> list[Charged]:
         """Give the charges of a policy, or of all, oldest first, aborted ones among them."""

@@ -77,6 +77,18 @@ def find_other_records(file: PolicyFile, key: bytes) -> NDArray[np.uint64]:
     return NO_PAIRS if found is None else found.records(roster)
 
 
+def find_merged_records(file: PolicyFile, key: bytes) -> NDArray[np.uint64]:
+    """Give pairs of record numbers of one person by the table of merged identifiers alone.
+
+    For who reads no source: the first is by which the person goes now.
+    """
+    merged = identify(file.policy.source, file.folder).merged
+    if merged is None:
+        return NO_PAIRS
+    both = [key_people(merged.column(name), key).record for name in (KEPT, OTHER)]
+    return np.column_stack(both).astype(np.uint64)
+
+
 def find_other_numbers(file: PolicyFile, keys: Keys) -> NDArray[np.uint64]:
     """Give such pairs in the numbers by which the home remembers who was in a release."""
     pairs = find_other_records(file, keys.derive("person"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from deployments.budget.screen import sum_up
@@ -25,6 +27,7 @@ from ledgers.budget.ledger import BudgetLedger, Ceiling
 from ledgers.budget.tables import NOTE, Composition
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.home import Home
+from tasks.people.person_keys import key_people
 from tests.conftest import Folder
 from tests.ledgers.budget.budget_charges import charge, edit, open_ledger
 from tests.runs import Said, say
@@ -106,6 +109,25 @@ def test_show_tells_what_was_spent_and_what_is_left(ledger: BudgetLedger, policy
     ):  # fmt: skip
         assert part in text
     assert "no personal data was read" in plain(said.err)
+
+
+def test_what_merged_identifiers_were_charged_adds_up(ledger: BudgetLedger, folder: Folder) -> None:
+    """By the table that says so, though the policy charged the earlier ones alone."""
+    same = "  same_person: {location: {kind: csv, path: merged.csv}, other: old, kept: new}\n"
+    path = folder.write(*PRIVATE, within(3), ("  person: pid\n", f"  person: pid\n{same}"))
+    (path.parent / "people.csv").unlink()
+    (path.parent / "merged.csv").write_text("old,new\nq1,p1\nq2,q1\n", "utf-8")
+    for run, name, other in (("r1", "q1", ""), ("r2", "q2", "other"), ("r3", "p1", "other")):
+        names = pa.chunked_array([pa.array([name], pa.large_string())])
+        people = key_people(names, ledger.keys.derive("person")).record
+        one = charge(run, [1], draws(0.5), policy=other or "small")
+        ledger.reserve(replace(one, people=people), CEILING)
+    found = json.loads(budget("show", str(path), "--json").out)
+    spent = compose(draws(0.5) * 3, 1e-5)
+    assert found["lifetime_epsilon"] == pytest.approx(spent, abs=1e-4)
+    (planned,) = json.loads(budget("plan", str(path), "--epsilon", "0.5", "--json").out)["plans"]
+    runs = planned["runs"]
+    assert compose(draws(0.5) * (3 + runs), 1e-5) <= 3 < compose(draws(0.5) * (4 + runs), 1e-5)
 
 
 def test_show_says_that_only_the_ceiling_is_guaranteed_once_choices_were_adaptive(

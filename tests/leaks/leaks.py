@@ -98,6 +98,29 @@ def make_people(case: str) -> list[Row]:
     return rows
 
 
+def make_visits(case: str) -> list[Row]:
+    """Make up rows about the people, a stranger and somebody's earlier identifier among them."""
+    tag, draw = tag_of(case), random.Random(8)
+    named = [*(f"ID{tag}{n:04}" for n in range(PEOPLE)), f"ID{tag}stranger", f"ID{tag}before"]
+    return [
+        {
+            "who": person,
+            "began": f"2025-0{month}-{draw.randint(1, 27):02}",
+            "left": f"2025-0{month}-28",
+            "code": f"Rare{tag} code {n}" if n % PLANTED == 0 else draw.choice(["A1", "B2"]),
+            "size": f"{draw.uniform(0, 9):.2f}",
+            "unit": draw.choice(["mg", "g"]),
+        }
+        for n, person in enumerate(named)
+        for month in (range(4, 7) if person.endswith("before") else range(1, 4))
+    ]
+
+
+def make_merged(case: str) -> list[Row]:
+    """Say of one identifier by which its person goes now."""
+    return [{"old": f"ID{tag_of(case)}before", "new": f"ID{tag_of(case)}0001"}]
+
+
 def policy_name(case: str) -> str:
     """Give the name of a case's policy, in which its canaries do not stand."""
     return f"case-{tag_of(case)[::-1]}"
@@ -239,6 +262,61 @@ def spoil(column_name: str, *, consent: bool = False) -> Change:
     return change
 
 
+def add_visits(policy: Tree, _people: list[Row], _consents: list[Row]) -> None:
+    """Add a table with many rows a person, columns that are made of it, and a merged identifier."""
+    tree: Any = policy
+    text = {"type": "text"}
+    unit = {"from": "unit", "factors": {"mg": 1, "g": 1000}}
+    tree["source"] |= {
+        "index": {"date": "2026-01-01"},
+        "codes": {"known": {"codes": ["A1", "B2"]}},
+        "same_person": {
+            "location": {"kind": "csv", "path": "merged.csv"}, "other": "old", "kept": "new",
+        },
+        "tables": {
+            "visits": {
+                "location": {"kind": "csv", "path": "visits.csv"}, "person": "who", "at": "began",
+                "until": "left", "most": 2,
+                "fields": {"code": text, "size": {"type": "number", "unit": unit}},
+            }
+        },
+    }  # fmt: skip
+    quasi = {"identifiability": "quasi", "category": "dpv-pd:Demographic"}
+    tree["columns"] |= {
+        "visits": column(
+            "integer", "feature release",
+            {"kind": "bin", "edges": [1], "labels": ["none", "some"]}, **quasi,
+            rows={"take": "count", "of": "visits", "where": "code in @known and size > 1"},
+        ),
+        "largest": column("number", "feature", {"kind": "clip", "low": 0, "high": 9000},
+                          rows={"take": "largest", "of": "visits", "field": "size"}),
+        "last_code": column(
+            "text", "feature", {"kind": "categories", "values": ["A1", "B2"], "other": "another"},
+            rows={"take": "last", "of": "visits", "field": "code"},
+        ),
+    }  # fmt: skip
+    tree["outlets"]["partner"]["columns"]["visits"] = "generalize"
+
+
+def spoil_visit(name: str) -> Callable[[list[Row]], None]:
+    """Put a rare code where another kind of value belongs."""
+
+    def change(visits: list[Row]) -> None:
+        visits[3 * PLANTED + 1][name] = visits[0]["code"]
+
+    return change
+
+
+def lose_visits_header(visits: list[Row]) -> None:
+    """Leave the header of the rows out."""
+    visits[0] = {value: value for value in visits[0].values()}
+
+
+def overlap(visits: list[Row]) -> None:
+    """Let somebody's stay begin before the one before it ended."""
+    visits[0]["left"] = "2025-03-30"
+
+
 def repeat_somebody(_policy: Tree, people: list[Row], _consents: list[Row]) -> None:
     """Name one person twice."""
     people[PLANTED]["person"] = people[0]["person"]
@@ -280,6 +358,8 @@ class Case:
     """Whether `tutela.run` is given the people as a frame, and its result is shown."""
     own_code: str = ""
     """What stands in `own.py` beside the policy."""
+    visits: Callable[[list[Row]], None] | None = None
+    """Changes the rows of a second table, where there is one."""
 
 
 OWN_CODE: Final = """
@@ -400,6 +480,21 @@ CASES: Final[dict[str, Case]] = {
     "headerless consents": Case(
         lose_header(consent=True), "PolicyError", "the source has no column `person`"
     ),
+    "several tables": Case(add_visits, visits=lambda _: None),
+    "several tables, broken": Case(
+        add_visits, "StepFailed", "step 'collect' failed", visits=lambda _: None,
+        breaks=("tasks.sources.people_tables.take_together",),
+    ),
+    **{
+        f"several tables, {what}": Case(add_visits, kind, words, visits=change)
+        for what, kind, words, change in (
+            ("unit", "SourceError", "in a unit that has no factor", spoil_visit("unit")),
+            ("moment", "SourceError", "are no dates such as", spoil_visit("began")),
+            ("number", "SourceError", "values are not finite numbers", spoil_visit("size")),
+            ("overlap", "SourceError", "overlap another", overlap),
+            ("no header", "PolicyError", "the table has no column", lose_visits_header),
+        )
+    },
     "interrupted": Case(
         breaks=(BROKEN_STEPS["train"],), raises=KeyboardInterrupt, error="ServiceError",
         words="stopped; nothing was handed over",
@@ -454,7 +549,11 @@ def write_source(root: Path, case: str) -> None:
     path = source_of(root, case)
     folder = path.parent
     folder.mkdir(parents=True)
-    for name, rows in (("people", people), ("consents", consents)):
+    files = {"people": people, "consents": consents}
+    if (change := ALL[case].visits) is not None:
+        files |= {"visits": make_visits(case), "merged": make_merged(case)}
+        change(files["visits"])
+    for name, rows in files.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(rows[0])
