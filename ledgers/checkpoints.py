@@ -43,6 +43,8 @@ VERSION: Final = 1
 BEFORE_ALL: Final = "0" * 64
 """What the first checkpoint names in place of the digest of the one before."""
 GIT_SECONDS: Final = 60
+Said: TypeAlias = "str | int | float | bool | list[Said] | dict[str, Said] | None"
+"""What JSON can say."""
 Ends: TypeAlias = "dict[str, dict[str, int | str]]"
 """Where each ledger that has begun ends: its number and link."""
 
@@ -96,10 +98,14 @@ def last_checkpoint(keys: Keys) -> Checkpoint | None:
     return None if line is None else Checkpoint.read(line)
 
 
-def name_checkpoint(keys: Keys) -> dict[str, int | str] | None:
+def name_checkpoint(keys: Keys) -> dict[str, Said] | None:
     """Give what a run's record keeps of the checkpoint that stands as it begins."""
     last = last_checkpoint(keys)
-    return last and {"chain": last.chain, "number": last.number, "digest": last.digest}
+    return (
+        None
+        if last is None
+        else {"chain": last.chain, "number": last.number, "digest": last.digest}
+    )
 
 
 def take_checkpoint(engine: sa.Engine, keys: Keys) -> list[str]:

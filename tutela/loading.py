@@ -18,10 +18,10 @@ def load_model(
     """Load the model in a folder as MLflow gives it, if its files are those on its list.
 
     The list, `tutela.json`, is in the folder: it shows a file that was damaged or swapped, not
-    somebody who wrote the list anew. Give the `digest` that the one who handed it over told you on
-    another way, and the list must be that one too. Only types are made that models of tutela are of;
-    name others that you trust, as of an own class. `ServiceError` for a changed folder, `UsageError`
-    for one without a list, or for other types.
+    somebody who wrote the list anew. Give the `digest` that whoever handed it over told you another
+    way, and the list must be that one too. Only types that tutela's own models are made of are
+    made; name others that you trust, as of an own class. `ServiceError` for a changed folder,
+    `UsageError` for one without a list, or for other types.
 
     >>> import tutela
     >>> tutela.load_model("a folder that is not there")

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from ledgers.evidence import JSON
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
+    from tasks.handover.shown import Store
     from tasks.verifying.chains import Records
     from tasks.verifying.findings import Findings
-    from tasks.verifying.whole import States, Store
+    from tasks.verifying.whole import States
 
 PROVES: Final = (
     "What was compared is what this home wrote: nobody without its keys can have changed it since.",

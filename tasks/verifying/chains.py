@@ -244,7 +244,7 @@ def check_releases(
         codes = {}
         for row in read_rows(connection, table, "run_id"):
             plain = {name: row[name] for name in row if name != "sealed"}
-            sealed = bytes(row["sealed"])  # type: ignore[call-overload]  # a column of bytes
+            sealed = _as_bytes(row["sealed"])
             message = json.dumps([plain, sealed[:NONCE].hex()], sort_keys=True).encode()
             label = f"{sealed_as}:{json.dumps(plain, sort_keys=True)}"
             whole = opens(derive(f"seal:{label}"), sealed, label)
@@ -284,10 +284,10 @@ def check_blocks(connection: sa.Connection, records: Records, key: bytes, found:
         first, last = int(str(row["first_seq"])), int(str(row["last_seq"]))
         if first != expected:
             found.differ("consent", f"events {expected} to {first - 1}", "in their place", GONE)
-        commitments = bytes(row["commitments"])  # type: ignore[call-overload]  # a column of bytes
+        commitments = _as_bytes(row["commitments"])
         values = [first, last, row["recorded_at"], row["source"]]
         link = _link_block(key, before, values, commitments)
-        there = bytes(row["link"])  # type: ignore[call-overload]  # a column of bytes
+        there = _as_bytes(row["link"])
         _hold("consent", f"block of events {first} to {last}", link.hex(), there.hex(), found)
         before, expected = there, last + 1
         links[last] = there.hex()
@@ -301,3 +301,8 @@ def _link_block(key: bytes, before: bytes, values: Sequence[object], block: byte
 
 def _code(key: bytes, values: Sequence[object]) -> str:
     return hmac.digest(key, json.dumps(values).encode(), "sha256").hex()
+
+
+def _as_bytes(value: object) -> bytes:
+    """Read a column of bytes, in which somebody can have put something else."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()

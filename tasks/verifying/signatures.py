@@ -169,7 +169,9 @@ def check_last_heads(last: Mapping[str, int], checked: Sequence[Signed], found: 
 
 def check_named(records: Records, checked: Sequence[Signed], found: Findings) -> None:
     """Hold the checkpoints against those that runs named as they began."""
-    known = {(one.chain, one.number): one.digest for one in checked}
+    known: dict[tuple[object, object], str] = {
+        (one.chain, one.number): one.digest for one in checked
+    }
     chains = {one.chain for one in checked}
     for run_id, run in records.runs.items():
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from expectations.policy.outlets import claim
@@ -32,8 +33,8 @@ RUN_TAG: Final = "tutela.run"
 def check_shown(  # noqa: PLR0913, PLR0917 - what is shown, and what is known of it
     store: Store, record: RunRecord, policy: Policy | None, entries: list[Entry], keys: Keys,
     found: Findings,
-) -> Shown | None:  # fmt: skip
-    """Hold what MLflow shows of a run against its record; give the run as it is shown."""
+) -> tuple[Shown, Judge] | None:  # fmt: skip
+    """Hold what MLflow shows of a run against its record; give it, and by what it was judged."""
     noted = bodies(entries, "mlflow").get("run")
     if not isinstance(noted, dict):
         return None
@@ -49,13 +50,15 @@ def check_shown(  # noqa: PLR0913, PLR0917 - what is shown, and what is known of
     found.compare("MLflow tags", RUN_TAG, run_id, shown.run, run_id)
     replayed = replay(record, policy, entries) if policy else {}
     known = noted.get("shown")
-    if isinstance(known, dict):
-        check_digests(shown, known, replayed, keys, run_id, found)
-    else:
+    judge = Judge(
+        keys.derive("shown"), run_id, known if isinstance(known, dict) else None, replayed
+    )
+    if judge.known is None:
         check_values(shown, replayed, run_id, found)
-    if isinstance(known, dict) and replayed:
-        say_missing(noted.get("projection"), known, replayed, run_id, found)
-    return shown
+    else:
+        check_parts(shown, judge, found)
+        say_missing(noted.get("projection"), judge, found)
+    return shown, judge
 
 
 def replay(record: RunRecord, policy: Policy, entries: list[Entry]) -> dict[str, dict[str, str]]:
@@ -67,29 +70,51 @@ def replay(record: RunRecord, policy: Policy, entries: list[Entry]) -> dict[str,
     return project(record, policy, written, verdict) | inputs
 
 
-def check_digests(  # noqa: PLR0913, PLR0917 - what is shown, and what is known of it
-    shown: Shown, known: Mapping[str, JSON], replayed: Mapping[str, Mapping[str, str]], keys: Keys,
-    run_id: str, found: Findings,
-) -> None:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What the record knows of the values that MLflow shows of a run."""
+
+    key: bytes
+    run_id: str
+    known: Mapping[str, JSON] | None
+    """A digest of each value, by part and name; None of a run from before digests."""
+    replayed: Mapping[str, Mapping[str, str]]
+
+    def names(self, part: str) -> set[str]:
+        """Give the names of all values of a part."""
+        source = self.replayed if self.known is None else self.known
+        found = source.get(part)
+        return set(found) if isinstance(found, Mapping) else set()
+
+    def is_true(self, part: str, name: str, value: str | None) -> bool:
+        """Whether a value is the one that was shown."""
+        if self.known is None:
+            return value == self.replayed.get(part, {}).get(name)
+        digests = self.known.get(part)
+        expected = digests.get(name) if isinstance(digests, dict) else None
+        message = f"{self.run_id}\0{part}\0{name}\0{value}".encode()
+        digest = hmac.digest(self.key, message, "sha256").hex()[:32]
+        return value is not None and hmac.compare_digest(digest, str(expected))
+
+    def tell(self, part: str, name: str) -> str:
+        """Say what was expected: the value, where a replay gives the one that was shown."""
+        meant = self.replayed.get(part, {}).get(name)
+        return meant if meant and self.is_true(part, name, meant) else "what was shown of it"
+
+
+def check_parts(shown: Shown, judge: Judge, found: Findings) -> None:
     """Compare each value that MLflow shows with the digest on record."""
-    key = keys.derive("shown")
-
-    def digest(part: str, name: str, value: str) -> str:
-        message = f"{run_id}\0{part}\0{name}\0{value}".encode()
-        return hmac.digest(key, message, "sha256").hex()[:32]
-
-    for part, digests in known.items():
-        there = shown.parts[part]
-        names = digests if isinstance(digests, dict) else {}
-        for name, expected in names.items():
+    for part, there in shown.parts.items():
+        names = judge.names(part)
+        for name in sorted(names):
             found.compared[f"MLflow {part}"] += 1
-            value = there.get(name)
-            if value is None or digest(part, name, value) != expected:
-                meant = replayed.get(part, {}).get(name)
-                same = meant is not None and digest(part, name, meant) == expected
-                told = meant if same else "what was shown of it"
-                found.differ(f"MLflow {part}", name, told, _short(part, value), run_id)
-        _find_added(part, names.keys(), there, run_id, found)
+            if not judge.is_true(part, name, there.get(name)):
+                value = _short(part, there.get(name))
+                found.differ(f"MLflow {part}", name, judge.tell(part, name), value, judge.run_id)
+        for name in sorted(there.keys() - names - {RUN_TAG}):
+            # A tag of one's own is no claim of tutela's.
+            if part != "tags" or name.startswith(OURS):
+                found.differ(f"MLflow {part}", name, None, _short(part, there[name]), judge.run_id)
 
 
 def check_values(
@@ -111,33 +136,18 @@ def check_values(
         )
 
 
-def say_missing(
-    version: object,
-    known: Mapping[str, JSON],
-    replayed: Mapping[str, Mapping[str, str]],
-    run_id: str,
-    found: Findings,
-) -> None:
+def say_missing(version: object, judge: Judge, found: Findings) -> None:
     """Name what today's projection shows and that of an earlier version did not."""
     if version == PROJECTION:
         return
-    lacks = [
+    lacks = sorted(
         f"{part} {name}"
-        for part, values in replayed.items()
-        for name in values.keys() - set(known.get(part) or ())  # type: ignore[arg-type]
-    ]
+        for part, values in judge.replayed.items()
+        for name in values.keys() - judge.names(part)
+    )
     if lacks:
-        named = ", ".join(sorted(lacks)[:5]) + (" and others" if len(lacks) > 5 else "")
-        found.beside.append(f"run {run_id} was shown by version {version}, without {named}")
-
-
-def _find_added(
-    part: str, known: object, there: Mapping[str, str], run_id: str, found: Findings
-) -> None:
-    """Note what somebody added; a tag of one's own is no claim of tutela's."""
-    for name in there.keys() - set(known) - {RUN_TAG}:  # type: ignore[call-overload]
-        if part != "tags" or name.startswith(OURS):
-            found.differ(f"MLflow {part}", name, None, _short(part, there[name]), run_id)
+        named = ", ".join(lacks[:5]) + (" and others" if len(lacks) > 5 else "")
+        found.beside.append(f"run {judge.run_id} was shown by version {version}, without {named}")
 
 
 def _short(part: str, value: str | None) -> str:
@@ -147,10 +157,10 @@ def _short(part: str, value: str | None) -> str:
 
 
 def check_version(  # noqa: PLR0913, PLR0917 - as above
-    store: Store, policy: Policy, outlet: str, shown: Shown, run_id: str, found: Findings
-) -> ShownModel | None:
+    store: Store, policy: Policy, outlet: str, shown: Shown, judge: Judge, found: Findings
+) -> ShownModel | None:  # fmt: skip
     """Hold the registered version of a run's model against the record; give it."""
-    name = f"{policy.name}.{outlet}"
+    name, run_id = f"{policy.name}.{outlet}", judge.run_id
     versions = [m for m in store.models if (m.name, m.mlflow_run) == (name, shown.mlflow_run)]
     found.compared["MLflow registry"] += 1
     if not versions:
@@ -161,10 +171,15 @@ def check_version(  # noqa: PLR0913, PLR0917 - as above
     version = versions[0]
     told, place = claim(policy.outlets[outlet]), f"{name}/{version.version}"
     found.compare("MLflow registry", f"description of {place}", told, version.description, run_id)
-    for tag, value in version.tags.items():
-        if tag.startswith(OURS):
-            expected = shown.parts["tags"].get(tag)
-            found.compare("MLflow registry", f"{tag} of {place}", expected, value, run_id)
+    # Of a run from before digests, what today's versions have may never have been there.
+    known = set() if judge.known is None else judge.names("tags")
+    tags = known | {tag for tag in version.tags if tag.startswith(OURS)}
+    for tag in sorted(tags - {RUN_TAG}):
+        found.compared["MLflow registry"] += 1
+        value = version.tags.get(tag)
+        if not judge.is_true("tags", tag, value):
+            expected = judge.tell("tags", tag)
+            found.differ("MLflow registry", f"{tag} of {place}", expected, value, run_id)
     return version
 
 

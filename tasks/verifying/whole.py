@@ -148,24 +148,24 @@ class Verifier:
             return set()
         file = self._policy(record)
         policy = file.policy if file else None
-        shown = views.check_shown(store, record, policy, entries, self.keys, self.found)
-        if shown is None:
+        judged = views.check_shown(store, record, policy, entries, self.keys, self.found)
+        if judged is None:
             return set()
+        shown, judge = judged
         files = self._files(shown.place)
         if files is not None:
             text = str(record.facts["policy_text"])
             goods.check_artifacts(files, text, run_id, entries, derive, self.found)
         if record.verdict != "passed" or policy is None:
             return set()
-        return set(self._models(store, policy, shown, record, entries))
+        return set(self._models(store, policy, shown, judge, entries))
 
     def _models(
-        self, store: Store, policy: Policy, shown: Shown, record: RunRecord, entries: list[Entry]
+        self, store: Store, policy: Policy, shown: Shown, judge: views.Judge, entries: list[Entry]
     ) -> list[str]:
-        good = []
+        good, run_id = [], judge.run_id
         for outlet in goods.bodies(entries, "approved"):
-            run_id = record.run_id
-            version = views.check_version(store, policy, outlet, shown, run_id, self.found)
+            version = views.check_version(store, policy, outlet, shown, judge, self.found)
             files = self._files(version.place) if version else None
             if version is None or files is None:
                 continue

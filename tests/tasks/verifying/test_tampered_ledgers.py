@@ -22,7 +22,7 @@ from tasks.verifying.findings import Findings
 from tasks.verifying.whole import Verifier
 from tests.runs import passed
 
-KEPT = ("settings.toml", "ledger.sqlite", "keys/root.key", "keys/operator.key", "keys/operator.pub")
+KEPT = ("settings.toml", "keys/root.key", "keys/operator.key", "keys/operator.pub")
 HEADS = ("evidence-heads.jsonl", "budget-heads.jsonl", "consent-heads.jsonl")
 Damage = Callable[[Path], None]
 
@@ -32,10 +32,21 @@ def copy_ledgers(source: Path, place: Path) -> Path:
     place.mkdir(mode=0o700)
     for folder in FOLDERS:
         (place / folder).mkdir(mode=0o700)
-    for name in (*KEPT, *HEADS, "checkpoints.jsonl", "kept.jsonl"):
-        if (source / name).exists():
-            shutil.copy(source / name, place / name)
+    for name in (*KEPT, *HEADS, "checkpoints.jsonl"):
+        shutil.copy(source / name, place / name)
+    copy_database(source, place)
     return place
+
+
+def copy_database(source: Path, place: Path) -> None:
+    """Copy the ledgers with what is in their log alone, in place of what is there."""
+    (place / "ledger.sqlite").unlink(missing_ok=True)
+    (place / "ledger.sqlite").touch(mode=0o600)
+    with (
+        closing(sqlite3.connect(source / "ledger.sqlite")) as old,
+        closing(sqlite3.connect(place / "ledger.sqlite")) as new,
+    ):
+        old.backup(new)
 
 
 def go_on(root: Path, run_id: str, anchor: Path) -> None:
@@ -87,6 +98,8 @@ def edit(*statements: str) -> Damage:
             for (name,) in triggers.fetchall():
                 connection.execute(f"DROP TRIGGER {name}")
             for statement in statements:
+                for word, meant in WORDS.items():
+                    statement = statement.replace(word, meant)  # noqa: PLW2901 - as it is run
                 assert connection.execute(statement).rowcount, statement
             connection.commit()
 
@@ -106,26 +119,26 @@ def lines(name: str, change: Callable[[list[bytes]], list[bytes]]) -> Damage:
 def swap(table: str, columns: str, one: str, other: str, key: str = "seq") -> Damage:
     """Let two rows of a table change places, but for their numbers."""
 
-    def change(root: Path) -> None:
+    def swapped(root: Path) -> None:
         with closing(sqlite3.connect(root / "ledger.sqlite")) as connection:
             for (name,) in connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'trigger'"
             ).fetchall():
                 connection.execute(f"DROP TRIGGER {name}")
-            read = f"SELECT {columns} FROM {table} WHERE {key} = "
+            read = f"SELECT {columns} FROM {table} WHERE {key} = "  # noqa: S608 - our own names
             first, second = (connection.execute(read + it).fetchone() for it in (one, other))
             marks = ", ".join(f"{name} = ?" for name in columns.split(", "))
             for values, place in ((first, other), (second, one)):
-                connection.execute(f"UPDATE {table} SET {marks} WHERE {key} = {place}", values)
+                change = f"UPDATE {table} SET {marks} WHERE {key} = {place}"  # noqa: S608 - our own
+                connection.execute(change, values)
             connection.commit()
 
-    return change
+    return swapped
 
 
 JOURNAL = "at, what, name, run_id, place, code, link"
-BUDGET = "at, what, run_id, policy, purpose, composition, mechanisms, ceiling, people, chain"
 FIRST = "(SELECT run_id FROM runs ORDER BY started_at LIMIT 1)"
-ENTRY = f"run_id = {FIRST} AND seq"
+WORDS = {"@ENTRY": "run_id = @FIRST AND seq", "@FIRST": FIRST}
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "journal: edited": (edit("UPDATE journal SET name = 'x' WHERE seq = 3"), "journal: line 3"),
@@ -148,25 +161,25 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda root: (
             edit("DELETE FROM journal WHERE run_id = 'later-3'", "DELETE FROM evidence WHERE "
                  "run_id = 'later-3'", "DELETE FROM runs WHERE run_id = 'later-3'")(root),
-            lines("evidence-heads.jsonl", lambda all: all[:-3])(root),
+            lines("evidence-heads.jsonl", lambda old: old[:-3])(root),
         )[0],
         "in checkpoint",
     ),
     "evidence: edited": (
-        edit(f"UPDATE evidence SET body = '11' WHERE {ENTRY} = 90"), "evidence: entry 90 of"),
+        edit("UPDATE evidence SET body = '11' WHERE @ENTRY = 90"), "evidence: entry 90 of"),
     "evidence: sealed figures edited": (
-        edit(f"UPDATE evidence SET sealed = x'00' WHERE {ENTRY} = 3"), "evidence: entry 3 of"),
-    "evidence: deleted": (edit(f"DELETE FROM evidence WHERE {ENTRY} = 90"), "evidence: entry 91"),
+        edit("UPDATE evidence SET sealed = x'00' WHERE @ENTRY = 3"), "evidence: entry 3 of"),
+    "evidence: deleted": (edit("DELETE FROM evidence WHERE @ENTRY = 90"), "evidence: entry 91"),
     "evidence: reordered": (
-        edit(f"UPDATE evidence SET seq = 9000 WHERE {ENTRY} = 90",
-             f"UPDATE evidence SET seq = 90 WHERE {ENTRY} = 91",
-             f"UPDATE evidence SET seq = 91 WHERE {ENTRY} = 9000"),
+        edit("UPDATE evidence SET seq = 9000 WHERE @ENTRY = 90",
+             "UPDATE evidence SET seq = 90 WHERE @ENTRY = 91",
+             "UPDATE evidence SET seq = 91 WHERE @ENTRY = 9000"),
         "evidence: entry 90 of",
     ),
     "evidence: inserted": (
-        edit(f"INSERT INTO evidence SELECT run_id, seq + 1, at, step, 'check', 'made up', body, "
-             f"sealed, chain FROM evidence WHERE {ENTRY} = (SELECT max(seq) FROM evidence WHERE "
-             f"run_id = {FIRST})"),
+        edit("INSERT INTO evidence SELECT run_id, seq + 1, at, step, 'check', 'made up', body, "
+             "sealed, chain FROM evidence WHERE @ENTRY = (SELECT max(seq) FROM evidence WHERE "
+             "run_id = @FIRST)"),
         "(check: made up)",
     ),
     "evidence: cut": (
@@ -189,15 +202,21 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "budget: edited": (
         edit("UPDATE budget_events SET mechanisms = '[]' WHERE seq = 1"), "budget: entry 1"),
     "budget: deleted": (edit("DELETE FROM budget_events WHERE seq = 1"), "budget: entry 1"),
-    "budget: reordered": (swap("budget_events", BUDGET, "1", "2"), "budget: entry 1"),
+    "budget: reordered": (
+        edit("UPDATE budget_events SET seq = 9 WHERE seq = 1",
+             "UPDATE budget_events SET seq = 1 WHERE seq = 2",
+             "UPDATE budget_events SET seq = 2 WHERE seq = 9"),
+        "budget: entry 1",
+    ),
     "budget: inserted": (
-        edit(f"INSERT INTO budget_events SELECT 3, {BUDGET} FROM budget_events WHERE seq = 2"),
+        edit("INSERT INTO budget_events SELECT 3, at, what, 'x', policy, purpose, composition, "
+             "mechanisms, ceiling, people, chain FROM budget_events WHERE seq = 2"),
         "budget: entry 3",
     ),
     "budget: cut with its heads": (
         lambda root: (
             edit("DELETE FROM budget_events WHERE seq = 2")(root),
-            lines("budget-heads.jsonl", lambda all: all[:-1])(root),
+            lines("budget-heads.jsonl", lambda old: old[:-1])(root),
         )[0],
         "budget: budget entry 2, in checkpoint 1",
     ),
@@ -211,38 +230,38 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a frozen plan edited": (
         edit("UPDATE release_plans SET fitted_on = '1'"), "releases: plan"),
     "a frozen plan's content edited": (
-        edit("UPDATE release_plans SET sealed = substr(sealed, 1, 40) || x'00' || "
-             "substr(sealed, 42)"),
+        edit("UPDATE release_plans SET sealed = CAST(substr(sealed, 1, 40) || x'00' || "
+             "substr(sealed, 42) AS BLOB)"),
         "releases: plan",
     ),
     "a release deleted": (edit("DELETE FROM releases"), "releases: released"),
     "heads: edited": (
-        lines("evidence-heads.jsonl", lambda all: [all[0].replace(b'"seq": ', b'"seq": 1')]
-              + all[1:]),
+        lines("evidence-heads.jsonl", lambda old: [
+            old[0].replace(b'"seq": ', b'"seq": 1'), *old[1:]]),
         "heads: line 1 of evidence-heads.jsonl",
     ),
     "heads: one deleted": (
-        lines("evidence-heads.jsonl", lambda all: [*all[:1], *all[2:]]), "heads: line 2 of"),
+        lines("evidence-heads.jsonl", lambda old: [*old[:1], *old[2:]]), "heads: line 2 of"),
     "heads: reordered": (
-        lines("evidence-heads.jsonl", lambda all: [all[1], all[0], *all[2:]]), "heads: line 1 of"),
+        lines("evidence-heads.jsonl", lambda old: [old[1], old[0], *old[2:]]), "heads: line 1 of"),
     "heads: all gone": (lines("budget-heads.jsonl", lambda _: []), "heads: budget-heads.jsonl"),
     "checkpoints: edited": (
-        lines("checkpoints.jsonl", lambda all: [all[0].replace(b'"number":1', b'"number":7')]
-              + all[1:]),
+        lines("checkpoints.jsonl", lambda old: [
+            old[0].replace(b'"number":1', b'"number":7'), *old[1:]]),
         "checkpoints: checkpoint 1",
     ),
     "checkpoints: one deleted": (
-        lines("checkpoints.jsonl", lambda all: [all[0], *all[2:]]), "checkpoints: checkpoint 2"),
+        lines("checkpoints.jsonl", lambda old: [old[0], *old[2:]]), "checkpoints: checkpoint 2"),
     "checkpoints: reordered": (
-        lines("checkpoints.jsonl", lambda all: [all[1], all[0], *all[2:]]),
+        lines("checkpoints.jsonl", lambda old: [old[1], old[0], *old[2:]]),
         "checkpoints: checkpoint 1",
     ),
     "checkpoints: inserted": (
-        lines("checkpoints.jsonl", lambda all: [all[0], all[0], *all[1:]]),
+        lines("checkpoints.jsonl", lambda old: [old[0], old[0], *old[1:]]),
         "checkpoints: checkpoint 2",
     ),
     "checkpoints: cut": (
-        lines("checkpoints.jsonl", lambda all: all[:1]),
+        lines("checkpoints.jsonl", lambda old: old[:1]),
         "checkpoints: checkpoint 2, which run later-2 names",
     ),
     "checkpoints: all gone": (
@@ -266,7 +285,7 @@ def test_nothing_is_named_where_nothing_was_changed(states: tuple[Path, Path, Pa
     """All three chains, heads and checkpoints are compared, also beside the anchor."""
     found = verify(states[1], states[2])
     assert named(found) == []
-    assert found.compared["checkpoints"] == 4
+    assert found.compared["checkpoints"] == 4 + 3  # themselves, and as runs name them
     assert found.compared["anchor checkpoints"] >= 4
 
 
@@ -280,7 +299,10 @@ def test_a_part_put_back_is_named(
     parts = {"database": ["ledger.sqlite"], "heads": [*HEADS]}
     whole = ["ledger.sqlite", *HEADS]
     for name in parts.get(back, whole + ["checkpoints.jsonl"] * (back == "all")):
-        shutil.copy(earlier / name, root / name)
+        if name == "ledger.sqlite":
+            copy_database(earlier, root)
+        else:
+            shutil.copy(earlier / name, root / name)
     found = named(verify(root))
     match back:
         case "database" | "both":
