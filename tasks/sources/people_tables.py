@@ -45,8 +45,8 @@ FEW: Final = 1_000
 """So many people are taken together whatever memory that needs."""
 CUT: Final = "people.cut."
 """Begins the count of people of whom not all rows of a table, or values of a field, counted."""
-ALWAYS: Final = pa.scalar(2**62, MOMENT)
-"""Until when it is known what came to somebody to whom nothing can come anymore."""
+ALWAYS: Final = 2**62
+"""Until when, in microseconds, it is known what came to somebody to whom nothing can come anymore."""
 State: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
@@ -180,7 +180,7 @@ class PeopleTables:
         before = pc.less_equal(
             pc.cast(closed, pa.date32(), safe=False), pc.cast(end, pa.date32(), safe=False)
         )
-        return pc.if_else(pc.fill_null(before, False), ALWAYS, end)
+        return pc.if_else(pc.fill_null(before, False), pa.scalar(ALWAYS, MOMENT), end)
 
     def _take_of_rows(
         self, table: str, people: pa.Array, index: pa.Array, taken: str, where: str

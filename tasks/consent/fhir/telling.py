@@ -229,7 +229,7 @@ def list_beyond(root: Rule, cells: Sequence[Cell]) -> list[Cell]:
 
     What is above one is denied with it.
     """
-    purposes, categories = ({one[n] for one in cells} for n in (0, 1))
+    purposes, categories = {one[0] for one in cells}, {one[1] for one in cells}
     found = {
         (purpose, category)
         for rule in root.walk()
