@@ -46,7 +46,7 @@ FEW: Final = 1_000
 CUT: Final = "people.cut."
 """Begins the count of people of whom not all rows of a table, or values of a field, counted."""
 ALWAYS: Final = 2**62
-"""Until when, in microseconds, it is known what came to somebody to whom nothing can come anymore."""
+"""Until when it is known what came to somebody to whom nothing can come; in microseconds."""
 State: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
