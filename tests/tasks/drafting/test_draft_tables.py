@@ -138,3 +138,29 @@ def test_a_folder_or_a_database_is_drafted_to_a_policy_that_passes_check(
     assert "Left out: `wards`" in text
     assert {*read_policy("drafted.yaml").policy.source.tables} == {"visits", "labs"}
     assert say("check", "drafted.yaml").status == 0
+
+
+def test_tables_that_are_joined_by_a_databases_number_keep_the_identifier_that_lasts(
+    tmp_path: Path,
+) -> None:
+    """The roster is the table of that name; the number joins, and the text is the person."""
+    ids, drawn = [*range(1, PEOPLE + 1)], random.Random(5)
+    days = [f"2024-{1 + n % 12:02}-03" for n in range(3 * PEOPLE)]
+    tables = {
+        "observation_period": pd.DataFrame({"person_id": ids, "start_date": "2022-01-01",
+                                            "end_date": days[:PEOPLE]}),
+        "person": pd.DataFrame({"person_id": ids, "gender_concept_id": 8507,
+                                "person_source_value": [f"MRN{7 * n:05}" for n in ids]}),
+        "visit_occurrence": pd.DataFrame({"visit_occurrence_id": range(3 * PEOPLE),
+                                          "person_id": [drawn.choice(ids) for _ in days],
+                                          "visit_start_date": days}),
+    }  # fmt: skip
+    linked = link(found(tmp_path, tables))
+    people = linked.people
+    assert isinstance(people.location, CsvFile)
+    assert (Path(people.location.path).stem, people.person, people.key) == (
+        "person", "person_source_value", "person_id",
+    )  # fmt: skip
+    assert "visit_occurrence_count" in linked.made
+    assert not [name for name, take in linked.made.items() if (take.field or "").endswith("_id")]
+    assert "followed_until" in linked.left_out["observation_period"]
