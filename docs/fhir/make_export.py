@@ -19,7 +19,10 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tasks.sources.examples.hospital import open_table  # noqa: E402  # found by the line above
+from tasks.sources.examples.hospital import (  # noqa: E402  # found by the line above
+    make_consent,
+    open_table,
+)
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 ICD: Final = "http://hl7.org/fhir/sid/icd-10"
@@ -28,6 +31,15 @@ VERIFIED: Final = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 CLASSES: Final = {"emergency": "EMER", "inpatient": "IMP"}
 TESTS: Final = {"CRP": "1988-5", "Creatinine": "2160-0", "Hb": "718-7", "Na": "2951-2"}
 SMOKING: Final = {"never": "266919005", "former": "8517006", "current": "77176002"}
+RESEARCH: Final = "dpv:ScientificResearch"
+CONSENT: Final = "urn:example:hospital:consent"
+"""Of the policy that patients agree to, and of the codes of what they permit."""
+STATUSES: Final = {
+    "given": "active", "renewed": "active", "refused": "rejected", "withdrawn": "inactive",
+    "revoked": "inactive", "objected": "inactive", "restricted": "inactive",
+    "invalidated": "entered-in-error",
+}  # fmt: skip
+"""How a FHIR server has what was said last; what was only asked is no Consent here."""
 AGE, SMOKES, END = "30525-0", "72166-2", "2025-01-01"
 Resource = dict[str, Any]
 
@@ -102,7 +114,42 @@ def make(number: int | None) -> dict[str, list[Resource]]:
                 valueQuantity=quantity(one["value"], one["unit"]))
         for place, one in enumerate(rows("labs")) if one["patient"] in names
     ]  # fmt: skip
+    made["Consent"] = make_consents(names)
     return made
+
+
+def make_consents(names: set[str]) -> list[Resource]:
+    """Make each person's last answer about research, as an export has it: without a history.
+
+    As German broad consents do, nothing is permitted but what is nested, by code.
+    """
+    events = [one for one in make_consent().to_pylist() if one["purpose"] == RESEARCH]
+    given = {"given", "renewed"}
+    last: dict[str, dict[str, Any]] = {}
+    permitted: dict[str, str] = {}
+    shown: dict[str, str] = {}
+    for one in sorted(events, key=lambda one: datetime.fromisoformat(one["at"])):
+        if one["person"] in names and one["status"] in STATUSES:
+            last[one["person"]] = one
+            shown[one["person"]] = one["notice_version"] or shown.get(one["person"], "1")
+            if one["status"] in given:
+                permitted[one["person"]] = one["categories"] or permitted.get(one["person"], "")
+    return [
+        {"resourceType": "Consent", "id": f"{name}-research", "status": STATUSES[one["status"]],
+         "scope": coded("http://terminology.hl7.org/CodeSystem/consentscope", "research"),
+         "category": [coded(LOINC, "59284-0")],
+         "patient": {"reference": f"Patient/{name}"}, "dateTime": one["at"],
+         "policy": [{"uri": f"{CONSENT}:{shown[name]}"}],
+         "provision": {
+             "type": "deny",
+             **({"period": {"start": one["at"], "end": one["expires_at"]}}
+                if one["expires_at"] and one["status"] in given else {}),
+             "provision": [
+                 {"type": "permit", "code": [coded(CONSENT, word.removeprefix("dpv-pd:"))]}
+                 for word in permitted.get(name, "").split(";") if word
+             ]}}
+        for name, one in last.items()
+    ]  # fmt: skip
 
 
 def main() -> None:
