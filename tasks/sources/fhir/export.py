@@ -185,5 +185,5 @@ def write_deleted(files: Sequence[Path], resource: str) -> str:
     pattern = write_text(f"^(?:.*/)?{resource}/([^/?]+)$")
     return (
         f"SELECT regexp_extract(one.request.url, {pattern}, 1) FROM (SELECT unnest(entry) AS one "  # noqa: S608  # quoted
-        f"FROM {found}) WHERE one.request.method = 'DELETE'"
+        f"FROM {found}) WHERE one.request.method = 'DELETE' AND one.request.url IS NOT NULL"
     )
