@@ -19,8 +19,6 @@ from tasks.verifying.findings import Findings
 Files: TypeAlias = Mapping[str, bytes]
 LIST: Final = "tutela.json"
 MODEL: Final = "model.skops"
-LATER: Final = frozenset({LIST, "model_card.html", "model_card.md"})
-"""Files of a model's folder that its list does not name; cards have digests of their own."""
 CHANGED: Final = "changed"
 
 
@@ -114,20 +112,23 @@ def check_model(  # noqa: PLR0913, PLR0917 - as above
     for name, digest in known.items():
         there = hashlib.sha256(files[name]).hexdigest() if name in files else None
         _note_file("models", f"{outlet}/{name}", digest, there, run_id, found)
-    _check_cards(files, outlet, run_id, entries, derive, found)
-    for name in files.keys() - known.keys() - LATER:
+    later = _check_later(files, outlet, run_id, entries, derive, found)
+    for name in files.keys() - known.keys() - later - {LIST}:
         found.differ("models", f"{outlet}/{name}", "nothing", "a file that was put in", run_id)
 
 
-def _check_cards(  # noqa: PLR0913, PLR0917 - as above
+def _check_later(  # noqa: PLR0913, PLR0917 - as above
     files: Files, outlet: str, run_id: str, entries: list[Entry], derive: Derive, found: Findings
-) -> None:
-    digests = bodies(entries, "artifacts").get("mlflow")
-    for name in sorted(LATER - {LIST}):
-        known = digests.get(f"{outlet}/{name}") if isinstance(digests, dict) else None
-        if known is not None:
+) -> set[str]:
+    """Check what was put beside a model later, such as its card; give the names."""
+    digests, later = bodies(entries, "artifacts").get("mlflow"), set()
+    for path, known in digests.items() if isinstance(digests, dict) else ():
+        folder, _, name = path.partition("/")
+        if folder == outlet and name:
             there = digest_page(derive, files[name]) if name in files else None
             _note_file("models", f"{outlet}/{name}", str(known), there, run_id, found)
+            later.add(name)
+    return later
 
 
 def _note_file(  # noqa: PLR0913, PLR0917 - what a comparison is
