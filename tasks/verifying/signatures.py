@@ -223,6 +223,6 @@ def say_uncovered(ends: Mapping[str, int], checked: Sequence[Signed]) -> Iterato
         covered = int(str(heads.get(ledger, {}).get("seq", 0)))
         if end > covered:
             yield (
-                f"{end - covered} entries of {ledger} are newer than the last checkpoint: signed "
-                "heads alone cover them, until the next command"
+                f"{end - covered} entries of {ledger} are newer than the last checkpoint: the next "
+                "one covers them"
             )
