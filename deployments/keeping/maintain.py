@@ -90,15 +90,11 @@ def announce_done(home: Home, keys: Keys, done: Answer) -> list[str]:
         os.environ["PREFECT_API_URL"] = url
     names = ("goods_removed", "evidence_removed", "expired")
     facts = {name: len(cast("list[JSON]", done.found[name])) for name in names}
-    verified = cast("dict[str, JSON]", done.found["verify"])
-    differ: dict[str, JSON] = {
-        name: len(cast("list[JSON]", verified[name]))
-        for name in ("runs", "differences", "left_out")
-    }
-    news = [
-        News("tutela.retention.done", "", "retention", {**facts}),
-        News(f"tutela.verify.{verified['verdict']}", "", "record", differ),
-    ]
+    news = [News("tutela.retention.done", "", "retention", {**facts})]
+    if isinstance(verified := done.found.get("verify"), dict):
+        told = ("runs", "differences", "left_out")
+        numbers: dict[str, JSON] = {one: len(cast("list[JSON]", verified[one])) for one in told}
+        news.append(News(f"tutela.verify.{verified['verdict']}", "", "record", numbers))
     return announce(home, keys, news=news)
 
 
