@@ -33,7 +33,7 @@ ROWS_OF: Final = {
     "people": ("release_people", "people of release"),
 }
 """Where the rows lie that a kind of line names, and as what their content is sealed."""
-GONE: Final = "is gone"
+GONE: Final = "nothing"
 OTHER: Final = "another one"
 AS_WRITTEN: Final = "as it was written"
 
