@@ -39,7 +39,6 @@ from ledgers.outbox import Outbox
 from ledgers.vault.digests import digest_bytes, digest_in_run, digest_shown, digest_written
 from ledgers.vault.stages import Ready, Recorded
 from ledgers.vault.vault import Vault
-from tasks.account.findings import Found
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run
@@ -51,7 +50,7 @@ from tasks.handover.package import (
     place_package,
 )
 from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
-from tasks.handover.recipe import write_recipe
+from tasks.handover.recipe import find_recipe
 from tasks.handover.recorded_policy import read_recorded
 from tasks.handover.recording import (
     attach,
@@ -261,9 +260,7 @@ def write_report(run: DecidedRun) -> Path:
     page = render_report(summary)
     path = run.home.reports / f"{run.record.run_id}.html"
     write_private(path, page.encode())
-    policy = run.file.policy
-    codes = Found(run.entries).codes()
-    recipe = write_recipe(policy, codes) if policy.model_outlets else {}
+    recipe = find_recipe(run.file.policy, run.entries)
     cards = write_cards(run.home.reports, summary, recipe)
     if summary.advice and summary.advice.patch:
         write_private(path.with_suffix(".patch"), summary.advice.patch.encode())
@@ -279,7 +276,8 @@ def write_report(run: DecidedRun) -> Path:
         run.note("report", "artifacts", "mlflow", {**known})
         attach(run.home, run.mlflow_run, files)
         for outlet, texts in cards.items():
-            attach_to_model(run.home, run.mlflow_run, outlet, texts)
+            beside = {name: texts[name] for name in texts if name not in recipe}
+            attach_to_model(run.home, run.mlflow_run, outlet, beside)
     return path
 
 

@@ -37,6 +37,8 @@ from expectations.policy.treatments import (
     Treatment,
 )
 from expectations.policy.vocabulary import Use
+from ledgers.evidence import Entry
+from tasks.account.findings import Found
 from tasks.sources.concept_sets import take_codes
 from tasks.sources.recipe import INDEX_AT, MARK, Recipe
 
@@ -56,6 +58,11 @@ NAMED: Final[Mapping[Operator, str]] = {
     Operator.COALESCE: "first_known",
     Operator.IF: "choose",
 }
+
+
+def find_recipe(policy: Policy, entries: Sequence[Entry]) -> dict[str, str]:
+    """Write what goes along with the models of a run, of which these are the entries."""
+    return write_recipe(policy, Found(entries).codes()) if policy.model_outlets else {}
 
 
 def write_recipe(policy: Policy, codes: Mapping[str, Sequence[str]] = EMPTY) -> dict[str, str]:
@@ -179,6 +186,8 @@ class Features:
         )
         yield f"The moment before which rows count is yours to say. It was {said} when the model"
         yield "was trained; at any other kind of moment it may be wrong."
+        if dates := self.policy.source.dates:
+            yield f"For training only rows from {dates.first} until {dates.last} were read."
         if dates := self.policy.source.dates:
             yield f"Then rows of the days from {dates.first} to {dates.last} were read."
 

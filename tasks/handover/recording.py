@@ -30,6 +30,7 @@ from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
 from ledgers.home.private_files import FULL
 from tasks.account.projection import PROJECTION, metrics, project, promises, run_tags
+from tasks.handover.recipe import find_recipe
 from tasks.handover.registry import (
     DATABASES,
     is_own_place,
@@ -271,10 +272,11 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     client.log_text(run.info.run_id, file.text, "policy.yaml")
     making = home.mlflow / f".{run.info.run_id}.making"
     shutil.rmtree(making, ignore_errors=True)  # what a killed process left
+    recipe = find_recipe(file.policy, entries) if models else {}
     if models:
         begin()
     registered = {
-        outlet: register(client, making, run, file.policy, outlet, content, tags)
+        outlet: register(client, making, run, file.policy, outlet, content, tags, recipe)
         for outlet, content in models.items()
     }
     if decision.name != Verdict.PASSED and any(e.kind == "approved" for e in entries):

@@ -80,8 +80,9 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     outlet: str,
     content: bytes,
     tags: Mapping[str, str],
+    recipe: Mapping[str, str],
 ) -> tuple[str, str]:
-    """Register the model that passed, once, with its claim and its run's tags.
+    """Register the model that passed, once, with its claim, its run's tags and its recipe.
 
     Gives its version, and the digest of its folder.
 
@@ -100,7 +101,7 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
         for left in list_models(client, run):
             if left.name == outlet:
                 remove_model(client, making.parent, left)
-        model = save(client, making, run, policy, outlet, content)
+        model = save(client, making, run, policy, outlet, content, recipe)
         found = make_version(client, name, model, tags)
     client.update_model_version(name, str(found.version), claim(policy.outlets[outlet]))
     with made(making):
@@ -149,7 +150,13 @@ def read_content(
 
 
 def save(  # noqa: PLR0913, PLR0917 - as above
-    client: MlflowClient, making: Path, run: Run, policy: Policy, outlet: str, content: bytes
+    client: MlflowClient,
+    making: Path,
+    run: Run,
+    policy: Policy,
+    outlet: str,
+    content: bytes,
+    recipe: Mapping[str, str],
 ) -> LoggedModel:
     """Save a model into MLflow as it was approved; it is ready only once all of it is there."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
@@ -162,7 +169,7 @@ def save(  # noqa: PLR0913, PLR0917 - as above
     # A run's figures stand beside its model too.
     figures = [Metric(*figure, at, 0, model_id=identifier) for figure in told.metrics.items()]
     client.log_batch(info.run_id, figures)
-    with described(making, model, policy, content) as folder:
+    with described(making, model, policy, content, recipe) as folder:
         client.log_model_artifacts(identifier, str(folder))
     return client.finalize_logged_model(identifier, LoggedModelStatus.READY)
 
@@ -178,7 +185,9 @@ def made(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) -> Iterator[Path]:
+def described(
+    making: Path, model: LoggedModel, policy: Policy, content: bytes, recipe: Mapping[str, str]
+) -> Iterator[Path]:
     """Write a model's folder as MLflow describes one, the model in it byte by byte as given."""
     import mlflow.sklearn
     import skops.io
@@ -204,6 +213,8 @@ def described(making: Path, model: LoggedModel, policy: Policy, content: bytes) 
             )
         # MLflow wrote the model anew, in other bytes than were attacked and approved.
         (making / "model" / CONTENT).write_bytes(content)
+        for name, text in recipe.items():
+            (making / "model" / name).write_text(text, encoding="utf-8")
         list_files(making / "model")
         yield making / "model"
 

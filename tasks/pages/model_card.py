@@ -70,8 +70,8 @@ def write_cards(
     written = {}
     for outlet in list_cards(summary):
         texts = {
-            "model_card.html": render_card(summary, outlet),
-            "model_card.md": write_markdown(summary, outlet),
+            "model_card.html": render_card(summary, outlet, scored=bool(recipe)),
+            "model_card.md": write_markdown(summary, outlet, scored=bool(recipe)),
         }
         for name, text in texts.items():
             place = folder / Path(name_card(summary, outlet)).with_suffix(Path(name).suffix)
@@ -82,8 +82,11 @@ def write_cards(
     return written
 
 
-def render_card(summary: Summary, outlet: OutletSummary) -> str:
-    """Write the card of an outlet's model as one self-contained HTML file."""
+def render_card(summary: Summary, outlet: OutletSummary, *, scored: bool = False) -> str:
+    """Write the card of an outlet's model as one self-contained HTML file.
+
+    `scored` says that files go along by which a new person is scored.
+    """
     page = environment().get_template(TEMPLATE)
     return page.render(
         s=summary,
@@ -101,7 +104,7 @@ def render_card(summary: Summary, outlet: OutletSummary) -> str:
         **draw_measures(summary.quality, summary.number_quality),
         limits=list_limits(summary, outlet),
         calls=say_load(summary, outlet),
-        recipe=RECIPE,
+        recipe=RECIPE if scored else "",
     )
 
 
@@ -163,7 +166,7 @@ def list_limits(summary: Summary, outlet: OutletSummary) -> list[str]:
     ]
 
 
-def write_markdown(summary: Summary, outlet: OutletSummary) -> str:
+def write_markdown(summary: Summary, outlet: OutletSummary, *, scored: bool = False) -> str:
     """Write the same card in Markdown."""
     parts = (
         opening_lines(summary, outlet),
@@ -172,7 +175,7 @@ def write_markdown(summary: Summary, outlet: OutletSummary) -> str:
         training_lines(summary),
         quality_lines(summary),
         check_lines(outlet.checks),
-        closing_lines(summary, outlet),
+        closing_lines(summary, outlet, scored=scored),
     )
     return "\n".join(line for part in parts for line in part) + "\n"
 
@@ -396,11 +399,15 @@ def check_lines(checks: Sequence[Check]) -> Iterator[str]:
         yield f"| {' | '.join(escape_markdown(word) for word in words)} |"
 
 
-def closing_lines(summary: Summary, outlet: OutletSummary) -> Iterator[str]:
+def closing_lines(
+    summary: Summary, outlet: OutletSummary, *, scored: bool = False
+) -> Iterator[str]:
     """Tell its limits, how it is loaded, and which run made it of which policy."""
     yield "\n## Limits\n"
     yield from (f"- {escape_markdown(limit)}" for limit in list_limits(summary, outlet))
-    yield f"\n## Use\n\n```python\n{say_load(summary, outlet)}\n```\n\n{escape_markdown(RECIPE)}"
+    yield f"\n## Use\n\n```python\n{say_load(summary, outlet)}\n```"
+    if scored:
+        yield f"\n{escape_markdown(RECIPE)}"
     yield from pair_lines(
         "Origin",
         [

@@ -125,7 +125,7 @@ class Recipe:
         made = "".join(f",\n  {text}" for text in own)
         return (
             f"SELECT row_number() OVER (ORDER BY {person}) AS {PERSON}, "
-            f"{person}::VARCHAR AS name, {INDEX_AT}::TIMESTAMP AS {INDEX}{made}\n"
+            f"{person}::VARCHAR AS _name, {INDEX_AT}::TIMESTAMP AS {INDEX}{made}\n"
             f"FROM {quote(self.people)}"
         )
 
@@ -134,7 +134,7 @@ class Recipe:
         types = {field: one.type for field, one in table.fields.items()}
         used = self.read(name)
         person = table.person or self.source.joined_by
-        names = f"(SELECT name, {PERSON}, {INDEX} FROM _people)"  # noqa: S608  # of our own words
+        names = f"(SELECT _name AS name, {PERSON}, {INDEX} FROM _people)"  # noqa: S608  # of our own words
         kinds = held_as_declared(table, person, used)
         held = ", ".join(f"{quote(c)}::{SPELLED[kind]} AS {quote(c)}" for c, kind in kinds.items())
         table_of_types = f"(SELECT {held} FROM {quote(name)})"  # noqa: S608  # quoted
@@ -174,7 +174,7 @@ class Recipe:
             for table in self.tables
             for field in list_units(self.source.tables[table], self.read(table))
         ]
-        return [f"name AS {quote(self.source.joined_by)}", *map(quote, self.own), *made, *odd]
+        return [f"_name AS {quote(self.source.joined_by)}", *map(quote, self.own), *made, *odd]
 
 
 def held_as_declared(table: RowsTable, person: str, used: Sequence[str]) -> dict[str, pa.DataType]:

@@ -143,8 +143,8 @@ def write_rows(  # noqa: PLR0913, PLR0917 - where they are, whose, and what of t
         return None
     made = "".join(f",\n  {text} AS {quote(name)}" for name, text in written.items())
     return (
-        f"SELECT * EXCLUDE name FROM (SELECT names.*{made}\nFROM {held} held "  # noqa: S608  # quoted
-        f"JOIN {names} names ON held.{quote(person)} = names.name)"
+        f"SELECT names.* EXCLUDE (name){made}\nFROM {held} held "  # quoted
+        f"JOIN {names} names ON held.{quote(person)} = names.name"
     )
 
 

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.expressions.expressions import ColumnType, parse
-from expectations.policy.many_rows import FromRows, Index
+from expectations.policy.many_rows import FromRows, Index, RowField
 from expectations.policy.policy import Column, PeopleSource, Policy
 from expectations.policy.vocabulary import Use
 from expectations.policy_file import read_policy
@@ -382,6 +382,21 @@ def test_rows_that_are_none_of_the_tables_count_in_no_recipe(tmp_path: Path) -> 
     assert told["id"] == "5"
     others = load(write_recipe(policy, {"hb": ("8",)})[PYTHON])
     assert others.columns({}, {"labs": found}, index)["sum"] == 64.0
+
+
+def test_a_column_may_be_called_as_a_word_of_the_query() -> None:
+    """The roster's and the rows' own."""
+    policy = labs_policy()
+    fields = {"name": RowField.model_validate({"type": "text"}, strict=False)}
+    table = policy.source.tables["people"].model_copy(update={"fields": fields})
+    source = policy.source.model_copy(update={"tables": {"people": table}})
+    last = column(FromRows(take="first", of="people", field="name"))
+    own = last.model_copy(update={"rows": None, "source": "name"})
+    both = policy.model_copy(update={"source": source, "columns": {"name": own, "last": last}})
+    people = pa.table({"pid": ["p"], "name": ["B"], "index_at": [DAY.replace(day=29)]})
+    rows = pa.Table.from_pylist([{**lab(1, 1.0), "name": "A"}])
+    (told,) = ask(write_recipe(both)[SQL], {"roster": people, "people": rows})
+    assert told == {"pid": "p", "name": "B", "last": "A"}
 
 
 def test_a_unit_that_nobody_declared_raises_in_the_window_or_is_left_out() -> None:

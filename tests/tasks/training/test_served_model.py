@@ -16,6 +16,7 @@ import skops.io
 from mlflow.models import Model
 
 from expectations.errors import Refusal, UsageError
+from tasks.handover.model_package import read_list
 from tasks.handover.recording import tracking_uri
 from tasks.training.models import Encoding, ModelDeclaration, build_estimator
 from tasks.training.served_model import DeclaredColumns
@@ -124,7 +125,7 @@ def test_nothing_of_this_machine_and_no_example_goes_with_a_model(
     # MLflow puts it there whenever somebody loads the model from where it is stored.
     assert files - {"registered_model_meta"} == {
         "MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "model.skops",
-        "model_card.html", "model_card.md", "features.py",
+        "model_card.html", "model_card.md", "features.py", "tutela.json",
     }  # fmt: skip
     home = str(run.place.home.root).encode()
     for path in (folder / name for name in files):
@@ -139,8 +140,10 @@ def test_nothing_of_this_machine_and_no_example_goes_with_a_model(
 
 
 def test_the_recipe_goes_along_with_model_and_card(run: RunOnRecord, tmp_path: Path) -> None:
-    """In the home too, where a digest of it is on record."""
-    told = (model_folder(run, tmp_path) / "features.py").read_text("utf-8")
+    """On the list of the folder's files, and in the home, where a digest of it is on record."""
+    folder = model_folder(run, tmp_path)
+    assert "features.py" in read_list((folder / "tutela.json").read_bytes())
+    told = (folder / "features.py").read_text("utf-8")
     name = f"{run.record.run_id}-oncologists-features.py"
     assert (run.place.home.reports / name).read_text("utf-8") == told
     written = run.named("files")["reports"]
