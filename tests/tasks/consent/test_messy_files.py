@@ -200,7 +200,7 @@ def test_consent_for_some_dates_covers_a_policy_that_reads_no_others(
     assert answer(policy, said, Category.AGE) is standing
 
 
-CODED: dict[str, Any] = {"notices": {"urn:p": {"notice": "research"}}, "codes": {"s|a": "all"}}
+CODED: dict[str, Any] = {"notices": {"urn:p": {"notice": "study"}}, "codes": {"s|a": "all"}}
 
 
 @pytest.mark.parametrize(
