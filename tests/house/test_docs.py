@@ -214,7 +214,8 @@ def test_the_exports_of_consents_that_are_shown_can_be_taken_in(tmp_path: Path) 
         assert isinstance(basis, ConsentLedger)
         for source in basis.events:
             assert isinstance(source.location, CsvFile | JsonLines)
-            batch = read_batch(source, "e", Setting(tmp_path, basis.notices, keys, now)).batch
+            setting = Setting(tmp_path, basis.notices, keys, now)
+            batch = read_batch(source, "e", setting).batch
             places = batch.table["terms"].to_pylist()
             read.setdefault(source.location.path, []).extend(
                 str(batch.terms[place].status) for place in places

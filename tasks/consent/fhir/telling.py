@@ -229,7 +229,8 @@ def list_beyond(root: Rule, cells: Sequence[Cell]) -> list[Cell]:
 
     What is above one is denied with it.
     """
-    purposes, categories = {one[0] for one in cells}, {one[1] for one in cells}
+    purposes = {purpose for purpose, _ in cells}
+    categories = {category for _, category in cells}
     found = {
         (purpose, category)
         for rule in root.walk()

@@ -11,6 +11,8 @@ import yaml
 
 from expectations.errors import PolicyError, SourceError
 from expectations.policy.consent_terms import NoticeTerms, Terms, read_terms
+from expectations.policy.fhir_consent import FhirMapping, FhirNotice
+from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.many_rows import FromRows, ReadDates
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from expectations.policy_file import parse_policy, read_policy
@@ -229,7 +231,10 @@ def test_a_source_of_fhir_resources_says_nothing_of_cells(
     policy = parse_policy(json.dumps(tree), folder=tmp_path)
     (tmp_path / "small.yaml").write_text(json.dumps(tree), encoding="utf-8")
     digest = read_policy(str(tmp_path / "small.yaml")).sha256
-    assert policy.basis.events[0].fhir.codes == {"s|a": "all"}
+    assert isinstance(policy.basis, ConsentLedger)
+    assert policy.basis.events[0].fhir == FhirMapping(
+        file="codes.yaml", notices={"urn:p": FhirNotice(notice="study")}, codes={"s|a": "all"}
+    )
     (tmp_path / "codes.yaml").write_text(yaml.safe_dump({**CODED, "codes": {}}), encoding="utf-8")
     assert read_policy(str(tmp_path / "small.yaml")).sha256 != digest
     tree["basis"]["events"] = [{**fhir, **change}]
