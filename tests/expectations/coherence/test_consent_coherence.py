@@ -279,6 +279,16 @@ CASES = [
         id="a-delivery-by-the-newest-event",
     ),
     pytest.param(
+        policy(NOTICE, events=mapped("fhir: {notices: {u: none}}")),
+        "basis.events.0.location.kind: FHIR resources are read from a file; name a file of kind",
+        id="fhir-in-a-table",
+    ),
+    pytest.param(
+        policy(NOTICE, events=mapped('time_format: "%H:%M"')),
+        "basis.events.0.time_format: it does not say a day, month and year; write it like",
+        id="time-format",
+    ),
+    pytest.param(
         policy(NOTICE, events=mapped("zone: Europe/Viena")),
         "basis.events.0.zone: there is no such time zone; did you mean `Europe/Vienna`?",
         id="zone",

@@ -503,9 +503,7 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, text: str, 
         read_batch(declared("c.ndjson"), "e", setting(tmp_path, NOTICE, now=NOW))
 
 
-JUNK: st.SearchStrategy[object] = st.sampled_from(
-    [None, 1, "x", [], {}, [1], [[]], {"a": []}, True]
-)
+ODD: list[object] = [None, 1, "x", [], {}, [1], [[]], {"a": []}, True]
 
 
 @given(consent=consents(), junk=st.sampled_from(ODD), data=st.data())
