@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias, assert_never
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator
@@ -135,3 +135,27 @@ Location = Annotated[
 ]
 LOCATIONS: Final[Mapping[str, type[Location]]] = forms_by_kind(Location)
 """The class of each kind."""
+
+
+def name_location(location: Location | InMemory) -> str:
+    """Name a table as others may read it: no login, no folder of this machine, no query's text."""
+    match location:
+        case ExampleData(name=name):
+            return name
+        case CsvFile(path=path) | JsonLines(path=path) | ParquetFiles(path=path):
+            return path.replace("\\", "/").rpartition("/")[2]
+        case SqlTable(url=url, table=table):
+            return f"{_name_database(url)}#{table}"
+        case SqlQuery(url=url):
+            return f"{_name_database(url)}, by a query"
+        case InMemory():
+            return "a table in memory"
+    assert_never(location)
+
+
+def _name_database(url: str) -> str:
+    """Name a database without the login and the options that its address may carry."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    path = parts.path if host else parts.path.rpartition("/")[2]
+    return f"{parts.scheme.partition('+')[0]}:{host and '//'}{host}{path}"

@@ -296,6 +296,8 @@ class ColumnFate(Part):
     treatment: str
     outlets: tuple[str, ...]
     note: str | None
+    origins: tuple[str, ...]
+    """Which columns of which tables it was made of, as `table.column`; the people's is `people`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +308,8 @@ class DataSet(Part):
     stage: str
     digest: str
     columns: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    """The steps whose data sets it was made of; runs of earlier versions noted none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,5 +382,5 @@ class Summary(Part):
     links: tuple[Link, ...]
     ways: tuple[WaysOut, ...]
     """Ways out of a refusal, where some were found."""
-    version: Literal[9] = 9
+    version: Literal[10] = 10
     """The version of this form."""

@@ -36,6 +36,7 @@ from tasks.account.findings import (
     read_text,
     read_training,
 )
+from tasks.account.origins import list_origins
 from tasks.account.projection import tell_own_code
 from tasks.account.promises import list_promises
 from tasks.account.published import (
@@ -279,6 +280,7 @@ def _tell_fate(policy: Policy, name: str) -> ColumnFate:
         treatment=describe(column.treatment),
         outlets=_find_outlets(policy, name),
         note=column.note,
+        origins=tuple(list_origins(policy, name)),
     )
 
 

@@ -98,6 +98,8 @@ class Run:
     finder: Finder | None = field(default=None, repr=False)
     """Who looks for ways out of a refusal; given from above, for no step knows of any."""
     outcome: list[TutelaError | None] = field(default_factory=list, repr=False)
+    made: dict[str, str] = field(default_factory=dict, repr=False)
+    """Which step gave each data set, by the address of its reference."""
 
     @property
     def policy(self) -> Policy:

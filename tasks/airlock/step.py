@@ -176,7 +176,9 @@ class Step(Generic[G]):
         if reached is not None:
             shown = desk.show_digest(reached.digest)
             columns: list[JSON] = [*reached.schema]
-            body: JSON = {"stage": str(self.gives.stage), "digest": shown, "columns": columns}
+            body: dict[str, JSON] = {"stage": str(self.gives.stage), "digest": shown}
+            body |= {"columns": columns, "parents": [*name_parents(run, data)]}
+            run.made[reached.uri] = name
             desk.note("dataset", name, body, reached.digest)
         run.observe(title, "finished", seconds)
         return reached
@@ -250,6 +252,11 @@ def find_ways(desk: Desk, refusal: Refusal) -> None:
 def names(data: Sequence[DatasetRef[Reached] | str]) -> list[str]:
     """Give the names among a step's arguments, such as an outlet's."""
     return [item for item in data if isinstance(item, str)]
+
+
+def name_parents(run: Run, data: Sequence[DatasetRef[Reached] | str]) -> list[str]:
+    """Name the steps that gave a step's data sets, as their own notes are named."""
+    return [run.made[one.uri] for one in data if not isinstance(one, str) and one.uri in run.made]
 
 
 def titled(title: str, data: Sequence[DatasetRef[Reached] | str]) -> str:

@@ -39,6 +39,7 @@ from ledgers.outbox import Outbox
 from ledgers.vault.digests import digest_bytes, digest_in_run, digest_shown, digest_written
 from ledgers.vault.stages import Ready, Recorded
 from ledgers.vault.vault import Vault
+from tasks.account.projection import MEASURES, write_measures
 from tasks.account.summary import Summary, summarize, to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run
@@ -62,7 +63,7 @@ from tasks.handover.recording import (
 )
 from tasks.own_code.loading import remember_sources
 from tasks.pages.model_card import write_cards
-from tasks.pages.report import render_report
+from tasks.pages.report import render_lineage, render_report
 
 NONCE: Final = "-nonce-"
 """Where a package's random number waits, before the outlet's name; no outlet's begins so."""
@@ -269,7 +270,8 @@ def write_report(run: DecidedRun) -> Path:
     run.note("report", "files", "reports", {**digests})
     if run.mlflow_run is not None:
         evidence = json.dumps(to_evidence_json(summary), indent=2, sort_keys=True)
-        files = {"report.html": page, "evidence.json": evidence}
+        files = {"report.html": page, "lineage.html": render_lineage(summary)}
+        files |= {"evidence.json": evidence, MEASURES: write_measures(run.entries)}
         for outlet, texts in cards.items():
             files |= {f"{outlet}/{name}": texts[name] for name in texts}
         known = {name: digest_written(run.keys, text.encode()) for name, text in files.items()}

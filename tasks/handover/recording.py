@@ -22,14 +22,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
-from expectations.policy.policy import Policy
-from expectations.policy.vocabulary import Verdict
 from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
 from ledgers.home.private_files import FULL
-from tasks.account.projection import PROJECTION, metrics, project, promises, run_tags
+from tasks.account.datasets import SourceRead, StepData
+from tasks.account.projection import PROJECTION, Projection, project
 from tasks.handover.recipe import find_recipe
 from tasks.handover.registry import (
     DATABASES,
@@ -262,13 +261,10 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     begin: Callable[[], None],
 ) -> MlflowRun:
     client = _client(home)
-    run = _find_or_create(client, home, record)
-    decision = next(e for e in reversed(entries) if e.kind == "decision")
-    tags = dict(run_tags(record, file.policy, entries, decision.name))
-    _show(client, run.info.run_id, file.policy, entries, tags)
-    inputs = list(datasets(entries))
-    client.log_inputs(run.info.run_id, datasets=inputs)
-    parts = project(record, file.policy, entries, decision.name) | {"inputs": list_inputs(inputs)}
+    shown = project(record, file.policy, entries)
+    run = _find_or_create(client, home, record, shown.name)
+    _show(client, run, shown)
+    parts = shown.as_text() | {"inputs": list_inputs(datasets(shown))}
     client.log_text(run.info.run_id, file.text, "policy.yaml")
     making = home.mlflow / f".{run.info.run_id}.making"
     shutil.rmtree(making, ignore_errors=True)  # what a killed process left
@@ -276,13 +272,14 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     if models:
         begin()
     registered = {
-        outlet: register(client, making, run, file.policy, outlet, content, tags, recipe)
+        outlet: register(
+            client, making, run, file.policy, outlet, content, shown.models[outlet], recipe
+        )
         for outlet, content in models.items()
     }
-    if decision.name != Verdict.PASSED and any(e.kind == "approved" for e in entries):
+    if shown.failed and any(e.kind == "approved" for e in entries):
         withdraw(client, home.mlflow, run)
-    status = "FAILED" if decision.name == Verdict.FAILED else "FINISHED"
-    client.set_terminated(run.info.run_id, status)
+    client.set_terminated(run.info.run_id, "FAILED" if shown.failed else "FINISHED")
     info = run.info
     page = _find_page(home, info.experiment_id, info.run_id)
     store = tracking_uri(home)
@@ -292,22 +289,18 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     return MlflowRun(info.run_id, info.experiment_id, page, versions, store, packages, parts)
 
 
-def _show(
-    client: MlflowClient,
-    run_id: str,
-    policy: Policy,
-    entries: Sequence[Entry],
-    tags: Mapping[str, str],
-) -> None:
+def _show(client: MlflowClient, run: Run, shown: Projection) -> None:
     """Log tags, parameters and metrics together: each alone is a request and a transaction."""
     from datetime import UTC, datetime
 
     from mlflow.entities import Metric, Param, RunTag
 
-    now = int(datetime.now(UTC).timestamp() * 1000)
-    measured = [Metric(name, value, now, 0) for name, value in dict(metrics(entries)).items()]
-    asked = [Param(name, str(value)) for name, value in promises(policy)]
-    client.log_batch(run_id, measured, asked, [RunTag(*tag) for tag in tags.items()])
+    now, run_id = int(datetime.now(UTC).timestamp() * 1000), run.info.run_id
+    measured = [Metric(name, value, now, 0) for name, value in shown.metrics.items()]
+    asked = [Param(name, value) for name, value in shown.parameters.items()]
+    client.log_batch(run_id, measured, asked, [RunTag(*tag) for tag in shown.tags.items()])
+    client.log_inputs(run_id, datasets=list(datasets(shown)))
+    client.set_experiment_tag(run.info.experiment_id, "mlflow.note.content", shown.experiment)
 
 
 def _client(home: Home) -> MlflowClient:
@@ -374,7 +367,7 @@ def move_links(home: Home, store: Path) -> None:
                 )
 
 
-def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
+def _find_or_create(client: MlflowClient, home: Home, record: RunRecord, name: str) -> Run:
     """Find the MLflow run of an earlier replay, or make one in the policy's experiment."""
     from datetime import datetime
 
@@ -390,7 +383,6 @@ def _find_or_create(client: MlflowClient, home: Home, record: RunRecord) -> Run:
         refuse_elsewhere(client, home.mlflow, found[0].info.artifact_uri)
         return found[0]
     start = int(datetime.fromisoformat(record.started_at).timestamp() * 1000)
-    name = f"{record.started_at[:16].replace('T', ' ')} {record.run_id[-8:]}"
     return client.create_run(identifier, start, tags={RUN_TAG: record.run_id}, run_name=name)
 
 
@@ -413,22 +405,33 @@ def _find_experiment(client: MlflowClient, home: Home, policy: str) -> str:
     return client.create_experiment(policy, place, tags=EXPERIMENT_TAGS)
 
 
-def datasets(entries: Sequence[Entry]) -> Iterator[DatasetInput]:
-    """Give each stage's data as MLflow names it: a digest and column names, no row."""
+def datasets(shown: Projection) -> Iterator[DatasetInput]:
+    """Give the tables read and each step's data as MLflow names them: names and digests, no row."""
+    for table in shown.sources:
+        origin: dict[str, JSON] = {"read as": table.role, "location": table.location}
+        origin["digest of"] = table.digest_of
+        kind, name = f"tutela {table.kind}", f"{table.role}: {table.location}"
+        yield _dataset(name, "source", kind, origin, table)
+    for data in shown.steps:
+        made: dict[str, JSON] = {"step": data.name, "made of": [*data.parents]}
+        yield _dataset(data.name, data.stage, "tutela step", made, data)
+
+
+def _dataset(
+    name: str, context: str, kind: str, origin: Mapping[str, JSON], data: SourceRead | StepData
+) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    for entry in entries:
-        match entry.kind, entry.body:
-            case "dataset", {"stage": str(stage), "digest": str(digest), "columns": list(columns)}:
-                described = Dataset(
-                    name=stage,
-                    digest=digest[:SHORT],
-                    source_type="tutela",
-                    source=json.dumps({"step": entry.name}),
-                    schema=json.dumps({"columns": columns}),
-                )
-                tags = [InputTag("mlflow.data.context", stage), InputTag("tutela.digest", digest)]
-                yield DatasetInput(described, tags)
+    described = Dataset(
+        name=name,
+        digest=data.digest[:SHORT],
+        source_type=kind,
+        source=json.dumps(origin),
+        schema=json.dumps({"columns": [*data.columns]}),
+        profile=json.dumps({"people": data.rows}) if data.rows else None,
+    )
+    tags = [InputTag("mlflow.data.context", context), InputTag("tutela.digest", data.digest)]
+    return DatasetInput(described, tags)
 
 
 def list_inputs(inputs: Iterable[DatasetInput]) -> dict[str, str]:
@@ -436,6 +439,6 @@ def list_inputs(inputs: Iterable[DatasetInput]) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in inputs:
         tags = {tag.key: tag.value for tag in one.tags}
-        said = json.dumps([one.dataset.source, one.dataset.schema, tags], sort_keys=True)
-        found.setdefault(f"{one.dataset.name} {one.dataset.digest}", said)
+        told = [one.dataset.source, one.dataset.schema, one.dataset.profile, tags]
+        found.setdefault(f"{one.dataset.name} {one.dataset.digest}", json.dumps(told, sort_keys=True))
     return found

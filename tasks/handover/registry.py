@@ -19,11 +19,11 @@ from urllib.parse import unquote, urlsplit
 
 from expectations.errors import ServiceError
 from expectations.policy.outcome import Number
-from expectations.policy.outlets import claim
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import public_labels
 from expectations.policy.vocabulary import Use
 from ledgers.home.home import without_login
+from tasks.account.projection import ShownModel
 from tasks.handover.model_package import CONTENT, LIST, digest, list_files
 from tasks.own_code.loading import requirements, written_sources
 
@@ -79,7 +79,7 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     policy: Policy,
     outlet: str,
     content: bytes,
-    tags: Mapping[str, str],
+    shown: ShownModel,
     recipe: Mapping[str, str],
 ) -> tuple[str, str]:
     """Register the model that passed, once, with its claim, its run's tags and its recipe.
@@ -89,7 +89,7 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
     `making` is a folder of the home in which it may be described. What is there of an earlier
     process stays if it is whole and the same, else it is made anew.
     """
-    name = f"{policy.name}.{outlet}"
+    name = shown.name
     found = next((one for one in list_versions(client, run) if one.name == name), None)
     if found is not None:
         with made(making):
@@ -102,8 +102,9 @@ def register(  # noqa: PLR0913, PLR0917 - each is a fact of the version
             if left.name == outlet:
                 remove_model(client, making.parent, left)
         model = save(client, making, run, policy, outlet, content, recipe)
-        found = make_version(client, name, model, tags)
-    client.update_model_version(name, str(found.version), claim(policy.outlets[outlet]))
+        found = make_version(client, name, model, shown.tags)
+    client.update_registered_model(name, shown.description)
+    client.update_model_version(name, str(found.version), shown.claim)
     with made(making):
         listed = read_content(client, making.parent, found, making, LIST)
     return str(found.version), digest(listed or b"")

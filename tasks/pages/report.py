@@ -45,6 +45,7 @@ from tasks.pages.drawings import (
     scale_ratios,
     trim_sizes,
 )
+from tasks.pages.lineage import draw_lineage
 from tasks.pages.measure_drawings import draw_measures
 from tasks.pages.quality_drawings import draw_worth
 from tasks.pages.words import (
@@ -110,6 +111,7 @@ def render_report(summary: Summary) -> str:
     return page.render(
         s=summary,
         headline=say_headline(summary),
+        lineage=draw_lineage(summary),
         tiles=tuple(list_tiles(summary)),
         caveats=tuple(list_caveats(summary)),
         people=draw_funnel(summary.people),
@@ -137,6 +139,12 @@ def render_report(summary: Summary) -> str:
         **_find_open(summary),
         **_find_missing(summary),
     )
+
+
+def render_lineage(summary: Summary) -> str:
+    """Write the way of each column as a page of its own."""
+    page = environment().get_template("lineage_page.html.j2")
+    return page.render(s=summary, lineage=draw_lineage(summary))
 
 
 def _find_open(summary: Summary) -> dict[str, object]:

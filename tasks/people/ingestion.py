@@ -125,6 +125,14 @@ def find_missing(file: PolicyFile, there: Sequence[str]) -> list[Problem]:
     return found or [*find_faults_of_concepts(file.policy.source, file.folder)]
 
 
+def count_unread(policy: Policy, there: Sequence[str]) -> int:
+    """Count the columns of the people's table that nothing in the policy asks for."""
+    source = policy.source
+    moments = [one.column for one in (source.index, source.followed_until) if one]
+    asked = {source.person, *moments, *map(policy.source_name, policy.columns)}
+    return len({*there} - asked - {column for _, column in basis_columns(policy.basis).values()})
+
+
 def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
     """Name the columns that the policy reads and the source lacks."""
     wanted = {
@@ -332,6 +340,7 @@ def read_roster(desk: Desk) -> pa.Table:
     roster = read_people(desk.run.file, desk.key("person"))
     desk.measure("columns.there", len(there))
     desk.measure("columns.named", len(desk.policy.columns))
+    desk.measure("columns.unread", count_unread(desk.policy, there))
     desk.count("people.roster", Count(roster.num_rows))
     for name, elements in find_elements(desk.run.file):
         desk.note("elements", name, [*elements])

@@ -89,7 +89,7 @@ def test_the_report_shows_what_was_spent_and_why_it_stopped(place: Place) -> Non
 def test_mlflow_has_the_lifetime_beside_the_model(place: Place) -> None:
     """As metrics of each run, the refused one too."""
     runs = place.mlflow.search_runs([e.experiment_id for e in place.mlflow.search_experiments()])
-    found = sorted(run.data.metrics["privacy.lifetime_epsilon"] for run in runs)
+    found = sorted(run.data.metrics["privacy/lifetime_epsilon"] for run in runs)
     assert len(found) == 3
     assert found[1] == found[2] > found[0]
 

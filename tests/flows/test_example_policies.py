@@ -339,7 +339,8 @@ def test_mlflow_shows_a_run_that_did_not_pass(stopped: Stopped) -> None:
     )
     assert shown.data.tags["tutela.verdict"] == stopped.verdict
     assert shown.data.tags["tutela.reason"] == run.decision["reason"]
-    assert shown.info.status == ("FAILED" if stopped.verdict == "failed" else "FINISHED")
+    assert shown.info.status == "FAILED"
+    assert shown.info.run_name.endswith(f" {stopped.verdict}")
     kept = {file.path for file in place.mlflow.list_artifacts(shown.info.run_id)}
     assert {"report.html", "evidence.json", "policy.yaml"} <= kept
 

@@ -309,13 +309,17 @@ def test_every_tag_of_a_run_is_explained() -> None:
 
 
 def test_every_metric_of_a_run_is_explained() -> None:
-    """Each metric that a run leaves in MLflow has its row, and each measure's name is there."""
-    rows = re.findall(r"^\| (`[a-z]+\..*?) \|", REPORT.read_text("utf-8"), re.MULTILINE)
+    """Each metric that a run leaves in MLflow has its row, and each measure beside them too."""
+    rows = re.findall(r"^\| (`[a-z]+[./].*?) \|", REPORT.read_text("utf-8"), re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
     forms = [re.escape(re.sub(r"<\w+>", "~", name)).replace("\\~", ".+") for name in named]
     run = passed("registry")
     recorded = run.named("mlflow")["run"]
     assert isinstance(recorded, dict)
-    metrics = run.place.mlflow.get_run(str(recorded["run_id"])).data.metrics
-    assert len(metrics) > 25
-    assert [m for m in metrics if not any(re.fullmatch(form, m) for form in forms)] == []
+    metrics = [*run.place.mlflow.get_run(str(recorded["run_id"])).data.metrics]
+    measured = [*run.named("measure"), *run.named("count")]
+    assert 12 < len(metrics) < 30
+    assert len(measured) > 25
+    assert [
+        m for m in (*metrics, *measured) if not any(re.fullmatch(form, m) for form in forms)
+    ] == []

@@ -22,7 +22,7 @@ from ledgers.home.home import Home, Settings
 from ledgers.home.keys import Keys
 from ledgers.outbox import Outbox
 from ledgers.vault.vault import Vault
-from tasks.account.projection import metrics, promises
+from tasks.account.projection import project
 from tasks.handover import delivery, recording
 from tasks.handover.delivery import complete_runs
 from tests.conftest import Folder, Runner, opened
@@ -129,12 +129,14 @@ def test_mlflow_shows_all_figures_of_a_run(home: Home) -> None:
 
     record, policy, entries = passed_run()
     client = MlflowClient(recording.tracking_uri(home))
-    run = client.create_run(client.create_experiment(record.policy)).info.run_id
-    recording._show(client, run, policy, entries, {"tutela.verdict": "passed"})
-    found = client.get_run(run).data
-    assert found.metrics == dict(metrics(entries))
-    assert found.params == {name: str(asked) for name, asked in promises(policy)}
-    assert found.tags["tutela.verdict"] == "passed"
+    run = client.create_run(client.create_experiment(record.policy))
+    shown = project(record, policy, entries, "the policy's text")
+    recording._show(client, run, shown)
+    found = client.get_run(run.info.run_id)
+    assert found.data.metrics == shown.metrics
+    assert found.data.params == shown.parameters
+    assert shown.tags.items() <= found.data.tags.items()
+    assert [one.dataset.name for one in found.inputs.dataset_inputs] == ["filter_consent"]
 
 
 def test_a_password_in_mlflows_address_is_not_told(
