@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
+from deployments.audit.commands import audit
 from deployments.budget.commands import budget_app
 from deployments.completion import policies, run_ids
 from deployments.consent.commands import consent_app
@@ -45,7 +46,7 @@ AFTERNOON: Final = (
     "consent", "budget", "keys", "incident", "prefect", "mlflow",
 )  # fmt: skip
 OPERATION: Final = (
-    "schedule", "up", "status", "runs", "units", "doctor", "automations",
+    "schedule", "up", "status", "runs", "audit", "units", "doctor", "automations",
     "verify", "maintain", "hold", "backup", "restore", "home",
 )  # fmt: skip
 
@@ -91,6 +92,7 @@ app.command(epilog="Example: tutela restore FILE --recovery-key KEY")(restore)
 app.command(epilog='Example: tutela schedule diabetes --cron "0 5 * * *"')(schedule)
 app.command(epilog="Example: tutela up")(up)
 app.command(epilog="Example: tutela status")(status)
+app.command(epilog="Example: tutela audit --since '30 days'")(audit)
 app.command(epilog="Example: tutela units units/")(units)
 app.command(epilog="Example: tutela doctor")(doctor)
 app.command(epilog="Example: tutela verify --all")(verify)

@@ -116,6 +116,7 @@ def links_body(found: MlflowRun, digest: Callable[[str], str]) -> dict[str, JSON
         "experiment_id": found.experiment_id,
         "url": found.url,
         "model_version": next(iter(found.models.values()), None),
+        "models": {**found.models},
         "store": found.store,
         "packages": {**found.packages},
         "projection": PROJECTION,

@@ -63,6 +63,7 @@ ROOMS = {
     "apprise": {"tasks/watching/notifications.py"},
     "lark": {"expectations/expressions/expressions.py"},
     "typer": {
+        "deployments/audit/commands.py",
         "deployments/budget/commands.py",
         "deployments/cli.py",
         "deployments/draft/commands.py",
