@@ -143,7 +143,9 @@ def name_location(location: Location | InMemory) -> str:
         case ExampleData(name=name):
             return name
         case CsvFile(path=path) | JsonLines(path=path) | ParquetFiles(path=path):
-            return path.replace("\\", "/").rpartition("/")[2]
+            return _name_file(path)
+        case FhirExport(path=path, view=view):
+            return f"{_name_file(path)} by {_name_file(view)}"
         case SqlTable(url=url, table=table):
             return f"{_name_database(url)}#{table}"
         case SqlQuery(url=url):
@@ -151,6 +153,10 @@ def name_location(location: Location | InMemory) -> str:
         case InMemory():
             return "a table in memory"
     assert_never(location)
+
+
+def _name_file(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _name_database(url: str) -> str:

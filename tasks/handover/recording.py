@@ -441,5 +441,7 @@ def list_inputs(inputs: Iterable[DatasetInput]) -> dict[str, str]:
     for one in inputs:
         tags = {tag.key: tag.value for tag in one.tags}
         told = [one.dataset.source, one.dataset.schema, one.dataset.profile, tags]
-        found.setdefault(f"{one.dataset.name} {one.dataset.digest}", json.dumps(told, sort_keys=True))
+        found.setdefault(
+            f"{one.dataset.name} {one.dataset.digest}", json.dumps(told, sort_keys=True)
+        )
     return found

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from ledgers.evidence import Entry
 from ledgers.home.home import Home
+from tasks.account.projection import Projection
 from tasks.handover.recording import (
     RUN_TAG,
     answering,
@@ -133,9 +133,9 @@ def _read_run(run: Run) -> Shown:
     return Shown(run.info.run_id, run.data.tags[RUN_TAG], deleted, parts, run.info.artifact_uri)
 
 
-def expect_inputs(entries: Sequence[Entry]) -> dict[str, str]:
+def expect_inputs(projection: Projection) -> dict[str, str]:
     """Give the inputs that the record has, as `list_inputs`."""
-    return list_inputs(datasets(entries))
+    return list_inputs(datasets(projection))
 
 
 def read_files(home: Home, place: str) -> dict[str, bytes] | None:

@@ -65,9 +65,8 @@ def replay(record: RunRecord, policy: Policy, entries: list[Entry]) -> dict[str,
     """Give what the record says that MLflow shows: by the entries that were there when it did."""
     end = max(entry.seq for entry in entries if (entry.kind, entry.name) == ("mlflow", "run"))
     written = [entry for entry in entries if entry.seq < end]
-    verdict = next(entry.name for entry in reversed(written) if entry.kind == "decision")
-    inputs = {"inputs": expect_inputs(written)}
-    return project(record, policy, written, verdict) | inputs
+    shown = project(record, policy, written)
+    return shown.as_text() | {"inputs": expect_inputs(shown)}
 
 
 @dataclass(frozen=True, slots=True)

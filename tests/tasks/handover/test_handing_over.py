@@ -130,7 +130,7 @@ def test_mlflow_shows_all_figures_of_a_run(home: Home) -> None:
     record, policy, entries = passed_run()
     client = MlflowClient(recording.tracking_uri(home))
     run = client.create_run(client.create_experiment(record.policy))
-    shown = project(record, policy, entries, "the policy's text")
+    shown = project(record, policy, entries)
     recording._show(client, run, shown)
     found = client.get_run(run.info.run_id)
     assert found.data.metrics == shown.metrics
