@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OURS: Final = ("tutela.", "check.")
 """How the names of tags begin that nobody but a projection sets."""
+ON_VERSIONS: Final = "tutela."
 RUN_TAG: Final = "tutela.run"
 
 
@@ -172,7 +173,9 @@ def check_version(  # noqa: PLR0913, PLR0917 - as above
     found.compare("MLflow registry", f"description of {place}", told, version.description, run_id)
     # Of a run from before digests, what today's versions have may never have been there.
     known = set() if judge.known is None else judge.names("tags")
-    tags = known | {tag for tag in version.tags if tag.startswith(OURS)}
+    # Tags of each check are the run's; of the others a version has all.
+    tags = {tag for tag in known if tag.startswith(ON_VERSIONS)}
+    tags |= {tag for tag in version.tags if tag.startswith(OURS) or tag in known}
     for tag in sorted(tags - {RUN_TAG}):
         found.compared["MLflow registry"] += 1
         value = version.tags.get(tag)
