@@ -24,6 +24,7 @@ from expectations.policy.legal_basis import (
     OptOutList,
     OtherBasis,
 )
+from expectations.policy.locations import FhirExport
 from expectations.policy.outlets import ModelOutlet, claim, limits
 from expectations.policy.policy import Column, DerivedColumn, PeopleSource, Policy
 from expectations.policy.population import Population, Reference, Strata
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from ledgers.evidence import JSON
 
 
+NOTHING: Final = "No personal data was read."
+OF_EXPORTS: Final = (
+    "Of FHIR exports the first 100 lines of each file were parsed, for names of elements alone; no "
+    "other personal data was read."
+)
 MARGIN: Final = " " * 15
 """As wide as the names in the first lines."""
 
@@ -52,7 +58,9 @@ def describe_plan(file: PolicyFile, there: tuple[str, ...], source: str | None =
         lines += ["Before you run it:", *wrap(say_open(places), "  "), ""]
     if missing := find_missing(file):
         lines += ["Before it can run here:", *(part for m in missing for part in wrap(m, "  ")), ""]
-    return "\n".join([*lines, "No personal data was read.", f"To run it: {called}"])
+    exports = any(isinstance(one, FhirExport) for one in file.policy.source.locations)
+    read = [*wrap(OF_EXPORTS)] if exports else [NOTHING]
+    return "\n".join([*lines, *read, f"To run it: {called}"])
 
 
 def about_lines(policy: Policy, _there: int) -> Iterator[str]:
