@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
-HEADER: Final = ("run", "policy", "ended", "people", "ε", "k", "AUC or R²", "trend")
+HEADER: Final = ("run", "policy", "ended", "people", "ε", "k", "AUC, R²", "trend")
 NUMBERS: Final = (0, 3, 4, 5, 6)
 """What is not folded: figures, and ids, which are copied."""
 
