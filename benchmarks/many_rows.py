@@ -103,10 +103,11 @@ def make_data(folder: Path, people: int, rows: int) -> None:
     wards = np.array(["A", "B", "C", "D"])
     for start in range(0, rows, PART):
         count = min(PART, rows - start)
-        seconds = rng.integers(0, 730 * 86_400, count).astype("timedelta64[s]")
+        # In microseconds: of two rows at one moment the last is either, by hand.
+        after = rng.integers(0, 730 * 86_400 * 10**6, count).astype("timedelta64[us]")
         table = pa.table({
             "pid": rng.integers(0, people, count),
-            "took_place": (np.datetime64("2023-01-01", "s") + seconds).astype("datetime64[us]"),
+            "took_place": np.datetime64("2023-01-01", "us") + after,
             "ward": wards[rng.integers(0, 4, count)],
             "value": rng.normal(50, 10, count).round(2),
             "code": rng.integers(0, 300, count),
