@@ -1,8 +1,9 @@
 """The ways out of a refused attack: other plain models, trained and attacked on the same people.
 
-Each is a model that comes with the project, trained as the run would train it, measured on the
-test people and attacked fast: the same attacks with the fewest references that they allow. So that
-a way holds here makes it likely, and not certain, that it holds in a run, which attacks in full.
+Each is a model that comes with the project, or the policy's own on fewer columns made of many rows,
+trained as the run would train it, measured on the test people and attacked fast: the same attacks
+with the fewest references that they allow. So that a way holds here makes it likely, and not
+certain, that it holds in a run, which attacks in full.
 
 Each such figure is one more look at the people that no ε covers. Of a model that promises nothing
 the run publishes the like anyway. Where differential privacy is promised, the promise is what the
@@ -14,7 +15,7 @@ follows from the accounting alone (`find_private_ways`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from expectations.checks import Check
 from expectations.disclosure import Disclosure, roughly
 from expectations.errors import Refusal, TutelaError
 from expectations.policy.policy import Policy
-from expectations.policy.vocabulary import CheckVerdict
+from expectations.policy.vocabulary import CheckVerdict, Use
 from ledgers.budget.accounts import History
 from tasks.account.published import Way, WaysOut
 from tasks.account.subjects import list_names
@@ -43,10 +44,10 @@ from tasks.attack.surest import judge_surest
 from tasks.attack.tolerance import find_cohort, find_intolerable
 from tasks.training.charge import read_ceiling, round_up
 from tasks.training.models import declare_encoding, declare_loss
-from tasks.training.train import fit_model, save_model
+from tasks.training.train import Rows, fit_model, save_model
 from tasks.training.utility import ask, tell_one
 from tasks.ways.budget_ways import promise
-from tasks.ways.table_ways import find_faults
+from tasks.ways.table_changes import end_use, find_faults, list_of_rows
 from tasks.ways.telling import keep_telling
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ OTHERS: Final[tuple[tuple[str, Parameters], ...]] = (
     ("gradient-boosting", {"max_leaf_nodes": 4, "max_iter": 25, "min_samples_leaf": 100}),
 )
 """Plain models with ever fewer means to hold single people."""
+STRONGEST: Final = 2
+"""How many columns of one table of many rows are kept, and one fewer, while its others go."""
+STEPS: Final = 10
+"""Into how many equal steps a number is cut where it is weighed."""
 REFERENCES: Final = 8
 """The fewest that the membership attack allows."""
 SECONDS: Final = 20.0
@@ -107,10 +112,14 @@ def find_model_ways(
         return
     assert policy.attacks is not None
     started, tried = time.process_time(), list[Way]()
-    for kind, parameters in OTHERS:
+    changes = dict(list_changes(aim, policy))
+    untried = list(changes)
+    for words, changed in changes.items():
         if time.process_time() - started > SECONDS:
             break
-        tried += try_model(aim, policy, (kind, parameters), disclosure)
+        tried += try_model(aim, changed, words, disclosure)
+        untried.remove(words)
+    cut = f"; {len(untried)} more were not, after {SECONDS:g} s" if untried else ""
     ways = sorted(tried, key=lambda way: (not way.holds, -(next(iter(way.cost.values())) or 0.0)))
     yield WaysOut(
         refusal.check, outlet,
@@ -118,7 +127,8 @@ def find_model_ways(
         f"{policy.attacks.membership.auc_at_most:g}",
         say_reached(refusal),
         f"{say_cured(refusal)}{len(tried)} other models were trained on the same people and "
-        f"attacked briefly, with {REFERENCES} references; a run attacks in full and may find more",
+        f"attacked briefly, with {REFERENCES} references{cut}; a run attacks in full and may find "
+        "more",
         tell_worth(aim, policy, disclosure),
         keep_telling(ways),
     )  # fmt: skip
@@ -175,27 +185,58 @@ def say_cured(refusal: Refusal) -> str:
     return f"A yes passes {list_names(names)}. " if len(names) > 1 else ""
 
 
-def try_model(
-    aim: Aim, policy: Policy, asked: tuple[str, Parameters], disclosure: Disclosure
-) -> Iterator[Way]:
-    """Train and attack one other model; nothing where the policy cannot have it, or has it."""
+def list_changes(aim: Aim, policy: Policy) -> Iterator[tuple[str, Policy]]:
+    """Give other models, and then the policy's own on less; only what `check` would take."""
     assert policy.training is not None
-    kind, parameters = asked
-    training = policy.training.model_copy(update={"model": kind, "parameters": dict(parameters)})
-    changed = policy.model_copy(update={"training": training})
-    if training == policy.training or find_faults(changed) - find_faults(policy):
-        return
-    try:
-        found = attack_fast(
-            replace(aim, pipeline=fit_model(aim.members, changed)), changed, disclosure
+    faults = find_faults(policy)
+    for kind, parameters in OTHERS:
+        training = policy.training.model_copy(
+            update={"model": kind, "parameters": dict(parameters)}
         )
+        changed = policy.model_copy(update={"training": training})
+        if training != policy.training and not find_faults(changed) - faults:
+            yield name_model(kind, parameters), changed
+    for table, columns in list_of_rows(policy, policy.used_as(Use.FEATURE)).items():
+        strongest = rank_features(aim.members, columns)
+        for count in range(min(STRONGEST, len(columns) - 1), 0, -1):
+            changed = end_use(policy, strongest[count:], Use.FEATURE)
+            if not find_faults(changed) - faults:
+                yield f"of {table}, train on {', '.join(strongest[:count])} alone", changed
+
+
+def rank_features(rows: Rows, columns: Iterable[str]) -> list[str]:
+    """Sort features by how much of the outcome's variance each explains alone, the most first."""
+    import pandas as pd
+
+    words = not pd.api.types.is_numeric_dtype(rows.labels)
+    outcome = pd.get_dummies(rows.labels, dtype=float) if words else rows.labels.to_frame()
+
+    def explain(name: str) -> float:
+        values = rows.features[name]
+        many = pd.api.types.is_float_dtype(values)
+        groups = (pd.cut(values, STEPS) if many else values).astype(str).to_numpy()
+        return float(outcome.groupby(groups).transform("mean").var(ddof=0).sum())
+
+    return sorted(columns, key=explain, reverse=True)
+
+
+def try_model(aim: Aim, changed: Policy, words: str, disclosure: Disclosure) -> Iterator[Way]:
+    """Train and attack the model of a changed policy; nothing where that is not possible."""
+    features = list(changed.used_as(Use.FEATURE))
+    members, others = (
+        rows._replace(features=rows.features[features]) for rows in (aim.members, aim.others)
+    )
+    try:
+        fitted = fit_model(members, changed)
+        narrowed = replace(aim, pipeline=fitted, members=members, others=others)
+        found = attack_fast(narrowed, changed, disclosure)
     except TutelaError:
         return
     cost: dict[str, float | None] = {
         **found.worth,
         "membership_auc": round(found.membership[0], 2),
     }
-    yield Way(name_model(kind, parameters), found.holds, found.worst, cost)
+    yield Way(words, found.holds, found.worst, cost)
 
 
 def name_model(kind: str, parameters: Parameters) -> str:

@@ -1,9 +1,7 @@
 """The ways out of a refused table: recoded again under one change at a time, and measured.
 
-Each change stands alone, asks for less in one place, in the policy's own words, and leaves a policy
-that `check` takes. Changes of what a column becomes before it is released (other bins, other
-groupings) are not among them: there are too many, and what they are worth is for who knows the
-column.
+Each change (`table_changes`) stands alone, asks for less in one place, in the policy's own words,
+and leaves a policy that `check` takes. Columns are changed together where none alone suffices.
 
 The same people are recoded by the same search under each changed outlet, so that a way that holds
 holds when the policy is changed so and run on the same people as a first release; who must be held
@@ -15,27 +13,17 @@ is promised of a model: rounded, with shares of people as bounds, and of the rel
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
-from expectations.coherence.rules import find_problems
 from expectations.disclosure import bound_share
 from expectations.errors import Refusal, TutelaError
 from expectations.policy.outlets import TableOutlet, join
 from expectations.policy.policy import Policy
-from expectations.policy.privacy_models import (
-    AlphaK,
-    DistinctLDiversity,
-    EntropyLDiversity,
-    PrivacyModel,
-    RecursiveLDiversity,
-    TCloseness,
-)
-from expectations.policy.treatments import public_labels
-from expectations.policy.vocabulary import CheckVerdict, Use
+from expectations.policy.vocabulary import CheckVerdict
 from tasks.account.published import Way, WaysOut
 from tasks.anonymization.fitting import Unreachable
 from tasks.anonymization.generalize import generalize_table
@@ -50,174 +38,36 @@ from tasks.anonymization.loss import (
 from tasks.anonymization.recoding import Recoded
 from tasks.anonymization.table_plan import TablePlan, find_common
 from tasks.training.tradeoff import compare_columns
+from tasks.ways.table_changes import (
+    Change,
+    allow_ratio,
+    change_policy,
+    coarsen,
+    coarsen_more,
+    find_faults,
+    leave_more_out,
+    leave_out,
+    list_of_rows,
+    lower_k,
+    renew,
+    shorten,
+    thin,
+    weaken_models,
+)
 from tasks.ways.telling import keep_telling
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-USUAL_K: Final = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-USUAL_SHARES: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-"""Of people who may be left out; a policy allows no more than half."""
-PERIODS: Final = ("year", "quarter", "month")
-TWENTIETHS: Final = tuple(round(n / 20, 2) for n in range(1, 21))
-FACTORS: Final = (1.25, 1.5, 2, 3, 4, 6, 10)
-"""By how much a bound without a largest value is loosened."""
-SECONDS: Final = 10.0
+SECONDS: Final = 30.0
 """Of computing, after which nothing more is tried."""
 TOLD: Final = 0.005
 """The least detail that does not round to none."""
 BEST: Final = 4
 """How many columns are left out two by two, those that alone come nearest."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What is changed, in words, and the outlet as it then is."""
-
-    words: str
-    outlet: TableOutlet
-
-    def then(self, other: Change) -> Change:
-        """Take the columns that another change leaves out, out of this one's outlet too."""
-        out = self.outlet
-        for column in [name for name in out.columns if name not in other.outlet.columns]:
-            out = drop_column(out, column)
-        return Change(f"{self.words}, and {other.words}", out)
-
-
-def drop_column(outlet: TableOutlet, column: str) -> TableOutlet:
-    """Leave a column out of an outlet and of all that the outlet says of columns."""
-    parts = ("columns", "sensitive", "loss_ratio", "not_linkable")
-    return outlet.model_copy(
-        update={
-            part: {name: said for name, said in getattr(outlet, part).items() if name != column}
-            for part in parts
-        }
-    )
-
-
-def leave_out(outlet: TableOutlet) -> Iterator[Change]:
-    """Leave out one linkable column, as long as another one stays."""
-    for column in outlet.linkable if len(outlet.linkable) > 1 else ():
-        yield Change(f"leave out {column}", drop_column(outlet, column))
-
-
-def coarsen(policy: Policy, outlet: TableOutlet) -> Iterator[Change]:
-    """Generalize one column that was kept, where its treatment declares labels."""
-    for column in outlet.linkable:
-        treatment, kind = policy.treated[column].treatment, policy.column_type(column)
-        if outlet.columns[column] == "keep" and public_labels(treatment, kind) is not None:
-            columns = {**outlet.columns, column: "generalize"}
-            changed = outlet.model_copy(update={"columns": columns})
-            yield Change(f"{column}: generalize", changed)
-
-
-def lower_k(outlet: TableOutlet) -> list[Change]:
-    """Ask for a smaller k, the nearest first."""
-    return [
-        Change(f"k: {k}", outlet.model_copy(update={"k": k}))
-        for k in reversed(USUAL_K)
-        if k < outlet.k
-    ]
-
-
-def renew(outlet: TableOutlet) -> list[Change]:
-    """Have a new plan now, and more often from then on; the longest such period first."""
-    return [
-        Change(f"period: {period}", outlet.model_copy(update={"period": period}))
-        for period in PERIODS[PERIODS.index(outlet.period) + 1 :]
-    ]
-
-
-def leave_more_out(outlet: TableOutlet, least: float) -> list[Change]:
-    """Let more people be left out, from the share that was found on (a bound that may be told)."""
-    shares = sorted({least, *(share for share in USUAL_SHARES if share > least)})
-    return [
-        Change(f"max_suppressed: {share:g}", outlet.model_copy(update={"max_suppressed": share}))
-        for share in shares
-        if outlet.max_suppressed < share <= USUAL_SHARES[-1]
-    ]
-
-
-def allow_ratio(outlet: TableOutlet, column: str) -> list[Change]:
-    """Let the worst-treated group of a column lose more, the nearest ratio first."""
-    asked = outlet.loss_ratio[column]
-    return [
-        Change(
-            f"loss_ratio: {column}: {ratio:g}",
-            outlet.model_copy(update={"loss_ratio": {**outlet.loss_ratio, column: ratio}}),
-        )
-        for ratio in (round(asked * factor, 1) for factor in FACTORS)
-        if ratio > asked
-    ]
-
-
-def weaken_models(outlet: TableOutlet) -> Iterator[list[Change]]:
-    """Ask less of one privacy model of a sensitive column, the nearest first; a list for each."""
-    for column, models in outlet.sensitive.items():
-        for at, model in enumerate(models):
-            yield [
-                Change(
-                    f"{column}: {weaker.kind} with {said}",
-                    put_model(outlet, column, (*models[:at], weaker, *models[at + 1 :])),
-                )
-                for said, weaker in weaker_than(model)
-            ]
-
-
-def put_model(outlet: TableOutlet, column: str, models: tuple[PrivacyModel, ...]) -> TableOutlet:
-    """Give an outlet other models for one sensitive column."""
-    return outlet.model_copy(update={"sensitive": {**outlet.sensitive, column: models}})
-
-
-def weaker_than(model: PrivacyModel) -> list[tuple[str, PrivacyModel]]:
-    """Give ever weaker models of the same kind, each with its bound in words."""
-    name, bounds = list_bounds(model)
-    return [(f"{name}: {bound:g}", model.model_copy(update={name: bound})) for bound in bounds]
-
-
-def list_bounds(model: PrivacyModel) -> tuple[str, Sequence[float]]:
-    """Name what a model bounds, and give ever weaker bounds."""
-    match model:
-        case DistinctLDiversity(l=asked):
-            return "l", range(asked - 1, 1, -1)
-        case EntropyLDiversity(l=asked):
-            return "l", [b for b in (asked - n / 4 for n in range(1, 13)) if b > 1]
-        case TCloseness(t=asked):
-            return "t", [bound for bound in TWENTIETHS if bound > asked]
-        case AlphaK(alpha=asked):
-            return "alpha", [bound for bound in TWENTIETHS[:-1] if bound > asked]
-        case RecursiveLDiversity(c=asked):
-            return "c", [round(asked * factor, 2) for factor in FACTORS]
-    name = "beta" if model.kind == "beta-likeness" else "delta"
-    return name, [round(getattr(model, name) * factor, 2) for factor in FACTORS]
-
-
-def change_policy(policy: Policy, name: str, outlet: TableOutlet) -> Policy:
-    """Put a changed outlet into a policy, and take `release` off what no table releases any more.
-
-    A column that was there only to be released is not read at all.
-    """
-    changed = policy.model_copy(update={"outlets": {**policy.outlets, name: outlet}})
-    gone = {*policy.used_as(Use.RELEASE)} - changed.released
-    parts: dict[str, Mapping[str, object]] = {}
-    for part in ("columns", "derived"):
-        kept = {
-            column: said
-            if column not in gone
-            else said.model_copy(update={"use": tuple(u for u in said.use if u != Use.RELEASE)})
-            for column, said in getattr(policy, part).items()
-        }
-        parts[part] = {column: said for column, said in kept.items() if said.use}
-    there = parts["columns"].keys() | parts["derived"].keys()
-    rules = tuple(rule for rule in policy.expectations if rule.column in there)
-    return changed.model_copy(update={**parts, "expectations": rules})
-
-
-def find_faults(policy: Policy) -> set[tuple[str, str]]:
-    """Give where and what `check` finds wrong with a policy."""
-    return {(problem.path, problem.what) for problem in find_problems(policy)}
+IDEAS: Final = 2
+"""How many columns a shorter window is proposed for, those that come nearest when left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +267,7 @@ def try_all(
     found = [change for ladder in ladders for change in trials.first(ladder)]
     single = [*coarsen(trials.policy, outlet), *leave_out(outlet)]
     found += [change for change in single if trials.run(change)]
+    found += [change for ladder in join_columns(trials) for change in trials.first(ladder)]
     if not any(trials.tried[change.words].keeps for change in found):
         found += try_pairs(trials, [change for change in leave_out(outlet) if change in found])
     ways = [
@@ -426,14 +277,43 @@ def try_all(
         if way.holds or trials.tried[change.words].left < least
     ]
     nearness = {change.words: trials.tried[change.words].left for change in found}
-    return keep_telling(
-        sorted(
-            ways,
-            key=lambda way: (
-                not way.holds, -(way.cost.get("granularity") or 0.0), nearness[way.change],
-            ),
-        )
+    best = sorted(
+        ways,
+        key=lambda way: (
+            not way.holds, -(way.cost.get("granularity") or 0.0), nearness[way.change],
+        ),
     )  # fmt: skip
+    return keep_telling([*best, *propose_windows(trials, least)])
+
+
+def join_columns(trials: Trials) -> Iterator[Sequence[Change]]:
+    """Change several columns together where no single one suffices, those that come nearest first.
+
+    Any that are kept are generalized, and those made of one table's rows left out.
+    """
+    outlet = trials.asked
+    near = find_near(trials, "{}: generalize", outlet.linkable)
+    if not any(found.keeps for found in near.values()):
+        yield coarsen_more(outlet, [*near])
+    for table, columns in list_of_rows(trials.policy, outlet.linkable).items():
+        near = find_near(trials, "leave out {}", columns)
+        if not any(found.keeps for found in near.values()):
+            yield [*thin(outlet, table, [*near])]
+
+
+def find_near(trials: Trials, words: str, columns: Iterable[str]) -> dict[str, Tried]:
+    """Give what a change of each single column came to, as far as tried; the nearest first."""
+    tried = {c: trials.tried[words.format(c)] for c in columns if words.format(c) in trials.tried}
+    return dict(sorted(tried.items(), key=lambda one: one[1].left))
+
+
+def propose_windows(trials: Trials, least: float) -> list[Way]:
+    """Propose a shorter window of the columns that split people most; it cannot be tried."""
+    tables = list_of_rows(trials.policy, trials.asked.linkable)
+    made = [column for columns in tables.values() for column in columns]
+    near = find_near(trials, "leave out {}", made)
+    splitting = [column for column, found in near.items() if found.left < least]
+    return [*shorten(trials.policy, splitting)][:IDEAS]
 
 
 def try_pairs(trials: Trials, single: Sequence[Change]) -> list[Change]:

@@ -19,14 +19,8 @@ from tasks.account.published import Way, WaysOut
 from tasks.anonymization.generalize import generalize_table, order_sensitive
 from tasks.people.ingestion import RECORD
 from tasks.people.population import TEST
-from tasks.ways.table_ways import (
-    Change,
-    Trials,
-    change_policy,
-    find_faults,
-    find_table_ways,
-    lower_k,
-)
+from tasks.ways.table_changes import Change, change_policy, find_faults, lower_k
+from tasks.ways.table_ways import Trials, find_table_ways
 from tests.conftest import small_policy
 
 AGES = ("18-34", "35-49", "50-64", "65+")
@@ -81,7 +75,7 @@ def apply(words: str, outlet: TableOutlet) -> TableOutlet:
         elif name in {"k", "max_suppressed"}:
             said[name] = float(value) if "." in value else int(value)
         elif value == "generalize":
-            said["columns"][name] = value
+            said["columns"] |= dict.fromkeys(name.split(", "), value)
         else:
             found = re.fullmatch(r"([a-z-]+) with ([a-z]+): (\S+)", value)
             assert found
