@@ -240,7 +240,16 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
 """What each value is; a word in the policy's own keeping is `*`. Derived columns are as columns."""
 
 PARTS: Final[Mapping[str, ChangeMeaning]] = {
+    "source.tables.*": ChangeMeaning("rows of this table are read", "weaker"),
+    "source.tables.*.fields.*": ChangeMeaning("this field of its rows is read", "weaker"),
+    "source.tables.*.fields.*.unit": ChangeMeaning("its numbers are in several units"),
+    "source.codes.*": ChangeMeaning("conditions look in this list of codes"),
+    "source.dates": ChangeMeaning("only rows of some days are read"),
+    "source.index": ChangeMeaning("each person has a moment before which rows count"),
+    "source.followed_until": ChangeMeaning("it is said until when people were observed"),
+    "source.same_person": ChangeMeaning("merged identifiers are followed"),
     "columns.*": ChangeMeaning("this column is read", "weaker"),
+    "columns.*.rows": ChangeMeaning("it is made of many rows"),
     "outlets.*": ChangeMeaning("this recipient is served", "weaker"),
     "outlets.*.promise": ChangeMeaning("differential privacy is promised", "stronger"),
     "outlets.*.columns.*": ChangeMeaning("this column is released", "weaker"),

@@ -404,3 +404,18 @@ def test_categories_that_article_9_protects_are_told_apart() -> None:
     old = read(put(RICH, ("columns", "kept", "category"), health))
     new = read(put(RICH, ("columns", "kept", "category"), age))
     assert [change.direction for change in compare_policies(old, new)] == ["weaker"]
+
+
+def test_a_further_table_and_a_field_of_its_rows_are_said_to_be_read() -> None:
+    """What comes is weaker, and what goes is stronger; neither is just some part."""
+    old = read_policy("readmission").policy
+    labs, stays = old.source.tables["labs"], old.source.tables["stays"]
+    wider = labs.model_copy(update={"fields": {**labs.fields, "ward": labs.fields["test"]}})
+    tables = {**old.source.tables, "labs": wider, "wards": stays}
+    new = old.model_copy(update={"source": old.source.model_copy(update={"tables": tables})})
+    for pair, direction in (((old, new), "weaker"), ((new, old), "stronger")):
+        changes = compare_policies(*pair)
+        assert {change.direction for change in changes} == {direction}
+        said = " ".join(change.words for change in changes)
+        assert "this field of its rows is read" in said
+        assert "rows of this table are read" in said
