@@ -33,6 +33,7 @@ TEMPLATE = """\
 # anchors = ["/mnt/other/checkpoints.jsonl"]      # copies of signed checkpoints: files, git folders
 # policies = "/srv/policies"                      # where policies are found by name; else policies/
 # notify = ["mailtos://user:$MAIL_PASSWORD@example.org"] # who is told of runs that did not pass
+# lineage = "http://127.0.0.1:5000"               # a catalogue that takes OpenLineage by HTTP
 # metrics = "/var/lib/node_exporter/tutela.prom"  # for node exporter's textfile collector
 # passphrase_file = "/run/secrets/tutela"         # the keys' passphrase; TUTELA_PASSPHRASE wins
 # passphrase_command = "vault read -field=x y"    # or a command that prints it, run without a shell
@@ -155,6 +156,7 @@ class Settings:
     journal: str | None = None
     anchors: tuple[str, ...] = ()
     notify: tuple[str, ...] = field(default=(), repr=False)  # they may hold passwords
+    lineage: str | None = field(default=None, repr=False)  # it may hold a login
     metrics: str | None = None
     passphrase_file: str | None = None
     passphrase_command: str | None = field(default=None, repr=False)  # its words may be secret
@@ -212,6 +214,8 @@ def _read_settings(file: Path) -> Settings:
         raise HomeError(f"{file}: passphrase_file and passphrase_command: keep one of them")
     environment = {name: os.environ.get(name.upper()) for name in known[:2]}
     found.update({name: value for name, value in environment.items() if value})
+    if not found.get("lineage", "http://").startswith(("http://", "https://")):
+        raise HomeError(f"{file}: lineage must be an address that begins with http:// or https://")
     metrics = found.get("metrics")
     if metrics and not (metrics.endswith(".prom") and Path(metrics).is_absolute()):
         raise HomeError(f"{file}: metrics must be a whole path that ends in .prom")

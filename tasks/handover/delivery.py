@@ -61,6 +61,7 @@ from tasks.handover.recording import (
     name_store,
     record_run,
 )
+from tasks.lineage.event_file import write_lineage
 from tasks.own_code.loading import remember_sources
 from tasks.pages.model_card import write_cards
 from tasks.pages.report import render_lineage, render_report
@@ -265,6 +266,7 @@ def write_report(run: DecidedRun) -> Path:
     cards = write_cards(run.home.reports, summary, recipe)
     if summary.advice and summary.advice.patch:
         write_private(path.with_suffix(".patch"), summary.advice.patch.encode())
+    write_lineage(run.home, run.record, run.file.policy, run.entries)
     written = sorted(run.home.reports.glob(f"{run.record.run_id}*"))
     digests = {file.name: digest_written(run.keys, file.read_bytes()) for file in written}
     run.note("report", "files", "reports", {**digests})

@@ -20,6 +20,7 @@ from ledgers.key_ledger import KeyLedger
 from tasks.account.findings import Found, read
 from tasks.account.overview import RunRow, list_rows
 from tasks.airlock.airlock import run_inside
+from tasks.lineage.event_file import find_lineage, send_events
 from tasks.pages.run_index import render_index
 from tasks.watching.events import tell
 from tasks.watching.metrics import look_around, render_metrics, write_metrics
@@ -27,6 +28,8 @@ from tasks.watching.news import News, list_due_keys, list_news, needs_somebody
 from tasks.watching.notifications import Message, notify
 
 INDEX: Final = "index.html"
+ENDED: Final = ("passed", "refused", "failed")
+"""The verdicts of runs whose lineage is whole."""
 
 
 @owners_alone()
@@ -58,6 +61,9 @@ def announce(
 
 def _announce_run(home: Home, keys: Keys, row: RunRow, earlier: Sequence[RunRow]) -> Iterator[str]:
     yield from _attempt("events", lambda: tell([*list_news(row, earlier)]), keys)
+    address, lineage = home.settings.lineage, find_lineage(home, row.run)
+    if address and row.verdict in ENDED and lineage.is_file():
+        yield from _attempt("lineage", lambda: send_events(address, lineage), keys)
     if needs_somebody(row, earlier):
         yield from notify(home, Message.of(row, home), keys.seal_incident)
 

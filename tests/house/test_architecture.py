@@ -60,6 +60,7 @@ ROOMS = {
     "opacus": {"tasks/training/private_descent.py"},
     "torch": {"tasks/training/private_descent.py"},
     "jinja2": {"tasks/pages/report.py"},
+    "openlineage": {"tasks/lineage/"},
     "apprise": {"tasks/watching/notifications.py"},
     "lark": {"expectations/expressions/expressions.py"},
     "typer": {

@@ -44,6 +44,7 @@ def world(
     home = create_home(root / "home")
     hook = use.enter_context(webhook(root / "told"))
     settings = f'notify = ["{hook}"]\nmetrics = "{root / "told" / "tutela.prom"}"\n'
+    settings += f'lineage = "{hook.replace("json://", "http://")}"\n'
     (home.root / "settings.toml").write_text(settings)
     create_home(root / "ephemeral")
     use.callback(os.close, share(home))

@@ -16,6 +16,7 @@ from ledgers.home.home import Home, Settings
 from ledgers.key_ledger import KeyEvent
 from tasks.account.published import Figure
 from tasks.airlock.run import log_errors_in_words
+from tasks.lineage.event_file import find_lineage
 from tasks.watching import announcing
 from tasks.watching.announcing import announce
 from tasks.watching.events import write_event
@@ -222,3 +223,28 @@ def test_what_fails_in_telling_fails_alone(
     said = announce(home, ended.place.keys, [ended.record.run_id])
     assert [one.split(" ")[0] for one in said] == ["index.html", "metrics", "notify"]
     assert "4711" not in " ".join(said)
+
+
+def test_lineage_goes_where_the_settings_say_and_nowhere_else(
+    ended: RunOnRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event of the run's file; OpenLineage's own variable for an address sends nothing."""
+    file = find_lineage(ended.place.home, ended.record.run_id)
+    with webhook(tmp_path) as hook:
+        address = hook.replace("json://", "http://").removesuffix("/hook")
+        monkeypatch.setenv("OPENLINEAGE_URL", address)
+        announce(set_up(ended, ""), ended.place.keys, [ended.record.run_id])
+        assert not list(tmp_path.glob("*.json"))
+        home = set_up(ended, f'lineage = "{address}"\n')
+        assert announce(home, ended.place.keys, [ended.record.run_id]) == []
+    sent = [json.loads(one.read_bytes()) for one in tmp_path.glob("*.json")]
+    assert len(sent) > 10
+    assert {json.dumps(one, sort_keys=True) for one in sent} == {*file.read_text().splitlines()}
+
+
+def test_a_catalogue_that_is_away_fails_no_run(ended: RunOnRecord) -> None:
+    """It is a sentence without the address, which may hold a login."""
+    home = set_up(ended, 'lineage = "http://me:secret@127.0.0.1:9"\n')
+    (said,) = announce(home, ended.place.keys, [ended.record.run_id])
+    assert said.startswith("lineage could not be brought up to date: it took no events")
+    assert "secret" not in said
