@@ -197,6 +197,7 @@ def people_lines(summary: Summary) -> Iterator[str]:
         yield from wrap(f"{told}(counts are rounded and need not add up)", hanging=MARGIN)
         yield from wrap(say_blanked(summary.blanked), hanging=MARGIN)
         yield from wrap(say_strangers(summary.strangers), hanging=MARGIN)
+        yield from wrap(say_nameless(summary.nameless), hanging=MARGIN)
     if said := say_weights(summary):
         yield from wrap(f"Weights  {said}", hanging=MARGIN)
 
@@ -211,6 +212,12 @@ def say_strangers(strangers: Sequence[Figure]) -> str:
     """Say how many people other tables know who are not on the roster; nothing of a few."""
     told = ", ".join(f"{one.label} {one.text}" for one in strangers if one.about is not None)
     return f"Others   people who are not on the roster, and were not read: {told}" if told else ""
+
+
+def say_nameless(nameless: Sequence[Figure]) -> str:
+    """Say how many rows of other tables name nobody; nothing of a few."""
+    told = ", ".join(f"{one.label} {one.text}" for one in nameless if one.about is not None)
+    return f"Rows     that name no person, and were left out: {told}" if told else ""
 
 
 def look_lines(summary: Summary) -> Iterator[str]:

@@ -354,6 +354,8 @@ class Summary(Part):
     """Of how many people not all rows of a further table, or values of a field in it, counted."""
     strangers: tuple[Figure, ...]
     """How many people the consent ledger and each further table know who are not on the roster."""
+    nameless: tuple[Figure, ...]
+    """How many rows of each further table name nobody, and were left out."""
     split: tuple[Figure, ...]
     outlets: tuple[OutletSummary, ...]
     promises: tuple[Promise, ...]

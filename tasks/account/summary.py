@@ -100,6 +100,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         blanked=_list_by_size(found, "people.blanked."),
         cut=_list_by_size(found, "people.cut."),
         strangers=_list_by_size(found, "people.strangers."),
+        nameless=_list_by_size(found, "rows.nameless."),
         split=found.figures(SPLIT),
         outlets=tuple(
             _sum_up_outlet(name, outlet, found, policy, passed=verdict == "passed")

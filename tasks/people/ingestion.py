@@ -40,6 +40,7 @@ from tasks.sources.conversion import convert, fit
 from tasks.sources.fhir.source import FhirSource
 from tasks.sources.identity import (
     Identity,
+    Strangers,
     count_strangers,
     find_changing_identifier,
     find_missing_names,
@@ -61,6 +62,7 @@ KEY: Final = "_key"
 CATEGORIES: Final = "_categories"
 """Whose bit i is set where the i-th of `Policy.categories` may be read of the person."""
 STRANGERS: Final = "people.strangers."
+NAMELESS: Final = "rows.nameless."
 NOTHING: Final = pa.nulls(0)
 PLAIN: Final = Identity()
 BASIS_TYPES: Final = {
@@ -306,7 +308,7 @@ def spell_keys(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return keys
 
 
-def find_strangers(file: PolicyFile, roster: pa.Table) -> Iterator[tuple[str, int]]:
+def find_strangers(file: PolicyFile, roster: pa.Table) -> Iterator[tuple[str, Strangers]]:
     """Count by further table whom it names and the roster does not, by identifiers alone."""
     source = file.policy.source
     identity = PLAIN if source.key else identify(source, file.folder)
@@ -344,8 +346,9 @@ def read_roster(desk: Desk) -> pa.Table:
     desk.count("people.roster", Count(roster.num_rows))
     for name, elements in find_elements(desk.run.file):
         desk.note("elements", name, [*elements])
-    for name, number in find_strangers(desk.run.file, roster):
-        desk.count(f"{STRANGERS}{name}", Count(number))
+    for name, found in find_strangers(desk.run.file, roster):
+        desk.count(f"{STRANGERS}{name}", Count(found.people))
+        desk.count(f"{NAMELESS}{name}", Count(found.nameless))
     return roster
 
 

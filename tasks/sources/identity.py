@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -147,7 +147,7 @@ def match_people(
     if identity.plain and is_ascii(people):
         return people.cast(pa.large_string()), pa.array(range(len(people)), pa.int64())
     place = f"{place}: the column '{column}'"
-    spelled = read_names(table, column, place)
+    spelled = read_names(table, column, place).spelled
     theirs = identity.name(pa.chunked_array([spelled]), place)
     own = identity.name(pa.chunked_array([people]), "source")
     places = pc.index_in(theirs, own.combine_chunks()).combine_chunks()
@@ -155,43 +155,68 @@ def match_people(
     return spelled.filter(theirs), places.filter(theirs).cast(pa.int64())
 
 
+class Strangers(NamedTuple):
+    """Whom a table names beside the people of the roster, and how many rows name nobody."""
+
+    people: int
+    nameless: int
+
+
 def count_strangers(
     table: Source, column: str, people: pa.ChunkedArray, identity: Identity, place: str
-) -> int:
+) -> Strangers:
     """Count who is named in a table and is none of the people, who are named as on the roster.
 
-    Nothing but identifiers is read.
+    Nothing but identifiers is read. `SourceError` where there are rows and none names anybody.
     """
     place = f"{place}: the column '{column}'"
-    named = identity.name(pa.chunked_array([read_names(table, column, place)]), place)
+    read = read_names(table, column, place)
+    if read.missing and not len(read.spelled):
+        where = f" (from {table.begin()} on)" if isinstance(table, FhirSource) else ""
+        raise SourceError(f"{place}: no row names a person{where}; name another column or view")
+    named = identity.name(pa.chunked_array([read.spelled]), place)
     own = identity.name(people, "source").combine_chunks()
     theirs = pc.drop_null(pc.unique(named))
-    return len(theirs) - int(pc.sum(pc.is_in(theirs, own)).as_py() or 0)
+    known = int(pc.sum(pc.is_in(theirs, own)).as_py() or 0)
+    return Strangers(len(theirs) - known, read.missing)
 
 
-def _read_distinct(table: Source, column: str) -> pa.Array:
-    """Read the different values of a column; of Parquet files a batch at a time."""
+def _read_distinct(table: Source, column: str) -> tuple[pa.Array | pa.ChunkedArray, int]:
+    """Read the different values of a column, of Parquet files a batch at a time.
+
+    And count the rows without one.
+    """
     if isinstance(table, FhirSource):
         return table.read_distinct(column)
     if not isinstance(table, ParquetSource):
-        return pc.unique(table.read([column]).column(column))
+        held = table.read([column]).column(column)
+        return pc.unique(held), held.null_count
     import pyarrow.dataset as ds  # brings pandas: only for who reads
 
     pick_columns([column], table.columns(), table.location.path)
-    found = pa.nulls(0)
+    found, missing = pa.nulls(0), 0
     for batch in ds.dataset(table.files, format="parquet").to_batches(
         columns=[column], batch_size=BATCH
     ):
         values = batch.column(0)
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
+        missing += values.null_count
         found = pc.unique(pa.concat_arrays([found.cast(values.type), values]))
-    return found
+    return found, missing
 
 
-def read_names(table: Source, column: str, place: str) -> pa.Array:
-    """Give the identifiers that a table names, once each, as it spells them."""
+class Names(NamedTuple):
+    """The identifiers that a table names, once each, and how many of its rows have none."""
+
+    spelled: pa.Array
+    missing: int
+
+
+def read_names(table: Source, column: str, place: str) -> Names:
+    """Give the identifiers that a table names, as it spells them."""
     try:
-        return pc.drop_null(pc.unique(spell(_read_distinct(table, column))))
+        values, missing = _read_distinct(table, column)
+        return Names(pc.drop_null(pc.unique(spell(values))), missing)
     except pa.ArrowException:  # its text may quote a value
         raise SourceError(f"{place}: it must hold text or numbers; name another column") from None

@@ -6,13 +6,14 @@ What a line says is not understood here, and no fault quotes it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from expectations.disclosure import roughly
 from expectations.errors import SourceError
+from tasks.sources.fhir.export import Export
 from tasks.sources.source import explain_unreadable, name_places
 
 Resource: TypeAlias = Mapping[str, Any]
@@ -140,6 +141,44 @@ def _read_deletion(number: int, entry: Resource, request: Resource) -> Iterator[
         response = entry.get("response")
         when = response.get("lastModified") if isinstance(response, dict) else None
         yield Line(number, {"resourceType": "Consent", "id": parts[-1]}, when or "")
+
+
+def mark_deleted(lines: Sequence[Line], folder: Path, place: str) -> list[Line]:
+    """Give the lines with consents inactive that the manifest of their export says are deleted.
+
+    Nothing says since when. Of one that has no line nobody knows whose it was, so it is refused.
+    """
+    gone = {name for file in Export(folder, place).deleted() for name in _list_deleted(file, place)}
+    known = {one.resource.get("id") for one in lines if one.resource["resourceType"] == "Consent"}
+    if lost := len(gone - known):
+        raise SourceError(
+            f"{place}: the manifest says that {roughly(lost)} Consents were deleted that have no "
+            "line, so that nothing says whose they were; add their lines of an earlier export, or "
+            "take those that were never imported out of the list"
+        )
+    return [
+        replace(one, resource={**one.resource, "status": "inactive"})
+        if one.resource["resourceType"] == "Consent"
+        and one.resource.get("status") == "active"
+        and one.resource.get("id") in gone
+        else one
+        for one in lines
+    ]
+
+
+def _list_deleted(file: Path, place: str) -> Iterator[str]:
+    """Give the ids of consents that a file of Bundles says were deleted."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeError):
+        raise SourceError(f"{place}: {file.name} cannot be read as UTF-8") from None
+    for text in lines:
+        bundle = _parse(text)
+        entries = _objects(bundle.get("entry")) if isinstance(bundle, dict) else []
+        for number, entry in enumerate(entries, 1):
+            request = entry.get("request")
+            if isinstance(request, dict) and request.get("method") == "DELETE":
+                yield from (one.resource["id"] for one in _read_deletion(number, entry, request))
 
 
 def _resolve(resource: Resource, names: Mapping[Any, str]) -> Resource:

@@ -23,7 +23,7 @@ from expectations.policy.locations import JsonLines
 from expectations.policy.vocabulary import Category, ConsentStatus, Purpose
 from ledgers.consent.events import to_micros
 from tasks.consent.fhir.dates import Moment
-from tasks.consent.fhir.files import Faults, Line, read_resources
+from tasks.consent.fhir.files import Faults, Line, mark_deleted, read_resources
 from tasks.consent.fhir.histories import (
     Version,
     find_noted,
@@ -91,7 +91,7 @@ def read_consents(
     path = folder / source.location.path
     faults = Faults(f"{place} ({source.location.path})")
     zone = None if source.zone is None else ZoneInfo(source.zone)
-    lines = read_resources(path, faults)
+    lines = mark_deleted(read_resources(path, faults), path.parent, faults.place)
     rows = [*_tell_lines(lines, Reading(source.fhir, zone), notices, to_micros(now), faults)]
     faults.refuse()
     return pa.Table.from_pylist(rows, ROWS)

@@ -100,11 +100,18 @@ class FhirSource:
             table = table.filter(pc.is_in(spell(table.column(where[0])), values))
         return table.select(list(dict.fromkeys(columns)))
 
-    def read_distinct(self, column: str) -> pa.Array:
-        """Give the different values of a column, without holding all of them."""
+    def read_distinct(self, column: str) -> tuple[pa.Array, int]:
+        """Read the different values of a column, holding each once, and count rows without one."""
         pick_columns([column], self.columns(), self._place)
-        query = f"SELECT DISTINCT {quote(column)} FROM {self.write_scan()}"  # noqa: S608  # quoted
-        return self._ask(query, None).column(0).combine_chunks()
+        name = quote(column)
+        query = f"SELECT {name}, count(*) AS rows FROM {self.write_scan()} GROUP BY {name}"  # noqa: S608  # quoted
+        found = self._ask(query, None)
+        values, rows = found.column(0).combine_chunks(), found.column(1)
+        return values, pc.sum(rows.filter(pc.is_null(values))).as_py() or 0
+
+    def begin(self) -> str:
+        """Say in which file and line the view's resources begin."""
+        return f"{self._export.files(self.view.resource)[0].name}, line 1"
 
     def _ask(self, query: str, wanted: pa.Table | None) -> pa.Table:
         import duckdb
@@ -127,7 +134,10 @@ class FhirSource:
             except duckdb.Error as error:
                 fault = str(error)
             else:
-                named = [self.schema.field(name) for name in found.column_names]
+                named = [
+                    self.schema.field(one.name) if one.name in self.view.columns else one
+                    for one in found.schema
+                ]
                 return found.cast(pa.schema(named))
         raise self._explain(fault)
 

@@ -375,6 +375,27 @@ def bundle(folder: Path, kind: str, *entries: Tree) -> Batch:
     return read_batch(declared("b.json"), "e", setting(folder, NOTICE, now=NOW)).batch
 
 
+def test_what_a_bulk_export_says_is_deleted_permits_nothing(tmp_path: Path) -> None:
+    """As if it never had been active; of whom nothing is known nothing is taken."""
+
+    def delete(*urls: str) -> None:
+        entry = [{"request": {"method": "DELETE", "url": url}} for url in urls]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entry}
+        (tmp_path / "gone.ndjson").write_text(json.dumps(bundle) + "\n", encoding="utf-8")
+
+    gone = [{"type": "Bundle", "url": "https://host.example/gone.ndjson"}]
+    named = {"output": [{"type": "Consent", "url": "Consent.ndjson"}], "deleted": gone}
+    (tmp_path / "manifest.json").write_text(json.dumps(named), encoding="utf-8")
+    delete("Group/c1", "")
+    assert ask(tmp_path, r4(permit("A"), id="c1"), at="2026-02-01") == "A"
+    delete("Consent/c1")
+    assert not ask(tmp_path, r4(permit("A"), id="c1"), at="2026-02-01")
+    delete("Consent/c1", f"Consent/{SECRET}")
+    with pytest.raises(SourceError, match="fewer than 10 Consents were deleted") as told:
+        read(tmp_path, r4(permit("A"), id="c1"))
+    assert SECRET not in str(told.value)
+
+
 def test_a_history_says_when_a_consent_ended_and_what_it_was_before(tmp_path: Path) -> None:
     """Each version counts until the next; a deletion ends it."""
     versions = (

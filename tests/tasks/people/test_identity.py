@@ -121,7 +121,7 @@ def test_who_is_not_on_the_roster_is_counted_and_their_withdrawals_warn(
     with opened(folder.write(*CHANGES, NORMAL)) as run:
         filter_consent(read_roster())
         found, entries = counts(run), run.ledger.entries(run.id)
-    assert found["people.strangers.visits"] == 1
+    assert (found["people.strangers.visits"], found["rows.nameless.visits"]) == (1, 0)
     assert found["people.strangers.consent events"] == 12
     (body,) = [one.body for one in entries if one.name == "unmatched withdrawals"]
     assert (body["verdict"], "12" in body["measured"]) == ("warned", False)
@@ -170,8 +170,11 @@ def test_parquet_names_are_those_of_any_source(tmp_path: Path) -> None:
             pa.table({"p": words, "n": range(len(names))}), tmp_path / f"{number}.parquet"
         )
     source = open_source(ParquetFiles(kind="parquet", path="*.parquet"), tmp_path)
-    found = [sorted(read_names(source, column, "here").to_pylist()) for column in ("p", "n")]
+    found = [
+        sorted(read_names(source, column, "here").spelled.to_pylist()) for column in ("p", "n")
+    ]
     assert found == [["a", "b", "c"], ["0", "1", "2"]]
+    assert [read_names(source, column, "here").missing for column in ("p", "n")] == [1, 0]
 
 
 @given(st.lists(st.integers(0, 9), max_size=9))

@@ -14,6 +14,7 @@ import pytest
 from expectations.errors import SourceError
 from expectations.policy.locations import FhirExport
 from tasks.sources.fhir.source import FhirSource
+from tasks.sources.identity import Identity, Strangers, count_strangers
 
 Resource = Mapping[str, Any]
 
@@ -150,6 +151,41 @@ def test_what_an_export_says_is_deleted_is_not_there(export: Path) -> None:
         "deleted": [{"type": "Bundle", "url": "https://host.example/files/gone.ndjson"}],
     }))  # fmt: skip
     assert rows(export, "patient", "patient") == [("p1",)]
+
+
+def test_an_entry_about_nothing_deletes_nothing(export: Path) -> None:
+    """Without an address, of another method, of another resource, or of no entry at all."""
+    write(export, "1", patient("p1"), patient("p2"))
+    said: list[Resource] = [
+        {"request": {"method": "DELETE"}}, {"request": {"method": "GET", "url": "Patient/p1"}},
+        {"request": {"method": "DELETE", "url": "Group/p1"}}, {},
+    ]  # fmt: skip
+    bundle = {"resourceType": "Bundle", "type": "transaction"}
+    write(export, "gone", {**bundle, "entry": said}, bundle)
+    (export / "manifest.json").write_text(json.dumps({
+        "output": [{"type": "Patient", "url": "https://host.example/files/1.ndjson"}],
+        "deleted": [{"type": "Bundle", "url": "https://host.example/files/gone.ndjson"}],
+    }))  # fmt: skip
+    assert rows(export, "patient", "patient") == [("p1",), ("p2",)]
+
+
+def test_rows_that_name_nobody_are_counted_and_refused_if_all_do(export: Path) -> None:
+    """A group's observation is nobody's; a column of no keys is a mistake."""
+    of = ["Patient/p1", "Patient/p2", "Patient/p2", "Group/g", f"Patient?identifier={SECRET}"]
+    made = [observation(n, subject={"reference": one}) for n, one in enumerate(of)]
+    people = pa.chunked_array([pa.array(["p1"])])
+
+    def count() -> Strangers:
+        source = open_export(export, "observation")
+        return count_strangers(source, "patient", people, Identity(), "source.tables.labs")
+
+    write(export, "Observation", *made)
+    assert count() == Strangers(people=1, nameless=2)
+    write(export, "Observation", *made[3:])
+    said = r"source\.tables\.labs: the column 'patient': no row names a person \(from Observation"
+    with pytest.raises(SourceError, match=said + r"\.ndjson, line 1 on\)") as told:
+        count()
+    assert SECRET not in str(told.value)
 
 
 def test_a_file_that_the_manifest_names_and_nobody_downloaded_is_missed(export: Path) -> None:
