@@ -356,6 +356,8 @@ class Summary(Part):
     """How many people the consent ledger and each further table know who are not on the roster."""
     nameless: tuple[Figure, ...]
     """How many rows of each further table name nobody, and were left out."""
+    elements: dict[str, tuple[str, ...]]
+    """Of which elements of each FHIR resource something was read."""
     split: tuple[Figure, ...]
     outlets: tuple[OutletSummary, ...]
     promises: tuple[Promise, ...]

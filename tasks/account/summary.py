@@ -101,6 +101,7 @@ def summarize(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Su
         cut=_list_by_size(found, "people.cut."),
         strangers=_list_by_size(found, "people.strangers."),
         nameless=_list_by_size(found, "rows.nameless."),
+        elements=_list_elements(found),
         split=found.figures(SPLIT),
         outlets=tuple(
             _sum_up_outlet(name, outlet, found, policy, passed=verdict == "passed")
@@ -198,6 +199,16 @@ def _list_by_size(found: Found, prefix: str) -> tuple[Figure, ...]:
     names = [name for name in found.bodies("count") if name.startswith(prefix)]
     figures = found.figures({name: name.removeprefix(prefix) for name in names})
     return tuple(sorted(figures, key=_size, reverse=True))
+
+
+def _list_elements(found: Found) -> dict[str, tuple[str, ...]]:
+    """Give the elements of each FHIR resource of which something was read, from any table."""
+    read_of: dict[str, set[str]] = {}
+    for paths in read(dict[str, tuple[str, ...]], found.bodies("elements")).values():
+        for path in paths:
+            resource, element, *_ = path.split(".")
+            read_of.setdefault(resource, set()).add(element)
+    return {name: tuple(sorted(some - {"resourceType"})) for name, some in sorted(read_of.items())}
 
 
 def _size(figure: Figure) -> int:

@@ -7,7 +7,7 @@ asked for, and neither is a person's value of a category that this person kept b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -26,7 +26,7 @@ from expectations.policy.legal_basis import (
     OptOutList,
     OtherBasis,
 )
-from expectations.policy.locations import FhirExport
+from expectations.policy.locations import FhirExport, Location
 from expectations.policy.policy import Policy
 from expectations.policy.treatments import Redact
 from expectations.policy_file import PolicyFile, locate
@@ -35,6 +35,7 @@ from tasks.airlock.run import Desk
 from tasks.airlock.step import Opened, step
 from tasks.people.person_keys import key_people
 from tasks.sources import Source, open_source
+from tasks.sources.aggregates import conditions, fields
 from tasks.sources.concept_sets import describe_concept_sets, find_faults_of_concepts
 from tasks.sources.conversion import convert, fit
 from tasks.sources.fhir.source import FhirSource
@@ -48,6 +49,7 @@ from tasks.sources.identity import (
 )
 from tasks.sources.naming import canonical, spell
 from tasks.sources.people_tables import PeopleTables, find_missing_fields
+from tasks.sources.table_rows import list_columns, list_read
 
 PERSON: Final = "_person"
 RECORD: Final = "_record"
@@ -129,10 +131,26 @@ def find_missing(file: PolicyFile, there: Sequence[str]) -> list[Problem]:
 
 def count_unread(policy: Policy, there: Sequence[str]) -> int:
     """Count the columns of the people's table that nothing in the policy asks for."""
+    return len({*there} - list_asked(policy))
+
+
+def list_asked(policy: Policy) -> set[str]:
+    """Name the columns that are asked of the people's table, with those that are made of rows."""
     source = policy.source
-    moments = [one.column for one in (source.index, source.followed_until) if one]
-    asked = {source.person, *moments, *map(policy.source_name, policy.columns)}
-    return len({*there} - asked - {column for _, column in basis_columns(policy.basis).values()})
+    moments = {one.column for one in (source.index, source.followed_until) if one and one.column}
+    basis = {column for _, column in basis_columns(policy.basis).values()}
+    return {source.person, source.joined_by, *moments, *basis,
+            *map(policy.source_name, policy.columns)}  # fmt: skip
+
+
+def list_asked_of_rows(policy: Policy, name: str) -> tuple[str, ...]:
+    """Name the columns that are asked of a further table."""
+    source, index = policy.source, policy.source.index
+    table = source.tables[name]
+    asked = {n: take for n, take in policy.made_of_rows.items() if take.of == name}
+    met = [index.where] if index and index.first == name and index.where else []
+    used = list_read(source, table, [*conditions(asked), *met], fields(asked))
+    return list_columns(table.person or source.joined_by, table, used)
 
 
 def missing_columns(policy: Policy, there: Sequence[str]) -> list[Problem]:
@@ -322,14 +340,19 @@ def find_strangers(file: PolicyFile, roster: pa.Table) -> Iterator[tuple[str, St
 
 def find_elements(file: PolicyFile) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Name which elements of which resources are read of each export, by its place."""
-    source = file.policy.source
-    places = {"source": source.location}
-    places |= {f"source.tables.{name}": table.location for name, table in source.tables.items()}
-    if source.same_person is not None:
-        places["source.same_person"] = source.same_person.location
-    for place, location in places.items():
+    source, policy = file.policy.source, file.policy
+    places: dict[str, tuple[Location, Iterable[str]]] = {
+        "source": (source.location, list_asked(policy))
+    }
+    for name, table in source.tables.items():
+        if isinstance(table.location, FhirExport):
+            asked = list_asked_of_rows(policy, name)
+            places[f"source.tables.{name}"] = (table.location, asked)
+    if (same := source.same_person) is not None:
+        places["source.same_person"] = (same.location, (same.other, same.kept))
+    for place, (location, columns) in places.items():
         if isinstance(location, FhirExport):
-            yield place, FhirSource(location, file.folder).view.elements
+            yield place, FhirSource(location, file.folder).narrow(columns).elements
 
 
 @step("Read the roster", gives=Roster)

@@ -116,6 +116,12 @@ def list_values(table: RowsTable, used: Sequence[str]) -> dict[str, tuple[str, C
     return values | {name_unit(name): (unit.source, ColumnType.TEXT) for name, unit in units}
 
 
+def list_columns(person: str, table: RowsTable, used: Sequence[str]) -> tuple[str, ...]:
+    """Name the columns that a table is read by for some fields: its own names, each once."""
+    values = (column for column, _ in list_values(table, used).values())
+    return tuple(dict.fromkeys([person, *list_moments(table).values(), *values]))
+
+
 def write_rows(  # noqa: PLR0913, PLR0917 - where they are, whose, and what of them
     held: str,
     names: str,
@@ -129,8 +135,7 @@ def write_rows(  # noqa: PLR0913, PLR0917 - where they are, whose, and what of t
     None where SQL might give other values than Arrow.
     """
     values, moments = list_values(table, used), list_moments(table)
-    needed = {person, *moments.values(), *(column for column, _ in values.values())}
-    if not kinds.keys() >= needed or not can_name(kinds[person]):
+    if not kinds.keys() >= {*list_columns(person, table, used)} or not can_name(kinds[person]):
         return None
     written = {
         name: write_moment(f"held.{quote(column)}", kinds[column])
@@ -387,7 +392,11 @@ class TableRows:
         source = self._opened
         if not isinstance(source, ParquetSource | FhirSource):
             return None
-        files = source.write_scan() if isinstance(source, FhirSource) else write_scan(source)
+        files = (
+            source.write_scan(list_columns(self.person, self.table, used))
+            if isinstance(source, FhirSource)
+            else write_scan(source)
+        )
         if files is None:
             return None
         kinds = {one.name: one.type for one in source.schema}
@@ -397,9 +406,9 @@ class TableRows:
     def _read(self, used: Sequence[str]) -> pa.Table:
         """Read the rows by their source, converted by Arrow."""
         values, moments = list_values(self.table, used), list_moments(self.table)
-        columns = [self.person, *moments.values(), *(column for column, _ in values.values())]
+        columns = list_columns(self.person, self.table, used)
         spelled, places = self._names
-        read = self._opened.read(list(dict.fromkeys(columns)), where=(self.person, spelled))
+        read = self._opened.read(columns, where=(self.person, spelled))
         owner = places.take(pc.index_in(spell(read.column(self.person)), spelled))
         held = pa.table({name: read.column(column) for name, (column, _) in values.items()})
         try:

@@ -7,11 +7,11 @@ never earlier, so that nothing is known too soon.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +22,7 @@ from expectations.policy.view_files import UnreadableViewError, read_definition
 from tasks.sources.aggregates import quote
 from tasks.sources.fhir.compilation import MARK
 from tasks.sources.fhir.export import Export, write_deleted, write_resources
-from tasks.sources.fhir.views import WHOLE, View, ViewError, read_view
+from tasks.sources.fhir.views import WHOLE, View, ViewError, keep_columns, read_view
 from tasks.sources.naming import spell
 from tasks.sources.scan import write_text
 from tasks.sources.source import pick_columns
@@ -48,12 +48,22 @@ class FhirSource:
     @cached_property
     def view(self) -> View:
         """The view; SourceError where it is none, or says what is not known here."""
-        location = self.location
         try:
-            text = location.definition or read_definition(location.view, self.folder)
-            return read_view(json.loads(text))
+            return read_view(self._definition)
         except (UnreadableViewError, ViewError) as error:
             raise SourceError(f"{self._place}: {error}") from None
+
+    @cached_property
+    def _definition(self) -> dict[str, Any]:
+        location = self.location
+        text = location.definition or read_definition(location.view, self.folder)
+        said: dict[str, Any] = json.loads(text)
+        return said
+
+    def narrow(self, columns: Iterable[str]) -> View:
+        """Give the view of some columns, which reads no element that only others need."""
+        kept = {*columns} & self.view.columns.keys()
+        return read_view(keep_columns(self._definition, kept)) if kept else self.view
 
     @cached_property
     def _export(self) -> Export:
@@ -69,9 +79,9 @@ class FhirSource:
         self._export.files(self.view.resource)
         return tuple(self.view.columns)
 
-    def write_scan(self) -> str:
-        """Write the table as a query of SQL."""
-        view, export = self.view, self._export
+    def write_scan(self, columns: Iterable[str]) -> str:
+        """Write some columns of the table as a query of SQL."""
+        view, export = self.narrow(columns), self._export
         needed = {name: one.write() for name, one in view.need.parts.items()}
         held = write_resources(export.files(view.resource), needed)
         kept = f'"resourceType" = {write_text(view.resource)}'
@@ -91,7 +101,7 @@ class FhirSource:
         wanted = [*columns] if where is None else [*columns, where[0]]
         picked = pick_columns(wanted, self.columns(), self._place)
         listed = ", ".join(map(quote, picked))
-        query = f"SELECT {listed} FROM {self.write_scan()}"  # noqa: S608  # quoted
+        query = f"SELECT {listed} FROM {self.write_scan(picked)}"  # noqa: S608  # quoted
         if where is not None and self.schema.field(where[0]).type == pa.string():
             query += f" WHERE {quote(where[0])} IN (SELECT name FROM _wanted)"  # noqa: S608  # quoted
         table = self._ask(query, pa.table({"name": where[1]}) if where else None)
@@ -104,7 +114,7 @@ class FhirSource:
         """Read the different values of a column, holding each once, and count rows without one."""
         pick_columns([column], self.columns(), self._place)
         name = quote(column)
-        query = f"SELECT {name}, count(*) AS rows FROM {self.write_scan()} GROUP BY {name}"  # noqa: S608  # quoted
+        query = f"SELECT {name}, count(*) AS rows FROM {self.write_scan([column])} GROUP BY {name}"  # noqa: S608  # quoted
         found = self._ask(query, None)
         values, rows = found.column(0).combine_chunks(), found.column(1)
         return values, pc.sum(rows.filter(pc.is_null(values))).as_py() or 0

@@ -6,7 +6,7 @@ A view of one row a resource becomes plain columns. Where it has several (`forEa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +18,8 @@ from tasks.sources.scan import write_text
 
 DEEP: Final = 8
 """So many levels of `repeat` are followed; a resource with more ends the query."""
+WAYS: Final = frozenset(("forEach", "forEachOrNull", "repeat", "unionAll"))
+"""What makes several rows of a resource."""
 WHOLE: Final = frozenset(("integer", "integer64", "positiveInt", "unsignedInt"))
 Json: TypeAlias = "Mapping[str, Any]"
 
@@ -73,6 +75,21 @@ class View:
             f"SELECT unnest(made, max_depth := 2) FROM (SELECT {self.rows.listed} AS made "  # noqa: S608  # quoted
             f"FROM {held} {ROOT} WHERE {where})"
         )
+
+
+def keep_columns(said: Json, names: Collection[str]) -> Json:
+    """Give a view without plain columns that are not among some names.
+
+    What makes several rows of a resource stays whole, since its columns may decide how many.
+    """
+
+    def keep(one: Json) -> Json:
+        if WAYS & one.keys():
+            return one
+        column = [column for column in one.get("column") or () if column["name"] in names]
+        return {**one, "column": column, "select": [keep(x) for x in one.get("select") or ()]}
+
+    return {**said, "select": [keep(one) for one in said["select"]]}
 
 
 def read_view(said: Json) -> View:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from expectations.errors import SourceError
 from expectations.policy_file import PolicyFile, read_policy
 from tasks.people.ingestion import find_elements, people_source
 
@@ -55,11 +57,17 @@ def test_an_export_gives_the_columns_that_plain_tables_give(example: Path) -> No
 
 
 def test_the_elements_that_are_read_are_named_for_the_record(example: Path) -> None:
-    """Of each table, as paths from the resource."""
+    """Of each table, as paths from the resource; what only an unused column needs is not read."""
     found = dict(find_elements(read_policy(str(example))))
     assert [*found][:2] == ["source", "source.tables.discharges"]
-    assert "Observation.valueQuantity.code" in found["source.tables.labs"]
+    labs = {*found["source.tables.labs"]}
+    assert {"Observation.valueQuantity.value", "Observation.code.coding.code"} <= labs
     assert not any("name" in element for element in found["source"])
+    assert "Observation.valueQuantity.code" not in labs
+    stays = {"Encounter.class.code", "Encounter.period.start"}
+    assert [stays & {*found[f"source.tables.{name}"]} for name in ("stays", "discharges")] == [
+        stays, set(),
+    ]  # fmt: skip
 
 
 def test_a_view_is_part_of_the_policy(example: Path) -> None:
@@ -72,3 +80,16 @@ def test_a_view_is_part_of_the_policy(example: Path) -> None:
         assert read_policy(str(example)).sha256 != before
     finally:
         view.write_text(text, encoding="utf-8")
+
+
+def test_mixed_units_are_told_by_table_and_column(example: Path) -> None:
+    """Neither a value nor the unit that has no factor is told."""
+    text = example.read_text(encoding="utf-8")
+    field = "{type: number, unit: {from: unit, factors: {a: 1, g/dL: 1}}}"
+    mixed = example.with_name("mixed.yaml")
+    assert "        value: {type: number}\n" in text
+    mixed.write_text(text.replace("value: {type: number}", f"value: {field}"), encoding="utf-8")
+    said = r"^source\.tables\.labs: the column 'unit': .* people have a value of `value` in a unit"
+    with pytest.raises(SourceError, match=said) as told:
+        read_rows(read_policy(str(mixed)), None)
+    assert not re.search(r"mg/dL|mmol|\d\.\d", str(told.value))
