@@ -62,9 +62,27 @@ def open_tables(data: str) -> list[tuple[str, Location, Source]] | None:
         named, what = {name: f"{data}#{name}" for name in list_tables(data)}, "a table"
     else:
         return None
+    if not named and "://" not in data and any(folder.glob("*.ndjson")):
+        raise UsageError(explain_export(folder, data))
     if not named:
         raise UsageError(f"{data} holds not even {what}; name another")
     return [(name, *open_data(one)) for name, one in named.items()]
+
+
+def explain_export(folder: Path, data: str) -> str:
+    """Say how a policy reads a FHIR export, of which no draft is made; SourceError if it is none.
+
+    Its first lines are looked at, and nothing else is read.
+    """
+    from expectations.policy.view_files import list_ready
+    from tasks.sources.fhir.export import Export
+
+    fitting = ", ".join(list_ready(Export(folder, data).resources())) or "none"
+    return (
+        f"{data} is a FHIR export, of which `draft` makes no policy; write its tables as "
+        "docs/fhir.md shows, whose example is a policy to begin with. Ready views that fit: "
+        f"{fitting}"
+    )
 
 
 def list_tables(url: str) -> list[str]:

@@ -7,7 +7,7 @@ A name that ends with `.json` is a file; any other is one of the ready views in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,12 @@ def put_views(plain: Plain, folder: Path) -> list[Problem]:
             fix = suggest(view, names, "name a file that ends with .json, or a ready view")
             problems.append(Problem(f"{path}view", str(error), fix))
     return problems
+
+
+def list_ready(resources: Collection[str]) -> list[str]:
+    """Name the ready views of some resources."""
+    files = sorted(READY.glob("*.json"))
+    return [f.stem for f in files if json.loads(f.read_text("utf-8"))["resource"] in resources]
 
 
 def read_definition(view: str, folder: Path) -> str:

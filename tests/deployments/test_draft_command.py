@@ -468,6 +468,22 @@ def test_json_lines_are_not_read(tmp_path: Path) -> None:
     assert "JSON lines can only be read whole" in words(say("draft", "people.jsonl", *GIVEN))
 
 
+def test_of_a_fhir_export_the_views_that_fit_are_told(tmp_path: Path) -> None:
+    """No draft is made of it; what is no resource is named by file and line."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for kind in ("Patient", "Encounter"):
+        (folder / f"{kind}.ndjson").write_text(f'{{"resourceType": "{kind}", "id": "p"}}\n')
+    said = say("draft", "export", *GIVEN)
+    assert said.status == 2
+    fitting = "Ready views that fit: encounter, patient, patient_links, patient_links_seealso"
+    assert fitting in words(said)
+    (folder / "Patient.ndjson").write_text('{"secret": 1}\n')
+    said = say("draft", "export", *GIVEN)
+    assert said.status == 2
+    assert "Patient.ndjson, line 1: is no" in words(said)
+
+
 def test_an_unforeseen_error_is_not_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its text may hold a person's value, and there is no home to seal it in."""
 

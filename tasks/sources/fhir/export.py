@@ -47,6 +47,10 @@ class Export:
             self.check(file, resource, FIRST)
         return found
 
+    def resources(self) -> set[str]:
+        """Name the resources that its files hold."""
+        return {*self._held.values()}
+
     def deleted(self) -> list[Path]:
         """Give the files that say what was deleted since an earlier export."""
         return [self._named(one) for one in self._manifest.get("deleted") or ()]
