@@ -1,10 +1,10 @@
 """Makes the hospital of the example `readmission` as a FHIR R4 bulk export: a folder of NDJSON.
 
-    python docs/fhir/make_export.py export 2000
+    python docs/fhir/make_export.py export
 
-The number of people is optional. It is made of the tables that come along, of which nobody is
-real. Ages and smoking are observations of social history, a month before the end of each person's
-first stay, since FHIR's Patient has neither.
+A number of people behind it makes a smaller one, too small for a run to pass. All is made of the
+tables that come along, of which nobody is real. Ages and smoking are observations of social
+history, a month before the end of each person's first stay, since FHIR's Patient has neither.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
