@@ -88,8 +88,15 @@ def open_database(home: Home, *, replaying: bool = False) -> sa.Engine:
     if it cannot be reached.
     """
     if home.settings.database_url is None and not home.ledger.is_file():
-        raise HomeError(f"{home.ledger} is missing: restore it from a backup (it is the record)")
+        raise HomeError(_missing(home))
     return _opened(home, make=False, replaying=replaying)
+
+
+def open_unchanged(home: Home) -> sa.Engine:
+    """Connect to the ledgers of `home` as `open_database`; an older schema is a ServiceError."""
+    if home.settings.database_url is None and not home.ledger.is_file():
+        raise HomeError(_missing(home))
+    return _opened(home, make=False, upgrade=False)
 
 
 def create_database(home: Home) -> None:
@@ -188,7 +195,11 @@ def compact_database(engine: sa.Engine) -> None:
     overwrite_deleted(engine)
 
 
-def _opened(home: Home, *, make: bool, replaying: bool = False) -> sa.Engine:
+def _missing(home: Home) -> str:
+    return f"{home.ledger} is missing: restore it from a backup (it is the record)"
+
+
+def _opened(home: Home, *, make: bool, replaying: bool = False, upgrade: bool = True) -> sa.Engine:
     restored = (home.root / RESTORED).is_file() and not replaying
     try:
         engine = _engine(home)
@@ -199,7 +210,7 @@ def _opened(home: Home, *, make: bool, replaying: bool = False) -> sa.Engine:
         ) from None
     try:
         with transaction(engine) as connection:
-            _upgrade(connection, home, make=make)
+            _upgrade(connection, home, make=make, upgrade=upgrade)
     except BaseException:
         engine.dispose()
         raise
@@ -274,7 +285,7 @@ def _is_begun(connection: sa.Connection, *, last: bool) -> bool:
     return True
 
 
-def _upgrade(connection: sa.Connection, home: Home, *, make: bool) -> None:
+def _upgrade(connection: sa.Connection, home: Home, *, make: bool, upgrade: bool) -> None:
     """Bring the schema to `SCHEMA`, in the transaction of `connection`.
 
     An empty database beside what ledgers left in the home is a lost one, and is never made anew.
@@ -298,6 +309,11 @@ def _upgrade(connection: sa.Connection, home: Home, *, make: bool) -> None:
             raise HomeError("the ledger database is empty: run tutela init")
     if version is not None and version > SCHEMA:
         raise HomeError(f"the ledger database has schema {version}: use a newer tutela")
+    if not upgrade:
+        raise ServiceError(
+            f"the ledger database has schema {version} of an earlier version, and is left as it "
+            "is: run tutela runs, which brings it up to date, then run this again"
+        )
     _migrate(connection)
 
 

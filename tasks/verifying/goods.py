@@ -19,6 +19,8 @@ from tasks.verifying.findings import Findings
 Files: TypeAlias = Mapping[str, bytes]
 LIST: Final = "tutela.json"
 MODEL: Final = "model.skops"
+LOADED: Final = "registered_model_meta"
+"""What MLflow writes beside a model when somebody loads it by its name."""
 CHANGED: Final = "changed"
 
 
@@ -37,6 +39,12 @@ def digest_folder(files: Files) -> str:
     """Give what `sha256sum FILES | sha256sum` prints, the names in order."""
     lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def leave_out_loaded(files: Files, name: str, version: str) -> Files:
+    """Give a model's files without MLflow's own note that it was loaded, if that says no more."""
+    note = f"model_name: {name}\nmodel_version: '{version}'\n".encode()
+    return {path: held for path, held in files.items() if (path, held) != (LOADED, note)}
 
 
 def bodies(entries: list[Entry], kind: str) -> dict[str, JSON]:

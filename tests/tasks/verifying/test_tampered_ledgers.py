@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from expectations.errors import ServiceError
 from ledgers.checkpoints import name_checkpoint, take_checkpoint
 from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import FOLDERS, Home
 from ledgers.home.keys import Keys
+from ledgers.key_ledger import KeyLedger
+from ledgers.retention import RetentionLedger
 from tasks.verifying.findings import Findings
 from tasks.verifying.whole import Verifier
 from tests.runs import passed
@@ -62,12 +65,25 @@ def go_on(root: Path, run_id: str, anchor: Path) -> None:
     ledger.engine.dispose()
 
 
+def write_others(root: Path) -> None:
+    """Let the ledgers of keys and of retention have three entries each, and more."""
+    keys = Keys.open(Home.open(root))
+    engine = open_database(keys.home)
+    KeyLedger(engine, keys).use("people")
+    for _ in range(2):
+        KeyLedger(engine, keys).rotate("people")
+    for run_id in "abc":
+        RetentionLedger(engine, keys).hold(run_id, "A. Weber", "complaint", "2090-01-01")
+    engine.dispose()
+
+
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The ledgers of a home with a run, later with two more, and the anchor's file."""
     place = tmp_path_factory.mktemp("ledgers")
     anchor = place / "anchor.jsonl"
     earlier = copy_ledgers(passed("diabetes").place.home.root, place / "earlier")
+    write_others(earlier)
     go_on(earlier, "later-1", anchor)
     later = copy_ledgers(earlier, place / "later")
     go_on(later, "later-2", anchor)
@@ -134,6 +150,41 @@ def swap(table: str, columns: str, one: str, other: str, key: str = "seq") -> Da
             connection.commit()
 
     return swapped
+
+
+def put_in(table: str, key: str) -> Damage:
+    """Let a table have its last row once more, under the next number."""
+
+    def insert(root: Path) -> None:
+        with closing(sqlite3.connect(root / "ledger.sqlite")) as connection:
+            names = [one[1] for one in connection.execute(f"PRAGMA table_info({table})")]
+        values = ", ".join(f"{name} + 1" if name == key else name for name in names)
+        last = f"WHERE {key} = (SELECT max({key}) FROM {table})"  # noqa: S608 - our own names
+        edit(f"INSERT INTO {table} SELECT {values} FROM {table} {last}")(root)  # noqa: S608
+
+    return insert
+
+
+def tamper(ledger: str, table: str, column: str) -> dict[str, tuple[Damage, str]]:
+    """Give the five ways to change a ledger of three entries, each with what is named."""
+    number = f"UPDATE {table} SET seq = {{}} WHERE seq = {{}}"  # noqa: S608 - our own names
+    moved = edit(*(number.format(*one) for one in ((9, 1), (1, 2), (2, 9))))
+    return {
+        f"{ledger}: edited": (
+            edit(f"UPDATE {table} SET {column} = 'x' WHERE seq = 2"),  # noqa: S608
+            f"{ledger}: entry 2",
+        ),
+        f"{ledger}: deleted": (
+            edit(f"DELETE FROM {table} WHERE seq = 2"),  # noqa: S608
+            f"{ledger}: entry 2",
+        ),
+        f"{ledger}: reordered": (moved, f"{ledger}: entry 1"),
+        f"{ledger}: inserted": (put_in(table, "seq"), f"journal: {ledger} entry 4"),
+        f"{ledger}: cut": (
+            edit(f"DELETE FROM {table} WHERE seq = 3"),  # noqa: S608
+            f"{ledger}: entry 3",
+        ),
+    }
 
 
 JOURNAL = "at, what, name, run_id, place, code, link"
@@ -227,6 +278,20 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
              "consent_blocks)"),
         "consent: consent entry",
     ),
+    "consent: a block inserted": (
+        edit("INSERT INTO consent_blocks SELECT last_seq + 1, last_seq + 1, "
+             "recorded_at, source, commitments, link FROM consent_blocks "
+             "ORDER BY last_seq DESC LIMIT 1"),
+        "consent: block of events",
+    ),
+    **tamper("keys", "key_history", "purpose"),
+    **tamper("retention", "retention", "because"),
+    "a frozen plan deleted": (edit("DELETE FROM release_plans"), "releases: plan"),
+    "a frozen plan put in": (put_in("release_plans", "version"), "releases: plan"),
+    "a release edited": (edit("UPDATE releases SET seq = 2"), "releases: released"),
+    "a release put in": (put_in("releases", "seq"), "releases: released"),
+    "people of a release put in": (put_in("release_people", "seq"), "releases: people"),
+    "people of a release deleted": (edit("DELETE FROM release_people"), "releases: people"),
     "a frozen plan edited": (
         edit("UPDATE release_plans SET fitted_on = '1'"), "releases: plan"),
     "a frozen plan's content edited": (
@@ -313,6 +378,16 @@ def test_a_part_put_back_is_named(
         case _:
             assert found == []
             assert any(one.startswith("anchor: checkpoint ") for one in named(verify(root, anchor)))
+
+
+def test_an_older_schema_is_left_as_it_is(states: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """Verifying only reads; what brings the database up to date is another command."""
+    root = copy_ledgers(states[1], tmp_path / "home")
+    edit("UPDATE alembic_version SET version_num = '0009'")(root)
+    before = (root / "ledger.sqlite").read_bytes()
+    with pytest.raises(ServiceError, match="schema 0009 of an earlier version"):
+        verify(root)
+    assert (root / "ledger.sqlite").read_bytes() == before
 
 
 def test_checkpoints_signed_by_another_key_are_named(

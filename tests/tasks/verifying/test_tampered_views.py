@@ -7,14 +7,23 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
+from unittest import mock
 
 import pytest
 
 import tutela
+from deployments.keeping.maintain import announce_done, maintain, verify_night
 from expectations.errors import ServiceError, UsageError
 from ledgers.evidence import JSON, EvidenceLedger
+from ledgers.retention import RetentionLedger
+from tasks.account.projection import PROJECTION
+from tasks.handover.shown import Shown
+from tasks.verifying.findings import Findings
+from tasks.verifying.views import Judge, check_parts, say_missing
+from tasks.verifying.whole import States, Verifier
 from tests.runs import Place, copy_place, passed
 
 Found = dict[str, JSON]
@@ -56,9 +65,10 @@ def test_a_run_that_nobody_touched_is_whole_and_nothing_is_written(place: Place)
     found, differences = verify(place, status=0)
     assert differences == []
     compared = cast("dict[str, int]", found["compared"])
-    assert compared["MLflow metrics"] > 100
-    for what in ("MLflow tags", "MLflow parameters", "MLflow inputs", "artifacts", "models"):
-        assert compared[what] > 4
+    shown = cast("dict[str, JSON]", place.last.named("mlflow")["run"])["shown"]
+    for part, names in cast("dict[str, dict[str, str]]", shown).items():
+        assert 4 < len(names) <= compared[f"MLflow {part}"]
+    assert min(compared["artifacts"], compared["models"]) > 4
     for words in ((place.last.record.run_id[:12],), ("--model", f"models:/{model.name}/1")):
         found, _ = verify(place, *words, status=0)
         assert found["runs"] == [place.last.record.run_id]
@@ -165,6 +175,80 @@ def test_every_file_that_was_changed_is_named(place: Place) -> None:
     _, differences = verify(place)
     assert "models: clinics/tutela.json" in differences
     assert f"reports: {place.last.record.run_id}.html" in differences
+
+
+def test_a_model_that_was_loaded_by_its_name_is_whole(place: Place) -> None:
+    """MLflow writes beside it which version it is; whatever else that file says is named."""
+    note = next(place.home.mlflow.rglob("model.skops")).with_name("registered_model_meta")
+    note.write_text("model_name: diabetes.clinics\nmodel_version: '1'\n")
+    assert verify(place, status=0)[1] == []
+    note.write_text("model_name: diabetes.clinics\nmodel_version: '7'\n")
+    assert verify(place)[1] == ["models: clinics/registered_model_meta"]
+
+
+def test_what_retention_removed_is_no_difference(place: Place) -> None:
+    """Goods first, and then the evidence, each with the day on which it was removed."""
+    run_id, day = place.last.record.run_id, f"{datetime.now(UTC):%Y-%m}"
+    for days, what in ((366, "goods"), (4000, "evidence")):
+        later = datetime.now(UTC) + timedelta(days=days)
+        if what == "evidence":
+            RetentionLedger(place.ledger.engine, place.keys).remove_evidence({run_id: "its days"})
+        assert maintain(place.home, place.keys, later).refused is None
+        found, differences = verify(place, status=0)
+        assert differences == []
+        assert f"{what} of run {run_id}: removed under retention on {day}" in str(found["removed"])
+
+
+def test_a_night_tells_what_its_verification_found(place: Place) -> None:
+    """In its answer, and as the event `tutela.verify.whole` or `tutela.verify.differs`."""
+    done = maintain(place.home, place.keys)
+    for verdict in ("whole", "differs"):
+        night = verify_night(place.home, place.keys, done)
+        assert cast("Found", night.found["verify"])["verdict"] == verdict
+        assert (night.refused is None) == (verdict == "whole")
+        with mock.patch("tasks.watching.announcing.announce", return_value=[]) as announced:
+            announce_done(place.home, place.keys, night)
+        news = [one.name for one in announced.call_args.kwargs["news"]]
+        assert news == ["tutela.retention.done", f"tutela.verify.{verdict}"]
+        edit(place, "UPDATE params SET value = 'x'")
+
+
+def test_states_of_prefect_are_held_against_verdicts(place: Place) -> None:
+    """Another one is named, one that is gone is said, and so is a server that is away."""
+    ledger = EvidenceLedger(place.ledger.engine, place.keys)
+    ledger.begin("20991231T000000-00000000", "small", {"checkpoint": None})
+    ledger.append("20991231T000000-00000000", "run", "prefect", "flow_run", {"id": "flow-1"})
+    ledger.append("20991231T000000-00000000", "run", "decision", "refused", {"reason": ""})
+    ledger.close("20991231T000000-00000000", "refused")
+
+    def ask(states: States) -> Findings:
+        verifier = Verifier.of(place.home, place.keys)
+        records = verifier.ledgers(whole=False)
+        verifier.runs(records, None, ["20991231T000000-00000000"], states)
+        verifier.engine.dispose()
+        return verifier.found
+
+    assert ask(lambda _: {"flow-1": "Refused"}).differences == []
+    (difference,) = ask(lambda _: {"flow-1": "Completed"}).differences
+    assert (difference.where, difference.name, difference.found) == ("Prefect", "flow-1",
+                                                                    "Completed")  # fmt: skip
+    assert "Prefect has no flow run flow-1 any more" in ask(lambda _: {}).beside
+
+    def away(_: object) -> dict[str, str]:
+        raise ServiceError("its server is away")
+
+    assert "Prefect was not compared: its server is away" in ask(away).beside
+
+
+def test_what_an_earlier_projection_did_not_show_is_named() -> None:
+    """And is no difference: it is judged by the digests of what was shown then."""
+    found = Findings()
+    judge = Judge(b"key", "r1", {"tags": {}}, {"tags": {"tutela.approved": "yes"}})
+    check_parts(Shown("m1", "r1", False, {"tags": {}}, ""), judge, found)
+    say_missing(PROJECTION, judge, found)
+    assert (found.differences, found.beside) == ([], [])
+    say_missing(1, judge, found)
+    assert found.beside == ["run r1 was shown by version 1, without tags tutela.approved"]
 
 
 def test_a_store_that_is_away_leaves_the_rest_compared(place: Place) -> None:
