@@ -100,6 +100,8 @@ class FhirSource:
         """Give the named columns of all rows or of those whose `where` column is among."""
         wanted = [*columns] if where is None else [*columns, where[0]]
         picked = pick_columns(wanted, self.columns(), self._place)
+        if not picked:
+            return pa.table({})
         listed = ", ".join(map(quote, picked))
         query = f"SELECT {listed} FROM {self.write_scan(picked)}"  # noqa: S608  # quoted
         if where is not None and self.schema.field(where[0]).type == pa.string():

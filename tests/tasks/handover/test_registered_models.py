@@ -52,7 +52,7 @@ ENDINGS = {
     "before it is saved": (registry, "described", end_process),
     "half saved": (mlflow.MlflowClient, "log_model_artifacts", save_half),
     "before it is registered": (registry, "make_version", end_process),
-    "before its claim is written": (registry, "claim", end_process),
+    "before its claim is written": (mlflow.MlflowClient, "update_model_version", end_process),
     "before that is noted": (delivery, "links_body", end_process),
 }
 """Where a process can end while it hands a model over."""

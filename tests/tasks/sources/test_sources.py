@@ -28,6 +28,7 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy.locations import (
     LOCATIONS,
     CsvFile,
+    FhirExport,
     JsonLines,
     ParquetFiles,
     SqlQuery,
@@ -60,6 +61,8 @@ def table(kind: str, folder: Path) -> Any:
             return open_source(location_of("people.parquet"), folder)
         case "sql" | "sql-query":
             return database(kind, folder)
+        case "fhir":
+            return export(folder)
     return pytest.fail(f"tests/tasks/sources/test_sources.py: `table` puts nobody into a `{kind}`")
 
 
@@ -73,6 +76,24 @@ def database(kind: str, folder: Path) -> Any:
     if kind == "sql-query":
         return query(folder, "select id, name, age from people;")
     return open_source(location_of("sqlite:///people.db#people"), folder)
+
+
+def export(folder: Path) -> Any:
+    """Put the three people into an export of FHIR, whose ids are texts and whose age is any."""
+    (folder / "export").mkdir()
+    held = [
+        {"resourceType": "Patient", "id": n, "name": [{"family": name}]}
+        | ({"multipleBirthInteger": int(age)} if age else {})
+        for n, name, age in PEOPLE
+    ]
+    text = "".join(f"{json.dumps(person)}\n" for person in held)
+    (folder / "export" / "Patient.ndjson").write_text(text)
+    paths = {"id": "id", "name": "name.first().family", "age": "multipleBirth.ofType(integer)"}
+    columns = [{"name": name, "path": path} for name, path in paths.items()]
+    definition = {"resource": "Patient", "status": "active", "select": [{"column": columns}]}
+    location = {"kind": "fhir", "path": "export", "view": "v.json"}
+    location["definition"] = json.dumps(definition)
+    return open_source(FhirExport.model_validate(location, strict=False), folder)
 
 
 def lines(folder: Path, *objects: str | bytes) -> json_lines.JsonSource:

@@ -44,7 +44,7 @@ def test_the_ways_are_in_the_published_form(summary: Summary) -> None:
     """As they were noted; and there are none where none were."""
     found = json.loads(json.dumps(to_evidence_json(summary)))
     assert found["ways"] == [NOTED]
-    assert found["version"] == 9
+    assert found["version"] == 10
     assert summarize(*refused_run()).ways == ()
 
 

@@ -34,7 +34,7 @@ outlets:
 def nobody_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither MLflow nor the report has a part in what is on record, and both take long."""
     monkeypatch.setattr(delivery, "record_run", lambda *_: None)
-    monkeypatch.setattr(delivery, "links_body", lambda _: {"run_id": "m1"})
+    monkeypatch.setattr(delivery, "links_body", lambda *_: {"run_id": "m1"})
     monkeypatch.setattr(delivery, "write_report", lambda run: run.home.reports)
     monkeypatch.setattr(training, "report", lambda recorded: recorded)
 
