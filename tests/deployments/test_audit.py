@@ -42,7 +42,7 @@ def test_every_filter_of_the_page_finds_what_it_is_for(home: Home, run: RunOnRec
 
     policy = read_policy("diabetes").policy
     client = MlflowClient(recording.tracking_uri(home))
-    experiment = client.create_experiment("diabetes")
+    experiment = client.create_experiment("diabetes", (home.mlflow / "artifacts").as_uri())
     names = {}
     for entries in (run.entries, refuse(run.entries)):
         shown = project(run.record, policy, entries)
