@@ -149,7 +149,8 @@ def mark_deleted(lines: Sequence[Line], folder: Path, place: str) -> list[Line]:
     Nothing says since when. Of one that has no line nobody knows whose it was, so it is refused.
     """
     gone = {name for file in Export(folder, place).deleted() for name in _list_deleted(file, place)}
-    known = {one.resource.get("id") for one in lines if one.resource["resourceType"] == "Consent"}
+    consents = (one.resource for one in lines if one.resource["resourceType"] == "Consent")
+    known = {str(consent.get("id")) for consent in consents}
     if lost := len(gone - known):
         raise SourceError(
             f"{place}: the manifest says that {roughly(lost)} Consents were deleted that have no "
@@ -160,7 +161,7 @@ def mark_deleted(lines: Sequence[Line], folder: Path, place: str) -> list[Line]:
         replace(one, resource={**one.resource, "status": "inactive"})
         if one.resource["resourceType"] == "Consent"
         and one.resource.get("status") == "active"
-        and one.resource.get("id") in gone
+        and str(one.resource.get("id")) in gone
         else one
         for one in lines
     ]
@@ -178,7 +179,8 @@ def _list_deleted(file: Path, place: str) -> Iterator[str]:
         for number, entry in enumerate(entries, 1):
             request = entry.get("request")
             if isinstance(request, dict) and request.get("method") == "DELETE":
-                yield from (one.resource["id"] for one in _read_deletion(number, entry, request))
+                found = _read_deletion(number, entry, request)
+                yield from (str(one.resource["id"]) for one in found)
 
 
 def _resolve(resource: Resource, names: Mapping[Any, str]) -> Resource:
