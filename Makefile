@@ -14,7 +14,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_
 	$(addprefix --ignore ,$(BESIDE))
 
 # Those that make their own data; the others want a folder of tables, as their docstrings say.
-BENCHMARKS := cold many_runs pipeline consent consent_ledger large high_dimensional
+BENCHMARKS := cold many_runs pipeline consent consent_ledger large high_dimensional verification
 
 .DEFAULT_GOAL := help
 .PHONY: setup demo test coverage nightly breaks postgres torch lint types silence docs bench lock clean help

@@ -140,7 +140,7 @@ def serving(name: str) -> Iterator[None]:
     with subprocess.Popen([*TUTELA, name], stderr=subprocess.PIPE, text=True) as server:  # noqa: S603  # our own command
         assert server.stderr is not None
         for line in server.stderr:
-            if found := re.search(r"pages: (http://\S+)", line):
+            if found := re.search(r"pages: (http://[^/\s]+)", line):
                 SERVED[name] = found[1]
                 break
         try:
