@@ -158,23 +158,28 @@ class Search:
     asked: tuple[MeetsModels, Allows]
     secret: bytes
 
-    def settle(self, decoys: Counts, company: int) -> Counts:
+    def settle(self, decoys: Counts, *, together: bool) -> Counts:
         """Search, and search beside what was found as well, until no more is found.
 
         Each time it found more people, so it ends; else the same people again might give another
-        release. At least `company` classes grow beside the newest release, or none.
+        release. What is found is asked what a later run would ask of it. `together`: as many
+        classes grow beside each release as its decoys ask for, or none.
         """
-        same = self.same and (*self.same[:-1], replace(self.same[-1], company=company))
+        same = tuple(self._ask_company(one) if together else one for one in self.same)
         leaving = self._find(same, decoys)
         while leaving.any() and (same or self.crossed):
             found = compare(
                 self.present, _show(self.present.keep(leaving)), sensitive=self.outlet.sensitive
             )
-            more = self._find((*same, found), decoys)
+            more = self._find((*same, self._ask_company(found) if together else found), decoys)
             if more.sum() <= leaving.sum():
                 break
             leaving = more
         return leaving
+
+    def _ask_company(self, one: Comparison) -> Comparison:
+        company = 1 + int(count_decoys(int(one.released.sum()), self.outlet.k))
+        return replace(one, company=company)
 
     def _find(self, same: Sequence[Comparison], decoys: Counts) -> Counts:
         there = replace(self.present, counts=self.present.counts - decoys)
@@ -258,14 +263,11 @@ def leave_room(
     one.
     """
     (lots, number), kinds = drawn, len(search.present.counts)
-    company = 1
-    if search.same:
-        company += int(count_decoys(int(search.same[-1].released.sum()), search.outlet.k))
-    tried = [(lots, company), (lots[:-1], company), ([], 1)]
-    for some, together in tried if lots or company > 1 else tried[-1:]:
+    fewer = [(lots[:-1], True)] if lots else []
+    for some, together in ((lots, True), *fewer, ([], False)):
         gone = np.any(some, axis=0) if some else np.zeros(len(number), dtype=bool)
         decoys = np.bincount(number[gone], minlength=kinds).astype(np.int64)
-        leaving = search.settle(decoys, together)
+        leaving = search.settle(decoys, together=together)
         if people - leaving.sum() <= search.outlet.max_suppressed * people:
             break
     return leaving

@@ -129,10 +129,20 @@ FOUND_MORE = [
     (104, 2, 1, 1), (88, 1, 0, 2), (109, 2, 1, 1),
 ]  # fmt: skip
 """Two waves of people after whose release a search beside it once found five people more."""
+CAME = [64, 65, 68, 66, 67, 71, 70, 69, 73, 72, 76, 74, 75, 77, 78, 80, 81, 79, *range(82, 88)]
+WAITED = [
+    [*START],
+    [
+        *(one for one in START if one[0] > 20 and one[0] != 23),
+        *((one, int(one in {64, 65, 67, 70, 80, 81}), int(one in {64, 65, 81}), 0) for one in CAME),
+    ],
+]
+"""Newcomers who waited for company beside the first release once left with the next run."""
 
 
 @given(st.lists(wave, min_size=1, max_size=4), st.sampled_from([OUTLET, PLAIN]), FEW_OR_MANY)
 @example([*FOUND_MORE], OUTLET, decoys.SHARE)
+@example(WAITED, OUTLET, 0.2)
 def test_the_same_people_again_give_the_same_release(
     waves: list[list[Person]], outlet: TableOutlet, share: float
 ) -> None:
