@@ -202,8 +202,11 @@ def _check(read: _Signature, signed: bytes) -> None:
     try:
         if isinstance(loaded, EllipticCurvePublicKey):
             first, second = (int.from_bytes(part, "big") for part in _strings(read.blob))
-            digest = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
-            used = ECDSA(digest[CURVES[read.kind]]())
+            used = ECDSA(
+                {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[
+                    CURVES[read.kind]
+                ]
+            )
             loaded.verify(encode_dss_signature(first, second), signed, used)
         elif read.kind == TOUCHED:
             if not read.flags[0] & PRESENT:

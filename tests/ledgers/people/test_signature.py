@@ -27,12 +27,14 @@ MESSAGE = b'{"answer":"approve"}'
 
 
 def ssh_keygen(*words: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Call OpenSSH."""
     return subprocess.run(
         ["ssh-keygen", "-q", *map(str, words)], input=given, capture_output=True, check=False
     )
 
 
 def make(folder: Path, kind: str, *more: str) -> Path:
+    """Make a key without a passphrase; give where its private part is."""
     path = folder / kind
     assert ssh_keygen("-t", kind, *more, "-N", "", "-C", "", "-f", path).returncode == 0
     return path
@@ -40,16 +42,19 @@ def make(folder: Path, kind: str, *more: str) -> Path:
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Ed25519 key's file."""
     return make(tmp_path_factory.mktemp("keys"), "ed25519")
 
 
 def public(private: Path) -> PublicKey:
+    """Read the public part beside a private key."""
     return read_public(private.with_suffix(".pub").read_text("ascii"))
 
 
 @pytest.mark.parametrize("kind", [("ed25519",), ("ecdsa", "-b", "256"), ("ecdsa", "-b", "384"),
                                   ("ecdsa", "-b", "521")])  # fmt: skip
 def test_what_openssh_signs_is_taken(tmp_path: Path, kind: tuple[str, ...]) -> None:
+    """With a file, an agent or hardware: it is one format."""
     key = make(tmp_path, *kind)
     signed = ssh_keygen("-Y", "sign", "-n", NAMESPACE, "-f", key, given=MESSAGE).stdout.decode()
     verify(MESSAGE, signed, public(key))
@@ -58,6 +63,7 @@ def test_what_openssh_signs_is_taken(tmp_path: Path, kind: tuple[str, ...]) -> N
 
 
 def test_openssh_takes_what_is_signed_here_and_would_sign_the_same(private: Path) -> None:
+    """Neither of the two ways to sign can be told from the other."""
     signed = sign(MESSAGE, read_private(private.read_bytes()))
     theirs = ssh_keygen("-Y", "sign", "-n", NAMESPACE, "-f", private, given=MESSAGE).stdout
     assert signed.encode() == theirs
@@ -65,6 +71,7 @@ def test_openssh_takes_what_is_signed_here_and_would_sign_the_same(private: Path
 
 
 def test_a_key_is_named_as_openssh_names_it(private: Path) -> None:
+    """So that a policy can name a key by what `ssh-keygen -l` prints."""
     key = public(private)
     listed = ssh_keygen("-l", "-f", private.with_suffix(".pub")).stdout.decode()
     assert key.fingerprint in listed.split()
@@ -72,12 +79,14 @@ def test_a_key_is_named_as_openssh_names_it(private: Path) -> None:
 
 
 def test_a_signature_for_another_use_is_none(private: Path) -> None:
+    """Nobody approves a run by signing a commit."""
     signed = ssh_keygen("-Y", "sign", "-n", "git", "-f", private, given=MESSAGE).stdout.decode()
     with pytest.raises(Invalid, match="another use"):
         verify(MESSAGE, signed, public(private))
 
 
 def test_a_signature_of_another_key_is_none(private: Path, tmp_path: Path) -> None:
+    """Both keys are named, so that the mistake is found."""
     other = make(tmp_path, "ed25519")
     with pytest.raises(Invalid, match="not with SHA256:"):
         verify(MESSAGE, sign(MESSAGE, read_private(other.read_bytes())), public(private))
@@ -85,6 +94,7 @@ def test_a_signature_of_another_key_is_none(private: Path, tmp_path: Path) -> No
 
 @given(st.data())
 def test_no_changed_byte_of_a_signature_passes(private: Path, data: st.DataObject) -> None:
+    """Wherever the byte is: in a length, a name, the key or the signature."""
     signed = sign(MESSAGE, read_private(private.read_bytes()))
     blob = bytearray(b64decode("".join(signed.splitlines()[1:-1])))
     place = data.draw(st.integers(0, len(blob) - 1))
@@ -95,6 +105,7 @@ def test_no_changed_byte_of_a_signature_passes(private: Path, data: st.DataObjec
 
 @given(st.text(max_size=200))
 def test_no_other_text_passes(private: Path, text: str) -> None:
+    """Whatever somebody sends in place of a signature or key is refused in words."""
     for armoured in (text, f"{BEGIN}\n{text}\n{END}"):
         with pytest.raises(Invalid):
             verify(MESSAGE, armoured, public(private))
