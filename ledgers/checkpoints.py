@@ -75,8 +75,10 @@ class Checkpoint:
 
 
 def write_canonical(said: object) -> bytes:
-    """Write text and whole numbers in one form only: RFC 8785, since all text here is ASCII."""
-    return json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    """Write text and whole numbers in one form only: RFC 8785, where all names are ASCII."""
+    return json.dumps(
+        said, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+    ).encode()
 
 
 def find_ends(engine: sa.Engine, keys: Keys) -> Ends:
