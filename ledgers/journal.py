@@ -36,11 +36,11 @@ from ledgers.signed_heads import FIRST, Head, Heads, SignedHead
 
 What: TypeAlias = Literal[
     "begun", "decision", "intent", "release", "verdict", "plan", "released", "charge", "key",
-    "people", "forgotten", "retention", "machine",
+    "people", "forgotten", "retention", "machine", "signer",
 ]  # fmt: skip
 """The kinds of entries that are named; no line is of another. `people` were in a release, and are
 `forgotten` when what is remembered of them is removed; `retention` is what was removed or held. A
-`machine` was invited, or joined."""
+`machine` was invited, or joined; a `signer` is a person's key that was enrolled or ended."""
 RETENTION: Final = "retention"
 EVIDENCE_REMOVED: Final = "evidence"
 """The name of the line of a run whose evidence was removed, since its days were over."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-SCHEMA = "0010"  # the newest step in migrations/versions; a test holds the two together
+SCHEMA = "0011"  # the newest step in migrations/versions; a test holds the two together
 
 PRAGMAS = (
     *("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"),
