@@ -34,7 +34,7 @@ class ChangeMeaning:
 
 
 NONE: Final = ChangeMeaning("")
-INCONCLUSIVE: Final = ("report", "refuse")
+INCONCLUSIVE: Final = ("report", "approve", "refuse")
 
 
 def _limit(what: str) -> ChangeMeaning:
@@ -57,6 +57,11 @@ VALUES: Final[Mapping[str, ChangeMeaning]] = {
     "retention.goods": ChangeMeaning("how long results are kept"),
     "retention.evidence": ChangeMeaning("how long the record is kept"),
     "retention.because": ChangeMeaning("why so long", "other"),
+    "approvals.of": ChangeMeaning("what people approve"),
+    "approvals.by": ChangeMeaning("whose approval counts"),
+    "approvals.quorum": ChangeMeaning("how many must approve", "stronger"),
+    "approvals.valid": ChangeMeaning("how long an approval counts"),
+    "approvals.not_by": ChangeMeaning("whose approval does not count", "stronger"),
     "purpose": ChangeMeaning("the purpose"),
     "legal_basis.article_6": ChangeMeaning("the lawful basis"),
     "legal_basis.article_9": ChangeMeaning("the condition for special categories"),
@@ -260,6 +265,7 @@ PARTS: Final[Mapping[str, ChangeMeaning]] = {
     ),
     "outlets.*.loss_ratio.*": ChangeMeaning("a group's loss of detail is bounded", "stronger"),
     "expectations.*": ChangeMeaning("this is asked of the values", "stronger"),
+    "approvals": ChangeMeaning("people approve what leaves", "stronger"),
     "budget": ChangeMeaning("a lifetime budget is kept", "stronger"),
     "attacks": ChangeMeaning("the model is attacked before it leaves", "stronger"),
     "basis.notices.*": ChangeMeaning("consent under this notice counts", "weaker"),

@@ -53,7 +53,7 @@ GROUPS: Final = {
     "whose data is used": ("population", "basis"),
     "what is read": ("source", "columns", "derived"),
     "what becomes of columns": (),
-    "who receives what": ("outlets", "combine"),
+    "who receives what": ("outlets", "combine", "approvals"),
     "what is promised": ("budget", "attacks", "expectations"),
     "how the model is trained": ("training",),
     "purpose and legal basis": ("purpose", "legal_basis", "controller"),

@@ -98,6 +98,38 @@ def retention_is_said_once(policy: Policy) -> Iterator[Problem]:
             yield Problem("retention.evidence", what, "give it as long, or longer")
 
 
+def enough_people_can_approve(policy: Policy) -> Iterator[Problem]:
+    """As many keys are named as must sign, each once; who started a run may be among them."""
+    asked = policy.approvals
+    if asked is None:
+        return
+    keys = len(set(asked.by))
+    if keys < len(asked.by):
+        yield Problem("approvals.by", "names a key twice", "name each key once")
+    able = keys - (asked.not_by is not None)
+    if able < asked.quorum:
+        who = " besides whoever starts a run" if asked.not_by else ""
+        yield Problem(
+            "approvals.quorum",
+            f"asks for {asked.quorum} signatures, and only {able} can sign{who}",
+            "lower it, or name more keys in `by`",
+        )
+
+
+def what_is_left_to_approval_has_it(policy: Policy) -> Iterator[Problem]:
+    """An inconclusive check waits for approval only where the policy asks for any."""
+    if policy.attacks is None or policy.approvals is not None:
+        return
+    for name in type(policy.attacks).model_fields:
+        part = getattr(policy.attacks, name)
+        if getattr(part, "when_inconclusive", None) == "approve":
+            yield Problem(
+                f"attacks.{name}.when_inconclusive",
+                "is `approve`, and the policy has no `approvals`",
+                "add `approvals`, or use `refuse` or `report`",
+            )
+
+
 def legal_basis_matches_the_basis_per_person(policy: Policy) -> Iterator[Problem]:
     """Consent is looked up per person exactly if consent is the legal basis."""
     by_consent = policy.legal_basis.article_6 is Article6.CONSENT
@@ -241,6 +273,8 @@ def tokens_hide_many_values(policy: Policy) -> Iterator[Problem]:
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     names_are_declared_once,
     retention_is_said_once,
+    enough_people_can_approve,
+    what_is_left_to_approval_has_it,
     legal_basis_matches_the_basis_per_person,
     special_categories_need_article_9,
     treatments_fit_their_columns,

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from expectations.expressions.expressions import ColumnType, parse
+from expectations.policy.approvals import Approvals
 from expectations.policy.declaration import Declaration, Term
 from expectations.policy.identifiers import Normal, SamePerson
 from expectations.policy.legal_basis import Basis, LegalBasis
@@ -204,6 +205,7 @@ class Policy(Declaration):
     training: Training | None = None
     budget: Budget | None = None
     attacks: Attacks | None = None
+    approvals: Approvals | None = None
     retention_days: int | None = Field(default=None, ge=1)
     """How many days goods are kept; `retention` says more."""
     retention: Retention | None = None

@@ -36,7 +36,8 @@ KEEPS_ROWS: Final = frozenset({
     "SVC", "SVR",
 })  # fmt: skip
 """Models of scikit-learn that predict with the rows of people, and so hand them over."""
-WhenInconclusive = Literal["refuse", "report"]
+WhenInconclusive = Literal["refuse", "approve", "report"]
+"""What an inconclusive check does: it refuses, waits for approval with a reason, or is reported."""
 FOUND_AT_MOST: Final = 3.0
 """Under differential privacy with an ε of ln 3 = 1.1, no attack could find members more often."""
 OwnReference = Annotated[

@@ -95,6 +95,9 @@ def test_a_column_that_a_table_names_is_released_without_a_word() -> None:
     assert short.columns["sex"].use == (Use.RELEASE,)
 
 
+APPROVED_BY_ONE = (
+    f"approvals: {{of: hand-over, quorum: 2, valid: 7 days, by: ['SHA256:{'A' * 43}']}}"
+)
 CASES = [
     pytest.param(
         [("eligible: age >= 18", "eligible: aeg >= 18")],
@@ -125,6 +128,16 @@ CASES = [
         [("retention_days: 30", "retention: {goods: 2 years, evidence: 20 months, because: law}")],
         "retention.evidence: ends before the goods that it is about (2 years); give it as long",
         id="evidence-shorter-than-its-goods",
+    ),
+    pytest.param(
+        [("retention_days: 30", f"retention_days: 30\n{APPROVED_BY_ONE}")],
+        "approvals.quorum: asks for 2 signatures, and only 1 can sign",
+        id="more-signatures-than-keys",
+    ),
+    pytest.param(
+        [("search: {when_inconclusive: report}", "search: {when_inconclusive: approve}")],
+        "is `approve`, and the policy has no `approvals`",
+        id="left-to-approval-that-nobody-is-asked-for",
     ),
     pytest.param(
         [OTHER_BASIS],

@@ -275,6 +275,13 @@ RICH: Tree = {
         "attribute_inference": {"advantage_at_most": 0.2, "when_inconclusive": "report"},
         "search": {"when_inconclusive": "report"},
     },
+    "approvals": {
+        "of": "hand-over",
+        "by": ["SHA256:" + "A" * 43, "SHA256:" + "B" * 43],
+        "quorum": 2,
+        "valid": "7 days",
+        "not_by": "starter",
+    },
     "retention_days": 365,
 }
 BASES: tuple[Tree, ...] = (
