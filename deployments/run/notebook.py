@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from tasks.account.published import OutletSummary, Summary
-    from tasks.handover.delivery import DecidedRun
+    from tasks.handover.decided_run import DecidedRun
 
 Data: TypeAlias = "pd.DataFrame | str | Path | None"
 """Rows in memory, a file (or `URL#table`), or None for the policy's own source."""

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,10 +23,8 @@ from expectations.disclosure import Disclosure
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError
 from expectations.policy.outlets import ModelOutlet
 from expectations.policy.vocabulary import Verdict
-from expectations.policy_file import PolicyFile
-from ledgers.consent.ledger import ConsentLedger
 from ledgers.consent.turn import turn
-from ledgers.evidence import INTENT, JSON, OPEN, Entry, EvidenceLedger, RunRecord
+from ledgers.evidence import OPEN, EvidenceLedger, RunRecord
 from ledgers.home.database import open_database
 from ledgers.home.flow_runs import find_abandoned
 from ledgers.home.home import Home
@@ -36,16 +32,17 @@ from ledgers.home.keys import Keys
 from ledgers.home.private_files import locked, write_private
 from ledgers.leases import renewed
 from ledgers.outbox import Outbox
-from ledgers.vault.digests import digest_bytes, digest_in_run, digest_shown, digest_written
+from ledgers.vault.digests import digest_shown, digest_written
 from ledgers.vault.stages import Ready, Recorded
 from ledgers.vault.vault import Vault
 from tasks.account.projection import MEASURES, write_measures
-from tasks.account.summary import Summary, summarize, to_evidence_json
+from tasks.account.summary import to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step
+from tasks.handover.approval import APPROVAL, AwaitingApproval, refuse_without_approval
+from tasks.handover.decided_run import DecidedRun
 from tasks.handover.package import (
-    NONCE_BYTES,
     digest_package,
     pack,
     place_package,
@@ -66,106 +63,10 @@ from tasks.own_code.loading import remember_sources
 from tasks.pages.model_card import write_cards
 from tasks.pages.report import render_lineage, render_report
 
-NONCE: Final = "-nonce-"
-"""Where a package's random number waits, before the outlet's name; no outlet's begins so."""
-BEGAN: Final = frozenset((INTENT, "registering", "release", "mlflow"))
-"""Notes of a run that began to hand over; earlier versions noted no intent."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecidedRun:
-    """A run whose verdict is on record, in or out of the process that made it."""
-
-    home: Home
-    keys: Keys
-    ledger: EvidenceLedger
-    record: RunRecord
-    file: PolicyFile
-
-    @property
-    def entries(self) -> list[Entry]:
-        """The run's evidence so far."""
-        return self.ledger.entries(self.record.run_id)
-
-    @property
-    def decision(self) -> str | None:
-        """The verdict that was decided last, or None while the run is under way."""
-        decided = [entry.name for entry in self.entries if entry.kind == "decision"]
-        return decided[-1] if decided else None
-
-    @property
-    def flow_run(self) -> str | None:
-        """The id of the Prefect flow run that it was, where it was one."""
-        found = [e.body for e in self.entries if e.kind == "prefect"]
-        return str(found[-1]["id"]) if found and isinstance(found[-1], dict) else None
-
-    @property
-    def mlflow_run(self) -> str | None:
-        """The id of the MLflow run that shows it, once all is handed over."""
-        found = [e.body for e in self.entries if e.kind == "mlflow"]
-        return str(found[-1]["run_id"]) if found and isinstance(found[-1], dict) else None
-
-    @property
-    def outbox(self) -> Outbox:
-        """Where the run's goods wait."""
-        return Outbox(self.home, self.keys)
-
-    @property
-    def consent(self) -> ConsentLedger:
-        """The home's consent ledger."""
-        return ConsentLedger(self.ledger.engine, self.home, self.keys)
-
-    def note(self, step_name: str, kind: str, name: str, body: JSON) -> None:
-        """Write one piece of evidence."""
-        self.ledger.append(self.record.run_id, step_name, kind, name, body)
-
-    def digest(self, content: bytes) -> str:
-        """Give the keyed digest by which the run's record knows bytes."""
-        return digest_in_run(self.record.run_id, digest_bytes(self.keys.derive("digest"), content))
-
-    def approved(self, outlet: str) -> JSON:
-        """Give the digest of the model that was approved; None where none was noted."""
-        found = [e.body for e in self.entries if (e.kind, e.name) == ("approved", outlet)]
-        return found[0] if found else None
-
-    def waiting(self) -> dict[str, str]:
-        """Give the run's goods in the outbox: outlet to the name under which it waits."""
-        prefix = f"{self.record.run_id}-"
-        names = [name for name in self.outbox.pending() if name.startswith(prefix)]
-        return {name.removeprefix(prefix): name for name in names}
-
-    @property
-    def lost_its_goods(self) -> bool:
-        """Whether it passed, but ended before anything could leave, and nothing waits here."""
-        began = any(entry.kind in BEGAN for entry in self.entries)
-        return self.decision == Verdict.PASSED and not began and PEOPLE not in self.waiting()
-
-    def goods(self) -> dict[str, bytes]:
-        """Open what was made ready, by outlet; nothing where the run did not pass."""
-        if self.decision != Verdict.PASSED:
-            return {}
-        return {
-            outlet: self.outbox.take(name)
-            for outlet, name in self.waiting().items()
-            if not outlet.startswith("-")
-        }
-
-    def nonce(self, outlet: str) -> bytes:
-        """Give the random number of an outlet's package, the same however often it is made."""
-        waiting = self.waiting().get(NONCE + outlet)
-        if waiting is not None:
-            return self.outbox.take(waiting)
-        drawn = secrets.token_bytes(NONCE_BYTES)
-        self.outbox.put(f"{self.record.run_id}-{NONCE}{outlet}", drawn)
-        return drawn
-
-    def summary(self) -> Summary:
-        """Give the run as it may be published."""
-        return summarize(self.record, self.file.policy, self.entries)
-
 
 def hand_over(run: DecidedRun) -> None:
     """Record the run in MLflow and put its tables in place; ServiceError leaves it for later."""
+    refuse_without_approval(run)
     if run.decision == Verdict.PASSED:
         run.ledger.intend(run.record.run_id, "record")
     else:
@@ -432,6 +333,7 @@ def finish(run: DecidedRun) -> None:
     What was all handed over before the process ended is not asked about: it has left.
     """
     if run.mlflow_run is None and run.decision == Verdict.PASSED:
+        refuse_without_approval(run)  # before anybody is read
         with turn(run.consent):
             ask_again(run)
             hand_over(run)
@@ -469,7 +371,8 @@ def record(desk: Desk, *ready: Opened[Ready]) -> bytes:
     try:
         hand_over(decided(desk))
     except ServiceError as error:
-        desk.note("pending", "mlflow", str(error))
+        waits = isinstance(error, AwaitingApproval)
+        desk.note("pending", APPROVAL if waits else "mlflow", str(error))
         desk.run.outcome.append(error)
     return b"recorded" if ready else b"recorded without goods"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from expectations.errors import Refusal, ServiceError
 from ledgers.home.keys import Keys
 from ledgers.vault.digests import digest_written
-from tasks.handover.delivery import DecidedRun
+from tasks.handover.decided_run import DecidedRun
 from tasks.handover.package import digest_package, read_package, read_table
 
 if TYPE_CHECKING:

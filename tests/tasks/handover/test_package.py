@@ -26,7 +26,7 @@ from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from tasks.account.summary import summarize
 from tasks.handover import package
-from tasks.handover.delivery import DecidedRun
+from tasks.handover.decided_run import DecidedRun
 from tasks.handover.package import digest_package, pack, place_package, read_package, read_table
 from tasks.handover.readiness import table_content
 from tests.recorded_runs import POLICY, passed_run

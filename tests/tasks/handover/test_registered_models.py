@@ -26,7 +26,8 @@ from deployments.run.notebook import Ran, read_model, read_ran
 from expectations.errors import ServiceError, UsageError
 from ledgers.home.home import Home
 from tasks.handover import delivery, recording, registry
-from tasks.handover.delivery import DecidedRun, complete_runs
+from tasks.handover.decided_run import DecidedRun
+from tasks.handover.delivery import complete_runs
 from tasks.training.train import load_model, save_model
 from tests.conftest import make_folder, opened
 from tests.runs import Place, copy_place, make_place

@@ -20,6 +20,7 @@ from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import is_locked
 from tasks.handover import delivery
+from tasks.handover.decided_run import DecidedRun
 from tasks.handover.delivery import complete_runs
 from tests.conftest import Folder, Runner
 from tests.ledgers.consent.consent_events import open_ledger
@@ -124,7 +125,7 @@ def refuse_once(
     """Be away at first, and have somebody withdraw meanwhile the second time."""
     times = iter(range(2))
 
-    def away(run: delivery.DecidedRun) -> None:
+    def away(run: DecidedRun) -> None:
         if not next(times):
             raise ServiceError("MLflow is away")
         withdraw_beside(home, begun)

@@ -21,7 +21,7 @@ from ledgers.evidence import EvidenceLedger
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
-from tasks.handover.delivery import DecidedRun
+from tasks.handover.decided_run import DecidedRun
 from tasks.handover.recording import tracking_uri
 from tasks.own_code.loading import digest_sources
 from tests.conftest import Folder, Runner
