@@ -72,6 +72,7 @@ MEANT: Final[Mapping[str, Colour]] = {
     "warning": "yellow",
     "inconclusive": "yellow",
     "pending": "yellow",
+    "awaiting": "yellow",
     "yes": "green",
     "no": "red",
 }

@@ -37,6 +37,7 @@ from ledgers.home.keys import Keys
 from ledgers.vault.vault import Vault
 from tasks.account.overview import list_rows
 from tasks.airlock.run import Run
+from tasks.handover.approval import AwaitingApproval
 from tasks.handover.delivery import Completed as Finished
 from tasks.handover.delivery import complete_runs, conclude
 from tasks.watching.announcing import announce
@@ -48,6 +49,7 @@ Ending: TypeAlias = State[Any] | None
 """The state in which a flow run ends; None where it is completed."""
 REFUSED: Final = "Refused"
 AWAITING: Final = "Awaiting MLflow"
+APPROVAL: Final = "Awaiting approval"
 KILLED: Final = "the process of this run was killed"
 AGAIN: Final = (
     "a flow run is carried out once, and this one was: nothing was run again, and nothing was "
@@ -99,6 +101,8 @@ def end_again() -> State[Any]:
             return fail(Refusal(row.check, f"{row.reason}; {AGAIN}"), REFUSED)
         case "pending":
             return fail(ServiceError(AGAIN), AWAITING)
+        case "awaiting":
+            return fail(ServiceError(AGAIN), APPROVAL)
     return fail(UsageError(AGAIN), "Failed")
 
 
@@ -121,6 +125,8 @@ def end(run: Run) -> Ending:
     error = next((error for error in run.outcome if error is not None), None)
     if error is None:
         return None
+    if isinstance(error, AwaitingApproval):
+        return fail(error, APPROVAL)
     waits = run.outcome[0] is None
     return fail(error, AWAITING if waits else REFUSED if isinstance(error, Refusal) else "Failed")
 
@@ -186,7 +192,7 @@ def tell_state(finished: Finished) -> State[Any]:
         case Verdict.FAILED:
             return Crashed(message=KILLED)
         case _:
-            return Failed(name=AWAITING, message=finished.said)
+            return Failed(name=APPROVAL if finished.awaits else AWAITING, message=finished.said)
 
 
 def remove_flow_runs(flow_runs: Collection[str]) -> list[str]:

@@ -141,6 +141,7 @@ VERDICTS: Final = {
     "Made-up people are built so that a policy can pass, so look at this check.",
     "failed": "Failed: a step broke.",
     "pending": "Not finished: every decision was made, but not recorded.",
+    "awaiting": "Works: every step ran, and no check stopped it. A run would wait for approval.",
     "unfinished": "Not finished: the rehearsal stopped on the way.",
 }
 

@@ -29,6 +29,7 @@ WORDS: Final = {
     "refused": "Refused. Nothing was handed over.",
     "failed": "Failed. Something broke, and nothing was handed over.",
     "pending": "Pending. The handover is not done: MLflow must still record the run.",
+    "awaiting": "Awaiting approval. Nothing was handed over yet.",
     "unfinished": "Unfinished. It goes on, or the next tutela command finishes it.",
 }
 
@@ -108,6 +109,8 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
             yield from model_lines(summary, served, home)
     if summary.verdict == "pending":
         yield f"Next     start MLflow, then any tutela command completes it: {command()} report"
+    if summary.verdict == "awaiting":
+        yield f"Next     look and sign: {command()} approve {summary.run_id} --key FILE"
     if len(words.name_stopping(summary)) > 1:
         yield f"Why      {command()} explain {summary.run_id}"
     elif summary.stopped_by:

@@ -22,7 +22,8 @@ def runs(
         typer.Option(
             "--verdict",
             metavar="WORD",
-            help="Only those that ended so: passed, refused, failed, pending or unfinished.",
+            help="Only those that ended so: passed, refused, failed, pending, awaiting or "
+            "unfinished.",
         ),
     ] = None,
     since: Annotated[

@@ -128,9 +128,8 @@ def see_waiting(home: Home, keys: Keys, runs: list[RunRecord]) -> Seen:
     sealed = sum(not path.name.startswith(tuple(living)) for path in home.outbox.iterdir())
     if not waits and not sealed:
         return Seen("waiting", "nothing")
-    said = (
-        f"{waits} run{'s' * (waits != 1)} for MLflow, {sealed} sealed package{'s' * (sealed != 1)}"
-    )
+    packages = f"{sealed} sealed package{'s' * (sealed != 1)}"
+    said = f"{waits} run{'s' * (waits != 1)} for MLflow or approval, {packages}"
     return Seen("waiting", said, "The next run hands it over, or `tutela maintain`")
 
 

@@ -20,7 +20,7 @@ AS_THEY_ARE: Final = "representation"
 ONCE_WEIGHTED: Final = "representation after weighting"
 WEIGHTS: Final = "weights"
 """The checks on whom the people stand for, by the names under which they are on record."""
-State: TypeAlias = Literal["passed", "refused", "failed", "pending", "unfinished"]
+State: TypeAlias = Literal["passed", "refused", "failed", "pending", "awaiting", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,8 @@ def read_verdict(record: RunRecord, entries: Sequence[Entry]) -> tuple[State, st
 def _find_state(record: RunRecord, decided: str | None, entries: Sequence[Entry]) -> State:
     """A run that was decided as passed is pending until it is recorded and handed over.
 
+    It awaits people, or MLflow, as was noted last.
+
     The report is written before the ledger closes the run, and again when a pending one is
     completed; so the order of the entries tells, unless the run is closed for good.
     """
@@ -165,7 +167,10 @@ def _find_state(record: RunRecord, decided: str | None, entries: Sequence[Entry]
     if decided != "passed":
         return cast("State", decided or "unfinished")
     after = [entry.kind for entry in entries if entry.kind in ("mlflow", "pending", "verdict")]
-    return "passed" if after[-1:] == ["mlflow"] else "pending"
+    if after[-1:] == ["mlflow"]:
+        return "passed"
+    waits = [entry.name for entry in entries if entry.kind == "pending"]
+    return "awaiting" if waits[-1:] == ["approval"] else "pending"
 
 
 def _say_made_up(policy: Policy, instead: JSON) -> str | None:

@@ -40,7 +40,12 @@ from tasks.account.summary import to_evidence_json
 from tasks.airlock.airlock import run_inside
 from tasks.airlock.run import Desk, Run
 from tasks.airlock.step import Opened, step
-from tasks.handover.approval import APPROVAL, AwaitingApproval, refuse_without_approval
+from tasks.handover.approval import (
+    APPROVAL,
+    AwaitingApproval,
+    find_request,
+    refuse_without_approval,
+)
 from tasks.handover.decided_run import DecidedRun
 from tasks.handover.package import (
     digest_package,
@@ -207,6 +212,8 @@ class Completed(NamedTuple):
     verdict: str | None = None
     """What it was closed as; None where it still waits."""
     run_id: str = ""
+    awaits: bool = False
+    """Whether it waits for people, and not for a server."""
 
 
 def complete_runs(home: Home, keys: Keys) -> list[Completed]:
@@ -297,7 +304,8 @@ def complete_record(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunR
     with renewed(ledger.engine, keys, record.run_id):
         said = complete(run)
     closed = run.decision if run.mlflow_run is not None else None
-    return Completed(said, run.flow_run, closed, record.run_id)
+    awaits = closed is None and find_request(run.entries) is not None
+    return Completed(said, run.flow_run, closed, record.run_id, awaits)
 
 
 def _decided_run(home: Home, keys: Keys, ledger: EvidenceLedger, record: RunRecord) -> DecidedRun:
@@ -321,6 +329,8 @@ def complete(run: DecidedRun) -> str:
             "run", "decision", Verdict.REFUSED, {"reason": str(refusal), "check": refusal.check}
         )
         return complete(run)
+    except AwaitingApproval as waits:
+        return f"run {name}: {waits}"
     except TutelaError as error:
         return f"run {name} is still pending: {error}"
     close(run)

@@ -209,6 +209,11 @@ def say_headline(summary: Summary) -> str:
                 f"{say_open_checks(summary.checks)} {left} The results stay sealed until they can "
                 "be recorded; consent is checked again before the handover."
             )
+        case "awaiting":
+            return (
+                f"{say_open_checks(summary.checks)} {left} The results stay sealed until enough "
+                "people approve; consent is checked again before the handover."
+            )
         case "unfinished":
             return f"{left} This run is still going on, or it was killed."
 

@@ -32,7 +32,7 @@ STATES: Final[Mapping[str, frozenset[str]]] = {
     "passed": frozenset({"Completed"}),
     "refused": frozenset({"Refused", "Failed"}),
     "failed": frozenset({"Failed", "Crashed"}),
-    "pending": frozenset({"Awaiting MLflow", "Failed"}),
+    "pending": frozenset({"Awaiting MLflow", "Awaiting approval", "Failed"}),
 }
 """The states of Prefect that a verdict may be shown as, in this version or an earlier one."""
 States = Callable[[Collection[str]], Mapping[str, str]]

@@ -43,6 +43,9 @@ def list_news(row: RunRow, earlier: Sequence[RunRow]) -> Iterator[News]:
     """Give what there is to tell of a run that ended, after the earlier runs of the home."""
     if row.verdict == "unfinished":
         return
+    if row.verdict == "awaiting":
+        yield News("tutela.approval.waiting", row.run, row.policy, {"reason": row.reason or None})
+        return
     found: dict[str, JSON] = {
         "verdict": row.verdict, "check": row.check,
         "people": row.people.text if row.people else None,
@@ -78,6 +81,6 @@ def needs_somebody(row: RunRow, earlier: Sequence[RunRow]) -> bool:
     """Whether people are notified: of what did not pass, and of the first that passes after it."""
     before = [one for one in earlier if one.policy == row.policy and one.verdict != "unfinished"]
     recovered = bool(before) and before[-1].verdict != "passed"
-    return row.verdict in {"refused", "failed", "pending"} or (
+    return row.verdict in {"refused", "failed", "pending", "awaiting"} or (
         row.verdict == "passed" and recovered
     )

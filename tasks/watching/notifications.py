@@ -19,7 +19,7 @@ from ledgers.home.home import Home
 from tasks.account.overview import RunRow
 from tasks.airlock.airlock import run_inside
 
-LOOK: Final = {"passed": "success", "pending": "warning"}
+LOOK: Final = {"passed": "success", "pending": "warning", "awaiting": "warning"}
 """How a chat shows a verdict; any other as a failure."""
 
 
@@ -82,6 +82,8 @@ def say_lines(row: RunRow, home: Home) -> Sequence[str]:
         "refused": "was refused. Nothing was handed over.",
         "failed": "failed. Nothing was handed over.",
         "pending": "passed its checks and waits for MLflow. Nothing was handed over yet.",
+        "awaiting": "passed its checks and waits for approval: tutela approvals. Nothing was "
+        "handed over yet.",
     }
     lines = [f"Run {row.run} of {row.policy} {said.get(row.verdict, row.verdict)}"]
     if row.reason and row.verdict != "passed":
