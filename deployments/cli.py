@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
+from deployments.approvals.commands import approvals, approve, decline, signers_app
 from deployments.audit.commands import audit
 from deployments.budget.commands import budget_app
 from deployments.completion import policies, run_ids
@@ -47,6 +48,7 @@ AFTERNOON: Final = (
 )  # fmt: skip
 OPERATION: Final = (
     "schedule", "up", "status", "runs", "audit", "units", "doctor", "automations",
+    "approvals", "approve", "decline", "signers",
     "verify", "maintain", "hold", "backup", "restore", "home",
 )  # fmt: skip
 
@@ -81,6 +83,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(budget_app, name="budget")
 app.add_typer(incident_app, name="incident")
 app.add_typer(home_app, name="home")
+app.add_typer(signers_app, name="signers")
 app.command(epilog="Example: tutela rehearse diabetes")(rehearse)
 app.command(epilog="Example: tutela maintain")(maintain)
 app.command(
@@ -96,6 +99,11 @@ app.command(epilog="Example: tutela audit --since '30 days'")(audit)
 app.command(epilog="Example: tutela units units/")(units)
 app.command(epilog="Example: tutela doctor")(doctor)
 app.command(epilog="Example: tutela verify --all")(verify)
+app.command(epilog="Example: tutela approve 20261202 --key ~/.ssh/id_ed25519")(approve)
+app.command(epilog='Example: tutela decline 20261202 --reason "wrong recipient" --key FILE')(
+    decline
+)
+app.command(epilog="Example: tutela approvals")(approvals)
 
 
 SourceOption = Annotated[

@@ -1,0 +1,1 @@
+"""People who look at what would leave, and sign: approve, decline, approvals, signers."""

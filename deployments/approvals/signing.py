@@ -1,0 +1,84 @@
+"""Signing with a person's own key: a file, or OpenSSH with an agent or a security key."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from expectations.errors import UsageError
+from ledgers.people.signature import (
+    PublicKey,
+    public_of,
+    read_private,
+    read_public,
+    sign,
+    sign_by_agent,
+)
+from ledgers.people.statement import Answer, Request, Signed, Statement
+
+ENCRYPTED = b"ENCRYPTED"
+"""What stands in a PEM file under a passphrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """How somebody signs: `key` is a private key's file, `ssh` a public one's; one of them."""
+
+    key: Path | None
+    ssh: Path | None
+
+    def answer(self, request: Request, said: Answer, reason: str = "") -> Signed:
+        """Sign an answer to a request; UsageError or ServiceError where it cannot be signed."""
+        if (self.key is None) == (self.ssh is None):
+            raise UsageError("say with which key you sign: --key FILE, or --ssh KEY.pub")
+        if self.ssh is not None:
+            public = read_key(self.ssh)
+            statement = Statement.of(request, said, public, reason)
+            text = sign_by_agent(statement.message, self.ssh)
+        else:
+            assert self.key is not None
+            private = read_private(content := read_file(self.key), ask_password(content))
+            public = public_of(private)
+            statement = Statement.of(request, said, public, reason)
+            text = sign(statement.message, private)
+        signed = Signed(request, statement, public, text)
+        signed.check()
+        return signed
+
+
+def read_key(path: Path) -> PublicKey:
+    """Read a `.pub` file; UsageError names the file where it is none."""
+    try:
+        return read_public(read_file(path).decode("ascii", "replace"))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file; UsageError where it cannot be."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def ask_password(private: bytes) -> bytes | None:
+    """Ask at the terminal for a private key's passphrase, if it has one."""
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    if ENCRYPTED not in private:
+        try:
+            load_ssh_private_key(private, None)
+        except TypeError:
+            pass  # it has one
+        except ValueError:
+            return None  # no key, which whoever reads it says
+        else:
+            return None
+    if not sys.stdin.isatty():
+        raise UsageError("this key has a passphrase: sign at a terminal, or by an agent with --ssh")
+    typed: str = typer.prompt("Passphrase of the key", hide_input=True, err=True)
+    return typed.encode()
