@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from deployments.approvals.commands import approvals, approve, decline, signers_app
+from deployments.approvals.commands import (
+    KeyOption,
+    SshOption,
+    approvals,
+    approve,
+    decline,
+    signers_app,
+)
 from deployments.audit.commands import audit
 from deployments.budget.commands import budget_app
 from deployments.completion import policies, run_ids
@@ -51,6 +58,9 @@ OPERATION: Final = (
     "approvals", "approve", "decline", "signers",
     "verify", "maintain", "hold", "backup", "restore", "home",
 )  # fmt: skip
+
+A_DAY: Final = 1
+"""How many days the signature of a start by hand counts."""
 
 
 class AfternoonGroup(TyperGroup):
@@ -181,20 +191,24 @@ def check(
 
 
 @app.command(epilog="Example: tutela run diabetes --source people.csv")
-def run(
+def run(  # noqa: PLR0913, PLR0917  # what is typed
     policy: PolicyArgument,
     source: SourceOption = None,
     tables_only: Annotated[
         bool, typer.Option("--tables-only", help="Release the tables; train no model.")
     ] = False,
+    key: KeyOption = None,
+    ssh: SshOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a policy: check every promise, hand over what passed."""
+    from deployments.approvals.signing import Signer
     from deployments.request import checked_request
     from deployments.run.launch import launch
 
     file, _ = checked_request(policy, source)
     home, keys = opened_home()
+    Signer(key, ssh).start(keys, file, A_DAY)
     outcome = launch(home, keys, file, source, "tables" if tables_only else "all")
     tell_outcome(outcome, as_json=as_json)
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from expectations.disclosure import Disclosure
 from expectations.errors import Refusal, ServiceError, SourceError, TutelaError
@@ -32,6 +32,7 @@ from ledgers.home.machine import name_machine
 from ledgers.home.policies import read_named_policy
 from ledgers.home.private_files import owners_alone
 from ledgers.leases import renewed
+from ledgers.people.starts import find_start
 from ledgers.vault.vault import Vault
 from tasks.airlock.run import (
     Observer,
@@ -111,9 +112,10 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
     run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     ledger = EvidenceLedger(engine, keys)
     disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
+    start = find_starter(keys, file)
     with Vault(home.vault, keys).begin(run_id) as vault:
         facts = run_facts(file, asked, part, own) | {
-            "machine": name_machine(keys), "checkpoint": name_checkpoint(keys)
+            "machine": name_machine(keys), "checkpoint": name_checkpoint(keys), **start
         }  # fmt: skip
         ledger.begin(run_id, file.policy.name, facts)
         run = Run(
@@ -127,6 +129,15 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
         with renewed(ledger.engine, keys, run_id), under_way(run):
             run.observe(run_id, "opened", 0.0)
             yield run
+
+
+def find_starter(keys: Keys, file: PolicyFile) -> dict[str, JSON]:
+    """Give who signed the start of a run whose starter may not approve; UsageError for nobody."""
+    wanted = file.policy.approvals
+    if wanted is None or wanted.not_by is None:
+        return {}
+    signed = find_start(keys, file.policy.name, file.sha256)
+    return {"start": cast("JSON", signed.to_said())}
 
 
 def leave_to_other(flow_run: Mapping[str, JSON]) -> NoReturn:

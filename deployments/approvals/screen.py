@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledgers.people.signature import PublicKey
     from tasks.handover.decided_run import DecidedRun
 
-WIDE = 13
+WIDE = 14
 """Of the words before each line."""
 
 

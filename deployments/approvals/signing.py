@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,7 +18,12 @@ from ledgers.people.signature import (
     sign,
     sign_by_agent,
 )
+from ledgers.people.starts import ask_start, keep_start
 from ledgers.people.statement import Answer, Request, Signed, Statement
+
+if TYPE_CHECKING:
+    from expectations.policy_file import PolicyFile
+    from ledgers.home.keys import Keys
 
 ENCRYPTED = b"ENCRYPTED"
 """What stands in a PEM file under a passphrase."""
@@ -47,6 +53,18 @@ class Signer:
         signed = Signed(request, statement, public, text)
         signed.check()
         return signed
+
+    def start(self, keys: Keys, file: PolicyFile, days: int) -> None:
+        """Sign the start of a policy whose starter may not approve it; of others nobody asks.
+
+        UsageError where it is asked for, and no key is given.
+        """
+        asked, name = file.policy.approvals, file.policy.name
+        if asked is None or asked.not_by is None:
+            if self.key is not None or self.ssh is not None:
+                raise UsageError(f"{name} asks nobody who starts it: leave out --key and --ssh")
+            return
+        keep_start(keys, self.answer(ask_start(keys, name, file.sha256, days), "approve"))
 
 
 def read_key(path: Path) -> PublicKey:

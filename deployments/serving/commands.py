@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployments.approvals.commands import KeyOption, SshOption
 from deployments.completion import policies
 from deployments.terminal import JsonOption, answer, say, tell
 from expectations.errors import UsageError
@@ -45,9 +46,12 @@ def schedule(  # noqa: PLR0913, PLR0917 - the command's options
     pause: Annotated[bool, typer.Option("--pause", help="Start no run until --resume.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Start runs again.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the schedule.")] = False,
+    key: KeyOption = None,
+    ssh: SshOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a policy at set times; without POLICY, list all schedules."""
+    from deployments.approvals.signing import Signer
     from deployments.serving import screen
 
     wanted: dict[Change, bool] = {"pause": pause, "resume": resume, "remove": remove}
@@ -64,7 +68,8 @@ def schedule(  # noqa: PLR0913, PLR0917 - the command's options
         raise UsageError(f'say when: tutela schedule {policy} --cron "0 5 * * *"')
     else:
         scope: Scope = "tables" if tables_only else "all"
-        tell(screen.make(policy, scope, (cron, timezone), runs, say), as_json=as_json)
+        made = screen.make(policy, scope, (cron, timezone), runs, Signer(key, ssh), say)
+        tell(made, as_json=as_json)
 
 
 def up() -> None:

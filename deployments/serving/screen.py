@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from deployments.approvals.signing import Signer
 from deployments.request import checked_request
 from deployments.servers.prefect_server import ensure_server, running, set_environment
 from deployments.serving.schedules import (
@@ -24,7 +25,10 @@ from deployments.serving.schedules import (
 )
 from deployments.terminal import Answer, lay_out
 from ledgers.home.home import Home
+from ledgers.home.keys import Keys
 
+A_YEAR: Final = 366
+"""How many days the signature of a schedule counts."""
 Say = Callable[[str], None]
 FIX_UNSERVED: Final = "Run `tutela up`, or have systemd do it (`tutela units DIR`)"
 UNSERVED: Final = f"nothing serves schedules yet, so no run will start. {FIX_UNSERVED}"
@@ -38,13 +42,19 @@ def reach(say: Say) -> Home:
     return home
 
 
-def make(policy: str, scope: Scope, when: tuple[str, str], runs: int | None, say: Say) -> Answer:
-    """Check a policy as `tutela check` does, and make its schedule or change it."""
+def make(  # noqa: PLR0913, PLR0917  # what is typed
+    policy: str, scope: Scope, when: tuple[str, str], runs: int | None, signer: Signer, say: Say
+) -> Answer:
+    """Check a policy as `tutela check` does, and make its schedule or change it.
+
+    `signer` counts as the starter of its runs, where the policy asks who that is.
+    """
     file, _ = checked_request(policy, None)
     check_name(file)
     check_runs(file, scope, runs)
     home = Home.open()
     set_environment(home)
+    signer.start(Keys.open(home), file, A_YEAR)
     times = check_times(*when)
     reach(say)
     make_schedule(home, file, scope, times, runs)

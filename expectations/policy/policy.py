@@ -354,7 +354,7 @@ class Policy(Declaration):
     def for_advice(self) -> Policy:
         """Give what its model learns from, and nothing of whom is compared or of tables."""
         learned = {*self.used_as(Use.FEATURE), *self.used_as(Use.TARGET)}
-        part = {"outlets": self.model_outlets}
+        part = {"outlets": self.model_outlets, "approvals": None}  # it hands nothing over
         return self._reduce(learned, self.population.for_advice(), part)
 
     def _reduce(

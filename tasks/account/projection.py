@@ -22,7 +22,7 @@ from tasks.account.datasets import SourceRead, StepData, list_sources, list_step
 from tasks.account.findings import Found
 from tasks.account.markdown import escape_markdown
 
-PROJECTION: Final = 2
+PROJECTION: Final = 3
 """The version of what is shown. A run's record says by which it was shown, and holds a digest of
 each value, so that an earlier run is judged by what was shown of it then. Version 1 showed every
 measure as a metric."""
@@ -132,6 +132,9 @@ def run_tags(
     yield "tutela.legal_basis", " ".join(str(article) for article in basis if article)
     yield "tutela.controller", policy.controller.name
     yield "tutela.recipients", "; ".join(o.recipient for o in policy.outlets.values())
+    for entry in entries:
+        if entry.kind == "approvals" and isinstance(entry.body, list):
+            yield "tutela.approved_by", " ".join(map(str, entry.body))
     yield "tutela.policy_sha256", str(record.facts["policy_sha256"])
     yield "tutela.code", str(record.facts["code"])
     if isinstance(own := record.facts.get("own_code"), dict) and own:

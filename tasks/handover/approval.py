@@ -35,6 +35,17 @@ REQUESTED: Final = "request"
 """The kind of the entry that holds what people are asked."""
 
 
+ORDER: Final = (
+    CheckVerdict.REFUSED,
+    CheckVerdict.WARNED,
+    CheckVerdict.INCONCLUSIVE,
+    CheckVerdict.PASSED,
+)
+"""In which checks are shown to whoever approves: what asks for a look comes first."""
+COUNTED: Final = "approvals"
+"""The kind of the entry that names the keys whose approvals counted at the hand-over."""
+
+
 class AwaitingApproval(ServiceError):
     """A run that passed its checks waits for people; nothing of it has left."""
 
@@ -60,7 +71,7 @@ def ask_approval(
     assert asked is not None
     valid = read_span(asked.valid)
     assert valid is not None, "the grammar asks for hours or days"
-    checks = sorted(summary.checks, key=lambda check: check.verdict is CheckVerdict.PASSED)
+    checks = sorted(summary.checks, key=lambda check: ORDER.index(check.verdict))
     more: dict[str, Said] = {
         "run": summary.run_id,
         "policy": summary.policy,
@@ -195,7 +206,10 @@ def refuse_without_approval(run: DecidedRun) -> None:
     for other in run.others_of_policy():
         if other.started_at > run.record.started_at and other.verdict in {"passed", "pending"}:
             raise Refusal(APPROVAL, f"the newer run {other.run_id} took its place")
-    refuse_unapproved(asked, request, count_for(run, request), run.consent.now().isoformat())
+    counted = count_for(run, request)
+    refuse_unapproved(asked, request, counted, run.consent.now().isoformat())
+    if not any(entry.kind == COUNTED for entry in run.entries):
+        run.note("record", COUNTED, "hand-over", [*counted])
 
 
 def list_changes(run: DecidedRun) -> list[str]:

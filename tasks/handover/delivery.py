@@ -60,6 +60,7 @@ from tasks.handover.recording import (
     attach_to_model,
     fetch_model,
     links_body,
+    move_aliases,
     name_store,
     record_run,
 )
@@ -84,6 +85,10 @@ def hand_over(run: DecidedRun) -> None:
     recorded = record_run(run.home, run.record, run.file, run.entries, models, begin)
     for name in goods.keys() - models.keys():
         release(run, name, goods[name])
+    if run.file.policy.approvals is not None and recorded.models:
+        named = {f"{run.file.policy.name}.{one}": v for one, v in recorded.models.items()}
+        for alias, version in move_aliases(run.home, named).items():
+            run.note("record", "alias", alias, version)
     # Last, so that a run with this note has handed over everything.
     run.note(
         "record",
@@ -334,6 +339,9 @@ def complete(run: DecidedRun) -> str:
     except TutelaError as error:
         return f"run {name} is still pending: {error}"
     close(run)
+    if find_request(run.entries) is not None:
+        left = "handed over" if run.decision == Verdict.PASSED else "not handed over"
+        return f"run {name} waited for approval, and is now closed as {run.decision}: {left}"
     return f"run {name} ended before it was done and is now closed as {run.decision}"
 
 

@@ -61,6 +61,8 @@ LINKS: Final = (
     ("model_versions", "storage_location"),
 )
 """Where MLflow's own store writes whole paths."""
+APPROVED, RETIRED = "approved", "retired"
+"""Aliases of models whose policies ask for approval: the newest approved, and the one before."""
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
@@ -174,15 +176,34 @@ def fetch_model(home: Home, mlflow_run: str, name: str) -> bytes:
     return content
 
 
+def move_aliases(home: Home, models: Mapping[str, str]) -> dict[str, str]:
+    """Let `approved` name these versions, by model, and `retired` those that it named before.
+
+    Gives what was set, by `model@alias`; ServiceError when MLflow is away.
+    """
+    moved = {}
+    with answering(home):
+        client = _client(home)
+        for name, version in models.items():
+            before = client.get_registered_model(name).aliases.get(APPROVED)
+            if before is not None and str(before) != version:
+                moved[f"{name}@{RETIRED}"] = str(before)
+            moved[f"{name}@{APPROVED}"] = version
+        for alias, version in moved.items():
+            name, _, word = alias.partition("@")
+            client.set_registered_model_alias(name, word, version)
+    return moved
+
+
 def find_aliases(home: Home, policy: str, run_id: str) -> list[str]:
-    """Name the aliases of models of a run; ServiceError when MLflow is away."""
+    """Name the aliases under which models of a run are in use; ServiceError when MLflow is away."""
     with answering(home, *AGAIN):
         client = _client(home)
         shown = _find_shown(client, policy, run_id)
         versions = [version for one in shown for version in list_versions(client, one)]
         # A search tells of no alias.
         whole = [client.get_model_version(one.name, str(one.version)) for one in versions]
-        return [f"{one.name}@{alias}" for one in whole for alias in one.aliases]
+        return [f"{one.name}@{alias}" for one in whole for alias in one.aliases if alias != RETIRED]
 
 
 def remove_run(home: Home, policy: str, run_id: str) -> list[str]:

@@ -65,10 +65,10 @@ def find_mlflow_runs(file: Path, runs: Collection[str], tag: str) -> dict[str, s
 
 
 def find_aliases(file: Path, shown: Mapping[str, str]) -> dict[str, list[str]]:
-    """Give the aliases of models that MLflow's runs registered, by the runs that these show."""
+    """Give the aliases under which models are in use, by the runs that registered them."""
     query = (
         "SELECT v.run_id, v.name, a.alias FROM model_versions v JOIN registered_model_aliases a "
-        "ON a.name = v.name AND a.version = v.version"
+        "ON a.name = v.name AND a.version = v.version WHERE a.alias <> 'retired'"
     )
     found: dict[str, list[str]] = {}
     with opened(file) as connection:

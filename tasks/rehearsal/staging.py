@@ -267,6 +267,9 @@ def stage(file: PolicyFile, folder: Path, own: Mapping[str, OwnCode] = NO_CODE) 
         "person": policy.source.person,
     }
     pointed = point(take_rows_as_columns(file), {"source": source, "basis": changes})
+    # Nothing is handed over, so that nobody is asked.
+    alone = pointed.policy.model_copy(update={"approvals": None})
+    pointed = replace(pointed, policy=alone)
     return Staged(pointed, permitted + against, notes)
 
 
