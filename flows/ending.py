@@ -30,7 +30,7 @@ from expectations.errors import Refusal, ServiceError, TutelaError, UsageError
 from expectations.policy.vocabulary import Verdict
 from ledgers.checkpoints import take_checkpoint
 from ledgers.evidence import EvidenceLedger
-from ledgers.home.database import open_database
+from ledgers.home.database import open_database, using_database
 from ledgers.home.flow_runs import end_flow_run, forget
 from ledgers.home.home import Home, without_login
 from ledgers.home.keys import Keys
@@ -149,7 +149,8 @@ def fail(error: TutelaError, name: str) -> State[Any]:
 def finish_others(home: Home, keys: Keys) -> None:
     """Finish what killed processes left, since nobody may be there who runs a command."""
     finished = complete_runs(home, keys)
-    failed = take_checkpoint(open_database(home), keys)
+    with using_database(home) as engine:
+        failed = take_checkpoint(engine, keys)
     for sentence in failed if FlowRunContext.get() else ():
         get_run_logger().warning(sentence)
     if finished:

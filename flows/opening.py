@@ -24,7 +24,7 @@ from flows.ending import finish_others
 from ledgers.checkpoints import name_checkpoint
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.evidence import JSON, EvidenceLedger
-from ledgers.home.database import open_database
+from ledgers.home.database import using_database
 from ledgers.home.flow_runs import name_run, note_flow_run
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
@@ -107,28 +107,28 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
     own = load_checked_code(file)
     keys = Keys.open(home)
     finish_others(home, keys)
-    engine = open_database(home)
-    now = ConsentLedger(engine, home, keys).now()
-    run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    ledger = EvidenceLedger(engine, keys)
-    disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
-    start = find_starter(keys, file)
-    with Vault(home.vault, keys).begin(run_id) as vault:
-        facts = run_facts(file, asked, part, own) | {
-            "machine": name_machine(keys), "checkpoint": name_checkpoint(keys), **start
-        }  # fmt: skip
-        ledger.begin(run_id, file.policy.name, facts)
-        run = Run(
-            id=run_id, file=file, now=now, home=home, keys=keys, ledger=ledger, vault=vault,
-            disclosure=disclosure, observe=asked.observe, epsilon=asked.epsilon, own=own,
-            finder=note_ways_out,
-        )  # fmt: skip
-        if flow_run:
-            name_run(str(flow_run["id"]), run_id)
-            ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
-        with renewed(ledger.engine, keys, run_id), under_way(run):
-            run.observe(run_id, "opened", 0.0)
-            yield run
+    with using_database(home) as engine:
+        now = ConsentLedger(engine, home, keys).now()
+        run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        ledger = EvidenceLedger(engine, keys)
+        disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
+        start = find_starter(keys, file)
+        with Vault(home.vault, keys).begin(run_id) as vault:
+            facts = run_facts(file, asked, part, own) | {
+                "machine": name_machine(keys), "checkpoint": name_checkpoint(keys), **start
+            }  # fmt: skip
+            ledger.begin(run_id, file.policy.name, facts)
+            run = Run(
+                id=run_id, file=file, now=now, home=home, keys=keys, ledger=ledger, vault=vault,
+                disclosure=disclosure, observe=asked.observe, epsilon=asked.epsilon, own=own,
+                finder=note_ways_out,
+            )  # fmt: skip
+            if flow_run:
+                name_run(str(flow_run["id"]), run_id)
+                ledger.append(run_id, "run", "prefect", "flow_run", flow_run)
+            with renewed(ledger.engine, keys, run_id), under_way(run):
+                run.observe(run_id, "opened", 0.0)
+                yield run
 
 
 def find_starter(keys: Keys, file: PolicyFile) -> dict[str, JSON]:

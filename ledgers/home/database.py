@@ -92,6 +92,19 @@ def open_database(home: Home, *, replaying: bool = False) -> sa.Engine:
     return _opened(home, make=False, replaying=replaying)
 
 
+@contextmanager
+def using_database(home: Home) -> Iterator[sa.Engine]:
+    """Open the ledgers as `open_database`, and leave no connection open at the end.
+
+    For what is done once in a run: a process that carries out many would keep those of all.
+    """
+    engine = open_database(home)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def open_unchanged(home: Home) -> sa.Engine:
     """Connect to the ledgers of `home` as `open_database`; an older schema is a ServiceError."""
     if home.settings.database_url is None and not home.ledger.is_file():

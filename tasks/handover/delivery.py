@@ -25,7 +25,7 @@ from expectations.policy.outlets import ModelOutlet
 from expectations.policy.vocabulary import Verdict
 from ledgers.consent.turn import turn
 from ledgers.evidence import OPEN, EvidenceLedger, RunRecord
-from ledgers.home.database import open_database
+from ledgers.home.database import open_database, using_database
 from ledgers.home.flow_runs import find_abandoned
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
@@ -229,7 +229,13 @@ def complete_runs(home: Home, keys: Keys) -> list[Completed]:
     One process at a time does this: two would register a model twice. Flow runs that dead processes
     left are among them, for Prefect to be told.
     """
-    ledger, vault = EvidenceLedger(open_database(home), keys), Vault(home.vault, keys)
+    with using_database(home) as engine:
+        return _complete_runs(home, EvidenceLedger(engine, keys))
+
+
+def _complete_runs(home: Home, ledger: EvidenceLedger) -> list[Completed]:
+    keys = ledger.keys
+    vault = Vault(home.vault, keys)
     removed = "; its encrypted folder was removed"
     with locked(home.outbox):
         # Begun before the living are counted, and still open after it: a run that begins or ends

@@ -12,7 +12,7 @@ from typing import Final
 
 from expectations.errors import TutelaError
 from ledgers.evidence import EvidenceLedger
-from ledgers.home.database import open_database
+from ledgers.home.database import using_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import locked, owners_alone, write_private
@@ -40,7 +40,14 @@ def announce(
 
     Gives a sentence for each thing that did not work.
     """
-    ledger = EvidenceLedger(open_database(home), keys)
+    with using_database(home) as engine:
+        return _announce(home, EvidenceLedger(engine, keys), ended, news)
+
+
+def _announce(
+    home: Home, ledger: EvidenceLedger, ended: Collection[str], news: Sequence[News]
+) -> list[str]:
+    keys = ledger.keys
     rows: list[RunRow] = []
     # One at a time: who listed the runs first must not write last.
     with locked(home.reports):
