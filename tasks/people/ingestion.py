@@ -48,7 +48,7 @@ from tasks.sources.identity import (
     identify,
 )
 from tasks.sources.naming import canonical, spell
-from tasks.sources.people_tables import PeopleTables, find_missing_fields
+from tasks.sources.people_tables import PeopleTables, find_missing_fields, find_mixed_units
 from tasks.sources.table_rows import list_columns, list_read
 
 PERSON: Final = "_person"
@@ -125,7 +125,8 @@ def find_missing(file: PolicyFile, there: Sequence[str]) -> list[Problem]:
     further = find_missing_fields(file.policy.source, file.folder)
     merged = find_missing_names(file.policy.source, file.folder)
     named = find_changing_identifier(file.policy.source, file.folder)
-    found = [*missing_columns(file.policy, there), *further, *merged, *named]
+    units = find_mixed_units(file.policy.source, file.folder)
+    found = [*missing_columns(file.policy, there), *further, *merged, *named, *units]
     return found or [*find_faults_of_concepts(file.policy.source, file.folder)]
 
 

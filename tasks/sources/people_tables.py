@@ -19,11 +19,13 @@ import pyarrow.compute as pc
 
 from expectations.disclosure import roughly
 from expectations.errors import Problem, SourceError, suggest
+from expectations.expressions.expressions import ColumnType
 from expectations.policy.many_rows import FollowUp, FromRows, Index
 from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, NUMBER, PERSON, UNTIL, Query, conditions, fields
 from tasks.sources.concept_sets import resolve_concept_sets
+from tasks.sources.fhir.source import FhirSource
 from tasks.sources.moments import MOMENT, read_moments
 from tasks.sources.naming import spell
 from tasks.sources.table_rows import (
@@ -41,6 +43,7 @@ from tasks.sources.table_rows import (
 
 ROWS_EACH: Final = 10_000
 """More rows of one person are rather a mistake, unless the policy says how many count."""
+NUMBERS: Final = frozenset((ColumnType.INTEGER, ColumnType.NUMBER))
 FEW: Final = 1_000
 """So many people are taken together whatever memory that needs."""
 CUT: Final = "people.cut."
@@ -323,6 +326,39 @@ def find_missing_fields(source: PeopleSource, folder: Path) -> Iterator[Problem]
                 fix = suggest(moment.column, there, f"name one of its {len(there)} columns")
                 said = f"the roster has no column `{moment.column}`"
                 yield Problem(f"source.{path}.column", said, fix)
+
+
+def find_mixed_units(source: PeopleSource, folder: Path) -> Iterator[Problem]:
+    """Ask in which unit a number is told where each row has its own; reads headers alone.
+
+    That is known of a view over FHIR's quantities, and of OMOP's measurements by their names.
+    """
+    for name, table in source.tables.items():
+        numbers = {n: one for n, one in table.fields.items() if one.type in NUMBERS}
+        if all(one.unit for one in numbers.values()):
+            continue
+        told = _find_units(open_source(table.location, folder))
+        for number, one in numbers.items():
+            if one.unit is None and (unit := told.get(one.source or number)) is not None:
+                where = f"`{unit}`" if unit else "the view does not show it"
+                by = unit or "a column of your own view with the unit's code"
+                yield Problem(
+                    f"source.tables.{name}.fields.{number}",
+                    f"is a number whose unit each row says ({where}), and several would be mixed",
+                    f"say which counts as what, as `type: number, unit: {{from: {by}, factors: "
+                    "{mg/dL: 1}}`; name the table once for each quantity, told apart by `where`",
+                )
+
+
+def _find_units(table: Source) -> dict[str, str]:
+    """Give the columns of a table that are told in a unit, each with the unit's; empty if none."""
+    there = table.columns()
+    if not isinstance(table, FhirSource):
+        omop = {"value_as_number", "unit_concept_id"} <= {*there}
+        return {"value_as_number": "unit_concept_id"} if omop else {}
+    said = table.view.measured
+    units = [column for column, part in said.items() if not part.endswith(".value")]
+    return {c: units[0] if units else "" for c, part in said.items() if part.endswith(".value")}
 
 
 def _shared_key(source: PeopleSource, folder: Path, there: Sequence[str]) -> str | None:

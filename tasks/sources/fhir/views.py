@@ -13,7 +13,16 @@ from typing import Any, Final, TypeAlias
 from tasks.sources.aggregates import quote
 from tasks.sources.fhir.compilation import MARK, ROOT, Compiler, Found, Need, write_literal
 from tasks.sources.fhir.elements import IN_SQL, NUMBER, TEXT, is_resource
-from tasks.sources.fhir.paths import PathError, UnknownElementError
+from tasks.sources.fhir.paths import (
+    Call,
+    Operation,
+    Path,
+    PathError,
+    Place,
+    Step,
+    UnknownElementError,
+    parse_path,
+)
 from tasks.sources.scan import write_text
 
 DEEP: Final = 8
@@ -21,6 +30,11 @@ DEEP: Final = 8
 WAYS: Final = frozenset(("forEach", "forEachOrNull", "repeat", "unionAll"))
 """What makes several rows of a resource."""
 WHOLE: Final = frozenset(("integer", "integer64", "positiveInt", "unsignedInt"))
+MEASURED: Final = {
+    **dict.fromkeys(("Age", "Distance", "Duration", "Quantity", "SimpleQuantity"), "code"),
+    "Money": "currency",
+}
+"""Types whose `value` means nothing without a unit, and the element that says which."""
 Json: TypeAlias = "Mapping[str, Any]"
 
 
@@ -58,6 +72,8 @@ class View:
     """The FHIR type of each, as the view says it; else what JSON holds."""
     rows: Rows
     tests: tuple[str, ...]
+    measured: Mapping[str, str]
+    """Columns that are a number in a unit or the unit's code, as `Quantity.value`."""
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -101,7 +117,7 @@ def read_view(said: Json) -> View:
     for name in ("resourceType", "id"):
         need.part(name)
     root = Found(ROOT, resource, need=need)
-    builder = _Builder(Compiler(root, dict(_read_constants(said))), {})
+    builder = _Builder(Compiler(root, dict(_read_constants(said))), {}, {})
     rows = builder.select({"select": said.get("select")}, root, "")
     if not rows.columns:
         raise ViewError("select: has no column")
@@ -111,7 +127,7 @@ def read_view(said: Json) -> View:
         if found.type != "b":
             raise ViewError(f"where.{place}.path: gives no yes or no")
         tests.append(found.one())
-    return View(resource, need, builder.types, rows, tuple(tests))
+    return View(resource, need, builder.types, rows, tuple(tests), builder.measured)
 
 
 def _read_constants(said: Json) -> Iterator[tuple[str, Found]]:
@@ -137,6 +153,7 @@ class _Builder:
 
     compiler: Compiler
     types: dict[str, str]
+    measured: dict[str, str]
 
     def find(self, path: object, context: Found, where: str) -> Found:
         try:
@@ -172,7 +189,7 @@ class _Builder:
         return f"(CASE WHEN false THEN {one} END)"
 
     def _numbered(self, row: str) -> _Builder:
-        return _Builder(replace(self.compiler, row=row), self.types)
+        return replace(self, compiler=replace(self.compiler, row=row))
 
     def within(self, said: Json, context: Found, where: str) -> Rows:
         """Build everything that a `select` holds, side by side."""
@@ -201,6 +218,10 @@ class _Builder:
             found = self.find(column.get("path"), context, f"{here}.path")
             if found.type not in IN_SQL:
                 raise ViewError(f"{here}.path: gives `{found.type}`, which is no single value")
+            if step := _last_step(parse_path(column["path"])):
+                kind = (self.compiler.find(step.of, context) if step.of else context).type
+                if kind in MEASURED and step.name in {"value", MEASURED[kind]}:
+                    self.measured[name] = f"{kind}.{step.name}"
             names.append(name)
             whole = column.get("collection") is True
             values.append(found.as_list() if whole else found.one())
@@ -306,6 +327,16 @@ class _Builder:
         self.types.update(dict.fromkeys(names, TEXT))
         row = Rows(names, ("NULL::VARCHAR",) * len(names))
         return Rows(names, listed=f"list_filter({row.as_list()}, lambda z: false)")
+
+
+def _last_step(path: Path) -> Step | None:
+    """Give the step to the element that a path takes, whichever of several it picks."""
+    match path:
+        case Step():
+            return path
+        case Call(of, "first" | "where", _) | Place(of, _) | Operation(of, "|", _):
+            return None if of is None else _last_step(of)
+    return None
 
 
 def _name_parts(need: Need, above: str) -> Iterator[str]:

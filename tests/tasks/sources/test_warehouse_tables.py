@@ -21,7 +21,7 @@ from expectations.policy.policy import PeopleSource
 from tasks.people.ingestion import spell_keys
 from tasks.sources import people_tables
 from tasks.sources.identity import find_changing_identifier
-from tasks.sources.people_tables import PeopleTables, find_missing_fields
+from tasks.sources.people_tables import PeopleTables, find_missing_fields, find_mixed_units
 
 Rows: TypeAlias = Sequence[Mapping[str, object]]
 OMOP = Path(__file__).parent / "omop"
@@ -215,3 +215,22 @@ def test_nobody_is_known_by_omops_person_id(
     if not refused:
         (missing,) = find_missing_fields(source, tmp_path)
         assert "say `key: person_id` under source" in missing.fix
+
+
+@pytest.mark.parametrize(
+    ("unit", "refused"),
+    [(None, True), ({"from": "unit_concept_id", "factors": {"8713": 1}}, False)],
+)
+def test_measurements_of_omop_need_a_unit(
+    tmp_path: Path, unit: dict[str, object] | None, refused: bool
+) -> None:
+    """Each row says its own, so that numbers of several would be mixed."""
+    row = {"person_id": 1, "measurement_date": "2024-01-03", "value_as_number": 13.0,
+           "unit_concept_id": 8713}  # fmt: skip
+    write(tmp_path, people=PEOPLE, labs=[row])
+    value = {"from": "value_as_number", "type": "number", **({"unit": unit} if unit else {})}
+    table = {"location": at("labs"), "at": "measurement_date", "fields": {"hb": value}}
+    source = open_tables(tmp_path, HB, {"labs": table}).source
+    found = [*find_mixed_units(source, tmp_path)]
+    assert [problem.path for problem in found] == ["source.tables.labs.fields.hb"] * refused
+    assert all("{from: unit_concept_id, factors:" in problem.fix for problem in found)

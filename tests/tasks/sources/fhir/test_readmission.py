@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from expectations.errors import SourceError
 from expectations.policy_file import PolicyFile, read_policy
-from tasks.people.ingestion import find_elements, people_source
+from tasks.people.ingestion import find_elements, find_missing, people_source
 
 ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "docs" / "fhir"
@@ -60,8 +61,8 @@ def test_the_elements_that_are_read_are_named_for_the_record(example: Path) -> N
     """Of each table, as paths from the resource; what only an unused column needs is not read."""
     found = dict(find_elements(read_policy(str(example))))
     assert [*found][:2] == ["source", "source.tables.discharges"]
-    labs = {*found["source.tables.labs"]}
-    assert {"Observation.valueQuantity.value", "Observation.code.coding.code"} <= labs
+    labs, measured = ({*found[f"source.tables.{name}"]} for name in ("labs", "haemoglobin"))
+    assert {"Observation.valueQuantity.value", "Observation.code.coding.code"} <= measured
     assert not any("name" in element for element in found["source"])
     assert "Observation.valueQuantity.code" not in labs
     stays = {"Encounter.class.code", "Encounter.period.start"}
@@ -85,11 +86,47 @@ def test_a_view_is_part_of_the_policy(example: Path) -> None:
 def test_mixed_units_are_told_by_table_and_column(example: Path) -> None:
     """Neither a value nor the unit that has no factor is told."""
     text = example.read_text(encoding="utf-8")
-    field = "{type: number, unit: {from: unit, factors: {a: 1, g/dL: 1}}}"
     mixed = example.with_name("mixed.yaml")
-    assert "        value: {type: number}\n" in text
-    mixed.write_text(text.replace("value: {type: number}", f"value: {field}"), encoding="utf-8")
-    said = r"^source\.tables\.labs: the column 'unit': .* people have a value of `value` in a unit"
+    assert "factors: {g/dL: 1, g/L: 0.1}" in text
+    mixed.write_text(text.replace("{g/dL: 1, g/L: 0.1}", "{g/L: 0.1}"), encoding="utf-8")
+    said = r"^source\.tables\.haemoglobin: the column 'unit': .* have a value of `value` in a unit"
     with pytest.raises(SourceError, match=said) as told:
         read_rows(read_policy(str(mixed)), None)
-    assert not re.search(r"mg/dL|mmol|\d\.\d", str(told.value))
+    assert not re.search(r"g/dL|mmol|\d\.\d", str(told.value))
+
+
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        (None, "unit: {from: unit, factors:"),
+        ("value.ofType(Quantity).value", "{from: a column of your own view with the unit's code"),
+        ("value.ofType(Quantity).value.where($this > 0).first()", "{from: a column of your own"),
+        ("component.value.ofType(Quantity).value.first()", "{from: a column of your own"),
+        ("value.ofType(integer)", ""),
+    ],
+)
+def test_a_number_whose_rows_say_their_unit_needs_one(
+    example: Path, path: str | None, fix: str
+) -> None:
+    """Of the ready views and of one's own; before anything of a person is read."""
+    text = example.read_text(encoding="utf-8")
+    field = "value: {type: number, unit: {from: unit, factors: {g/dL: 1, g/L: 0.1}}}"
+    assert field in text
+    text = text.replace(field, "value: {type: number}")
+    if path:
+        column = [{"name": name, "path": told} for name, told in (
+            ("patient", "subject.getReferenceKey()"), ("at", "issued"), ("issued", "issued"),
+            ("loinc", "code.coding.code.first()"), ("value", path),
+        )]  # fmt: skip
+        view = {"resource": "Observation", "select": [{"column": column}]}
+        example.with_name("own.json").write_text(json.dumps(view), encoding="utf-8")
+        start = text.index("    haemoglobin:\n")
+        text = text[:start] + text[start:].replace("view: observation", "view: own.json", 1)
+    unsaid = example.with_name("unsaid.yaml")
+    unsaid.write_text(text, encoding="utf-8")
+    file = read_policy(str(unsaid))
+    found = find_missing(file, people_source(file).columns())
+    assert [problem.path for problem in found] == ["source.tables.haemoglobin.fields.value"] * bool(
+        fix
+    )
+    assert all(fix in problem.fix for problem in found)
