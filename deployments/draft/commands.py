@@ -48,7 +48,7 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
         typer.Argument(
             metavar="DATA",
             help="A .csv, .tsv or .parquet file of people, or URL#table; or a folder or a "
-            "database's URL with several tables about them.",
+            "database's URL with several tables about them, or the folder of a FHIR export.",
         ),
     ],
     purpose: Annotated[
@@ -150,8 +150,13 @@ def draft(  # noqa: PLR0913, PLR0917  # one option per answer that no table give
 
 def link_tables(tables: Sequence[tuple[str, Location, Source]]) -> Linked:
     """Read several tables, and find out how they belong together."""
+    from tasks.drafting.exports import read_export, tell_left_out
     from tasks.drafting.tables import link, read_table
+    from tasks.sources.fhir.source import FhirSource
 
+    views = [(name, one) for name, _, one in tables if isinstance(one, FhirSource)]
+    if views:
+        return tell_left_out(link([*read_export(views)]), views)
     return link([read_table(*one) for one in tables])
 
 
@@ -196,9 +201,9 @@ def decide_all(
     from tasks.drafting.deciding import decide, person_column
     from tasks.drafting.decisions import Fate
     from tasks.drafting.examination import examine
+    from tasks.drafting.made_columns import know_person, tell_rows
     from tasks.drafting.outcome import leave_constant
     from tasks.drafting.profile import LEAST
-    from tasks.drafting.tables import know_person, tell_rows
 
     examined = examine(source)
     if linked is not None:

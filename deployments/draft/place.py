@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError, UsageError
-from expectations.policy.locations import CsvFile, JsonLines, Location, ParquetFiles, SqlTable
+from expectations.policy.locations import (
+    CsvFile,
+    FhirExport,
+    JsonLines,
+    Location,
+    ParquetFiles,
+    SqlTable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,27 +69,18 @@ def open_tables(data: str) -> list[tuple[str, Location, Source]] | None:
         named, what = {name: f"{data}#{name}" for name in list_tables(data)}, "a table"
     else:
         return None
-    if not named and "://" not in data and any(folder.glob("*.ndjson")):
-        raise UsageError(explain_export(folder, data))
+    if not named and is_export(data):
+        from tasks.drafting.exports import open_views
+
+        return [(name, one.location, one) for name, one in open_views(folder, data)]
     if not named:
         raise UsageError(f"{data} holds not even {what}; name another")
     return [(name, *open_data(one)) for name, one in named.items()]
 
 
-def explain_export(folder: Path, data: str) -> str:
-    """Say how a policy reads a FHIR export, of which no draft is made; SourceError if it is none.
-
-    Its first lines are looked at, and nothing else is read.
-    """
-    from expectations.policy.view_files import list_ready
-    from tasks.sources.fhir.export import Export
-
-    fitting = ", ".join(list_ready(Export(folder, data).resources())) or "none"
-    return (
-        f"{data} is a FHIR export, of which `draft` makes no policy; write its tables as "
-        "docs/fhir.md shows, whose example is a policy to begin with. Ready views that fit: "
-        f"{fitting}"
-    )
+def is_export(data: str) -> bool:
+    """Say whether a folder holds a FHIR export rather than tables."""
+    return "://" not in data and any(Path(data).glob("*.ndjson"))
 
 
 def list_tables(url: str) -> list[str]:
@@ -113,7 +111,8 @@ def beside_tables(data: str) -> Path:
     if "://" in data:
         return Path.cwd() / f"{name_policy(Path(data).stem)}.yaml"
     folder = Path(data).absolute()
-    return folder / f"{name_policy(folder.name)}.yaml"
+    where = folder.parent if is_export(data) else folder
+    return where / f"{name_policy(folder.name)}.yaml"
 
 
 def free_place(location: Location | Path, to: str) -> Path:
@@ -154,6 +153,8 @@ def seen_from(location: Location, folder: Path) -> Location:
     if isinstance(location, SqlTable):
         return location
     path = Path(getattr(location, "path", ""))
+    if isinstance(location, FhirExport):  # on the policy's own calendar
+        location = location.model_copy(update={"zone": None})
     if path.is_relative_to(folder):
         return location.model_copy(update={"path": path.relative_to(folder).as_posix()})
     return location

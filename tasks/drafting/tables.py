@@ -7,8 +7,10 @@ column is. A table of which this is not clear is left out, with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -17,20 +19,20 @@ import pyarrow.compute as pc
 from expectations.errors import SourceError, UsageError
 from expectations.expressions.expressions import ColumnType
 from expectations.policy.identifiers import Normal
-from expectations.policy.locations import Location
+from expectations.policy.locations import FhirExport, Location
 from expectations.policy.many_rows import FromRows, Index, RowField, RowsTable
 from expectations.policy.policy import PeopleSource
-from expectations.policy.vocabulary import Category, Identifiability
-from tasks.drafting.deciding import ORDER, name_columns
-from tasks.drafting.decisions import Decided
-from tasks.drafting.examination import Examined, refuse_headless
+from expectations.policy.vocabulary import Identifiability
+from tasks.drafting.column_types import is_text
+from tasks.drafting.deciding import name_columns
+from tasks.drafting.examination import refuse_headless
 from tasks.drafting.outcome import quoted
 from tasks.drafting.profile import LEAST, Values, count_values
 from tasks.drafting.signs import judge, read_name, split_name
 from tasks.sources import Source
 from tasks.sources.moments import read_moments
 from tasks.sources.naming import canonical
-from tasks.sources.people_tables import PeopleTables
+from tasks.sources.people_tables import PeopleTables, find_units
 
 ALIKE: Final[tuple[Normal, ...]] = ("strip", "casefold")
 MOST_STRANGERS: Final = 0.5
@@ -56,6 +58,10 @@ ENDS: Final = frozenset(
     {"end", "ended", "until", "discharge", "discharged", "left", "closed", "to"}
 )
 
+WITHOUT: Final = (
+    "Its values are each in a unit of their own: name the table once for each quantity, with "
+    "`where` and `unit`."
+)
 PERIODS: Final = (
     "it has one row a person; join it to the people in a view, or in their file, or name it under "
     "`followed_until` if it says until when people were observed"
@@ -68,6 +74,14 @@ class Found(NamedTuple):
     name: str
     location: Location
     held: pa.Table
+    person: str | None = None
+    """The column that names people, where that is known."""
+    where: str | None = None
+    """Which rows of the location these are."""
+    fields: Mapping[str, RowField] = MappingProxyType({})
+    """Fields that are known, whatever stands in them."""
+    asked: str = ""
+    """What somebody must decide about it, besides."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +179,9 @@ def _join(people: PeopleSource, made: Mapping[str, FromRows]) -> pa.Table:
 def _is_kept(joined: pa.Table, name: str, take: FromRows, people: PeopleSource) -> bool:
     """Whether values are as they are called: counts of none or one would be taken for yes/no."""
     fields = people.tables[str(take.of)].fields
-    return count_values(name, joined.column(name)).type in take.type_of(fields)
+    able = take.type_of(fields)
+    able |= {ColumnType.INTEGER} if ColumnType.NUMBER in able else set()
+    return count_values(name, joined.column(name)).type in able
 
 
 class Key(NamedTuple):
@@ -181,13 +197,14 @@ class Key(NamedTuple):
 
 def _keys_of(table: Found) -> Iterator[Key]:
     """Give the columns that could name people in any way."""
-    for name in table.held.column_names:
+    for name in [table.person] if table.person else table.held.column_names:
         values = count_values(name, table.held.column(name))
         if values.type not in {ColumnType.TEXT, ColumnType.INTEGER} or len(values.counts) < LEAST:
             continue
         plain = canonical(pa.chunked_array([values.texts]), name)
         names = pc.unique(canonical(plain, name, ALIKE))
-        called, seen = any(sign.person for sign in read_name(name)), judge(values)
+        called = bool(table.person) or any(sign.person for sign in read_name(name))
+        seen = judge(values)
         if seen.free_text:
             continue
         once = len(names) == values.rows and (called or seen.person)
@@ -284,7 +301,7 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
     if match is None:
         return f"none of its columns names the people of `{roster.name}`"
     key, folded, _ = match
-    if key.once and len(key.names) > NEARLY_ALL * roster.held.num_rows:
+    if not table.person and key.once and len(key.names) > NEARLY_ALL * roster.held.num_rows:
         if len([*_find_times(table)]) > 1:
             return PERIODS
         return "it has one row a person; join it to the people in a view, or in their file"
@@ -294,23 +311,23 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
     at, known = _choose_times(times)
     fields = dict(zip(name_columns(table.held.column_names), table.held.column_names, strict=True))
     taken = {key.column, *(time.column for time in times)}
-    values = {
-        field: count_values(source, table.held.column(source))
-        for field, source in fields.items() if source not in taken
-    }  # fmt: skip
-    kept = {field: one for field, one in values.items() if _is_field(one)}
+    values = {f: _count(table, source) for f, source in fields.items() if source not in taken}
+    units = find_units(HeldTable(table.held))
+    kept = {f: one for f, one in values.items() if one.name not in units and _is_field(one)}
     return RowsOf(
         RowsTable(
             location=table.location,
             person=key.column,
             at=at.column,
             known_at=known.column if known else None,
+            where=table.where,
             fields={
                 field: RowField.model_validate(
                     {"type": one.type, **({"from": one.name} if one.name != field else {})}
                 )
                 for field, one in kept.items()
-            },
+            }
+            | {**table.fields},
         ),
         table.name,
         pa.table({field: table.held.column(one.name) for field, one in kept.items()}),
@@ -318,9 +335,26 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
         at.moments,
         kept,
         folded,
-        any(time.zoned for time in times),
-        _ask(times, at, known),
+        any(time.zoned for time in times) or isinstance(table.location, FhirExport),
+        f"{_ask(times, at, known)} {WITHOUT * bool(units)}{table.asked}".strip(),
     )
+
+
+class _Codes(Values):
+    """Values that are codes, also where all of them are digits."""
+
+    @cached_property
+    def type(self) -> ColumnType:
+        """What they are to a policy."""
+        return ColumnType.TEXT
+
+
+def _count(table: Found, source: str) -> Values:
+    """Count a column's values; what an export has as text are codes."""
+    column = table.held.column(source)
+    one = count_values(source, column)
+    coded = isinstance(table.location, FhirExport) and is_text(column)
+    return _Codes(one.name, one.rows, one.distinct, one.counts) if coded else one
 
 
 def _holds_consent(table: Found) -> bool:
@@ -399,7 +433,7 @@ def _propose(part: RowsOf, index: pa.Scalar) -> Iterator[tuple[str, FromRows]]:
     before = part.at.filter(pc.less(part.at, index))
     long = len(before) and (index.as_py() - pc.min(before).as_py()).days > 2 * YEAR
     window = {"of": part.name, **({"days_before": YEAR} if long else {})}
-    wanted = [(f"{part.name}_count", {"take": "count"})]
+    wanted = [] if part.table.where else [(f"{part.name}_count", {"take": "count"})]
     kinds = next((f for f, v in part.values.items() if _is_kind(v)), None)
     amounts = [f for f, v in part.values.items() if _is_amount(v)] if kinds else []
     for word in _shared_words(part, kinds) if kinds and amounts else ():
@@ -447,26 +481,3 @@ def _shared_words(part: RowsOf, field: str) -> list[str]:
     )
     many = counted.filter(pc.greater_equal(counted.column("person_count_distinct"), LEAST))
     return [str(word) for word in many.column("word").to_pylist()[:MOST_KINDS]]
-
-
-def know_person(examined: Examined, linked: Linked) -> Examined:
-    """Say which column names the person: the one by which tables are linked, and no other."""
-    columns = []
-    for found in examined.columns:
-        if found.profile.name != linked.people.person:
-            made = found.profile.name in linked.made
-            consent = () if made else found.consent
-            columns.append(replace(found, person=False, consent=consent))
-            continue
-        category = found.category if found.category in ORDER else Category.IDENTIFYING
-        columns.append(replace(
-            found, person=True, category=category, identifiability=Identifiability.IDENTIFIER,
-            free_text=False,
-        ))  # fmt: skip
-    return replace(examined, columns=tuple(columns))
-
-
-def tell_rows(decided: Decided, linked: Linked) -> Decided:
-    """Say of each column whether it is made of rows, and of which."""
-    columns = (replace(c, rows=linked.made.get(c.found.profile.name)) for c in decided.columns)
-    return replace(decided, columns=tuple(columns))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks.drafting.decisions import Decided, Fate
 from tasks.drafting.writing_columns import DECIDE
-from tasks.drafting.writing_yaml import comment, commented_out, entry, flow, scalar
+from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, flow, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,11 +72,16 @@ def one_table(name: str, table: RowsTable, person: str) -> Iterator[str]:
     yield f"      at: {scalar(table.at)}"
     if table.known_at:
         yield f"      known_at: {scalar(table.known_at)}"
+    if table.where:
+        yield f"      where: {scalar(table.where)}"
     if table.fields:
         yield "      fields:"
     for field, one in table.fields.items():
-        said = {"from": one.source} if one.source else {}
-        yield from entry(field, {**said, "type": str(one.type)}, 8)
+        said: dict[str, Value] = {"from": one.source} if one.source else {}
+        said["type"] = str(one.type)
+        if one.unit:
+            said["unit"] = one.unit.model_dump(by_alias=True, exclude_defaults=True)
+        yield from entry(field, said, 8)
 
 
 def event_lines(linked: Linked) -> Iterator[str]:

@@ -337,7 +337,7 @@ def find_mixed_units(source: PeopleSource, folder: Path) -> Iterator[Problem]:
         numbers = {n: one for n, one in table.fields.items() if one.type in NUMBERS}
         if all(one.unit for one in numbers.values()):
             continue
-        told = _find_units(open_source(table.location, folder))
+        told = find_units(open_source(table.location, folder))
         for number, one in numbers.items():
             if one.unit is None and (unit := told.get(one.source or number)) is not None:
                 where = f"`{unit}`" if unit else "the view does not show it"
@@ -350,7 +350,7 @@ def find_mixed_units(source: PeopleSource, folder: Path) -> Iterator[Problem]:
                 )
 
 
-def _find_units(table: Source) -> dict[str, str]:
+def find_units(table: Source) -> dict[str, str]:
     """Give the columns of a table that are told in a unit, each with the unit's; empty if none."""
     there = table.columns()
     if not isinstance(table, FhirSource):

@@ -175,7 +175,7 @@ class FhirSource:
         if kind != "date" and kind not in MOMENTS:
             return name
         whole = (
-            f"CASE length({name}) WHEN 4 THEN ({name} || '-12-31')::TIMESTAMP "
+            f"CASE coalesce(length({name}), 0) WHEN 4 THEN ({name} || '-12-31')::TIMESTAMP "
             f"WHEN 7 THEN last_day(({name} || '-01')::DATE)::TIMESTAMP "
             f"WHEN 10 THEN {name}::TIMESTAMP "
         )

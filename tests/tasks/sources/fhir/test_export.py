@@ -107,8 +107,8 @@ def test_moments_stand_on_the_calendar_of_the_zone_and_partial_dates_at_their_en
     ]  # fmt: skip
     with pytest.raises(SourceError, match="add `zone: Europe/Berlin`"):
         open_export(export, "observation", None).read(["at"])
-    write(export, "Patient", patient("p1", birthDate="1950-02"))
-    assert rows(export, "patient", "birth_date") == [(date(1950, 2, 28),)]
+    write(export, "Patient", patient("p1", birthDate="1950-02"), patient("p2"))
+    assert rows(export, "patient", "birth_date") == [(date(1950, 2, 28),), (None,)]
 
 
 @pytest.mark.parametrize(
