@@ -22,6 +22,8 @@ from tasks.sources.source import explain_unreadable
 MANIFEST: Final = "manifest.json"
 FIRST: Final = 100
 """So many lines of each file are looked at before anything is read."""
+LONGEST: Final = 16 * 2**20
+"""More bytes a line may not have: DuckDB's own bound on an object."""
 OTHER: Final = {
     "STU3": ("animal", "assertedDate", "comment", "context", "notDone", "definition", "related"),
     "R5": ("actualPeriod", "admission", "occurrenceDateTime", "participant", "reported"),
@@ -132,6 +134,8 @@ def find_fault(line: bytes, resource: str) -> str | None:
     """Say what is wrong with a line, without a value of it; nothing if it fits."""
     if not line.strip():
         return None
+    if len(line) > LONGEST:
+        return "has more than 16 MB, which no line may have"
     read = _read_line(line)
     if not read:
         return "is no whole JSON object; an export has one resource on each line, as UTF-8"

@@ -106,7 +106,7 @@ class FhirSource:
         query = f"SELECT {listed} FROM {self.write_scan(picked)}"  # noqa: S608  # quoted
         if where is not None and self.schema.field(where[0]).type == pa.string():
             query += f" WHERE {quote(where[0])} IN (SELECT name FROM _wanted)"  # noqa: S608  # quoted
-        table = self._ask(query, pa.table({"name": where[1]}) if where else None)
+        table = self._ask(query, picked, pa.table({"name": where[1]}) if where else None)
         if where is not None:
             values = pc.drop_null(where[1].cast(pa.large_string()))
             table = table.filter(pc.is_in(spell(table.column(where[0])), values))
@@ -117,7 +117,7 @@ class FhirSource:
         pick_columns([column], self.columns(), self._place)
         name = quote(column)
         query = f"SELECT {name}, count(*) AS rows FROM {self.write_scan([column])} GROUP BY {name}"  # noqa: S608  # quoted
-        found = self._ask(query, None)
+        found = self._ask(query, [column])
         values, rows = found.column(0).combine_chunks(), found.column(1)
         return values, pc.sum(rows.filter(pc.is_null(values))).as_py() or 0
 
@@ -125,7 +125,8 @@ class FhirSource:
         """Say in which file and line the view's resources begin."""
         return f"{self._export.files(self.view.resource)[0].name}, line 1"
 
-    def _ask(self, query: str, wanted: pa.Table | None) -> pa.Table:
+    def _ask(self, query: str, columns: Sequence[str], wanted: pa.Table | None = None) -> pa.Table:
+        """Ask about some columns of the view; SourceError says what is wrong with them."""
         import duckdb
 
         # Nothing of a person may reach the disk in clear.
@@ -151,9 +152,9 @@ class FhirSource:
                     for one in found.schema
                 ]
                 return found.cast(pa.schema(named))
-        raise self._explain(fault)
+        raise self._explain(fault, columns)
 
-    def _explain(self, fault: str) -> SourceError:
+    def _explain(self, fault: str, columns: Sequence[str]) -> SourceError:
         """Say why a query failed, without the values that the engine's own words may hold."""
         if NO_ZONE in fault:
             return SourceError(
@@ -165,10 +166,22 @@ class FhirSource:
             return SourceError(f"{self._place}: a resource has {what}; correct the view")
         for file in self._export.files(self.view.resource):
             self._export.check(file, self.view.resource)
+        named = " and ".join(f"`{name}`" for name in columns if not self._is_readable(name))
         return SourceError(
-            f"{self._place}: a date, number or line cannot be read as the view's types say; a "
-            "line may have 16 MB"
+            f"{self._place}: a value of {named or 'its columns'} cannot be read as the date or "
+            "number that the view says; correct it in the export, or leave the column out"
         )
+
+    def _is_readable(self, column: str) -> bool:
+        """Say whether all values of a column are of its type; reads all of them again."""
+        import duckdb
+
+        with duckdb.connect(config={"temp_directory": "", "memory_limit": MEMORY}) as engine:
+            try:
+                engine.execute(f"SELECT count({quote(column)}) FROM {self.write_scan([column])}")  # noqa: S608  # quoted
+            except duckdb.Error:
+                return False
+        return True
 
     def _convert(self, name: str, kind: str) -> str:
         """Write a column of the view in the type that a table has."""

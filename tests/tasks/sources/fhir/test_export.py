@@ -266,7 +266,14 @@ def test_an_export_without_the_resource_says_what_it_has(export: Path) -> None:
 
 def test_a_date_that_is_none_is_an_error_without_the_value(export: Path) -> None:
     """What the engine says would hold it."""
-    write(export, "Patient", patient("p1", birthDate=SECRET))
-    with pytest.raises(SourceError, match="a date, number or line cannot be read") as told:
-        open_export(export, "patient").read(["birth_date"])
+    write(export, "Patient", patient("p1", birthDate=SECRET, deceasedDateTime="2024"))
+    with pytest.raises(SourceError, match="a value of `birth_date` cannot be read") as told:
+        open_export(export, "patient").read(["patient", "deceased", "birth_date"])
     assert SECRET not in str(told.value)
+
+
+def test_a_line_that_is_too_long_is_named_by_its_number(export: Path) -> None:
+    """The parser holds a line whole, and not more than that."""
+    write(export, "Patient", *[patient("p1")] * 200, patient("p2", gender="x" * 34_000_000))
+    with pytest.raises(SourceError, match=r"Patient\.ndjson, line 201: has more than 16 MB"):
+        open_export(export, "patient").read(["gender"])
