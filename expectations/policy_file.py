@@ -20,18 +20,12 @@ import yaml
 
 from expectations.coherence.rules import find_problems
 from expectations.errors import PolicyError, Problem, find_nearest, suggest
-from expectations.policy.code_files import put_codes
-from expectations.policy.factor_files import put_factors
-from expectations.policy.fhir_consent import put_mappings
-from expectations.policy.hierarchy_files import put_hierarchies
-from expectations.policy.locations import FhirExport
+from expectations.policy.named_files import list_named, put_files
 from expectations.policy.plain_yaml import Location, Plain, compose, line_of, read_yaml, value_at
-from expectations.policy.policy import COLUMN, NAME, PeopleSource, Policy
+from expectations.policy.policy import COLUMN, NAME, Policy
 from expectations.policy.retention import Retention
 from expectations.policy.spans import LONG
 from expectations.policy.training import Training
-from expectations.policy.treatments import Level
-from expectations.policy.view_files import put_views
 from expectations.policy.vocabulary import SPECIAL, Category
 
 if TYPE_CHECKING:
@@ -59,11 +53,11 @@ class PolicyFile:
     text: str
     path: Path
     hierarchies: str = ""
-    """The digest of the hierarchies that stand in files of their own; empty without any."""
+    """The digest of all that stands in files of its own; empty without any."""
 
     @property
     def sha256(self) -> str:
-        """The digest of the text, and of hierarchies beside it; a run names its policy by it."""
+        """The digest of the text, and of files beside it; a run names its policy by it."""
         return hashlib.sha256((self.text + self.hierarchies).encode()).hexdigest()
 
     @property
@@ -121,7 +115,7 @@ def read_policy(name_or_path: str, own: Path | None = None) -> PolicyFile:
         problem = Problem("file", f"it cannot be read ({error.strerror})", "check its rights")
         raise PolicyError(str(path), [problem]) from None
     policy = parse_policy(text, str(path), path.parent)
-    file = PolicyFile(policy, text, path, digest_hierarchies(policy))
+    file = PolicyFile(policy, text, path, digest_files(policy))
     if own is not None and path.parent == own.resolve() and policy.name != path.stem:
         what = f"`{policy.name}` is not what the file is called"
         fix = f"write `name: {path.stem}`, or rename the file to {policy.name}.yaml"
@@ -129,36 +123,10 @@ def read_policy(name_or_path: str, own: Path | None = None) -> PolicyFile:
     return file
 
 
-def digest_hierarchies(policy: Policy) -> str:
-    """Give the digest of what a policy names by files, as hierarchies are; empty without any."""
-    lines = dict(_list_named(policy))
+def digest_files(policy: Policy) -> str:
+    """Give the digest of what a policy names by files, wherever it does; empty without any."""
+    lines = list_named(policy.model_dump(mode="json"))
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest() if lines else ""
-
-
-def _list_named(policy: Policy) -> Iterator[tuple[str, object]]:
-    """Give what stands in files beside a policy: hierarchies, codes, mappings, factors, views."""
-    for name, column in policy.treated.items():
-        if isinstance(column.treatment, Level) and column.treatment.file:
-            yield name, column.treatment.rows
-    for number, source in enumerate(getattr(policy.basis, "events", ())):
-        if source.fhir is not None and source.fhir.file:
-            yield f"basis.events.{number}.fhir", source.fhir.model_dump(mode="json")
-    yield from _list_of_source(policy.source)
-
-
-def _list_of_source(source: PeopleSource) -> Iterator[tuple[str, object]]:
-    for name, listed in source.codes.items():
-        if listed.file:
-            yield f"source.codes.{name}", listed.codes
-        if listed.concept_set:
-            yield f"source.codes.{name}", [concept.model_dump() for concept in listed.concepts]
-    for name, table in source.tables.items():
-        for field, said in table.fields.items():
-            if said.unit and said.unit.file:
-                yield f"source.tables.{name}.{field}", {**said.unit.factors}
-    for location in source.locations:
-        if isinstance(location, FhirExport):
-            yield f"view.{location.view}", location.definition
 
 
 def locate(file: PolicyFile, problems: Iterable[Problem]) -> list[Problem]:
@@ -175,11 +143,7 @@ def parse_policy(text: str, file: str = "policy.yaml", folder: Path = Path()) ->
 
     tree, plain = read_yaml(text, file)
     faults = [
-        *put_hierarchies(plain, folder),
-        *put_codes(plain, folder),
-        *put_mappings(plain, folder),
-        *put_factors(plain, folder),
-        *put_views(plain, folder),
+        *put_files(plain, folder),
         *find_missing_retention(plain),
     ]
     try:

@@ -6,14 +6,15 @@ no meaning, and what cannot be meant is refused when the resources are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field
 
-from expectations.errors import PolicyError, Problem
+from expectations.errors import PolicyError
 from expectations.policy.declaration import Declaration, Term
+from expectations.policy.hierarchy_files import UnreadableError
 from expectations.policy.plain_yaml import Plain, read_yaml
 from expectations.policy.vocabulary import Category, Purpose
 
@@ -51,43 +52,16 @@ class FhirMapping(Declaration):
 PARTS: Final = ("identifier", "notices", "codes")
 
 
-def put_mappings(plain: Plain, folder: Path) -> list[Problem]:
-    """Put the content of each mapping that names a file into it; gives what is wrong.
-
-    A relative file stands in `folder`. Where one is wrong, nothing is put.
-    """
-    problems: list[Problem] = []
-    for path, mapping in _mappings(plain):
-        file = mapping.get("file")
-        if not isinstance(file, str):
-            continue
-        if beside := sorted({*mapping} & {*PARTS}):
-            what = f"has `{beside[0]}` beside `file`"
-            problems.append(Problem(path, what, "write it into the file, or take `file` out"))
-            continue
-        try:
-            _, found = read_yaml((folder / file).read_text(encoding="utf-8"), file)
-        except (OSError, UnicodeError):
-            what = "cannot be read"
-            problems.append(Problem(f"{path}.file", what, "name a YAML file in UTF-8"))
-            continue
-        except PolicyError as error:
-            what = f"is not plain YAML ({str(error).splitlines()[-1].strip()})"
-            problems.append(Problem(f"{path}.file", what, "correct the file"))
-            continue
-        if not isinstance(found, dict) or {*found} - {*PARTS}:
-            fix = f"write a mapping with {', '.join(f'`{part}`' for part in PARTS)}"
-            problems.append(Problem(f"{path}.file", "holds something else than a mapping", fix))
-            continue
-        mapping.update(found)
-    return problems
-
-
-def _mappings(plain: Plain) -> Iterator[tuple[str, dict[str, Plain]]]:
-    """Give each mapping with its path; the form is not checked yet."""
-    basis = plain.get("basis") if isinstance(plain, dict) else None
-    events = basis.get("events") if isinstance(basis, dict) else None
-    for number, source in enumerate(events if isinstance(events, list) else ()):
-        mapping = source.get("fhir") if isinstance(source, dict) else None
-        if isinstance(mapping, dict):
-            yield f"basis.events.{number}.fhir", mapping
+def read_mapping(file: Path) -> dict[str, Plain]:
+    """Read a mapping's file; `UnreadableError` says why it cannot."""
+    try:
+        _, found = read_yaml(file.read_text(encoding="utf-8"), file.name)
+    except (OSError, UnicodeError):
+        raise UnreadableError("cannot be read") from None
+    except PolicyError as error:
+        what = f"is not plain YAML ({str(error).splitlines()[-1].strip()})"
+        raise UnreadableError(what, "correct the file") from None
+    if not isinstance(found, dict) or {*found} - {*PARTS}:
+        fix = f"write a mapping with {', '.join(f'`{part}`' for part in PARTS)}"
+        raise UnreadableError("holds something else than a mapping", fix)
+    return found

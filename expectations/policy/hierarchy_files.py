@@ -24,35 +24,6 @@ Check = tuple[Iterable[bool], str, str]
 """Which rows are wrong, what is wrong with them, how to mend it."""
 
 
-def put_hierarchies(plain: Plain, folder: Path) -> list[Problem]:
-    """Put the lines of each hierarchy that names a file into its `rows`; gives what is wrong.
-
-    A relative file stands in `folder`. Where one is wrong, nothing is put.
-    """
-    problems: list[Problem] = []
-    for path, treatment in _hierarchies(plain):
-        file, rows = treatment.get("file"), treatment.get("rows")
-        if not isinstance(file, str):
-            if _are_lines(rows):  # else the grammar says what they must be
-                problems += find_problems(rows, treatment.get("level"), f"{path}.rows", path)
-            continue
-        if rows is not None or treatment.get("of") is not None:
-            what = "is a second hierarchy beside `of` or `rows`"
-            problems.append(Problem(f"{path}.file", what, "keep one of them"))
-            continue
-        try:
-            read = read_rows(folder / file)
-        except UnreadableError as error:
-            fix = "name a file in UTF-8 with `;` between its levels"
-            problems.append(Problem(f"{path}.file", str(error), fix))
-            continue
-        faults = list(find_problems(read, treatment.get("level"), f"{path}.file", path))
-        problems += faults
-        if not faults:
-            treatment["rows"] = [[*row] for row in read]
-    return problems
-
-
 @dataclass(frozen=True)
 class Fault:
     """One kind of thing wrong with a hierarchy, and every row (from 0) where it was found.
@@ -72,11 +43,13 @@ class Fault:
 
 
 def find_problems(
-    rows: Sequence[Sequence[str]], level: Plain, place: str, path: str
+    rows: object, said: Mapping[str, Plain], place: str, path: str
 ) -> Iterator[Problem]:
     """Say what is wrong with the lines of a policy's hierarchy, and with its level."""
-    faults = find_faults(rows)
-    for fault in faults:
+    if not _are_lines(rows):
+        return  # the grammar says what they must be
+    level = said.get("level")
+    for fault in find_faults(rows):
         yield Problem(place, str(fault), fault.fix)
     depth = len(rows[0]) if rows else 0
     even = all(len(row) == depth for row in rows)
@@ -148,7 +121,7 @@ def _repeats(rows: Sequence[Sequence[str]]) -> Iterator[bool]:
         seen.add(leaf)
 
 
-def _are_lines(rows: Plain) -> TypeGuard[list[list[str]]]:
+def _are_lines(rows: object) -> TypeGuard[list[list[str]]]:
     return isinstance(rows, list) and all(
         isinstance(row, list) and row and all(isinstance(label, str) for label in row)
         for row in rows
@@ -156,7 +129,12 @@ def _are_lines(rows: Plain) -> TypeGuard[list[list[str]]]:
 
 
 class UnreadableError(ValueError):
-    """A file that is no hierarchy at all; the text says why."""
+    """A file that is not what a policy names it as; the text says why, and `fix` what to do."""
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        """Say what is wrong, and what to do if that is more than to name another file."""
+        super().__init__(what)
+        self.fix = fix
 
 
 def read_rows(file: Path) -> list[tuple[str, ...]]:
@@ -184,13 +162,3 @@ def name_root(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     if not even or len(ends) > 1 or not all(ends) or any(ends & {*row[:-1]} for row in rows):
         return rows
     return [(*row[:-1], ROOT) for row in rows]
-
-
-def _hierarchies(plain: Plain) -> Iterator[tuple[str, dict[str, Plain]]]:
-    """Give each treatment of the kind `hierarchy` with its path; the form is not checked yet."""
-    for part in ("columns", "derived"):
-        columns = plain.get(part) if isinstance(plain, dict) else None
-        for name, column in columns.items() if isinstance(columns, dict) else ():
-            treatment = column.get("treatment") if isinstance(column, dict) else None
-            if isinstance(treatment, dict) and treatment.get("kind") == "hierarchy":
-                yield f"{part}.{name}.treatment", treatment

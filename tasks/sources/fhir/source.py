@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.errors import SourceError
+from expectations.policy.hierarchy_files import UnreadableError
 from expectations.policy.locations import FhirExport
-from expectations.policy.view_files import UnreadableViewError, read_definition
+from expectations.policy.view_files import read_definition
 from tasks.sources.aggregates import quote
 from tasks.sources.fhir.compilation import MARK
 from tasks.sources.fhir.export import Export, write_deleted, write_resources
@@ -50,7 +51,7 @@ class FhirSource:
         """The view; SourceError where it is none, or says what is not known here."""
         try:
             return read_view(self._definition)
-        except (UnreadableViewError, ViewError) as error:
+        except (UnreadableError, ViewError) as error:
             raise SourceError(f"{self._place}: {error}") from None
 
     @cached_property

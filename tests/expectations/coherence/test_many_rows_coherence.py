@@ -84,7 +84,7 @@ def test_a_policy_over_several_tables_is_one() -> None:
         (("  tables:\n", "  codes: {wards: {codes: [A]}}\n  tables:\n"),
          "source.codes.wards", "no condition looks in it"),
         (("  tables:\n", "  codes: {wards: {codes: [A], file: x}}\n  tables:\n"),
-         "source.codes.wards", "codes beside `file`"),
+         "source.codes.wards.file", "`codes` beside `file`"),
         (('date: "2025-06-30"', "date: '2025-06-31'"), "source.followed_until.date", "no day"),
         (('date: "2025-06-30"', "periods: visits"), "source.followed_until.periods", "do not last"),
         (('date: "2025-06-30"', "periods: seen"), "source.followed_until.periods", "is no table"),

@@ -60,5 +60,5 @@ def test_a_file_without_factors_is_refused(lines: bytes | None, said: str, tmp_p
 @pytest.mark.parametrize("unit", ["{from: unit}", "{from: unit, file: units.csv, factors: {d: 1}}"])
 def test_factors_are_said_once(unit: str, tmp_path: Path) -> None:
     """In the policy or beside it."""
-    with pytest.raises(PolicyError, match="give one of `file` and `factors`"):
+    with pytest.raises(PolicyError, match="give one of `file`, `factors`"):
         read(tmp_path, b"unit,factor\nd,1\n", (PLAIN, f"days: {{type: number, unit: {unit}}}"))
