@@ -5,6 +5,7 @@ A server has to start, so these are for the night; `test_warehouse_tables` has t
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,10 @@ import pytest
 from expectations.errors import SourceError
 from expectations.policy.many_rows import FromRows
 from expectations.policy.policy import PeopleSource
+from expectations.policy_file import PolicyFile, parse_policy
+from tasks.people.ingestion import find_missing, people_source
 from tasks.sources.people_tables import PeopleTables
+from tests.house.test_docs import GUIDE, ROOT, put_in, read_part, snippets
 from tests.postgres import Postgres, server
 
 __all__ = ["server"]
@@ -75,3 +79,43 @@ def test_tables_of_a_schema_are_read_by_an_account_that_reads(server: Postgres) 
     ]  # fmt: skip
     with pytest.raises(SourceError, match="refused to read it"):
         open_tables(address, "cdm.salary").read(["hb"])
+
+
+PAGE = ROOT / "docs" / "warehouse.md"
+CLINIC = """
+CREATE SCHEMA mart;
+CREATE SCHEMA identity;
+CREATE TABLE mart.patient (patient_sk bigint, age int, district text, left_club text,
+  statistics_ok text);
+INSERT INTO mart.patient VALUES (1, 40, 'North', 'no', 'yes'), (2, 50, 'South', 'yes', 'yes');
+CREATE TABLE identity.mrn_of_patient (patient_sk bigint, mrn text);
+INSERT INTO identity.mrn_of_patient VALUES (1, 'M-1'), (2, 'M-2');
+CREATE TABLE mart.visit (patient_sk bigint, entered date, hall_name text);
+INSERT INTO mart.visit VALUES (1, '2025-06-01', 'north'), (1, '2025-06-02', 'south'),
+  (2, '2025-12-31', 'north');
+"""
+
+
+def test_the_page_about_warehouses_holds_on_postgres(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its query, its rights and its policy, by the account that it makes."""
+    address = server.make_database()
+    (rights,) = snippets(PAGE, "sql")
+    assert "CREATE ROLE tutela LOGIN" in rights, "the server's own account has that name"
+    with psycopg.connect(address.replace("+psycopg", "")) as made:
+        made.execute(CLINIC)
+        made.execute(rights.replace("tutela", "clinic_reader"))
+    monkeypatch.setenv("DB_USER", "clinic_reader")
+    monkeypatch.setenv("DB_PASSWORD", "…")
+    (part,) = snippets(PAGE, "yaml part")
+    place = "postgresql+psycopg://$DB_USER:$DB_PASSWORD@warehouse/clinic"
+    assert part.count(place) == 2
+    part = part.replace(place, address.replace("://tutela@", "://$DB_USER:$DB_PASSWORD@"))
+    (whole,) = snippets(GUIDE, "yaml")
+    text = json.dumps(put_in(read_part(whole), read_part(part)))
+    file = PolicyFile(parse_policy(text), text, tmp_path / "clinic.yaml")
+    source = people_source(file)
+    assert find_missing(file, source.columns()) == []
+    read = source.read(["member_id", file.policy.source_name("visits_last_year")])
+    assert {*zip(*read.to_pydict().values(), strict=True)} == {("M-1", 1), ("M-2", 0)}

@@ -12,16 +12,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from expectations.errors import SourceError
+from expectations.policy.locations import SqlQuery
 from expectations.policy.many_rows import FromRows
 from expectations.policy.policy import PeopleSource
-from tasks.people.ingestion import spell_keys
+from tasks.people.ingestion import list_asked, spell_keys
 from tasks.sources import people_tables
 from tasks.sources.identity import find_changing_identifier
 from tasks.sources.people_tables import PeopleTables, find_missing_fields, find_mixed_units
+from tests.house.test_docs import ROOT, composed
 
 Rows: TypeAlias = Sequence[Mapping[str, object]]
 OMOP = Path(__file__).parent / "omop"
@@ -234,3 +237,20 @@ def test_measurements_of_omop_need_a_unit(
     found = [*find_mixed_units(source, tmp_path)]
     assert [problem.path for problem in found] == ["source.tables.labs.fields.hb"] * refused
     assert all("{from: unit_concept_id, factors:" in problem.fix for problem in found)
+
+
+def test_the_query_of_the_page_about_warehouses_gives_the_columns_of_its_policy() -> None:
+    """By day in another dialect; `test_warehouse_on_postgres` has the whole page."""
+    page = ROOT / "docs" / "warehouse.md"
+    (policy,) = composed(page)
+    location = policy.source.location
+    assert isinstance(location, SqlQuery)
+    with duckdb.connect() as engine:
+        engine.execute(
+            "CREATE SCHEMA mart; CREATE SCHEMA identity;"
+            "CREATE TABLE mart.patient (patient_sk INT, age INT, district TEXT, left_club TEXT,"
+            "statistics_ok TEXT);"
+            "CREATE TABLE identity.mrn_of_patient (patient_sk INT, mrn TEXT)"
+        )
+        there = engine.sql(location.query).columns
+    assert {*there} == list_asked(policy) - {*policy.made_of_rows}
