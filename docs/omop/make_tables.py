@@ -1,11 +1,12 @@
 """Makes a database in the form of OMOP's CDM 5.4 of the made-up hospital of `readmission`.
 
-    python docs/omop/make_tables.py sqlite:///cdm.db [LOAD]
+    python docs/omop/make_tables.py sqlite:///cdm.db [LOAD [PEOPLE]]
 
 Nobody is real. It has 8,591 people, and of the CDM the tables and columns that the page "From OMOP"
 uses. Concepts have the numbers of OMOP's vocabulary where the hospital's codes have one, and 0
 elsewhere. `person_id` is drawn anew for each LOAD, a number, as loads of real databases do it;
-`person_source_value` lasts. Beside a SQLite file it writes `consents.csv`.
+`person_source_value` lasts. Of PEOPLE, a number, only the first are there. Beside a SQLite file it
+writes `consents.csv`.
 """  # noqa: INP001  # documents are no package
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def read(name: str) -> pd.DataFrame:
     return pd.read_parquet(HOSPITAL / f"{name}.parquet")
 
 
-def make_people(load: int) -> pd.DataFrame:
-    """Number the people for a load; who dies does so after their last stay, in any load alike."""
+def make_people(load: int, number: int | None = None) -> pd.DataFrame:
+    """Number the first people for a load; who dies does so after their last stay, in any load."""
     people, drawn = read("patients").sort_values("patient"), np.random.default_rng(7)
     last = read("stays").groupby("patient")["discharged"].max().dt.normalize()
     people["last"] = people["patient"].map(last).fillna(END - pd.Timedelta(days=400))
@@ -46,7 +47,7 @@ def make_people(load: int) -> pd.DataFrame:
     dies = (drawn.random(len(people)) < DYING) & (people["died"] < END) & (people["age"] > 50)
     people["died"] = people["died"].where(dies)
     people["person_id"] = np.random.default_rng(load).permutation(len(people)) + 1
-    return people.set_index("patient", drop=False)
+    return people.set_index("patient", drop=False)[:number]
 
 
 def make_tables(people: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -101,7 +102,9 @@ def make_tables(people: pd.DataFrame) -> dict[str, pd.DataFrame]:
         }),
     }  # fmt: skip
     for name in ("visit_occurrence", "condition_occurrence", "drug_exposure", "measurement"):
-        tables[name].insert(0, f"{name}_id", range(1, len(tables[name]) + 1))
+        kept = tables[name].dropna(subset="person_id").astype({"person_id": int})
+        tables[name] = kept
+        kept.insert(0, f"{name}_id", range(1, len(kept) + 1))
     return tables | make_vocabulary()
 
 
@@ -125,9 +128,9 @@ def make_consents(people: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([given, withdrawn])
 
 
-def main(url: str, load: int = 1) -> None:
+def main(url: str, load: int = 1, number: int | None = None) -> None:
     """Write the tables of one load; those of an earlier one are replaced."""
-    people, engine = make_people(load), sa.create_engine(url)
+    people, engine = make_people(load, number), sa.create_engine(url)
     for name, table in make_tables(people).items():
         table.to_sql(name, engine, if_exists="replace", index=False, chunksize=20_000)
     folder = Path(engine.url.database or "").parent if engine.dialect.name == "sqlite" else Path()
