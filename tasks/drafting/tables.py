@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -419,19 +420,26 @@ def _is_field(values: Values) -> bool:
 
 
 def _choose_index(rows: Sequence[RowsOf]) -> Index:
-    """Choose a day near the end of the data: the first of the month before the latest rows."""
+    """Choose a day near the end of the data: the first of the month before the latest rows.
+
+    Where a table has nothing before that, the day of the latest rows, or the one after.
+    """
     moments = pc.drop_null(pa.chunked_array([c for part in rows for c in part.at.chunks]))
     (late,) = pc.quantile(pc.cast(moments, pa.int64()), 0.99).to_pylist()
     day = pa.scalar(int(late), pa.int64()).cast(pa.timestamp("us")).as_py().date()
     first = day.replace(day=1)
-    earliest = pc.min(moments).as_py().date()
-    return Index(date=(first if first > earliest else day).isoformat())
+    earliest = max(pc.min(part.at).as_py().date() for part in rows)
+    days = (first, day, max(day, earliest) + timedelta(days=1))
+    return Index(date=next(one for one in days if one > earliest).isoformat())
 
 
 def _propose(part: RowsOf, index: pa.Scalar) -> Iterator[tuple[str, FromRows]]:
     """Propose columns of a table: how many rows, and what their values come to."""
     before = part.at.filter(pc.less(part.at, index))
-    long = len(before) and (index.as_py() - pc.min(before).as_py()).days > 2 * YEAR
+    ends = [
+        (index.as_py() - one.as_py()).days for one in pc.min_max(before).values() if one.is_valid
+    ]
+    long = ends and ends[0] > 2 * YEAR and ends[1] < YEAR
     window = {"of": part.name, **({"days_before": YEAR} if long else {})}
     wanted = [] if part.table.where else [(f"{part.name}_count", {"take": "count"})]
     kinds = next((f for f, v in part.values.items() if _is_kind(v)), None)

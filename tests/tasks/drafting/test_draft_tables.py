@@ -93,6 +93,19 @@ def test_of_who_has_one_row_at_most_its_values_are_taken(tmp_path: Path) -> None
     assert "visits_count" not in made
 
 
+def test_tables_of_one_day_each_are_looked_back_on(tmp_path: Path) -> None:
+    """As an extract has them: the day after the last of them, and over more than the last year."""
+    tables = made_tables()
+    tables["visits"]["admitted"] = "2022-01-02"
+    tables["labs"]["taken"] = pd.Timestamp("2026-01-01T09:00")
+    tables["labs"]["issued"] = pd.Timestamp("2026-01-01T10:00")
+    linked = link(found(tmp_path, tables))
+    assert linked.people.index is not None
+    assert linked.people.index.date == "2026-01-02"
+    windows = {take.of: take.days_before for take in linked.made.values()}
+    assert windows == {"visits": None, "labs": None}
+
+
 def test_what_is_not_clear_is_left_out_and_why_is_said(tmp_path: Path) -> None:
     """Whose rows, or when they took place; consent events are no rows of people's lives."""
     tables = made_tables()
