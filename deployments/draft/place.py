@@ -73,6 +73,11 @@ def open_tables(data: str) -> list[tuple[str, Location, Source]] | None:
         from tasks.drafting.exports import open_views
 
         return [(name, one.location, one) for name, one in open_views(folder, data)]
+    if not named and any(folder.glob("*.json")):
+        raise UsageError(
+            f"{data} holds .json files and no table; if they are FHIR Bundles, take them apart "
+            "into files with one resource on each line: docs/fhir.md says how"
+        )
     if not named:
         raise UsageError(f"{data} holds not even {what}; name another")
     return [(name, *open_data(one)) for name, one in named.items()]

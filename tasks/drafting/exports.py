@@ -91,9 +91,10 @@ def read_export(views: Sequence[Viewed]) -> Iterator[Found]:
 def tell_left_out(linked: Linked, views: Sequence[Viewed]) -> Linked:
     """Name what else an export holds, of which no ready view is drafted."""
     read = {source.view.resource for _, source in views}
-    rest = sorted(Export(Path(views[0][1].location.path), "").resources() - read)
-    why = dict.fromkeys(rest, "no ready view reads it; write a view of your own")
-    if "Consent" in why:
+    there = Export(Path(views[0][1].location.path), "").resources() - read
+    rest = sorted(there - {"Consent"})
+    why = {"`, `".join(rest): "no ready view reads that; write one of your own"} if rest else {}
+    if "Consent" in there:
         why["Consent"] = "consents go under `basis.events`; see docs/consent-exports.md"
     return replace(linked, left_out={**linked.left_out, **why})
 

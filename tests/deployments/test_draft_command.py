@@ -7,6 +7,8 @@ import json
 import random
 import shlex
 import sqlite3
+import subprocess
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -22,8 +24,11 @@ from expectations.policy.plain_yaml import read_yaml
 from expectations.policy.vocabulary import Category
 from expectations.policy_file import read_policy
 from tasks.drafting import examination
+from tasks.sources.fhir.export import Export
 from tests.runs import Said, say
 
+ROOT = Path(__file__).parents[2]
+KINDS = ("Patient", "Encounter")
 GIVEN = (
     "--purpose", "dpv:ServiceOptimisation", "--legal-basis", "eu-gdpr:A6-1-e", "--controller",
     "Example Gym", "--contact", "privacy@example.org", "--recipient", "Planning team",
@@ -480,6 +485,24 @@ def test_an_export_of_nobody_or_of_no_resource_is_told(tmp_path: Path) -> None:
     said = say("draft", "export", *GIVEN)
     assert said.status == 2
     assert "Patient.ndjson, line 1: is no" in words(said)
+
+
+def test_bundles_are_taken_apart_to_an_export(tmp_path: Path) -> None:
+    """A draft says so, and the script of the page does it: nothing is lost, each type by itself."""
+    (tmp_path / "bundles").mkdir()
+    for number in range(2):
+        entry = [{"resource": {"resourceType": kind, "id": f"é{number}"}} for kind in KINDS]
+        whole = {"resourceType": "Bundle", "entry": [*entry, {"fullUrl": "urn:uuid:1"}]}
+        (tmp_path / "bundles" / f"{number}.json").write_text(json.dumps(whole, indent=1))
+    said = say("draft", "bundles", *GIVEN)
+    assert said.status == 2
+    assert "if they are FHIR Bundles, take them apart" in words(said)
+    script = ROOT / "docs" / "fhir" / "split_bundles.py"
+    subprocess.run([sys.executable, str(script), "bundles", "export"], check=True)
+    export = Export(tmp_path / "export", "export")
+    assert export.resources() == {*KINDS}
+    (file,) = export.files("Patient")
+    assert [json.loads(line)["id"] for line in file.read_text().splitlines()] == ["é0", "é1"]
 
 
 def test_an_unforeseen_error_is_not_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def make_resources() -> Iterator[Resource]:
                                     for _ in range(drawn.randint(2, 5))]  # fmt: skip
         yield {"resourceType": "Patient", "id": name, "gender": drawn.choice(["female", "male"]),
                "name": [{"family": SECRET}]}  # fmt: skip
-        yield {"resourceType": "Consent", "id": f"c{number}", "status": "active"}
+        for kind in ("Consent", "CarePlan", "Goal"):
+            yield {"resourceType": kind, "id": f"{kind}-{number}"}
         for day in days:
             snomed = {"system": "http://snomed.info/sct", "code": drawn.choice(["73211009", "38"])}
             yield {"resourceType": "Condition", "id": f"d-{name}-{day}", "onsetDateTime": day,
@@ -106,6 +107,7 @@ def test_codes_are_no_numbers_and_what_else_is_there_is_said(drafted: PolicyFile
     assert made.get("condition_distinct_snomed", "count-distinct") == "count-distinct"
     assert not any("mean" in name and "snomed" in name for name in made)
     assert "# Left out: `Consent`, since consents go under `basis.events`" in drafted.text
+    assert "# Left out: `CarePlan`, `Goal`, since no ready view reads that" in drafted.text
 
 
 def test_what_is_drafted_can_be_read(drafted: PolicyFile) -> None:
