@@ -84,8 +84,14 @@ def open_tables(data: str) -> list[tuple[str, Location, Source]] | None:
 
 
 def is_export(data: str) -> bool:
-    """Say whether a folder holds a FHIR export rather than tables."""
-    return "://" not in data and any(Path(data).glob("*.ndjson"))
+    """Say whether a folder holds a FHIR export, and no tables beside it."""
+    from tasks.sources.fhir.export import MANIFEST
+
+    if "://" in data or not Path(data).is_dir():
+        return False
+    files = [*Path(data).iterdir()]
+    tables = any(file.suffix.lower() in FILES for file in files)
+    return not tables and any(f.suffix == ".ndjson" or f.name == MANIFEST for f in files)
 
 
 def list_tables(url: str) -> list[str]:

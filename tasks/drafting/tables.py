@@ -59,6 +59,10 @@ ENDS: Final = frozenset(
     {"end", "ended", "until", "discharge", "discharged", "left", "closed", "to"}
 )
 
+UNITS: Final = frozenset({"unit", "units", "uom"})
+MIXED: Final = (
+    "If rows are in several units, name the table once for each quantity, with `where` and `unit`."
+)
 WITHOUT: Final = (
     "Its values are each in a unit of their own: name the table once for each quantity, with "
     "`where` and `unit`."
@@ -314,6 +318,7 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
     taken = {key.column, *(time.column for time in times)}
     values = {f: _count(table, source) for f, source in fields.items() if source not in taken}
     units = find_units(HeldTable(table.held))
+    several = MIXED if any(split_name(name)[0] & UNITS for name in table.held.column_names) else ""
     kept = {f: one for f, one in values.items() if one.name not in units and _is_field(one)}
     return RowsOf(
         RowsTable(
@@ -337,7 +342,7 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
         kept,
         folded,
         any(time.zoned for time in times) or isinstance(table.location, FhirExport),
-        f"{_ask(times, at, known)} {WITHOUT * bool(units)}{table.asked}".strip(),
+        f"{_ask(times, at, known)} {WITHOUT if units else several}{table.asked}".strip(),
     )
 
 

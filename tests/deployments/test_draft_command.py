@@ -485,6 +485,12 @@ def test_an_export_of_nobody_or_of_no_resource_is_told(tmp_path: Path) -> None:
     said = say("draft", "export", *GIVEN)
     assert said.status == 2
     assert "Patient.ndjson, line 1: is no" in words(said)
+    for file in folder.iterdir():
+        file.unlink()
+    named = {"output": [{"type": "Goal", "url": "https://host.example/1"}]}
+    (folder / "manifest.json").write_text(json.dumps(named))
+    (folder / "1").write_text('{"resourceType": "Goal"}\n')
+    assert "it has Goal; export Patient too" in words(say("draft", "export", *GIVEN))
 
 
 def test_bundles_are_taken_apart_to_an_export(tmp_path: Path) -> None:

@@ -84,6 +84,23 @@ def test_amounts_of_several_kinds_are_not_put_together(tmp_path: Path) -> None:
     assert {take.days_before for take in made.values()} == {365}
 
 
+def test_a_column_of_units_is_asked_about(tmp_path: Path) -> None:
+    """Of OMOP's measurements no value is read without one, since `check` would refuse it."""
+    tables = made_tables()
+    tables["labs"]["unit"] = ["mg", "g"] * (len(tables["labs"]) // 2) + ["g"] * (
+        len(tables["labs"]) % 2
+    )
+    linked = link(found(tmp_path, tables))
+    assert "If rows are in several units" in linked.asked["labs"]
+    assert "unit" not in linked.asked["visits"]
+    tables["labs"] = tables["labs"].rename(
+        columns={"value": "value_as_number", "unit": "unit_concept_id"}
+    )
+    linked = link(found(tmp_path, tables))
+    assert "each in a unit of their own" in linked.asked["labs"]
+    assert "value_as_number" not in linked.people.tables["labs"].fields
+
+
 def test_of_who_has_one_row_at_most_its_values_are_taken(tmp_path: Path) -> None:
     """A count of none or one would be taken for a yes or no."""
     tables = made_tables()
