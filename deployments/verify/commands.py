@@ -12,7 +12,7 @@ from deployments.terminal import JsonOption, tell
 from expectations.errors import UsageError
 
 
-def verify(
+def verify(  # noqa: PLR0913, PLR0917  # what is typed
     run_id: Annotated[
         str | None,
         typer.Argument(
@@ -32,6 +32,12 @@ def verify(
             "--anchor", metavar="PLACE", help="Compare with checkpoints that were kept here."
         ),
     ] = None,
+    signers: Annotated[
+        Path | None,
+        typer.Option(
+            "--signers", metavar="FILE", help="Your own list of the first people's public keys."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check that the record, and all that shows it, is what was written.
@@ -46,4 +52,5 @@ def verify(
         raise UsageError("give one of RUN, --model and --all")
     home = Home.open()
     places = [*map(Path, home.settings.anchors)] if anchor is None else anchor
-    tell(screen.verify(home, Keys.open(home), run_id, model, places), as_json=as_json)
+    found = screen.verify(home, Keys.open(home), run_id, model, places, signers)
+    tell(found, as_json=as_json)

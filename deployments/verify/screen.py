@@ -29,22 +29,36 @@ NOT: Final = (
 )
 
 
-def verify(
+def verify(  # noqa: PLR0913, PLR0917  # what is typed, and the home
     home: Home,
     keys: Keys,
     run: str | None = None,
     model: str | None = None,
     anchors: Collection[Path] = (),
+    signers: Path | None = None,
 ) -> Answer:
     """Verify a run, a model's run, or all there is; reads alone."""
     from tasks.verifying.whole import Verifier
 
-    verifier = Verifier.of(home, keys)
+    verifier = Verifier.of(home, keys, read_signers(signers) if signers else ())
     records = verifier.ledgers(anchors, whole=run is None and model is None)
     store = verifier.store()
     chosen = choose(records, store, run, model)
     verifier.runs(records, store, chosen, find_states(home))
     return tell_found(verifier.found, chosen, anchored=bool(anchors))
+
+
+def read_signers(path: Path) -> list[str]:
+    """Name the keys of a file of public keys; UsageError where it has none."""
+    from tasks.verifying.people import read_pinned
+
+    try:
+        found = read_pinned(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"{path} cannot be read as a list of public keys") from None
+    if not found:
+        raise UsageError(f"{path} has no public key: one a line, as in a .pub file")
+    return found
 
 
 def choose(

@@ -49,6 +49,8 @@ class Records:
     """Of each ledger, the link at each number, as it was recomputed."""
     notes: list[Row] = field(default_factory=list)
     """What was removed under retention, held or restored."""
+    signers: list[Row] = field(default_factory=list)
+    """What became of people's keys."""
     broken: set[str] = field(default_factory=set)
     """Runs whose entries are not as they were written."""
 
@@ -83,6 +85,7 @@ def verify_chains(connection: sa.Connection, derive: Derive, found: Findings) ->
     check_budget(connection, records, derive("budget-chain"), found)
     check_keys(connection, records, derive("key-history"), found)
     check_notes(connection, records, derive("retention-notes"), found)
+    check_signers(connection, records, derive("signers"), found)
     check_releases(connection, records, derive, found)
     check_blocks(connection, records, derive("consent-chain"), found)
     return records
@@ -233,6 +236,16 @@ def check_notes(connection: sa.Connection, records: Records, key: bytes, found: 
     }
     found.compared["retention entries"] += len(codes)
     _check_named(records, "retention", codes, "retention", found)
+
+
+def check_signers(connection: sa.Connection, records: Records, key: bytes, found: Findings) -> None:
+    """Hold what became of people's keys against the journal."""
+    columns = ("seq", "at", "what", "key", "signed")
+    records.signers = read_rows(connection, "signers", "seq")
+    codes = {
+        int(str(row["seq"])): _code(key, [row[name] for name in columns]) for row in records.signers
+    }
+    _check_named(records, "signer", codes, "signers", found)
 
 
 def check_releases(

@@ -22,7 +22,7 @@ from ledgers.home.home import Home
 from ledgers.home.keys import Keys
 from tasks.handover.recorded_policy import read_recorded
 from tasks.handover.shown import Shown, Store, read_files, read_store
-from tasks.verifying import goods, signatures, views
+from tasks.verifying import goods, people, signatures, views
 from tasks.verifying.chains import Records, verify_chains
 from tasks.verifying.findings import Findings
 
@@ -47,11 +47,13 @@ class Verifier:
     engine: sa.Engine
     found: Findings = field(default_factory=Findings)
     policies: dict[str, PolicyFile | None] = field(default_factory=dict)
+    pinned: Collection[str] = ()
+    """The fingerprints of the first keys of people, as whoever verifies has them."""
 
     @classmethod
-    def of(cls, home: Home, keys: Keys) -> Verifier:
+    def of(cls, home: Home, keys: Keys, pinned: Collection[str] = ()) -> Verifier:
         """Begin a verification of a home."""
-        return cls(home, keys, open_unchanged(home))
+        return cls(home, keys, open_unchanged(home), pinned=pinned)
 
     def ledgers(self, anchors: Collection[Path] = (), *, whole: bool = True) -> Records:
         """Check chains, heads, checkpoints and anchors; people's events and charges if `whole`."""
@@ -109,8 +111,14 @@ class Verifier:
         policies = {str(row["policy"]) for row in records.runs.values()}
         removed = {str(note["run_id"]): str(note["at"]) for note in records.notes
                    if note["what"] == "goods"}  # fmt: skip
+        signers = people.check_register(records.signers, self.pinned, self.found)
+        earlier: dict[str, list[Entry]] = {}
         for run_id in records.runs:
             entries = list_entries(records, run_id)
+            policy = str(records.runs[run_id]["policy"])
+            if run_id in chosen and run_id not in records.broken:
+                self._check_approvals(records, run_id, entries, earlier.get(policy, []), signers)
+            earlier.setdefault(policy, []).extend(e for e in entries if e.kind == "approval")
             noted |= dict(views.list_noted_aliases(entries))
             body = goods.bodies(entries, "mlflow").get("run")
             if isinstance(body, dict):
@@ -159,6 +167,19 @@ class Verifier:
         if record.verdict != "passed" or policy is None:
             return set()
         return set(self._models(store, policy, shown, judge, entries))
+
+    def _check_approvals(
+        self,
+        records: Records,
+        run_id: str,
+        entries: list[Entry],
+        earlier: list[Entry],
+        signers: people.People,
+    ) -> None:
+        record = make_record(records, run_id, entries)
+        file = self._policy(record) if record else None
+        asked = file.policy.approvals if file else None
+        people.check_approvals(asked, run_id, entries, earlier, signers, self.found)
 
     def _models(
         self, store: Store, policy: Policy, shown: Shown, judge: views.Judge, entries: list[Entry]

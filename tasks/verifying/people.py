@@ -1,0 +1,232 @@
+"""What people signed, checked anew: who may sign, by whose word, and whether enough did.
+
+It reads requests, statements and signatures by code of its own (PROTOCOL.sshsig of OpenSSH), from
+the rows as they lie there. It does not know who a key's person is, nor whether they looked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from base64 import b64decode, b64encode
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tasks.verifying.findings import Findings
+
+if TYPE_CHECKING:
+    from expectations.policy.approvals import Approvals
+    from ledgers.evidence import Entry
+
+Row = Mapping[str, Any]
+SIGNERS: Final = "signers"
+APPROVALS: Final = "approvals"
+NAMESPACE: Final = b"tutela"
+CHANGES: Final = {"enrolled": "enrol", "retired": "retire", "lost": "lose"}
+PRESENT: Final = 1
+"""The flag of a security key that somebody touched."""
+
+
+@dataclass(slots=True)
+class People:
+    """The keys that count, as the register is replayed; moments are as on record."""
+
+    first: list[str] = field(default_factory=list)
+    enrolled: dict[str, str] = field(default_factory=dict)
+    """Since when, by fingerprint."""
+    ended: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """From when to when a key counted, and how it ended."""
+    recovery: str = ""
+
+    def counts(self, key: str, at: str, now: str) -> bool:
+        """Whether a key's word of some moment counted at a later one."""
+        if key in self.enrolled:
+            return self.enrolled[key] <= at
+        since, until, how = self.ended.get(key, ("", "", ""))
+        return since <= at < until and (how == "retired" or now < until)
+
+
+def check_register(rows: Sequence[Row], pinned: Collection[str], found: Findings) -> People:
+    """Replay the register of keys; `pinned` are those that whoever verifies expects first."""
+    people, changed = People(), False
+    for row in rows:
+        key, what, name = fingerprint(str(row["key"])), str(row["what"]), f"act {row['seq']}"
+        found.compared[f"{SIGNERS} acts"] += 1
+        if what in CHANGES:
+            changed = True
+            if not _is_signed(people, row):
+                found.differ(SIGNERS, name, "signed by a majority of the enrolled", "it is not")
+        elif changed or (what == "pinned" and key in people.first):
+            found.differ(SIGNERS, name, "an act that others signed", "a key pinned later on")
+        if what == "recovery":
+            people.recovery = key
+        elif what in {"pinned", "enrolled"}:
+            people.enrolled[key] = str(row["at"])
+            if what == "pinned":
+                people.first.append(key)
+        elif key in people.enrolled:
+            people.ended[key] = (people.enrolled.pop(key), str(row["at"]), what)
+    if pinned:
+        told = " ".join(sorted(pinned))
+        found.compare(SIGNERS, "first keys", told, " ".join(sorted(people.first)))
+    elif rows:
+        found.beside.append(
+            "the first keys of people are the home's own word: compare them by --signers FILE"
+        )
+    return people
+
+
+def _is_signed(people: People, row: Row) -> bool:
+    approve = set()
+    for said in json.loads(str(row["signed"])):
+        key = read_signed(said)
+        request = said.get("request") if isinstance(said, dict) else None
+        if key is None or not isinstance(request, dict):
+            return False
+        same = request.get("of") == "keys" and request.get("change") == CHANGES[str(row["what"])]
+        same &= request.get("key") == row["key"] and request.get("after") == row["seq"] - 1
+        if same and said["statement"].get("answer") == "approve" and request["until"] >= row["at"]:
+            approve.add(key)
+    counted = approve & people.enrolled.keys()
+    return people.recovery in approve or len(counted) > len(people.enrolled) // 2
+
+
+def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of people
+    asked: Approvals | None, run_id: str, entries: Sequence[Entry],
+    earlier: Sequence[Entry], people: People, found: Findings,
+) -> None:  # fmt: skip
+    """Hold a run that handed over against its policy; `earlier` are its policy's other entries."""
+    for entry in entries:
+        if entry.kind == "approval":
+            found.compared["signatures of people"] += 1
+            if read_signed(entry.body) != entry.name:
+                found.differ(APPROVALS, entry.name, "a signature of this key", "none", run_id)
+    began = [entry.at for entry in entries if entry.kind == "intent"]
+    if asked is None or not began:
+        return
+    found.compared["runs that needed approval"] += 1
+    requests = [e.body for e in entries if e.kind == "request" and isinstance(e.body, dict)]
+    counted = [e.body for e in entries if e.kind == "approvals" and isinstance(e.body, list)]
+    if not requests or not counted:
+        found.differ(APPROVALS, run_id, f"{asked.quorum} approvals", "none", run_id)
+        return
+    request: Row = requests[-1]
+    approve = {
+        str(entry.name)
+        for entry in (*earlier, *entries)
+        if entry.kind == "approval" and _approves(entry, request, people, began[0])
+    }
+    counts = approve & set(asked.by) & set(map(str, counted[-1]))
+    if len(counts) < asked.quorum:
+        have = f"{len(counts)} that count"
+        found.differ(APPROVALS, run_id, f"{asked.quorum} approvals", have, run_id)
+
+
+def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
+    body: Any = entry.body
+    key = read_signed(body)
+    if key is None or key != entry.name or body["statement"].get("answer") != "approve":
+        return False
+    about = body["request"]
+    same = about == request or about.get("terms") == request.get("terms")
+    in_time = entry.at <= now <= str(about.get("until"))
+    return same and in_time and people.counts(key, entry.at, now)
+
+
+def read_signed(said: object) -> str | None:
+    """Give the fingerprint of the key that signed a statement about the request beside it."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    try:
+        return _read_signed(said)
+    except (
+        AttributeError, InvalidSignature, KeyError, TypeError, ValueError, UnsupportedAlgorithm,
+        struct.error,
+    ):  # fmt: skip
+        return None
+
+
+def _read_signed(said: Any) -> str | None:  # noqa: ANN401  # somebody else can have written it
+    statement, line = said["statement"], said["key"]
+    asked = hashlib.sha256(_canonical(said["request"])).hexdigest()
+    key = fingerprint(line)
+    if (statement["request"], statement["key"]) != (asked, key):
+        return None
+    armour = said["signature"].strip().splitlines()
+    blob = b64decode("".join(armour[1:-1]), validate=True)
+    public, namespace, _, digest, signature = _cut(blob[10:])
+    if blob[:6] != b"SSHSIG" or namespace != NAMESPACE or public != b64decode(line.split(" ")[1]):
+        return None
+    hashed = hashlib.new(digest.decode(), _canonical(statement)).digest()
+    over = b"SSHSIG" + _glue(NAMESPACE, b"", digest, hashed)
+    _verify(line, public, signature, over)
+    return key
+
+
+def _verify(line: str, public: bytes, signature: bytes, over: bytes) -> None:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+    from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
+    kind = line.split(" ", maxsplit=1)[0]
+    if kind.startswith("sk-"):
+        _, raw, application = _cut(public)
+        _, made = _cut(signature[:-5])
+        if not signature[-5] & PRESENT:
+            raise ValueError("nobody touched it")
+        whole = hashlib.sha256(application).digest() + signature[-5:]
+        whole += hashlib.sha256(over).digest()
+        Ed25519PublicKey.from_public_bytes(raw).verify(made, whole)
+        return
+    _, made = _cut(signature)
+    key = load_ssh_public_key(line.encode())
+    if isinstance(key, Ed25519PublicKey):
+        key.verify(made, over)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        first, second = (int.from_bytes(part, "big") for part in _cut(made))
+        sizes = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+        key.verify(encode_dss_signature(first, second), over, ec.ECDSA(sizes[key.key_size]))
+    else:
+        raise TypeError("a key of another kind")
+
+
+def fingerprint(line: str) -> str:
+    """Name a public key as OpenSSH does."""
+    try:
+        digest = hashlib.sha256(b64decode(line.split(" ")[1])).digest()
+    except (IndexError, ValueError):
+        return "no key"
+    return "SHA256:" + b64encode(digest).decode().rstrip("=")
+
+
+def read_pinned(text: str) -> list[str]:
+    """Name the keys of a file in OpenSSH's form, of public keys or of allowed signers."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        for place, word in enumerate(words[:-1]):
+            if word.startswith(("ssh-", "sk-", "ecdsa-")):
+                found.append(fingerprint(f"{word} {words[place + 1]}"))
+                break
+    return found
+
+
+def _canonical(said: object) -> bytes:
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _glue(*parts: bytes) -> bytes:
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+
+def _cut(blob: bytes) -> Iterator[bytes]:
+    while blob:
+        (length,) = struct.unpack_from(">I", blob)
+        if len(blob) < 4 + length:
+            raise ValueError("it is cut off")
+        yield blob[4 : 4 + length]
+        blob = blob[4 + length :]

@@ -1,0 +1,96 @@
+"""Whoever holds the home's keys cannot make people's approvals; what was not signed is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledgers.journal import recording
+from ledgers.people.register import Register
+from ledgers.people.signature import public_of, sign
+from ledgers.people.statement import Request, Signed, Statement
+from tasks.handover import delivery
+from tasks.handover.approval import APPROVAL, find_request
+from tests.runs import Said
+from tests.tasks.handover.test_approval import KEYS, NAMES, Office, office
+
+__all__ = ["office"]
+
+
+def register(office: Office) -> Register:
+    """Open the register of a home."""
+    return Register(office.place.ledger.engine, office.place.keys)
+
+
+def enrol_alone(office: Office) -> None:
+    """Put a key into the register with the home's keys, and nobody's signature."""
+    own = register(office)
+    with recording(own.engine, own.keys) as pen:
+        own._write(pen, "enrolled", public_of(KEYS["ann"]))
+
+
+def pin_later(office: Office) -> None:
+    """Pin another key after the register was changed by signatures."""
+    request = register(office).ask("retire", public_of(KEYS["cat"]), "2999-01-01T00:00:00+00:00")
+    register(office).change([answer(request, name) for name in ("ann", "bob")])
+    own = register(office)
+    with recording(own.engine, own.keys) as pen:
+        own._write(pen, "pinned", public_of(KEYS["cat"]))
+
+
+def answer(request: Request, name: str) -> Signed:
+    """Let somebody approve."""
+    key = KEYS[name]
+    statement = Statement.of(request, "approve", public_of(key))
+    return Signed(request, statement, public_of(key), sign(statement.message, key))
+
+
+def hand_over_unasked(office: Office) -> None:
+    """Hand over with code that asks nobody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "refuse_without_approval", lambda _: None)
+        assert office.run().status == 0
+
+
+def make_up_an_approval(office: Office) -> None:
+    """Write an approval with one person's signature in two people's names, and hand over."""
+    office.run()
+    ledger, (run,) = office.place.ledger, office.runs
+    request = find_request(ledger.entries(run.run_id))
+    assert request is not None
+    for name in ("ann", "bob"):
+        body = {**answer(request, "ann").to_said()}
+        ledger.append(run.run_id, "approve", APPROVAL, NAMES[name], body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "refuse_without_approval", lambda _: None)
+        office.tell("report")
+
+
+FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
+    "a key without signatures": (enrol_alone, "signed by a majority"),
+    "a key pinned later": (pin_later, "a key pinned later on"),
+    "a hand-over without approval": (hand_over_unasked, "2 approvals"),
+    "an approval in another's name": (make_up_an_approval, "a signature of this key"),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_what_people_did_not_sign_is_named(office: Office, forged: str) -> None:
+    """Though all of it was written with the home's own keys."""
+    forge, named = FORGED[forged]
+    forge(office)
+    said: Said = office.tell("verify")
+    assert (said.status, named in said.out + said.err) == (1, True), said
+
+
+def test_first_keys_are_compared_with_a_list_from_outside(office: Office, tmp_path: Path) -> None:
+    """Else four eyes can be the operator's own two."""
+    office.run()
+    lines = [office.public(name).read_text() for name in ("ann", "bob", "cat")]
+    (own := tmp_path / "signers").write_text("".join(f"someone {line}" for line in lines))
+    assert office.tell("verify", "--signers", own).status == 0
+    own.write_text("".join(lines[:2]))
+    assert office.tell("verify", "--signers", own).status == 1
+    assert "own word" in (office.tell("verify").out)
