@@ -104,6 +104,8 @@ def left_lines(found: Audit) -> Iterator[str]:
     for one in reversed(found.left):
         yield f"  {one.at[:10]}  {one.kind} {one.what}"
         yield from wrap(f"to {one.recipient}: {one.claim}", "    ", "    ")
+        for key in one.approved_by:
+            yield f"    approved by {key}"
         if one.digest:
             yield f"    digest {one.digest}"
 

@@ -24,7 +24,7 @@ from tasks.account.summary import read_verdict, summarize
 
 WANTED: Final = (
     ("decision", "%"), ("pending", "%"), ("verdict", "%"), ("mlflow", "run"), ("snapshot", "%"),
-    ("release", "%"), ("approved", "%"), ("count", "people.permitted"),
+    ("release", "%"), ("approved", "%"), ("approvals", "%"), ("count", "people.permitted"),
 )  # fmt: skip
 
 
@@ -42,6 +42,8 @@ class Left(Part):
     what: str
     """The model's name and version, or the table's package."""
     digest: str | None
+    approved_by: tuple[str, ...] = ()
+    """The keys of people whose approvals counted, where the policy asked for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,9 @@ def audit(
         if (summary := sum_up(ledger, run)) is None:
             unread.append(run.run_id)
         else:
-            left += list_left(summary, Found(entries).body("mlflow", "run"))
+            keys = [entry.body for entry in entries if entry.kind == "approvals"]
+            shown = Found(entries).body("mlflow", "run")
+            left += list_left(summary, shown, keys[-1] if keys else None)
     return Audit(
         since.isoformat() if since else None,
         len(chosen),
@@ -136,15 +140,18 @@ def read_policy_text(text: str, name: str) -> Policy | None:
         return None
 
 
-def list_left(summary: Summary, shown: Mapping[str, JSON]) -> Iterator[Left]:
+def list_left(
+    summary: Summary, shown: Mapping[str, JSON], approved: JSON = None
+) -> Iterator[Left]:
     """Give what a run handed over, each under its claim; `shown` is its note of MLflow."""
+    keys = tuple(map(str, approved)) if isinstance(approved, list) else ()
     versions = shown.get("models")
     for outlet in summary.outlets:
         if outlet.claim:
             yield Left(
                 summary.run_id, summary.policy, summary.started_at, outlet.name, outlet.kind,
                 outlet.recipient, outlet.claim, _name_what(summary, outlet, versions),
-                outlet.release.digest if outlet.release else None,
+                outlet.release.digest if outlet.release else None, keys,
             )  # fmt: skip
 
 
