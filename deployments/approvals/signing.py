@@ -12,6 +12,7 @@ import typer
 from expectations.errors import UsageError
 from ledgers.people.signature import (
     PublicKey,
+    is_locked,
     public_of,
     read_private,
     read_public,
@@ -24,9 +25,6 @@ from ledgers.people.statement import Answer, Request, Signed, Statement
 if TYPE_CHECKING:
     from expectations.policy_file import PolicyFile
     from ledgers.home.keys import Keys
-
-ENCRYPTED = b"ENCRYPTED"
-"""What stands in a PEM file under a passphrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +83,8 @@ def read_file(path: Path) -> bytes:
 
 def ask_password(private: bytes) -> bytes | None:
     """Ask at the terminal for a private key's passphrase, if it has one."""
-    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
-
-    if ENCRYPTED not in private:
-        try:
-            load_ssh_private_key(private, None)
-        except TypeError:
-            pass  # it has one
-        except ValueError:
-            return None  # no key, which whoever reads it says
-        else:
-            return None
+    if not is_locked(private):
+        return None
     if not sys.stdin.isatty():
         raise UsageError("this key has a passphrase: sign at a terminal, or by an agent with --ssh")
     typed: str = typer.prompt("Passphrase of the key", hide_input=True, err=True)

@@ -158,6 +158,22 @@ def read_private(content: bytes, password: bytes | None = None) -> Ed25519Privat
     return key
 
 
+def is_locked(content: bytes) -> bool:
+    """Whether a private key's file has a passphrase; False for what is none."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    ours = content.lstrip().startswith(b"-----BEGIN OPENSSH")
+    load = serialization.load_ssh_private_key if ours else serialization.load_pem_private_key
+    try:
+        load(content, None)
+    except TypeError:  # which the library raises for a passphrase that is missing
+        return True
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return False
+
+
 def public_of(private: Ed25519PrivateKey) -> PublicKey:
     """Give the public part of a private key."""
     raw = private.public_key().public_bytes_raw()

@@ -140,9 +140,7 @@ def read_policy_text(text: str, name: str) -> Policy | None:
         return None
 
 
-def list_left(
-    summary: Summary, shown: Mapping[str, JSON], approved: JSON = None
-) -> Iterator[Left]:
+def list_left(summary: Summary, shown: Mapping[str, JSON], approved: JSON = None) -> Iterator[Left]:
     """Give what a run handed over, each under its claim; `shown` is its note of MLflow."""
     keys = tuple(map(str, approved)) if isinstance(approved, list) else ()
     versions = shown.get("models")

@@ -30,6 +30,11 @@ def refuse(entries: list[Entry]) -> list[Entry]:
     ]
 
 
+def approve(entries: list[Entry]) -> list[Entry]:
+    """Give the evidence of a run as if two people had approved it."""
+    return [*entries, replace(entries[-1], kind="approvals", body=["SHA256:a", "SHA256:b"])]
+
+
 @pytest.fixture(scope="module")
 def run() -> RunOnRecord:
     """A finished run of the first example."""
@@ -44,7 +49,7 @@ def test_every_filter_of_the_page_finds_what_it_is_for(home: Home, run: RunOnRec
     client = MlflowClient(recording.tracking_uri(home))
     experiment = client.create_experiment("diabetes", (home.mlflow / "artifacts").as_uri())
     names = {}
-    for entries in (run.entries, refuse(run.entries)):
+    for entries in (approve(run.entries), refuse(run.entries)):
         shown = project(run.record, policy, entries)
         recording._show(client, client.create_run(experiment), shown)
         names[shown.failed] = shown.name

@@ -64,6 +64,7 @@ ROOMS = {
     "apprise": {"tasks/watching/notifications.py"},
     "lark": {"expectations/expressions/expressions.py"},
     "typer": {
+        "deployments/approvals",
         "deployments/audit/commands.py",
         "deployments/budget/commands.py",
         "deployments/cli.py",
@@ -85,6 +86,8 @@ ROOMS = {
         "ledgers/home/keys.py",
         "ledgers/signed_heads.py",
         "ledgers/checkpoints.py",
+        "ledgers/people/signature.py",
+        "tasks/verifying/people.py",
         "tasks/verifying/sealed.py",
         "tasks/verifying/signatures.py",
         "tasks/anonymization/tokens.py",
