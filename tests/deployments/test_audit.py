@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from expectations.policy_file import read_policy
-from ledgers.evidence import Entry
+from ledgers.evidence import JSON, Entry
 from ledgers.home.home import Home
 from tasks.account.projection import project
 from tasks.handover import recording
@@ -32,7 +32,8 @@ def refuse(entries: list[Entry]) -> list[Entry]:
 
 def approve(entries: list[Entry]) -> list[Entry]:
     """Give the evidence of a run as if two people had approved it."""
-    return [*entries, replace(entries[-1], kind="approvals", body=["SHA256:a", "SHA256:b"])]
+    keys: list[JSON] = ["SHA256:a", "SHA256:b"]
+    return [replace(entries[0], kind="approvals", body=keys), *entries]
 
 
 @pytest.fixture(scope="module")
