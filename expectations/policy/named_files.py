@@ -155,7 +155,8 @@ def _put(kind: Kind, path: str, said: Said, folder: Path) -> Iterator[Problem]:
     if (kind.needed and len(given) != 1) or (named and len(given) > 1):
         what = f"has `{given[1]}` beside `{given[0]}`" if given else "is not said"
         place = f"{path}.{named[0]}" if named else path
-        yield Problem(place, what, f"give one of {', '.join(f'`{form}`' for form in forms)}")
+        one = f"give one of {', '.join(f'`{form}`' for form in forms)}"
+        yield Problem(place, what, one if kind.needed else f"take out `{named[0]}`, or the others")
         return
     for key, file in kind.files.items():
         into, name = file.into, said.get(key)

@@ -137,7 +137,7 @@ def test_a_faulty_hierarchy_is_told_with_its_line(
         ),
         (
             "{kind: hierarchy, file: towns.csv, of: ages, level: 1}",
-            "town.treatment.file: has `of` beside `file`; give one of `file`, `of`, `rows`",
+            "town.treatment.file: has `of` beside `file`; take out `file`, or the others",
         ),
         (
             "{kind: hierarchy, level: 1}",

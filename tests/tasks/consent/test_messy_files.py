@@ -215,7 +215,7 @@ CODED: dict[str, Any] = {"notices": {"urn:p": {"notice": "study"}}, "codes": {"s
         ({"location": {"kind": "csv", "path": "c.csv"}}, "location.kind"),
         ({"fhir": {"notices": {"urn:p": {"notice": "unheard"}}}}, "fhir.notices"),
         ({"fhir": {"file": "nowhere.yaml"}}, "fhir.file"),
-        ({"fhir": {**CODED, "file": "codes.yaml"}}, "fhir"),
+        ({"fhir": {**CODED, "file": "codes.yaml"}}, "fhir.file"),
         ({"fhir": {"file": "list.yaml"}}, "fhir.file"),
     ],
 )
