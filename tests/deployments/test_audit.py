@@ -23,7 +23,7 @@ OF_REFUSED = {"tags.`tutela.verdict` = 'refused'"} | {one for one in FILTERS if 
 
 def refuse(entries: list[Entry]) -> list[Entry]:
     """Give the evidence of a run as if its table had been refused."""
-    body = {"check": "k-anonymity of partner", "reason": "k-anonymity of partner: too few"}
+    body: JSON = {"check": "k-anonymity of partner", "reason": "k-anonymity of partner: too few"}
     return [
         replace(entry, name="refused", body=body) if entry.kind == "decision" else entry
         for entry in entries
