@@ -341,6 +341,8 @@ def complete(run: DecidedRun) -> str:
         )
         return complete(run)
     except AwaitingApproval as waits:
+        if run.record.verdict is None:  # its process ended before it could say so
+            await_approval(run, waits)
         return f"run {name}: {waits}"
     except TutelaError as error:
         return f"run {name} is still pending: {error}"
@@ -349,6 +351,13 @@ def complete(run: DecidedRun) -> str:
         left = "handed over" if run.decision == Verdict.PASSED else "not handed over"
         return f"run {name} waited for approval, and is now closed as {run.decision}: {left}"
     return f"run {name} ended before it was done and is now closed as {run.decision}"
+
+
+def await_approval(run: DecidedRun, waits: AwaitingApproval) -> None:
+    """Let a run whose process was killed wait as others do, with a report for whoever looks."""
+    run.note("record", "pending", APPROVAL, str(waits))
+    run_inside("report", lambda: write_report(run), run.keys.seal_incident)
+    run.ledger.close(run.record.run_id, "pending")
 
 
 def finish(run: DecidedRun) -> None:

@@ -19,10 +19,10 @@ from ledgers.evidence import RunRecord
 from ledgers.home.home import Home
 from ledgers.people.signature import public_of
 from ledgers.releases import ReleaseLedger
-from tasks.handover import approval
+from tasks.handover import approval, delivery
 from tests.conftest import Folder
 from tests.runs import Place, Said
-from tests.tasks.handover.test_handing_over import models
+from tests.tasks.handover.test_handing_over import end_process, models
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
@@ -197,6 +197,37 @@ def test_a_run_that_nobody_approves_in_time_is_refused(
     office.tell("report")
     assert [run.verdict for run in office.runs] == ["refused"]
     assert "0 of 2 approvals came" in office.tell("runs", "--json").out
+
+
+@pytest.mark.parametrize("where", ["hand_over", "write_report"])
+def test_a_run_that_was_killed_waits_as_others_do(
+    office: Office, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Before it could ask, or before its report was written: the next command sees to both."""
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, where, end_process)
+        assert office.run().status
+    assert office.left == []
+    office.tell("report")
+    assert [run.verdict for run in office.runs] == ["pending"]
+    assert list(office.place.home.reports.glob("*.html"))
+    office.answer("ann")
+    office.answer("bob")
+    assert ([run.verdict for run in office.runs], len(office.left)) == (["passed"], 1)
+
+
+def test_a_process_that_is_killed_over_the_last_approval_loses_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signature is on record, and the next command hands over, once."""
+    office.run()
+    office.answer("ann")
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "record_run", end_process)
+        assert office.answer("bob").status
+    assert office.left == []
+    office.tell("report")
+    assert ([run.verdict for run in office.runs], len(office.left)) == (["passed"], 1)
 
 
 def test_who_starts_a_run_cannot_approve_it(office: Office) -> None:
