@@ -42,6 +42,7 @@ from tasks.airlock.run import (
     prefect_flow_run,
     under_way,
 )
+from tasks.handover.policy_approval import refuse_unapproved_policy
 from tasks.own_code.loading import OwnCode
 from tasks.rehearsal.trial import load_checked_code
 from tasks.training.charge import give_back
@@ -112,7 +113,7 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
         run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         ledger = EvidenceLedger(engine, keys)
         disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
-        start = find_starter(keys, file)
+        start = find_starter(keys, file) | refuse_unapproved_policy(keys, ledger, file)
         with Vault(home.vault, keys).begin(run_id) as vault:
             facts = run_facts(file, asked, part, own) | {
                 "machine": name_machine(keys), "checkpoint": name_checkpoint(keys), **start

@@ -10,6 +10,7 @@ import typer
 
 from deployments.completion import run_ids
 from deployments.terminal import Answer, JsonOption, say, tell
+from expectations.errors import UsageError
 
 if TYPE_CHECKING:
     from ledgers.people.register import Change, Register
@@ -19,7 +20,9 @@ ASKED_DAYS = 30
 WhatArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RUN|FILE", help="A run that waits, or a request's file.", autocompletion=run_ids
+        metavar="RUN|FILE",
+        help="A run that waits, a request's file or a policy's.",
+        autocompletion=run_ids,
     ),
 ]
 KeyOption = Annotated[
@@ -58,7 +61,7 @@ def approve(  # noqa: PLR0913, PLR0917  # what is typed
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run would hand over, and sign that it may.
+    """Show what a run would hand over, or what changed in a policy's file, and sign that it may.
 
     Of a FILE it needs no home, and writes FILE.signed beside it.
     """
@@ -87,6 +90,13 @@ def _sign(  # noqa: PLR0913, PLR0917  # what is typed
     from ledgers.people.statement import Request
 
     file = Path(what)
+    if file.suffix in {".yaml", ".yml"}:
+        if declined:
+            raise UsageError(
+                "a policy that nobody approves is not run: there is nothing to decline"
+            )
+        tell(screen.approve_policy(what, Signer(key, ssh), reason, export), as_json=as_json)
+        return
     if file.is_file():
         request = Request.read(read_file(file))
         say("\n".join(screen.say_request(request)))

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from deployments.run.leftovers import finish_leftovers
-from deployments.terminal import Answer, wrap
+from deployments.terminal import Answer, say, wrap
 from expectations.errors import UsageError
 from ledgers.people.register import Register, count_keys
 from ledgers.people.statement import Request, Signed
 
 if TYPE_CHECKING:
+    from deployments.approvals.signing import Signer
     from ledgers.evidence import JSON
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
@@ -26,7 +27,13 @@ WIDE = 14
 def say_request(request: Request) -> Iterator[str]:
     """Say what is asked: what would leave first, what to look at, what changed, until when."""
     said = cast("dict[str, Any]", request.said)
-    if request.subject == "keys":
+    if request.subject == "policy":
+        yield f"The text of {said['policy']} would change for people:"
+        for change in said["changes"]:
+            yield from _line("", change)
+        yield from _line("Text", str(said["policy_sha256"]))
+        yield from _line("Quorum", f"{said['quorum']} of {len(said['by'])} keys")
+    elif request.subject == "keys":
         verb = {"enrol": "take in", "retire": "let go", "lose": "declare lost"}[said["change"]]
         yield f"The home {said['home'][:16]}… asks to {verb} this key:"
         yield f"  {said['key']}"
@@ -77,6 +84,8 @@ def take(home: Home, keys: Keys, signed: Signed) -> Answer:
     """Take a signed statement in, and hand over, or close, if it decides."""
     from tasks.handover.approval import APPROVAL
 
+    if signed.request.subject == "policy":
+        return keep_policy(home, keys, signed)
     run, request = open_request(home, keys, str(signed.request.said.get("run")))
     if signed.request.digest != request.digest:
         raise UsageError(f"this answers another request than run {run.record.run_id} makes")
@@ -89,6 +98,42 @@ def take(home: Home, keys: Keys, signed: Signed) -> Answer:
     after = next((one for one in run.ledger.runs() if one.run_id == name), None)
     found["verdict"] = after.verdict if after else None
     return Answer(found, [f"{signed.key.fingerprint} {word} run {name}."], notes)
+
+
+def approve_policy(policy: str, signer: Signer, reason: str, export: Path | None) -> Answer:
+    """Show what changed in a policy's text since it was approved, and sign or write the request."""
+    from ledgers.evidence import EvidenceLedger
+    from ledgers.home.database import open_database
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
+    from ledgers.home.policies import read_named_policy
+    from tasks.handover.policy_approval import ask_policy
+
+    home = Home.open()
+    keys = Keys.open(home)
+    file = read_named_policy(policy)
+    request = ask_policy(keys, EvidenceLedger(open_database(home), keys), file)
+    if export is not None:
+        write(export, request.content)
+        line = f"{export} has the request. Sign it: tutela approve {export} --key FILE"
+        return Answer({"request": str(export), "digest": request.digest}, [line])
+    say("\n".join(say_request(request)))
+    return keep_policy(home, keys, signer.answer(request, "approve", reason))
+
+
+def keep_policy(home: Home, keys: Keys, signed: Signed) -> Answer:
+    """Keep what somebody signed of a policy's text; UsageError for a key that does not count."""
+    from ledgers.home.database import open_database
+    from ledgers.people.starts import keep_approval
+
+    key, said = signed.key.fingerprint, signed.request.said
+    if key not in cast("list[str]", said["by"]):
+        raise UsageError(f"{key} is not among the keys whose approval this policy needs")
+    if key not in Register(open_database(home), keys).enrolled().keys:
+        raise UsageError(f"{key} is not enrolled in this home: see tutela signers")
+    keep_approval(keys, signed)
+    named: dict[str, JSON] = {"policy": str(said["policy"]), "key": key, "answer": "approved"}
+    return Answer(named, [f"{key} approved the text of {said['policy']}."])
 
 
 def refuse_stranger(run: DecidedRun, signed: Signed, register: Register) -> None:

@@ -118,14 +118,15 @@ def enough_people_can_approve(policy: Policy) -> Iterator[Problem]:
 
 def what_is_left_to_approval_has_it(policy: Policy) -> Iterator[Problem]:
     """An inconclusive check waits for approval only where the policy asks for any."""
-    if policy.attacks is None or policy.approvals is not None:
+    asked = policy.approvals
+    if policy.attacks is None or (asked is not None and "hand-over" in asked.of):
         return
     for name in type(policy.attacks).model_fields:
         part = getattr(policy.attacks, name)
         if getattr(part, "when_inconclusive", None) == "approve":
             yield Problem(
                 f"attacks.{name}.when_inconclusive",
-                "is `approve`, and the policy has no `approvals`",
+                "is `approve`, and the policy has no `approvals` of hand-over",
                 "add `approvals`, or use `refuse` or `report`",
             )
 

@@ -16,8 +16,8 @@ Fingerprint = Annotated[str, Field(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")]
 class Approvals(Declaration):
     """People who look at what would leave, and sign it: a run waits for them."""
 
-    of: Literal["hand-over"]
-    """What they approve."""
+    of: tuple[Literal["hand-over", "policy"], ...] = Field(min_length=1)
+    """What they approve: what a run hands over, a change of the policy's text, or both."""
     by: tuple[Fingerprint, ...] = Field(min_length=1)
     """The keys that count, as far as they are enrolled in the home."""
     quorum: int = Field(ge=1)

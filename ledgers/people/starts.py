@@ -1,4 +1,4 @@
-"""Who starts runs of a policy: a signed statement, kept in the home for the runs that follow.
+"""Who starts runs of a policy, and who approved its text: kept for the runs that follow.
 
 Whoever runs a policy by hand signs its start, and whoever schedules it signs for its runs. Of a
 run that somebody starts by Prefect's pages, the schedule's signer counts as the starter: who has
@@ -8,7 +8,7 @@ the home, or its server, can start what was signed.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from hashlib import sha256
 
 from expectations.errors import UsageError
 from ledgers.checkpoints import public_key
@@ -18,7 +18,8 @@ from ledgers.home.private_files import write_private
 from ledgers.people.register import Register
 from ledgers.people.statement import Request, Signed
 
-FOLDER: Final = "starts"
+FOLDER, APPROVED = "starts", "approved"
+"""Where in the home it lies who starts a policy, and who approves its text."""
 
 
 def ask_start(keys: Keys, policy: str, sha256: str, days: int) -> Request:
@@ -36,6 +37,26 @@ def keep_start(keys: Keys, signed: Signed) -> None:
     folder = keys.home.root / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     write_private(folder / f"{signed.request.said['policy']}.json", signed.write())
+
+
+def keep_approval(keys: Keys, signed: Signed) -> None:
+    """Keep what somebody signed of a policy's text, until a run of it is begun."""
+    folder = keys.home.root / APPROVED
+    folder.mkdir(mode=0o700, exist_ok=True)
+    name = sha256(signed.key.line.encode()).hexdigest()[:16]
+    write_private(folder / f"{signed.request.said['policy']}-{name}.json", signed.write())
+
+
+def list_kept(keys: Keys, policy: str) -> list[Signed]:
+    """Give what people signed of a policy's text; UsageError where it proves nothing."""
+    home = public_key(keys)
+    kept = sorted((keys.home.root / APPROVED).glob(f"{policy}-{'?' * 16}.json"))
+    found = [Signed.read(path.read_bytes()) for path in kept]
+    return [
+        one
+        for one in found
+        if (one.request.subject, one.request.said.get("home")) == ("policy", home)
+    ]
 
 
 def find_start(keys: Keys, policy: str, sha256: str) -> Signed:

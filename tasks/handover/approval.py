@@ -194,7 +194,9 @@ def refuse_without_approval(run: DecidedRun) -> None:
     What began to leave is not asked about again. A run waits until a newer one of its policy does.
     """
     asked = run.file.policy.approvals
-    if asked is None or run.decision != Verdict.PASSED or run.began:
+    if asked is None or "hand-over" not in asked.of:
+        return
+    if run.decision != Verdict.PASSED or run.began:
         return
     request = find_request(run.entries)
     if request is None:

@@ -85,7 +85,7 @@ def hand_over(run: DecidedRun) -> None:
     recorded = record_run(run.home, run.record, run.file, run.entries, models, begin)
     for name in goods.keys() - models.keys():
         release(run, name, goods[name])
-    if run.file.policy.approvals is not None and recorded.models:
+    if find_request(run.entries) is not None and recorded.models:
         named = {f"{run.file.policy.name}.{one}": v for one, v in recorded.models.items()}
         for alias, version in move_aliases(run.home, named).items():
             run.note("record", "alias", alias, version)

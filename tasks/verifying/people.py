@@ -104,7 +104,7 @@ def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of 
             if read_signed(entry.body) != entry.name:
                 found.differ(APPROVALS, entry.name, "a signature of this key", "none", run_id)
     began = [entry.at for entry in entries if entry.kind == "intent"]
-    if asked is None or not began:
+    if asked is None or "hand-over" not in asked.of or not began:
         return
     found.compared["runs that needed approval"] += 1
     requests = [e.body for e in entries if e.kind == "request" and isinstance(e.body, dict)]

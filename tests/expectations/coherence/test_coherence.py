@@ -96,7 +96,7 @@ def test_a_column_that_a_table_names_is_released_without_a_word() -> None:
 
 
 APPROVED_BY_ONE = (
-    f"approvals: {{of: hand-over, quorum: 2, valid: 7 days, by: ['SHA256:{'A' * 43}']}}"
+    f"approvals: {{of: [hand-over], quorum: 2, valid: 7 days, by: ['SHA256:{'A' * 43}']}}"
 )
 CASES = [
     pytest.param(
@@ -136,7 +136,7 @@ CASES = [
     ),
     pytest.param(
         [("search: {when_inconclusive: report}", "search: {when_inconclusive: approve}")],
-        "is `approve`, and the policy has no `approvals`",
+        "is `approve`, and the policy has no `approvals` of hand-over",
         id="left-to-approval-that-nobody-is-asked-for",
     ),
     pytest.param(

@@ -276,7 +276,7 @@ RICH: Tree = {
         "search": {"when_inconclusive": "report"},
     },
     "approvals": {
-        "of": "hand-over",
+        "of": ["hand-over", "policy"],
         "by": ["SHA256:" + "A" * 43, "SHA256:" + "B" * 43],
         "quorum": 2,
         "valid": "7 days",

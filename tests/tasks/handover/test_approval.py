@@ -65,7 +65,7 @@ class Office:
     ) -> Said:
         """Run the small policy, its tables alone unless words say otherwise."""
         by = ", ".join(f"'{NAMES[name]}'" for name in PEOPLE)
-        asked = f"approvals: {{of: hand-over, by: [{by}], quorum: 2, valid: 7 days{more}}}\n"
+        asked = f"approvals: {{of: [hand-over], by: [{by}], quorum: 2, valid: 7 days{more}}}\n"
         new = ("retention_days: 30\n", f"retention_days: 30\n{asked}")
         return self.tell("run", self.folder.write(new, *changes), *(words or ("--tables-only",)))
 
