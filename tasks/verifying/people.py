@@ -14,10 +14,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from expectations.changes.policies import compare_policies
 from tasks.verifying.findings import Findings
 
 if TYPE_CHECKING:
     from expectations.policy.approvals import Approvals
+    from expectations.policy.policy import Policy
     from ledgers.evidence import Entry
 
 Row = Mapping[str, Any]
@@ -25,6 +27,8 @@ SIGNERS: Final = "signers"
 APPROVALS: Final = "approvals"
 NAMESPACE: Final = b"tutela"
 CHANGES: Final = {"enrolled": "enrol", "retired": "retire", "lost": "lose"}
+UNASKED: Final = ("stronger", "other")
+"""Directions of a policy's change about which nobody is asked."""
 PRESENT: Final = 1
 """The flag of a security key that somebody touched."""
 
@@ -133,6 +137,31 @@ def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
     same = about == request or about.get("terms") == request.get("terms")
     in_time = entry.at <= now <= str(about.get("until"))
     return same and in_time and people.counts(key, entry.at, now)
+
+
+def check_policy(  # noqa: PLR0913, PLR0917  # two texts, and the record of one run
+    before: Policy | None, now: Policy, run_id: str, facts: Row, started: str, people: People,
+    found: Findings,
+) -> None:  # fmt: skip
+    """Hold a run's policy against the one that was handed over before: its changes are signed."""
+    rules = [p.approvals for p in (before, now) if p is not None and p.approvals]
+    rule = next((rule for rule in rules if "policy" in rule.of), None)
+    if rule is None:
+        return
+    changes = [] if before is None else compare_policies(before, now)
+    if before is not None and all(one.direction in UNASKED for one in changes):
+        return
+    found.compared["policies that needed approval"] += 1
+    approve = {
+        key
+        for said in facts.get("policy_approvals") or []
+        if (key := read_signed(said)) and said["statement"].get("answer") == "approve"
+        and said["request"].get("policy_sha256") == facts.get("policy_sha256")
+        and key in rule.by and people.counts(key, started, started)
+    }  # fmt: skip
+    if len(approve) < rule.quorum:
+        have = f"{len(approve)} that count"
+        found.differ(APPROVALS, "the policy's text", f"{rule.quorum} approvals", have, run_id)
 
 
 def read_signed(said: object) -> str | None:

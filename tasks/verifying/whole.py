@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from expectations.errors import PolicyError, Refusal, ServiceError
 from expectations.policy.policy import Policy
-from expectations.policy_file import PolicyFile
+from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.budget.ledger import BudgetLedger
 from ledgers.consent.ledger import ConsentLedger
 from ledgers.evidence import Entry, RunRecord, Verdict
@@ -47,6 +47,8 @@ class Verifier:
     engine: sa.Engine
     found: Findings = field(default_factory=Findings)
     policies: dict[str, PolicyFile | None] = field(default_factory=dict)
+    before: dict[str, Policy] = field(default_factory=dict)
+    """The policy of the last run that passed before the one that is looked at, by name."""
     pinned: Collection[str] = ()
     """The fingerprints of the first keys of people, as whoever verifies has them."""
 
@@ -119,6 +121,7 @@ class Verifier:
             if run_id in chosen and run_id not in records.broken:
                 self._check_approvals(records, run_id, entries, earlier.get(policy, []), signers)
             earlier.setdefault(policy, []).extend(e for e in entries if e.kind == "approval")
+            self._remember(make_record(records, run_id, entries))
             noted |= dict(views.list_noted_aliases(entries))
             body = goods.bodies(entries, "mlflow").get("run")
             if isinstance(body, dict):
@@ -168,6 +171,11 @@ class Verifier:
             return set()
         return set(self._models(store, policy, shown, judge, entries))
 
+    def _remember(self, record: RunRecord | None) -> None:
+        whole = self._whole_policy(record) if record and record.verdict == "passed" else None
+        if record is not None and whole is not None:
+            self.before[record.policy] = whole
+
     def _check_approvals(
         self,
         records: Records,
@@ -180,6 +188,21 @@ class Verifier:
         file = self._policy(record) if record else None
         asked = file.policy.approvals if file else None
         people.check_approvals(asked, run_id, entries, earlier, signers, self.found)
+        now = self._whole_policy(record) if record else None
+        if record is None or now is None or record.verdict != "passed":
+            return
+        before = self.before.get(record.policy)
+        people.check_policy(
+            before, now, run_id, record.facts, record.started_at, signers, self.found
+        )
+
+    def _whole_policy(self, record: RunRecord) -> Policy | None:
+        facts = record.facts
+        folder = Path(str(facts.get("policy_folder", "")))
+        try:
+            return parse_policy(str(facts["policy_text"]), f"{record.policy}.yaml", folder)
+        except PolicyError:
+            return None
 
     def _models(
         self, store: Store, policy: Policy, shown: Shown, judge: views.Judge, entries: list[Entry]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows import opening
 from ledgers.journal import recording
 from ledgers.people.register import Register
 from ledgers.people.signature import public_of, sign
@@ -15,6 +16,7 @@ from tasks.handover import delivery
 from tasks.handover.approval import APPROVAL, find_request
 from tests.runs import Said
 from tests.tasks.handover.test_approval import KEYS, NAMES, Office, office
+from tests.tasks.handover.test_policy_approval import run as run_policy
 
 __all__ = ["office"]
 
@@ -68,10 +70,18 @@ def make_up_an_approval(office: Office) -> None:
         office.tell("report")
 
 
+def run_unsigned_policy(office: Office) -> None:
+    """Run a text that nobody approved, by code that asks nobody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "refuse_unapproved_policy", lambda *_: {})
+        assert run_policy(office).status == 0
+
+
 FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
     "a key without signatures": (enrol_alone, "signed by a majority"),
     "a key pinned later": (pin_later, "a key pinned later on"),
     "a hand-over without approval": (hand_over_unasked, "2 approvals"),
+    "a policy without approval": (run_unsigned_policy, "the policy's text"),
     "an approval in another's name": (make_up_an_approval, "a signature of this key"),
 }
 
