@@ -1,283 +1,108 @@
-"""Nothing of a run leaves before enough people approve it, and what they decline never does."""
+"""Consent is asked for once more before anything leaves; then the goods wait, sealed."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+import pyarrow as pa
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ledgers.evidence import RunRecord
+from expectations.errors import Refusal
 from ledgers.home.home import Home
-from ledgers.people.signature import public_of
-from ledgers.releases import ReleaseLedger
-from tasks.handover import approval, delivery
-from tests.conftest import Folder
-from tests.runs import Place, Said
-from tests.tasks.handover.test_handing_over import end_process, models
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import RegisteredModel
-
-PEOPLE = ("ann", "bob", "cat")
-KEYS = {
-    name: Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n, name in enumerate(PEOPLE)
-}
-NAMES = {name: public_of(key).fingerprint for name, key in KEYS.items()}
+from ledgers.home.keys import Keys
+from ledgers.outbox import Outbox
+from tasks.anonymization.deidentify import deidentify
+from tasks.anonymization.generalize import generalize
+from tasks.consent.permission import filter_consent
+from tasks.handover import readiness as approval
+from tasks.handover.readiness import confirm_consent, make_ready, table_content
+from tasks.people.ingestion import RECORD, collect, read_roster
+from tasks.people.population import TEST, select_population
+from tasks.validation.validation import check_table, validate
+from tests.conftest import Folder, Runner, opened, small_policy
 
 
-@dataclass
-class Office:
-    """A home with three people who approve, and a policy that asks two of them."""
-
-    place: Place
-    folder: Folder
-    path: Path
-
-    def tell(self, *words: object) -> Said:
-        """Call `tutela` in the home."""
-        return self.place.tell(*map(str, words))
-
-    def key(self, name: str) -> Path:
-        """Give somebody's private key as a file."""
-        path = self.path / name
-        path.write_bytes(
-            KEYS[name].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-        )
-        return path
-
-    def public(self, name: str) -> Path:
-        """Give somebody's public key as a file."""
-        path = self.path / f"{name}.pub"
-        path.write_text(f"{public_of(KEYS[name]).line} {name}\n")
-        return path
-
-    def run(
-        self, more: str = "", *words: object, changes: tuple[tuple[str, str], ...] = ()
-    ) -> Said:
-        """Run the small policy, its tables alone unless words say otherwise."""
-        by = ", ".join(f"'{NAMES[name]}'" for name in PEOPLE)
-        asked = f"approvals: {{of: [hand-over], by: [{by}], quorum: 2, valid: 7 days{more}}}\n"
-        new = ("retention_days: 30\n", f"retention_days: 30\n{asked}")
-        return self.tell("run", self.folder.write(new, *changes), *(words or ("--tables-only",)))
-
-    def answer(self, name: str, verb: str = "approve", run: str = "2", *words: str) -> Said:
-        """Let somebody approve or decline the run that waits, or the one named."""
-        waiting = json.loads(self.tell("approvals", "--json").out)["waiting"]
-        chosen = waiting[-1]["run"] if run == "2" and waiting else run
-        return self.tell(verb, chosen, "--key", self.key(name), *words)
-
-    @property
-    def runs(self) -> list[RunRecord]:
-        """The runs on record."""
-        return self.place.runs
-
-    @property
-    def left(self) -> list[Path]:
-        """What was handed over as tables."""
-        return [path for path in self.place.home.releases.glob("*/*") if path.is_dir()]
+def table(**columns: pa.Array) -> pa.Table:
+    """Give a table as it is before release, with its people's keys."""
+    rows = len(next(iter(columns.values())))
+    keys = pa.array(range(1000, 1000 + rows), pa.uint64())
+    return pa.table({RECORD: keys, TEST: pa.array([False] * rows), **columns})
 
 
-@pytest.fixture
-def office(home: Home, folder: Folder, tmp_path: Path) -> Office:
-    """A home in which three keys are pinned."""
-    office = Office(Place(home), folder, tmp_path)
-    said = office.tell("signers", "pin", *(office.public(name) for name in PEOPLE))
-    assert said.status == 0, said.err
-    return office
-
-
-def test_a_run_waits_and_leaves_with_the_last_approval_that_it_needs(office: Office) -> None:
-    """Nothing has left before; each command says how many signed."""
-    waits = office.run()
-    assert waits.status == 3
-    assert "waits for approval: 0 of 2" in waits.err
-    assert "Awaiting approval" in waits.out
-    assert (office.left, [run.verdict for run in office.runs]) == ([], ["pending"])
-    assert office.answer("ann").status == 0
-    assert office.left == []
-    assert "1 of 2 approvals" in office.tell("approvals").out
-    assert office.answer("bob").status == 0
-    assert len(office.left) == 1
-    assert [run.verdict for run in office.runs] == ["passed"]
-    assert office.tell("verify").status == 0
-
-
-@pytest.mark.parametrize("second", ["ann", "a stranger"])
-def test_one_key_is_one_approval_and_a_strangers_is_none(office: Office, second: str) -> None:
-    """Neither makes a quorum of two."""
-    office.run()
-    office.answer("ann")
-    if second == "a stranger":
-        KEYS["eve"] = Ed25519PrivateKey.from_private_bytes(b"e" * 32)
-        said = office.answer("eve")
-        assert (said.status, "not among the keys" in said.err) == (2, True)
-    else:
-        office.answer("ann")
-    assert (office.left, [run.verdict for run in office.runs]) == ([], ["pending"])
-
-
-def test_who_declines_ends_the_run_and_it_leaves_no_release(office: Office) -> None:
-    """Also where another has approved; a later run is compared with nothing of it."""
-    office.run()
-    office.answer("ann")
-    said = office.answer("bob", "decline", "2", "--reason", "wrong recipient")
-    assert said.status == 0
-    assert [run.verdict for run in office.runs] == ["refused"]
-    assert "wrong recipient" in office.tell("runs", "--json").out
-    ledger = ReleaseLedger(office.place.ledger.engine, office.place.keys)
-    assert ledger.standing()[0] == ()
-    assert office.left == []
-    assert office.answer("cat", "approve", office.runs[0].run_id).status == 2
-
-
-def test_somebody_signs_elsewhere_without_the_home(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The request goes out, the signature comes in; one of another request does not count."""
-    office.run()
-    office.answer("ann")
-    request = office.path / "run.request"
-    assert office.tell("approve", office.runs[0].run_id, "--export", request).status == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(Home, "open", lambda *_: pytest.fail("no home is there"))
-        assert office.tell("approve", request, "--key", office.key("bob")).status == 0
-    signed = office.path / "run.request.signed"
-    forged = office.path / "forged.signed"
-    forged.write_text(signed.read_text().replace('"answer":"approve"', '"answer":"decline"'))
-    assert office.tell("approvals", "--take", forged).status == 2
-    assert office.left == []
-    assert office.tell("approvals", "--take", signed).status == 0
-    assert len(office.left) == 1
-
-
-def test_a_withdrawal_while_people_look_ends_the_run_and_the_next_needs_no_new_approval(
-    office: Office,
-) -> None:
-    """Consent is asked again at the quorum; what was signed stands for the same terms."""
-    office.run()
-    office.answer("ann")
-    office.folder.say("p05", "withdrawn", "2024-06-01T12:00:00Z")
-    office.folder.write()
-    office.answer("bob")
-    assert [run.verdict for run in office.runs] == ["refused"]
-    again = office.run()
-    assert (again.status, len(office.left)) == (0, 1)
-    other = office.run(changes=(("max_suppressed: 0.1", "max_suppressed: 0.11"),))
-    assert "0 of 2" in other.err
-
-
-def test_a_newer_run_takes_the_place_of_one_that_waits(office: Office) -> None:
-    """The older one can leave no more, whoever signs it."""
-    office.run()
-    office.run()
-    first = office.runs[0]
-    office.answer("ann", "approve", first.run_id)
-    assert [run.verdict for run in office.runs] == ["refused", "pending"]
-
-
-def test_a_run_that_nobody_approves_in_time_is_refused(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the next command, whatever it is."""
-    office.run()
-    judge = approval.refuse_unapproved
-    later = "2999-01-01T00:00:00+00:00"
-    monkeypatch.setattr(
-        approval, "refuse_unapproved", lambda *told: judge(told[0], told[1], told[2], later)
+def test_a_released_table_is_plain_text() -> None:
+    """Words, numbers as they are written, and `missing`; no key and no side of the split."""
+    made = table(
+        word=pa.array(["b", None]).dictionary_encode(),
+        whole=pa.array([7, None], pa.int64()),
+        half=pa.array([0.5, 65.0]),
     )
-    office.tell("report")
-    assert [run.verdict for run in office.runs] == ["refused"]
-    assert "0 of 2 approvals came" in office.tell("runs", "--json").out
+    assert table_content(made).decode() == (
+        '"word","whole","half"\n"b","7","0.5"\n"missing","missing","65"\n'
+    )
 
 
-@pytest.mark.parametrize("where", ["hand_over", "write_report"])
-def test_a_run_that_was_killed_waits_as_others_do(
-    office: Office, monkeypatch: pytest.MonkeyPatch, where: str
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.none() | st.integers(0, 3))), st.randoms())
+def test_the_order_of_rows_tells_nothing_of_the_source(
+    rows: list[tuple[str, int | None]], order: object
 ) -> None:
-    """Before it could ask, or before its report was written: the next command sees to both."""
-    with monkeypatch.context() as patch:
-        patch.setattr(delivery, where, end_process)
-        assert office.run().status
-    assert office.left == []
-    office.tell("report")
-    assert [run.verdict for run in office.runs] == ["pending"]
-    assert list(office.place.home.reports.glob("*.html"))
-    office.answer("ann")
-    office.answer("bob")
-    assert ([run.verdict for run in office.runs], len(office.left)) == (["passed"], 1)
+    """People in any order make the same file."""
+    shuffled = sorted(rows, key=lambda _: order.random())  # type: ignore[attr-defined]  # Hypothesis's
+    texts = [
+        table_content(
+            table(
+                word=pa.array([word for word, _ in some], pa.string()),
+                number=pa.array([number for _, number in some], pa.int64()),
+            )
+        )
+        for some in (rows, shuffled)
+    ]
+    assert texts[0] == texts[1]
 
 
-def test_a_process_that_is_killed_over_the_last_approval_loses_nothing(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+def test_a_withdrawal_while_the_run_is_under_way_refuses_it(
+    home: Home, folder: Folder, run_direct: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signature is on record, and the next command hands over, once."""
-    office.run()
-    office.answer("ann")
-    with monkeypatch.context() as patch:
-        patch.setattr(delivery, "record_run", end_process)
-        assert office.answer("bob").status
-    assert office.left == []
-    office.tell("report")
-    assert ([run.verdict for run in office.runs], len(office.left)) == (["passed"], 1)
+    """Consent is read again at the end; then nothing is handed over, and nothing waits."""
+    waited: list[list[str]] = []
+    asked = approval.refuse_withdrawn
+
+    def withdraw_first(*given: object) -> None:
+        waited.append(Outbox(home, Keys.open(home)).pending())
+        folder.say("p05", "withdrawn", "2024-06-01T12:00:00Z")
+        folder.write(NO_MODEL)
+        asked(*given)  # type: ignore[arg-type]  # passed on as they are
+
+    monkeypatch.setattr(approval, "refuse_withdrawn", withdraw_first)
+    run, error = run_direct(folder.write(NO_MODEL))
+    assert isinstance(error, Refusal)
+    assert "fewer than 10 of the people used lost their legal basis" in str(error)
+    assert waited == [[f"{run}--people-partner", f"{run}-partner"]]
+    assert Outbox(home, Keys.open(home)).pending() == []
+    assert list(home.releases.iterdir()) == []
 
 
-def test_who_starts_a_run_cannot_approve_it(office: Office) -> None:
-    """And where that counts nobody starts it unsigned."""
-    unsigned = office.run(", not_by: starter")
-    assert (unsigned.status, "say with which key" in unsigned.err) == (2, True)
-    assert office.runs == []
-    started = office.run(", not_by: starter", "--tables-only", "--key", office.key("ann"))
-    assert started.status == 3
-    own = office.answer("ann")
-    assert (own.status, "started this run" in own.err) == (2, True)
-    office.answer("bob")
-    office.answer("cat")
-    assert [run.verdict for run in office.runs] == ["passed"]
+def test_an_outlet_may_be_called_people(home: Home, folder: Folder) -> None:
+    """What waits for it is its own, apart from the list of who was used."""
+    named = (NO_MODEL[0], NO_MODEL[1].replace("partner:", "people:"))
+    with opened(folder.write(named)) as run:
+        selected = select_population(collect(filter_consent(read_roster())))
+        rows = validate(deidentify(selected))
+        make_ready(check_table(generalize(rows, "people"), "people"), "people")
+        confirm_consent(selected)
+        outbox = Outbox(home, run.keys)
+        waiting = {name: outbox.take(name) for name in outbox.pending()}
+    assert waiting.pop(f"{run.id}-people").startswith(b'"age"\n')
+    assert [len(content) for content in waiting.values()] == [478 * 12]
 
 
-def test_a_lost_key_counts_no_more(office: Office) -> None:
-    """Not even what it signed before, of a run that still waits."""
-    office.run()
-    office.answer("ann")
-    asked = office.path / "lost.request"
-    office.tell("signers", "lose", office.public("ann"), "--to", asked)
-    signed = []
-    for name in ("bob", "cat"):
-        office.tell("approve", asked, "--key", office.key(name))
-        signed.append((office.path / "lost.request.signed").rename(office.path / f"{name}.signed"))
-    assert office.tell("signers", "take", *signed).status == 0
-    office.answer("bob")
-    assert office.left == []
-    office.answer("cat")
-    assert len(office.left) == 1
-
-
-def test_an_approved_model_is_named_so_and_the_one_before_is_retired(office: Office) -> None:
-    """By aliases that the record knows, so that one that is moved shows."""
-    for _ in range(2):
-        office.run("", "--json")
-        office.answer("ann")
-        office.answer("bob")
-    (aliases,) = {tuple(sorted(dict(one.aliases).items())) for one in named_models(office)}
-    assert aliases == (("approved", 2), ("retired", 1))
-    assert office.tell("verify").status == 0
-    assert len(models(office.place.home)) == 2
-
-
-def named_models(office: Office) -> list[RegisteredModel]:
-    """Give the registered models with their aliases."""
-    from mlflow import MlflowClient
-
-    from tasks.handover.recording import tracking_uri
-
-    client = MlflowClient(tracking_uri(office.place.home))
-    return [client.get_registered_model(one.name) for one in client.search_registered_models()]
+NO_MODEL = (
+    small_policy()[small_policy().index("  age:\n") : small_policy().index("retention_days")],
+    """\
+  age:
+    {type: integer, identifiability: quasi, category: dpv-pd:Age, use: [eligibility, release],
+     treatment: {kind: bin, edges: [50], labels: [under 50, 50+]}}
+outlets:
+  partner: {kind: table, recipient: Partner, k: 3, columns: {age: generalize}}
+""",
+)
+"""The small policy with a table alone: nothing is trained."""

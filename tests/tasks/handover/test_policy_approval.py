@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.runs import Said
-from tests.tasks.handover.test_approval import NAMES, PEOPLE, Office, office
+from tests.tasks.handover.test_people_approve import NAMES, PEOPLE, Office, office
 
 __all__ = ["office"]
 ASKED = ", ".join(f"'{NAMES[name]}'" for name in PEOPLE)

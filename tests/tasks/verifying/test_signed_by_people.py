@@ -13,9 +13,9 @@ from ledgers.people.register import Register
 from ledgers.people.signature import public_of, sign
 from ledgers.people.statement import Request, Signed, Statement
 from tasks.handover import delivery
-from tasks.handover.approval import APPROVAL, find_request
+from tasks.handover.approval import APPROVAL, COUNTED, find_request
 from tests.runs import Said
-from tests.tasks.handover.test_approval import KEYS, NAMES, Office, office
+from tests.tasks.handover.test_people_approve import KEYS, NAMES, Office, office
 from tests.tasks.handover.test_policy_approval import run as run_policy
 
 __all__ = ["office"]
@@ -65,6 +65,7 @@ def make_up_an_approval(office: Office) -> None:
     for name in ("ann", "bob"):
         body = {**answer(request, "ann").to_said()}
         ledger.append(run.run_id, "approve", APPROVAL, NAMES[name], body)
+    ledger.append(run.run_id, "record", COUNTED, "hand-over", [NAMES["ann"], NAMES["bob"]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delivery, "refuse_without_approval", lambda _: None)
         office.tell("report")
@@ -77,10 +78,22 @@ def run_unsigned_policy(office: Office) -> None:
         assert run_policy(office).status == 0
 
 
+def count_one_approval(office: Office) -> None:
+    """Hand over with one approval, counted as two."""
+    office.run()
+    office.answer("ann")
+    ledger, (run,) = office.place.ledger, office.runs
+    ledger.append(run.run_id, "record", COUNTED, "hand-over", [NAMES["ann"], NAMES["bob"]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "refuse_without_approval", lambda _: None)
+        office.tell("report")
+
+
 FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
     "a key without signatures": (enrol_alone, "signed by a majority"),
     "a key pinned later": (pin_later, "a key pinned later on"),
     "a hand-over without approval": (hand_over_unasked, "2 approvals"),
+    "one approval for two": (count_one_approval, "1 that count"),
     "a policy without approval": (run_unsigned_policy, "the policy's text"),
     "an approval in another's name": (make_up_an_approval, "a signature of this key"),
 }
