@@ -272,4 +272,4 @@ def test_what_a_living_run_has_in_its_outbox_does_not_wait(home: Home) -> None:
     Outbox(home, keys).put("living-1", b"goods")
     with Vault(home.vault, keys).begin("living-1"):
         assert not see_waiting(home, keys, []).fix
-    assert see_waiting(home, keys, []).how == "0 runs for MLflow, 1 sealed package"
+    assert see_waiting(home, keys, []).how == "0 runs for MLflow or approval, 1 sealed package"

@@ -22,6 +22,7 @@ from ledgers.home import database
 from ledgers.home.database import open_database
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.people import register
 from tests.conftest import PRAGMAS
 
 
@@ -274,7 +275,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(ledger: EvidenceLedge
     """The newest step is the one the program expects, and no column differs."""
     folder = Path(database.__file__).parents[1] / "migrations"
     ledgers = (evidence, consent_tables, key_ledger, releases, budget_tables, journal, retention)
-    tables = [ledger.METADATA for ledger in (*ledgers, leases, signed_heads)]
+    tables = [ledger.METADATA for ledger in (*ledgers, leases, signed_heads, register)]
     assert ScriptDirectory(str(folder)).get_current_head() == database.SCHEMA
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection)

@@ -260,7 +260,7 @@ def test_charges_cut_off_with_their_heads_show_to_every_reader(ledger: EvidenceL
 def make_older(ledger: EvidenceLedger) -> EvidenceLedger:
     """Take the journal away, as if an earlier version had left the home; open it again."""
     version = "UPDATE alembic_version SET version_num = '0006'"
-    gone = ("journal", "release_people", "retention", "leases", "shared_heads")
+    gone = ("journal", "release_people", "retention", "leases", "shared_heads", "signers")
     edit(ledger, *(f"DROP TABLE {table}" for table in gone), version)
     heads(ledger).unlink()
     ledger.engine.dispose()

@@ -476,6 +476,7 @@ def take_back_to_rows(home: Home, rows: list[tuple[object, ...]]) -> None:
         connection.execute("DROP TABLE retention")
         connection.execute("DROP TABLE leases")
         connection.execute("DROP TABLE shared_heads")
+        connection.execute("DROP TABLE signers")
         connection.execute(
             "CREATE TABLE consent_events (token_high, token_low, identity, seq, terms, valid_from,"
             " recorded_at, valid_until, guardian_high, guardian_low, evidence, salt,"
