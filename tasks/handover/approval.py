@@ -206,7 +206,9 @@ def refuse_without_approval(run: DecidedRun) -> None:
         )  # fmt: skip
         run.note("record", REQUESTED, "hand-over", {**request.said})
     for other in run.others_of_policy():
-        if other.started_at > run.record.started_at and other.verdict in {"passed", "pending"}:
+        same = other.facts.get("part") == run.record.facts.get("part")
+        newer = other.started_at > run.record.started_at and other.verdict in {"passed", "pending"}
+        if same and newer:
             raise Refusal(APPROVAL, f"the newer run {other.run_id} took its place")
     counted = count_for(run, request)
     refuse_unapproved(asked, request, counted, run.consent.now().isoformat())

@@ -29,6 +29,8 @@ NAMESPACE: Final = b"tutela"
 CHANGES: Final = {"enrolled": "enrol", "retired": "retire", "lost": "lose"}
 UNASKED: Final = ("stronger", "other")
 """Directions of a policy's change about which nobody is asked."""
+VERSION: Final = 1
+"""Of all three formats."""
 PRESENT: Final = 1
 """The flag of a security key that somebody touched."""
 
@@ -178,6 +180,10 @@ def read_signed(said: object) -> str | None:
 
 
 def _read_signed(said: Any) -> str | None:  # noqa: ANN401  # somebody else can have written it
+    parts = {"signed": said, "statement": said["statement"], "request": said["request"]}
+    for name, part in parts.items():
+        if (part["type"], part["version"]) != (f"tutela.{name}", VERSION):
+            return None
     statement, line = said["statement"], said["key"]
     asked = hashlib.sha256(_canonical(said["request"])).hexdigest()
     key = fingerprint(line)
