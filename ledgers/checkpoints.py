@@ -154,6 +154,11 @@ def public_key(keys: Keys) -> str:
     return _public(_key(keys))
 
 
+def sign_as_home(keys: Keys, message: bytes) -> bytes:
+    """Sign with the key of a home's checkpoints; the message says of itself what it is."""
+    return _key(keys).sign(message)
+
+
 def _key(keys: Keys) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

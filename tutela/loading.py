@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    folder: str | Path, digest: str | None = None, trusted: Collection[str] = ()
+    folder: str | Path,
+    digest: str | None = None,
+    trusted: Collection[str] = (),
+    *,
+    receipt: str | Path | None = None,
+    key: str | None = None,
 ) -> Model:
     """Load the model in a folder as MLflow gives it, if its files are those on its list.
 
     The list, `tutela.json`, is in the folder: it shows a file that was damaged or swapped, not
     somebody who wrote the list anew. Give the `digest` that whoever handed it over told you another
-    way, and the list must be that one too. Only types that tutela's own models are made of are
-    made; name others that you trust, as of an own class. `ServiceError` for a changed folder,
-    `UsageError` for one without a list, or for other types.
+    way, or their `receipt` and public `key`, and the list must be that one too. Only types that
+    tutela's own models are made of are made; name others that you trust, as of an own class.
+    `ServiceError` for a changed folder, `UsageError` for one without a list, or for other types.
 
     >>> import tutela
     >>> tutela.load_model("a folder that is not there")
@@ -33,7 +38,12 @@ def load_model(
 
     from deployments.run.notebook import KNOWN
     from tasks.handover.model_package import read_whole
+    from tasks.verifying.receipts import check_receipt
 
+    if (receipt is None) != (key is None):
+        raise UsageError("a receipt is read with its sender's key: give both `receipt` and `key`")
+    if receipt is not None and key is not None:
+        check_receipt(Path(folder), Path(receipt), key)
     content = read_whole(Path(folder), digest)
     asked = skops.io.get_untrusted_types(data=content)
     others = sorted({*asked} - KNOWN - {*trusted})

@@ -38,6 +38,18 @@ def verify(  # noqa: PLR0913, PLR0917  # what is typed
             "--signers", metavar="FILE", help="Your own list of the first people's public keys."
         ),
     ] = None,
+    receipt: Annotated[
+        Path | None,
+        typer.Option(
+            "--receipt",
+            metavar="FILE",
+            help="Hold the package in the folder RUN against its receipt; needs no home.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="HEX", help="The public key of whoever sent the receipt."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check that the record, and all that shows it, is what was written.
@@ -48,6 +60,11 @@ def verify(  # noqa: PLR0913, PLR0917  # what is typed
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
 
+    if receipt is not None:
+        if run_id is None or key is None:
+            raise UsageError("give the package's folder and its sender's key: --key HEX")
+        tell(screen.verify_receipt(Path(run_id), receipt, key), as_json=as_json)
+        return
     if sum(map(bool, (run_id, model, everything))) > 1:
         raise UsageError("give one of RUN, --model and --all")
     home = Home.open()

@@ -48,6 +48,25 @@ def verify(  # noqa: PLR0913, PLR0917  # what is typed, and the home
     return tell_found(verifier.found, chosen, anchored=bool(anchors))
 
 
+def verify_receipt(folder: Path, receipt: Path, key: str) -> Answer:
+    """Hold a package against its receipt, and say what that proves; without a home."""
+    from tasks.verifying.receipts import check_receipt
+
+    said = check_receipt(folder, receipt, key)["predicate"]
+    failed = [one for one in said["checks"] if one["verdict"] != "passed"]
+    lines = [
+        *wrap(f"{folder} is as it was handed over to {said['recipient']}: {said['claim']}"),
+        *wrap(f"Not covered: {said['limits']}"),
+        *wrap(f"{len(said['checks'])} checks, {len(failed)} of them warned or inconclusive:"),
+    ]
+    for one in failed:
+        found = f"{one['verdict']}: {one['name']}: {one['reached']} (asked: {one['asked']})"
+        lines += wrap(found, "  ", "    ")
+    lines += [f"approved by {one['key']}" for one in said["approvals"]]
+    lines += ["", *wrap("This proves who signed, not that what is signed is true.")]
+    return Answer({"receipt": said}, lines)
+
+
 def read_signers(path: Path) -> list[str]:
     """Name the keys of a file of public keys; UsageError where it has none."""
     from tasks.verifying.people import read_pinned

@@ -53,6 +53,8 @@ from tasks.handover.package import (
     place_package,
 )
 from tasks.handover.readiness import PEOPLE, USED, refuse_withdrawn
+from tasks.handover.receipt import NAME as RECEIPT
+from tasks.handover.receipt import write_receipts
 from tasks.handover.recipe import find_recipe
 from tasks.handover.recorded_policy import read_recorded
 from tasks.handover.recording import (
@@ -175,6 +177,9 @@ def write_report(run: DecidedRun) -> Path:
     write_private(path, page.encode())
     recipe = find_recipe(run.file.policy, run.entries)
     cards = write_cards(run.home.reports, summary, recipe)
+    receipts = write_receipts(run.keys, run.record, summary, run.entries)
+    for outlet, text in receipts.items():
+        write_private(run.home.reports / f"{run.record.run_id}-{outlet}-{RECEIPT}", text.encode())
     if summary.advice and summary.advice.patch:
         write_private(path.with_suffix(".patch"), summary.advice.patch.encode())
     write_lineage(run.home, run.record, run.file.policy, run.entries)
@@ -187,11 +192,13 @@ def write_report(run: DecidedRun) -> Path:
         files |= {"evidence.json": evidence, MEASURES: write_measures(run.entries)}
         for outlet, texts in cards.items():
             files |= {f"{outlet}/{name}": texts[name] for name in texts}
+        files |= {f"{outlet}/{RECEIPT}": text for outlet, text in receipts.items()}
         known = {name: digest_written(run.keys, text.encode()) for name, text in files.items()}
         run.note("report", "artifacts", "mlflow", {**known})
         attach(run.home, run.mlflow_run, files)
         for outlet, texts in cards.items():
             beside = {name: texts[name] for name in texts if name not in recipe}
+            beside |= {RECEIPT: receipts[outlet]} if outlet in receipts else {}
             attach_to_model(run.home, run.mlflow_run, outlet, beside)
     return path
 
