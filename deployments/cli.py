@@ -38,7 +38,7 @@ from deployments.rehearse.commands import rehearse
 from deployments.runs.commands import automations, runs
 from deployments.serving.commands import schedule, status, units, up
 from deployments.terminal import JsonOption, PolicyArgument, VersionOption, answer, say, tell
-from deployments.verify.commands import verify
+from deployments.verify.commands import bundle, verify
 from expectations.errors import PolicyError, Refusal, ServiceError, TutelaError, UsageError
 from expectations.explanations import say_how_to_explain
 from ledgers.home.private_files import owners_alone
@@ -55,7 +55,7 @@ AFTERNOON: Final = (
 )  # fmt: skip
 OPERATION: Final = (
     "schedule", "up", "status", "runs", "audit", "units", "doctor", "automations",
-    "approvals", "approve", "decline", "signers",
+    "approvals", "approve", "decline", "signers", "bundle",
     "verify", "maintain", "hold", "backup", "restore", "home",
 )  # fmt: skip
 
@@ -109,6 +109,7 @@ app.command(epilog="Example: tutela audit --since '30 days'")(audit)
 app.command(epilog="Example: tutela units units/")(units)
 app.command(epilog="Example: tutela doctor")(doctor)
 app.command(epilog="Example: tutela verify --all")(verify)
+app.command(epilog="Example: tutela bundle 20261202")(bundle)
 app.command(epilog="Example: tutela approve 20261202 --key ~/.ssh/id_ed25519")(approve)
 app.command(epilog='Example: tutela decline 20261202 --reason "wrong recipient" --key FILE')(
     decline

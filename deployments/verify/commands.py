@@ -16,7 +16,9 @@ def verify(  # noqa: PLR0913, PLR0917  # what is typed
     run_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="A run's id, or its first characters.", autocompletion=run_ids
+            metavar="[RUN|BUNDLE]",
+            help="A run's id or its first characters, or a bundle.",
+            autocompletion=run_ids,
         ),
     ] = None,
     model: Annotated[
@@ -48,7 +50,9 @@ def verify(  # noqa: PLR0913, PLR0917  # what is typed
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="HEX", help="The public key of whoever sent the receipt."),
+        typer.Option(
+            "--key", metavar="HEX", help="The public key of whoever sent the receipt or bundle."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,9 +69,33 @@ def verify(  # noqa: PLR0913, PLR0917  # what is typed
             raise UsageError("give the package's folder and its sender's key: --key HEX")
         tell(screen.verify_receipt(Path(run_id), receipt, key), as_json=as_json)
         return
+    if run_id is not None and run_id.endswith(".zip"):
+        tell(screen.verify_bundle(Path(run_id), key), as_json=as_json)
+        return
     if sum(map(bool, (run_id, model, everything))) > 1:
         raise UsageError("give one of RUN, --model and --all")
     home = Home.open()
     places = [*map(Path, home.settings.anchors)] if anchor is None else anchor
     found = screen.verify(home, Keys.open(home), run_id, model, places, signers)
     tell(found, as_json=as_json)
+
+
+def bundle(
+    run_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run's id, or its first characters.", autocompletion=run_ids
+        ),
+    ],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write it here, not to RUN.zip.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write all that tells of a run into one file that anybody can check without this home."""
+    from deployments.verify import screen
+    from ledgers.home.home import Home
+    from ledgers.home.keys import Keys
+
+    home = Home.open()
+    tell(screen.write_bundle(home, Keys.open(home), run_id, to), as_json=as_json)

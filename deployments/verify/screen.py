@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from ledgers.home.keys import Keys
     from tasks.handover.shown import Store
     from tasks.verifying.chains import Records
-    from tasks.verifying.findings import Findings
+    from tasks.verifying.findings import Difference, Findings
     from tasks.verifying.whole import States
 
 PROVES: Final = (
     "What was compared is what this home wrote: nobody without its keys can have changed it since.",
+)
+BUNDLE_PROVES: Final = (
+    "This proves that whoever has the key signed these files, and not that what they say is true."
 )
 NOT: Final = (
     "Whoever holds the home's keys can write another record, which this finds in order.",
@@ -65,6 +68,51 @@ def verify_receipt(folder: Path, receipt: Path, key: str) -> Answer:
     lines += [f"approved by {one['key']}" for one in said["approvals"]]
     lines += ["", *wrap("This proves who signed, not that what is signed is true.")]
     return Answer({"receipt": said}, lines)
+
+
+def write_bundle(home: Home, keys: Keys, prefix: str, to: Path | None) -> Answer:
+    """Write the bundle of a run, and say how it is checked elsewhere."""
+    from ledgers.checkpoints import public_key
+    from tasks.handover import bundle
+    from tasks.handover.delivery import read_run
+
+    run = read_run(home, keys, prefix)
+    path = to or Path(f"{run.record.run_id}.zip")
+    if path.suffix != ".zip":
+        raise UsageError(f"{path}: give the bundle a name that ends in .zip")
+    try:
+        path.write_bytes(bundle.write_bundle(run))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    key = public_key(keys)
+    lines = [f"{path} is written. Tell its recipient this key on another way:", f"  {key}",
+             f"They check it so: tutela verify {path.name} --key {key[:8]}…"]  # fmt: skip
+    return Answer({"bundle": str(path), "key": key}, lines)
+
+
+def verify_bundle(path: Path, key: str | None) -> Answer:
+    """Check a bundle, and say what that proves; without a home."""
+    from tasks.verifying.bundles import check_bundle, read_bundle
+    from tasks.verifying.findings import Findings, say_compared
+
+    found = Findings()
+    manifest = check_bundle(read_bundle(path), key, found)
+    lines = [f"Run {manifest['run']} of {manifest['policy']}: {manifest['verdict']}"]
+    lines += [line for one in found.differences for line in _say_difference(one)]
+    lines += [line for text in say_compared(found) for line in wrap(text)]
+    lines += ["", *(line for text in (*found.beside, BUNDLE_PROVES) for line in wrap(text))]
+    values: dict[str, JSON] = {
+        "manifest": manifest,
+        "differences": [one.to_json() for one in found.differences],
+    }
+    refused = None
+    if found.differences:
+        refused = Refusal("bundle", f"{len(found.differences)} parts are not as they were signed")
+    return Answer(values, lines, (), refused)
+
+
+def _say_difference(one: Difference) -> list[str]:
+    return wrap(f"differs: {one.where}: {one.name}: expected {one.expected}, found {one.found}")
 
 
 def read_signers(path: Path) -> list[str]:

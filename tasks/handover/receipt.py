@@ -33,7 +33,9 @@ def write_receipts(
     if summary.verdict != "passed":
         return {}
     return {
-        outlet.name: seal_statement(keys, state(record, summary, outlet, digest, entries))
+        outlet.name: seal(
+            keys, PAYLOAD, write_canonical(state(record, summary, outlet, digest, entries))
+        )
         for outlet, digest in list_packages(summary, entries)
     }
 
@@ -92,19 +94,17 @@ def list_approvals(entries: Sequence[Entry]) -> list[Said]:
     return [{"key": str(key), "statement": signed.get(str(key))} for key in keys]
 
 
-def seal_statement(keys: Keys, statement: Mapping[str, Said]) -> str:
-    """Put a statement into an envelope, and sign it (DSSE v1, Ed25519)."""
-    payload = write_canonical({**statement})
-    signature = sign_as_home(keys, encode_before(payload))
+def seal(keys: Keys, kind: str, payload: bytes) -> str:
+    """Put what somebody is told into an envelope, and sign it (DSSE v1, Ed25519)."""
+    signature = sign_as_home(keys, encode_before(kind.encode(), payload))
     envelope = {
         "payload": b64encode(payload).decode(),
-        "payloadType": PAYLOAD,
+        "payloadType": kind,
         "signatures": [{"keyid": public_key(keys), "sig": b64encode(signature).decode()}],
     }
     return json.dumps(envelope, sort_keys=True, indent=1) + "\n"
 
 
-def encode_before(payload: bytes) -> bytes:
+def encode_before(kind: bytes, payload: bytes) -> bytes:
     """Give what is signed: DSSE's pre-authentication encoding."""
-    kind = PAYLOAD.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)

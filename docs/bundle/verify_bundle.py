@@ -1,0 +1,265 @@
+"""Checks a bundle of tutela, by docs/bundle.md alone.
+
+    python verify_bundle.py BUNDLE.zip [KEY]
+
+Needs Python's standard library and `cryptography`. Exit status: 0 all is as it was signed, 1
+something differs, 2 the file is not a bundle.
+"""
+
+import base64
+import binascii
+import hashlib
+import io
+import json
+import pathlib
+import re
+import sys
+import zipfile
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
+MOST_BYTES, MOST_MEMBERS = 64 * 1024 * 1024, 200
+NAMES = re.compile(r"[a-z][A-Za-z0-9._-]{0,150}\Z")
+STRANGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError, IndexError)
+
+
+class NotABundle(Exception):
+    """The file is not a bundle in its one form."""
+
+
+def write_zip(members):
+    """Write the one zip that these members have."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.create_system, info.external_attr = 0, 0x01800000
+            archive.writestr(info, members[name])
+    return made.getvalue()
+
+
+def read_zip(content):
+    """Give the members of a bundle; NotABundle for anything that is not in the form."""
+    if len(content) > MOST_BYTES:
+        raise NotABundle("it is too long")
+    if (
+        len(content) < 22
+        or content[-22:-18] != b"PK\5\6"
+        or int.from_bytes(content[-12:-10], "little") > MOST_MEMBERS
+    ):
+        raise NotABundle("it does not end as a bundle does")
+    members = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for info in archive.infolist():
+                if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(content):
+                    raise NotABundle("a member is packed, or longer than the file")
+                if info.filename in members or not NAMES.match(info.filename):
+                    raise NotABundle("a member is named oddly, or twice")
+                members[info.filename] = archive.read(info)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, *STRANGE):
+        raise NotABundle("it cannot be read as a zip") from None
+    if write_zip(members) != content:
+        raise NotABundle("it is not in the one form")
+    if "manifest.json" not in members:
+        raise NotABundle("it has no manifest")
+    return members
+
+
+def canonical(said):
+    """Write JSON in the one form that is signed."""
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def open_envelope(content, kind):
+    """Give key and statement of a DSSE envelope; (None, None) where the signature does not hold."""
+    try:
+        envelope = json.loads(content)
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        if envelope["payloadType"] != kind or len(envelope["signatures"]) != 1:
+            return None, None
+        signature = envelope["signatures"][0]
+        signed = b" ".join(
+            (b"DSSEv1", str(len(kind)).encode(), kind.encode(), str(len(payload)).encode(), payload)
+        )
+        key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature["keyid"]))
+        key.verify(base64.b64decode(signature["sig"], validate=True), signed)
+        said = json.loads(payload)
+        return (signature["keyid"], said) if isinstance(said, dict) else (None, None)
+    except (InvalidSignature, binascii.Error, *STRANGE):
+        return None, None
+
+
+def strings(blob):
+    """Cut bytes into SSH's strings."""
+    found = []
+    while blob:
+        length = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + length:
+            raise ValueError("cut off")
+        found.append(blob[4 : 4 + length])
+        blob = blob[4 + length :]
+    return found
+
+
+def string(part):
+    """Write one of SSH's strings."""
+    return len(part).to_bytes(4, "big") + part
+
+
+def check_signed(said):
+    """Tell whether a key signed a statement about the request beside it (docs/approvals.md)."""
+    try:
+        for name in ("signed", "statement", "request"):
+            part = said if name == "signed" else said[name]
+            if (part["type"], part["version"]) != (f"tutela.{name}", 1):
+                return False
+        statement, words = said["statement"], said["key"].split(" ")
+        blob = base64.b64decode(words[1])
+        fingerprint = "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip(
+            "="
+        )
+        request = hashlib.sha256(canonical(said["request"])).hexdigest()
+        if (statement["request"], statement["key"]) != (request, fingerprint):
+            return False
+        armour = said["signature"].strip().splitlines()
+        whole = base64.b64decode("".join(armour[1:-1]), validate=True)
+        key, use, _reserved, digest, signature = strings(whole[10:])
+        if whole[:6] != b"SSHSIG" or key != blob or use != b"tutela":
+            return False
+        hashed = hashlib.new(digest.decode(), canonical(statement)).digest()
+        signed = b"SSHSIG" + string(use) + string(b"") + string(digest) + string(hashed)
+        return check_ssh(said["key"], blob, signature, signed)
+    except (InvalidSignature, UnsupportedAlgorithm, binascii.Error, *STRANGE):
+        return False
+
+
+def check_ssh(line, blob, signature, signed):
+    """Verify by the kind of the key; raises where it does not hold."""
+    if line.startswith("sk-"):
+        _kind, raw, application = strings(blob)
+        flags, made = signature[-5:], strings(signature[:-5])[1]
+        told = hashlib.sha256(application).digest() + flags + hashlib.sha256(signed).digest()
+        ed25519.Ed25519PublicKey.from_public_bytes(raw).verify(made, told)
+        return bool(flags[0] & 1)
+    key, made = load_ssh_public_key(line.encode()), strings(signature)[1]
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        key.verify(made, signed)
+        return True
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        first, second = (int.from_bytes(part, "big") for part in strings(made))
+        used = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}[key.key_size]
+        key.verify(utils.encode_dss_signature(first, second), signed, ec.ECDSA(used))
+        return True
+    return False
+
+
+def load(content):
+    """Read JSON; None for what is none."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def check_checkpoint(content, key):
+    """Tell whether a checkpoint was signed with the key."""
+    said = load(content)
+    try:
+        signature = bytes.fromhex(said.pop("signature"))
+        ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
+            signature, canonical(said)
+        )
+        return said["key"] == key
+    except (InvalidSignature, *STRANGE):
+        return False
+
+
+def check(members, given=None):
+    """Give what differs in a bundle, in words; NotABundle where the manifest is none."""
+    key, manifest = open_envelope(members["manifest.json"], "application/vnd.tutela.bundle+json")
+    if key is None or not isinstance(manifest.get("files"), dict):
+        raise NotABundle("its manifest cannot be read, or was not signed")
+    if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", 1):
+        raise NotABundle("it is of another version")
+    differs = [] if given in {None, key} else ["it was signed with another key"]
+    files = manifest["files"]
+    differs += [
+        f"{name} is not the one that was signed"
+        for name in sorted((set(files) | set(members)) - {"manifest.json"})
+        if name not in members or hashlib.sha256(members[name]).hexdigest() != files.get(name)
+    ]
+    statements = {}
+    for name in sorted(members):
+        if name.startswith("approval-"):
+            differs += check_approval(name, members[name], manifest, statements)
+    for name in sorted(members):
+        if name.endswith("-receipt.json"):
+            differs += check_receipt(name, members[name], key, manifest, statements)
+    evidence = load(members.get("evidence.json", b""))
+    told = evidence if isinstance(evidence, dict) else {}
+    for name in ("run_id", "policy", "policy_sha256", "code", "verdict"):
+        if told.get(name) != manifest.get("run" if name == "run_id" else name):
+            differs.append(f"evidence.json says another {name}")
+    if "checkpoint.json" in members and not check_checkpoint(members["checkpoint.json"], key):
+        differs.append("checkpoint.json was not signed with the same key")
+    return differs
+
+
+def check_approval(name, content, manifest, statements):
+    """Give what differs in an approval; note its statement."""
+    said = load(content)
+    if not check_signed(said):
+        return [f"{name} has no signature of its key"]
+    digest = hashlib.sha256(canonical(said["statement"])).hexdigest()
+    statements[said["statement"]["key"]] = digest
+    same = said["request"].get("run") == manifest.get("run")
+    return [] if same else [f"{name} is about another run"]
+
+
+def check_receipt(name, content, key, manifest, statements):
+    """Give what differs in a receipt."""
+    signer, said = open_envelope(content, "application/vnd.in-toto+json")
+    if signer != key:
+        return [f"{name} was not signed with the same key"]
+    kinds = (said.get("_type"), said.get("predicateType"))
+    predicate = said.get("predicate")
+    if kinds != ("https://in-toto.io/Statement/v1", "urn:tutela:receipt:1") or not isinstance(
+        predicate, dict
+    ):
+        return [f"{name} is no receipt"]
+    differs = [] if manifest.get("verdict") == "passed" else [f"{name}: the run did not pass"]
+    differs += [
+        f"{name} says another {part}"
+        for part in ("run", "policy", "policy_sha256", "code")
+        if predicate.get(part) != manifest.get(part)
+    ]
+    differs += [
+        f"{name} names an approval that is not there"
+        for one in predicate.get("approvals") or []
+        if one.get("statement") not in {None, statements.get(one.get("key"))}
+    ]
+    return differs
+
+
+def main(words):
+    """Check the file that is named; print what differs."""
+    if len(words) not in (1, 2):
+        print(__doc__)
+        return 2
+    try:
+        with pathlib.Path(words[0]).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        differs = check(read_zip(content), words[1] if len(words) == 2 else None)
+    except (NotABundle, OSError) as error:
+        print(f"{words[0]} is not a bundle: {error}")
+        return 2
+    print("\n".join(differs) or "All is as it was signed.")
+    return 1 if differs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,230 @@
+"""A bundle, read by somebody who has nothing else: each byte of it is accounted for.
+
+It is taken apart by the layout of a zip in its one form and not by a library that is lenient; what
+is not in that form is refused before anything of it is believed. Shares no code with what writes
+bundles. It does not know whether the key is the one of whom it should be, unless somebody says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from expectations.errors import UsageError
+from tasks.verifying.findings import Findings
+from tasks.verifying.people import read_signed
+from tasks.verifying.receipts import PREDICATE, STATEMENT
+
+LONGEST: Final = 1 << 26
+"""Bytes of a bundle, 64 MiB: reports of the largest examples have a few."""
+MOST: Final = 200
+"""Members of a bundle."""
+NAME: Final = re.compile(rb"[a-z][A-Za-z0-9._-]{0,150}")
+"""Names of members: in no folder, and nothing that a shell or a system would take otherwise."""
+LOCAL: Final = struct.Struct("<4s5H3L2H")
+CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
+END: Final = struct.Struct("<4s4H2LH")
+PRIVATE: Final = 0o600 << 16
+"""What the list of members says of each: for its owner alone."""
+DATE: Final = 0x21
+"""The first of January 1980, in which form zips have it."""
+MANIFEST: Final = "manifest.json"
+MANIFEST_KIND: Final = "application/vnd.tutela.bundle+json"
+RECEIPT_KIND: Final = "application/vnd.in-toto+json"
+
+
+def read_bundle(path: Path) -> dict[str, bytes]:
+    """Give a bundle's members by name; UsageError for a file that is not a bundle in its form."""
+    try:
+        if path.stat().st_size > LONGEST:
+            _refuse(path, f"it has more than {LONGEST >> 20} MiB")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    members: dict[str, bytes] = {}
+    try:
+        for name, body in _cut(content):
+            if name in members:
+                _refuse(path, "it has two members of one name")
+            members[name] = body
+            if len(members) > MOST:
+                _refuse(path, f"it has more than {MOST} members")
+    except (struct.error, ValueError):
+        _refuse(path, "it is not a zip of files that are stored as they are")
+    if _build(members) != content:
+        _refuse(path, "its members are in another order, or there is more in it than members")
+    if MANIFEST not in members:
+        _refuse(path, f"it has no {MANIFEST}")
+    return members
+
+
+def _refuse(path: Path, what: str) -> None:
+    raise UsageError(f"{path} is not a bundle: {what}")
+
+
+def _cut(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Give the members one after the other, as far as their headers say."""
+    start = 0
+    while content[start : start + 4] == b"PK\3\4":
+        *_, packed, size, length, more = LOCAL.unpack_from(content, start)
+        name = content[start + LOCAL.size : start + LOCAL.size + length]
+        begin = start + LOCAL.size + length + more
+        if packed != size or not NAME.fullmatch(name) or begin + size > len(content):
+            raise ValueError("not stored as it is, oddly named, or cut off")
+        yield name.decode(), content[begin : begin + size]
+        start = begin + size
+
+
+def _build(members: Mapping[str, bytes]) -> bytes:
+    """Make the one zip that these members have."""
+    listed, place = b"", 0
+    parts: list[bytes] = []
+    for name in sorted(members):
+        body, word = members[name], name.encode()
+        sizes = (zlib.crc32(body), len(body), len(body))
+        parts += [LOCAL.pack(b"PK\3\4", 20, 0, 0, 0, DATE, *sizes, len(word), 0), word, body]
+        listed += CENTRAL.pack(
+            b"PK\1\2", 20, 20, 0, 0, 0, DATE, *sizes, len(word), 0, 0, 0, 0, PRIVATE, place
+        ) + word  # fmt: skip
+        place += LOCAL.size + len(word) + len(body)
+    written = b"".join(parts)
+    count = len(members)
+    return written + listed + END.pack(b"PK\5\6", 0, 0, count, count, len(listed), len(written), 0)
+
+
+def check_bundle(members: Mapping[str, bytes], key: str | None, found: Findings) -> dict[str, Any]:
+    """Hold a bundle's parts against its manifest and each other; give the manifest.
+
+    `key` is the home's public key in hex, as somebody outside knows it; else the manifest's own is
+    taken, and that is said. UsageError for a manifest that is none.
+    """
+    own, manifest = _open(members[MANIFEST], MANIFEST_KIND)
+    if own is None or not isinstance(manifest.get("files"), dict):
+        raise UsageError("the manifest of this bundle cannot be read, or was not signed")
+    if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", 1):
+        raise UsageError("this bundle is of another version: use a newer tutela")
+    found.compare("the manifest", "its key", key.lower() if key else own, own)
+    if key is None:
+        found.beside.append(
+            "the key is the bundle's own word: compare it with one that you were given, --key HEX"
+        )
+    files: dict[str, Any] = manifest["files"]
+    for name in sorted({*files, *members} - {MANIFEST}):
+        there = hashlib.sha256(members[name]).hexdigest() if name in members else None
+        found.compare("files", name, files.get(name), there)
+    _check_receipts(members, manifest, own, found)
+    _check_approvals(members, manifest, found)
+    _check_rest(members, manifest, own, found)
+    return manifest
+
+
+def _open(content: bytes, kind: str) -> tuple[str | None, dict[str, Any]]:
+    """Give the key that signed an envelope, and what it says; no key where none did."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        envelope = json.loads(content)
+        payload = b64decode(envelope["payload"], validate=True)
+        (one,) = envelope["signatures"]
+        key = str(one["keyid"])
+        if envelope["payloadType"] != kind:
+            return None, {}
+        over = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+        public.verify(b64decode(one["sig"], validate=True), over)
+        said = json.loads(payload)
+    except (InvalidSignature, ValueError, TypeError, KeyError, RecursionError):
+        return None, {}
+    return (key, said) if isinstance(said, dict) else (None, {})
+
+
+def _check_receipts(
+    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
+) -> None:
+    names = [name for name in members if name.endswith("-receipt.json")]
+    if names and manifest.get("verdict") != "passed":
+        found.differ("receipts", names[0], "none, since the run did not pass", "one")
+    for name in names:
+        key, said = _open(members[name], RECEIPT_KIND)
+        found.compare("receipts", name, own, key)
+        predicate = said.get("predicate")
+        if (said.get("_type"), said.get("predicateType")) != (STATEMENT, PREDICATE) or not (
+            isinstance(predicate, dict)
+        ):
+            found.differ("receipts", name, "a receipt", "something else")
+            continue
+        for part in ("run", "policy", "policy_sha256", "code"):
+            found.compare("receipts", f"{part} of {name}", manifest.get(part), predicate.get(part))
+        signed = _list_signed(members)
+        for one in predicate.get("approvals") or []:
+            if one.get("statement") is not None:
+                digest = signed.get(one.get("key"))
+                found.compare("receipts", f"approval in {name}", one["statement"], digest)
+
+
+def _list_signed(members: Mapping[str, bytes]) -> dict[str | None, str]:
+    """Give the digest of each statement that somebody signed, by the key."""
+    found: dict[str | None, str] = {}
+    for name, content in members.items():
+        if name.startswith("approval-"):
+            said = _load(content)
+            statement = said.get("statement") if isinstance(said, dict) else None
+            text = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            found[read_signed(said)] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+def _check_approvals(
+    members: Mapping[str, bytes], manifest: Mapping[str, Any], found: Findings
+) -> None:
+    for name in members:
+        if name.startswith("approval-"):
+            said = _load(members[name])
+            if read_signed(said) is None:
+                found.differ("approvals", name, "a signature of its key", "none")
+                continue
+            about = said["request"].get("run")
+            found.compare("approvals", f"the run of {name}", manifest.get("run"), about)
+
+
+def _check_rest(
+    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
+) -> None:
+    evidence = _load(members.get("evidence.json", b""))
+    told = evidence if isinstance(evidence, dict) else {}
+    for part, name in (("run", "run_id"), ("policy", "policy"), ("verdict", "verdict"),
+                       ("policy_sha256", "policy_sha256"), ("code", "code")):  # fmt: skip
+        found.compare("evidence.json", name, manifest.get(part), told.get(name))
+    if "checkpoint.json" in members:
+        found.compare("checkpoint", "its key", own, _read_checkpoint(members["checkpoint.json"]))
+
+
+def _read_checkpoint(content: bytes) -> str | None:
+    """Give the key that signed a checkpoint; None where none did."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    said = _load(content)
+    try:
+        signature = bytes.fromhex(said.pop("signature"))
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        key = str(said["key"])
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, text.encode())
+    except (InvalidSignature, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return key
+
+
+def _load(content: bytes) -> Any:  # noqa: ANN401  # whatever JSON says
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
