@@ -114,7 +114,7 @@ MUTATED = [
 BOUND: frozenset[Path] = frozenset(
     {("columns", "worded", "treatment", "values", 0), ("columns", "worded", "treatment", "ordered")}
     | {("population", "reference", "margins", "kept", "shares", word) for word in ("yes", "no")}
-    | {("approvals", "of", 0), ("approvals", "of", 1), ("approvals", "not_by")}
+    | {("approvals", "not_by")}
 )
 """What can't change alone: a word that others are renamed to, an order, shares that add up to 1;
 and what has one word only."""
