@@ -79,6 +79,10 @@ def aftermath(world: World) -> Aftermath:
     shutil.copytree(world.home / "vault", copied)
     world.tell("next", "report")
     world.tell("bad", "run", canaries_of("bad parameter")[0])
+    for run in world.ledger.runs():
+        if run.policy in {policy_name("passed"), policy_name("refused, k")}:
+            to = str(world.root / "told" / f"{run.run_id}.zip")
+            assert world.tell("bundled", "bundle", run.run_id, "--to", to) == 0
     # The caller's own argument is told to the caller, and to nobody else.
     (world.root / "console" / "bad").rename(world.root / "source" / "bad")
     hits = find_canaries(world.root, ignore=(world.root / "source",))
