@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,9 @@ import tutela
 from expectations.errors import ServiceError, TutelaError, UsageError
 from ledgers.checkpoints import public_key
 from ledgers.home.home import Home
+from tasks.handover.delivery import read_run
 from tasks.handover.model_package import LIST
+from tasks.handover.receipt import write_receipts
 from tasks.verifying.receipts import check_receipt, read_receipt
 from tests.runs import passed
 
@@ -124,6 +126,15 @@ def test_a_statement_of_another_kind_that_was_signed_is_no_receipt(tmp_path: Pat
     }))  # fmt: skip
     with pytest.raises(UsageError, match="no receipt of this version"):
         read_receipt(path, OTHER.public_key().public_bytes_raw().hex())
+
+
+def test_a_run_that_was_refused_has_no_receipt() -> None:
+    """Not even one that had begun to hand over, and was taken back."""
+    found = passed("diabetes")
+    run = read_run(found.place.home, found.place.keys, found.record.run_id)
+    refused = replace(run.summary(), verdict="refused")
+    assert write_receipts(run.keys, run.record, run.summary(), run.entries)
+    assert write_receipts(run.keys, run.record, refused, run.entries) == {}
 
 
 def test_a_recipient_verifies_without_a_home(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
