@@ -93,11 +93,12 @@ def write_bundle(home: Home, keys: Keys, prefix: str, to: Path | None) -> Answer
 def verify_bundle(path: Path, key: str | None) -> Answer:
     """Check a bundle, and say what that proves; without a home."""
     from tasks.verifying.bundles import check_bundle, read_bundle
-    from tasks.verifying.findings import Findings, say_compared
+    from tasks.verifying.findings import Findings, quote, say_compared
 
     found = Findings()
     manifest = check_bundle(read_bundle(path), key, found)
-    lines = [f"Run {manifest['run']} of {manifest['policy']}: {manifest['verdict']}"]
+    run, policy, verdict = (quote(manifest[part]) for part in ("run", "policy", "verdict"))
+    lines = [f"Run {run} of {policy}: {verdict}"]
     lines += [line for one in found.differences for line in _say_difference(one)]
     lines += [line for text in say_compared(found) for line in wrap(text)]
     lines += ["", *(line for text in (*found.beside, BUNDLE_PROVES) for line in wrap(text))]

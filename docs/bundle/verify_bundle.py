@@ -21,8 +21,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
-MOST_BYTES, MOST_MEMBERS = 64 * 1024 * 1024, 200
+MOST_BYTES, MOST_MEMBERS, MOST_JSON = 64 * 1024 * 1024, 200, 4 * 1024 * 1024
 NAMES = re.compile(r"[a-z][A-Za-z0-9._-]{0,150}\Z")
+RECEIPTS = re.compile(r"report-(.*)-receipt\.json\Z")
+HASHES = (b"sha256", b"sha512")
+TOLD = ("run", "policy", "policy_sha256", "policy_files", "code", "started", "verdict")
 STRANGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError, IndexError)
 
 
@@ -45,18 +48,20 @@ def read_zip(content):
     """Give the members of a bundle; NotABundle for anything that is not in the form."""
     if len(content) > MOST_BYTES:
         raise NotABundle("it is too long")
-    if (
-        len(content) < 22
-        or content[-22:-18] != b"PK\5\6"
-        or int.from_bytes(content[-12:-10], "little") > MOST_MEMBERS
-    ):
+    if len(content) < 22 or content[-22:-18] != b"PK\5\6":
         raise NotABundle("it does not end as a bundle does")
+    # `zipfile` goes by the length of the list and not by the count, and makes an object of each.
+    count, listed = (int.from_bytes(content[-a:-b], "little") for a, b in ((12, 10), (10, 6)))
+    if count > MOST_MEMBERS or listed > count * (46 + 151):
+        raise NotABundle("it has too many members")
     members = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > len(content):
+                raise NotABundle("its members are longer than the file")
             for info in archive.infolist():
-                if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(content):
-                    raise NotABundle("a member is packed, or longer than the file")
+                if info.compress_type != zipfile.ZIP_STORED:
+                    raise NotABundle("a member is packed")
                 if info.filename in members or not NAMES.match(info.filename):
                     raise NotABundle("a member is named oddly, or twice")
                 members[info.filename] = archive.read(info)
@@ -66,7 +71,18 @@ def read_zip(content):
         raise NotABundle("it is not in the one form")
     if "manifest.json" not in members:
         raise NotABundle("it has no manifest")
+    refuse_long(members)
     return members
+
+
+def refuse_long(members):
+    """Raise NotABundle for a member that would be read as JSON, and is too long for that."""
+    read = {"manifest.json", "evidence.json", "checkpoint.json"}
+    for name, body in members.items():
+        if len(body) > MOST_JSON and (
+            name in read or name.startswith("approval-") or RECEIPTS.match(name)
+        ):
+            raise NotABundle(f"{name} is too long")
 
 
 def canonical(said):
@@ -88,7 +104,9 @@ def open_envelope(content, kind):
         key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature["keyid"]))
         key.verify(base64.b64decode(signature["sig"], validate=True), signed)
         said = json.loads(payload)
-        return (signature["keyid"], said) if isinstance(said, dict) else (None, None)
+        if not isinstance(said, dict) or signature["keyid"] != key.public_bytes_raw().hex():
+            return None, None
+        return signature["keyid"], said
     except (InvalidSignature, binascii.Error, *STRANGE):
         return None, None
 
@@ -98,8 +116,8 @@ def strings(blob):
     found = []
     while blob:
         length = int.from_bytes(blob[:4], "big")
-        if len(blob) < 4 + length:
-            raise ValueError("cut off")
+        if len(blob) < 4 + length or len(found) == 5:
+            raise ValueError("cut off, or of more parts than a signature has")
         found.append(blob[4 : 4 + length])
         blob = blob[4 + length :]
     return found
@@ -128,7 +146,9 @@ def check_signed(said):
         armour = said["signature"].strip().splitlines()
         whole = base64.b64decode("".join(armour[1:-1]), validate=True)
         key, use, _reserved, digest, signature = strings(whole[10:])
-        if whole[:6] != b"SSHSIG" or key != blob or use != b"tutela":
+        if whole[:10] != b"SSHSIG\0\0\0\1" or key != blob or use != b"tutela":
+            return False
+        if digest not in HASHES:
             return False
         hashed = hashlib.new(digest.decode(), canonical(statement)).digest()
         signed = b"SSHSIG" + string(use) + string(b"") + string(digest) + string(hashed)
@@ -181,14 +201,19 @@ def check_checkpoint(content, key):
 def check(members, given=None):
     """Give what differs in a bundle, in words; NotABundle where the manifest is none."""
     key, manifest = open_envelope(members["manifest.json"], "application/vnd.tutela.bundle+json")
-    if key is None or not isinstance(manifest.get("files"), dict):
+    if key is None:
         raise NotABundle("its manifest cannot be read, or was not signed")
     if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", 1):
         raise NotABundle("it is of another version")
-    differs = [] if given in {None, key} else ["it was signed with another key"]
-    files = manifest["files"]
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(isinstance(manifest.get(one), str) for one in TOLD):
+        raise NotABundle("its manifest lacks something")
+    if len(files) > MOST_MEMBERS:
+        raise NotABundle("its manifest names too many files")
+    same = given is None or given.lower() == key
+    differs = [] if same else ["it was signed with another key"]
     differs += [
-        f"{name} is not the one that was signed"
+        f"{name!a} is not the one that was signed"
         for name in sorted((set(files) | set(members)) - {"manifest.json"})
         if name not in members or hashlib.sha256(members[name]).hexdigest() != files.get(name)
     ]
@@ -197,16 +222,26 @@ def check(members, given=None):
         if name.startswith("approval-"):
             differs += check_approval(name, members[name], manifest, statements)
     for name in sorted(members):
-        if name.endswith("-receipt.json"):
+        if RECEIPTS.match(name):
             differs += check_receipt(name, members[name], key, manifest, statements)
-    evidence = load(members.get("evidence.json", b""))
-    told = evidence if isinstance(evidence, dict) else {}
-    for name in ("run_id", "policy", "policy_sha256", "code", "verdict"):
-        if told.get(name) != manifest.get("run" if name == "run_id" else name):
-            differs.append(f"evidence.json says another {name}")
+    policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
+    if hashlib.sha256(policy).hexdigest() != manifest["policy_sha256"]:
+        differs.append("policy.yaml is not the policy of the run")
+    differs += check_evidence(members, manifest)
     if "checkpoint.json" in members and not check_checkpoint(members["checkpoint.json"], key):
         differs.append("checkpoint.json was not signed with the same key")
     return differs
+
+
+def check_evidence(members, manifest):
+    """Give what differs between evidence and manifest."""
+    evidence = load(members.get("evidence.json", b""))
+    told = evidence if isinstance(evidence, dict) else {}
+    return [
+        f"evidence.json says another {name}"
+        for name in ("run_id", "policy", "policy_sha256", "code", "verdict")
+        if told.get(name) != manifest.get("run" if name == "run_id" else name)
+    ]
 
 
 def check_approval(name, content, manifest, statements):
@@ -227,22 +262,32 @@ def check_receipt(name, content, key, manifest, statements):
         return [f"{name} was not signed with the same key"]
     kinds = (said.get("_type"), said.get("predicateType"))
     predicate = said.get("predicate")
-    if kinds != ("https://in-toto.io/Statement/v1", "urn:tutela:receipt:1") or not isinstance(
-        predicate, dict
+    approvals = predicate.get("approvals") if isinstance(predicate, dict) else None
+    if kinds != ("https://in-toto.io/Statement/v1", "urn:tutela:receipt:1") or not (
+        isinstance(approvals, list) and all(map(is_named, approvals))
     ):
         return [f"{name} is no receipt"]
     differs = [] if manifest.get("verdict") == "passed" else [f"{name}: the run did not pass"]
     differs += [
         f"{name} says another {part}"
         for part in ("run", "policy", "policy_sha256", "code")
-        if predicate.get(part) != manifest.get(part)
+        if predicate.get(part) != manifest[part]
     ]
+    if predicate.get("outlet") != RECEIPTS.match(name)[1]:
+        differs.append(f"{name} is of another outlet")
     differs += [
         f"{name} names an approval that is not there"
-        for one in predicate.get("approvals") or []
-        if one.get("statement") not in {None, statements.get(one.get("key"))}
+        for one in approvals
+        if one["statement"] not in {None, statements.get(one["key"])}
     ]
     return differs
+
+
+def is_named(one):
+    """Tell whether it names a key, and the digest of what that signed, or nothing."""
+    if not isinstance(one, dict) or not isinstance(one.get("key"), str):
+        return False
+    return "statement" in one and isinstance(one["statement"], str | None)
 
 
 def main(words):

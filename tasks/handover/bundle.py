@@ -48,6 +48,7 @@ def write_bundle(run: DecidedRun) -> bytes:
         "run": run.record.run_id,
         "policy": run.record.policy,
         "policy_sha256": str(run.record.facts["policy_sha256"]),
+        "policy_files": str(run.record.facts.get("policy_hierarchies") or ""),
         "code": str(run.record.facts["code"]),
         "started": run.record.started_at,
         "verdict": str(run.record.verdict),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from expectations.errors import UsageError
-from tasks.verifying.findings import Findings
+from tasks.verifying.findings import Findings, quote
 from tasks.verifying.people import read_signed
 from tasks.verifying.receipts import PREDICATE, STATEMENT
 
@@ -26,6 +26,8 @@ LONGEST: Final = 1 << 26
 """Bytes of a bundle, 64 MiB: reports of the largest examples have a few."""
 MOST: Final = 200
 """Members of a bundle."""
+LONGEST_JSON: Final = 1 << 22
+"""Bytes of a member that is read as JSON, 4 MiB: its values need up to twenty times as much."""
 NAME: Final = re.compile(rb"[a-z][A-Za-z0-9._-]{0,150}")
 """Names of members: in no folder, and nothing that a shell or a system would take otherwise."""
 LOCAL: Final = struct.Struct("<4s5H3L2H")
@@ -36,6 +38,11 @@ PRIVATE: Final = 0o600 << 16
 DATE: Final = 0x21
 """The first of January 1980, in which form zips have it."""
 MANIFEST: Final = "manifest.json"
+EVIDENCE: Final = "evidence.json"
+CHECKPOINT: Final = "checkpoint.json"
+APPROVAL: Final = "approval-"
+TOLD: Final = ("run", "policy", "policy_sha256", "policy_files", "code", "started", "verdict")
+"""What the manifest says of its run, each in words."""
 MANIFEST_KIND: Final = "application/vnd.tutela.bundle+json"
 RECEIPT_KIND: Final = "application/vnd.in-toto+json"
 
@@ -43,11 +50,14 @@ RECEIPT_KIND: Final = "application/vnd.in-toto+json"
 def read_bundle(path: Path) -> dict[str, bytes]:
     """Give a bundle's members by name; UsageError for a file that is not a bundle in its form."""
     try:
-        if path.stat().st_size > LONGEST:
-            _refuse(path, f"it has more than {LONGEST >> 20} MiB")
-        content = path.read_bytes()
+        if not path.is_file():  # nobody waits for the other end of a pipe
+            _refuse(path, "it is not a file")
+        with path.open("rb") as file:
+            content = file.read(LONGEST + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+    if len(content) > LONGEST:
+        _refuse(path, f"it has more than {LONGEST >> 20} MiB")
     members: dict[str, bytes] = {}
     try:
         for name, body in _cut(content):
@@ -62,7 +72,21 @@ def read_bundle(path: Path) -> dict[str, bytes]:
         _refuse(path, "its members are in another order, or there is more in it than members")
     if MANIFEST not in members:
         _refuse(path, f"it has no {MANIFEST}")
+    for name, body in members.items():
+        if len(body) > LONGEST_JSON and _is_read(name):
+            _refuse(path, f"{name} has more than {LONGEST_JSON >> 20} MiB")
     return members
+
+
+def _is_read(name: str) -> bool:
+    """Whether a member is read, and not only compared by its digest."""
+    return (
+        name in {MANIFEST, EVIDENCE, CHECKPOINT} or name.startswith(APPROVAL) or _is_receipt(name)
+    )
+
+
+def _is_receipt(name: str) -> bool:
+    return name.startswith("report-") and name.endswith("-receipt.json")
 
 
 def _refuse(path: Path, what: str) -> None:
@@ -106,19 +130,23 @@ def check_bundle(members: Mapping[str, bytes], key: str | None, found: Findings)
     taken, and that is said. UsageError for a manifest that is none.
     """
     own, manifest = _open(members[MANIFEST], MANIFEST_KIND)
-    if own is None or not isinstance(manifest.get("files"), dict):
+    if own is None:
         raise UsageError("the manifest of this bundle cannot be read, or was not signed")
     if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", 1):
         raise UsageError("this bundle is of another version: use a newer tutela")
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(isinstance(manifest.get(one), str) for one in TOLD):
+        raise UsageError("the manifest of this bundle lacks something that every manifest has")
+    if len(files) > MOST:
+        raise UsageError(f"the manifest of this bundle names more than {MOST} files")
     found.compare("the manifest", "its key", key.lower() if key else own, own)
     if key is None:
         found.beside.append(
             "the key is the bundle's own word: compare it with one that you were given, --key HEX"
         )
-    files: dict[str, Any] = manifest["files"]
     for name in sorted({*files, *members} - {MANIFEST}):
         there = hashlib.sha256(members[name]).hexdigest() if name in members else None
-        found.compare("files", name, files.get(name), there)
+        found.compare("files", quote(name), files.get(name), there)
     _check_receipts(members, manifest, own, found)
     _check_approvals(members, manifest, found)
     _check_rest(members, manifest, own, found)
@@ -143,50 +171,68 @@ def _open(content: bytes, kind: str) -> tuple[str | None, dict[str, Any]]:
         said = json.loads(payload)
     except (InvalidSignature, ValueError, TypeError, KeyError, RecursionError):
         return None, {}
-    return (key, said) if isinstance(said, dict) else (None, {})
+    # One spelling of a key: `fromhex` is more lenient than who compares keys.
+    plain = isinstance(said, dict) and key == public.public_bytes_raw().hex()
+    return (key, said) if plain else (None, {})
 
 
 def _check_receipts(
     members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
 ) -> None:
-    names = [name for name in members if name.endswith("-receipt.json")]
+    signed = _list_signed(members)
+    names = [name for name in members if _is_receipt(name)]
     if names and manifest.get("verdict") != "passed":
         found.differ("receipts", names[0], "none, since the run did not pass", "one")
     for name in names:
         key, said = _open(members[name], RECEIPT_KIND)
         found.compare("receipts", name, own, key)
         predicate = said.get("predicate")
+        told = predicate if isinstance(predicate, dict) else {}
+        approvals = told.get("approvals")
         if (said.get("_type"), said.get("predicateType")) != (STATEMENT, PREDICATE) or not (
-            isinstance(predicate, dict)
+            isinstance(approvals, list) and all(map(_is_named, approvals))
         ):
             found.differ("receipts", name, "a receipt", "something else")
             continue
-        for part in ("run", "policy", "policy_sha256", "code"):
-            found.compare("receipts", f"{part} of {name}", manifest.get(part), predicate.get(part))
-        signed = _list_signed(members)
-        for one in predicate.get("approvals") or []:
-            if one.get("statement") is not None:
-                digest = signed.get(one.get("key"))
+        outlet = name.removeprefix("report-").removesuffix("-receipt.json")
+        expected = {**manifest, "outlet": outlet}
+        for part in ("run", "policy", "policy_sha256", "code", "outlet"):
+            found.compare("receipts", f"{part} of {name}", expected[part], told.get(part))
+        for one in approvals:
+            if one["statement"] is not None:
+                digest = signed.get(one["key"])
                 found.compare("receipts", f"approval in {name}", one["statement"], digest)
 
 
-def _list_signed(members: Mapping[str, bytes]) -> dict[str | None, str]:
+def _is_named(one: object) -> bool:
+    """Whether it names a key, and the digest of what that signed, or nothing."""
+    if not isinstance(one, dict):
+        return False
+    return isinstance(one.get("key"), str) and isinstance(one.get("statement", 0), str | None)
+
+
+def _list_signed(members: Mapping[str, bytes]) -> dict[str, str]:
     """Give the digest of each statement that somebody signed, by the key."""
-    found: dict[str | None, str] = {}
-    for name, content in members.items():
-        if name.startswith("approval-"):
-            said = _load(content)
-            statement = said.get("statement") if isinstance(said, dict) else None
-            text = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            found[read_signed(said)] = hashlib.sha256(text.encode()).hexdigest()
+    found: dict[str, str] = {}
+    for name in sorted(name for name in members if name.startswith(APPROVAL)):
+        said = _load(members[name])
+        key = read_signed(said)
+        if key is not None:  # so that it has a statement, which can be written
+            text = _write(said["statement"])
+            found[key] = hashlib.sha256(text.encode()).hexdigest()
     return found
+
+
+def _write(said: object) -> str:
+    """Write JSON in the one form that is signed (RFC 8785, for what these files say)."""
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _check_approvals(
     members: Mapping[str, bytes], manifest: Mapping[str, Any], found: Findings
 ) -> None:
     for name in members:
-        if name.startswith("approval-"):
+        if name.startswith(APPROVAL):
             said = _load(members[name])
             if read_signed(said) is None:
                 found.differ("approvals", name, "a signature of its key", "none")
@@ -198,13 +244,16 @@ def _check_approvals(
 def _check_rest(
     members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
 ) -> None:
-    evidence = _load(members.get("evidence.json", b""))
+    policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
+    there = hashlib.sha256(policy).hexdigest()
+    found.compare("policy.yaml", "policy_sha256", manifest["policy_sha256"], there)
+    evidence = _load(members.get(EVIDENCE, b""))
     told = evidence if isinstance(evidence, dict) else {}
     for part, name in (("run", "run_id"), ("policy", "policy"), ("verdict", "verdict"),
                        ("policy_sha256", "policy_sha256"), ("code", "code")):  # fmt: skip
-        found.compare("evidence.json", name, manifest.get(part), told.get(name))
-    if "checkpoint.json" in members:
-        found.compare("checkpoint", "its key", own, _read_checkpoint(members["checkpoint.json"]))
+        found.compare(EVIDENCE, name, manifest[part], told.get(name))
+    if CHECKPOINT in members:
+        found.compare("checkpoint", "its key", own, _read_checkpoint(members[CHECKPOINT]))
 
 
 def _read_checkpoint(content: bytes) -> str | None:
@@ -215,10 +264,12 @@ def _read_checkpoint(content: bytes) -> str | None:
     said = _load(content)
     try:
         signature = bytes.fromhex(said.pop("signature"))
-        text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         key = str(said["key"])
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, text.encode())
-    except (InvalidSignature, ValueError, TypeError, KeyError, AttributeError):
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+        public.verify(signature, _write(said).encode())
+    except (
+        InvalidSignature, ValueError, TypeError, KeyError, AttributeError, RecursionError,
+    ):  # fmt: skip
         return None
     return key
 

@@ -31,6 +31,10 @@ UNASKED: Final = ("stronger", "other")
 """Directions of a policy's change about which nobody is asked."""
 VERSION: Final = 1
 """Of all three formats."""
+MAGIC: Final = b"SSHSIG\0\0\0\1"
+"""How a signature begins: its kind, and version 1."""
+HASHES: Final = frozenset((b"sha256", b"sha512"))
+"""Those that the format allows: who may choose another can sign two statements at once."""
 PRESENT: Final = 1
 """The flag of a security key that somebody touched."""
 
@@ -173,8 +177,8 @@ def read_signed(said: object) -> str | None:
     try:
         return _read_signed(said)
     except (
-        AttributeError, InvalidSignature, KeyError, TypeError, ValueError, UnsupportedAlgorithm,
-        struct.error,
+        AttributeError, InvalidSignature, KeyError, RecursionError, TypeError, ValueError,
+        UnsupportedAlgorithm, struct.error,
     ):  # fmt: skip
         return None
 
@@ -192,7 +196,9 @@ def _read_signed(said: Any) -> str | None:  # noqa: ANN401  # somebody else can 
     armour = said["signature"].strip().splitlines()
     blob = b64decode("".join(armour[1:-1]), validate=True)
     public, namespace, _, digest, signature = _cut(blob[10:])
-    if blob[:6] != b"SSHSIG" or namespace != NAMESPACE or public != b64decode(line.split(" ")[1]):
+    if blob[:10] != MAGIC or digest not in HASHES:
+        return None
+    if namespace != NAMESPACE or public != b64decode(line.split(" ")[1]):
         return None
     hashed = hashlib.new(digest.decode(), _canonical(statement)).digest()
     over = b"SSHSIG" + _glue(NAMESPACE, b"", digest, hashed)

@@ -72,7 +72,7 @@ def test_a_receipt_is_a_statement_of_in_toto_that_anybody_can_check(sent: Sent) 
 
 @pytest.mark.parametrize("outlet", ["clinics", "partner"])
 def test_a_package_is_held_against_its_receipt(sent: Sent, outlet: str, tmp_path: Path) -> None:
-    """As it was handed over it passes; a changed file, a file more and one less do not."""
+    """As it was handed over it passes; a changed file and one less do not."""
     assert check_receipt(sent.folders[outlet], sent.receipts[outlet], sent.key)["predicate"]
     listed = "model.skops" if outlet == "clinics" else "datapackage.json"
     for change in ("changed", "gone"):

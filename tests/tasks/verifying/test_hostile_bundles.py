@@ -1,0 +1,209 @@
+"""Bundles by somebody who signs them with a key of their own: judged in words, and alike by both.
+
+No run is needed: they are made here, of the fewest parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zipfile
+from base64 import b64encode
+from collections.abc import Iterator
+from copy import deepcopy
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from deployments.verify.screen import verify_bundle
+from tasks.handover import bundle
+from tests.tasks.verifying.test_bundles import judge, judge_again, second, zipped
+
+__all__ = ["second"]
+PRIVATE = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+KEY = PRIVATE.public_key().public_bytes_raw().hex()
+POLICY = b"name: p\n"
+SHA = hashlib.sha256(POLICY).hexdigest()
+RECEIPT = "report-clinic-receipt.json"
+STRANGE: list[Any] = [
+    None, 0, True, 10**30, float("nan"), "", "x", "\ud800", "\x1b[2J", KEY.upper(), [], [1],
+    [None], {},
+    [{"statement": []}], [{"statement": "x", "key": []}], [{"statement": "x", "key": None}], [[]],
+]  # fmt: skip
+ABSENT = object()
+
+
+def seal(kind: str, said: object) -> bytes:
+    """Put something into a signed envelope."""
+    payload = json.dumps(said).encode()
+    signed = PRIVATE.sign(b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload))
+    signature = {"keyid": KEY, "sig": b64encode(signed).decode()}
+    envelope = {"payload": b64encode(payload).decode(), "payloadType": kind}
+    return json.dumps({**envelope, "signatures": [signature]}).encode()
+
+
+def say() -> dict[str, Any]:
+    """Give all that a bundle says, by its parts."""
+    told = {"policy": "p", "policy_sha256": SHA, "code": "tutela", "verdict": "passed"}
+    predicate = {
+        "run": "r", "outlet": "clinic", **told,
+        "approvals": [{"key": "SHA256:x", "statement": None}],
+    }  # fmt: skip
+    signed = {"type": "tutela.statement", "version": 1, "key": "SHA256:x", "request": "y"}
+    return {
+        "evidence": {"run_id": "r", **told},
+        "checkpoint": {"key": KEY, "number": 1},
+        "receipt": {
+            "_type": "https://in-toto.io/Statement/v1", "predicateType": "urn:tutela:receipt:1",
+            "predicate": predicate,
+        },
+        "approval": {
+            "type": "tutela.signed", "version": 1, "key": "ssh-ed25519 AAAA", "signature": "x",
+            "statement": signed, "request": {"type": "tutela.request", "version": 1, "run": "r"},
+        },
+        "manifest": {
+            "type": "tutela.bundle", "version": 1, "run": "r", "started": "t",
+            "policy_files": "", **told,
+        },
+    }  # fmt: skip
+
+
+def make(said: dict[str, Any], **more: bytes) -> bytes:
+    """Make a bundle of what it says; nobody signed its approval, which is there if asked for."""
+    members = {
+        "policy.yaml": POLICY,
+        "evidence.json": json.dumps(said["evidence"]).encode(),
+        RECEIPT: seal("application/vnd.in-toto+json", said["receipt"]),
+        **more,
+    }
+    checkpoint = said["checkpoint"]
+    if isinstance(checkpoint, dict):
+        text = json.dumps(checkpoint, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        signature = PRIVATE.sign(text.encode(errors="replace")).hex()
+        checkpoint = {**checkpoint, "signature": signature}
+    members["checkpoint.json"] = json.dumps(checkpoint).encode()
+    manifest = said["manifest"]
+    if isinstance(manifest, dict):
+        files = {name: hashlib.sha256(body).hexdigest() for name, body in members.items()}
+        manifest = {"files": files, **manifest}
+    kind = "application/vnd.tutela.bundle+json"
+    return bundle.pack_members({**members, "manifest.json": seal(kind, manifest)})
+
+
+def places(said: object, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the way to each value."""
+    if above:
+        yield above
+    parts = (
+        said.items()
+        if isinstance(said, dict)
+        else enumerate(said if isinstance(said, list) else ())
+    )
+    for name, part in parts:
+        yield from places(part, (*above, name))
+
+
+def put(said: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """Say something else at a place, or nothing."""
+    changed = deepcopy(said)
+    part: Any = changed
+    for name in place[:-1]:
+        part = part[name]
+    if value is ABSENT:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize("place", [p for p in places(say()) if p != ("approval",)], ids=str)
+def test_whatever_a_signed_part_says_both_judge_it_alike(
+    place: tuple[Any, ...], second: ModuleType, tmp_path: Path
+) -> None:
+    """Another type, nothing, half a character: found or taken, and never a traceback."""
+    said, path = say(), tmp_path / "b.zip"
+    absent = [] if len(place) == 1 else [ABSENT]
+    for value in STRANGE + absent:
+        changed = put(said, place, value)
+        approval = json.dumps(changed["approval"]).encode()
+        more = {"approval-1.json": approval} if place[0] == "approval" else {}
+        content = make(changed, **more)
+        found = judge(content, path)
+        assert found == judge_again(second, content), value
+        if found != 2:
+            lines = "".join(verify_bundle(path, None).lines)
+            assert lines.isprintable(), value
+
+
+def forge() -> dict[str, tuple[bytes, int]]:
+    """Give what is signed and does not fit together, with the exit status."""
+    said, deep = say(), b"[" * 200_000
+    long = b" " * (4 << 20) + b"{}"
+    refused = put(put(said, ("manifest", "verdict"), "refused"), ("evidence", "verdict"), "refused")
+    blob = b64encode(b"SSHSIG\0\0\0\1" + b"\0" * (2 << 20)).decode()
+    slow = put(said, ("approval", "signature"), f"-----\n{blob}\n-----")["approval"]
+    request = json.dumps(slow["request"], sort_keys=True, separators=(",", ":"))
+    key = b64encode(hashlib.sha256(b"\0\0\0").digest()).decode().rstrip("=")
+    slow["statement"] |= {
+        "request": hashlib.sha256(request.encode()).hexdigest(), "key": f"SHA256:{key}"
+    }  # fmt: skip
+    return {
+        "nothing wrong": (make(said), 0),
+        "another policy's text": (make(said, **{"policy.yaml": b"name: q\n"}), 1),
+        "another outlet's receipt": (
+            make(put(said, ("receipt", "predicate", "outlet"), "partner")), 1
+        ),
+        "a receipt of a refused run": (make(refused), 1),
+        "an approval of another run": (make(said, **{"approval-1.json": b"{}"}), 1),
+        "evidence without end": (make(said, **{"evidence.json": deep}), 1),
+        "a receipt without end": (make(said, **{RECEIPT: deep}), 1),
+        "an approval without end": (make(said, **{"approval-1.json": deep}), 1),
+        "an approval of a million empty parts": (
+            make(said, **{"approval-1.json": json.dumps(slow).encode()}), 1
+        ),
+        "evidence that is too long": (make(said, **{"evidence.json": long}), 2),
+        "a receipt that is too long": (make(said, **{RECEIPT: long}), 2),
+        "a page as long": (make(said, **{"report.html": long}), 0),
+        "a manifest of a million files": (
+            make(put(said, ("manifest", "files"), {f"a{n}": "" for n in range(201)})), 2
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", forge())
+def test_what_was_signed_must_fit_together(name: str, second: ModuleType, tmp_path: Path) -> None:
+    """By the policy's digest, the outlet's name, the verdict; and within bounds."""
+    content, status = forge()[name]
+    assert (judge(content, tmp_path / "b.zip"), judge_again(second, content)) == (status, status)
+
+
+def test_a_long_list_behind_a_small_count_is_not_read(
+    second: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`zipfile` would make an object of each of a million members."""
+    listed = 46 * 1_000_000
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, listed, 0, 0)
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("the list is read"))
+    content = b"PK\1\2" * (listed // 4) + end
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == 2
+
+
+def test_members_that_share_their_bytes_are_not_read_one_by_one(
+    second: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred members of one place would take a hundred times the file's memory."""
+    content = zipped(("a", b"\0" * 1000))
+    start, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    body, one = content[:start], content[start:end]
+    listed = b"".join(one[:-1] + bytes([letter]) for letter in range(ord("a"), ord("z")))
+    overlapping = body + listed + struct.pack(
+        "<4s4H2LH", b"PK\5\6", 0, 0, 25, 25, len(listed), len(body), 0
+    )  # fmt: skip
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("a member is read"))
+    assert zipfile.ZipFile(BytesIO(overlapping)).infolist()[24].file_size == 1000
+    assert judge(overlapping, tmp_path / "b.zip") == judge_again(second, overlapping) == 2
