@@ -16,7 +16,7 @@ from ledgers.home.database import open_database
 from ledgers.home.keys import Keys
 from ledgers.home.private_files import write_private
 from ledgers.people.register import Register
-from ledgers.people.statement import Request, Signed
+from ledgers.people.statement import Request, Signed, Subject
 
 FOLDER, APPROVED = "starts", "approved"
 """Where in the home it lies who starts a policy, and who approves its text."""
@@ -30,13 +30,17 @@ def ask_start(keys: Keys, policy: str, sha256: str, days: int) -> Request:
 
 
 def keep_start(keys: Keys, signed: Signed) -> None:
-    """Keep who starts a policy; UsageError for a key that is not enrolled."""
+    """Keep who starts a policy, beside who did before; UsageError for a key that is not enrolled.
+
+    Somebody who runs a policy by hand for a day must not end a schedule that another signed.
+    """
     register = Register(open_database(keys.home), keys)
     if signed.key.fingerprint not in register.enrolled().keys:
         raise UsageError(f"{signed.key.fingerprint} is not enrolled in this home: tutela signers")
-    folder = keys.home.root / FOLDER
+    folder, content = keys.home.root / FOLDER, signed.write()
     folder.mkdir(mode=0o700, exist_ok=True)
-    write_private(folder / f"{signed.request.said['policy']}.json", signed.write())
+    name = sha256(content).hexdigest()[:16]
+    write_private(folder / f"{signed.request.said['policy']}-{name}.json", content)
 
 
 def keep_approval(keys: Keys, signed: Signed) -> None:
@@ -49,29 +53,40 @@ def keep_approval(keys: Keys, signed: Signed) -> None:
 
 def list_kept(keys: Keys, policy: str) -> list[Signed]:
     """Give what people signed of a policy's text; UsageError where it proves nothing."""
+    return _list(keys, APPROVED, policy, "policy")
+
+
+def find_start(keys: Keys, policy: str, sha256: str) -> Signed:
+    """Give who last started a policy as it is written; UsageError where nobody signed for it now.
+
+    Whoever ran it by hand is its starter for a day, and whoever signed its schedule afterwards.
+    """
+    how = f"sign its start: tutela run {policy} --key FILE, or tutela schedule {policy} --key FILE"
+    kept = _list(keys, FOLDER, policy, "start")
+    if not kept:
+        raise UsageError(f"{policy} is approved by somebody other than its starter: {how}")
+    same = [one for one in kept if one.request.said.get("policy_sha256") == sha256]
+    if not same:
+        raise UsageError(f"{policy} was changed since its start was signed: {how}")
+    now = datetime.now(UTC).isoformat()
+    valid = [one for one in same if one.request.until >= now]
+    if not valid:
+        raise UsageError(f"the signature by which {policy} is started has lapsed: {how}")
+    enrolled = Register(open_database(keys.home), keys).enrolled().keys
+    able = [one for one in valid if one.key.fingerprint in enrolled]
+    if not able:
+        raise UsageError(f"the key that signed the start of {policy} is not enrolled: {how}")
+    return max(able, key=lambda one: one.statement.at)
+
+
+def _list(keys: Keys, folder: str, policy: str, subject: Subject) -> list[Signed]:
+    """Read what is kept of a policy of this home, and is about this."""
     home = public_key(keys)
-    kept = sorted((keys.home.root / APPROVED).glob(f"{policy}-{'?' * 16}.json"))
+    kept = sorted((keys.home.root / folder).glob(f"{policy}-{'?' * 16}.json"))
     found = [Signed.read(path.read_bytes()) for path in kept]
     return [
         one
         for one in found
-        if (one.request.subject, one.request.said.get("home")) == ("policy", home)
+        if (one.request.subject, one.request.said.get("home"), one.request.said.get("policy"))
+        == (subject, home, policy)
     ]
-
-
-def find_start(keys: Keys, policy: str, sha256: str) -> Signed:
-    """Give who started a policy as it is written; UsageError where nobody signed for it now."""
-    path = keys.home.root / FOLDER / f"{policy}.json"
-    how = f"sign its start: tutela run {policy} --key FILE, or tutela schedule {policy} --key FILE"
-    if not path.is_file():
-        raise UsageError(f"{policy} is approved by somebody other than its starter: {how}")
-    signed = Signed.read(path.read_bytes())
-    said, now = signed.request.said, datetime.now(UTC).isoformat()
-    if (said.get("home"), said.get("policy_sha256")) != (public_key(keys), sha256):
-        raise UsageError(f"{policy} was changed since its start was signed: {how}")
-    if signed.request.until < now or signed.request.subject != "start":
-        raise UsageError(f"the signature by which {policy} is started has lapsed: {how}")
-    register = Register(open_database(keys.home), keys)
-    if signed.key.fingerprint not in register.enrolled().keys:
-        raise UsageError(f"the key that signed the start of {policy} is not enrolled: {how}")
-    return signed

@@ -156,7 +156,7 @@ def count_answers(
         enrolled = count_keys([act for act in acts if act.at <= answer.at]).keys
         of_it = answer.signed.request
         same = of_it.digest == request.digest or (
-            answer.approves and of_it.said.get("terms") == request.said["terms"]
+            answer.approves and stands_for(of_it.said, request.said)
         )
         reasoned = bool(answer.signed.statement.reason) or not request.said["accepts"]
         if same and reasoned and key in asked.by and key in enrolled and key not in lost:
@@ -164,6 +164,16 @@ def count_answers(
     if asked.not_by is not None:
         counted.pop(starter, None)
     return counted
+
+
+def stands_for(earlier: Mapping[str, Said], now: Mapping[str, Said]) -> bool:
+    """Whether what was signed of an earlier request holds for this one.
+
+    The terms are the same, and nothing is inconclusive now of which nobody was asked then.
+    """
+    accepted = {*cast("list[str]", earlier.get("accepts", []))}
+    same = earlier.get("terms") == now["terms"]
+    return same and accepted.issuperset(cast("list[str]", now["accepts"]))
 
 
 def refuse_unapproved(
@@ -174,14 +184,14 @@ def refuse_unapproved(
         if not answer.approves:
             raise Refusal(APPROVAL, f"{key} declined: {answer.signed.statement.reason}")
     have = len(counted)
-    if have >= asked.quorum:
-        return
     if request.until < now:
         raise Refusal(
             APPROVAL,
-            f"{have} of {asked.quorum} approvals came in the {asked.valid} in which they count: "
-            "run it again",
+            f"{have} of {asked.quorum} approvals came, and the {asked.valid} in which they count "
+            "are over: run it again",
         )
+    if have >= asked.quorum:
+        return
     raise AwaitingApproval(
         f"it waits for approval: {have} of {asked.quorum}, until {request.until[:16]} UTC. Look "
         f"and sign: tutela approve {request.said['run']} --key FILE"
@@ -235,17 +245,17 @@ def list_changes(run: DecidedRun) -> list[str]:
 def count_for(run: DecidedRun, request: Request) -> dict[str, Answer]:
     """Give the answers to a run's request that count, by key.
 
-    Those of an earlier run too that was refused since, under the same terms.
+    Those of an earlier run too that was refused since, under the same terms, unless somebody
+    declined it: what one person objects to, nobody else's word of then settles.
     """
     asked, now = run.file.policy.approvals, run.consent.now().isoformat()
     assert asked is not None
-    answers = [
-        answer
-        for other in run.others_of_policy()
-        if other.verdict == "refused"
-        for answer in read_answers(run.ledger.entries(other.run_id))
-        if answer.signed.request.until >= now
-    ]
+    answers: list[Answer] = []
+    for other in run.others_of_policy():
+        if other.verdict == "refused":
+            given = read_answers(run.ledger.entries(other.run_id))
+            if all(answer.approves for answer in given):
+                answers += [answer for answer in given if answer.signed.request.until >= now]
     acts = Register(run.ledger.engine, run.keys).acts()
     started = run.record.facts.get("start")
     starter = find_signer(request, started) if isinstance(started, dict) else ""

@@ -123,15 +123,24 @@ def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of 
         found.differ(APPROVALS, run_id, f"{asked.quorum} approvals", "none", run_id)
         return
     request: Row = requests[-1]
+    declined = {entry.run_id for entry in earlier if _declines(entry)}
     approve = {
         str(entry.name)
         for entry in (*earlier, *entries)
         if entry.kind == "approval" and _approves(entry, request, people, began[0])
-    }
+        and entry.run_id not in declined
+    }  # fmt: skip
     counts = approve & set(asked.by) & set(map(str, counted[-1]))
     if len(counts) < asked.quorum:
         have = f"{len(counts)} that count"
         found.differ(APPROVALS, run_id, f"{asked.quorum} approvals", have, run_id)
+
+
+def _declines(entry: Entry) -> bool:
+    body: Any = entry.body
+    return entry.kind == "approval" and (
+        read_signed(body) is not None and body["statement"].get("answer") == "decline"
+    )
 
 
 def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
@@ -139,8 +148,11 @@ def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
     key = read_signed(body)
     if key is None or key != entry.name or body["statement"].get("answer") != "approve":
         return False
-    about = body["request"]
-    same = about == request or about.get("terms") == request.get("terms")
+    about, accepts = body["request"], set(request.get("accepts") or [])
+    same = about == request or (
+        about.get("terms") == request.get("terms") and accepts <= set(about.get("accepts") or [])
+    )
+    same &= bool(body["statement"].get("reason")) or not accepts
     in_time = entry.at <= now <= str(about.get("until"))
     return same and in_time and people.counts(key, entry.at, now)
 

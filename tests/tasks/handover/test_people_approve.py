@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from expectations.errors import UsageError
 from expectations.policy.approvals import Approvals
 from ledgers.evidence import RunRecord
 from ledgers.home.home import Home
+from ledgers.people import starts
 from ledgers.people.register import Register
 from ledgers.people.signature import public_of, sign
 from ledgers.people.statement import Request, Signed, Statement
@@ -200,6 +202,70 @@ def test_a_run_that_nobody_approves_in_time_is_refused(
     office.tell("report")
     assert [run.verdict for run in office.runs] == ["refused"]
     assert "0 of 2 approvals came" in office.tell("runs", "--json").out
+
+
+def test_what_is_signed_when_the_days_are_over_counts_no_more(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though no command came between, which would have closed the run."""
+    office.run()
+    office.answer("ann")
+    run = office.runs[0].run_id
+    judge = approval.refuse_unapproved
+    later = "2999-01-01T00:00:00+00:00"
+    monkeypatch.setattr(
+        approval, "refuse_unapproved", lambda *told: judge(told[0], told[1], told[2], later)
+    )
+    office.tell("approve", run, "--key", office.key("bob"))
+    assert (office.left, [run.verdict for run in office.runs]) == ([], ["refused"])
+
+
+def test_what_others_signed_of_a_run_that_was_declined_counts_for_no_other(office: Office) -> None:
+    """Else who declines only hands the decision to the next run."""
+    office.run()
+    office.answer("ann")
+    office.answer("bob", "decline", "2", "--reason", "wrong recipient")
+    assert "0 of 2" in office.run().err
+    office.answer("cat")
+    assert office.left == []
+    office.answer("ann")
+    assert len(office.left) == 1
+    assert office.tell("verify", "--all").status == 0
+
+
+def test_nobody_accepts_a_check_of_which_they_were_not_asked(office: Office) -> None:
+    """What is signed of an earlier run holds for what was inconclusive then, and not for more."""
+    asked = Approvals.model_validate({
+        "of": ("hand-over",), "by": (NAMES["ann"],), "quorum": 1, "valid": "7 days",
+    })  # fmt: skip
+    acts = Register(office.place.ledger.engine, office.place.keys).acts()
+    counts = []
+    for then in ([], ["membership inference"], ["memorization", "membership inference"]):
+        key = KEYS["ann"]
+        request = Request.about("hand-over", "home", "2999", run="1", terms="", accepts=[*then])
+        statement = Statement.of(request, "approve", public_of(key), "few people, and known")
+        signed = Signed(request, statement, public_of(key), sign(statement.message, key))
+        answers = [approval.Answer("2998", signed)]
+        now = Request.about(
+            "hand-over", "home", "2999", run="2", terms="", accepts=["memorization"]
+        )
+        counts.append(len(approval.count_answers(asked, now, answers, acts)))
+    assert counts == [0, 0, 1]
+
+
+def test_who_runs_a_policy_for_a_day_does_not_end_its_schedule(office: Office) -> None:
+    """By hand somebody is the starter for a day; the schedule's signer is again afterwards."""
+    keys, digest, starters = office.place.keys, "0" * 64, []
+    for name, days in (("ann", 365), ("bob", 1), ("cat", -1)):
+        request = starts.ask_start(keys, "small", digest, days)
+        statement = Statement.of(request, "approve", public_of(KEYS[name]))
+        signature = sign(statement.message, KEYS[name])
+        signed = Signed(request, statement, public_of(KEYS[name]), signature)
+        starts.keep_start(keys, signed)
+        starters.append(starts.find_start(keys, "small", digest).key.fingerprint)
+    assert starters == [NAMES["ann"], NAMES["bob"], NAMES["bob"]]
+    with pytest.raises(UsageError, match="was changed since"):
+        starts.find_start(keys, "small", "1" * 64)
 
 
 @pytest.mark.parametrize("where", ["hand_over", "write_report"])

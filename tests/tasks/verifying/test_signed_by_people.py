@@ -89,11 +89,26 @@ def count_one_approval(office: Office) -> None:
         office.tell("report")
 
 
+def count_what_was_declined(office: Office) -> None:
+    """Hand over what one person approves now, and another did of a run that was declined."""
+    office.run()
+    office.answer("ann")
+    office.answer("bob", "decline", "2", "--reason", "wrong recipient")
+    office.run()
+    office.answer("cat")
+    ledger, run = office.place.ledger, office.runs[-1]
+    ledger.append(run.run_id, "record", COUNTED, "hand-over", [NAMES["ann"], NAMES["cat"]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "refuse_without_approval", lambda _: None)
+        office.tell("report")
+
+
 FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
     "a key without signatures": (enrol_alone, "signed by a majority"),
     "a key pinned later": (pin_later, "a key pinned later on"),
     "a hand-over without approval": (hand_over_unasked, "2 approvals"),
     "one approval for two": (count_one_approval, "1 that count"),
+    "an approval of what was declined": (count_what_was_declined, "1 that count"),
     "a policy without approval": (run_unsigned_policy, "the policy's text"),
     "an approval in another's name": (make_up_an_approval, "a signature of this key"),
 }
