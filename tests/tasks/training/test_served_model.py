@@ -125,7 +125,7 @@ def test_nothing_of_this_machine_and_no_example_goes_with_a_model(
     # MLflow puts it there whenever somebody loads the model from where it is stored.
     assert files - {"registered_model_meta"} == {
         "MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "model.skops",
-        "model_card.html", "model_card.md", "features.py", "tutela.json",
+        "model_card.html", "model_card.md", "features.py", "receipt.json", "tutela.json",
     }  # fmt: skip
     home = str(run.place.home.root).encode()
     for path in (folder / name for name in files):
