@@ -44,16 +44,24 @@ def write_zip(members):
     return made.getvalue()
 
 
-def read_zip(content):
-    """Give the members of a bundle; NotABundle for anything that is not in the form."""
+def check_end(content):
+    """Refuse a list of members that is too long, before `zipfile` makes an object of each.
+
+    That goes by the length of the list and not by the count, and by the end that archives over
+    4 GiB have in front of the other.
+    """
     if len(content) > MOST_BYTES:
         raise NotABundle("it is too long")
     if len(content) < 22 or content[-22:-18] != b"PK\5\6":
         raise NotABundle("it does not end as a bundle does")
-    # `zipfile` goes by the length of the list and not by the count, and makes an object of each.
     count, listed = (int.from_bytes(content[-a:-b], "little") for a, b in ((12, 10), (10, 6)))
-    if count > MOST_MEMBERS or listed > count * (46 + 151):
+    if count > MOST_MEMBERS or listed > count * (46 + 151) or content[-42:-38] == b"PK\6\7":
         raise NotABundle("it has too many members")
+
+
+def read_zip(content):
+    """Give the members of a bundle; NotABundle for anything that is not in the form."""
+    check_end(content)
     members = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -217,13 +225,13 @@ def check(members, given=None):
         for name in sorted((set(files) | set(members)) - {"manifest.json"})
         if name not in members or hashlib.sha256(members[name]).hexdigest() != files.get(name)
     ]
-    statements = {}
+    approved = set()
     for name in sorted(members):
         if name.startswith("approval-"):
-            differs += check_approval(name, members[name], manifest, statements)
+            differs += check_approval(name, members[name], {**manifest, "home": key}, approved)
     for name in sorted(members):
         if RECEIPTS.match(name):
-            differs += check_receipt(name, members[name], key, manifest, statements)
+            differs += check_receipt(name, members[name], key, manifest, approved)
     policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
     if hashlib.sha256(policy).hexdigest() != manifest["policy_sha256"]:
         differs.append("policy.yaml is not the policy of the run")
@@ -244,18 +252,24 @@ def check_evidence(members, manifest):
     ]
 
 
-def check_approval(name, content, manifest, statements):
-    """Give what differs in an approval; note its statement."""
+def check_approval(name, content, expected, approved):
+    """Give what differs in an approval; note its key and statement, if that approves."""
     said = load(content)
     if not check_signed(said):
         return [f"{name} has no signature of its key"]
     digest = hashlib.sha256(canonical(said["statement"])).hexdigest()
-    statements[said["statement"]["key"]] = digest
-    same = said["request"].get("run") == manifest.get("run")
-    return [] if same else [f"{name} is about another run"]
+    if said["statement"].get("answer") == "approve":
+        approved.add((said["statement"]["key"], digest))
+    about = said["request"]
+    differs = [] if about.get("of") == "hand-over" else [f"{name} is about no hand-over"]
+    return differs + [
+        f"{name} is about another {part}"
+        for part in ("home", "run", "policy", "policy_sha256", "code")
+        if about.get(part) != expected[part]
+    ]
 
 
-def check_receipt(name, content, key, manifest, statements):
+def check_receipt(name, content, key, manifest, approved):
     """Give what differs in a receipt."""
     signer, said = open_envelope(content, "application/vnd.in-toto+json")
     if signer != key:
@@ -278,7 +292,7 @@ def check_receipt(name, content, key, manifest, statements):
     differs += [
         f"{name} names an approval that is not there"
         for one in approvals
-        if one["statement"] not in {None, statements.get(one["key"])}
+        if one["statement"] is not None and (one["key"], one["statement"]) not in approved
     ]
     return differs
 

@@ -41,6 +41,7 @@ MANIFEST: Final = "manifest.json"
 EVIDENCE: Final = "evidence.json"
 CHECKPOINT: Final = "checkpoint.json"
 APPROVAL: Final = "approval-"
+RECEIPT: Final = re.compile(r"report-(.*)-receipt\.json")
 TOLD: Final = ("run", "policy", "policy_sha256", "policy_files", "code", "started", "verdict")
 """What the manifest says of its run, each in words."""
 MANIFEST_KIND: Final = "application/vnd.tutela.bundle+json"
@@ -80,13 +81,12 @@ def read_bundle(path: Path) -> dict[str, bytes]:
 
 def _is_read(name: str) -> bool:
     """Whether a member is read, and not only compared by its digest."""
-    return (
-        name in {MANIFEST, EVIDENCE, CHECKPOINT} or name.startswith(APPROVAL) or _is_receipt(name)
-    )
+    parts = {MANIFEST, EVIDENCE, CHECKPOINT}
+    return name in parts or name.startswith(APPROVAL) or _is_receipt(name)
 
 
 def _is_receipt(name: str) -> bool:
-    return name.startswith("report-") and name.endswith("-receipt.json")
+    return RECEIPT.fullmatch(name) is not None
 
 
 def _refuse(path: Path, what: str) -> None:
@@ -148,7 +148,7 @@ def check_bundle(members: Mapping[str, bytes], key: str | None, found: Findings)
         there = hashlib.sha256(members[name]).hexdigest() if name in members else None
         found.compare("files", quote(name), files.get(name), there)
     _check_receipts(members, manifest, own, found)
-    _check_approvals(members, manifest, found)
+    _check_approvals(members, manifest, own, found)
     _check_rest(members, manifest, own, found)
     return manifest
 
@@ -179,7 +179,7 @@ def _open(content: bytes, kind: str) -> tuple[str | None, dict[str, Any]]:
 def _check_receipts(
     members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
 ) -> None:
-    signed = _list_signed(members)
+    approved = _list_approved(members)
     names = [name for name in members if _is_receipt(name)]
     if names and manifest.get("verdict") != "passed":
         found.differ("receipts", names[0], "none, since the run did not pass", "one")
@@ -199,9 +199,11 @@ def _check_receipts(
         for part in ("run", "policy", "policy_sha256", "code", "outlet"):
             found.compare("receipts", f"{part} of {name}", expected[part], told.get(part))
         for one in approvals:
-            if one["statement"] is not None:
-                digest = signed.get(one["key"])
-                found.compare("receipts", f"approval in {name}", one["statement"], digest)
+            where = f"approval by {quote(one['key'])} in {name}"
+            if one["statement"] is None:
+                found.beside.append(f"{where}: given to an earlier run, and not in this bundle")
+            elif (one["key"], one["statement"]) not in approved:
+                found.differ("receipts", where, "what this key signed to approve", "nothing")
 
 
 def _is_named(one: object) -> bool:
@@ -211,15 +213,15 @@ def _is_named(one: object) -> bool:
     return isinstance(one.get("key"), str) and isinstance(one.get("statement", 0), str | None)
 
 
-def _list_signed(members: Mapping[str, bytes]) -> dict[str, str]:
-    """Give the digest of each statement that somebody signed, by the key."""
-    found: dict[str, str] = {}
-    for name in sorted(name for name in members if name.startswith(APPROVAL)):
+def _list_approved(members: Mapping[str, bytes]) -> set[tuple[str, str]]:
+    """Give who signed to approve: the key, and the digest of the statement."""
+    found: set[tuple[str, str]] = set()
+    for name in (name for name in members if name.startswith(APPROVAL)):
         said = _load(members[name])
         key = read_signed(said)
-        if key is not None:  # so that it has a statement, which can be written
+        if key is not None and said["statement"].get("answer") == "approve":
             text = _write(said["statement"])
-            found[key] = hashlib.sha256(text.encode()).hexdigest()
+            found.add((key, hashlib.sha256(text.encode()).hexdigest()))
     return found
 
 
@@ -229,16 +231,19 @@ def _write(said: object) -> str:
 
 
 def _check_approvals(
-    members: Mapping[str, bytes], manifest: Mapping[str, Any], found: Findings
+    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
 ) -> None:
+    # The home's keys sign all else: what people were asked is all that it cannot make up.
+    expected = {**manifest, "home": own, "of": "hand-over"}
     for name in members:
         if name.startswith(APPROVAL):
             said = _load(members[name])
             if read_signed(said) is None:
                 found.differ("approvals", name, "a signature of its key", "none")
                 continue
-            about = said["request"].get("run")
-            found.compare("approvals", f"the run of {name}", manifest.get("run"), about)
+            for part in ("of", "home", "run", "policy", "policy_sha256", "code"):
+                about = said["request"].get(part)
+                found.compare("approvals", f"{part} of {name}", expected[part], about)
 
 
 def _check_rest(

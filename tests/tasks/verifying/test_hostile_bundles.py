@@ -21,6 +21,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deployments.verify.screen import verify_bundle
+from ledgers.people.signature import public_of, sign
 from tasks.handover import bundle
 from tests.tasks.verifying.test_bundles import judge, judge_again, second, zipped
 
@@ -182,6 +183,53 @@ def test_what_was_signed_must_fit_together(name: str, second: ModuleType, tmp_pa
     assert (judge(content, tmp_path / "b.zip"), judge_again(second, content)) == (status, status)
 
 
+ASKED = {"run": "r", "policy": "p", "policy_sha256": SHA, "code": "tutela"}
+OTHERS: list[dict[str, str]] = [
+    {}, {"answer": "decline"}, {"of": "start"}, {"home": "ab" * 32}, {"run": "s"}, {"policy": "q"},
+    {"policy_sha256": "0" * 64}, {"code": "tutela 0"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_what_people_signed_is_not_turned_into_another_approval(
+    other: dict[str, str], second: ModuleType, tmp_path: Path
+) -> None:
+    """Whoever has the home's key cannot sign for people, and so might show what they did sign."""
+    person = Ed25519PrivateKey.from_private_bytes(b"p" * 32)
+    public = public_of(person)
+    about = {"of": "hand-over", "home": KEY, "until": "2026-12-09T00:00:00+00:00", **ASKED, **other}
+    answer = about.pop("answer", "approve")
+    request = {"type": "tutela.request", "version": 1, **about}
+    statement = {
+        "type": "tutela.statement", "version": 1, "request": digest(request), "answer": answer,
+        "key": public.fingerprint, "at": "2026-12-02T00:00:00+00:00", "reason": "",
+    }  # fmt: skip
+    signed = {
+        "type": "tutela.signed", "version": 1, "request": request, "statement": statement,
+        "key": public.line, "signature": sign(write(statement), person),
+    }  # fmt: skip
+    named = [{"key": public.fingerprint, "statement": digest(statement)}]
+    said = put(say(), ("receipt", "predicate", "approvals"), named)
+    content = make(said, **{"approval-1.json": write(signed)})
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == int(bool(other))
+
+
+def write(said: object) -> bytes:
+    """Write JSON in the form that is signed."""
+    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest(said: object) -> str:
+    """Digest what is signed."""
+    return hashlib.sha256(write(said)).hexdigest()
+
+
+def test_what_only_looks_like_a_receipt_is_a_page(second: ModuleType, tmp_path: Path) -> None:
+    """Both go by the whole name."""
+    content = make(say(), **{"report-receipt.json": b"x"})
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == 0
+
+
 def test_a_long_list_behind_a_small_count_is_not_read(
     second: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +238,20 @@ def test_a_long_list_behind_a_small_count_is_not_read(
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, listed, 0, 0)
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("the list is read"))
     content = b"PK\1\2" * (listed // 4) + end
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == 2
+
+
+def test_nor_one_that_the_end_of_a_larger_archive_names(
+    second: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form for more than 4 GiB says the length in a place of its own."""
+    listed = b"PK\1\2".ljust(46, b"\0") * 1000
+    large = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1000, 1000, len(listed), 0)
+    where = struct.pack("<4sLQL", b"PK\6\7", 0, len(listed), 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 46, 0, 0)
+    content = listed + large + where + end
+    assert len(zipfile.ZipFile(BytesIO(content)).infolist()) == 1000
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("the list is read"))
     assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == 2
 
 
