@@ -82,9 +82,10 @@ def make_roster(
     Who is named in two spellings that `identity` makes one is named twice.
     """
     names = identity.name(people, f"source: the column '{column}'")
-    absent = names.null_count
-    repeated = len(names) - absent - pc.count_distinct(names, mode="only_valid").as_py()
-    after = "" if identity.plain else ", by `source.normalize` or `source.same_person`"
+    absent, repeated = names.null_count, count_repeated(names)
+    # Where rows are alike as they are written, other spellings are not the reason.
+    spelled = bool(repeated) and not identity.plain and count_repeated(spell(people)) < repeated
+    after = ", by `source.normalize` or `source.same_person`" if spelled else ""
     doubled = f"it repeats another row's{after}"
     broken = [
         f"{text} in {roughly(number)} rows"
@@ -102,6 +103,12 @@ def make_roster(
     numbers = {RECORD: keys.record, DRAW: keys.draw, SAMPLE: keys.sample}
     token = dict(zip(TOKEN, keys.token.T, strict=True))
     return pa.table({PERSON: spell(people), **numbers, **token})
+
+
+def count_repeated(names: pa.ChunkedArray) -> int:
+    """Say how many rows name somebody whom an earlier one names."""
+    known = len(names) - names.null_count
+    return int(known - pc.count_distinct(names, mode="only_valid").as_py())
 
 
 def basis_columns(basis: Basis) -> dict[str, tuple[str, str]]:

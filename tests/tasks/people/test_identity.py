@@ -76,6 +76,18 @@ def test_two_people_of_the_roster_who_become_one_are_an_error(home: Home, folder
     assert "P00" not in str(raised.value)
 
 
+def test_a_row_that_stands_twice_as_it_is_has_nothing_to_do_with_spelling(
+    home: Home, folder: Folder
+) -> None:
+    """So nobody looks for the reason in `normalize`."""
+    assert home.vault.is_dir()
+    folder.people[1]["pid"] = "P00"
+    folder.people[0]["pid"] = "P00"
+    with pytest.raises(SourceError) as raised, opened(folder.write(NORMAL)):
+        read_roster()
+    assert "repeats another row's in fewer" in str(raised.value)
+
+
 def test_a_withdrawal_that_came_before_the_policy_normalized_still_counts(
     home: Home, folder: Folder
 ) -> None:
