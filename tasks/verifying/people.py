@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from expectations.changes.policies import compare_policies
+from expectations.policy.outlets import claim
 from tasks.verifying.findings import Findings
 
 if TYPE_CHECKING:
-    from expectations.policy.approvals import Approvals
     from expectations.policy.policy import Policy
     from ledgers.evidence import Entry
 
@@ -29,6 +29,11 @@ NAMESPACE: Final = b"tutela"
 CHANGES: Final = {"enrolled": "enrol", "retired": "retire", "lost": "lose"}
 UNASKED: Final = ("stronger", "other")
 """Directions of a policy's change about which nobody is asked."""
+TERMS: Final = ("of", "home", "policy", "policy_sha256", "code", "outlets", "terms")
+"""What two requests have in common where an approval of one stands for the other.
+
+The digest `terms` alone would be the word of whoever wrote it.
+"""
 VERSION: Final = 1
 """Of all three formats."""
 MAGIC: Final = b"SSHSIG\0\0\0\1"
@@ -43,6 +48,8 @@ PRESENT: Final = 1
 class People:
     """The keys that count, as the register is replayed; moments are as on record."""
 
+    home: str = ""
+    """The public key of its checkpoints, in hex: what was signed for another home counts not."""
     first: list[str] = field(default_factory=list)
     enrolled: dict[str, str] = field(default_factory=dict)
     """Since when, by fingerprint."""
@@ -58,9 +65,11 @@ class People:
         return since <= at < until and (how == "retired" or now < until)
 
 
-def check_register(rows: Sequence[Row], pinned: Collection[str], found: Findings) -> People:
-    """Replay the register of keys; `pinned` are those that whoever verifies expects first."""
-    people, changed = People(), False
+def check_register(
+    rows: Sequence[Row], pinned: Collection[str], home: str, found: Findings
+) -> People:
+    """Replay a home's register of keys; `pinned` are those that whoever verifies expects first."""
+    people, changed = People(home), False
     for row in rows:
         key, what, name = fingerprint(str(row["key"])), str(row["what"]), f"act {row['seq']}"
         found.compared[f"{SIGNERS} acts"] += 1
@@ -97,6 +106,7 @@ def _is_signed(people: People, row: Row) -> bool:
             return False
         same = request.get("of") == "keys" and request.get("change") == CHANGES[str(row["what"])]
         same &= request.get("key") == row["key"] and request.get("after") == row["seq"] - 1
+        same &= request.get("home") == people.home
         if same and said["statement"].get("answer") == "approve" and request["until"] >= row["at"]:
             approve.add(key)
     counted = approve & people.enrolled.keys()
@@ -104,17 +114,18 @@ def _is_signed(people: People, row: Row) -> bool:
 
 
 def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of people
-    asked: Approvals | None, run_id: str, entries: Sequence[Entry],
+    policy: Policy | None, run_id: str, facts: Row, entries: Sequence[Entry],
     earlier: Sequence[Entry], people: People, found: Findings,
 ) -> None:  # fmt: skip
     """Hold a run that handed over against its policy; `earlier` are its policy's other entries."""
+    asked = policy.approvals if policy else None
     for entry in entries:
         if entry.kind == "approval":
             found.compared["signatures of people"] += 1
             if read_signed(entry.body) != entry.name:
                 found.differ(APPROVALS, entry.name, "a signature of this key", "none", run_id)
     began = [entry.at for entry in entries if entry.kind == "intent"]
-    if asked is None or "hand-over" not in asked.of or not began:
+    if policy is None or asked is None or "hand-over" not in asked.of or not began:
         return
     found.compared["runs that needed approval"] += 1
     requests = [e.body for e in entries if e.kind == "request" and isinstance(e.body, dict)]
@@ -131,9 +142,50 @@ def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of 
         and entry.run_id not in declined
     }  # fmt: skip
     counts = approve & set(asked.by) & set(map(str, counted[-1]))
+    _check_shown(policy, run_id, facts, entries, request, people, found)
+    if asked.not_by is not None:
+        starter = _find_starter(facts, people)
+        if not starter:
+            found.differ(APPROVALS, run_id, "a signed start", "none that counts", run_id)
+        counts.discard(starter)
     if len(counts) < asked.quorum:
         have = f"{len(counts)} that count"
         found.differ(APPROVALS, run_id, f"{asked.quorum} approvals", have, run_id)
+
+
+def _check_shown(  # noqa: PLR0913, PLR0917  # the record of one run, and what people were told
+    policy: Policy, run_id: str, facts: Row, entries: Sequence[Entry], request: Row,
+    people: People, found: Findings,
+) -> None:  # fmt: skip
+    """Hold what people were asked against what left: else they signed for something else."""
+    asked = policy.approvals
+    assert asked is not None, "only such a policy asks"
+    outlets = [
+        {"name": name, "kind": one.kind, "recipient": one.recipient, "claim": claim(one)}
+        for name, one in policy.outlets.items()
+    ]
+    there = {
+        "of": "hand-over", "home": people.home, "run": run_id, "policy": policy.name,
+        "policy_sha256": facts.get("policy_sha256"), "code": facts.get("code"),
+        "outlets": outlets, "quorum": asked.quorum, "by": [*asked.by],
+    }  # fmt: skip
+    for name, value in there.items():
+        found.compare(APPROVALS, f"the request's {name}", value, request.get(name), run_id)
+    bodies: list[Any] = [entry.body for entry in entries if entry.kind == "check"]
+    checks, told = (
+        sorted((str(one.get("name")), str(one.get("verdict"))) for one in some)
+        for some in (bodies, request.get("checks") or [])
+    )
+    found.compare(APPROVALS, "the request's checks", checks, told, run_id)
+
+
+def _find_starter(facts: Row, people: People) -> str:
+    """Give the key that signed the start of a run; empty where none did that counts."""
+    said: Any = facts.get("start")
+    key, about = read_signed(said), said["request"] if isinstance(said, dict) else {}
+    here = ("start", people.home, facts.get("policy_sha256"))
+    same = (about.get("of"), about.get("home"), about.get("policy_sha256")) == here
+    return key if key and same and said["statement"].get("answer") == "approve" else ""
 
 
 def _declines(entry: Entry) -> bool:
@@ -150,7 +202,8 @@ def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
         return False
     about, accepts = body["request"], set(request.get("accepts") or [])
     same = about == request or (
-        about.get("terms") == request.get("terms") and accepts <= set(about.get("accepts") or [])
+        all(about.get(name) == request.get(name) for name in TERMS)
+        and accepts <= set(about.get("accepts") or [])
     )
     same &= bool(body["statement"].get("reason")) or not accepts
     in_time = entry.at <= now <= str(about.get("until"))
@@ -158,23 +211,29 @@ def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
 
 
 def check_policy(  # noqa: PLR0913, PLR0917  # two texts, and the record of one run
-    before: Policy | None, now: Policy, run_id: str, facts: Row, started: str, people: People,
-    found: Findings,
+    before: tuple[str, Policy] | None, policy: Policy, run_id: str, facts: Row, started: str,
+    people: People, found: Findings,
 ) -> None:  # fmt: skip
-    """Hold a run's policy against the one that was handed over before: its changes are signed."""
-    rules = [p.approvals for p in (before, now) if p is not None and p.approvals]
+    """Hold a policy against that of the run that was handed over before: changes are signed."""
+    after, earlier = before or ("", None)
+    rules = [p.approvals for p in (earlier, policy) if p is not None and p.approvals]
     rule = next((rule for rule in rules if "policy" in rule.of), None)
     if rule is None:
         return
-    changes = [] if before is None else compare_policies(before, now)
-    if before is not None and all(one.direction in UNASKED for one in changes):
+    changes = [] if earlier is None else compare_policies(earlier, policy)
+    if earlier is not None and all(one.direction in UNASKED for one in changes):
         return
     found.compared["policies that needed approval"] += 1
+    here = {
+        "of": "policy", "home": people.home, "policy": policy.name, "after": after,
+        "policy_sha256": facts.get("policy_sha256"),
+    }  # fmt: skip
     approve = {
         key
         for said in facts.get("policy_approvals") or []
         if (key := read_signed(said)) and said["statement"].get("answer") == "approve"
-        and said["request"].get("policy_sha256") == facts.get("policy_sha256")
+        and here.items() <= {name: said["request"].get(name) for name in here}.items()
+        and str(said["request"].get("until")) >= started
         and key in rule.by and people.counts(key, started, started)
     }  # fmt: skip
     if len(approve) < rule.quorum:

@@ -38,6 +38,16 @@ STATES: Final[Mapping[str, frozenset[str]]] = {
 States = Callable[[Collection[str]], Mapping[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A run that passed, when, and its policy's whole text; moments are as on record."""
+
+    run_id: str
+    started_at: str
+    at: str
+    policy: Policy
+
+
 @dataclass(slots=True)
 class Verifier:
     """One verification under way, and what it has read so far."""
@@ -47,8 +57,8 @@ class Verifier:
     engine: sa.Engine
     found: Findings = field(default_factory=Findings)
     policies: dict[str, PolicyFile | None] = field(default_factory=dict)
-    before: dict[str, Policy] = field(default_factory=dict)
-    """The policy of the last run that passed before the one that is looked at, by name."""
+    before: dict[str, list[Passed]] = field(default_factory=dict)
+    """The earlier runs that passed, by their policy's name."""
     pinned: Collection[str] = ()
     """The fingerprints of the first keys of people, as whoever verifies has them."""
 
@@ -113,7 +123,7 @@ class Verifier:
         policies = {str(row["policy"]) for row in records.runs.values()}
         removed = {str(note["run_id"]): str(note["at"]) for note in records.notes
                    if note["what"] == "goods"}  # fmt: skip
-        signers = people.check_register(records.signers, self.pinned, self.found)
+        signers = self._register(records)
         earlier: dict[str, list[Entry]] = {}
         for run_id in records.runs:
             entries = list_entries(records, run_id)
@@ -121,7 +131,7 @@ class Verifier:
             if run_id in chosen and run_id not in records.broken:
                 self._check_approvals(records, run_id, entries, earlier.get(policy, []), signers)
             earlier.setdefault(policy, []).extend(e for e in entries if e.kind == "approval")
-            self._remember(make_record(records, run_id, entries))
+            self._remember(make_record(records, run_id, entries), entries)
             noted |= dict(views.list_noted_aliases(entries))
             body = goods.bodies(entries, "mlflow").get("run")
             if isinstance(body, dict):
@@ -171,10 +181,16 @@ class Verifier:
             return set()
         return set(self._models(store, policy, shown, judge, entries))
 
-    def _remember(self, record: RunRecord | None) -> None:
+    def _register(self, records: Records) -> people.People:
+        home = signatures.public_of(self.keys.derive, "checkpoints").hex()
+        return people.check_register(records.signers, self.pinned, home, self.found)
+
+    def _remember(self, record: RunRecord | None, entries: list[Entry]) -> None:
         whole = self._whole_policy(record) if record and record.verdict == "passed" else None
         if record is not None and whole is not None:
-            self.before[record.policy] = whole
+            at = next(entry.at for entry in reversed(entries) if entry.kind == "verdict")
+            one = Passed(record.run_id, record.started_at, at, whole)
+            self.before.setdefault(record.policy, []).append(one)
 
     def _check_approvals(
         self,
@@ -188,15 +204,25 @@ class Verifier:
         if record is None or "policy_text" not in record.facts:
             return  # of a version that kept no text, and so had no approvals
         file = self._policy(record)
-        asked = file.policy.approvals if file else None
-        people.check_approvals(asked, run_id, entries, earlier, signers, self.found)
+        policy = file.policy if file else None
+        people.check_approvals(
+            policy, run_id, record.facts, entries, earlier, signers, self.found
+        )  # fmt: skip
         now = self._whole_policy(record)
         if now is None or record.verdict != "passed":
             return
-        before = self.before.get(record.policy)
-        people.check_policy(
-            before, now, run_id, record.facts, record.started_at, signers, self.found
-        )
+        passed = self.before.get(record.policy, [])
+        by_then = [one for one in passed if one.at <= record.started_at]
+        before = by_then[-1] if by_then else None
+        gone = _find_removed(records, record, before.started_at if before else "")
+        if gone:
+            self.found.beside.append(
+                f"whether people approved the text of run {run_id} is not looked at: run {gone} "
+                "before it went under retention"
+            )
+            return
+        last = (before.run_id, before.policy) if before else None
+        people.check_policy(last, now, run_id, record.facts, record.started_at, signers, self.found)
 
     def _whole_policy(self, record: RunRecord) -> Policy | None:
         facts = record.facts
@@ -293,6 +319,20 @@ def list_entries(records: Records, run_id: str) -> list[Entry]:
             continue  # its chain is broken, which is noted
         found.append(Entry(**{name: row[name] for name in names}, body=body))  # type: ignore[arg-type]
     return found
+
+
+def _find_removed(records: Records, record: RunRecord, since: str) -> str:
+    """Give the last run of a policy that passed before one, after a moment, and was removed."""
+    gone = ""
+    for note in records.notes:
+        kept = json.loads(str(note["kept"])) if note["what"] == "evidence" else {}
+        if (
+            kept.get("policy") == record.policy
+            and since < kept["started_at"] < record.started_at
+            and any(said[:2] == ["decision", "passed"] for said in kept["evidence"])
+        ):
+            gone = str(note["run_id"])
+    return gone
 
 
 def make_record(records: Records, run_id: str, entries: list[Entry]) -> RunRecord | None:

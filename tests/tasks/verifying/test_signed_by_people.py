@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from expectations.policy_file import PolicyFile
 from flows import opening
+from ledgers.checkpoints import Said as Said_
+from ledgers.evidence import JSON, EvidenceLedger
+from ledgers.home.keys import Keys
 from ledgers.journal import recording
 from ledgers.people.register import Register
 from ledgers.people.signature import public_of, sign
 from ledgers.people.statement import Request, Signed, Statement
-from tasks.handover import delivery
+from ledgers.retention import RetentionLedger
+from tasks.handover import approval, delivery
 from tasks.handover.approval import APPROVAL, COUNTED, find_request
+from tasks.handover.policy_approval import ask_policy
 from tests.runs import Said
 from tests.tasks.handover.test_people_approve import KEYS, NAMES, Office, office
 from tests.tasks.handover.test_policy_approval import run as run_policy
+from tests.tasks.handover.test_policy_approval import sign as sign_policy
 
 __all__ = ["office"]
 
@@ -103,6 +111,54 @@ def count_what_was_declined(office: Office) -> None:
         office.tell("report")
 
 
+def enrol_by_another_home(office: Office) -> None:
+    """Take in a key by what people signed about the keys of another home of theirs."""
+    own = register(office)
+    request = own.ask("retire", public_of(KEYS["cat"]), "2999-01-01T00:00:00+00:00")
+    other = Request({**request.said, "home": "ff" * 32})
+    with recording(own.engine, own.keys) as pen:
+        signed = [answer(other, name) for name in ("ann", "bob")]
+        own._write(pen, "retired", public_of(KEYS["cat"]), signed)
+
+
+def approve_a_text_by(office: Office, **changed: str) -> None:
+    """Run a text by what people signed, which was something else than the approval of this text."""
+
+    def give(keys: Keys, ledger: EvidenceLedger, file: PolicyFile) -> dict[str, JSON]:
+        request = ask_policy(keys, ledger, file)
+        said = Request({**request.said, **changed})
+        return {"policy_approvals": [answer(said, name).to_said() for name in ("ann", "bob")]}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "refuse_unapproved_policy", give)
+        assert run_policy(office).status == 0
+
+
+def approve_what_oneself_started(office: Office) -> None:
+    """Count the starter among those who approve."""
+    office.run(", not_by: starter", "--tables-only", "--key", office.key("ann"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approval, "find_signer", lambda *_: "")
+        office.answer("ann")
+        assert office.answer("bob").status == 0
+    assert office.left
+
+
+def show_something_else(office: Office, **changed: Said_) -> None:
+    """Show people something else than what leaves then."""
+    ask = approval.ask_approval
+
+    def lie(*words: Any) -> Request:  # as they come
+        return Request({**ask(*words).said, **changed})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approval, "ask_approval", lie)
+        office.run()
+    office.answer("ann")
+    assert office.answer("bob").status == 0
+    assert office.left
+
+
 FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
     "a key without signatures": (enrol_alone, "signed by a majority"),
     "a key pinned later": (pin_later, "a key pinned later on"),
@@ -110,6 +166,32 @@ FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
     "one approval for two": (count_one_approval, "1 that count"),
     "an approval of what was declined": (count_what_was_declined, "1 that count"),
     "a policy without approval": (run_unsigned_policy, "the policy's text"),
+    "keys changed by another home's word": (enrol_by_another_home, "signed by a majority"),
+    "a start for a policy": (lambda o: approve_a_text_by(o, of="start"), "the policy's text"),
+    "a policy of another home": (
+        lambda o: approve_a_text_by(o, home="ff" * 32),
+        "the policy's text",
+    ),
+    "a policy after another run": (
+        lambda o: approve_a_text_by(o, after="another"),
+        "the policy's text",
+    ),
+    "a policy approved too long ago": (
+        lambda o: approve_a_text_by(o, until="2020-01-01T00:00:00+00:00"),
+        "the policy's text",
+    ),
+    "an approval by the starter": (approve_what_oneself_started, "1 that count"),
+    "other recipients shown": (lambda o: show_something_else(o, outlets=[]), "the request"),
+    "no checks shown": (lambda o: show_something_else(o, checks=[]), "the request's checks"),
+    "another policy shown": (
+        lambda o: show_something_else(o, policy_sha256="0" * 64),
+        "the request",
+    ),
+    "another code shown": (lambda o: show_something_else(o, code="other"), "the request"),
+    "a hand-over of another home": (
+        lambda o: show_something_else(o, home="ff" * 32),
+        "the request",
+    ),
     "an approval in another's name": (make_up_an_approval, "a signature of this key"),
 }
 
@@ -132,3 +214,18 @@ def test_first_keys_are_compared_with_a_list_from_outside(office: Office, tmp_pa
     own.write_text("".join(lines[:2]))
     assert office.tell("verify", "--signers", own).status == 1
     assert "own word" in (office.tell("verify").out)
+
+
+def test_a_text_whose_approved_run_went_under_retention_is_not_taken_for_a_forgery(
+    office: Office,
+) -> None:
+    """Nobody can say what changed since, and that is said."""
+    first = run_policy(office)
+    assert first.status == 2
+    sign_policy(office, "ann", "bob")
+    assert (run_policy(office).status, run_policy(office).status) == (0, 0)
+    RetentionLedger(register(office).engine, office.place.keys).remove_evidence(
+        {office.runs[0].run_id: "its days"}
+    )
+    out = office.tell("verify").out  # MLflow's page of that run is still there, and is named
+    assert ("approvals: " in out, "went under retention" in " ".join(out.split())) == (False, True)
