@@ -148,7 +148,8 @@ def refuse_stranger(run: DecidedRun, signed: Signed, register: Register) -> None
         raise UsageError(f"{key} is not enrolled in this home: see tutela signers")
     started = run.record.facts.get("start")
     starter = find_signer(signed.request, started) if isinstance(started, dict) else ""
-    if asked.not_by is not None and key == starter:
+    approves = signed.statement.answer == "approve"
+    if asked.not_by is not None and key == starter and approves:
         raise UsageError(f"{key} started this run, and so cannot approve it: somebody else must")
     if signed.request.said["accepts"] and not signed.statement.reason:
         raise UsageError("say why you accept what is inconclusive: --reason")

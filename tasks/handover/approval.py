@@ -46,6 +46,10 @@ COUNTED: Final = "approvals"
 """The kind of the entry that names the keys whose approvals counted at the hand-over."""
 
 
+LEGAL_BASIS: Final = "legal basis"
+"""The check that refuses a run whose people withdrew while it waited."""
+
+
 class AwaitingApproval(ServiceError):
     """A run that passed its checks waits for people; nothing of it has left."""
 
@@ -161,8 +165,9 @@ def count_answers(
         reasoned = bool(answer.signed.statement.reason) or not request.said["accepts"]
         if same and reasoned and key in asked.by and key in enrolled and key not in lost:
             counted[key] = answer
-    if asked.not_by is not None:
-        counted.pop(starter, None)
+    own = counted.get(starter)
+    if asked.not_by is not None and own is not None and own.approves:  # to decline, anybody may
+        del counted[starter]
     return counted
 
 
@@ -243,20 +248,41 @@ def list_changes(run: DecidedRun) -> list[str]:
 
 
 def count_for(run: DecidedRun, request: Request) -> dict[str, Answer]:
-    """Give the answers to a run's request that count, by key.
-
-    Those of an earlier run too that was refused since, under the same terms, unless somebody
-    declined it: what one person objects to, nobody else's word of then settles.
-    """
-    asked, now = run.file.policy.approvals, run.consent.now().isoformat()
+    """Give the answers to a run's request that count, by key."""
+    asked = run.file.policy.approvals
     assert asked is not None
-    answers: list[Answer] = []
-    for other in run.others_of_policy():
-        if other.verdict == "refused":
-            given = read_answers(run.ledger.entries(other.run_id))
-            if all(answer.approves for answer in given):
-                answers += [answer for answer in given if answer.signed.request.until >= now]
+    answers = [*list_standing(run, request), *read_answers(run.entries)]
     acts = Register(run.ledger.engine, run.keys).acts()
     started = run.record.facts.get("start")
     starter = find_signer(request, started) if isinstance(started, dict) else ""
-    return count_answers(asked, request, [*answers, *read_answers(run.entries)], acts, starter)
+    return count_answers(asked, request, answers, acts, starter)
+
+
+def list_standing(run: DecidedRun, request: Request) -> list[Answer]:
+    """Give the answers of earlier runs that stand for this one.
+
+    Those of a run that somebody's withdrawal ended, under the same terms, until the next one is
+    handed over or declined. What was signed of a run that ended otherwise, as by a newer one that
+    took its place, stands for none: nobody looked at this one.
+    """
+    now, spent = run.consent.now().isoformat(), ""
+    answers: list[Answer] = []
+    for other in run.others_of_policy():
+        entries = run.ledger.entries(other.run_id)
+        earlier = find_request(entries)
+        if earlier is None or earlier.said["terms"] != request.said["terms"]:
+            continue
+        given = read_answers(entries)
+        ends = [answer.at for answer in given if not answer.approves]
+        if other.verdict != "refused":
+            ends += [entry.at for entry in entries if entry.kind == COUNTED]
+        elif lost_people(entries):
+            answers += [one for one in given if one.signed.request.until >= now]
+        spent = max([spent, *ends])
+    return [answer for answer in answers if answer.at > spent]
+
+
+def lost_people(entries: Iterable[Entry]) -> bool:
+    """Whether a run was refused because somebody of its people may not be used any more."""
+    decided = [entry.body for entry in entries if entry.kind == "decision"][-1:]
+    return any(isinstance(body, dict) and body.get("check") == LEGAL_BASIS for body in decided)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 SIGNERS: Final = "signers"
 APPROVALS: Final = "approvals"
+TELLING: Final = frozenset(("approval", "approvals", "decision", "request"))
+"""The kinds of entries that tell what people signed of a run, and what became of it."""
 NAMESPACE: Final = b"tutela"
 CHANGES: Final = {"enrolled": "enrol", "retired": "retire", "lost": "lose"}
 UNASKED: Final = ("stronger", "other")
@@ -134,13 +136,12 @@ def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of 
         found.differ(APPROVALS, run_id, f"{asked.quorum} approvals", "none", run_id)
         return
     request: Row = requests[-1]
-    declined = {entry.run_id for entry in earlier if _declines(entry)}
+    own = [] if any(map(_declines, entries)) else entries
     approve = {
         str(entry.name)
-        for entry in (*earlier, *entries)
+        for entry in (*_standing(earlier, request, began[0]), *own)
         if entry.kind == "approval" and _approves(entry, request, people, began[0])
-        and entry.run_id not in declined
-    }  # fmt: skip
+    }
     counts = approve & set(asked.by) & set(map(str, counted[-1]))
     _check_shown(policy, run_id, facts, entries, request, people, found)
     if asked.not_by is not None:
@@ -186,6 +187,30 @@ def _find_starter(facts: Row, people: People) -> str:
     here = ("start", people.home, facts.get("policy_sha256"))
     same = (about.get("of"), about.get("home"), about.get("policy_sha256")) == here
     return key if key and same and said["statement"].get("answer") == "approve" else ""
+
+
+def _standing(earlier: Sequence[Entry], request: Row, now: str) -> Iterator[Entry]:
+    """Give the entries of runs that withdrawals ended, since these terms last left, or could not.
+
+    What people signed of a run stands for another in no other case.
+    """
+    said: dict[str, list[Entry]] = {}
+    for entry in earlier:
+        said.setdefault(entry.run_id, []).append(entry)
+    withdrawn: list[Entry] = []
+    ends = [""]
+    for entries in said.values():
+        about: Any = next((e.body for e in entries if e.kind == "request"), {})
+        if about.get("terms") != request.get("terms"):
+            continue
+        ended: Any = next((e for e in reversed(entries) if e.kind == "decision"), None)
+        if ended is None or ended.name != "refused":
+            ends += [e.at for e in entries if e.kind == "approvals"]
+        elif isinstance(ended.body, dict) and ended.body.get("check") == "legal basis":
+            withdrawn += entries
+        ends += [e.at for e in entries if _declines(e)]
+    last = max(at for at in ends if at <= now)
+    yield from (entry for entry in withdrawn if entry.at > last)
 
 
 def _declines(entry: Entry) -> bool:

@@ -130,7 +130,7 @@ class Verifier:
             policy = str(records.runs[run_id]["policy"])
             if run_id in chosen and run_id not in records.broken:
                 self._check_approvals(records, run_id, entries, earlier.get(policy, []), signers)
-            earlier.setdefault(policy, []).extend(e for e in entries if e.kind == "approval")
+            earlier.setdefault(policy, []).extend(e for e in entries if e.kind in people.TELLING)
             self._remember(make_record(records, run_id, entries), entries)
             noted |= dict(views.list_noted_aliases(entries))
             body = goods.bodies(entries, "mlflow").get("run")

@@ -32,6 +32,8 @@ from tests.tasks.handover.test_handing_over import end_process, models
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
 
+    from tasks.handover.decided_run import DecidedRun
+
 PEOPLE = ("ann", "bob", "cat")
 KEYS = {
     name: Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n, name in enumerate(PEOPLE)
@@ -176,17 +178,23 @@ def test_a_withdrawal_while_people_look_ends_the_run_and_the_next_needs_no_new_a
     assert [run.verdict for run in office.runs] == ["refused"]
     again = office.run()
     assert (again.status, len(office.left)) == (0, 1)
+    assert "0 of 2" in office.run().err, "once: the next one is asked about anew"
+    assert office.tell("verify", "--all").status == 0
     other = office.run(changes=(("max_suppressed: 0.1", "max_suppressed: 0.11"),))
     assert "0 of 2" in other.err
 
 
 def test_a_newer_run_takes_the_place_of_one_that_waits(office: Office) -> None:
-    """The older one can leave no more, whoever signs it."""
+    """The older one can leave no more, whoever signs it; nor does that count for the newer one."""
     office.run()
+    office.answer("bob")
     office.run()
     first = office.runs[0]
-    office.answer("ann", "approve", first.run_id)
+    office.answer("cat", "approve", first.run_id)
     assert [run.verdict for run in office.runs] == ["refused", "pending"]
+    office.answer("ann")
+    assert office.left == []
+    assert "1 of 2 approvals" in office.tell("approvals").out
 
 
 def test_a_run_that_nobody_approves_in_time_is_refused(
@@ -308,9 +316,14 @@ def test_who_starts_a_run_cannot_approve_it(office: Office) -> None:
     assert started.status == 3
     own = office.answer("ann")
     assert (own.status, "started this run" in own.err) == (2, True)
+    again = office.run(", not_by: starter", "--tables-only", "--key", office.key("ann"))
+    assert again.status == 3
+    assert office.answer("ann", "decline", "2", "--reason", "begun by mistake").status == 0
+    assert {run.verdict for run in office.runs} == {"refused"}
+    office.run(", not_by: starter", "--tables-only", "--key", office.key("ann"))
     office.answer("bob")
     office.answer("cat")
-    assert [run.verdict for run in office.runs] == ["passed"]
+    assert office.runs[-1].verdict == "passed"
 
 
 def test_what_comes_past_the_command_counts_no_more_than_it_should(office: Office) -> None:
@@ -370,3 +383,31 @@ def named_models(office: Office) -> list[RegisteredModel]:
 
     client = MlflowClient(tracking_uri(office.place.home))
     return [client.get_registered_model(one.name) for one in client.search_registered_models()]
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "superseded"])
+def test_approvals_that_stand_for_too_much_are_named(
+    office: Office, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """By `verify`, where something hands over on what was signed of a run that is not this one."""
+
+    def count_all(run: DecidedRun, _: Request) -> list[approval.Answer]:
+        others = (run.ledger.entries(other.run_id) for other in run.others_of_policy())
+        return [answer for entries in others for answer in approval.read_answers(entries)]
+
+    monkeypatch.setattr(approval, "list_standing", count_all)
+    office.run()
+    office.answer("ann")
+    if end == "withdrawn":
+        office.folder.say("p05", "withdrawn", "2024-06-01T12:00:00Z")
+        office.folder.write()
+        office.answer("bob")
+        office.run()
+        assert office.tell("verify", "--all").status == 0
+        office.run()
+    else:
+        office.run()
+        office.answer("bob")
+    assert office.runs[-1].verdict == "passed"
+    said = office.tell("verify", "--all")
+    assert (said.status, "2 approvals" in said.out) == (1, True)
