@@ -19,6 +19,7 @@ from expectations.measures.recognition import find_enough
 from expectations.policy.legal_basis import (
     ConsentColumn,
     ConsentLedger,
+    EventField,
     Minors,
     Notice,
     OptOutList,
@@ -30,7 +31,7 @@ from expectations.policy.policy import Column, DerivedColumn, PeopleSource, Poli
 from expectations.policy.population import Population, Reference, Strata
 from expectations.policy.retention import describe_kept
 from expectations.policy.treatments import Drop, Noise, describe
-from expectations.policy.vocabulary import Use
+from expectations.policy.vocabulary import Article9, Use
 from expectations.policy_file import PolicyFile, find_undecided
 
 if TYPE_CHECKING:
@@ -343,6 +344,7 @@ def describe_basis(policy: Policy) -> Iterator[str]:
     match basis:
         case ConsentLedger():
             yield from describe_consent(basis)
+            yield from describe_explicit(basis, policy)
             yield from describe_notices(basis, policy)
         case ConsentColumn(column=column):
             yield f"per person: a yes in the column {column}"
@@ -374,6 +376,20 @@ def describe_consent(basis: ConsentLedger) -> Iterator[str]:
         yield f"a consent ends after {basis.maximum_age_days:,} days at the latest"
     if basis.minors:
         yield describe_minors(basis.minors)
+
+
+def describe_explicit(basis: ConsentLedger, policy: Policy) -> Iterator[str]:
+    """Say of sources that state no indication what it takes before their consents count."""
+    special = any(column.category.special for column in policy.columns.values())
+    if policy.legal_basis.article_9 is not Article9.EXPLICIT_CONSENT or not special:
+        return
+    for number, source in enumerate(basis.events, start=1):
+        if EventField.INDICATION not in {*source.columns, *source.stated}:
+            which = "their source" if len(basis.events) == 1 else f"source {number}"
+            yield (
+                "special categories need explicit consent: events count if the column "
+                f"`indication` of {which} says explicit, since the policy does not state it"
+            )
 
 
 def describe_notices(basis: ConsentLedger, policy: Policy) -> Iterator[str]:

@@ -60,8 +60,10 @@ EXCLUSIONS: Final[Mapping[str, Exclusion]] = {
         "ask who may consent for them, and take the answer in",
     ),
     "only in part": Exclusion(
-        "they consented to only some of what is read, and the policy requires all",
-        "basis: on_partial: blank, which reads only what they agreed to",
+        "they consented to only some of what is read, or not explicitly to special categories; the "
+        "policy requires all",
+        "basis: on_partial: blank, which reads only what they agreed to; or state `indication: "
+        "explicit` of the events, if it was",
     ),
     "objected": Exclusion("they objected (Art. 21 GDPR)"),
     "restricted": Exclusion("their data is restricted (Art. 18 GDPR)"),

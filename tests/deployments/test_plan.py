@@ -58,6 +58,10 @@ CONSENT = {
         "a consent under study 1 (en) covers nothing: version 2 or later is required",
     ),
     "all categories or none": ((), "people who consented only in part are left out"),
+    "what makes a consent explicit": (
+        ((", indication: explicit", ""),),
+        "if the column `indication` of their source says explicit",
+    ),
     "an end": (
         (add("  maximum_age_days: 1000\n"),),
         "a consent ends after 1,000 days at the latest",
