@@ -197,7 +197,13 @@ def decide_all(
     source: Source, answers: Answers, location: Location, wishes: Wishes, linked: Linked | None
 ) -> Decided:
     """Decide of every column; `UsageError` where nobody is named, or nothing can be proposed."""
-    from deployments.draft.screen import explain_few, explain_nameless, explain_nothing, fold
+    from deployments.draft.screen import (
+        explain_few,
+        explain_nameless,
+        explain_nothing,
+        fold,
+        tell_of_rows,
+    )
     from tasks.drafting.deciding import decide, person_column
     from tasks.drafting.decisions import Fate
     from tasks.drafting.examination import examine
@@ -215,7 +221,7 @@ def decide_all(
     try:
         decided = decide(examined, answers.legal_basis, wishes)
     except UsageError as error:
-        raise fold(error) from None
+        raise fold(error if linked is None else tell_of_rows(error)) from None
     if not decided.of(Fate.PROPOSED):
         raise UsageError(explain_nothing(decided))
     decided = leave_constant(decided, source)

@@ -94,9 +94,13 @@ def screen_parts(draft: Draft, shown: str, text: str) -> Iterator[list[str]]:
         yield lines
     if needs_answers(draft):
         yield wrap(
-            "A run reads only people whose consent is recorded. Settle the lines under `basis`, "
-            f"then import people's answers with {command()} consent import, from a file of "
-            "person, status, at and notice."
+            "A run reads only people whose consent is recorded. Settle the lines under `basis`"
+            + (
+                "; each run takes in the answers that are named there."
+                if draft.linked and draft.linked.consents
+                else f", then import people's answers with {command()} consent import, from a "
+                "file of person, status, at and notice."
+            )
         )
     yield [
         *wrap(say_open(find_undecided(text))),
@@ -236,6 +240,16 @@ def explain_few(rows: int) -> str:
             f"the table has {rows} row{'s' * (rows > 1)}, and a draft needs at least 10: what "
             "fewer people have is not written into a policy; draft from more, or write it by hand"
         )
+    )
+
+
+def tell_of_rows(error: UsageError) -> UsageError:
+    """Say of several tables, where a target was not understood, how one that lies ahead is had."""
+    if not str(error).startswith(("--target: no column", "--target is not an expression")):
+        return error
+    return UsageError(
+        f"{error}\nWhat happens after the index is made of rows, and no draft writes it: see "
+        "docs/draft.md, An outcome after the index"
     )
 
 

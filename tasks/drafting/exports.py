@@ -21,7 +21,8 @@ from expectations.policy.many_rows import RowField
 from expectations.policy.view_files import list_ready
 from tasks.drafting.outcome import quoted
 from tasks.drafting.profile import LEAST
-from tasks.drafting.tables import MOST_KINDS, Found, Linked
+from tasks.drafting.row_kinds import MOST_KINDS
+from tasks.drafting.tables import Found, Linked
 from tasks.sources.fhir.export import Export
 from tasks.sources.fhir.source import FhirSource
 

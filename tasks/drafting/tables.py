@@ -25,10 +25,12 @@ from expectations.policy.many_rows import FromRows, Index, RowField, RowsTable
 from expectations.policy.policy import PeopleSource
 from expectations.policy.vocabulary import Identifiability
 from tasks.drafting.column_types import is_text
+from tasks.drafting.consent_tables import ConsentTable, has_events, read_consents
 from tasks.drafting.deciding import name_columns
 from tasks.drafting.examination import refuse_headless
 from tasks.drafting.outcome import quoted
 from tasks.drafting.profile import LEAST, Values, count_values
+from tasks.drafting.row_kinds import SEVERAL, find_kinds, find_unit, is_mixed, list_shared
 from tasks.drafting.signs import judge, read_name, split_name
 from tasks.sources import Source
 from tasks.sources.moments import read_moments
@@ -43,12 +45,6 @@ NEARLY_ALL: Final = 0.95
 YEAR: Final = 365
 MOST_MADE: Final = 6
 """Columns that are proposed of one table."""
-MOST_KINDS: Final = 4
-"""Kinds of rows, such as tests of a laboratory, of which each has columns of its own."""
-KINDS: Final = frozenset(
-    {"code", "test", "analyte", "parameter", "item", "measure", "type", "kind", "lab", "loinc"}
-)
-AMOUNTS: Final = frozenset({"value", "result", "amount", "level", "reading", "quantity", "price"})
 KNOWN: Final = frozenset(
     {"known", "issued", "recorded", "reported", "result", "resulted", "released", "created",
      "registered", "booked", "available", "coded"}
@@ -57,11 +53,6 @@ NUMBERED: Final = frozenset({"id", "no", "nr", "number", "key", "code", "uuid", 
 """Words for a number, which do not say whose it is."""
 ENDS: Final = frozenset(
     {"end", "ended", "until", "discharge", "discharged", "left", "closed", "to"}
-)
-
-UNITS: Final = frozenset({"unit", "units", "uom"})
-MIXED: Final = (
-    "If rows are in several units, name the table once for each quantity, with `where` and `unit`."
 )
 WITHOUT: Final = (
     "Its values are each in a unit of their own: name the table once for each quantity, with "
@@ -99,8 +90,8 @@ class Linked:
     """By table what somebody must decide about it."""
     left_out: Mapping[str, str]
     """By table why nothing is made of it."""
-    consents: tuple[Location, ...]
-    """Where tables of consent events lie."""
+    consents: tuple[ConsentTable, ...]
+    """The tables of consent events."""
     joined: HeldTable = field(repr=False)
     """The roster with what is made of the other tables, one row a person."""
 
@@ -162,9 +153,9 @@ def link(tables: Sequence[Found]) -> Linked:
     return Linked(
         people.model_copy(update={"tables": used}),
         made,
-        {name: rows[name].asked for name in used},
+        {name: rows[name].questions for name in used},
         left_out,
-        tuple(table.location for table in others if _holds_consent(table)),
+        tuple(_find_consents(others, columns)),
         HeldTable(
             joined.drop_columns(
                 [
@@ -223,7 +214,7 @@ def _find_roster(
     best: tuple[tuple[float, ...], Found, Key, dict[str, Match]] | None = None
     for table in tables:
         for key in keys[table.name]:
-            if not key.once or _holds_consent(table):
+            if not key.once or has_events(table.name, table.held):
                 continue
             others = {other.name: _match(key, keys[other.name]) for other in tables
                       if other is not table}  # fmt: skip
@@ -298,10 +289,39 @@ class RowsOf:
     zoned: bool
     asked: str
 
+    @cached_property
+    def kinds(self) -> tuple[str | None, list[str]]:
+        """The field that says of what kind a row's amounts are, and the fields of amounts."""
+        return find_kinds(self.values)
+
+    @property
+    def unit(self) -> str | None:
+        """The field of their units."""
+        return find_unit(self.values) if self.kinds[1] else None
+
+    @cached_property
+    def shared(self) -> list[str]:
+        """The commonest kinds of rows."""
+        kinds, _ = self.kinds
+        return list_shared(canonical(self.held.column(kinds), kinds), self.person) if kinds else []
+
+    @cached_property
+    def mixed(self) -> frozenset[str]:
+        """Of the commonest kinds those in several units; "" for all rows, where kinds are none."""
+        kinds, _ = self.kinds
+        each = self.shared if kinds else [""]
+        return frozenset(kind for kind in each if is_mixed(self.held, self.unit, kinds, kind))
+
+    @property
+    def questions(self) -> str:
+        """What to decide about it."""
+        rows = "Its rows" if "" in self.mixed else f"Rows of {', '.join(sorted(self.mixed))}"
+        return f"{self.asked} {rows} are {SEVERAL}" if self.mixed else self.asked
+
 
 def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
     """Say how a policy reads a table of rows; a sentence where it does not."""
-    if _holds_consent(table):
+    if has_events(table.name, table.held):
         return "it holds consent events, which belong under `basis.events` where consent decides"
     if match is None:
         return f"none of its columns names the people of `{roster.name}`"
@@ -318,7 +338,6 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
     taken = {key.column, *(time.column for time in times)}
     values = {f: _count(table, source) for f, source in fields.items() if source not in taken}
     units = find_units(HeldTable(table.held))
-    several = MIXED if any(split_name(name)[0] & UNITS for name in table.held.column_names) else ""
     kept = {f: one for f, one in values.items() if one.name not in units and _is_field(one)}
     return RowsOf(
         RowsTable(
@@ -342,7 +361,7 @@ def _describe(table: Found, match: Match | None, roster: Found) -> RowsOf | str:
         kept,
         folded,
         any(time.zoned for time in times) or isinstance(table.location, FhirExport),
-        f"{_ask(times, at, known)} {WITHOUT if units else several}{table.asked}".strip(),
+        f"{_ask(times, at, known)} {WITHOUT if units else ''}{table.asked}".strip(),
     )
 
 
@@ -363,9 +382,16 @@ def _count(table: Found, source: str) -> Values:
     return _Codes(one.name, one.rows, one.distinct, one.counts) if coded else one
 
 
-def _holds_consent(table: Found) -> bool:
-    """Whether a table's columns are called as those of consent events are."""
-    return {"person", "status", "at"} <= {*table.held.column_names}
+def _find_consents(tables: Sequence[Found], columns: Mapping[str, Match]) -> Iterator[ConsentTable]:
+    """Give the tables of consent events of which it is clear who answered, and when."""
+    for table in tables:
+        match = columns.get(table.name)
+        times = {time.column: time.zoned for time in _find_times(table)}
+        person = match.key.column if match else None
+        if has_events(table.name, table.held) and (
+            one := read_consents(table.name, table.location, table.held, person, times)
+        ):
+            yield one
 
 
 class Time(NamedTuple):
@@ -447,15 +473,14 @@ def _propose(part: RowsOf, index: pa.Scalar) -> Iterator[tuple[str, FromRows]]:
     long = ends and ends[0] > 2 * YEAR and ends[1] < YEAR
     window = {"of": part.name, **({"days_before": YEAR} if long else {})}
     wanted = [] if part.table.where else [(f"{part.name}_count", {"take": "count"})]
-    kinds = next((f for f, v in part.values.items() if _is_kind(v)), None)
-    amounts = [f for f, v in part.values.items() if _is_amount(v)] if kinds else []
-    for word in _shared_words(part, kinds) if kinds and amounts else ():
+    kinds, amounts = part.kinds
+    for word in (word for word in part.shared if word not in part.mixed):
         (name,) = name_columns([f"{part.name}_mean_{amounts[0]}_{word}"])
         where = f"{kinds} = {quoted(word)}"
         wanted.append((name, {"take": "mean", "field": amounts[0], "where": where}))
     once = pc.count_distinct(part.person).as_py() == len(part.person)
     for name, values in part.values.items():
-        if name not in {kinds, *amounts} or not amounts:
+        if name not in {kinds, part.unit, *(amounts if kinds or part.mixed else ())}:
             wanted.append(_take(part.name, name, values, once=once))
     for name, take in wanted[:MOST_MADE]:
         yield name, FromRows.model_validate({**take, **window})
@@ -472,25 +497,3 @@ def _take(table: str, name: str, values: Values, *, once: bool) -> tuple[str, di
             return f"{table}_mean_{name}", {"take": "mean", "field": name}
         case _:
             return f"{table}_distinct_{name}", {"take": "count-distinct", "field": name}
-
-
-def _is_kind(values: Values) -> bool:
-    """Whether a column says of what kind a row is, so that its amounts are not of one thing."""
-    few = values.type is ColumnType.TEXT and 1 < len(values.counts) <= 10 * LEAST
-    return few and bool(split_name(values.name)[0] & KINDS)
-
-
-def _is_amount(values: Values) -> bool:
-    number = values.type in {ColumnType.INTEGER, ColumnType.NUMBER}
-    return number and bool(split_name(values.name)[0] & AMOUNTS)
-
-
-def _shared_words(part: RowsOf, field: str) -> list[str]:
-    """Give the commonest kinds of rows, each of ten people or more."""
-    said = pa.table({"word": canonical(part.held.column(field), field), "person": part.person})
-    said = said.filter(pc.is_valid(said.column("word"))).group_by("word", use_threads=False)
-    counted = said.aggregate([("person", "count_distinct")]).sort_by(
-        [("person_count_distinct", "descending"), ("word", "ascending")]
-    )
-    many = counted.filter(pc.greater_equal(counted.column("person_count_distinct"), LEAST))
-    return [str(word) for word in many.column("word").to_pylist()[:MOST_KINDS]]

@@ -20,7 +20,7 @@ from expectations.expressions.expressions import ColumnType
 from expectations.policy.legal_basis import LegalBasis
 from expectations.policy.locations import Location
 from expectations.policy.treatments import Bin
-from expectations.policy.vocabulary import Article6, Category, Identifiability
+from expectations.policy.vocabulary import Article6, Article9, Category, Identifiability
 from tasks.drafting.deciding import first_of_table, repeats_people
 from tasks.drafting.decisions import Answers, Decided, Decision, Fate
 from tasks.drafting.writing_columns import (
@@ -31,7 +31,7 @@ from tasks.drafting.writing_columns import (
     notice_categories,
     tell_share,
 )
-from tasks.drafting.writing_tables import event_lines, table_lines
+from tasks.drafting.writing_tables import NOTICE, event_lines, table_lines
 from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, number, scalar
 
 if TYPE_CHECKING:
@@ -177,21 +177,29 @@ def answer_lines(decided: Decided) -> Iterator[str]:
 
 def ledger_lines(draft: Draft) -> Iterator[str]:
     """Rest on the ledger of consents, since no column is known to hold the answers."""
+    told = draft.linked is not None and bool(draft.linked.consents)
     yield from comment(
-        f"{DECIDE}: where are people's answers? No column clearly holds them, so each consent "
-        "is looked up in the home's ledger, and nobody is read until consents are imported. "
-        "Write under `notices` what people were really told when asked (the lines below "
-        "are what this policy needs, not what your notice says), then import their answers: "
-        "`tutela consent import`, from a file of person, status, at and notice.",
+        f"{DECIDE}: "
+        + ("each consent is looked up in the home's ledger, into which every run first takes the "
+           "events below. " if told else
+           "where are people's answers? No column clearly holds them, so each consent "
+           "is looked up in the home's ledger, and nobody is read until consents are imported. ")
+        + "Write under `notices` what people were really told when asked (the lines below "
+        "are what this policy needs, not what your notice says)"
+        + ("." if told else ", then import their answers: "
+           "`tutela consent import`, from a file of person, status, at and notice."),
         2,
-    )
+    )  # fmt: skip
     yield "  kind: consent"
     if draft.linked:
-        yield from event_lines(draft.linked)
+        explicit = draft.answers.legal_basis.article_9 is Article9.EXPLICIT_CONSENT
+        yield from event_lines(draft.linked, explicit=explicit)
     yield "  notices:"
-    yield "    - id: notice"
+    yield f"    - id: {NOTICE}"
     yield from entry("purposes", [str(draft.answers.purpose)], 6)
     yield from entry("categories", notice_categories(draft.decided), 6)
+    if told:
+        return
     yield "  #"
     yield from answer_instead(draft.decided)
 

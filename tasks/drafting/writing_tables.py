@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tasks.drafting.decisions import Decided, Fate
 from tasks.drafting.writing_columns import DECIDE
 from tasks.drafting.writing_yaml import Value, comment, commented_out, entry, flow, scalar
+
+NOTICE: Final = "notice"
+"""What the notice of a draft is called."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from expectations.policy.locations import Location
     from expectations.policy.many_rows import RowsTable
+    from tasks.drafting.consent_tables import ConsentTable
     from tasks.drafting.tables import Linked
 
 
@@ -84,13 +88,39 @@ def one_table(name: str, table: RowsTable, person: str) -> Iterator[str]:
         yield from entry(field, said, 8)
 
 
-def event_lines(linked: Linked) -> Iterator[str]:
-    """Name the tables in which people's answers were found."""
+def event_lines(linked: Linked, *, explicit: bool) -> Iterator[str]:
+    """Say how to read the tables in which people's answers were found."""
     if linked.consents:
         yield from comment(f"{DECIDE}: are these people's answers, and all of them?", 2)
         yield "  events:"
-    for place in linked.consents:
-        yield f"    - location: {flow(place.model_dump(exclude_defaults=True))}"
+    for table in linked.consents:
+        yield from comment(" ".join(ask_consents(table, explicit=explicit)), 4)
+        yield f"    - location: {flow(table.location.model_dump(exclude_defaults=True))}"
+        if table.columns:
+            yield from entry("columns", {str(f): name for f, name in table.columns.items()}, 6)
+        if "notice" not in table.says:
+            yield from entry("stated", {"notice": NOTICE}, 6)
+        if not table.zoned:
+            yield from entry("zone", linked.people.zone or "UTC", 6)
+
+
+def ask_consents(table: ConsentTable, *, explicit: bool) -> Iterator[str]:
+    """Say what to decide about a table of answers."""
+    if "purpose" not in table.says:
+        yield "Each yes counts for all that the notice lists."
+    if table.others:
+        yield (
+            f"The table also has {', '.join(table.others)}: if that says for what people "
+            "consented, map it under `columns` and `words` as `purpose`, or a yes to something "
+            "else counts too."
+        )
+    if explicit and "indication" not in table.says:
+        yield (
+            "A yes does not count for special categories before its `indication` is explicit: if "
+            "people said so in words or by signing, add `indication: explicit` under `stated`."
+        )
+    if not table.zoned:
+        yield "Its times name no zone: on which calendar are they?"
 
 
 def moved(linked: Linked, seen: Callable[[Location], Location]) -> Linked:
@@ -102,4 +132,6 @@ def moved(linked: Linked, seen: Callable[[Location], Location]) -> Linked:
     people = linked.people.model_copy(
         update={"location": seen(linked.people.location), "tables": tables}
     )
-    return replace(linked, people=people, consents=tuple(map(seen, linked.consents)))
+    return replace(
+        linked, people=people, consents=tuple(table.seen_from(seen) for table in linked.consents)
+    )

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from expectations.errors import UsageError
+from expectations.policy.legal_basis import ConsentLedger
 from expectations.policy.locations import CsvFile
 from expectations.policy_file import read_policy
 from tasks.drafting.tables import Found, link, read_table
@@ -91,7 +92,7 @@ def test_a_column_of_units_is_asked_about(tmp_path: Path) -> None:
         len(tables["labs"]) % 2
     )
     linked = link(found(tmp_path, tables))
-    assert "If rows are in several units" in linked.asked["labs"]
+    assert "in several units" in linked.asked["labs"]
     assert "unit" not in linked.asked["visits"]
     tables["labs"] = tables["labs"].rename(
         columns={"value": "value_as_number", "unit": "unit_concept_id"}
@@ -99,6 +100,80 @@ def test_a_column_of_units_is_asked_about(tmp_path: Path) -> None:
     linked = link(found(tmp_path, tables))
     assert "each in a unit of their own" in linked.asked["labs"]
     assert "value_as_number" not in linked.people.tables["labs"].fields
+
+
+def test_no_mean_is_made_of_several_units(tmp_path: Path) -> None:
+    """Of a kind whose rows are in two units none; the draft names it. Others keep their mean."""
+    tables = made_tables()
+    labs = tables["labs"]
+    labs["unit"] = ["mmol/L" if test == "sodium" or n % 3 else "mg/dL"
+                    for n, test in enumerate(labs["test"])]  # fmt: skip
+    linked = link(found(tmp_path, tables))
+    labs_made = {name for name, take in linked.made.items() if take.of == "labs"}
+    assert labs_made == {"labs_count", "labs_mean_value_sodium"}
+    assert "Rows of glucose are in several units" in linked.asked["labs"]
+    tables["labs"] = labs.drop(columns=["test"])
+    linked = link(found(tmp_path, tables))
+    assert {name for name, take in linked.made.items() if take.of == "labs"} == {"labs_count"}
+    assert "Its rows are in several units" in linked.asked["labs"]
+
+
+def test_answers_to_consent_are_known_by_their_words(tmp_path: Path) -> None:
+    """Under a clinic's own headers; neither drugs that are given or refused, nor the roster's."""
+    tables = made_tables()
+    tables["patients"]["consent"] = ["given", "refused"] * (PEOPLE // 2)
+    answers = tables.pop("answers")
+    tables["consents"] = pd.DataFrame({
+        "patient": answers["person"], "topic": "research",
+        "event": ["withdrawn" if n % 9 == 0 else "given" for n in range(PEOPLE)],
+        "event_at": "2024-01-01T09:00:00",
+    })  # fmt: skip
+    tables["doses"] = tables["consents"].drop(columns=["topic"]).sample(2 * PEOPLE, replace=True)
+    linked = link(found(tmp_path, tables))
+    (one,) = linked.consents
+    assert linked.people.person == "patient_id"
+    assert dict(one.columns) == {"person": "patient", "status": "event", "at": "event_at"}
+    assert (list(one.others), one.zoned) == (["topic"], False)
+    assert "consent events" in linked.left_out["consents"]
+    assert "doses" in linked.people.tables
+
+
+def test_drafted_answers_are_read_by_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mapping passes `check`, and the draft asks what the table does not say."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clinic").mkdir()
+    tables = made_tables()
+    tables["consents"] = tables.pop("answers").rename(
+        columns={"person": "patient", "status": "event", "at": "event_at"}
+    )
+    for name, table in tables.items():
+        table.to_csv(tmp_path / "clinic" / f"{name}.csv", index=False)
+    consent = [word.replace("A6-1-e", "A6-1-a") for word in GIVEN]
+    said = say(
+        "draft", "clinic", *consent, "--legal-basis", "eu-gdpr:A9-2-a", "--to", "drafted.yaml"
+    )
+    assert said.status == 0, said.err
+    assert "each run takes in the answers" in words(said)
+    policy = read_policy("drafted.yaml").policy
+    assert isinstance(policy.basis, ConsentLedger)
+    (source,) = policy.basis.events
+    assert dict(source.columns) == {"person": "patient", "status": "event", "at": "event_at"}
+    assert (dict(source.stated), source.zone) == ({"notice": "notice"}, "UTC")
+    assert "`indication`" in (tmp_path / "drafted.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("target", ["back", "visits.nights > 3"])
+def test_a_target_that_lies_ahead_is_told_how_it_is_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """No draft writes one, and the message names the page that does."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clinic").mkdir()
+    for name, table in made_tables().items():
+        table.to_csv(tmp_path / "clinic" / f"{name}.csv", index=False)
+    said = say("draft", "clinic", *GIVEN, "--target", target)
+    assert said.status == 2
+    assert "docs/draft.md, An outcome after the index" in " ".join(said.err.split())
 
 
 def test_of_who_has_one_row_at_most_its_values_are_taken(tmp_path: Path) -> None:
