@@ -59,9 +59,6 @@ OPERATION: Final = (
     "verify", "maintain", "hold", "backup", "restore", "home",
 )  # fmt: skip
 
-A_DAY: Final = 1
-"""How many days the signature of a start by hand counts."""
-
 
 class AfternoonGroup(TyperGroup):
     """Lists the commands as a first afternoon meets them, then those of operation."""
@@ -203,14 +200,14 @@ def run(  # noqa: PLR0913, PLR0917  # what is typed
     as_json: JsonOption = False,
 ) -> None:
     """Run a policy: check every promise, hand over what passed."""
-    from deployments.approvals.signing import Signer
     from deployments.request import checked_request
     from deployments.run.launch import launch
+    from deployments.signing import A_DAY, Signer
 
     file, _ = checked_request(policy, source)
     home, keys = opened_home()
-    Signer(key, ssh).start(keys, file, A_DAY)
-    outcome = launch(home, keys, file, source, "tables" if tables_only else "all")
+    started = Signer(key, ssh).start(keys, file, A_DAY)
+    outcome = launch(home, keys, file, source, "tables" if tables_only else "all", started=started)
     tell_outcome(outcome, as_json=as_json)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn, cast
@@ -33,6 +33,7 @@ from ledgers.home.policies import read_named_policy
 from ledgers.home.private_files import owners_alone
 from ledgers.leases import renewed
 from ledgers.people.starts import find_start
+from ledgers.people.statement import Signed
 from ledgers.vault.vault import Vault
 from tasks.airlock.run import (
     Observer,
@@ -59,6 +60,8 @@ class Request:
     epsilon: float | None = None
     file: PolicyFile | None = None
     """The policy as it was read and checked; without it, it is read from `policy` again."""
+    started: Sequence[Signed] | None = ()
+    """Who signed this start, if anybody; None where a schedule starts it, whose signer counts."""
 
 
 _requested: Final[dict[str, Request]] = {}
@@ -77,7 +80,7 @@ def request(asked: Request) -> str:
 
 def read_request(policy: str) -> tuple[PolicyFile, Request]:
     """Read the policy that was requested under a name, its source replaced where asked."""
-    asked = _requested.pop(policy, Request(policy))
+    asked = _requested.pop(policy, Request(policy, started=None))
     file = asked.file or read_named_policy(asked.policy)
     if asked.source is None:
         return file, asked
@@ -113,7 +116,7 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
         run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         ledger = EvidenceLedger(engine, keys)
         disclosure = Disclosure(keys.derive("disclosure"), home.settings.disclosure_threshold)
-        start = find_starter(keys, file) | refuse_unapproved_policy(keys, ledger, file)
+        start = find_starter(keys, file, asked, part) | refuse_unapproved_policy(keys, ledger, file)
         with Vault(home.vault, keys).begin(run_id) as vault:
             facts = run_facts(file, asked, part, own) | {
                 "machine": name_machine(keys), "checkpoint": name_checkpoint(keys), **start
@@ -132,12 +135,15 @@ def begin_run(policy: str, part: Part) -> Iterator[Run]:
                 yield run
 
 
-def find_starter(keys: Keys, file: PolicyFile) -> dict[str, JSON]:
-    """Give who signed the start of a run whose starter may not approve; UsageError for nobody."""
+def find_starter(keys: Keys, file: PolicyFile, asked: Request, part: Part) -> dict[str, JSON]:
+    """Give who signed the start of a run whose starter may not approve; UsageError for nobody.
+
+    Advice hands over nothing, and so needs none.
+    """
     wanted = file.policy.approvals
-    if wanted is None or wanted.not_by is None:
+    if wanted is None or wanted.not_by is None or part == "advice":
         return {}
-    signed = find_start(keys, file.policy.name, file.sha256)
+    signed = find_start(keys, file.policy.name, file.sha256, asked.started)
     return {"start": cast("JSON", signed.to_said())}
 
 

@@ -26,6 +26,7 @@ def run(
     *,
     tables_only: bool = False,
     progress: bool = True,
+    key: str | Path | None = None,
 ) -> Result:
     """Run a policy: check every promise, hand over what passed.
 
@@ -35,6 +36,8 @@ def run(
     MLflow, a log nor the disk gets its rows in clear. It is not a way around the policy: for
     people without a legal basis only the identifier is looked at, and columns that the policy
     does not name are not converted. `tables_only` releases the tables and trains nothing.
+    `key` signs the start, where the policy asks who that is: a private key's file, or the `.pub` of
+    one that an agent has.
 
     A run that a check refused returns with verdict `refused`. Raises `HomeError` without a home
     (`tutela.init()` makes one), `PolicyError`, `SourceError` and `UsageError` for faulty input,
@@ -50,7 +53,7 @@ def run(
     from tutela.result import Result
 
     part: Part = "tables" if tables_only else "all"
-    return Result(run_here(str(policy), data, part, progress=progress))
+    return Result(run_here(str(policy), data, part, progress=progress, key=key))
 
 
 def check(policy: str | Path, data: pd.DataFrame | str | Path | None = None) -> tuple[Problem, ...]:

@@ -84,7 +84,7 @@ def _sign(  # noqa: PLR0913, PLR0917  # what is typed
     export: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     from deployments.approvals import screen
-    from deployments.approvals.signing import Signer, read_file
+    from deployments.signing import Signer, read_file
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from ledgers.people.statement import Request
@@ -126,7 +126,7 @@ def approvals(
 ) -> None:
     """List the runs that wait for people's approval; take in what they signed."""
     from deployments.approvals import screen
-    from deployments.approvals.signing import read_file
+    from deployments.signing import read_file
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from ledgers.people.statement import Signed
@@ -165,7 +165,7 @@ def pin(
 ) -> None:
     """Enrol the first keys, once; later ones need the signatures of those enrolled."""
     from deployments.approvals import screen
-    from deployments.approvals.signing import read_key
+    from deployments.signing import read_key
 
     keys = [read_key(path) for path in first]
     offline = read_key(recovery) if recovery else None
@@ -200,7 +200,7 @@ def take(
     as_json: JsonOption = False,
 ) -> None:
     """Change the enrolled keys, as a majority of them or the recovery key signed."""
-    from deployments.approvals.signing import read_file
+    from deployments.signing import read_file
     from ledgers.people.statement import Signed
 
     act = _register().change([Signed.read(read_file(path)) for path in files])
@@ -210,7 +210,7 @@ def take(
 
 def _ask(change: Change, key: Path, to: Path, *, as_json: bool) -> None:
     from deployments.approvals import screen
-    from deployments.approvals.signing import read_key
+    from deployments.signing import read_key
 
     until = datetime.now(UTC) + timedelta(days=ASKED_DAYS)
     request = _register().ask(change, read_key(key), until.isoformat())

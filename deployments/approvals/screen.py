@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from deployments.run.leftovers import finish_leftovers
 from deployments.terminal import Answer, say, wrap
-from expectations.errors import UsageError
+from expectations.errors import Refusal, UsageError
+from ledgers.checkpoints import public_key
 from ledgers.people.register import Register, count_keys
 from ledgers.people.statement import Request, Signed
 
 if TYPE_CHECKING:
-    from deployments.approvals.signing import Signer
+    from deployments.signing import Signer
     from ledgers.evidence import JSON
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
@@ -47,6 +48,8 @@ def say_request(request: Request) -> Iterator[str]:
             yield from _line("" if place else "Changed", change)
         for label, text in said["people"]:
             yield from _line("People", f"{text} {label}")
+        if said.get("starter"):
+            yield from _line("Started by", f"{said['starter']}, which cannot approve it")
         yield from _line("Code", str(said["code"]))
         if said["accepts"]:
             yield from _line("Reason", "the policy asks why you accept what is inconclusive")
@@ -83,6 +86,7 @@ def open_request(home: Home, keys: Keys, prefix: str) -> tuple[DecidedRun, Reque
 def take(home: Home, keys: Keys, signed: Signed) -> Answer:
     """Take a signed statement in, and hand over, or close, if it decides."""
     from tasks.handover.approval import APPROVAL
+    from tasks.handover.delivery import read_run
 
     if signed.request.subject == "policy":
         return keep_policy(home, keys, signed)
@@ -95,9 +99,12 @@ def take(home: Home, keys: Keys, signed: Signed) -> Answer:
     word = {"approve": "approved", "decline": "declined"}[signed.statement.answer]
     name = run.record.run_id
     found: dict[str, JSON] = {"run": name, "key": signed.key.fingerprint, "answer": word}
-    after = next((one for one in run.ledger.runs() if one.run_id == name), None)
-    found["verdict"] = after.verdict if after else None
-    return Answer(found, [f"{signed.key.fingerprint} {word} run {name}."], notes)
+    summary = read_run(home, keys, name).summary()
+    found["verdict"] = summary.verdict
+    lines = [f"{signed.key.fingerprint} {word} run {name}."]
+    if signed.statement.answer == "decline" or summary.verdict != "refused":
+        return Answer(found, lines, notes)
+    return Answer(found, lines, notes, Refusal(summary.stopped_by or "run", summary.reason))
 
 
 def approve_policy(policy: str, signer: Signer, reason: str, export: Path | None) -> Answer:
@@ -127,18 +134,26 @@ def keep_policy(home: Home, keys: Keys, signed: Signed) -> Answer:
     from ledgers.people.starts import keep_approval
 
     key, said = signed.key.fingerprint, signed.request.said
-    if key not in cast("list[str]", said["by"]):
+    policy = str(said.get("policy"))
+    if said["home"] != public_key(keys):
+        raise UsageError("this answers a request of another home")
+    if signed.statement.answer != "approve":
+        raise UsageError(
+            f"{key} declines this text of {policy}. Nothing is kept of that: it is not run until "
+            "enough people approve it"
+        )
+    if key not in cast("list[str]", said.get("by", [])):
         raise UsageError(f"{key} is not among the keys whose approval this policy needs")
     if key not in Register(open_database(home), keys).enrolled().keys:
         raise UsageError(f"{key} is not enrolled in this home: see tutela signers")
     keep_approval(keys, signed)
-    named: dict[str, JSON] = {"policy": str(said["policy"]), "key": key, "answer": "approved"}
-    return Answer(named, [f"{key} approved the text of {said['policy']}."])
+    named: dict[str, JSON] = {"policy": policy, "key": key, "answer": "approved"}
+    return Answer(named, [f"{key} approved the text of {policy}."])
 
 
 def refuse_stranger(run: DecidedRun, signed: Signed, register: Register) -> None:
     """Raise UsageError where a signature would not count, saying why."""
-    from tasks.handover.approval import find_signer
+    from tasks.handover.approval import find_starter
 
     asked, key = run.file.policy.approvals, signed.key.fingerprint
     assert asked is not None
@@ -146,8 +161,7 @@ def refuse_stranger(run: DecidedRun, signed: Signed, register: Register) -> None
         raise UsageError(f"{key} is not among the keys that this policy names in `approvals.by`")
     if key not in register.enrolled().keys:
         raise UsageError(f"{key} is not enrolled in this home: see tutela signers")
-    started = run.record.facts.get("start")
-    starter = find_signer(signed.request, started) if isinstance(started, dict) else ""
+    starter = find_starter(run.record.facts)
     approves = signed.statement.answer == "approve"
     if asked.not_by is not None and key == starter and approves:
         raise UsageError(f"{key} started this run, and so cannot approve it: somebody else must")

@@ -80,7 +80,7 @@ def run_staged(home: Home, staged: Staged) -> Ended:
         from prefect import tags
 
         with tags(TAG):
-            return carry_out(home, staged.file, None, "all", None, progress)
+            return carry_out(home, staged.file, None, "all", None, progress, ())
 
 
 def describe(found: Rehearsed) -> Answer:

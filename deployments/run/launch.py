@@ -29,9 +29,10 @@ from ledgers.home.keys import Keys
 from ledgers.home.private_files import owners_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from expectations.policy.locations import InMemory
+    from ledgers.people.statement import Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,12 @@ def launch(  # noqa: PLR0913, PLR0917  # what is asked for, and where
     source: str | None,
     part: Part,
     epsilon: float | None = None,
+    started: Sequence[Signed] = (),
 ) -> Outcome:
     """Run a checked policy in this process, and give what there is to say of it."""
     with Progress() as progress:
         try:
-            ended = carry_out(home, file, source, part, epsilon, progress)
+            ended = carry_out(home, file, source, part, epsilon, progress, started)
         except KeyboardInterrupt:
             raise ServiceError(say_stopped(home, keys, progress.run_id, part)) from None
     found, screen = describe_run(home, keys, ended.run_id)
@@ -93,8 +95,11 @@ def carry_out(  # noqa: PLR0913, PLR0917  # what is asked for, where, and who is
     part: Part,
     epsilon: float | None,
     progress: Progress,
+    started: Sequence[Signed],
 ) -> Ended:
     """Run a checked policy in this process under this home's Prefect server.
+
+    `started` is who signed this start, where the policy asks for that.
 
     Raises what ended it before anything was on record.
     """
@@ -111,7 +116,7 @@ def carry_out(  # noqa: PLR0913, PLR0917  # what is asked for, where, and who is
         from flows.training import release_tables, train_and_release
 
         located = location_given(source) if isinstance(source, str) else source
-        name = request(Request(str(file.path), located, progress.step, epsilon, file))
+        name = request(Request(str(file.path), located, progress.step, epsilon, file, started))
         flows = {"all": train_and_release, "tables": release_tables, "advice": advise_on_columns}
         error = run_flow(lambda: flows[part](name))
     if progress.run_id is None:

@@ -58,7 +58,9 @@ class Ran:
         return self.run.home
 
 
-def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
+def run_here(
+    policy: str, data: Data, part: Part, *, progress: bool, key: str | Path | None = None
+) -> Ran:
     """Run a policy in this process; a refused run is on record and comes back like any other.
 
     Raises `HomeError`, `PolicyError`, `SourceError` and `UsageError` for what is wrong before
@@ -67,12 +69,14 @@ def run_here(policy: str, data: Data, part: Part, *, progress: bool) -> Ran:
     from deployments.request import checked_request
     from deployments.run.launch import carry_out
     from deployments.run.progress import Progress
+    from deployments.signing import A_DAY, Signer
 
     home, keys = open_home()
     with given(data) as source, Progress(choose_stream(show=progress)) as shown:
         file, _ = checked_request(policy, source)
         finish_others(home, keys, shown)
-        ended = carry_out(home, file, source, part, None, shown)
+        started = Signer.by(key).start(keys, file, A_DAY)
+        ended = carry_out(home, file, source, part, None, shown, started)
     if ended.error is not None and not isinstance(ended.error, Refusal):
         ended.error.add_note(f"the run is recorded: tutela report {ended.run_id}")
         raise ended.error

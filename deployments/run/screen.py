@@ -121,10 +121,11 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
 
 def model_lines(summary: Summary, served: OutletSummary, home: Home) -> Iterator[str]:
     """Say how a model that left is loaded, and where its card is; nothing before MLflow has it."""
+    from tasks.handover.recording import tracking_uri
     from tasks.pages.words import find_version, name_card, say_call
 
     if find_version(summary):
-        yield f"Model    {say_call(summary, served)}"
+        yield f"Model    {say_call(summary, served, tracking_uri(home))}"
         yield f"Card     {home.reports / name_card(summary, served)}"
 
 

@@ -51,8 +51,8 @@ def schedule(  # noqa: PLR0913, PLR0917 - the command's options
     as_json: JsonOption = False,
 ) -> None:
     """Run a policy at set times; without POLICY, list all schedules."""
-    from deployments.approvals.signing import Signer
     from deployments.serving import screen
+    from deployments.signing import Signer
 
     wanted: dict[Change, bool] = {"pause": pause, "resume": resume, "remove": remove}
     asked = [change for change, is_asked in wanted.items() if is_asked]

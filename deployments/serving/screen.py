@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from deployments.approvals.signing import Signer
 from deployments.request import checked_request
 from deployments.servers.prefect_server import ensure_server, running, set_environment
 from deployments.serving.schedules import (
@@ -23,9 +22,11 @@ from deployments.serving.schedules import (
     list_schedules,
     make_schedule,
 )
+from deployments.signing import Signer
 from deployments.terminal import Answer, lay_out
 from ledgers.home.home import Home
 from ledgers.home.keys import Keys
+from ledgers.people.starts import keep_start
 
 A_YEAR: Final = 366
 """How many days the signature of a schedule counts."""
@@ -54,7 +55,9 @@ def make(  # noqa: PLR0913, PLR0917  # what is typed
     check_runs(file, scope, runs)
     home = Home.open()
     set_environment(home)
-    signer.start(Keys.open(home), file, A_YEAR)
+    keys = Keys.open(home)
+    for signed in signer.start(keys, file, A_YEAR):
+        keep_start(keys, signed)
     times = check_times(*when)
     reach(say)
     make_schedule(home, file, scope, times, runs)

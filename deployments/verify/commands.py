@@ -69,7 +69,7 @@ def verify(  # noqa: PLR0913, PLR0917  # what is typed
             raise UsageError("give the package's folder and its sender's key: --key HEX")
         tell(screen.verify_receipt(Path(run_id), receipt, key), as_json=as_json)
         return
-    if run_id is not None and run_id.endswith(".zip"):
+    if run_id is not None and (run_id.endswith(".zip") or Path(run_id).is_file()):
         tell(screen.verify_bundle(Path(run_id), key), as_json=as_json)
         return
     if sum(map(bool, (run_id, model, everything))) > 1:

@@ -78,15 +78,17 @@ def write_bundle(home: Home, keys: Keys, prefix: str, to: Path | None) -> Answer
 
     run = read_run(home, keys, prefix)
     path = to or Path(f"{run.record.run_id}.zip")
-    if path.suffix != ".zip":
-        raise UsageError(f"{path}: give the bundle a name that ends in .zip")
+    content = bundle.write_bundle(run)
     try:
-        path.write_bytes(bundle.write_bundle(run))
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already: remove it, or give another name") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     key = public_key(keys)
     lines = [f"{path} is written. Tell its recipient this key on another way:", f"  {key}",
-             f"They check it so: tutela verify {path.name} --key {key[:8]}…"]  # fmt: skip
+             f"They check it so: tutela verify {path.name} --key {key}"]  # fmt: skip
     return Answer({"bundle": str(path), "key": key}, lines)
 
 
@@ -98,7 +100,7 @@ def verify_bundle(path: Path, key: str | None) -> Answer:
     found = Findings()
     manifest = check_bundle(read_bundle(path), key, found)
     run, policy, verdict = (quote(manifest[part]) for part in ("run", "policy", "verdict"))
-    lines = [f"Run {run} of {policy}: {verdict}"]
+    lines = [f"Run {run} of {policy}: {verdict}", *_say_checkpoint(manifest.get("checkpoint"))]
     lines += [line for one in found.differences for line in _say_difference(one)]
     lines += [line for text in say_compared(found) for line in wrap(text)]
     lines += ["", *(line for text in (*found.beside, BUNDLE_PROVES) for line in wrap(text))]
@@ -110,6 +112,19 @@ def verify_bundle(path: Path, key: str | None) -> Answer:
     if found.differences:
         refused = Refusal("bundle", f"{len(found.differences)} parts are not as they were signed")
     return Answer(values, lines, (), refused)
+
+
+def _say_checkpoint(said: object) -> list[str]:
+    """Say by which line of an anchor the bundle is held against the home's record."""
+    from tasks.verifying.findings import quote
+
+    if not isinstance(said, dict):
+        return []
+    number, digest = quote(said.get("number")), quote(said.get("digest"))
+    return wrap(
+        f"The record stood at checkpoint {number}; in a copy of the checkpoints that line's "
+        f"SHA-256 is {digest}."
+    )
 
 
 def _say_difference(one: Difference) -> list[str]:

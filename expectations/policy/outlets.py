@@ -141,6 +141,23 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
             )
 
 
+def claim_reached(outlet: ModelOutlet | TableOutlet, undecided: Sequence[str]) -> str:
+    """Say what holds: an attack on a model that could not be judged takes back what rests on it.
+
+    `undecided` are the checks of the outlet that did not pass. What a table promises was judged, or
+    it would not leave; attacks on it only tell.
+    """
+    if not undecided or not isinstance(outlet, ModelOutlet):
+        return claim(outlet)
+    tried = (
+        f"Could not be judged, which the policy accepts: {', '.join(undecided)}. That speaks "
+        "neither for the model nor against it, and nothing has to be done."
+    )
+    if outlet.promise is None:
+        return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"
+    return f"{claim(outlet)} {tried}"
+
+
 def trust_in(functions: Collection[str]) -> str:
     """Say what a claim per person takes on trust of functions that are not tutela's own."""
     if not functions:

@@ -1,16 +1,19 @@
 """Who starts runs of a policy, and who approved its text: kept for the runs that follow.
 
-Whoever runs a policy by hand signs its start, and whoever schedules it signs for its runs. Of a
-run that somebody starts by Prefect's pages, the schedule's signer counts as the starter: who has
-the home, or its server, can start what was signed.
+Whoever runs a policy by hand signs that start alone, and whoever schedules it signs for its runs.
+Of a run that somebody starts by Prefect's pages, the schedule's signer counts as the starter: who
+has the home's server can start what was signed.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from expectations.errors import UsageError
+from expectations.policy.policy import NAME
 from ledgers.checkpoints import public_key
 from ledgers.home.database import open_database
 from ledgers.home.keys import Keys
@@ -30,25 +33,26 @@ def ask_start(keys: Keys, policy: str, sha256: str, days: int) -> Request:
 
 
 def keep_start(keys: Keys, signed: Signed) -> None:
-    """Keep who starts a policy, beside who did before; UsageError for a key that is not enrolled.
-
-    Somebody who runs a policy by hand for a day must not end a schedule that another signed.
-    """
+    """Keep who scheduled a policy; UsageError for a key that is not enrolled."""
     register = Register(open_database(keys.home), keys)
     if signed.key.fingerprint not in register.enrolled().keys:
         raise UsageError(f"{signed.key.fingerprint} is not enrolled in this home: tutela signers")
-    folder, content = keys.home.root / FOLDER, signed.write()
-    folder.mkdir(mode=0o700, exist_ok=True)
-    name = sha256(content).hexdigest()[:16]
-    write_private(folder / f"{signed.request.said['policy']}-{name}.json", content)
+    _keep(keys, FOLDER, signed, signed.write())
 
 
 def keep_approval(keys: Keys, signed: Signed) -> None:
     """Keep what somebody signed of a policy's text, until a run of it is begun."""
-    folder = keys.home.root / APPROVED
-    folder.mkdir(mode=0o700, exist_ok=True)
-    name = sha256(signed.key.line.encode()).hexdigest()[:16]
-    write_private(folder / f"{signed.request.said['policy']}-{name}.json", signed.write())
+    _keep(keys, APPROVED, signed, signed.key.line.encode())
+
+
+def _keep(keys: Keys, folder: str, signed: Signed, named: bytes) -> None:
+    """Write what was signed; UsageError for a policy's name that is none, and could be a path."""
+    policy = str(signed.request.said.get("policy"))
+    if not re.fullmatch(NAME, policy):
+        raise UsageError("what was signed names no policy")
+    there = keys.home.root / folder
+    there.mkdir(mode=0o700, exist_ok=True)
+    write_private(there / f"{policy}-{sha256(named).hexdigest()[:16]}.json", signed.write())
 
 
 def list_kept(keys: Keys, policy: str) -> list[Signed]:
@@ -56,13 +60,14 @@ def list_kept(keys: Keys, policy: str) -> list[Signed]:
     return _list(keys, APPROVED, policy, "policy")
 
 
-def find_start(keys: Keys, policy: str, sha256: str) -> Signed:
-    """Give who last started a policy as it is written; UsageError where nobody signed for it now.
+def find_start(keys: Keys, policy: str, sha256: str, by_hand: Sequence[Signed] | None) -> Signed:
+    """Give who started a policy as it is written; UsageError where nobody signed for that now.
 
-    Whoever ran it by hand is its starter for a day, and whoever signed its schedule afterwards.
+    That is whoever signed its schedule last; of a run that is started `by_hand`, that signature
+    and no other, so that nobody starts runs in the name of who scheduled them.
     """
     how = f"sign its start: tutela run {policy} --key FILE, or tutela schedule {policy} --key FILE"
-    kept = _list(keys, FOLDER, policy, "start")
+    kept = _list(keys, FOLDER, policy, "start") if by_hand is None else by_hand
     if not kept:
         raise UsageError(f"{policy} is approved by somebody other than its starter: {how}")
     same = [one for one in kept if one.request.said.get("policy_sha256") == sha256]

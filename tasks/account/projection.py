@@ -21,8 +21,9 @@ from ledgers.evidence import JSON, Entry, RunRecord
 from tasks.account.datasets import SourceRead, StepData, list_sources, list_steps
 from tasks.account.findings import Found
 from tasks.account.markdown import escape_markdown
+from tasks.account.promises import reach_claim
 
-PROJECTION: Final = 3
+PROJECTION: Final = 4
 """The version of what is shown. A run's record says by which it was shown, and holds a digest of
 each value, so that an earlier run is judged by what was shown of it then. Version 1 showed every
 measure as a metric."""
@@ -104,7 +105,7 @@ def project(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Proj
         metrics=dict(metrics(entries)),
         sources=tuple(list_sources(policy, entries)),
         steps=tuple(list_steps(entries)),
-        models={name: show_model(policy, name, tags) for name in policy.model_outlets},
+        models={name: show_model(policy, name, tags, entries) for name in policy.model_outlets},
         experiment="\n\n".join(describe_policy(policy)),
     )
 
@@ -223,8 +224,10 @@ def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterat
             case "decision", {"reason": str(reason)} if reason:
                 yield f"> {escape_markdown(reason)}\n"
     if verdict == Verdict.PASSED:
-        for outlet in policy.outlets.values():
-            said = f"{outlet.kind} for {outlet.recipient}: {claim(outlet)}"
+        checks = Found(entries).checks()
+        for name, outlet in policy.outlets.items():
+            reached = reach_claim(name, outlet, checks)
+            said = f"{outlet.kind} for {outlet.recipient}: {reached}"
             yield f"- {escape_markdown(said)}"
         yield ""
     for entry in entries:
@@ -288,17 +291,20 @@ def write_measures(entries: Sequence[Entry]) -> str:
     return json.dumps({"columns": ["kind", "name", "value"], "data": told}, indent=1)
 
 
-def show_model(policy: Policy, outlet: str, tags: Mapping[str, str]) -> ShownModel:
+def show_model(
+    policy: Policy, outlet: str, tags: Mapping[str, str], entries: Sequence[Entry]
+) -> ShownModel:
     """Give what is said of an outlet's registered model, and of the version of a run."""
     told = policy.outlets[outlet]
     versions = "Each version is what one run made; its tags say the run's verdict and checks."
     description = (
         f"**{escape_markdown(policy.title)}**, for {escape_markdown(told.recipient)}.\n\n"
         f"Outlet `{outlet}` of the policy `{policy.name}`. {versions}\n\n"
-        f"Promised of each: {escape_markdown(claim(told))}"
+        f"Asked of each, and said of one whose checks all passed: {escape_markdown(claim(told))}"
     )
     of_run = {name: value for name, value in tags.items() if name.startswith("tutela.")}
-    return ShownModel(f"{policy.name}.{outlet}", description, claim(told), of_run)
+    reached = reach_claim(outlet, told, Found(entries).checks())
+    return ShownModel(f"{policy.name}.{outlet}", description, reached, of_run)
 
 
 def describe_policy(policy: Policy) -> Iterator[str]:

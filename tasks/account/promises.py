@@ -6,11 +6,12 @@ figure is absent; what a check found besides, it says in its own words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never
 
+from expectations.checks import Check
 from expectations.measures.sensitive_measures import name_measure
-from expectations.policy.outlets import ModelOutlet, Rare, TableOutlet
+from expectations.policy.outlets import ModelOutlet, Outlet, Rare, TableOutlet, claim_reached
 from expectations.policy.policy import Policy
 from expectations.policy.privacy_models import (
     AlphaK,
@@ -28,6 +29,13 @@ from tasks.account.published import Promise
 
 SHARE: Final = "share"
 """The symbol of a share of people, which is written in percent."""
+
+
+def reach_claim(name: str, outlet: Outlet, checks: Iterable[Check]) -> str:
+    """Say what holds of an outlet by what the checks of it found."""
+    own = [check for check in checks if check.outlet == name]
+    undecided = [check.name for check in own if check.verdict is not CheckVerdict.PASSED]
+    return claim_reached(outlet, undecided)
 
 
 def list_promises(policy: Policy, found: Found) -> Iterator[Promise]:

@@ -13,12 +13,11 @@ from typing import Final, cast
 
 from pydantic_core import to_jsonable_python
 
-from expectations.checks import Check
 from expectations.policy.locations import ExampleData
-from expectations.policy.outlets import ModelOutlet, Outlet, claim, limits
+from expectations.policy.outlets import ModelOutlet, Outlet, limits
 from expectations.policy.policy import Column, Policy
 from expectations.policy.treatments import describe
-from expectations.policy.vocabulary import CheckVerdict, Use
+from expectations.policy.vocabulary import Use
 from expectations.policy_file import find_undecided
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.home import without_login
@@ -38,7 +37,7 @@ from tasks.account.findings import (
 )
 from tasks.account.origins import list_origins
 from tasks.account.projection import tell_own_code
-from tasks.account.promises import list_promises
+from tasks.account.promises import list_promises, reach_claim
 from tasks.account.published import (
     ClassSize,
     ColumnFate,
@@ -68,7 +67,6 @@ PEOPLE_STEPS: Final = {
     "people.permitted": "with a legal basis",
     "people.selected": "selected",
 }
-STORE: Final = "MLflow tracking URI"
 SPLIT: Final = {"people.train": "to train the model", "people.test": "to test the model"}
 
 
@@ -234,7 +232,7 @@ def _sum_up_outlet(
         name=name,
         kind=outlet.kind,
         recipient=outlet.recipient,
-        claim=_claim(outlet, checks) if passed or release or registered else None,
+        claim=reach_claim(name, outlet, checks) if passed or release or registered else None,
         limits=limits(outlet, policy.own_functions.values()),
         checks=checks,
         released=found.figure(f"people.{name}.released", "in the table"),
@@ -257,23 +255,6 @@ def _tell_release(noted: Mapping[str, JSON]) -> Release:
     """Give what was handed over; of a bare table of an earlier version no digest."""
     place = noted.get("package") or noted["file"]
     return Release(str(place), read_text(noted.get("digest")))
-
-
-def _claim(outlet: Outlet, checks: Sequence[Check]) -> str:
-    """Say what holds; an attack on a model that a policy tolerates as inconclusive takes it back.
-
-    What a table promises was judged, or it would not be here; attacks on it only tell.
-    """
-    open_checks = [check.name for check in checks if check.verdict is not CheckVerdict.PASSED]
-    if not open_checks or not isinstance(outlet, ModelOutlet):
-        return claim(outlet)
-    tried = (
-        f"Could not be judged, which the policy accepts: {', '.join(open_checks)}. That speaks "
-        "neither for the model nor against it, and nothing has to be done."
-    )
-    if outlet.promise is None:
-        return f"A model trained on pseudonymised data; nothing is promised beyond that. {tried}"
-    return f"{claim(outlet)} {tried}"
 
 
 def _read_history(found: Found) -> ConsentHistory | None:
@@ -324,8 +305,6 @@ def _list_links(found: Found) -> Iterator[Link]:
         yield Link("MLflow run", run_id, make_address(model.get("url")))
     if version := model.get("model_version"):
         yield Link("registered model, version", str(version), None)
-        if store := read_text(model.get("store")):
-            yield Link(STORE, store, None)
     if flow_id := read_text(flow.get("id")):
         yield Link("Prefect flow run", flow_id, make_address(flow.get("url")))
 

@@ -9,7 +9,7 @@ It does not know how a run is handed over, nor who a key's person is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
@@ -22,9 +22,10 @@ from expectations.policy.policy import Policy
 from expectations.policy.spans import read_span
 from expectations.policy.vocabulary import CheckVerdict, Verdict
 from ledgers.checkpoints import Said, public_key, write_canonical
-from ledgers.evidence import Entry
+from ledgers.evidence import JSON, Entry
 from ledgers.people.register import KeyAct, Register, count_keys
 from ledgers.people.statement import Request, Signed
+from tasks.account.promises import reach_claim
 from tasks.account.summary import Summary
 from tasks.handover.decided_run import DecidedRun
 from tasks.handover.recorded_policy import read_recorded
@@ -44,7 +45,8 @@ ORDER: Final = (
 """In which checks are shown to whoever approves: what asks for a look comes first."""
 COUNTED: Final = "approvals"
 """The kind of the entry that names the keys whose approvals counted at the hand-over."""
-
+CARRIED: Final = "carried"
+"""The kind of the entry that holds a statement, signed of an earlier run, that counted for this."""
 
 LEGAL_BASIS: Final = "legal basis"
 """The check that refuses a run whose people withdrew while it waited."""
@@ -67,8 +69,8 @@ class Answer:
         return self.signed.statement.answer == "approve"
 
 
-def ask_approval(
-    policy: Policy, home: str, summary: Summary, now: datetime, changes: Sequence[str]
+def ask_approval(  # noqa: PLR0913, PLR0917  # all that people are shown
+    policy: Policy, home: str, summary: Summary, now: datetime, changes: Sequence[str], starter: str
 ) -> Request:
     """Make the request of a run that passed its checks; `changes` are since the last approved."""
     asked = policy.approvals
@@ -84,7 +86,7 @@ def ask_approval(
         "terms": name_terms(policy, summary),
         "outlets": [
             {"name": name, "kind": outlet.kind, "recipient": outlet.recipient,
-             "claim": claim(outlet)}
+             "claim": reach_claim(name, outlet, summary.checks)}
             for name, outlet in policy.outlets.items()
         ],
         "checks": [
@@ -97,6 +99,7 @@ def ask_approval(
         "accepts": name_accepted(policy, summary),
         "quorum": asked.quorum,
         "by": [*asked.by],
+        "starter": starter,
     }  # fmt: skip
     return Request.about("hand-over", home, (now + valid).isoformat(), **more)
 
@@ -135,13 +138,16 @@ def read_answers(entries: Iterable[Entry]) -> list[Answer]:
     ]
 
 
-def find_signer(request: Request, said: Mapping[str, Said]) -> str:
+def find_starter(facts: Mapping[str, JSON]) -> str:
     """Give the fingerprint of the key that signed a run's start; empty where none did."""
+    started = facts.get("start")
+    if not isinstance(started, dict):
+        return ""
     try:
-        signed = Signed.from_said(said)
+        signed = Signed.from_said(started)
     except UsageError:
         return ""
-    same = signed.request.said.get("policy_sha256") == request.said.get("policy_sha256")
+    same = signed.request.said.get("policy_sha256") == facts.get("policy_sha256")
     return signed.key.fingerprint if same and signed.request.subject == "start" else ""
 
 
@@ -174,11 +180,20 @@ def count_answers(
 def stands_for(earlier: Mapping[str, Said], now: Mapping[str, Said]) -> bool:
     """Whether what was signed of an earlier request holds for this one.
 
-    The terms are the same, and nothing is inconclusive now of which nobody was asked then.
+    The terms are the same, and no check warns, or is inconclusive, that did not then.
     """
-    accepted = {*cast("list[str]", earlier.get("accepts", []))}
     same = earlier.get("terms") == now["terms"]
-    return same and accepted.issuperset(cast("list[str]", now["accepts"]))
+    return same and all(
+        known.issuperset(told)
+        for known, told in zip(_list_doubts(earlier), _list_doubts(now), strict=True)
+    )
+
+
+def _list_doubts(said: Mapping[str, Said]) -> Iterator[set[str]]:
+    """Name what people had to look at: what they accept with a reason, and what did not pass."""
+    yield {*cast("list[str]", said.get("accepts", []))}
+    checks = cast("list[dict[str, str]]", said.get("checks", []))
+    yield {one["name"] for one in checks if one["verdict"] != CheckVerdict.PASSED}
 
 
 def refuse_unapproved(
@@ -217,7 +232,7 @@ def refuse_without_approval(run: DecidedRun) -> None:
     if request is None:
         request = ask_approval(
             run.file.policy, public_key(run.keys), run.summary(), run.consent.now(),
-            list_changes(run),
+            list_changes(run), find_starter(run.record.facts),
         )  # fmt: skip
         run.note("record", REQUESTED, "hand-over", {**request.said})
     for other in run.others_of_policy():
@@ -227,8 +242,17 @@ def refuse_without_approval(run: DecidedRun) -> None:
             raise Refusal(APPROVAL, f"the newer run {other.run_id} took its place")
     counted = count_for(run, request)
     refuse_unapproved(asked, request, counted, run.consent.now().isoformat())
-    if not any(entry.kind == COUNTED for entry in run.entries):
-        run.note("record", COUNTED, "hand-over", [*counted])
+    note_counted(run, request, counted)
+
+
+def note_counted(run: DecidedRun, request: Request, counted: Mapping[str, Answer]) -> None:
+    """Note once whose approvals counted, and those that were signed of an earlier run."""
+    if any(entry.kind == COUNTED for entry in run.entries):
+        return
+    for key, answer in counted.items():
+        if answer.signed.request.digest != request.digest:
+            run.note("record", CARRIED, key, answer.signed.to_said())
+    run.note("record", COUNTED, "hand-over", [*counted])
 
 
 def list_changes(run: DecidedRun) -> list[str]:
@@ -253,9 +277,7 @@ def count_for(run: DecidedRun, request: Request) -> dict[str, Answer]:
     assert asked is not None
     answers = [*list_standing(run, request), *read_answers(run.entries)]
     acts = Register(run.ledger.engine, run.keys).acts()
-    started = run.record.facts.get("start")
-    starter = find_signer(request, started) if isinstance(started, dict) else ""
-    return count_answers(asked, request, answers, acts, starter)
+    return count_answers(asked, request, answers, acts, find_starter(run.record.facts))
 
 
 def list_standing(run: DecidedRun, request: Request) -> list[Answer]:

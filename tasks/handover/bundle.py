@@ -1,9 +1,10 @@
 """A bundle: all that tells of one run, in one file that anybody can check without this home.
 
 It holds the policy, the evidence as published, report, cards and lineage, receipts, what people
-signed, and a checkpoint over the home's ledgers; and a manifest, which names each by its SHA-256
-and is signed with the key of the home's checkpoints (DSSE v1). The same run gives the same bytes,
-as long as its pages and the newest checkpoint are the same. No goods are in it, and no person.
+were asked and signed; and a manifest, which names each by its SHA-256 and the newest checkpoint by
+its own, and is signed with the key of the home's checkpoints (DSSE v1). The same run gives the same
+bytes, as long as its pages and the newest checkpoint are the same. No goods are in it, and no
+person; nor the checkpoint itself, since that counts the home's consent events exactly.
 """
 
 from __future__ import annotations
@@ -11,24 +12,23 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
-from typing import Final
+from typing import Final, cast
 
 from expectations.errors import UsageError
-from ledgers.checkpoints import NAME as CHECKPOINTS
-from ledgers.checkpoints import Said, write_canonical
-from ledgers.evidence import OPEN
-from ledgers.home.line_file import LineFile
+from ledgers.checkpoints import Said, name_checkpoint, write_canonical
+from ledgers.evidence import JSON, OPEN
 from tasks.account.summary import to_evidence_json
-from tasks.handover.approval import APPROVAL
+from tasks.handover.approval import APPROVAL, CARRIED, find_request
 from tasks.handover.decided_run import DecidedRun
 from tasks.handover.receipt import seal
 from tasks.handover.written import refuse_changed_files
 
 PAYLOAD: Final = "application/vnd.tutela.bundle+json"
 TYPE: Final = "tutela.bundle"
-VERSION: Final = 1
+VERSION: Final = 2
+"""The first had the checkpoint itself, and not what people were asked."""
 MANIFEST: Final = "manifest.json"
 PRIVATE: Final = 0o600 << 16
 """How each member is unpacked: for its owner alone."""
@@ -52,6 +52,7 @@ def write_bundle(run: DecidedRun) -> bytes:
         "code": str(run.record.facts["code"]),
         "started": run.record.started_at,
         "verdict": str(run.record.verdict),
+        "checkpoint": cast("Said", name_checkpoint(run.keys)),
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     manifest = seal(run.keys, PAYLOAD, write_canonical(said)).encode()
@@ -68,13 +69,21 @@ def gather(run: DecidedRun) -> dict[str, bytes]:
     }
     for path in run.home.reports.glob(f"{name}*"):
         files[f"report{path.name.removeprefix(name)}"] = path.read_bytes()
-    signed = [entry.body for entry in run.entries if entry.kind == APPROVAL]
-    for number, body in enumerate(signed, start=1):
-        files[f"approval-{number}.json"] = write_canonical(body) + b"\n"
-    checkpoint = LineFile(run.home.root / CHECKPOINTS).last()
-    if checkpoint is not None:
-        files["checkpoint.json"] = checkpoint + b"\n"
-    return files
+    return files | {name: write_canonical(body) + b"\n" for name, body in list_signed(run)}
+
+
+def list_signed(run: DecidedRun) -> Iterator[tuple[str, JSON]]:
+    """Give what people were asked about the run, and all that they signed, by name."""
+    request = find_request(run.entries)
+    if request is not None:
+        yield "request.json", cast("JSON", dict(request.said))
+    if start := run.record.facts.get("start"):
+        yield "start.json", start
+    signed = [entry.body for entry in run.entries if entry.kind in {APPROVAL, CARRIED}]
+    of_text = cast("list[JSON]", run.record.facts.get("policy_approvals") or [])
+    for name, bodies in (("approval", signed), ("policy-approval", of_text)):
+        for number, body in enumerate(bodies, start=1):
+            yield f"{name}-{number}.json", body
 
 
 def pack_members(files: Mapping[str, bytes]) -> bytes:

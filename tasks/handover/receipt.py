@@ -18,7 +18,7 @@ from ledgers.checkpoints import Said, public_key, sign_as_home, write_canonical
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.keys import Keys
 from tasks.account.published import OutletSummary, Summary
-from tasks.handover.approval import APPROVAL, COUNTED
+from tasks.handover.approval import APPROVAL, CARRIED, COUNTED
 
 PAYLOAD: Final = "application/vnd.in-toto+json"
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
@@ -83,12 +83,15 @@ def state(
 
 
 def list_approvals(entries: Sequence[Entry]) -> list[Said]:
-    """Name whose approvals counted, each with the digest of what they signed, where it is here."""
+    """Name whose approvals counted, each with the digest of what they signed.
+
+    Of runs of earlier versions, which kept no copy of what was signed of another run, null.
+    """
     counted = [entry.body for entry in entries if entry.kind == COUNTED]
     signed = {
         entry.name: hashlib.sha256(write_canonical(entry.body["statement"])).hexdigest()
         for entry in entries
-        if entry.kind == APPROVAL and isinstance(entry.body, dict)
+        if entry.kind in {APPROVAL, CARRIED} and isinstance(entry.body, dict)
     }
     keys = counted[-1] if counted and isinstance(counted[-1], list) else []
     return [{"key": str(key), "statement": signed.get(str(key))} for key in keys]

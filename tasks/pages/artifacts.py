@@ -19,7 +19,6 @@ from tasks.account.missing_people import (
     say_weighting,
     split_hidden,
 )
-from tasks.account.summary import STORE
 from tasks.airlock.run import prefect_flow_run
 from tasks.pages.drawings import arrange
 from tasks.pages.words import say_lifetime, say_runs_left
@@ -109,8 +108,7 @@ def story_lines(summary: Summary) -> Iterator[str]:
     for outlet in summary.outlets:
         claim = escape_markdown(outlet.claim or "nothing left.")
         yield f"\n**{escape_markdown(outlet.recipient)}** ({outlet.name}): {claim}"
-    # The address of MLflow's store can be a path of the machine that ran.
-    for link in (link for link in summary.links if link.name != STORE):
+    for link in summary.links:
         yield f"\n{link.name}: " + (f"[{link.id}]({link.url})" if link.url else link.id)
 
 

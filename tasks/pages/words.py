@@ -19,7 +19,6 @@ from tasks.account.missing_people import list_told, say_missing
 from tasks.account.promises import SHARE
 from tasks.account.published import AS_THEY_ARE, OutletSummary, Promise, Summary, Training
 from tasks.account.subjects import Folded, fold, join_names, waits
-from tasks.account.summary import STORE
 from tasks.training.charge import say_left
 
 APART: Final = {
@@ -181,12 +180,12 @@ def find_version(summary: Summary) -> str | None:
     return next((li.id for li in summary.links if li.name == "registered model, version"), None)
 
 
-def say_call(summary: Summary, outlet: OutletSummary) -> str:
-    """Say how the model is loaded from MLflow, to be pasted into Python as it stands."""
-    store = next((link.id for link in summary.links if link.name == STORE), None)
+def say_call(summary: Summary, outlet: OutletSummary, store: str) -> str:
+    """Say how the model is loaded from MLflow, to be pasted into Python as it stands.
+
+    `store` is MLflow's address, which can be a path of this machine: no page has it.
+    """
     call = say_load(summary, outlet)
-    if store is None:  # a run of an earlier version does not say where
-        return call
     return f"import mlflow; mlflow.set_tracking_uri({json.dumps(store)}); model = {call}"
 
 

@@ -13,7 +13,7 @@ import re
 import struct
 import zlib
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,11 +39,19 @@ DATE: Final = 0x21
 """The first of January 1980, in which form zips have it."""
 MANIFEST: Final = "manifest.json"
 EVIDENCE: Final = "evidence.json"
-CHECKPOINT: Final = "checkpoint.json"
+REQUEST: Final = "request.json"
+START: Final = "start.json"
 APPROVAL: Final = "approval-"
+OF_TEXT: Final = "policy-approval-"
 RECEIPT: Final = re.compile(r"report-(.*)-receipt\.json")
+ABOUT: Final = ("home", "policy", "policy_sha256")
+"""What all that people sign of a run names."""
+TERMS: Final = ("terms", "outlets")
+"""What else is the same where an approval of an earlier run counts."""
 TOLD: Final = ("run", "policy", "policy_sha256", "policy_files", "code", "started", "verdict")
 """What the manifest says of its run, each in words."""
+VERSION: Final = 2
+"""Of the manifest."""
 MANIFEST_KIND: Final = "application/vnd.tutela.bundle+json"
 RECEIPT_KIND: Final = "application/vnd.in-toto+json"
 
@@ -81,8 +89,8 @@ def read_bundle(path: Path) -> dict[str, bytes]:
 
 def _is_read(name: str) -> bool:
     """Whether a member is read, and not only compared by its digest."""
-    parts = {MANIFEST, EVIDENCE, CHECKPOINT}
-    return name in parts or name.startswith(APPROVAL) or _is_receipt(name)
+    parts = {MANIFEST, EVIDENCE, REQUEST, START}
+    return name in parts or name.startswith((APPROVAL, OF_TEXT)) or _is_receipt(name)
 
 
 def _is_receipt(name: str) -> bool:
@@ -132,8 +140,11 @@ def check_bundle(members: Mapping[str, bytes], key: str | None, found: Findings)
     own, manifest = _open(members[MANIFEST], MANIFEST_KIND)
     if own is None:
         raise UsageError("the manifest of this bundle cannot be read, or was not signed")
-    if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", 1):
-        raise UsageError("this bundle is of another version: use a newer tutela")
+    if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", VERSION):
+        raise UsageError(
+            f"this bundle is not of version {VERSION}, which alone is read: have the run bundled "
+            "anew, or use another tutela"
+        )
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(isinstance(manifest.get(one), str) for one in TOLD):
         raise UsageError("the manifest of this bundle lacks something that every manifest has")
@@ -147,9 +158,10 @@ def check_bundle(members: Mapping[str, bytes], key: str | None, found: Findings)
     for name in sorted({*files, *members} - {MANIFEST}):
         there = hashlib.sha256(members[name]).hexdigest() if name in members else None
         found.compare("files", quote(name), files.get(name), there)
-    _check_receipts(members, manifest, own, found)
-    _check_approvals(members, manifest, own, found)
-    _check_rest(members, manifest, own, found)
+    request = _check_request(members, manifest, own, found)
+    counted = _check_approvals(members, manifest, own, request, found)
+    _check_receipts(members, manifest, own, (request, counted), found)
+    _check_rest(members, manifest, found)
     return manifest
 
 
@@ -176,10 +188,126 @@ def _open(content: bytes, kind: str) -> tuple[str | None, dict[str, Any]]:
     return (key, said) if plain else (None, {})
 
 
-def _check_receipts(
+def _check_request(
     members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
+) -> Mapping[str, Any]:
+    """Hold what people were asked against the run; give it, empty where nobody was asked."""
+    if REQUEST not in members:
+        return {}
+    request = _load(members[REQUEST])
+    if not isinstance(request, dict):
+        found.differ("approvals", REQUEST, "a request", "something else")
+        return {}
+    expected = {**manifest, "home": own, "of": "hand-over", "type": "tutela.request", "version": 1}
+    _compare(REQUEST, ("type", "version", "of", *ABOUT, "run", "code"), expected, request, found)
+    evidence = _load(members.get(EVIDENCE, b""))
+    told = evidence.get("checks") if isinstance(evidence, dict) else None
+    asked = _list_verdicts(request.get("checks"))
+    found.compare("approvals", f"checks of {REQUEST}", _list_verdicts(told), asked)
+    return request
+
+
+def _list_verdicts(checks: object) -> list[str]:
+    """Give the checks with their verdicts, in one order; nothing for what lists none."""
+    if not isinstance(checks, list) or not all(isinstance(one, dict) for one in checks):
+        return []
+    return sorted(f"{one.get('name')}: {one.get('verdict')}" for one in checks)
+
+
+def _check_approvals(
+    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str,
+    request: Mapping[str, Any], found: Findings,
+) -> set[tuple[str, str]]:  # fmt: skip
+    """Hold what people signed against what they were asked; give key and statement of what counts.
+
+    The home's keys sign all else: what people were asked is all that it cannot make up.
+    """
+    expected = {**manifest, "home": own}
+    approved: set[tuple[str, str]] = set()
+    starter = _check_start(members, expected, request, found)
+    for name in (name for name in members if name.startswith((APPROVAL, OF_TEXT))):
+        said = _load(members[name])
+        key = read_signed(said)
+        if key is None:
+            found.differ("approvals", name, "a signature of its key", "none")
+            continue
+        about, statement = said["request"], said["statement"]
+        if name.startswith(OF_TEXT):
+            _compare(name, ("of", *ABOUT), {**expected, "of": "policy"}, about, found)
+            continue
+        _compare(name, ("of", *ABOUT, "code"), {**expected, "of": "hand-over"}, about, found)
+        if about != request:
+            _check_carried(name, request, about, found)
+        if statement.get("answer") == "approve":
+            approved.add((key, hashlib.sha256(_write(statement).encode()).hexdigest()))
+        elif manifest["verdict"] == "passed":
+            found.differ("approvals", name, "nobody who declines", "somebody who does")
+    return _check_quorum(manifest, request, starter, approved, found)
+
+
+def _compare(
+    name: str, parts: Iterable[str], expected: Mapping[str, Any], told: Mapping[str, Any],
+    found: Findings,
+) -> None:  # fmt: skip
+    for part in parts:
+        found.compare("approvals", f"{part} of {name}", expected[part], told.get(part))
+
+
+def _check_carried(
+    name: str, request: Mapping[str, Any], about: Mapping[str, Any], found: Findings
 ) -> None:
-    approved = _list_approved(members)
+    """Hold what was signed of an earlier run against what is asked now: no more stands for it."""
+    _compare(name, TERMS, {part: request.get(part) for part in TERMS}, about, found)
+    for now in sorted(_list_doubts(request) - _list_doubts(about)):
+        found.differ("approvals", f"checks of {name}", quote(now), "not shown to this key")
+
+
+def _list_doubts(request: Mapping[str, Any]) -> set[str]:
+    """Name the checks that were shown as not passed."""
+    checks = request.get("checks")
+    listed = checks if isinstance(checks, list) else []
+    doubts = [one for one in listed if isinstance(one, dict) and one.get("verdict") != "passed"]
+    return {str(one.get("name")) for one in doubts}
+
+
+def _check_start(
+    members: Mapping[str, bytes], expected: Mapping[str, Any], request: Mapping[str, Any],
+    found: Findings,
+) -> str:  # fmt: skip
+    """Hold the signed start against what people were told of it; give its key, empty for none."""
+    key = ""
+    if START in members:
+        said = _load(members[START])
+        key = read_signed(said) or ""
+        if not key:
+            found.differ("approvals", START, "a signature of its key", "none")
+            return key
+        _compare(START, ("of", *ABOUT), {**expected, "of": "start"}, said["request"], found)
+    if "starter" in request:  # earlier versions did not tell people
+        found.compare("approvals", f"starter of {REQUEST}", key, request["starter"])
+    return key
+
+
+def _check_quorum(
+    manifest: Mapping[str, Any], request: Mapping[str, Any], starter: str,
+    approved: set[tuple[str, str]], found: Findings,
+) -> set[tuple[str, str]]:  # fmt: skip
+    """Give the approvals that count: of keys that were asked, and not the starter's."""
+    by, quorum = request.get("by"), request.get("quorum")
+    named = [one for one in by if isinstance(one, str)] if isinstance(by, list) else []
+    counted = {one for one in approved if one[0] in named and one[0] != starter}
+    keys = {key for key, _ in counted}
+    enough = isinstance(quorum, int) and len(keys) >= quorum
+    if request and manifest["verdict"] == "passed" and not enough:
+        found.differ("approvals", "quorum", quorum, f"{len(keys)} that count")
+    return counted
+
+
+def _check_receipts(
+    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str,
+    people: tuple[Mapping[str, Any], set[tuple[str, str]]], found: Findings,
+) -> None:  # fmt: skip
+    request, counted = people
     names = [name for name in members if _is_receipt(name)]
     if names and manifest.get("verdict") != "passed":
         found.differ("receipts", names[0], "none, since the run did not pass", "one")
@@ -198,31 +326,33 @@ def _check_receipts(
         expected = {**manifest, "outlet": outlet}
         for part in ("run", "policy", "policy_sha256", "code", "outlet"):
             found.compare("receipts", f"{part} of {name}", expected[part], told.get(part))
+        if request:
+            _check_asked(request, name, outlet, told, found)
         for one in approvals:
-            where = f"approval by {quote(one['key'])} in {name}"
-            if one["statement"] is None:
-                found.beside.append(f"{where}: given to an earlier run, and not in this bundle")
-            elif (one["key"], one["statement"]) not in approved:
+            if (one["key"], one["statement"]) not in counted:
+                where = f"approval by {quote(one['key'])} in {name}"
                 found.differ("receipts", where, "what this key signed to approve", "nothing")
 
 
+def _check_asked(
+    request: Mapping[str, Any], name: str, outlet: str, told: Mapping[str, Any], found: Findings
+) -> None:
+    """Hold what a receipt says to whom something went against what people were asked."""
+    outlets = request.get("outlets")
+    listed = outlets if isinstance(outlets, list) else []
+    asked: Any = next(
+        (one for one in listed if isinstance(one, dict) and one.get("name") == outlet), {}
+    )
+    for part in ("kind", "recipient", "claim"):
+        where = f"{part} of {name}, as people were asked"
+        found.compare("receipts", where, asked.get(part), told.get(part))
+
+
 def _is_named(one: object) -> bool:
-    """Whether it names a key, and the digest of what that signed, or nothing."""
+    """Whether it names a key, and the digest of what that signed."""
     if not isinstance(one, dict):
         return False
-    return isinstance(one.get("key"), str) and isinstance(one.get("statement", 0), str | None)
-
-
-def _list_approved(members: Mapping[str, bytes]) -> set[tuple[str, str]]:
-    """Give who signed to approve: the key, and the digest of the statement."""
-    found: set[tuple[str, str]] = set()
-    for name in (name for name in members if name.startswith(APPROVAL)):
-        said = _load(members[name])
-        key = read_signed(said)
-        if key is not None and said["statement"].get("answer") == "approve":
-            text = _write(said["statement"])
-            found.add((key, hashlib.sha256(text.encode()).hexdigest()))
-    return found
+    return isinstance(one.get("key"), str) and isinstance(one.get("statement"), str)
 
 
 def _write(said: object) -> str:
@@ -230,25 +360,7 @@ def _write(said: object) -> str:
     return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _check_approvals(
-    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
-) -> None:
-    # The home's keys sign all else: what people were asked is all that it cannot make up.
-    expected = {**manifest, "home": own, "of": "hand-over"}
-    for name in members:
-        if name.startswith(APPROVAL):
-            said = _load(members[name])
-            if read_signed(said) is None:
-                found.differ("approvals", name, "a signature of its key", "none")
-                continue
-            for part in ("of", "home", "run", "policy", "policy_sha256", "code"):
-                about = said["request"].get(part)
-                found.compare("approvals", f"{part} of {name}", expected[part], about)
-
-
-def _check_rest(
-    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
-) -> None:
+def _check_rest(members: Mapping[str, bytes], manifest: Mapping[str, Any], found: Findings) -> None:
     policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
     there = hashlib.sha256(policy).hexdigest()
     found.compare("policy.yaml", "policy_sha256", manifest["policy_sha256"], there)
@@ -257,26 +369,6 @@ def _check_rest(
     for part, name in (("run", "run_id"), ("policy", "policy"), ("verdict", "verdict"),
                        ("policy_sha256", "policy_sha256"), ("code", "code")):  # fmt: skip
         found.compare(EVIDENCE, name, manifest[part], told.get(name))
-    if CHECKPOINT in members:
-        found.compare("checkpoint", "its key", own, _read_checkpoint(members[CHECKPOINT]))
-
-
-def _read_checkpoint(content: bytes) -> str | None:
-    """Give the key that signed a checkpoint; None where none did."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    said = _load(content)
-    try:
-        signature = bytes.fromhex(said.pop("signature"))
-        key = str(said["key"])
-        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-        public.verify(signature, _write(said).encode())
-    except (
-        InvalidSignature, ValueError, TypeError, KeyError, AttributeError, RecursionError,
-    ):  # fmt: skip
-        return None
-    return key
 
 
 def _load(content: bytes) -> Any:  # noqa: ANN401  # whatever JSON says

@@ -8,13 +8,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from expectations.policy.outlets import claim_reached
 from ledgers.evidence import JSON, Entry
 from tasks.verifying.chains import GONE, Derive
 from tasks.verifying.findings import Findings
+
+if TYPE_CHECKING:
+    from expectations.policy.policy import Policy
 
 Files: TypeAlias = Mapping[str, bytes]
 LIST: Final = "tutela.json"
@@ -148,3 +152,15 @@ def _note_file(  # noqa: PLR0913, PLR0917 - what a comparison is
     if not same:
         found.differ(where, name, "as it was written", GONE if there is None else CHANGED, run_id)
     return same
+
+
+def list_claims(policy: Policy, entries: Sequence[Entry]) -> dict[str, str]:
+    """Give what holds of each outlet, by the checks of it on record."""
+    bodies = [cast("dict[str, JSON]", entry.body) for entry in entries if entry.kind == "check"]
+    told = [one for one in bodies if one.get("verdict") != "passed"]
+    return {
+        name: claim_reached(
+            outlet, [str(one.get("name")) for one in told if one.get("outlet") == name]
+        )
+        for name, outlet in policy.outlets.items()
+    }  # fmt: skip

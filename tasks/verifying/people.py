@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from expectations.changes.policies import compare_policies
 from expectations.policy.outlets import claim
 from tasks.verifying.findings import Findings
+from tasks.verifying.goods import list_claims
 
 if TYPE_CHECKING:
     from expectations.policy.policy import Policy
@@ -122,7 +123,7 @@ def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of 
     """Hold a run that handed over against its policy; `earlier` are its policy's other entries."""
     asked = policy.approvals if policy else None
     for entry in entries:
-        if entry.kind == "approval":
+        if entry.kind in {"approval", "carried"}:
             found.compared["signatures of people"] += 1
             if read_signed(entry.body) != entry.name:
                 found.differ(APPROVALS, entry.name, "a signature of this key", "none", run_id)
@@ -143,6 +144,10 @@ def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of 
         if entry.kind == "approval" and _approves(entry, request, people, began[0])
     }
     counts = approve & set(asked.by) & set(map(str, counted[-1]))
+    if "starter" in request:  # earlier versions kept no copy
+        here = {str(entry.name) for entry in entries if entry.kind in {"approval", "carried"}}
+        for key in sorted(counts - here):
+            found.differ(APPROVALS, key, "a copy of what it signed", "none", run_id)
     _check_shown(policy, run_id, facts, entries, request, people, found)
     if asked.not_by is not None:
         starter = _find_starter(facts, people)
@@ -161,15 +166,20 @@ def _check_shown(  # noqa: PLR0913, PLR0917  # the record of one run, and what p
     """Hold what people were asked against what left: else they signed for something else."""
     asked = policy.approvals
     assert asked is not None, "only such a policy asks"
+    # Earlier versions showed what the policy asks, whatever was reached, and no starter.
+    claims = list_claims(policy, entries) if "starter" in request else {}
     outlets = [
-        {"name": name, "kind": one.kind, "recipient": one.recipient, "claim": claim(one)}
+        {"name": name, "kind": one.kind, "recipient": one.recipient,
+         "claim": claims.get(name) or claim(one)}
         for name, one in policy.outlets.items()
-    ]
+    ]  # fmt: skip
     there = {
         "of": "hand-over", "home": people.home, "run": run_id, "policy": policy.name,
         "policy_sha256": facts.get("policy_sha256"), "code": facts.get("code"),
         "outlets": outlets, "quorum": asked.quorum, "by": [*asked.by],
     }  # fmt: skip
+    if "starter" in request:
+        there["starter"] = _find_starter(facts, people)
     for name, value in there.items():
         found.compare(APPROVALS, f"the request's {name}", value, request.get(name), run_id)
     bodies: list[Any] = [entry.body for entry in entries if entry.kind == "check"]
@@ -229,10 +239,17 @@ def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
     same = about == request or (
         all(about.get(name) == request.get(name) for name in TERMS)
         and accepts <= set(about.get("accepts") or [])
+        and _list_doubts(request) <= _list_doubts(about)
     )
     same &= bool(body["statement"].get("reason")) or not accepts
     in_time = entry.at <= now <= str(about.get("until"))
     return same and in_time and people.counts(key, entry.at, now)
+
+
+def _list_doubts(request: Row) -> set[str]:
+    """Name the checks of a request that did not pass: who saw them signed for no others."""
+    checks = [one for one in request.get("checks") or [] if isinstance(one, dict)]
+    return {str(one.get("name")) for one in checks if one.get("verdict") != "passed"}
 
 
 def check_policy(  # noqa: PLR0913, PLR0917  # two texts, and the record of one run

@@ -8,7 +8,7 @@ are compared where MLflow has them; what it lacks may never have been shown, and
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +20,7 @@ from tasks.account.projection import PROJECTION, project
 from tasks.handover.shown import Shown, ShownModel, Store, expect_inputs
 from tasks.verifying.chains import GONE
 from tasks.verifying.findings import Findings
-from tasks.verifying.goods import bodies
+from tasks.verifying.goods import bodies, list_claims
 
 if TYPE_CHECKING:
     from ledgers.evidence import JSON
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OURS: Final = ("tutela.", "check.")
 """How the names of tags begin that nobody but a projection sets."""
 ON_VERSIONS: Final = "tutela."
+TOLD_AS_ASKED: Final = 3
+"""The last projection in which a version said what the policy asks, whatever was reached."""
 RUN_TAG: Final = "tutela.run"
 
 
@@ -52,8 +54,9 @@ def check_shown(  # noqa: PLR0913, PLR0917 - what is shown, and what is known of
     replayed = replay(record, policy, entries) if policy else {}
     known = noted.get("shown")
     judge = Judge(
-        keys.derive("shown"), run_id, known if isinstance(known, dict) else None, replayed
-    )
+        keys.derive("shown"), run_id, known if isinstance(known, dict) else None, replayed,
+        _claims(policy, entries, noted.get("projection")) if policy else {},
+    )  # fmt: skip
     if judge.known is None:
         check_values(shown, replayed, run_id, found)
     else:
@@ -70,6 +73,13 @@ def replay(record: RunRecord, policy: Policy, entries: list[Entry]) -> dict[str,
     return shown.as_text() | {"inputs": expect_inputs(shown)}
 
 
+def _claims(policy: Policy, entries: Sequence[Entry], version: JSON) -> dict[str, str]:
+    """Give what each outlet's model may say; up to projection 3 that was what the policy asks."""
+    if not isinstance(version, int) or version <= TOLD_AS_ASKED:
+        return {name: claim(outlet) for name, outlet in policy.outlets.items()}
+    return list_claims(policy, entries)
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What the record knows of the values that MLflow shows of a run."""
@@ -79,6 +89,8 @@ class Judge:
     known: Mapping[str, JSON] | None
     """A digest of each value, by part and name; None of a run from before digests."""
     replayed: Mapping[str, Mapping[str, str]]
+    claims: Mapping[str, str]
+    """What a version of each outlet's model says of itself."""
 
     def names(self, part: str) -> set[str]:
         """Give the names of all values of a part."""
@@ -169,7 +181,7 @@ def check_version(  # noqa: PLR0913, PLR0917 - as above
     for more in versions[1:]:
         found.differ("MLflow registry", f"{name}/{more.version}", None, "put in", run_id)
     version = versions[0]
-    told, place = claim(policy.outlets[outlet]), f"{name}/{version.version}"
+    told, place = judge.claims[outlet], f"{name}/{version.version}"
     found.compare("MLflow registry", f"description of {place}", told, version.description, run_id)
     # Of a run from before digests, what today's versions have may never have been there.
     known = set() if judge.known is None else judge.names("tags")

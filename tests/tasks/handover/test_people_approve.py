@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+import tutela
 from expectations.errors import UsageError
 from expectations.policy.approvals import Approvals
-from ledgers.evidence import RunRecord
+from ledgers.evidence import JSON, RunRecord
 from ledgers.home.home import Home
 from ledgers.people import starts
 from ledgers.people.register import Register
@@ -26,7 +27,7 @@ from ledgers.people.statement import Request, Signed, Statement
 from ledgers.releases import ReleaseLedger
 from tasks.handover import approval, delivery
 from tests.conftest import Folder
-from tests.runs import Place, Said
+from tests.runs import Place, Said, _without_prefect
 from tests.tasks.handover.test_handing_over import end_process, models
 
 if TYPE_CHECKING:
@@ -190,7 +191,8 @@ def test_a_newer_run_takes_the_place_of_one_that_waits(office: Office) -> None:
     office.answer("bob")
     office.run()
     first = office.runs[0]
-    office.answer("cat", "approve", first.run_id)
+    late = office.answer("cat", "approve", first.run_id)
+    assert (late.status, "took its place" in late.err) == (1, True)
     assert [run.verdict for run in office.runs] == ["refused", "pending"]
     office.answer("ann")
     assert office.left == []
@@ -261,19 +263,57 @@ def test_nobody_accepts_a_check_of_which_they_were_not_asked(office: Office) -> 
     assert counts == [0, 0, 1]
 
 
-def test_who_runs_a_policy_for_a_day_does_not_end_its_schedule(office: Office) -> None:
-    """By hand somebody is the starter for a day; the schedule's signer is again afterwards."""
-    keys, digest, starters = office.place.keys, "0" * 64, []
-    for name, days in (("ann", 365), ("bob", 1), ("cat", -1)):
-        request = starts.ask_start(keys, "small", digest, days)
-        statement = Statement.of(request, "approve", public_of(KEYS[name]))
-        signature = sign(statement.message, KEYS[name])
-        signed = Signed(request, statement, public_of(KEYS[name]), signature)
-        starts.keep_start(keys, signed)
-        starters.append(starts.find_start(keys, "small", digest).key.fingerprint)
-    assert starters == [NAMES["ann"], NAMES["bob"], NAMES["bob"]]
+def sign_start(office: Office, name: str, days: int, digest: str = "0" * 64) -> Signed:
+    """Let somebody sign the start of a policy for some days."""
+    request = starts.ask_start(office.place.keys, "small", digest, days)
+    statement = Statement.of(request, "approve", public_of(KEYS[name]))
+    return Signed(
+        request, statement, public_of(KEYS[name]), sign(statement.message, KEYS[name])
+    )  # fmt: skip
+
+
+def test_a_start_by_hand_needs_a_signature_of_its_own(office: Office) -> None:
+    """Who signed the schedule starts its runs alone: nobody starts one in their name."""
+    keys, digest = office.place.keys, "0" * 64
+    for name, days in (("ann", 365), ("bob", 365), ("cat", -1)):
+        starts.keep_start(keys, sign_start(office, name, days))
+    assert starts.find_start(keys, "small", digest, None).key.fingerprint == NAMES["bob"]
+    own = sign_start(office, "cat", 1)
+    assert starts.find_start(keys, "small", digest, [own]) is own
+    for by_hand, why in (([], "sign its start"), ([sign_start(office, "cat", -1)], "lapsed")):
+        with pytest.raises(UsageError, match=why):
+            starts.find_start(keys, "small", digest, by_hand)
     with pytest.raises(UsageError, match="was changed since"):
-        starts.find_start(keys, "small", "1" * 64)
+        starts.find_start(keys, "small", "1" * 64, None)
+
+
+def test_python_starts_nothing_that_a_schedules_signer_signed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key of one's own it does, and that one is who started it."""
+    monkeypatch.setenv("TUTELA_HOME", str(office.place.home.root))
+    office.run(", not_by: starter", "--tables-only", "--key", office.key("ann"))
+    policy = office.folder.path / "small.yaml"
+    office.answer("ann", "decline", "2", "--reason", "only to know the text's digest")
+    digest = str(office.runs[0].facts["policy_sha256"])
+    starts.keep_start(office.place.keys, sign_start(office, "ann", 365, digest))
+    with pytest.raises(UsageError, match="with which key"):
+        tutela.run(policy, tables_only=True, progress=False)
+    with _without_prefect(), pytest.raises(approval.AwaitingApproval):
+        tutela.run(policy, tables_only=True, progress=False, key=office.key("cat"))
+    own = office.answer("cat")
+    assert (own.status, "started this run" in own.err) == (2, True)
+    assert office.answer("ann").status == 0
+
+
+def test_what_was_signed_of_few_doubts_stands_for_no_run_with_more() -> None:
+    """A check that warns now and did not then was looked at by nobody."""
+    said: dict[str, JSON] = {"terms": "t", "accepts": []}
+    then = {**said, "checks": [{"name": "drift", "verdict": "warned"}]}
+    more = {**said, "checks": [*then["checks"], {"name": "leak", "verdict": "warned"}]}
+    assert approval.stands_for(then, then)
+    assert approval.stands_for(more, then)
+    assert not approval.stands_for(then, more)
 
 
 @pytest.mark.parametrize("where", ["hand_over", "write_report"])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
+from ledgers.people.signature import public_of
+from ledgers.people.signature import sign as sign_message
+from ledgers.people.statement import Request, Signed, Statement
 from tests.runs import Said
-from tests.tasks.handover.test_people_approve import NAMES, PEOPLE, Office, office
+from tests.tasks.handover.test_people_approve import KEYS, NAMES, PEOPLE, Office, office
 
 __all__ = ["office"]
 ASKED = ", ".join(f"'{NAMES[name]}'" for name in PEOPLE)
@@ -77,3 +82,34 @@ def test_somebody_signs_a_policy_elsewhere(approved: Office) -> None:
         signed = approved.path / "policy.request.signed"
         assert approved.tell("approvals", "--take", signed).status == 0
     assert run(approved, *WEAKER).status == 0
+
+
+def answer_text(office: Office, answer: Literal["approve", "decline"], **changes: str) -> Signed:
+    """Let Ann answer a request about a policy's text that somebody changed before."""
+    run(office)
+    file, to = office.folder.path / "small.yaml", office.path / "text.request"
+    assert office.tell("approve", file, "--export", to).status == 0
+    request = Request({**Request.read(to.read_bytes()).said, **changes})
+    key = public_of(KEYS["ann"])
+    statement = Statement.of(request, answer, key, "not this one")
+    return Signed(request, statement, key, sign_message(statement.message, KEYS["ann"]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "changes", "why"),
+    [
+        ("decline", {}, "declines this text"),
+        ("approve", {"home": "ab" * 32}, "another home"),
+        ("approve", {"policy": "../../../small"}, "names no policy"),
+    ],
+)
+def test_nothing_is_kept_of_what_approves_no_text_of_this_home(
+    office: Office, answer: Literal["approve", "decline"], changes: dict[str, str], why: str
+) -> None:
+    """Nor does anybody choose by a policy's name where it is written."""
+    before = {*office.place.home.root.parent.rglob("*.json")}
+    file = office.path / "text.signed"
+    file.write_bytes(answer_text(office, answer, **changes).write())
+    said = office.tell("approvals", "--take", file)
+    assert (said.status, why in said.err) == (2, True)
+    assert {*office.place.home.root.parent.rglob("*.json")} == before

@@ -27,6 +27,9 @@ from tests.tasks.verifying.test_bundles import judge, judge_again, second, zippe
 
 __all__ = ["second"]
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+PERSON, OTHER, STARTER = (
+    Ed25519PrivateKey.from_private_bytes(one * 32) for one in (b"p", b"o", b"s")
+)
 KEY = PRIVATE.public_key().public_bytes_raw().hex()
 POLICY = b"name: p\n"
 SHA = hashlib.sha256(POLICY).hexdigest()
@@ -48,46 +51,83 @@ def seal(kind: str, said: object) -> bytes:
     return json.dumps({**envelope, "signatures": [signature]}).encode()
 
 
+def write(said: object) -> bytes:
+    """Write JSON in the form that is signed."""
+    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest(said: object) -> str:
+    """Digest what is signed."""
+    return hashlib.sha256(write(said)).hexdigest()
+
+
+def answer(
+    request: dict[str, Any], person: Ed25519PrivateKey, said: str = "approve"
+) -> dict[str, Any]:
+    """Let somebody sign what they say of a request, whatever that is."""
+    public = public_of(person)
+    statement = {
+        "type": "tutela.statement", "version": 1, "request": digest(request), "answer": said,
+        "key": public.fingerprint, "at": "2026-12-02T00:00:00+00:00", "reason": "",
+    }  # fmt: skip
+    return {
+        "type": "tutela.signed", "version": 1, "request": request, "statement": statement,
+        "key": public.line, "signature": sign(write(statement), person),
+    }  # fmt: skip
+
+
+def ask(of: str, **more: Any) -> dict[str, Any]:
+    """Make a request of the home."""
+    about = {"of": of, "home": KEY, "until": "2026-12-09T00:00:00+00:00", **more}
+    return {"type": "tutela.request", "version": 1, **about}
+
+
+TEXT = {"policy": "p", "policy_sha256": SHA}
+ASKED = {"run": "r", "code": "tutela", **TEXT}
+CHECKS = [{"name": "k-anonymity", "verdict": "passed"}, {"name": "drift", "verdict": "warned"}]
+TOLD = {"kind": "table", "recipient": "A clinic", "claim": "3-anonymous"}
+
+
 def say() -> dict[str, Any]:
     """Give all that a bundle says, by its parts."""
     told = {"policy": "p", "policy_sha256": SHA, "code": "tutela", "verdict": "passed"}
-    predicate = {
-        "run": "r", "outlet": "clinic", **told,
-        "approvals": [{"key": "SHA256:x", "statement": None}],
-    }  # fmt: skip
-    signed = {"type": "tutela.statement", "version": 1, "key": "SHA256:x", "request": "y"}
+    request = ask(
+        "hand-over", **ASKED, checks=CHECKS, outlets=[{"name": "clinic", **TOLD}], terms="t",
+        accepts=[], quorum=1, by=[public_of(PERSON).fingerprint, public_of(OTHER).fingerprint],
+        starter=public_of(STARTER).fingerprint,
+    )  # fmt: skip
+    approval = answer(request, PERSON)
+    named = {"key": public_of(PERSON).fingerprint, "statement": digest(approval["statement"])}
     return {
-        "evidence": {"run_id": "r", **told},
-        "checkpoint": {"key": KEY, "number": 1},
+        "evidence": {"run_id": "r", "checks": CHECKS, **told},
+        "request": request,
+        "start": answer(ask("start", **TEXT), STARTER),
+        "approval": approval,
+        "text": answer(ask("policy", **TEXT, after=""), OTHER),
         "receipt": {
             "_type": "https://in-toto.io/Statement/v1", "predicateType": "urn:tutela:receipt:1",
-            "predicate": predicate,
-        },
-        "approval": {
-            "type": "tutela.signed", "version": 1, "key": "ssh-ed25519 AAAA", "signature": "x",
-            "statement": signed, "request": {"type": "tutela.request", "version": 1, "run": "r"},
+            "predicate": {"run": "r", "outlet": "clinic", **told, **TOLD, "approvals": [named]},
         },
         "manifest": {
-            "type": "tutela.bundle", "version": 1, "run": "r", "started": "t",
+            "type": "tutela.bundle", "version": 2, "run": "r", "started": "t",
             "policy_files": "", **told,
+            "checkpoint": {"chain": "c", "number": 1, "digest": "d"},
         },
     }  # fmt: skip
 
 
 def make(said: dict[str, Any], **more: bytes) -> bytes:
-    """Make a bundle of what it says; nobody signed its approval, which is there if asked for."""
+    """Make a bundle of what it says."""
     members = {
         "policy.yaml": POLICY,
         "evidence.json": json.dumps(said["evidence"]).encode(),
+        "request.json": json.dumps(said["request"]).encode(),
+        "start.json": json.dumps(said["start"]).encode(),
+        "approval-1.json": json.dumps(said["approval"]).encode(),
+        "policy-approval-1.json": json.dumps(said["text"]).encode(),
         RECEIPT: seal("application/vnd.in-toto+json", said["receipt"]),
         **more,
     }
-    checkpoint = said["checkpoint"]
-    if isinstance(checkpoint, dict):
-        text = json.dumps(checkpoint, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        signature = PRIVATE.sign(text.encode(errors="replace")).hex()
-        checkpoint = {**checkpoint, "signature": signature}
-    members["checkpoint.json"] = json.dumps(checkpoint).encode()
     manifest = said["manifest"]
     if isinstance(manifest, dict):
         files = {name: hashlib.sha256(body).hexdigest() for name, body in members.items()}
@@ -122,7 +162,18 @@ def put(said: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, A
     return changed
 
 
-@pytest.mark.parametrize("place", [p for p in places(say()) if p != ("approval",)], ids=str)
+def sign_anew(said: dict[str, Any]) -> dict[str, Any]:
+    """Let people sign the request as it is, so that nothing but what it says is off."""
+    try:
+        approval = answer(said["request"], PERSON)
+        put(said, ("receipt", "predicate", "approvals", 0, "statement"), "")
+    except (UnicodeEncodeError, TypeError, KeyError, IndexError):
+        return said
+    place = ("receipt", "predicate", "approvals", 0, "statement")
+    return put({**said, "approval": approval}, place, digest(approval["statement"]))
+
+
+@pytest.mark.parametrize("place", [*places(say())], ids=str)
 def test_whatever_a_signed_part_says_both_judge_it_alike(
     place: tuple[Any, ...], second: ModuleType, tmp_path: Path
 ) -> None:
@@ -131,14 +182,13 @@ def test_whatever_a_signed_part_says_both_judge_it_alike(
     absent = [] if len(place) == 1 else [ABSENT]
     for value in STRANGE + absent:
         changed = put(said, place, value)
-        approval = json.dumps(changed["approval"]).encode()
-        more = {"approval-1.json": approval} if place[0] == "approval" else {}
-        content = make(changed, **more)
-        found = judge(content, path)
-        assert found == judge_again(second, content), value
-        if found != 2:
-            lines = "".join(verify_bundle(path, None).lines)
-            assert lines.isprintable(), value
+        for one in [changed, sign_anew(changed)] if place[0] == "request" else [changed]:
+            content = make(one)
+            found = judge(content, path)
+            assert found == judge_again(second, content), value
+            if found != 2:
+                lines = "".join(verify_bundle(path, None).lines)
+                assert lines.isprintable(), value
 
 
 def forge() -> dict[str, tuple[bytes, int]]:
@@ -160,7 +210,10 @@ def forge() -> dict[str, tuple[bytes, int]]:
             make(put(said, ("receipt", "predicate", "outlet"), "partner")), 1
         ),
         "a receipt of a refused run": (make(refused), 1),
-        "an approval of another run": (make(said, **{"approval-1.json": b"{}"}), 1),
+        "nothing that was signed": (make(said, **{"approval-1.json": b"{}"}), 1),
+        "a start without end": (make(said, **{"start.json": deep}), 1),
+        "a request without end": (make(said, **{"request.json": deep}), 1),
+        "a request that is too long": (make(said, **{"request.json": long}), 2),
         "evidence without end": (make(said, **{"evidence.json": deep}), 1),
         "a receipt without end": (make(said, **{RECEIPT: deep}), 1),
         "an approval without end": (make(said, **{"approval-1.json": deep}), 1),
@@ -183,45 +236,59 @@ def test_what_was_signed_must_fit_together(name: str, second: ModuleType, tmp_pa
     assert (judge(content, tmp_path / "b.zip"), judge_again(second, content)) == (status, status)
 
 
-ASKED = {"run": "r", "policy": "p", "policy_sha256": SHA, "code": "tutela"}
-OTHERS: list[dict[str, str]] = [
-    {}, {"answer": "decline"}, {"of": "start"}, {"home": "ab" * 32}, {"run": "s"}, {"policy": "q"},
-    {"policy_sha256": "0" * 64}, {"code": "tutela 0"},
+OTHERS: list[dict[str, Any]] = [
+    {"of": "start"}, {"home": "ab" * 32}, {"policy": "q"}, {"policy_sha256": "0" * 64},
+    {"code": "tutela 0"}, {"terms": "u"}, {"outlets": []}, {"run": "s", "checks": []},
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("other", OTHERS, ids=str)
-def test_what_people_signed_is_not_turned_into_another_approval(
-    other: dict[str, str], second: ModuleType, tmp_path: Path
+@pytest.mark.parametrize("other", [{}, {"run": "s"}, *OTHERS], ids=str)
+def test_what_people_signed_of_an_earlier_run_stands_for_the_same_and_no_more(
+    other: dict[str, Any], second: ModuleType, tmp_path: Path
 ) -> None:
     """Whoever has the home's key cannot sign for people, and so might show what they did sign."""
-    person = Ed25519PrivateKey.from_private_bytes(b"p" * 32)
-    public = public_of(person)
-    about = {"of": "hand-over", "home": KEY, "until": "2026-12-09T00:00:00+00:00", **ASKED, **other}
-    answer = about.pop("answer", "approve")
-    request = {"type": "tutela.request", "version": 1, **about}
-    statement = {
-        "type": "tutela.statement", "version": 1, "request": digest(request), "answer": answer,
-        "key": public.fingerprint, "at": "2026-12-02T00:00:00+00:00", "reason": "",
+    said = say()
+    approval = answer({**said["request"], **other}, PERSON)
+    place = ("receipt", "predicate", "approvals", 0, "statement")
+    changed = put({**said, "approval": approval}, place, digest(approval["statement"]))
+    content, off = make(changed), int(other in OTHERS)
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == off
+
+
+def people() -> dict[str, dict[str, Any]]:
+    """Give what does not fit of people, by what is wrong."""
+    said = say()
+    by_starter = answer(said["request"], STARTER)
+    named = {"key": public_of(STARTER).fingerprint, "statement": digest(by_starter["statement"])}
+    approvals = ("receipt", "predicate", "approvals")
+    lied = sign_anew(put(said, ("request", "outlets", 0, "recipient"), "Another clinic"))
+    return {
+        "declined": {**said, "approval": answer(said["request"], PERSON, "decline")},
+        "too few": sign_anew(put(said, ("request", "quorum"), 2)),
+        "the starter's own": put({**said, "approval": by_starter}, approvals, [named]),
+        "a stranger's": {**said, "approval": answer(said["request"], PRIVATE)},
+        "another starter than was shown": {**said, "start": answer(ask("start", **TEXT), OTHER)},
+        "a start of another text": {
+            **said, "start": answer(ask("start", policy="p", policy_sha256="0" * 64), STARTER)
+        },
+        "a text of another policy": {
+            **said, "text": answer(ask("policy", **{**TEXT, "policy": "q"}), OTHER)
+        },
+        "another recipient than was shown": lied,
+        "a check that was hidden": sign_anew(put(said, ("request", "checks"), CHECKS[:1])),
+        "a receipt that names nobody who signed": put(
+            said, (*approvals, 0, "key"), public_of(OTHER).fingerprint
+        ),
     }  # fmt: skip
-    signed = {
-        "type": "tutela.signed", "version": 1, "request": request, "statement": statement,
-        "key": public.line, "signature": sign(write(statement), person),
-    }  # fmt: skip
-    named = [{"key": public.fingerprint, "statement": digest(statement)}]
-    said = put(say(), ("receipt", "predicate", "approvals"), named)
-    content = make(said, **{"approval-1.json": write(signed)})
-    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == int(bool(other))
 
 
-def write(said: object) -> bytes:
-    """Write JSON in the form that is signed."""
-    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
-
-
-def digest(said: object) -> str:
-    """Digest what is signed."""
-    return hashlib.sha256(write(said)).hexdigest()
+@pytest.mark.parametrize("name", people())
+def test_what_people_signed_is_not_turned_into_another_approval(
+    name: str, second: ModuleType, tmp_path: Path
+) -> None:
+    """By the home's key all else can be signed: both hold it against what people signed."""
+    content = make(people()[name])
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == 1
 
 
 def test_what_only_looks_like_a_receipt_is_a_page(second: ModuleType, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def approve_what_oneself_started(office: Office) -> None:
     """Count the starter among those who approve."""
     office.run(", not_by: starter", "--tables-only", "--key", office.key("ann"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(approval, "find_signer", lambda *_: "")
+        patch.setattr(approval, "find_starter", lambda *_: "")
         office.answer("ann")
         assert office.answer("bob").status == 0
     assert office.left

@@ -243,7 +243,7 @@ def test_states_of_prefect_are_held_against_verdicts(place: Place) -> None:
 def test_what_an_earlier_projection_did_not_show_is_named() -> None:
     """And is no difference: it is judged by the digests of what was shown then."""
     found = Findings()
-    judge = Judge(b"key", "r1", {"tags": {}}, {"tags": {"tutela.approved": "yes"}})
+    judge = Judge(b"key", "r1", {"tags": {}}, {"tags": {"tutela.approved": "yes"}}, {})
     check_parts(Shown("m1", "r1", False, {"tags": {}}, ""), judge, found)
     say_missing(PROJECTION, judge, found)
     assert (found.differences, found.beside) == ([], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -19,12 +19,15 @@ from ledgers.people.signature import (
     sign,
     sign_by_agent,
 )
-from ledgers.people.starts import ask_start, keep_start
+from ledgers.people.starts import ask_start
 from ledgers.people.statement import Answer, Request, Signed, Statement
 
 if TYPE_CHECKING:
     from expectations.policy_file import PolicyFile
     from ledgers.home.keys import Keys
+
+A_DAY: Final = 1
+"""How many days the signature of a run's start counts: what is asked for now begins by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,14 @@ class Signer:
         signed.check()
         return signed
 
-    def start(self, keys: Keys, file: PolicyFile, days: int) -> None:
+    @classmethod
+    def by(cls, key: str | Path | None) -> Signer:
+        """Give how somebody signs with one file: a private key's, or a `.pub` that an agent has."""
+        path = None if key is None else Path(key)
+        public = path is not None and path.suffix == ".pub"
+        return cls(None if public else path, path if public else None)
+
+    def start(self, keys: Keys, file: PolicyFile, days: int) -> tuple[Signed, ...]:
         """Sign the start of a policy whose starter may not approve it; of others nobody asks.
 
         UsageError where it is asked for, and no key is given.
@@ -60,9 +70,9 @@ class Signer:
         asked, name = file.policy.approvals, file.policy.name
         if asked is None or asked.not_by is None:
             if self.key is not None or self.ssh is not None:
-                raise UsageError(f"{name} asks nobody who starts it: leave out --key and --ssh")
-            return
-        keep_start(keys, self.answer(ask_start(keys, name, file.sha256, days), "approve"))
+                raise UsageError(f"{name} asks nobody who starts it: give no key")
+            return ()
+        return (self.answer(ask_start(keys, name, file.sha256, days), "approve"),)
 
 
 def read_key(path: Path) -> PublicKey:
