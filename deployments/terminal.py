@@ -158,11 +158,17 @@ def lay_out(
 
 
 def column_widths(table: Sequence[Sequence[str]], numbers: Collection[int], most: int) -> list[int]:
-    """Give each column the width of its longest cell, and take from the widest what is over."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    """Give each column the width of its longest cell, and take from the widest what is over.
+
+    A word is cut only where no column of text is wider than its longest word.
+    """
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    longest = [max(len(word) for cell in column for word in cell.split(" ")) for column in columns]
     while sum(widths) + len(GAP) * (len(widths) - 1) > most:
         words = [n for n, width in enumerate(widths) if n not in numbers and width > NARROWEST]
-        widest = max(words or range(len(widths)), key=widths.__getitem__)
+        loose = [n for n in words if widths[n] > longest[n]]
+        widest = max(loose or words or range(len(widths)), key=widths.__getitem__)
         widths[widest] -= 1
     return widths
 

@@ -143,11 +143,17 @@ def approvals(
 
 
 @signers_app.command("list", epilog="Example: tutela signers list")
-def list_them(as_json: JsonOption = False) -> None:
+def list_them(
+    for_policy: Annotated[
+        bool, typer.Option("--policy", help="Print the part of a policy that asks two of them.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """List the enrolled keys, and what became of others."""
     from deployments.approvals import screen
 
-    tell(screen.list_signers(_register()), as_json=as_json)
+    write = screen.write_asking if for_policy else screen.list_signers
+    tell(write(_register()), as_json=as_json)
 
 
 @signers_app.command(epilog="Example: tutela signers pin a.pub b.pub --recovery r.pub")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WIDE = 14
 """Of the words before each line."""
+QUORUM = 2
+"""How many a policy asks where nobody has chosen yet: four eyes."""
 
 
 def say_request(request: Request) -> Iterator[str]:
@@ -104,7 +106,7 @@ def take(home: Home, keys: Keys, signed: Signed) -> Answer:
     lines = [f"{signed.key.fingerprint} {word} run {name}."]
     if signed.statement.answer == "decline" or summary.verdict != "refused":
         return Answer(found, lines, notes)
-    return Answer(found, lines, notes, Refusal(summary.stopped_by or "run", summary.reason))
+    return Answer(found, lines, notes, Refusal(summary.stopped_by or APPROVAL, summary.reason))
 
 
 def approve_policy(policy: str, signer: Signer, reason: str, export: Path | None) -> Answer:
@@ -223,12 +225,25 @@ def list_signers(register: Register) -> Answer:
     return Answer(found, [*lines, count] if acts else ["No key is enrolled: tutela signers pin"])
 
 
+def write_asking(register: Register) -> Answer:
+    """Write `approvals` of a policy that asks two of the enrolled; UsageError for fewer."""
+    keys = [*register.enrolled().keys]
+    if len(keys) < QUORUM:
+        raise UsageError(f"{len(keys)} keys are enrolled, and {QUORUM} are asked: see signers pin")
+    asked: dict[str, JSON] = {
+        "of": ["hand-over"], "by": [*keys], "quorum": QUORUM, "valid": "7 days"
+    }  # fmt: skip
+    lines = ["approvals:", "  of: [hand-over]", "  by:", *(f"    - {key}" for key in keys)]
+    return Answer({"approvals": asked}, [*lines, f"  quorum: {QUORUM}", "  valid: 7 days"])
+
+
 def say_pinned(first: Sequence[PublicKey], recovery: PublicKey | None) -> Answer:
     """Say which keys are pinned, and what to do with them."""
     lines = [f"enrolled  {key.fingerprint}" for key in first]
     if recovery is not None:
         lines.append(f"recovery  {recovery.fingerprint}")
     lines.append("Give these fingerprints to whoever verifies: tutela verify --signers FILE")
+    lines.append("Let a policy ask them: tutela signers list --policy >> POLICY.yaml")
     named: list[JSON] = [key.fingerprint for key in first]
     return Answer({"enrolled": named}, lines)
 

@@ -54,6 +54,10 @@ NAMED_ELSEWHERE = {
     ("expectations/gx/table_promises.py", "f'{kind} of {column} in {outlet}'"): [
         f"{kind} of illness in partner" for kind in KINDS
     ],
+    ("deployments/approvals/screen.py", "summary.stopped_by or APPROVAL"): [
+        "approval",
+        "legal basis",
+    ],
     ("ledgers/signed_heads.py", "ledger"): ["consent ledger", "budget ledger"],
     ("tasks/attack/risk.py", "f'{name} from {outlet}'"): [
         f"{attack} from partner" for attack in ("singling out", "linking", "inferring illness")

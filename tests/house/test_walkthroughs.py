@@ -17,6 +17,8 @@ from tests.runs import Place, Said, make_place
 
 ROOT = Path(__file__).parents[2]
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+A_RUN = "20261202"
+"""The run that a page means: the newest."""
 STATUS = re.compile(r"\s+# exit status (\d)$")
 NOT_RUN = ["make demo", "source .venv/bin/activate", "tutela prefect", "tutela mlflow"]
 """What sets up, and what runs until it is stopped; `make silence` runs the former."""
@@ -61,7 +63,13 @@ def steps(page: str) -> list[Step]:
 def run(place: Place, words: str) -> Said:
     """Run one line: `tutela` in the process, anything else in a shell."""
     if words.startswith("tutela "):
-        return place.tell(*shlex.split(words)[1:])
+        typed, _, file = words.partition(" >> ")
+        newest = [run.run_id for run in place.runs][-1:]
+        said = place.tell(*shlex.split(typed.replace(A_RUN, *newest) if newest else typed)[1:])
+        if file:
+            with Path(file).open("a", encoding="utf-8") as appended:
+                appended.write(said.out)
+        return said
     words = words.replace("python ", f"{sys.executable} ", 1)
     made = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
     return Said(made.returncode, made.stdout, made.stderr)
@@ -89,6 +97,7 @@ def check_step(place: Place, step: Step) -> None:
     [
         ("index.md", {"passed", "refused"}),
         ("afternoon.md", {"passed", "refused"}),
+        ("approvals.md", {"passed", "refused"}),
         pytest.param("omop.md", {"passed"}, marks=pytest.mark.nightly),
         pytest.param("fhir.md", {"passed"}, marks=pytest.mark.nightly),
     ],
