@@ -26,6 +26,7 @@ NAMES = re.compile(r"[a-z][A-Za-z0-9._-]{0,150}\Z")
 RECEIPTS = re.compile(r"report-(.*)-receipt\.json\Z")
 HASHES = (b"sha256", b"sha512")
 TOLD = ("run", "policy", "policy_sha256", "policy_files", "code", "started", "verdict")
+ABOUT = ("home", "policy", "policy_sha256")
 STRANGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError, IndexError)
 
 
@@ -85,10 +86,12 @@ def read_zip(content):
 
 def refuse_long(members):
     """Raise NotABundle for a member that would be read as JSON, and is too long for that."""
-    read = {"manifest.json", "evidence.json", "checkpoint.json"}
+    read = {"manifest.json", "evidence.json", "request.json", "start.json"}
     for name, body in members.items():
         if len(body) > MOST_JSON and (
-            name in read or name.startswith("approval-") or RECEIPTS.match(name)
+            name in read
+            or name.startswith(("approval-", "policy-approval-"))
+            or RECEIPTS.match(name)
         ):
             raise NotABundle(f"{name} is too long")
 
@@ -193,25 +196,12 @@ def load(content):
         return None
 
 
-def check_checkpoint(content, key):
-    """Tell whether a checkpoint was signed with the key."""
-    said = load(content)
-    try:
-        signature = bytes.fromhex(said.pop("signature"))
-        ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
-            signature, canonical(said)
-        )
-        return said["key"] == key
-    except (InvalidSignature, *STRANGE):
-        return False
-
-
 def check(members, given=None):
     """Give what differs in a bundle, in words; NotABundle where the manifest is none."""
     key, manifest = open_envelope(members["manifest.json"], "application/vnd.tutela.bundle+json")
     if key is None:
         raise NotABundle("its manifest cannot be read, or was not signed")
-    if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", 1):
+    if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", 2):
         raise NotABundle("it is of another version")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(isinstance(manifest.get(one), str) for one in TOLD):
@@ -225,54 +215,121 @@ def check(members, given=None):
         for name in sorted((set(files) | set(members)) - {"manifest.json"})
         if name not in members or hashlib.sha256(members[name]).hexdigest() != files.get(name)
     ]
-    approved = set()
-    for name in sorted(members):
-        if name.startswith("approval-"):
-            differs += check_approval(name, members[name], {**manifest, "home": key}, approved)
-    for name in sorted(members):
-        if RECEIPTS.match(name):
-            differs += check_receipt(name, members[name], key, manifest, approved)
     policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
     if hashlib.sha256(policy).hexdigest() != manifest["policy_sha256"]:
         differs.append("policy.yaml is not the policy of the run")
-    differs += check_evidence(members, manifest)
-    if "checkpoint.json" in members and not check_checkpoint(members["checkpoint.json"], key):
-        differs.append("checkpoint.json was not signed with the same key")
+    told = {**manifest, "home": key}
+    request = {}
+    if "request.json" in members:
+        request = load(members["request.json"])
+        differs += check_request(request, told, load(members.get("evidence.json", b"")))
+        request = request if isinstance(request, dict) else {}
+    starter, off = check_start(members, request, told)
+    counted, unlike = check_people(members, request, told, starter)
+    differs += check_evidence(members, manifest) + off + unlike
+    for name in sorted(members):
+        if RECEIPTS.match(name):
+            differs += check_receipt(name, members[name], told, request, counted)
     return differs
+
+
+def compare(name, said, told, parts):
+    """Give which parts of something are not as they should be."""
+    return [f"{name}: another {part}" for part in parts if said.get(part) != told[part]]
 
 
 def check_evidence(members, manifest):
     """Give what differs between evidence and manifest."""
     evidence = load(members.get("evidence.json", b""))
-    told = evidence if isinstance(evidence, dict) else {}
-    return [
-        f"evidence.json says another {name}"
-        for name in ("run_id", "policy", "policy_sha256", "code", "verdict")
-        if told.get(name) != manifest.get("run" if name == "run_id" else name)
-    ]
+    told = {**manifest, "run_id": manifest["run"]}
+    evidence = evidence if isinstance(evidence, dict) else {}
+    parts = ("run_id", "policy", "policy_sha256", "code", "verdict")
+    return compare("evidence.json", evidence, told, parts)
 
 
-def check_approval(name, content, expected, approved):
-    """Give what differs in an approval; note its key and statement, if that approves."""
-    said = load(content)
-    if not check_signed(said):
-        return [f"{name} has no signature of its key"]
-    digest = hashlib.sha256(canonical(said["statement"])).hexdigest()
-    if said["statement"].get("answer") == "approve":
-        approved.add((said["statement"]["key"], digest))
-    about = said["request"]
-    differs = [] if about.get("of") == "hand-over" else [f"{name} is about no hand-over"]
-    return differs + [
-        f"{name} is about another {part}"
-        for part in ("home", "run", "policy", "policy_sha256", "code")
-        if about.get(part) != expected[part]
-    ]
+def verdicts(said):
+    """Give the checks that something lists, each with its verdict; none of what lists no checks."""
+    checks = said.get("checks") if isinstance(said, dict) else None
+    if not isinstance(checks, list) or not all(isinstance(one, dict) for one in checks):
+        return []
+    return sorted(f"{one.get('name')}: {one.get('verdict')}" for one in checks)
 
 
-def check_receipt(name, content, key, manifest, approved):
+def check_request(request, told, evidence):
+    """Give what differs between what people were asked and what the run is."""
+    if not isinstance(request, dict):
+        return ["request.json is no request"]
+    told = {**told, "type": "tutela.request", "version": 1, "of": "hand-over"}
+    parts = ("type", "version", "of", "home", "run", "policy", "policy_sha256", "code")
+    same = verdicts(evidence) == verdicts(request)
+    return compare("request.json", request, told, parts) + (
+        [] if same else ["request.json: other checks than in evidence.json"]
+    )
+
+
+def check_start(members, request, told):
+    """Give the key of who started the run, empty for none, and what differs."""
+    key, differs = "", []
+    if "start.json" in members:
+        said = load(members["start.json"])
+        if not check_signed(said):
+            return "", ["start.json has no signature of its key"]
+        key = said["statement"]["key"]
+        parts = ("of", *ABOUT)
+        differs = compare("start.json", said["request"], {**told, "of": "start"}, parts)
+    if request.get("starter", key) != key:
+        differs.append("request.json: another starter")
+    return key, differs
+
+
+def check_people(members, request, told, starter):
+    """Give the approvals that count, each as key and statement, and what differs in any."""
+    approved, differs = set(), []
+    for name in sorted(members):
+        if not name.startswith(("approval-", "policy-approval-")):
+            continue
+        said = load(members[name])
+        if not check_signed(said):
+            differs.append(f"{name} has no signature of its key")
+            continue
+        about, statement = said["request"], said["statement"]
+        if name.startswith("policy-"):
+            differs += compare(name, about, {**told, "of": "policy"}, ("of", *ABOUT))
+            continue
+        differs += compare(name, about, {**told, "of": "hand-over"}, ("of", *ABOUT, "code"))
+        if about != request:
+            differs += [
+                f"{name}: other {part} than are asked"
+                for part in ("terms", "outlets")
+                if about.get(part) != request.get(part)
+            ]
+            if doubts(request) - doubts(about):
+                differs.append(f"{name}: a check did not pass that was not shown")
+        if statement.get("answer") == "approve":
+            digest = hashlib.sha256(canonical(statement)).hexdigest()
+            approved.add((statement["key"], digest))
+        elif told["verdict"] == "passed":
+            differs.append(f"{name} declines what left")
+    by = request.get("by") if isinstance(request.get("by"), list) else []
+    counted = {one for one in approved if one[0] in by and one[0] != starter}
+    quorum = request.get("quorum")
+    enough = isinstance(quorum, int) and len({key for key, _ in counted}) >= quorum
+    if request and told["verdict"] == "passed" and not enough:
+        differs.append("fewer people approve than were asked")
+    return counted, differs
+
+
+def doubts(request):
+    """Give the names of checks that did not pass."""
+    checks = request.get("checks") if isinstance(request.get("checks"), list) else []
+    listed = [one for one in checks if isinstance(one, dict)]
+    return {str(one.get("name")) for one in listed if one.get("verdict") != "passed"}
+
+
+def check_receipt(name, content, told, request, counted):
     """Give what differs in a receipt."""
     signer, said = open_envelope(content, "application/vnd.in-toto+json")
-    if signer != key:
+    if signer != told["home"]:
         return [f"{name} was not signed with the same key"]
     kinds = (said.get("_type"), said.get("predicateType"))
     predicate = said.get("predicate")
@@ -281,27 +338,29 @@ def check_receipt(name, content, key, manifest, approved):
         isinstance(approvals, list) and all(map(is_named, approvals))
     ):
         return [f"{name} is no receipt"]
-    differs = [] if manifest.get("verdict") == "passed" else [f"{name}: the run did not pass"]
-    differs += [
-        f"{name} says another {part}"
-        for part in ("run", "policy", "policy_sha256", "code")
-        if predicate.get(part) != manifest[part]
-    ]
-    if predicate.get("outlet") != RECEIPTS.match(name)[1]:
-        differs.append(f"{name} is of another outlet")
+    differs = [] if told["verdict"] == "passed" else [f"{name}: the run did not pass"]
+    outlet = RECEIPTS.match(name)[1]
+    parts = ("run", "policy", "policy_sha256", "code", "outlet")
+    differs += compare(name, predicate, {**told, "outlet": outlet}, parts)
+    if request:
+        outlets = request.get("outlets") if isinstance(request.get("outlets"), list) else []
+        named = [one for one in outlets if isinstance(one, dict) and one.get("name") == outlet]
+        asked = named[0] if named else {}
+        shown = {part: asked.get(part) for part in ("kind", "recipient", "claim")}
+        differs += compare(f"{name}, as people were asked", predicate, shown, shown)
     differs += [
         f"{name} names an approval that is not there"
         for one in approvals
-        if one["statement"] is not None and (one["key"], one["statement"]) not in approved
+        if (one["key"], one["statement"]) not in counted
     ]
     return differs
 
 
 def is_named(one):
-    """Tell whether it names a key, and the digest of what that signed, or nothing."""
-    if not isinstance(one, dict) or not isinstance(one.get("key"), str):
+    """Tell whether it names a key, and the digest of what that signed."""
+    if not isinstance(one, dict):
         return False
-    return "statement" in one and isinstance(one["statement"], str | None)
+    return isinstance(one.get("key"), str) and isinstance(one.get("statement"), str)
 
 
 def main(words):

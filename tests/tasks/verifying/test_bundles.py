@@ -251,7 +251,7 @@ def forge(good: bytes) -> dict[str, bytes]:
             {**members, "manifest.json": members[receipt]}
         ),
         "another verdict": resealed(good, lambda said: said.update(verdict="refused")),
-        "another version": resealed(good, lambda said: said.update(version=2)),
+        "another version": resealed(good, lambda said: said.update(version=3)),
         "a file less in the manifest": resealed(good, lambda said: said["files"].popitem()),
         "a member more": bundle.pack_members(put),
         "a member less": bundle.pack_members(
