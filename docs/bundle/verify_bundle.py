@@ -277,7 +277,7 @@ def check_start(members, request, told):
         key = said["statement"]["key"]
         parts = ("of", *ABOUT)
         differs = compare("start.json", said["request"], {**told, "of": "start"}, parts)
-    if request.get("starter", key) != key:
+    if request and request.get("starter") != key:
         differs.append("request.json: another starter")
     return key, differs
 

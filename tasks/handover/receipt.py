@@ -83,10 +83,7 @@ def state(
 
 
 def list_approvals(entries: Sequence[Entry]) -> list[Said]:
-    """Name whose approvals counted, each with the digest of what they signed.
-
-    Of runs of earlier versions, which kept no copy of what was signed of another run, null.
-    """
+    """Name whose approvals counted, each with the digest of what they signed."""
     counted = [entry.body for entry in entries if entry.kind == COUNTED]
     signed = {
         entry.name: hashlib.sha256(write_canonical(entry.body["statement"])).hexdigest()

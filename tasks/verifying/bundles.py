@@ -283,8 +283,8 @@ def _check_start(
             found.differ("approvals", START, "a signature of its key", "none")
             return key
         _compare(START, ("of", *ABOUT), {**expected, "of": "start"}, said["request"], found)
-    if "starter" in request:  # earlier versions did not tell people
-        found.compare("approvals", f"starter of {REQUEST}", key, request["starter"])
+    if request:
+        found.compare("approvals", f"starter of {REQUEST}", key, request.get("starter"))
     return key
 
 

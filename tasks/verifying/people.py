@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from expectations.changes.policies import compare_policies
-from expectations.policy.outlets import claim
 from tasks.verifying.findings import Findings
 from tasks.verifying.goods import list_claims
 
@@ -144,10 +143,9 @@ def check_approvals(  # noqa: PLR0913, PLR0917  # the record of one run, and of 
         if entry.kind == "approval" and _approves(entry, request, people, began[0])
     }
     counts = approve & set(asked.by) & set(map(str, counted[-1]))
-    if "starter" in request:  # earlier versions kept no copy
-        here = {str(entry.name) for entry in entries if entry.kind in {"approval", "carried"}}
-        for key in sorted(counts - here):
-            found.differ(APPROVALS, key, "a copy of what it signed", "none", run_id)
+    here = {str(entry.name) for entry in entries if entry.kind in {"approval", "carried"}}
+    for key in sorted(counts - here):
+        found.differ(APPROVALS, key, "a copy of what it signed", "none", run_id)
     _check_shown(policy, run_id, facts, entries, request, people, found)
     if asked.not_by is not None:
         starter = _find_starter(facts, people)
@@ -166,20 +164,17 @@ def _check_shown(  # noqa: PLR0913, PLR0917  # the record of one run, and what p
     """Hold what people were asked against what left: else they signed for something else."""
     asked = policy.approvals
     assert asked is not None, "only such a policy asks"
-    # Earlier versions showed what the policy asks, whatever was reached, and no starter.
-    claims = list_claims(policy, entries) if "starter" in request else {}
+    claims = list_claims(policy, entries)
     outlets = [
-        {"name": name, "kind": one.kind, "recipient": one.recipient,
-         "claim": claims.get(name) or claim(one)}
+        {"name": name, "kind": one.kind, "recipient": one.recipient, "claim": claims[name]}
         for name, one in policy.outlets.items()
-    ]  # fmt: skip
+    ]
     there = {
         "of": "hand-over", "home": people.home, "run": run_id, "policy": policy.name,
         "policy_sha256": facts.get("policy_sha256"), "code": facts.get("code"),
         "outlets": outlets, "quorum": asked.quorum, "by": [*asked.by],
+        "starter": _find_starter(facts, people),
     }  # fmt: skip
-    if "starter" in request:
-        there["starter"] = _find_starter(facts, people)
     for name, value in there.items():
         found.compare(APPROVALS, f"the request's {name}", value, request.get(name), run_id)
     bodies: list[Any] = [entry.body for entry in entries if entry.kind == "check"]

@@ -159,6 +159,18 @@ def show_something_else(office: Office, **changed: Said_) -> None:
     assert office.left
 
 
+def carry_without_a_copy(office: Office) -> None:
+    """Let a run leave by what was signed of one that a withdrawal ended, and keep nothing of it."""
+    office.run()
+    office.answer("ann")
+    office.folder.say("p05", "withdrawn", "2024-06-01T12:00:00Z")
+    office.folder.write()
+    office.answer("bob")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approval, "CARRIED", "other")
+        assert office.run().status == 0
+
+
 FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
     "a key without signatures": (enrol_alone, "signed by a majority"),
     "a key pinned later": (pin_later, "a key pinned later on"),
@@ -182,6 +194,12 @@ FORGED: dict[str, tuple[Callable[[Office], None], str]] = {
     ),
     "an approval by the starter": (approve_what_oneself_started, "1 that count"),
     "other recipients shown": (lambda o: show_something_else(o, outlets=[]), "the request"),
+    "a starter who is none": (
+        lambda o: show_something_else(o, starter=NAMES["cat"]),
+        "the request's starter",
+    ),
+    "no starter shown": (lambda o: show_something_else(o, starter=None), "the request's starter"),
+    "no copy of what was signed of an earlier run": (carry_without_a_copy, "a copy of what it"),
     "no checks shown": (lambda o: show_something_else(o, checks=[]), "the request's checks"),
     "another policy shown": (
         lambda o: show_something_else(o, policy_sha256="0" * 64),
