@@ -400,11 +400,14 @@ def refuse_unmeasurable(desk: Desk, selected: pa.Table) -> None:
     if desk.policy.training is None:
         return
     tested = selected.column(TEST).to_numpy() & mark_labelled(selected, desk.policy)
-    if count_marked(tested).exact < 2 * CLASS:
+    people = count_marked(tested)
+    if people.exact < 2 * CLASS:
+        shown = desk.run.disclosure.publish(people)
         raise Refusal(
             "evaluation",
-            f"fewer than {2 * CLASS} test people, and a model is measured on at least "
-            f"{say_needed(desk.policy.outcome)}; raise population.test_share, or widen the "
+            f"{'' if shown.about is None else 'about '}{shown} test people have a known outcome, "
+            f"and a model is measured on at least {say_needed(desk.policy.outcome)}; raise "
+            f"population.test_share (now {desk.policy.population.test_share:g}), or widen the "
             "population",
         )
 
@@ -414,7 +417,7 @@ def say_needed(outcome: Outcome) -> str:
     if isinstance(outcome, Number):
         return f"{2 * CLASS}"
     if outcome.binary:
-        return f"{CLASS} with the outcome and {CLASS} without it"
+        return f"{CLASS} with the outcome `{outcome.positive}` and {CLASS} without it"
     return f"{CLASS} of each of two classes"
 
 

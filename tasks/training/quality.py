@@ -18,10 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from expectations.disclosure import CLASS, TEN, Count, Disclosure, Published, rate, tell_average
+from expectations.disclosure import (
+    CLASS,
+    TEN,
+    Count,
+    Disclosure,
+    Published,
+    percent,
+    rate,
+    tell_average,
+)
 from expectations.errors import Refusal
 from expectations.policy.outcome import Number, Outcome
 from ledgers.evidence import JSON
@@ -199,25 +208,51 @@ def measure(scored: Scored) -> Quality:
     )
 
 
-def refuse_few(outcomes: pd.Series, outcome: Outcome) -> None:
+def refuse_few(outcomes: pd.Series, outcome: Outcome, disclosure: Disclosure) -> None:
     """Refuse test people of whom a class, or all, are too few for any figure of quality."""
+    whole = disclosure.publish(Count(len(outcomes)))
     if isinstance(outcome, Number):
-        few, said = len(outcomes) < 2 * CLASS, f"there are fewer than {2 * CLASS} test people"
+        few, said = len(outcomes) < 2 * CLASS, say_few_numbers(whole)
     else:
-        people = sorted(int((outcomes == label).sum()) for label in outcome.labels)
-        few = people[-2] < CLASS
-        said = f"fewer than two classes have {CLASS} test people"
-        if outcome.binary:
-            said = (
-                f"fewer than {CLASS} test people have the outcome, or fewer than {CLASS} do not "
-                "have it"
-            )
+        exact = {label: int((outcomes == label).sum()) for label in outcome.labels}
+        few = sorted(exact.values())[-2] < CLASS
+        said = say_few(exact, whole, disclosure)
     if few:
-        raise Refusal(
-            "evaluation",
-            f"{said}, and figures of so few would tell of each; raise population.test_share, or "
-            "widen the population",
-        )
+        raise Refusal("evaluation", said)
+
+
+def say_few_numbers(whole: Published) -> str:
+    """Say of how many people there are numbers, and of how many there must be."""
+    return (
+        f"the outcome of {say_about(whole)} test people is known, and at least {2 * CLASS} are "
+        "needed, since figures of so few would tell of each; raise population.test_share, or "
+        "widen the population"
+    )
+
+
+def say_few(exact: Mapping[str, int], whole: Published, disclosure: Disclosure) -> str:
+    """Say how many people the two largest classes have, as published, and how many would do."""
+    told = {label: disclosure.publish(Count(people)) for label, people in exact.items()}
+    # By published counts, so that the order tells no more than they do.
+    second, first = sorted(told, key=lambda label: told[label].middle)[-2:]
+    share = rate(told[second], whole)
+    shown = f" ({percent(share, 2)})" if told[second].about else ""
+    least = told[second].about or told[second].threshold
+    needed = TEN * ceil(CLASS * whole.middle / (TEN * least))
+    enough = f"at this share that takes {'about' if shown else 'more than'} {needed:,} test people"
+    return (
+        f"{say_about(told[second])} of {say_about(whole)} test people{shown} have the outcome "
+        f"`{second}`, and {say_about(told[first])} have `{first}`; two classes need at least "
+        f"{CLASS} each, since figures of so few would tell of each (counts are rounded)"
+        + (f"; {enough}" if needed > whole.middle else "")
+        + ". Raise population.test_share, read more people, or choose an outcome that more people "
+        "have, such as a longer window"
+    )
+
+
+def say_about(people: Published) -> str:
+    """Say a published count so that nobody takes it for the exact one."""
+    return f"{'' if people.about is None else 'about '}{people}"
 
 
 def tell_quality(scored: Scored, disclosure: Disclosure) -> ToldQuality:

@@ -175,7 +175,7 @@ def train(desk: Desk, data: Opened[Trainable]) -> bytes:
     training, testing = split_rows(frame, policy)
     groups = frame.loc[testing.features.index, audited]
     del frame
-    refuse_few(testing.labels, policy.outcome)
+    refuse_few(testing.labels, policy.outcome, desk.run.disclosure)
     # Before anything is judged by the rows that are trained on: a refusal tells of them.
     if policy.private:
         commit(desk)

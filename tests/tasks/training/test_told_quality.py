@@ -149,10 +149,21 @@ def test_a_share_of_hidden_people_tells_that_they_are_hidden() -> None:
 def test_a_class_of_fewer_than_fifty_refuses(positives: int, negatives: int) -> None:
     """Of either outcome; the exact number is not said."""
     outcomes = pd.Series(np.repeat(["yes", "no"], [positives, negatives]))
-    with pytest.raises(Refusal, match="evaluation: fewer than 50 test people") as refused:
-        refuse_few(outcomes, Classes(("no", "yes")))
+    with pytest.raises(Refusal, match=r"evaluation: .* need at least 50 each") as refused:
+        refuse_few(outcomes, Classes(("no", "yes")), HOMES[0])
     assert "49" not in str(refused.value)
-    refuse_few(pd.Series(np.repeat(["yes", "no"], [50, 50])), Classes(("no", "yes")))
+    refuse_few(pd.Series(np.repeat(["yes", "no"], [50, 50])), Classes(("no", "yes")), HOMES[0])
+
+
+def test_a_refused_class_is_named_with_its_published_share_and_what_would_do() -> None:
+    """So that its reader knows which outcome is rare, how rare, and how far off the data are."""
+    outcomes = pd.Series(np.repeat(["yes", "no"], [30, 270]))
+    with pytest.raises(Refusal) as refused:
+        refuse_few(outcomes, Classes(("no", "yes")), HOMES[0])
+    said = str(refused.value)
+    assert "about 30 of about 300 test people (10 %) have the outcome `yes`" in said
+    assert "about 500 test people" in said
+    assert "choose an outcome that more people have" in said
 
 
 @pytest.mark.parametrize(
@@ -169,5 +180,5 @@ def test_too_few_people_for_any_figure_of_words_or_numbers_refuse(
 ) -> None:
     """Figures need two classes of 50 people, or 100 people of whom there are numbers."""
     with pytest.raises(Refusal, match="figures of so few would tell of each"):
-        refuse_few(pd.Series(outcomes), outcome)
-    refuse_few(pd.Series(np.repeat(outcomes, 2)), outcome)
+        refuse_few(pd.Series(outcomes), outcome, HOMES[0])
+    refuse_few(pd.Series(np.repeat(outcomes, 2)), outcome, HOMES[0])
