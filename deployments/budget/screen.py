@@ -94,14 +94,15 @@ def show_rows(
 
     most, delta = f"{balance.ceiling.epsilon:g}", f"δ = {balance.ceiling.delta:g}"
     if balance.filtered:
-        yield "so far", f"{balance.before:.3f} of {most}, counted by the filter"
+        total = "the filter's total over all runs (RDP), not the cost of one"
+        yield "so far", f"{balance.before:.3f} of {most}, {total}"
         yield "after one more run", f"{balance.after:.3f} of {most}"
         yield "guaranteed", f"at most {most} at {delta}, since choices are adaptive"
     else:
         yield "lifetime ε so far", f"{balance.before:.3f}"
         yield "after one more run", f"{balance.after:.3f}"
         yield "ceiling", f"{most} at {delta}, choices fixed beforehand"
-    yield "more such runs", say_runs(balance.runs_left or 0)
+    yield "more such runs", f"{say_runs(balance.runs_left or 0)} under the ceiling of {most}"
     told = ", ".join(f"{count} {STATES[word]}" for word, count in states.items())
     yield "charged so far", told or "no run"
     yield "noise of one run", "; ".join(sum_up(mechanisms))

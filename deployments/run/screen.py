@@ -161,7 +161,7 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
 
     Of an outlet that nothing was made for, nothing: that nothing left is said already.
     """
-    from tasks.pages.words import say_number_quality, say_promise
+    from tasks.pages.words import say_number_quality, say_promise, say_runs_left
 
     promises = [one for one in summary.promises if one.outlet == outlet.name]
     if not (outlet.claim or promises):
@@ -171,6 +171,8 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
     yield from wrap(outlet.claim or "Nothing was handed over.", "  ")
     rows = [(str(one.verdict), one.name, say_promise(one)) for one in promises]
     yield from lay_out((), rows, indent=2) if rows else ()
+    if any(one.name == "privacy budget" and one.verdict == "passed" for one in promises):
+        yield from wrap(f"Under the lifetime ceiling {say_runs_left(summary)}.", "  ", "    ")
     if outlet.kind == "model" and outlet.claim and summary.quality:
         yield from wrap(quality_line(summary.quality), "  ", "    ")
     if outlet.kind == "model" and outlet.claim and summary.number_quality:

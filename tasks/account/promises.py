@@ -29,6 +29,8 @@ from tasks.account.published import Promise
 
 SHARE: Final = "share"
 """The symbol of a share of people, which is written in percent."""
+RDP_TOTAL: Final = "RDP total so far"
+"""The symbol of a filter's figure: the total over all runs, not what one of them costs."""
 
 
 def reach_claim(name: str, outlet: Outlet, checks: Iterable[Check]) -> str:
@@ -60,7 +62,7 @@ def _list_of_model(
         asked.append(("differential privacy", "ε", outlet.promise.epsilon, "epsilon"))
     if outlet.promise and policy.budget:
         ceiling = policy.budget.lifetime_epsilon
-        symbol = "the filter" if measures.get("filtered") else "lifetime ε"
+        symbol = RDP_TOTAL if measures.get("filtered") else "lifetime ε"
         asked.append(("privacy budget", symbol, ceiling, "lifetime_epsilon"))
     if policy.attacks:
         limit = policy.attacks.membership.auc_at_most

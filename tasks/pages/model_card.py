@@ -120,7 +120,7 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", f"of this model, at δ {delta:g}")
     if (lifetime := measures.get("privacy.lifetime_epsilon")) is not None:
         most = training.lifetime_epsilon if training else None
-        by = "by the filter, " if measures.get("privacy.filtered") else ""
+        by = "RDP total so far, " if measures.get("privacy.filtered") else ""
         yield Tile(
             f"ε {lifetime:.3g}",
             "lifetime loss",

@@ -276,15 +276,16 @@ def list_losses(summary: Summary) -> Iterator[Tile]:
     measures, training = summary.measures, summary.training
     epsilon, life = measures.get("privacy.epsilon"), measures.get("privacy.lifetime_epsilon")
     ceiling = training.lifetime_epsilon if training else None
-    by = "by the filter " if measures.get("privacy.filtered") else ""
-    lived = "" if life is None else f"lifetime {life:.3g} {by}of at most {ceiling or 0:g}"
+    by = "RDP total so far" if measures.get("privacy.filtered") else "lifetime"
+    left = f"; {told}" if (told := say_runs_left(summary)) else ""
+    lived = "" if life is None else f"{by} {life:.3g} of at most {ceiling or 0:g}{left}"
     if epsilon is not None:
         delta = measures.get("privacy.delta") or 0
         yield Tile(f"ε {epsilon:.3g}", "privacy loss", lived or f"of the model, at δ {delta:g}")
     elif life is not None:
         if measures.get("privacy.filtered"):
             held = f"{life:.3g} of {ceiling or 0:g}"
-            yield Tile(held, "lifetime ε, filter", f"guaranteed: at most {ceiling or 0:g}")
+            yield Tile(held, "RDP total so far", f"guaranteed: at most {ceiling or 0:g}")
         else:
             yield Tile(f"ε {life:.3g}", "lifetime loss", f"of at most {ceiling or 0:g}")
 

@@ -46,8 +46,8 @@ RISK: Final = "risk."
 """How the measure of what an attacker gains begins."""
 UNDECIDED: Final = "This is not a failure: this data can neither pass nor fail these checks."
 UNFIT: Final = "Stopped: the data do not fit the policy."
-JOINED: Final = {"AUC": "up to", "the filter": "stands at"}
-"""How a figure follows its symbol where it does not equal it: an interval's end, a filter's sum."""
+JOINED: Final = {"AUC": "up to"}
+"""How a figure follows its symbol where it does not equal it: an interval's end."""
 
 
 def say_promise(promise: Promise) -> str:
@@ -313,7 +313,10 @@ def say_lifetime(summary: Summary) -> str:
         return ""
     most = "" if ceiling is None else f" of at most {ceiling:g}"
     if summary.measures.get("privacy.filtered"):
-        return f"{spent:.3f}{most}, counted by the filter: only {ceiling or 0:g} is guaranteed"
+        return (
+            f"{spent:.3f}{most}, the filter's total over all runs so far (RDP) and not the cost of "
+            f"one; only {ceiling or 0:g} is guaranteed"
+        )
     return f"{spent:.3f}{most}"
 
 

@@ -176,15 +176,17 @@ def say_charge(balance: Balance, *, charged: bool) -> str:
 def say_balance(balance: Balance) -> str:
     """Say where the most-used person stands with a run, and what that guarantees.
 
-    A filter's figure is no loss: it begins with what covers every later choice.
+    A filter's figure is the total of all runs and not a run's cost: it begins with what covers
+    every later choice.
     """
     after, before = f"{balance.after:.3f}", f"{balance.before:.3f} before it"
     if not balance.filtered:
         return f"lifetime ε {after} spent by the most-used person, {before}"
     most = f"{balance.ceiling.epsilon:g}"
     return (
-        f"the filter stands at {after} of {most} for the most-used person, {before}; it starts "
-        f"high and is no ε that anybody has spent, and only {most} is guaranteed"
+        f"the filter's total over all runs so far (RDP) is {after} of {most} for the most-used "
+        f"person, {before}; the total starts high and is not what a run costs, and only {most} is "
+        "guaranteed"
     )
 
 

@@ -102,7 +102,7 @@ def make_way(change: str, balance: Balance) -> Way:
     holds = balance.after <= balance.ceiling.epsilon
     runs = balance.runs_left if holds else 0
     most = balance.ceiling.epsilon
-    reached = f"{balance.after:.3f} of {most:g}" + (", by the filter" if balance.filtered else "")
+    reached = f"{balance.after:.3f} of {most:g}" + (" (RDP total)" if balance.filtered else "")
     if runs is not None and runs >= MOST_RUNS:
         reached += f"; at least {MOST_RUNS:,} runs"
     cost: dict[str, float | None] = {"lifetime_epsilon": round_up(balance.after), "runs": runs}

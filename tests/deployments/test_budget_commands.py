@@ -138,7 +138,8 @@ def test_show_says_that_only_the_ceiling_is_guaranteed_once_choices_were_adaptiv
     found = json.loads(budget("show", policy, "--json").out)
     assert found["filtered"] is True
     said = plain(budget("show", policy).out)
-    assert "of 3, counted by the filter" in said
+    assert "of 3, the filter's total over all runs (RDP), not the cost of one" in said
+    assert f"more such runs {found['runs_left']} under the ceiling of 3" in said
     assert "guaranteed at most 3 at δ = 1e-05, since choices are adaptive" in said
     assert "lifetime ε" not in said
 

@@ -58,7 +58,14 @@ def test_a_filter_is_not_told_as_an_epsilon_that_was_spent() -> None:
     """It starts high: after one run of ε = 1 it may stand at 2.4."""
     summary = tell(*JUDGED, ("measure", "privacy.filtered", 1.0))
     found = {promise.name: say_promise(promise) for promise in summary.promises}
-    assert found["privacy budget"] == "the filter stands at 2.5 (at most 10 asked)"
+    assert found["privacy budget"] == "RDP total so far = 2.5 (at most 10 asked)"
+
+
+def test_under_a_private_models_promises_stands_how_many_more_runs_fit(home: Home) -> None:
+    """A filter's total says nothing of what the next run needs; their number does."""
+    left: Note = ("measure", "privacy.runs_left", 3.0)
+    said = " ".join(" ".join(screen_lines(tell(*JUDGED, left), home)).split())
+    assert "Under the lifetime ceiling 3 more runs like this fit." in said
 
 
 def test_a_promise_has_the_verdict_of_the_check_that_judged_it() -> None:

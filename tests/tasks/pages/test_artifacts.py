@@ -61,3 +61,4 @@ def test_under_a_filter_the_ceiling_alone_is_promised() -> None:
     """Where choices were adaptive the figure by itself is no guarantee."""
     (line,) = budget_lines(spend(2.5, runs_left=3, filtered=1))
     assert "only 10 is guaranteed" in line
+    assert "total over all runs so far (RDP) and not the cost of one" in line

@@ -256,8 +256,10 @@ def test_after_advice_the_filter_holds_also_in_a_policy_of_fixed_choices(folder:
         assert measured == pytest.approx(spent, abs=1e-4)
         check = noted(later, "check")["privacy budget"].body
         assert isinstance(check, dict)
-        assert f"the filter stands at {spent:.3f} of 6 for the most-used" in str(check["measured"])
-        assert "only 6 is guaranteed" in str(check["measured"])
+        assert f"over all runs so far (RDP) is {spent:.3f} of 6 for the most-used" in str(
+            check["measured"]
+        )
+        assert "not what a run costs, and only 6 is guaranteed" in str(check["measured"])
 
 
 def test_advice_that_is_refused_for_few_people_stays_charged(
