@@ -161,7 +161,7 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
 
     Of an outlet that nothing was made for, nothing: that nothing left is said already.
     """
-    from tasks.pages.words import say_number_quality, say_promise, say_runs_left
+    from tasks.pages.words import say_chance, say_number_quality, say_promise, say_runs_left
 
     promises = [one for one in summary.promises if one.outlet == outlet.name]
     if not (outlet.claim or promises):
@@ -175,6 +175,7 @@ def outlet_lines(outlet: OutletSummary, summary: Summary) -> Iterator[str]:
         yield from wrap(f"Under the lifetime ceiling {say_runs_left(summary)}.", "  ", "    ")
     if outlet.kind == "model" and outlet.claim and summary.quality:
         yield from wrap(quality_line(summary.quality), "  ", "    ")
+        yield from wrap(say_chance(summary.quality), "  ", "    ")
     if outlet.kind == "model" and outlet.claim and summary.number_quality:
         yield from wrap(say_number_quality(summary.number_quality), "  ", "    ")
     if outlet.released and outlet.suppressed:

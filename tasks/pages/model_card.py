@@ -29,6 +29,7 @@ from tasks.pages.words import (
     name_card,
     say_article,
     say_calibration,
+    say_chance,
     say_difference,
     say_figure,
     say_load,
@@ -266,6 +267,8 @@ def quality_lines(summary: Summary) -> Iterator[str]:
             *brier,
         ],
     )
+    if chance := say_chance(found):
+        yield f"\n**{chance}**"
     yield from threshold_lines(found)
     yield from calibration_lines(found)
     yield from class_lines(found)

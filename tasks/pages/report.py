@@ -59,6 +59,7 @@ from tasks.pages.words import (
     name_stopping,
     say_article,
     say_calibration,
+    say_chance,
     say_counted,
     say_difference,
     say_figure,
@@ -249,7 +250,9 @@ def list_tiles(summary: Summary) -> Iterator[Tile]:
 
 
 def say_auc(quality: Quality) -> str:
-    """Say how an AUC is read."""
+    """Say how an AUC is read, and first whether it is shown to be better than chance."""
+    if chance := say_chance(quality):
+        return chance.partition(":")[0].lower()
     return "mean over classes; 1 is perfect" if quality.classes else "0.5 is chance, 1 is perfect"
 
 
@@ -343,6 +346,7 @@ def environment() -> Environment:
         number_apart=say_number_difference,
         amount=say_figure,
         calibration=say_calibration,
+        chance=say_chance,
         risk_range=say_range,
         card_of=name_card,
     )

@@ -235,7 +235,19 @@ def say_number_quality(found: NumberQuality) -> str:
         else (f"R² about {found.r2:.2f} ({found.r2_low:.2f} to {found.r2_high:.2f}), ")
     )
     off = f"off by about {say_figure(found.mae)} on average"
-    return f"{r2}{off} on people it was not trained on"
+    told = f"{r2}{off} on people it was not trained on"
+    if found.r2_low is not None and found.r2_low <= 0:
+        told += "; not shown to be better than guessing the mean, since the interval reaches 0"
+    return told
+
+
+def say_chance(found: Quality) -> str:
+    """Say it of a model that is not shown to be better than chance; empty of others."""
+    if found.auc_low is None or found.auc_high is None or found.auc_low > 0.5:
+        return ""
+    if found.auc_high < 0.5:
+        return "Worse than chance: the whole interval of the AUC is below 0.5."
+    return "Not shown to be better than chance: the interval of the AUC contains 0.5."
 
 
 def say_risk(risk: float) -> str:

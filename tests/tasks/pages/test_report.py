@@ -10,20 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.run.screen import say_verdict
+from deployments.run.screen import say_verdict, screen_lines
 from expectations.policy.vocabulary import CheckVerdict
 from ledgers.evidence import JSON
+from ledgers.home.home import Home
 from tasks.account.advised import Advice, AtEpsilon, Dropped
 from tasks.account.published import ClassSize, Figure, Promise
 from tasks.account.summary import summarize
 from tasks.pages import report as reporting
 from tasks.pages.drawings import draw_funnel, draw_promise, scale_auc, trim_sizes
+from tasks.pages.model_card import render_card, write_markdown
 from tasks.pages.report import count_checks, render_report
+from tasks.pages.words import say_chance
 from tests.recorded_runs import (
     GATHERED,
     PASSED,
     RUN,
     MakeRun,
+    Note,
     Recorded,
     compared_run,
     comparing_policy,
@@ -502,6 +506,35 @@ def test_funnel_gives_no_share_of_a_hidden_count() -> None:
     rows = draw_funnel([Figure("a", "400", 400), Figure("b", "fewer than 10", None)])
 
     assert [row.share for row in rows] == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.45, 0.58, "Not shown to be better than chance"), (0.5, 0.6, "Not shown to be better"),
+        (0.3, 0.4, "Worse than chance"), (0.51, 0.6, ""), (None, None, ""),
+    ],
+)  # fmt: skip
+def test_a_model_whose_interval_reaches_chance_is_said_to_be_no_better(
+    low: float | None, high: float | None, said: str
+) -> None:
+    """In a sentence, since the figures alone are read as a little better."""
+    quality = summarize(*passed_run()).quality
+    assert quality is not None
+    found = say_chance(replace(quality, auc_low=low, auc_high=high))
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
+
+
+def test_report_card_and_screen_say_that_a_model_is_not_shown_to_beat_chance(home: Home) -> None:
+    """Wherever its AUC is read."""
+    record, policy, entries = passed_run()
+    low: list[Note] = [("measure", "utility.auc", 0.52), ("measure", "utility.auc_low", 0.46)]
+    summary = summarize(record, policy, [*entries, *make_entries(*low)])
+    model = next(one for one in summary.outlets if one.kind == "model")
+    pages = render_report(summary), render_card(summary, model), write_markdown(summary, model)
+    for said in (*pages, "\n".join(screen_lines(summary, home))):
+        assert "not shown to be better than chance" in " ".join(said.lower().split())
 
 
 def test_auc_axis_begins_at_chance_unless_some_auc_is_under_it() -> None:
