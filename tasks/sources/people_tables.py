@@ -20,7 +20,14 @@ import pyarrow.compute as pc
 from expectations.disclosure import roughly
 from expectations.errors import Problem, SourceError, suggest
 from expectations.expressions.expressions import ColumnType
-from expectations.policy.many_rows import FollowUp, FromRows, Index
+from expectations.policy.locations import (
+    CsvFile,
+    JsonLines,
+    ParquetFiles,
+    SqlTable,
+    name_location,
+)
+from expectations.policy.many_rows import FollowUp, FromRows, Index, RowsTable
 from expectations.policy.policy import PeopleSource
 from tasks.sources import Source, open_source
 from tasks.sources.aggregates import AT, INDEX, NUMBER, PERSON, UNTIL, Query, conditions, fields
@@ -51,6 +58,28 @@ CUT: Final = "people.cut."
 ALWAYS: Final = 2**62
 """Until when it is known what came to somebody to whom nothing can come; in microseconds."""
 State: TypeAlias = tuple[tuple[str, int, int], ...]
+
+
+def list_by_hand(table: RowsTable, column: str) -> str:
+    """Give a line that counts a column's values where the data are; it names places alone."""
+    match table.location:
+        case CsvFile(separator=separator, encoding=encoding):
+            said = f", sep={separator!r}" if separator != "," else ""
+            read = f"read_csv({_quote(table)}{said}, dtype=str, encoding={encoding!r})"
+        case JsonLines():
+            read = f"read_json({_quote(table)}, lines=True)"
+        case ParquetFiles(path=path) if "*" not in path:
+            read = f"read_parquet({_quote(table)})"
+        case SqlTable(table=name):
+            return f"count the values of '{column}' in the table {name} of your database, by SQL"
+        case _:
+            return f"count the values of '{column}' by a tool of your own"
+    counted = f"print(pandas.{read}[{column!r}].value_counts(dropna=False))"
+    return f'`python -c "import pandas; {counted}"`, where the file is'
+
+
+def _quote(table: RowsTable) -> str:
+    return repr(name_location(table.location))
 
 
 @dataclass(frozen=True)
@@ -159,8 +188,9 @@ class PeopleTables:
         if len(whose) and unit.undeclared == "refuse":
             raise SourceError(
                 f"{rows.place}: the column '{unit.source}': {roughly(len(whose))} people have a "
-                f"value of `{name}` in a unit that has no factor; add it, or say `undeclared: "
-                "leave-out`"
+                f"value of `{name}` in a unit that has no factor. List the units on your own "
+                f"machine, since tutela shows no value: {list_by_hand(rows.table, unit.source)}. "
+                "Then add the factor, or say `undeclared: leave-out`"
             )
         self._told.setdefault(f"{CUT}{rows.name}.{name}", []).append(whose)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
+import shlex
+import subprocess
+import sys
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -119,6 +123,21 @@ def test_an_undeclared_unit_refuses_or_is_counted_and_left_out(
     tables = open_tables(tmp_path, rows, left_out)
     assert tables.read(["sum"])["sum"].to_pylist() == [2.0, 0.0, 0.0]
     assert tables.told == {"people.cut.labs.value": 1}
+
+
+def test_the_line_that_a_refused_unit_gives_lists_the_units_where_the_data_are(
+    tmp_path: Path,
+) -> None:
+    """Values are not shown, so its reader is told how to see them without it."""
+    with pytest.raises(SourceError, match="has no factor") as error:
+        open_tables(tmp_path, [row(-2, 7.0, unit="stone")], MIXED).read(["sum"])
+    (line,) = re.findall(r"`(python [^`]+)`", str(error.value))
+    python, *rest = shlex.split(line)
+    assert python == "python"
+    shown = subprocess.run(
+        [sys.executable, *rest], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "stone" in shown.stdout
 
 
 def test_a_unit_is_looked_at_where_a_condition_alone_reads_the_value(tmp_path: Path) -> None:
