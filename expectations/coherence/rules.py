@@ -17,6 +17,7 @@ from expectations.coherence import (
     tables,
     treatments,
     value_rules,
+    words,
 )
 from expectations.errors import Problem
 from expectations.expressions.expressions import ColumnType, ExpressionError, parse
@@ -288,6 +289,7 @@ RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     *treatments.RULES,
     *models.RULES,
     *value_rules.RULES,
+    *words.RULES,
     known_identifiers_are_read,
     tokens_hide_many_values,
     *consent.RULES,

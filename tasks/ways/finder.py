@@ -61,7 +61,7 @@ def find_ways_out(desk: Desk, refusal: Refusal) -> Iterable[WaysOut]:
         case SmallCohort(published):
             return find_cohort_ways(published, list_left_out(desk), policy)
         case BrokenRules(frame, checks):
-            return find_rule_ways(frame, policy.expectations, checks, threshold)
+            return find_rule_ways(frame, policy, checks, threshold)
         case UnlikeReference(checks, told):
             allowed = refer(policy.population).difference_at_most
             return find_representation_ways(checks, told, allowed)

@@ -14,6 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from expectations.checks import Check
+from expectations.coherence.words import find_strays_of
 from expectations.disclosure import TEN, Published
 from expectations.errors import Refusal
 from expectations.gx.suites import find_range
@@ -35,14 +36,38 @@ MOST_REASONS: Final = 4
 
 
 def find_rule_ways(
-    frame: pd.DataFrame, rules: Sequence[Rule], checks: Sequence[Check], threshold: int
+    frame: pd.DataFrame, policy: Policy, checks: Sequence[Check], threshold: int
 ) -> Iterator[WaysOut]:
-    """Give for each broken rule about a share the limit that would hold."""
-    for rule, check in zip(rules, checks, strict=True):
+    """Give for each broken rule about a share the limit that would hold.
+
+    First the words that may be misspelt in what makes the column: a wider limit would hide that.
+    """
+    for rule, check in zip(policy.expectations, checks, strict=True):
         if check.verdict is not CheckVerdict.REFUSED:
             continue
-        ways = tuple(widen(rule, frame[rule.column], threshold))
+        values = frame[rule.column]
+        first = correct(rule, policy, values, threshold) if isinstance(rule, ShareBetween) else ()
+        ways = (*first, *widen(rule, values, threshold))
         yield WaysOut(check.name, None, check.asked, check.measured, SAME, {}, ways)
+
+
+def correct(rule: ShareBetween, policy: Policy, values: pd.Series, threshold: int) -> Iterator[Way]:
+    """Name the words in what makes a rule's column that its rows may not have.
+
+    Of a field without declared words, where the share that the check tells may be nobody's or
+    everybody's. Nothing is told of a value.
+    """
+    ends = find_range(int((values.astype("str") == rule.value).sum()), len(values), threshold)
+    extreme = ends is None or ends[0] == 0 or ends[1] == 1
+    for one in find_strays_of(policy, rule.column):
+        if not (one.declared or extreme):
+            continue
+        known = "not declared" if one.declared else "unknown here"
+        change = f"{one.path}: correct '{one.word}'"
+        if one.nearest:
+            change = f"{one.path}: '{one.nearest}' instead of '{one.word}'"
+        reached = f"{known} as a word of {one.column}; if no row has it, nobody meets it"
+        yield Way(change, None, reached, {})
 
 
 def widen(rule: Rule, values: pd.Series, threshold: int) -> Iterator[Way]:

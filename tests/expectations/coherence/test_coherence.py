@@ -499,6 +499,16 @@ CASES = [
         id="rule-about-another-word",
     ),
     pytest.param(
+        [
+            ("values: [f, m]", "values: [female, male]"),
+            ("use: [feature, release, audit]", "use: [feature, release, audit, derivation]"),
+            ("sugar >= 6.5", "sugar >= 6.5 and sex = 'femal'"),
+        ],
+        "derived.sick.expression: compares `sex` with 'femal', which is not among its declared "
+        "words, so no row meets it; did you mean `female`?",
+        id="misspelt-word",
+    ),
+    pytest.param(
         [('share-between, column: sick, value: "yes",', "between, column: age,")],
         "expectations.0.rule: `bin` leaves words, not numbers; use one-of or share-between",
         id="rule-about-numbers-that-are-words",

@@ -258,7 +258,8 @@ def test_a_rule_is_widened_as_far_as_the_check_tells_anyway() -> None:
     })  # fmt: skip
     checks = check_values(frame, RULES, 10)
     assert [check.verdict for check in checks] == [CheckVerdict.REFUSED] * 3
-    found = list(find_rule_ways(frame, RULES, checks, 10))
+    policy = parse_policy(small_policy()).model_copy(update={"expectations": RULES})
+    found = list(find_rule_ways(frame, policy, checks, 10))
     assert [len(one.ways) for one in found] == [1, 1, 0]
     (missing,), (share,) = found[0].ways, found[1].ways
     ends = [float(n) for one in (missing, share) for n in re.findall(r": ([\d.]+)", one.change)]
@@ -269,6 +270,21 @@ def test_a_rule_is_widened_as_far_as_the_check_tells_anyway() -> None:
     assert [c.verdict for c in check_values(frame, wider, 10)] == [CheckVerdict.PASSED] * 2
     assert f"{100 * ends[0]:g} %" in checks[0].measured
     assert f"{100 * ends[1]:g} %" in checks[1].measured
+
+
+def test_a_misspelt_word_comes_before_a_wider_limit() -> None:
+    """The nearest declared one is named; where others become `other`, check cannot know."""
+    policy = parse_policy(small_policy(
+        ("values: [f, m]", "values: [emergency, planned], other: other"),
+        ("use: [feature, release, audit]", "use: [feature, release, audit, derivation]"),
+        ("sugar >= 6.5", "sugar >= 6.5 and sex = 'emergancy'"),
+    ))  # fmt: skip
+    frame = pd.DataFrame({"sick": ["no"] * 400})
+    (found,) = find_rule_ways(frame, policy, check_values(frame, policy.expectations, 10), 10)
+    first, second = found.ways
+    assert first.change == "derived.sick.expression: 'emergency' instead of 'emergancy'"
+    assert first.reached.startswith("not declared as a word of sex")
+    assert second.change.startswith("sick: share-between")
 
 
 @given(st.integers(0, 20_000))
