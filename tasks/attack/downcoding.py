@@ -252,9 +252,9 @@ def judge_downcoding(outlet: str, found: Downcoding, people: float) -> Check:
     return Check(
         name=f"downcoding of {outlet}",
         asked="no released cell that the recoding's public rule narrows down",
-        measured=f"the rule narrows down cells of at most {people:.1%} of the people; "
-        f"{found.split.mean():.0%} of the classes certainly have 1 to k - 1 people in each part of "
-        "a label, one level below"
+        measured="who knows how the table was made can rule out some of the values that a cell "
+        f"stands for, of at most {people:.1%} of the people; in {found.split.mean():.0%} of the "
+        "classes it follows that each part of a label, one level below, has 1 to k - 1 people"
         if told
         else "no cell is narrowed down",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
@@ -279,7 +279,7 @@ class Minimality:
 
     @property
     def precision(self) -> float:
-        """How many of those of whom a value is deduced have it, 0 to 1."""
+        """Of how many of those deduced the whole finer class has that value, 0 to 1."""
         return float(self.certain.sum() / max(self.deduced.sum(), 1))
 
 
@@ -362,7 +362,8 @@ def judge_minimality(
     )
     right = tell(found.precision, int(found.deduced.sum()))
     told = (
-        f"; the value of {people} people can be deduced, and {right} of such deductions are right"
+        f"; by that, {people} people each seem to share one value with everybody of their finer "
+        f"class, and for {right} of them that is so (1: for all of them, who are then known)"
         if found.certain.any()
         else ""
     )

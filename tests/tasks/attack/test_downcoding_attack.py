@@ -242,7 +242,7 @@ def test_a_deduction_may_be_false() -> None:
     assert found.deduced.all()
     assert found.certain.tolist() == [True] * 3 + [False] * 3
     told = judge_minimality("s", "partner", found, Published(None, 10), TWO).measured
-    assert "the value of fewer than 10 people can be deduced" in told
+    assert "by that, fewer than 10 people each seem to share one value" in told
 
 
 @pytest.mark.parametrize(
