@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, TypeAlias
 
 from expectations.errors import Problem, suggest
@@ -214,6 +214,33 @@ def nothing_looks_ahead(policy: Policy) -> Iterator[Problem]:
             )
 
 
+def windows_end_within_the_data(policy: Policy) -> Iterator[Problem]:
+    """A window after an index of one day ends no later than the last day that the policy says."""
+    source = policy.source
+    index, until, dates = source.index, source.followed_until, source.dates
+    if index is None or index.date is None:
+        return
+    said = {
+        "source.followed_until.date": until.date if until else None,
+        "source.dates.until": dates.last if dates else None,
+    }
+    last, place = min(
+        ((day, place) for place, day in said.items() if day and not [*_day_is_real(day, place)]),
+        default=("", ""),
+    )
+    for name, column in policy.columns.items():
+        days = column.rows.days_after if column.rows else None
+        if not (days and last):
+            continue
+        end = date.fromisoformat(index.date) + timedelta(days=days)
+        if end > date.fromisoformat(last):
+            yield Problem(
+                f"columns.{name}.rows.days_after",
+                f"ends on {end}, after {place} ({last}), so nobody is observed to its end",
+                "use fewer days, or an earlier source.index.date",
+            )
+
+
 def tables_are_used(policy: Policy) -> Iterator[Problem]:
     """A table that nothing is made of need not be named."""
     index, until = policy.source.index, policy.source.followed_until
@@ -274,6 +301,7 @@ def _day_is_real(text: str | None, path: str) -> Iterator[Problem]:
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
     dates_are_of_rows,
     nothing_looks_ahead,
+    windows_end_within_the_data,
     tables_are_used,
     units_are_of_numbers,
     codes_are_used,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, assert_never
 
-from expectations.errors import Problem
+from expectations.errors import Problem, find_nearest
 from expectations.policy.policy import (
     MissingAtMost,
     Policy,
@@ -25,8 +25,7 @@ def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
     for n, rule in enumerate(policy.expectations):
         path = f"expectations.{n}"
         if rule.column not in policy.leaving:
-            fix = f"use one of {', '.join(policy.leaving)}"
-            yield Problem(f"{path}.column", "does not exist after de-identification", fix)
+            yield lack_column(rule.column, f"{path}.column", policy)
             continue
         if isinstance(rule, ValuesBetween | ShareBetween) and rule.low > rule.high:
             yield Problem(f"{path}.low", "is above high", "swap them")
@@ -39,6 +38,22 @@ def rules_fit_their_columns(policy: Policy) -> Iterator[Problem]:
         if isinstance(rule, ShareBetween) and labels is not None and rule.value not in labels:
             fix = f"use one of {', '.join(labels)}"
             yield Problem(f"{path}.value", f"`{rule.column}` can never hold it", fix)
+
+
+def lack_column(name: str, path: str, policy: Policy) -> Problem:
+    """Say that a rule's column is not there; of one spelt nearly so, that either may be wrong.
+
+    Which of the two the source has is not known here.
+    """
+    if (near := find_nearest(name, policy.leaving)) is None:
+        fix = f"use one of {', '.join(policy.leaving)}"
+        return Problem(path, "does not exist after de-identification", fix)
+    return Problem(
+        path,
+        f"`{name}` does not exist after de-identification, and `{policy.path_of(near)}` is spelt "
+        "nearly so",
+        f"first look which of the two the source has, then write `{name}` or `{near}` in both",
+    )
 
 
 def rules_can_fail(policy: Policy) -> Iterator[Problem]:

@@ -74,6 +74,12 @@ class Decision:
     rows: FromRows | None = None
     """How it is made of a further table's rows; None for a column of the people's own table."""
 
+    @property
+    def measures(self) -> bool:
+        """Whether its numbers are more or less of something; those of places and people name."""
+        names = {Category.LOCATION, Category.IDENTIFYING, Category.CONTACT}
+        return self.found.category not in names
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -112,6 +112,9 @@ def tell_how(column: Decision) -> Iterator[str]:
             two = ", ".join(map(quoted, profile.words[:2]))
             yield f'  --target "{name} in ({two})"'
         yield f"Its words: {list_words(profile.words)}"
+    elif not column.measures:
+        yield "Its numbers name something and measure nothing, so say which of them are yes:"
+        yield f'  --target "{name} in (NUMBER, NUMBER)"'
     elif profile.low is not None and profile.high is not None:
         inner = profile.edges or ((profile.low + profile.high) / 2,)
         yield f"It goes from {number(profile.low)} to {number(profile.high)}. Say from where on:"

@@ -346,7 +346,7 @@ def model_instead(decided: Decided) -> Iterator[str]:
 def compared(decided: Decided) -> str:
     """Compare a column of numbers with one of its rounded edges, as an example."""
     for column in decided.of(Fate.PROPOSED):
-        if isinstance(column.treatment, Bin):
+        if isinstance(column.treatment, Bin) and column.measures:
             edges = column.treatment.edges
             return f"{column.name} >= {number(edges[len(edges) // 2])}"
     return "visits >= 3"

@@ -489,6 +489,13 @@ CASES = [
         id="rule-about-a-dropped-column",
     ),
     pytest.param(
+        [("column: sick,", "column: sicks,")],
+        "expectations.0.column: `sicks` does not exist after de-identification, and `derived.sick` "
+        "is spelt nearly so; first look which of the two the source has, then write `sicks` or "
+        "`sick` in both",
+        id="rule-about-a-column-of-another-spelling",
+    ),
+    pytest.param(
         [("low: 0.1, high: 0.9", "low: 0.9, high: 0.1")],
         "expectations.0.low: is above high; swap them",
         id="rule-that-nothing-meets",

@@ -108,6 +108,31 @@ def test_what_does_not_fit_is_said_where_it_stands(
     )
 
 
+@pytest.mark.parametrize(
+    ("index", "more", "place"),
+    [
+        ("2025-06-22", "", "source.followed_until.date (2025-06-30)"),
+        ("2025-05-30", "  dates: {from: '2020-01-01', until: '2025-06-07'}\n",
+         "source.dates.until (2025-06-07)"),
+        ("2025-06-21", "", ""),
+    ],
+)  # fmt: skip
+def test_a_window_that_ends_after_the_data_is_said_by_check(
+    index: str, more: str, place: str
+) -> None:
+    """Both days are in the policy, so nobody has to wait for a run to find nobody observed."""
+    changes = (
+        ("first: visits, where: \"ward = 'A'\"", f"date: '{index}'"),
+        ("  tables:\n", f"{more}  tables:\n"),
+        (MADE, "{take: count, of: visits, days_after: 9}"),
+    )
+    with pytest.raises(PolicyError) as refused:
+        parse_policy(policy_with(*changes))  # a feature that looks ahead is refused as well
+    said = [p.what for p in refused.value.problems if "observed to its end" in p.what]
+    assert len(said) == bool(place)
+    assert all(place in one for one in said)
+
+
 def test_a_feature_is_computed_of_nothing_that_comes_after() -> None:
     """Nor does it look past the index by way of an expression."""
     derived = (

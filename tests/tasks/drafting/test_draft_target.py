@@ -98,6 +98,18 @@ def test_what_cannot_be_predicted_says_how_it_can(target: str, told: str) -> Non
         text_of(*TABLE, name, target=target)
 
 
+def test_a_hint_compares_only_numbers_that_measure() -> None:
+    """A postcode is a number that names a place: none is more than another."""
+    code = column("postcode", "integer", category=Category.LOCATION,
+                  identifiability=Identifiability.QUASI, low=10000.0, high=99999.0,
+                  edges=(40000.0, 60000.0, 80000.0), distinct=300)  # fmt: skip
+    said = re.sub(r"[\s#]+", " ", text_of(PERSON, code, VISITS))
+    assert '--target "visits >= 30"' in said
+    with pytest.raises(UsageError, match="Its numbers name something") as refused:
+        draft_of(PERSON, code, VISITS, target="postcode")
+    assert ">=" not in str(refused.value)
+
+
 def test_who_consented_is_not_predicted() -> None:
     """The answers say who may be read at all."""
     with pytest.raises(UsageError, match="says who consented"):
