@@ -16,7 +16,7 @@ from deployments.terminal import Answer, wrap
 from expectations.errors import ServiceError
 from expectations.policy.spans import length
 from expectations.policy_file import read_retention
-from ledgers.checkpoints import take_checkpoint
+from ledgers.checkpoints import last_checkpoint, take_checkpoint
 from ledgers.evidence import EvidenceLedger, RunRecord
 from ledgers.home.database import compact_database, open_database, overwrite_deleted
 from ledgers.releases import ReleaseLedger
@@ -80,10 +80,14 @@ def verify_night(home: Home, keys: Keys, done: Answer) -> Answer:
 
 
 def announce_done(home: Home, keys: Keys, done: Answer) -> list[str]:
-    """Take what was removed off the page of all runs, and tell Prefect, where its server runs."""
+    """Take what was removed off the page of all runs, and tell Prefect, where its server runs.
+
+    The newest checkpoint goes to the addresses that keep it.
+    """
     from deployments.servers.prefect_server import running, set_environment
     from tasks.watching.announcing import announce
     from tasks.watching.news import News
+    from tasks.watching.notifications import post_checkpoint
 
     if url := home.settings.prefect_api_url or running(home):
         set_environment(home)
@@ -95,7 +99,9 @@ def announce_done(home: Home, keys: Keys, done: Answer) -> list[str]:
         told = ("runs", "differences", "left_out")
         numbers: dict[str, JSON] = {one: len(cast("list[JSON]", verified[one])) for one in told}
         news.append(News(f"tutela.verify.{verified['verdict']}", "", "record", numbers))
-    return announce(home, keys, news=news)
+    last = last_checkpoint(keys)
+    posted = post_checkpoint(home, last.line, keys.seal_incident) if last else ()
+    return [*announce(home, keys, news=news), *posted]
 
 
 def remove_due(home: Home, ledger: EvidenceLedger, now: datetime, done: Done) -> None:

@@ -30,7 +30,8 @@ TEMPLATE = """\
 # database_url = "postgresql+psycopg://..."       # then run tutela init again
 # disclosure_threshold = 10                       # counts of people under it are not published
 # journal = "/mnt/other/acts.jsonl"               # what a restored backup must not undo; apart
-# anchors = ["/mnt/other/checkpoints.jsonl"]      # copies of signed checkpoints: files, git folders
+# anchors = ["/mnt/other/checkpoints.jsonl"]      # copies of signed checkpoints: files, git
+#                                                 # folders; addresses as in notify, by night
 # policies = "/srv/policies"                      # where policies are found by name; else policies/
 # notify = ["mailtos://user:$MAIL_PASSWORD@example.org"] # who is told of runs that did not pass
 # lineage = "http://127.0.0.1:5000"               # a catalogue that takes OpenLineage by HTTP
@@ -155,6 +156,8 @@ class Settings:
     policies: str | None = None
     journal: str | None = None
     anchors: tuple[str, ...] = ()
+    posted_to: tuple[str, ...] = field(default=(), repr=False)
+    """Those anchors that are no place but an address, which may hold a password."""
     notify: tuple[str, ...] = field(default=(), repr=False)  # they may hold passwords
     lineage: str | None = field(default=None, repr=False)  # it may hold a login
     metrics: str | None = None
@@ -203,7 +206,7 @@ def _read_settings(file: Path) -> Settings:
     notify = found.pop("notify", [])
     if not isinstance(notify, list) or not all(isinstance(one, str) and one for one in notify):
         raise HomeError(f'{file}: notify must be a list of addresses, such as ["json://host/path"]')
-    anchors = _read_anchors(file, found.pop("anchors", []))
+    anchors, posted_to = _read_anchors(file, found.pop("anchors", []))
     for name, value in found.items():
         if not isinstance(value, str) or not value:
             raise HomeError(f'{file}: {name} must be text in quotes, such as "http://host:port"')
@@ -219,13 +222,23 @@ def _read_settings(file: Path) -> Settings:
     metrics = found.get("metrics")
     if metrics and not (metrics.endswith(".prom") and Path(metrics).is_absolute()):
         raise HomeError(f"{file}: metrics must be a whole path that ends in .prom")
-    return Settings(**found, disclosure_threshold=threshold, notify=tuple(notify), anchors=anchors)
+    return Settings(
+        **found, disclosure_threshold=threshold, notify=tuple(notify), anchors=anchors,
+        posted_to=posted_to,
+    )  # fmt: skip
 
 
-def _read_anchors(file: Path, anchors: object) -> tuple[str, ...]:
-    """Read where checkpoints are appended to: what is in the home would be put back with it."""
+def _read_anchors(file: Path, anchors: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read where checkpoints are appended to, and to which addresses they are sent.
+
+    What is in the home would be put back with it.
+    """
     said = anchors if isinstance(anchors, list) else [None]
-    places = [Path(one).expanduser() if isinstance(one, str) and one else None for one in said]
+    addresses = [one for one in said if isinstance(one, str) and "://" in one]
+    rest = [one for one in said if one not in addresses]
+    places = [Path(one).expanduser() if isinstance(one, str) and one else None for one in rest]
     if any(p is None or not p.is_absolute() or file.parent in (p, *p.parents) for p in places):
-        raise HomeError(f"{file}: anchors must be a list of whole paths, outside of the home")
-    return tuple(map(str, places))
+        raise HomeError(
+            f"{file}: anchors must be a list of whole paths, outside of the home, or addresses"
+        )
+    return tuple(map(str, places)), tuple(addresses)

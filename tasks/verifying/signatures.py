@@ -195,7 +195,7 @@ def check_anchor(
     """Hold the home's checkpoints against a copy kept elsewhere; it may lack the newest."""
     own = {one.number: one.digest for one in checked}
     chains = {one.chain for one in checked}
-    there = [read_checkpoint(line, public) for line in split_lines(content)]
+    there = [read_checkpoint(line, public) for line in content.splitlines()]
     mine = [one[0] for one in there if not isinstance(one, str)]
     mine = [one for one in mine if not chains or one.chain in chains]
     if not mine:

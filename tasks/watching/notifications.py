@@ -15,6 +15,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from expectations.errors import ServiceError, TutelaError, UsageError
+from ledgers.checkpoints import Checkpoint
 from ledgers.home.home import Home
 from tasks.account.overview import RunRow
 from tasks.airlock.airlock import run_inside
@@ -41,11 +42,24 @@ class Message:
 
 def notify(home: Home, message: Message, seal: Callable[[str], str]) -> Iterator[str]:
     """Send a message to every address; give a sentence for each that did not take it."""
-    for number, address in enumerate(home.settings.notify, start=1):
+    yield from _send_all("notify", home.settings.notify, message, seal)
+
+
+def post_checkpoint(home: Home, line: bytes, seal: Callable[[str], str]) -> Iterator[str]:
+    """Send the newest checkpoint to addresses of `anchors`, whose mails `verify` can read."""
+    number = Checkpoint.read(line).number
+    message = Message(f"tutela: checkpoint {number}", line.decode("ascii"), "info")
+    yield from _send_all("anchors", home.settings.posted_to, message, seal)
+
+
+def _send_all(
+    setting: str, addresses: Sequence[str], message: Message, seal: Callable[[str], str]
+) -> Iterator[str]:
+    for number, address in enumerate(addresses, start=1):
         try:
-            run_inside("notify", partial(send, address, message), seal)
+            run_inside(setting, partial(send, address, message), seal)
         except TutelaError as error:
-            yield f"notify {number} ({name_scheme(address)}) was not told: {error}"
+            yield f"{setting} {number} ({name_scheme(address)}) was not told: {error}"
 
 
 def send(address: str, message: Message) -> None:

@@ -6,23 +6,28 @@ import json
 import logging
 import stat
 from datetime import UTC, datetime, timedelta
+from email import message_from_string
+from email.policy import default
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from expectations.errors import Refusal
+from ledgers.checkpoints import NAME as CHECKPOINTS
 from ledgers.home.home import Home, Settings
+from ledgers.home.line_file import LineFile
 from ledgers.key_ledger import KeyEvent
 from tasks.account.published import Figure
 from tasks.airlock.run import log_errors_in_words
 from tasks.lineage.event_file import find_lineage
+from tasks.verifying.whole import Verifier
 from tasks.watching import announcing
 from tasks.watching.announcing import announce
 from tasks.watching.events import write_event
 from tasks.watching.metrics import Surroundings, render_metrics, write_metrics
 from tasks.watching.news import list_due_keys, list_news, needs_somebody
-from tasks.watching.notifications import Message, notify
+from tasks.watching.notifications import Message, notify, post_checkpoint
 from tests.hooks import mailbox, webhook
 from tests.overview_rows import make_rows
 from tests.runs import RunOnRecord, copy_place, passed
@@ -135,6 +140,29 @@ def test_a_webhook_and_a_mailbox_get_the_sentence(tmp_path: Path) -> None:
         assert word in hooked["message"]
         assert word in mails[0].replace("=\r\n", "")
     assert "To: dpo@example.org" in mails[0]
+
+
+def test_a_mailed_checkpoint_is_an_anchor_that_verify_reads(tmp_path: Path) -> None:
+    """Saved as text it is in order beside the home, and names one that was put back."""
+    place, mails = copy_place(passed("diabetes").place, tmp_path / "home"), list[str]()
+    line = LineFile(place.home.root / CHECKPOINTS).last()
+    assert line is not None
+    with mailbox(mails) as mail:
+        home = Home(place.home.root, Settings(posted_to=(mail,)))
+        assert list(post_checkpoint(home, line, str)) == []
+    saved = tmp_path / "mail.txt"
+    told = message_from_string(mails[0], policy=default)
+    body = told.get_body(("plain",))
+    assert body is not None
+    saved.write_text(f"Subject: {told['subject']}\n\n{body.get_content()}")
+    verifier = Verifier.of(place.home, place.keys, ())
+    verifier.ledgers([saved], whole=False)
+    assert verifier.found.compared["anchor checkpoints"] == 1
+    assert verifier.found.differences == []
+    (place.home.root / CHECKPOINTS).write_bytes(b"")
+    verifier = Verifier.of(place.home, place.keys, ())
+    verifier.ledgers([saved], whole=False)
+    assert [one.where for one in verifier.found.differences if one.where == "anchor"]
 
 
 def test_an_address_that_fails_is_named_without_its_password(
