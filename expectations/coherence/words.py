@@ -64,7 +64,7 @@ def is_closed(policy: Policy, column: str) -> bool:
     return not isinstance(treatment, Categories) or treatment.other is None
 
 
-def words_of_expressions_are_declared(policy: Policy) -> Iterator[Problem]:
+def expressions_look_for_declared_words(policy: Policy) -> Iterator[Problem]:
     """A derived column looks for no word that would stop the run where it occurs."""
     for name, derived in policy.derived.items():
         if derived.expression is None:
@@ -113,5 +113,5 @@ def _find_in_rows(policy: Policy, name: str) -> Iterator[Stray]:
 
 
 RULES: Final[tuple[Callable[[Policy], Iterator[Problem]], ...]] = (
-    words_of_expressions_are_declared,
+    expressions_look_for_declared_words,
 )
