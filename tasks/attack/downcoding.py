@@ -36,7 +36,7 @@ from expectations.measures.sensitive_measures import meets, reach
 from expectations.policy.privacy_models import DistinctLDiversity, PrivacyModel
 from expectations.policy.vocabulary import CheckVerdict
 from tasks.attack.released import ABSENT, Coverage, People, Release
-from tasks.attack.risk import tell
+from tasks.attack.risk import FEWEST, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,11 +252,12 @@ def judge_downcoding(outlet: str, found: Downcoding, people: float) -> Check:
     return Check(
         name=f"downcoding of {outlet}",
         asked="no released cell that the recoding's public rule narrows down",
-        measured="who knows how the table was made can rule out some of the values that a cell "
-        f"stands for, of at most {people:.1%} of the people; in {found.split.mean():.0%} of the "
-        "classes it follows that each part of a label, one level below, has 1 to k - 1 people"
+        measured="whoever knows how the table was made can exclude values that a label covers: for "
+        f"at most {100 * people:.1f} % of the people it then says more of them than it shows. In "
+        f"{100 * found.split.mean():.0f} % of the classes each finer label within one surely has "
+        "fewer than k people. Whoever knows the labels alone can exclude nothing"
         if told
-        else "no cell is narrowed down",
+        else "whoever knows how the table was made can exclude no value that a label covers",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,
         power="a single cell, by comparing each two classes; not what follows from three or more, "
         "or from knowing which combinations exist",
@@ -270,12 +271,19 @@ class Minimality:
     """Whose finer class was withheld for a sensitive column, person by person.
 
     Somebody's value is `deduced` where only one is frequent enough, and `certain` where that is
-    true. A person may be withheld in one column and not in another.
+    true; `common` where it is the commonest of all people, which is guessed without the table. A
+    person may be withheld in one column and not in another.
     """
 
     withheld: NDArray[np.bool_]
     deduced: NDArray[np.bool_]
     certain: NDArray[np.bool_]
+    common: NDArray[np.bool_]
+
+    @property
+    def by_guess(self) -> float:
+        """How many of those of whom a value is deduced have the commonest one, 0 to 1."""
+        return float((self.common & self.deduced).sum() / max(self.deduced.sum(), 1))
 
     @property
     def precision(self) -> float:
@@ -312,7 +320,8 @@ def find_withheld(
         told = large & binary & ((counts[of] >= size[:, None]).sum(axis=1) == 1)
         for flags, parts in ((withheld, broken), (deduced, told), (certain, told & broken)):
             flags[there] |= parts[place]
-    return Minimality(withheld, deduced, certain)
+    code = sensitive.factorize(use_na_sentinel=False)[0]
+    return Minimality(withheld, deduced, certain, code == np.bincount(code, minlength=1).argmax())
 
 
 def _count_values(own: Codes, values: pd.Series, classes: int) -> Codes:
@@ -347,6 +356,29 @@ def _single(counts: ValueCounts, number: int, of: slice) -> ValueCounts:
     return ValueCounts(first, np.zeros_like(value), value, count, size, counts.share)
 
 
+def say_guessed(found: Minimality, people: Published) -> str:
+    """Say how often guesses by the coarsening are right, and how often those without the table."""
+    guesses = int(found.deduced.sum())
+    about = "" if people.about is None else "about "
+    tried = (
+        "; tried: to guess their value from that, knowing how the table was made and everybody's "
+        f"other values. The guess is right for {about}{people} people"
+    )
+    if guesses < FEWEST:
+        return f"{tried}; too few are guessed to say how often it would be without the table"
+    right, blind = (float(tell(one, guesses)) for one in (found.precision, found.by_guess))
+    more = round(100 * (right - blind))
+    meaning = (
+        f"the coarsening makes such a guess right {more} percentage points more often"
+        if more > 0
+        else "to know how the table was made helps such a guess no more than the commonest value"
+    )
+    return (
+        f"{tried}, {100 * right:.0f} % of all whose value is guessed so; the commonest value, "
+        f"guessed without the table, is right for {100 * blind:.0f} % of them. So {meaning}"
+    )
+
+
 def judge_minimality(
     column: str, outlet: str, found: Minimality, people: Published, models: Sequence[PrivacyModel]
 ) -> Check:
@@ -360,17 +392,10 @@ def judge_minimality(
         if found.withheld.any()
         else "no class was made coarser because of it"
     )
-    right = tell(found.precision, int(found.deduced.sum()))
-    told = (
-        f"; by that, {people} people each seem to share one value with everybody of their finer "
-        f"class, and for {right} of them that is so (1: for all of them, who are then known)"
-        if found.certain.any()
-        else ""
-    )
     return Check(
         name=f"minimality of {column} in {outlet}",
         asked="no class made coarser because of this column",
-        measured=f"{some}{told}",
+        measured=some + (say_guessed(found, people) if found.certain.any() else ""),
         verdict=CheckVerdict.WARNED if found.withheld.any() else CheckVerdict.PASSED,
         power="a single class, one level below; a value becomes certain only under distinct "
         "l-diversity of 2, else likelier",

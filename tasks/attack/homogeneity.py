@@ -114,12 +114,13 @@ def judge_homogeneity(
     """
     told = found.known.any() or found.sure.any()
     nothing = CheckVerdict.PASSED if found.able else CheckVerdict.INCONCLUSIVE
-    gain = tell(found.gain, len(found.known))
+    gain = 100 * float(tell(found.gain, len(found.known)))
     return Check(
         name=f"homogeneity of {column} in {outlet}",
         asked="no class in which everybody shares the value",
-        measured=f"{describe_classes(found, people)}; a value's share in a class exceeds the "
-        f"table's by up to {gain}",
+        measured=f"{describe_classes(found, people)}; a value is up to {gain:.0f} percentage "
+        "points more common in a class than in the whole table, which one would guess by without "
+        "it",
         verdict=CheckVerdict.WARNED if told else nothing,
         power="a single class; every row was checked"
         if found.able
@@ -161,8 +162,9 @@ def judge_sets(outlet: str, found: SetMembers, people: Published) -> Check:
     return Check(
         name=f"sets of {outlet}",
         asked="no set with a value of fewer than k people of its class",
-        measured=f"in {found.few.mean():.0%} of the classes each value of a set belongs to 1 to "
-        f"k - 1 people; {people} people are alone with a value in their class"
+        measured=f"in {100 * found.few.mean():.0f} % of the classes each value of a set belongs to "
+        f"fewer than k people; {people} people are the only one of their class with a value, so "
+        "whoever knows the values of the others learns theirs"
         if told
         else "every value of every set belongs to at least k people",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,

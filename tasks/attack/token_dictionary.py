@@ -129,7 +129,8 @@ def judge_counting(column: str, outlet: str, found: FrequencyAttack) -> Check:
     return Check(
         name=f"tokens of {column} in {outlet} by counting",
         asked="no token recognized by its frequency",
-        measured=f"{roughly(found.guessed_rows)} rows have a token that fits only one value"
+        measured="whoever knows how common each value is recognizes the token of "
+        f"{roughly(found.guessed_rows)} rows, since it fits only one value"
         if told
         else "none is recognized",
         verdict=CheckVerdict.WARNED if told else CheckVerdict.PASSED,

@@ -242,7 +242,16 @@ def test_a_deduction_may_be_false() -> None:
     assert found.deduced.all()
     assert found.certain.tolist() == [True] * 3 + [False] * 3
     told = judge_minimality("s", "partner", found, Published(None, 10), TWO).measured
-    assert "by that, fewer than 10 people each seem to share one value" in told
+    assert "The guess is right for fewer than 10 people; too few are guessed" in told
+
+
+def test_beside_a_deduction_stands_what_a_guess_would_reach() -> None:
+    """Else a share of right deductions tells a reader neither much nor little."""
+    found = Minimality(*(np.array([True] * 100),) * 2, np.arange(100) < 52, np.arange(100) < 40)
+    told = judge_minimality("s", "partner", found, Published(50, 10), TWO).measured
+    assert "right for about 50 people, 50 % of all whose value is guessed so" in told
+    assert "guessed without the table, is right for 40 % of them" in told
+    assert "right 10 percentage points more often" in told
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,10 @@ def test_tokens_that_counting_tells_are_reported() -> None:
     shares = [0.9, 0.1]
     told = judge_counting("id", "partner", attack_by_frequency(np.array([900, 100]), shares))
     assert told.verdict is CheckVerdict.WARNED
-    assert told.measured == "about 1,000 rows have a token that fits only one value"
+    assert told.measured == (
+        "whoever knows how common each value is recognizes the token of about 1,000 rows, since it "
+        "fits only one value"
+    )
     unique = attack_by_frequency(np.ones(50, dtype=np.int64), [1 / 50] * 50)
     assert judge_counting("id", "partner", unique).verdict is CheckVerdict.PASSED
 
