@@ -128,7 +128,7 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
                 f"chance of any result by at most a factor of {math.exp(promise.epsilon):.3g}, "
                 "plus δ."
             )
-        case TableOutlet(k=k, sensitive=sensitive, output=output):
+        case TableOutlet(k=k, sensitive=sensitive, output=output, not_linkable=outside):
             joined = (
                 "“a~b” means one of a and b, “a-b”" if output == "sets" else "“a~b” and “a-b” mean"
             )
@@ -137,6 +137,7 @@ def claim(outlet: ModelOutlet | TableOutlet) -> str:
                 f"A table that is {k}-anonymous over {{{', '.join(outlet.linkable)}}}: at least "
                 f"{k} people share each combination of these values"
                 + (f". Each such group has {'; '.join(asked)}." if asked else ".")
+                + (f" Nothing of that holds for {', '.join(outside)}." if outside else "")
                 + f" {joined} a value from a to b, “*” any value, “missing” that none is known."
             )
 

@@ -16,12 +16,13 @@ from typing import Final
 from expectations.policy.outlets import DifferentialPrivacy, ModelOutlet, TableOutlet, claim
 from expectations.policy.policy import Policy
 from expectations.policy.retention import describe_kept
-from expectations.policy.vocabulary import Verdict
+from expectations.policy.vocabulary import CheckVerdict, Verdict
 from ledgers.evidence import JSON, Entry, RunRecord
 from tasks.account.datasets import SourceRead, StepData, list_sources, list_steps
 from tasks.account.findings import Found
 from tasks.account.markdown import escape_markdown
 from tasks.account.promises import reach_claim
+from tasks.account.subjects import join_names
 
 PROJECTION: Final = 4
 """The version of what is shown. A run's record says by which it was shown, and holds a digest of
@@ -83,8 +84,6 @@ class Projection:
     steps: tuple[StepData, ...]
     models: dict[str, ShownModel]
     """By outlet."""
-    experiment: str
-    """What is said of the policy, in Markdown."""
 
     def as_text(self) -> dict[str, dict[str, str]]:
         """Give tags, parameters and metrics as text, by name, in the parts that MLflow has."""
@@ -106,7 +105,6 @@ def project(record: RunRecord, policy: Policy, entries: Sequence[Entry]) -> Proj
         sources=tuple(list_sources(policy, entries)),
         steps=tuple(list_steps(entries)),
         models={name: show_model(policy, name, tags, entries) for name in policy.model_outlets},
-        experiment="\n\n".join(describe_policy(policy)),
     )
 
 
@@ -163,21 +161,37 @@ def run_tags(
 
 
 def count_verdicts(entries: Sequence[Entry]) -> str:
-    """Say how many checks passed, and how many warned."""
-    verdicts = [
-        e.body["verdict"] for e in entries if e.kind == "check" and isinstance(e.body, dict)
+    """Say how many checks passed, and how many did not, in which way."""
+    verdicts = [verdict for _, verdict, _ in list_checks(entries)]
+    rest = (("warned", "warned"), ("inconclusive", "could not be judged"), ("refused", "refused"))
+    told = [f"{verdicts.count(one)} {said}" for one, said in rest if one in verdicts]
+    return ", ".join([f"{verdicts.count('passed')} of {len(verdicts)} passed", *told])
+
+
+def list_checks(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
+    """Give each check with its verdict and what was reached and asked.
+
+    One that refused before it could note what it found is known from the decision.
+    """
+    bodies = [e.body for e in entries if e.kind == "check" and isinstance(e.body, dict)]
+    found = [
+        (str(one["name"]), str(one["verdict"]), f"{one['measured']} (asked: {one['asked']})")
+        for one in bodies
     ]
-    warned = f", {verdicts.count('warned')} warned" if "warned" in verdicts else ""
-    return f"{verdicts.count('passed')} of {len(verdicts)} passed{warned}"
+    for entry in entries:
+        match entry.kind, entry.body:
+            case "decision", {"check": str(check), "reason": str(reason)} if (
+                entry.name == Verdict.REFUSED and "refused" not in {one[1] for one in found}
+            ):
+                found.append((check, "refused", reason.removeprefix(f"{check}: ")))
+    return found
 
 
 def check_tags(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
     """Give of each check its verdict, what was reached and what was asked."""
-    checks = [e.body for e in entries if e.kind == "check" and isinstance(e.body, dict)]
     told: dict[str, list[str]] = {}
-    for body in checks:
-        said = f"{body['verdict']}: {body['measured']} (asked: {body['asked']})"
-        told.setdefault(f"check.{NO_KEY.sub('_', str(body['name']))}"[:KEY], []).append(said)
+    for name, verdict, said in list_checks(entries):
+        told.setdefault(f"check.{NO_KEY.sub('_', name)}"[:KEY], []).append(f"{verdict}: {said}")
     yield from ((name, "; ".join(said)[:LONGEST]) for name, said in told.items())
 
 
@@ -230,6 +244,8 @@ def note_lines(policy: Policy, entries: Sequence[Entry], verdict: str) -> Iterat
             said = f"{outlet.kind} for {outlet.recipient}: {reached}"
             yield f"- {escape_markdown(said)}"
         yield ""
+        if undecided := [one.name for one in checks if one.verdict is CheckVerdict.INCONCLUSIVE]:
+            yield f"Could not be judged, and so speaks for nothing: {join_names(undecided)}.\n"
     for entry in entries:
         match entry.kind, entry.body:
             case "check", {"verdict": "warned", "measured": str(measured)}:
@@ -271,7 +287,7 @@ def _count(found: Found, name: str, shown: str) -> Iterator[tuple[str, float]]:
 
 def _tally(found: Found) -> Iterator[tuple[str, float]]:
     """Give how many checks ended in each way, and how long the steps took."""
-    verdicts = [str(check.verdict) for check in found.checks()]
+    verdicts = [verdict for _, verdict, _ in list_checks(found.entries)]
     if verdicts:
         yield from ((f"checks/{word}", float(verdicts.count(word))) for word in VERDICTS)
     seconds = [float(s) for s in found.bodies("duration").values() if isinstance(s, int | float)]
@@ -300,7 +316,8 @@ def show_model(
     description = (
         f"**{escape_markdown(policy.title)}**, for {escape_markdown(told.recipient)}.\n\n"
         f"Outlet `{outlet}` of the policy `{policy.name}`. {versions}\n\n"
-        f"Asked of each, and said of one whose checks all passed: {escape_markdown(claim(told))}"
+        f"Asked of each: {escape_markdown(claim(told))} What a version reached, and what could not "
+        "be judged, its own description says."
     )
     of_run = {name: value for name, value in tags.items() if name.startswith("tutela.")}
     reached = reach_claim(outlet, told, Found(entries).checks())

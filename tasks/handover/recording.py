@@ -22,13 +22,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
-from expectations.policy_file import PolicyFile
+from expectations.policy_file import PolicyFile, parse_policy
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
 from ledgers.home.private_files import FULL
 from tasks.account.datasets import SourceRead, StepData
-from tasks.account.projection import PROJECTION, Projection, project
+from tasks.account.projection import PROJECTION, Projection, describe_policy, project
 from tasks.handover.recipe import find_recipe
 from tasks.handover.registry import (
     DATABASES,
@@ -63,6 +63,8 @@ LINKS: Final = (
 """Where MLflow's own store writes whole paths."""
 APPROVED, RETIRED = "approved", "retired"
 """Aliases of models whose policies ask for approval: the newest approved, and the one before."""
+SHOWN: Final = {"approved": "ready"}
+"""What a stage is called in MLflow, where 'approved' is said of what people signed."""
 SHORT: Final = 32
 """How much of a digest fits into MLflow's field of 36 characters; a tag holds the whole."""
 
@@ -286,6 +288,10 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     shown = project(record, file.policy, entries)
     run = _find_or_create(client, home, record, shown.name)
     _show(client, run, shown)
+    # Of the whole policy, whatever part of it this run was of.
+    whole = parse_policy(file.text, str(file.path), file.folder)
+    described = "\n\n".join(describe_policy(whole))
+    client.set_experiment_tag(run.info.experiment_id, "mlflow.note.content", described)
     parts = shown.as_text() | {"inputs": list_inputs(datasets(shown))}
     client.log_text(run.info.run_id, file.text, "policy.yaml")
     making = home.mlflow / f".{run.info.run_id}.making"
@@ -322,7 +328,6 @@ def _show(client: MlflowClient, run: Run, shown: Projection) -> None:
     asked = [Param(name, value) for name, value in shown.parameters.items()]
     client.log_batch(run_id, measured, asked, [RunTag(*tag) for tag in shown.tags.items()])
     client.log_inputs(run_id, datasets=list(datasets(shown)))
-    client.set_experiment_tag(run.info.experiment_id, "mlflow.note.content", shown.experiment)
 
 
 def _client(home: Home) -> MlflowClient:
@@ -436,7 +441,7 @@ def datasets(shown: Projection) -> Iterator[DatasetInput]:
         yield _dataset(name, "source", kind, origin, table)
     for data in shown.steps:
         made: dict[str, JSON] = {"step": data.name, "made of": [*data.parents]}
-        yield _dataset(data.name, data.stage, "tutela step", made, data)
+        yield _dataset(data.name, SHOWN.get(data.stage, data.stage), "tutela step", made, data)
 
 
 def _dataset(

@@ -101,8 +101,8 @@ def story_lines(summary: Summary) -> Iterator[str]:
     if summary.history:
         yield (
             f"\nConsent as valid at {summary.history.valid_at}, as known at "
-            f"{summary.history.known_at}: snapshot `{summary.history.digest}`, reproduced by "
-            f"`tutela consent snapshot {summary.policy} --run {summary.run_id}`"
+            f"{summary.history.known_at}: consent history `{summary.history.digest}`, reproduced "
+            f"by `tutela consent snapshot {summary.policy} --run {summary.run_id}`"
         )
     yield "\nCounts of people are rounded to tens or hidden; parts need not add up."
     for outlet in summary.outlets:

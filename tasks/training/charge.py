@@ -168,9 +168,9 @@ def judge_balance(policy: Policy, balance: Balance, *, charged: bool) -> Iterato
 
 
 def say_charge(balance: Balance, *, charged: bool) -> str:
-    """Say whether a run was charged, and how many more like it fit."""
+    """Say whether a run fits, and how many more like it do; it is charged once noise is drawn."""
     left = say_left(balance.runs_left or 0)
-    return f"this run is charged, {left}" if charged else "nobody was charged"
+    return f"this run fits, {left}" if charged else "nobody was charged"
 
 
 def say_balance(balance: Balance) -> str:
@@ -181,7 +181,7 @@ def say_balance(balance: Balance) -> str:
     """
     after, before = f"{balance.after:.3f}", f"{balance.before:.3f} before it"
     if not balance.filtered:
-        return f"lifetime ε {after} spent by the most-used person, {before}"
+        return f"lifetime ε {after} of the most-used person with this run, {before}"
     most = f"{balance.ceiling.epsilon:g}"
     return (
         f"the filter's total over all runs so far (RDP) is {after} of {most} for the most-used "

@@ -33,7 +33,8 @@ EXEMPT = TABLE.model_copy(update={"not_linkable": {"sex": "because"}})
         ),
         pytest.param(
             EXEMPT,
-            "5-anonymous over {age}:",
+            "over {age}: at least 5 people share each combination of these values. Nothing of that "
+            "holds for sex.",
             "on the policy's word: sex (because).",
             id="exempt-column",
         ),

@@ -60,6 +60,28 @@ def test_each_check_has_a_tag_with_verdict_reached_and_asked() -> None:
     ]
 
 
+def test_a_check_that_refused_before_it_could_note_anything_has_a_tag_and_counts() -> None:
+    """Else who looks for what refused a run finds every check but that one."""
+    decided: Note = ("decision", "refused", {"check": "crossings", "reason": "crossings: too few"})
+    entries = make_entries(*GATHERED, note_check("drift", "inconclusive"), decided)
+    shown = project(make_record(None), make_policy(), entries)
+    assert shown.tags["check.crossings"] == "refused: too few"
+    assert shown.metrics["checks/refused"] == 1.0
+    assert shown.tags["tutela.checks"] == "1 of 3 passed, 1 could not be judged, 1 refused"
+
+
+def test_a_model_claims_no_attack_that_could_not_be_judged() -> None:
+    """Neither on the run's page nor on the version, which are what its recipient sees."""
+    entries = make_entries(
+        *GATHERED, *TRAINED, note_check("membership inference", "inconclusive", "ward"), PASSED
+    )
+    shown = project(make_record(None), make_policy(), entries)
+    told = "Could not be judged, which the policy accepts: membership inference"
+    assert told in shown.models["ward"].claim
+    assert told in shown.tags["mlflow.note.content"]
+    assert "speaks for nothing: membership inference" in shown.tags["mlflow.note.content"]
+
+
 def test_metrics_are_few_and_grouped_and_the_rest_is_a_table() -> None:
     """Every measure and published count is there once more, as text."""
     record, policy, entries = passed_run()

@@ -272,7 +272,7 @@ def test_report_says_which_consent_was_decided_on_and_how_to_decide_again() -> N
     text = " ".join(read(compared_run()).text.split())
 
     assert "as valid on 2 January 2026, 03:04 UTC" in text
-    assert "by what was known on 2 January 2026, 03:05 UTC: snapshot bbbbbbbbbbbb." in text
+    assert "by what was known on 2 January 2026, 03:05 UTC: consent history bbbbbbbbbbbb." in text
     assert "tutela consent snapshot visits --run 20260102T030405-0a1b2c3d" in text
     assert "b" * 64 in text
     assert "Who may be read was decided as valid on" in text

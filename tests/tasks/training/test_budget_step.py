@@ -129,7 +129,9 @@ def test_what_is_left_is_on_record(folder: Folder) -> None:
         check = noted(run, "check")["privacy budget"].body
         assert isinstance(check, dict)
         assert (check["verdict"], check["outlet"]) == ("passed", "clinic")
-        assert f"lifetime ε {after:.3f} spent by the most-used person" in str(check["measured"])
+        assert f"lifetime ε {after:.3f} of the most-used person with this run" in str(
+            check["measured"]
+        )
         assert "at most 3 at δ = 1e-05" in str(check["asked"])
         head = open_budget(run).head()
         assert noted(run, "budget")["head"].body == {"seq": head.seq, "link": head.link}
@@ -299,7 +301,7 @@ def test_no_more_runs_are_promised_than_were_tried(folder: Folder, runs: int, sa
     with opened(folder.write(*PRIVATE, within(6))) as run:
         balance = Balance(0.0, 0.1, Ceiling(6, 1e-5, "fixed"), runs, filtered=False)
         (check,) = judge_balance(run.policy, balance, charged=True)
-        assert check.measured.startswith(f"this run is charged, {said}; ")
+        assert check.measured.startswith(f"this run fits, {said}; ")
         assert "over all private models and advice of this home" in check.asked
 
 
