@@ -23,6 +23,7 @@ from tasks.pages.measure_drawings import draw_measures
 from tasks.pages.quality_drawings import draw_screening, draw_worth
 from tasks.pages.report import Tile, environment, list_caveats, say_auc, tile_number
 from tasks.pages.words import (
+    NO_GROUP,
     list_classes,
     list_privacy,
     list_training,
@@ -370,6 +371,9 @@ def tell_rate(value: float, low: float, high: float) -> str:
 def group_lines(audit: Audit) -> Iterator[str]:
     """Tell the figures of each group that may be shown, and how far groups are apart."""
     yield f"\n### By {audit.column}"
+    if not audit.groups:
+        yield f"\n{NO_GROUP}"
+        return
     if any(group.accuracy is not None for group in audit.groups):
         yield "\n| Group | People | Called right |\n|---|---:|---:|"
         for group in audit.groups:

@@ -49,6 +49,7 @@ from tasks.pages.lineage import draw_lineage
 from tasks.pages.measure_drawings import draw_measures
 from tasks.pages.quality_drawings import draw_worth
 from tasks.pages.words import (
+    NO_GROUP,
     UNDECIDED,
     UNFIT,
     count_stopping,
@@ -350,6 +351,7 @@ def environment() -> Environment:
         risk_range=say_range,
         card_of=name_card,
     )
+    found.globals["no_group"] = NO_GROUP
     return found
 
 

@@ -195,6 +195,13 @@ def say_load(summary: Summary, outlet: OutletSummary) -> str:
     return f"mlflow.sklearn.load_model({json.dumps(name)})"
 
 
+NO_GROUP: Final = (
+    "Nothing can be told of any group: none has 50 test people of each class whose figures would "
+    "not reveal another's. How well the model does for each is unknown, not alike. More people, or "
+    "fewer and wider groups, would show it."
+)
+
+
 def say_difference(found: Difference) -> str:
     """Say how far the groups are apart that are farthest apart, in percentage points."""
     name, rates = APART[found.name]

@@ -537,6 +537,16 @@ def test_report_card_and_screen_say_that_a_model_is_not_shown_to_beat_chance(hom
         assert "not shown to be better than chance" in " ".join(said.lower().split())
 
 
+def test_an_audit_in_which_no_group_is_large_enough_says_that_nothing_is_known() -> None:
+    """Else a reader takes an empty table for groups that are treated alike."""
+    summary = summarize(*passed_run())
+    none = replace(summary, audits=(replace(summary.audits[0], groups=(), differences=()),))
+    model = next(one for one in none.outlets if one.kind == "model")
+    for page in (render_report(none), render_card(none, model), write_markdown(none, model)):
+        assert "Nothing can be told of any group" in page
+    assert "Nothing can be told of any group" not in render_report(summary)
+
+
 def test_auc_axis_begins_at_chance_unless_some_auc_is_under_it() -> None:
     """A model that is worse than chance is not drawn at chance."""
     summary = summarize(*passed_run())
