@@ -55,7 +55,7 @@ def describe_run(home: Home, keys: Keys, prefix: str) -> tuple[JSON, str]:
     summary = run.summary()
     report = home.reports / f"{summary.run_id}.html"
     found = to_evidence_json(summary) | {"report": str(report) if report.is_file() else None}
-    lines = [*screen_lines(summary, home)]
+    lines = [*screen_lines(summary, home, run.mlflow_store)]
     if removed_on := find_removal(run.ledger, summary.run_id):
         gone = f"its tables, pages and models were removed on {removed_on}, as its policy says"
         lines += ["", *wrap(f"Note     {gone}", hanging=MARGIN)]
@@ -72,8 +72,11 @@ def find_removal(ledger: EvidenceLedger, run_id: str) -> str | None:
     return note.at[:10] if note else None
 
 
-def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
-    """Say what a run came to, line by line: what decides first, where to read on last."""
+def screen_lines(summary: Summary, home: Home, store: str | None = None) -> Iterator[str]:
+    """Say what a run came to, line by line: what decides first, where to read on last.
+
+    `store` is where its model was registered, which may be a path: no page has it.
+    """
     from tasks.pages import words
 
     yield from wrap(f"{summary.policy}: {summary.title}")
@@ -91,10 +94,10 @@ def screen_lines(summary: Summary, home: Home) -> Iterator[str]:
     yield from look_lines(summary)
     if summary.advice:
         yield from advice_lines(summary.advice, home.reports / f"{summary.run_id}.patch")
-    yield from place_lines(summary, home)
+    yield from place_lines(summary, home, store)
 
 
-def place_lines(summary: Summary, home: Home) -> Iterator[str]:
+def place_lines(summary: Summary, home: Home, store: str | None) -> Iterator[str]:
     """Say where to read on."""
     from tasks.pages import words
 
@@ -106,7 +109,7 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
         if served.release:
             yield f"Table    {home.releases / served.release.place}"
         if served.kind == "model" and served.claim:
-            yield from model_lines(summary, served, home)
+            yield from model_lines(summary, served, home, store)
     if summary.verdict == "pending":
         yield f"Next     start MLflow, then any tutela command completes it: {command()} report"
     if summary.verdict == "awaiting":
@@ -119,13 +122,14 @@ def place_lines(summary: Summary, home: Home) -> Iterator[str]:
         yield f"Why      {command()} explain {summary.run_id}"
 
 
-def model_lines(summary: Summary, served: OutletSummary, home: Home) -> Iterator[str]:
+def model_lines(
+    summary: Summary, served: OutletSummary, home: Home, store: str | None
+) -> Iterator[str]:
     """Say how a model that left is loaded, and where its card is; nothing before MLflow has it."""
-    from tasks.handover.recording import tracking_uri
     from tasks.pages.words import find_version, name_card, say_call
 
     if find_version(summary):
-        yield f"Model    {say_call(summary, served, tracking_uri(home))}"
+        yield f"Model    {say_call(summary, served, store)}"
         yield f"Card     {home.reports / name_card(summary, served)}"
 
 

@@ -61,6 +61,13 @@ class DecidedRun:
         return str(found[-1]["run_id"]) if found and isinstance(found[-1], dict) else None
 
     @property
+    def mlflow_store(self) -> str | None:
+        """The address of MLflow's store in which its model is, as it was noted."""
+        found = [e.body for e in self.entries if (e.kind, e.name) == ("mlflow", "run")]
+        store = found[-1].get("store") if found and isinstance(found[-1], dict) else None
+        return str(store) if store else None
+
+    @property
     def outbox(self) -> Outbox:
         """Where the run's goods wait."""
         return Outbox(self.home, self.keys)

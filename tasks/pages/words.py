@@ -180,12 +180,14 @@ def find_version(summary: Summary) -> str | None:
     return next((li.id for li in summary.links if li.name == "registered model, version"), None)
 
 
-def say_call(summary: Summary, outlet: OutletSummary, store: str) -> str:
+def say_call(summary: Summary, outlet: OutletSummary, store: str | None) -> str:
     """Say how the model is loaded from MLflow, to be pasted into Python as it stands.
 
-    `store` is MLflow's address, which can be a path of this machine: no page has it.
+    `store` is MLflow's address, where the run noted it; it can be a path of this machine.
     """
     call = say_load(summary, outlet)
+    if store is None:
+        return call
     return f"import mlflow; mlflow.set_tracking_uri({json.dumps(store)}); model = {call}"
 
 
