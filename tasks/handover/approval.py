@@ -180,9 +180,10 @@ def count_answers(
 def stands_for(earlier: Mapping[str, Said], now: Mapping[str, Said]) -> bool:
     """Whether what was signed of an earlier request holds for this one.
 
-    The terms are the same, and no check warns, or is inconclusive, that did not then.
+    The terms and what was claimed are the same, and no check warns, or is inconclusive, that did
+    not then.
     """
-    same = earlier.get("terms") == now["terms"]
+    same = all(earlier.get(one) == now.get(one) for one in ("terms", "outlets"))
     return same and all(
         known.issuperset(told)
         for known, told in zip(_list_doubts(earlier), _list_doubts(now), strict=True)

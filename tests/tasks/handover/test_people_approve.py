@@ -314,6 +314,7 @@ def test_what_was_signed_of_few_doubts_stands_for_no_run_with_more() -> None:
     assert approval.stands_for(then, then)
     assert approval.stands_for(more, then)
     assert not approval.stands_for(then, more)
+    assert not approval.stands_for(then, {**then, "outlets": [{"claim": "a stronger one"}]})
 
 
 @pytest.mark.parametrize("where", ["hand_over", "write_report"])
