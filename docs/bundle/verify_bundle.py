@@ -218,6 +218,8 @@ def check(members, given=None):
     policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
     if hashlib.sha256(policy).hexdigest() != manifest["policy_sha256"]:
         differs.append("policy.yaml is not the policy of the run")
+    if not re.fullmatch("([0-9a-f]{64})?", manifest["policy_files"]):
+        differs.append("policy_files is no SHA-256")
     told = {**manifest, "home": key}
     request = {}
     if "request.json" in members:
@@ -277,6 +279,8 @@ def check_start(members, request, told):
         key = said["statement"]["key"]
         parts = ("of", *ABOUT)
         differs = compare("start.json", said["request"], {**told, "of": "start"}, parts)
+        if said["statement"].get("answer") != "approve":
+            differs.append("start.json declines")
     if request and request.get("starter") != key:
         differs.append("request.json: another starter")
     return key, differs
@@ -295,6 +299,8 @@ def check_people(members, request, told, starter):
         about, statement = said["request"], said["statement"]
         if name.startswith("policy-"):
             differs += compare(name, about, {**told, "of": "policy"}, ("of", *ABOUT))
+            if statement.get("answer") != "approve":
+                differs.append(f"{name} declines")
             continue
         differs += compare(name, about, {**told, "of": "hand-over"}, ("of", *ABOUT, "code"))
         if about != request:
@@ -313,7 +319,8 @@ def check_people(members, request, told, starter):
     by = request.get("by") if isinstance(request.get("by"), list) else []
     counted = {one for one in approved if one[0] in by and one[0] != starter}
     quorum = request.get("quorum")
-    enough = isinstance(quorum, int) and len({key for key, _ in counted}) >= quorum
+    whole = isinstance(quorum, int) and quorum >= 1
+    enough = whole and len({key for key, _ in counted}) >= quorum
     if request and told["verdict"] == "passed" and not enough:
         differs.append("fewer people approve than were asked")
     return counted, differs

@@ -48,6 +48,7 @@ ABOUT: Final = ("home", "policy", "policy_sha256")
 """What all that people sign of a run names."""
 TERMS: Final = ("terms", "outlets")
 """What else is the same where an approval of an earlier run counts."""
+SHA256: Final = re.compile("([0-9a-f]{64})?")
 TOLD: Final = ("run", "policy", "policy_sha256", "policy_files", "code", "started", "verdict")
 """What the manifest says of its run, each in words."""
 VERSION: Final = 2
@@ -234,6 +235,7 @@ def _check_approvals(
         about, statement = said["request"], said["statement"]
         if name.startswith(OF_TEXT):
             _compare(name, ("of", *ABOUT), {**expected, "of": "policy"}, about, found)
+            found.compare("approvals", f"answer in {name}", "approve", statement.get("answer"))
             continue
         _compare(name, ("of", *ABOUT, "code"), {**expected, "of": "hand-over"}, about, found)
         if about != request:
@@ -283,6 +285,7 @@ def _check_start(
             found.differ("approvals", START, "a signature of its key", "none")
             return key
         _compare(START, ("of", *ABOUT), {**expected, "of": "start"}, said["request"], found)
+        found.compare("approvals", f"answer in {START}", "approve", said["statement"].get("answer"))
     if request:
         found.compare("approvals", f"starter of {REQUEST}", key, request.get("starter"))
     return key
@@ -297,7 +300,7 @@ def _check_quorum(
     named = [one for one in by if isinstance(one, str)] if isinstance(by, list) else []
     counted = {one for one in approved if one[0] in named and one[0] != starter}
     keys = {key for key, _ in counted}
-    enough = isinstance(quorum, int) and len(keys) >= quorum
+    enough = isinstance(quorum, int) and 1 <= quorum <= len(keys)
     if request and manifest["verdict"] == "passed" and not enough:
         found.differ("approvals", "quorum", quorum, f"{len(keys)} that count")
     return counted
@@ -364,6 +367,9 @@ def _check_rest(members: Mapping[str, bytes], manifest: Mapping[str, Any], found
     policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
     there = hashlib.sha256(policy).hexdigest()
     found.compare("policy.yaml", "policy_sha256", manifest["policy_sha256"], there)
+    # Any other text would let the end of the policy's own lie in it, where nobody reads it.
+    if not SHA256.fullmatch(manifest["policy_files"]):
+        found.differ("policy.yaml", "policy_files", "a SHA-256, or nothing", "something else")
     evidence = _load(members.get(EVIDENCE, b""))
     told = evidence if isinstance(evidence, dict) else {}
     for part, name in (("run", "run_id"), ("policy", "policy"), ("verdict", "verdict"),

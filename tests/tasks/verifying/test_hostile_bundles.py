@@ -255,6 +255,18 @@ def test_what_people_signed_of_an_earlier_run_stands_for_the_same_and_no_more(
     assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == off
 
 
+def hide_the_end(said: dict[str, Any]) -> dict[str, Any]:
+    """Say that more than the policy's text was run: what looks like the digest of its files."""
+    more = "approvals: {}"
+    sha = hashlib.sha256(POLICY + more.encode()).hexdigest()
+    text = json.dumps(said).replace(SHA, sha)
+    changed: dict[str, Any] = json.loads(text)
+    changed["manifest"]["policy_files"] = more
+    changed["start"] = answer(changed["start"]["request"], STARTER)
+    changed["text"] = answer(changed["text"]["request"], OTHER)
+    return sign_anew(changed)
+
+
 def people() -> dict[str, dict[str, Any]]:
     """Give what does not fit of people, by what is wrong."""
     said = say()
@@ -271,6 +283,14 @@ def people() -> dict[str, dict[str, Any]]:
         "a start of another text": {
             **said, "start": answer(ask("start", policy="p", policy_sha256="0" * 64), STARTER)
         },
+        "a start that declines": {
+            **said, "start": answer(ask("start", **TEXT), STARTER, "decline")
+        },
+        "a text that somebody declines": {
+            **said, "text": answer(ask("policy", **TEXT, after=""), OTHER, "decline")
+        },
+        "a quorum of nobody": sign_anew(put(said, ("request", "quorum"), 0)),
+        "the policy's end where nobody reads it": hide_the_end(said),
         "a text of another policy": {
             **said, "text": answer(ask("policy", **{**TEXT, "policy": "q"}), OTHER)
         },
