@@ -1,4 +1,4 @@
-"""A bundle, read by somebody who has nothing else: each byte of it is accounted for.
+"""A bundle, read by somebody who has nothing else: all but the manifest's envelope to the byte.
 
 It is taken apart by the layout of a zip in its one form and not by a library that is lenient; what
 is not in that form is refused before anything of it is believed. Shares no code with what writes
