@@ -65,6 +65,10 @@ class PolicyFile:
         """The folder from which the policy's relative paths are read."""
         return self.path.parent
 
+    def read_whole(self) -> Policy:
+        """Read the text again: all of it, where `policy` is a part, or of another source."""
+        return parse_policy(self.text, str(self.path), self.folder)
+
 
 def find_undecided(text: str) -> tuple[int, ...]:
     """Give the lines of a policy's text that are marked as still to be decided."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ledgers.home.home import Home
     from ledgers.home.keys import Keys
     from tasks.handover.shown import Store
+    from tasks.verifying.bundle_parts import Checkpoint
     from tasks.verifying.chains import Records
     from tasks.verifying.findings import Difference, Findings
     from tasks.verifying.whole import States
@@ -99,13 +100,13 @@ def verify_bundle(path: Path, key: str | None) -> Answer:
 
     found = Findings()
     manifest = check_bundle(read_bundle(path), key, found)
-    run, policy, verdict = (quote(manifest[part]) for part in ("run", "policy", "verdict"))
-    lines = [f"Run {run} of {policy}: {verdict}", *_say_checkpoint(manifest.get("checkpoint"))]
+    lines = [f"Run {quote(manifest.run)} of {quote(manifest.policy)}: {manifest.verdict}"]
+    lines += _say_checkpoint(manifest.checkpoint)
     lines += [line for one in found.differences for line in _say_difference(one)]
     lines += [line for text in say_compared(found) for line in wrap(text)]
     lines += ["", *(line for text in (*found.beside, BUNDLE_PROVES) for line in wrap(text))]
     values: dict[str, JSON] = {
-        "manifest": manifest,
+        "manifest": manifest.model_dump(),
         "differences": [one.to_json() for one in found.differences],
     }
     refused = None
@@ -114,16 +115,13 @@ def verify_bundle(path: Path, key: str | None) -> Answer:
     return Answer(values, lines, (), refused)
 
 
-def _say_checkpoint(said: object) -> list[str]:
+def _say_checkpoint(named: Checkpoint | None) -> list[str]:
     """Say by which line of an anchor the bundle is held against the home's record."""
-    from tasks.verifying.findings import quote
-
-    if not isinstance(said, dict):
+    if named is None:
         return []
-    number, digest = quote(said.get("number")), quote(said.get("digest"))
     return wrap(
-        f"The record stood at checkpoint {number}; in a copy of the checkpoints that line's "
-        f"SHA-256 is {digest}."
+        f"The record stood at checkpoint {named.number}; in a copy of the checkpoints that line's "
+        f"SHA-256 is {named.digest}."
     )
 
 

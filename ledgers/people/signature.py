@@ -40,6 +40,24 @@ CURVES: Final = {
     "ecdsa-sha2-nistp521": "sha512",
 }
 KINDS: Final = frozenset((PLAIN, TOUCHED, *CURVES))
+FOR_SSH: Final = b"ssh:"
+"""How the application of a security key begins that was made for OpenSSH, and for no browser."""
+OF_SMALL_ORDER: Final = (
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+)
+SMALL: Final = frozenset(map(bytes.fromhex, OF_SMALL_ORDER))
+"""Ed25519's points of an order of at most eight, without the sign: any signature holds for them.
+
+As listed by Chalkias, Garillot and Nikolaenko, "Taming the many EdDSAs" (2020).
+"""
+UNCOMPRESSED: Final = b"\4"
+"""How a point of a NIST curve begins that has both of its numbers."""
+FIELD: Final = (2**255 - 19).to_bytes(32, "big")
+"""The first number that names no point."""
 PRESENT: Final = 1
 """The flag by which a security key says that somebody touched it."""
 LONGEST: Final = 16_384
@@ -114,9 +132,7 @@ def sign(message: bytes, private: Ed25519PrivateKey) -> str:
     public = public_of(private)
     signature = _join(PLAIN.encode(), private.sign(_signed(message, "sha512")))
     said = _join(public.blob, NAMESPACE.encode(), b"", b"sha512", signature)
-    text = b64encode(MAGIC + struct.pack(">I", 1) + said).decode()
-    lines = [text[start : start + LINE] for start in range(0, len(text), LINE)]
-    return "\n".join((BEGIN, *lines, END, ""))
+    return _arm(MAGIC + struct.pack(">I", 1) + said)
 
 
 def sign_by_agent(message: bytes, public: Path) -> str:
@@ -180,11 +196,20 @@ def public_of(private: Ed25519PrivateKey) -> PublicKey:
     return PublicKey(PLAIN, _join(PLAIN.encode(), raw))
 
 
+def _arm(blob: bytes) -> str:
+    """Write a signature's bytes as `ssh-keygen` does."""
+    text = b64encode(blob).decode()
+    lines = [text[start : start + LINE] for start in range(0, len(text), LINE)]
+    return "\n".join((BEGIN, *lines, END, ""))
+
+
 def _read(armoured: str) -> _Signature:
-    lines = armoured.strip().splitlines()
+    lines = armoured.splitlines()
     if len(armoured) > LONGEST or len(lines) < 3 or (lines[0], lines[-1]) != (BEGIN, END):
         raise Invalid("it is not an SSH signature")
     blob = _unpack64("".join(lines[1:-1]))
+    if _arm(blob) != armoured:
+        raise Invalid("it is not in the form that ssh-keygen writes")
     if blob[:10] != MAGIC + struct.pack(">I", 1):
         raise Invalid("it is an SSH signature of another version")
     try:
@@ -217,7 +242,7 @@ def _check(read: _Signature, signed: bytes) -> None:
     loaded = _load(read.key)
     try:
         if isinstance(loaded, EllipticCurvePublicKey):
-            first, second = (int.from_bytes(part, "big") for part in _strings(read.blob))
+            first, second = (_read_positive(part) for part in _strings(read.blob))
             used = ECDSA(
                 {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[
                     CURVES[read.kind]
@@ -236,6 +261,13 @@ def _check(read: _Signature, signed: bytes) -> None:
         raise Invalid("it was not made over these words, or was changed") from None
 
 
+def _read_positive(part: bytes) -> int:
+    number = int.from_bytes(part, "big")
+    if number <= 0 or part != number.to_bytes(number.bit_length() // 8 + 1, "big"):
+        raise Invalid("a number of it is in another form than SSH's")
+    return number
+
+
 def _load(key: PublicKey) -> Ed25519PublicKey | EllipticCurvePublicKey:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -244,14 +276,33 @@ def _load(key: PublicKey) -> Ed25519PublicKey | EllipticCurvePublicKey:
 
     try:
         if key.kind == TOUCHED:
-            _, raw, _ = _strings(key.blob)
-            return Ed25519PublicKey.from_public_bytes(raw)
-        loaded = load_ssh_public_key(key.line.encode())
+            loaded: object = Ed25519PublicKey.from_public_bytes(_find_touched(key))
+        else:
+            loaded = load_ssh_public_key(key.line.encode())
     except (ValueError, UnsupportedAlgorithm):
         raise Invalid("it is not a whole public key") from None
-    if not isinstance(loaded, (Ed25519PublicKey, EllipticCurvePublicKey)):
+    if isinstance(loaded, Ed25519PublicKey):
+        _refuse_small(loaded.public_bytes_raw())
+    elif not isinstance(loaded, EllipticCurvePublicKey):
         raise Invalid("it is a key of another kind")
+    elif [*_strings(key.blob)][-1][:1] != UNCOMPRESSED:
+        raise Invalid("its point is not written as OpenSSH writes it")
     return loaded
+
+
+def _find_touched(key: PublicKey) -> bytes:
+    """Give the bytes of a security key's own key; ValueError where it has other parts."""
+    _, raw, application = _strings(key.blob)
+    if not application.startswith(FOR_SSH):
+        raise Invalid("it is the key of a browser, and not one of SSH")
+    return raw
+
+
+def _refuse_small(raw: bytes) -> None:
+    """Raise for a key under which a signature of any text holds, and for a second name of one."""
+    unsigned = raw[:31] + bytes([raw[31] & 0x7F])
+    if unsigned in SMALL or unsigned[::-1] >= FIELD:
+        raise Invalid("it is a key under which any signature holds: make another by ssh-keygen")
 
 
 def _signed(message: bytes, digest: str) -> bytes:

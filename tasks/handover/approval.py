@@ -181,7 +181,7 @@ def stands_for(earlier: Mapping[str, Said], now: Mapping[str, Said]) -> bool:
     """Whether what was signed of an earlier request holds for this one.
 
     The terms and what was claimed are the same, and no check warns, or is inconclusive, that did
-    not then.
+    not do so then.
     """
     same = all(earlier.get(one) == now.get(one) for one in ("terms", "outlets"))
     return same and all(
@@ -190,11 +190,12 @@ def stands_for(earlier: Mapping[str, Said], now: Mapping[str, Said]) -> bool:
     )
 
 
-def _list_doubts(said: Mapping[str, Said]) -> Iterator[set[str]]:
+def _list_doubts(said: Mapping[str, Said]) -> Iterator[set[tuple[str, str]]]:
     """Name what people had to look at: what they accept with a reason, and what did not pass."""
-    yield {*cast("list[str]", said.get("accepts", []))}
+    yield {(name, "") for name in cast("list[str]", said.get("accepts", []))}
     checks = cast("list[dict[str, str]]", said.get("checks", []))
-    yield {one["name"] for one in checks if one["verdict"] != CheckVerdict.PASSED}
+    told = {(one["name"], one["verdict"]) for one in checks}
+    yield {one for one in told if one[1] != CheckVerdict.PASSED}
 
 
 def refuse_unapproved(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, cast
 
 from expectations.changes.policies import compare_policies
@@ -17,13 +16,14 @@ from expectations.errors import PolicyError, UsageError
 from expectations.policy.approvals import Approvals
 from expectations.policy.policy import Policy
 from expectations.policy.spans import read_span
-from expectations.policy_file import PolicyFile, parse_policy
+from expectations.policy_file import PolicyFile
 from ledgers.checkpoints import Said, public_key
 from ledgers.evidence import JSON, EvidenceLedger
 from ledgers.home.keys import Keys
 from ledgers.people.register import Register
 from ledgers.people.starts import list_kept
 from ledgers.people.statement import Request, Signed
+from tasks.handover.recorded_policy import read_recorded
 
 BETTER: Final = frozenset({"stronger", "other"})
 """Directions of a change that nobody is asked about: people lose nothing by it."""
@@ -37,18 +37,13 @@ def find_approved(ledger: EvidenceLedger, name: str) -> tuple[str, Policy] | Non
     for run in reversed(ledger.runs()):
         if run.policy == name and run.verdict == "passed":
             try:
-                return run.run_id, read_whole(str(run.facts["policy_text"]), run.facts, name)
+                return run.run_id, read_recorded(run).read_whole()
             except PolicyError:
                 raise UsageError(
                     f"the policy of run {run.run_id}, the last that was handed over, cannot be "
                     "read by this version, so that nobody knows what changed since"
                 ) from None
     return None
-
-
-def read_whole(text: str, facts: Mapping[str, JSON], name: str) -> Policy:
-    """Read a policy's whole text, whatever part of it is run."""
-    return parse_policy(text, f"{name}.yaml", Path(str(facts.get("policy_folder", ""))))
 
 
 def find_rule(before: Policy | None, now: Policy) -> Approvals | None:
@@ -74,7 +69,7 @@ def ask_policy(keys: Keys, ledger: EvidenceLedger, file: PolicyFile) -> Request:
     """Give the request to approve a policy as it is written; UsageError where nobody is asked."""
     approved = find_approved(ledger, file.policy.name)
     before = approved[1] if approved else None
-    now = read_whole(file.text, {"policy_folder": str(file.folder)}, file.policy.name)
+    now = file.read_whole()
     rule, changes = find_rule(before, now), list_asked(before, now)
     if rule is None or not changes:
         raise UsageError(f"{file.policy.name} can run as it is: nobody has to approve its text")
@@ -95,7 +90,7 @@ def refuse_unapproved_policy(
     """Raise UsageError unless enough people signed a policy's changes; give what they signed."""
     approved = find_approved(ledger, file.policy.name)
     before = approved[1] if approved else None
-    now = read_whole(file.text, {"policy_folder": str(file.folder)}, file.policy.name)
+    now = file.read_whole()
     rule, changes = find_rule(before, now), list_asked(before, now)
     if rule is None or not changes:
         return {}

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from expectations.errors import ServiceError
-from expectations.policy_file import PolicyFile, parse_policy
+from expectations.policy_file import PolicyFile
 from ledgers.evidence import JSON, Entry, RunRecord
 from ledgers.home.database import stamp
 from ledgers.home.home import Home, without_login
@@ -288,9 +288,7 @@ def _record(  # noqa: PLR0913, PLR0917 - as above
     shown = project(record, file.policy, entries)
     run = _find_or_create(client, home, record, shown.name)
     _show(client, run, shown)
-    # Of the whole policy, whatever part of it this run was of.
-    whole = parse_policy(file.text, str(file.path), file.folder)
-    described = "\n\n".join(describe_policy(whole))
+    described = "\n\n".join(describe_policy(file.read_whole()))
     client.set_experiment_tag(run.info.experiment_id, "mlflow.note.content", described)
     parts = shown.as_text() | {"inputs": list_inputs(datasets(shown))}
     client.log_text(run.info.run_id, file.text, "policy.yaml")

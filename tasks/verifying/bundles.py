@@ -1,4 +1,4 @@
-"""A bundle, read by somebody who has nothing else: all but the manifest's envelope to the byte.
+"""A bundle, read by somebody who has nothing else: every byte of it is accounted for.
 
 It is taken apart by the layout of a zip in its one form and not by a library that is lenient; what
 is not in that form is refused before anything of it is believed. Shares no code with what writes
@@ -8,26 +8,36 @@ bundles. It does not know whether the key is the one of whom it should be, unles
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import struct
 import zlib
-from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from pydantic import ValidationError
 
 from expectations.errors import UsageError
+from tasks.verifying.bundle_parts import (
+    Evidence,
+    FoundOutlet,
+    HandOver,
+    Manifest,
+    Predicate,
+    Receipt,
+    Told,
+    say_problem,
+)
+from tasks.verifying.bundled_people import REQUEST, Counted, check_people, check_request
+from tasks.verifying.envelopes import LONGEST as LONGEST_JSON
+from tasks.verifying.envelopes import open_envelope, read_json
 from tasks.verifying.findings import Findings, quote
-from tasks.verifying.people import read_signed
-from tasks.verifying.receipts import PREDICATE, STATEMENT
 
 LONGEST: Final = 1 << 26
 """Bytes of a bundle, 64 MiB: reports of the largest examples have a few."""
 MOST: Final = 200
 """Members of a bundle."""
-LONGEST_JSON: Final = 1 << 22
-"""Bytes of a member that is read as JSON, 4 MiB: its values need up to twenty times as much."""
 NAME: Final = re.compile(rb"[a-z][A-Za-z0-9._-]{0,150}")
 """Names of members: in no folder, and nothing that a shell or a system would take otherwise."""
 LOCAL: Final = struct.Struct("<4s5H3L2H")
@@ -39,18 +49,16 @@ DATE: Final = 0x21
 """The first of January 1980, in which form zips have it."""
 MANIFEST: Final = "manifest.json"
 EVIDENCE: Final = "evidence.json"
-REQUEST: Final = "request.json"
-START: Final = "start.json"
-APPROVAL: Final = "approval-"
-OF_TEXT: Final = "policy-approval-"
+POLICY: Final = "policy.yaml"
 RECEIPT: Final = re.compile(r"report-(.*)-receipt\.json")
-ABOUT: Final = ("home", "policy", "policy_sha256")
-"""What all that people sign of a run names."""
-TERMS: Final = ("terms", "outlets")
-"""What else is the same where an approval of an earlier run counts."""
-SHA256: Final = re.compile("([0-9a-f]{64})?")
-TOLD: Final = ("run", "policy", "policy_sha256", "policy_files", "code", "started", "verdict")
-"""What the manifest says of its run, each in words."""
+READ: Final = re.compile(
+    rf"(manifest|evidence|request|start)\.json|(policy-)?approval-.*|{RECEIPT.pattern}"
+)
+"""What is read, and not only compared by its digest."""
+KNOWN: Final = re.compile(r"(evidence|request|start)\.json|policy\.yaml|report[.-].+")
+NUMBERED: Final = re.compile(r"(approval|policy-approval)-([1-9][0-9]{0,2})\.json")
+LEAVING: Final = ("passed", "warned", "inconclusive")
+"""The verdicts of checks with which something may leave."""
 VERSION: Final = 2
 """Of the manifest."""
 MANIFEST_KIND: Final = "application/vnd.tutela.bundle+json"
@@ -83,19 +91,9 @@ def read_bundle(path: Path) -> dict[str, bytes]:
     if MANIFEST not in members:
         _refuse(path, f"it has no {MANIFEST}")
     for name, body in members.items():
-        if len(body) > LONGEST_JSON and _is_read(name):
+        if len(body) > LONGEST_JSON and READ.fullmatch(name):
             _refuse(path, f"{name} has more than {LONGEST_JSON >> 20} MiB")
     return members
-
-
-def _is_read(name: str) -> bool:
-    """Whether a member is read, and not only compared by its digest."""
-    parts = {MANIFEST, EVIDENCE, REQUEST, START}
-    return name in parts or name.startswith((APPROVAL, OF_TEXT)) or _is_receipt(name)
-
-
-def _is_receipt(name: str) -> bool:
-    return RECEIPT.fullmatch(name) is not None
 
 
 def _refuse(path: Path, what: str) -> None:
@@ -132,253 +130,187 @@ def _build(members: Mapping[str, bytes]) -> bytes:
     return written + listed + END.pack(b"PK\5\6", 0, 0, count, count, len(listed), len(written), 0)
 
 
-def check_bundle(members: Mapping[str, bytes], key: str | None, found: Findings) -> dict[str, Any]:
+def check_bundle(members: Mapping[str, bytes], key: str | None, found: Findings) -> Manifest:
     """Hold a bundle's parts against its manifest and each other; give the manifest.
 
     `key` is the home's public key in hex, as somebody outside knows it; else the manifest's own is
     taken, and that is said. UsageError for a manifest that is none.
     """
-    own, manifest = _open(members[MANIFEST], MANIFEST_KIND)
-    if own is None:
-        raise UsageError("the manifest of this bundle cannot be read, or was not signed")
-    if (manifest.get("type"), manifest.get("version")) != ("tutela.bundle", VERSION):
-        raise UsageError(
-            f"this bundle is not of version {VERSION}, which alone is read: have the run bundled "
-            "anew, or use another tutela"
-        )
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not all(isinstance(manifest.get(one), str) for one in TOLD):
-        raise UsageError("the manifest of this bundle lacks something that every manifest has")
-    if len(files) > MOST:
-        raise UsageError(f"the manifest of this bundle names more than {MOST} files")
-    found.compare("the manifest", "its key", key.lower() if key else own, own)
+    told = _open(members)
+    found.compare("the manifest", "its key", key.lower() if key else told.home, told.home)
     if key is None:
         found.beside.append(
             "the key is the bundle's own word: compare it with one that you were given, --key HEX"
         )
-    for name in sorted({*files, *members} - {MANIFEST}):
-        there = hashlib.sha256(members[name]).hexdigest() if name in members else None
-        found.compare("files", quote(name), files.get(name), there)
-    request = _check_request(members, manifest, own, found)
-    counted = _check_approvals(members, manifest, own, request, found)
-    _check_receipts(members, manifest, own, (request, counted), found)
-    _check_rest(members, manifest, found)
-    return manifest
+    _check_files(told, found)
+    _check_policy(told, found)
+    evidence = _check_evidence(told, found)
+    request = check_request(told, evidence, found)
+    counted = check_people(told, request, found)
+    _check_receipts(told, evidence, request, counted, found)
+    return told.manifest
 
 
-def _open(content: bytes, kind: str) -> tuple[str | None, dict[str, Any]]:
-    """Give the key that signed an envelope, and what it says; no key where none did."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+def _open(members: Mapping[str, bytes]) -> Told:
     try:
-        envelope = json.loads(content)
-        payload = b64decode(envelope["payload"], validate=True)
-        (one,) = envelope["signatures"]
-        key = str(one["keyid"])
-        if envelope["payloadType"] != kind:
-            return None, {}
-        over = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
-        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-        public.verify(b64decode(one["sig"], validate=True), over)
-        said = json.loads(payload)
-    except (InvalidSignature, ValueError, TypeError, KeyError, RecursionError):
-        return None, {}
-    # One spelling of a key: `fromhex` is more lenient than who compares keys.
-    plain = isinstance(said, dict) and key == public.public_bytes_raw().hex()
-    return (key, said) if plain else (None, {})
+        envelope = open_envelope(members[MANIFEST], MANIFEST_KIND)
+    except ValueError as error:
+        raise UsageError(f"the manifest of this bundle proves nothing: {error}") from None
+    version = envelope.said.get("version")
+    if (envelope.said.get("type"), version) != ("tutela.bundle", VERSION):
+        raise UsageError(
+            f"this bundle is not of version {VERSION}, which alone is read: have the run bundled "
+            "anew, or use another tutela"
+        )
+    try:
+        return Told(members, Manifest.model_validate(envelope.said), envelope.key)
+    except ValidationError as error:
+        raise UsageError(
+            f"the manifest of this bundle is not in its form: {quote(say_problem(error))}"
+        ) from None
 
 
-def _check_request(
-    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str, found: Findings
-) -> Mapping[str, Any]:
-    """Hold what people were asked against the run; give it, empty where nobody was asked."""
-    if REQUEST not in members:
-        return {}
-    request = _load(members[REQUEST])
-    if not isinstance(request, dict):
-        found.differ("approvals", REQUEST, "a request", "something else")
-        return {}
-    expected = {**manifest, "home": own, "of": "hand-over", "type": "tutela.request", "version": 1}
-    _compare(REQUEST, ("type", "version", "of", *ABOUT, "run", "code"), expected, request, found)
-    evidence = _load(members.get(EVIDENCE, b""))
-    told = evidence.get("checks") if isinstance(evidence, dict) else None
-    asked = _list_verdicts(request.get("checks"))
-    found.compare("approvals", f"checks of {REQUEST}", _list_verdicts(told), asked)
-    return request
+def _check_files(told: Told, found: Findings) -> None:
+    """Hold every member against its digest, and its name against those that a bundle has."""
+    files, members = told.manifest.files, told.members
+    for name in sorted({*files, *members, POLICY, EVIDENCE} - {MANIFEST}):
+        there = hashlib.sha256(members[name]).hexdigest() if name in members else None
+        found.compare("files", quote(name), files.get(name, "in the manifest"), there)
+    numbers: dict[str, set[int]] = {}
+    for name in members.keys() - {MANIFEST}:
+        if numbered := NUMBERED.fullmatch(name):
+            numbers.setdefault(numbered[1], set()).add(int(numbered[2]))
+        elif not KNOWN.fullmatch(name):
+            found.differ("files", quote(name), "a name of a bundle's parts", "another")
+    for what, seen in numbers.items():
+        if seen != {*range(1, len(seen) + 1)}:
+            found.differ("files", what, "numbered from 1 on", "one is missing")
 
 
-def _list_verdicts(checks: object) -> list[str]:
-    """Give the checks with their verdicts, in one order; nothing for what lists none."""
-    if not isinstance(checks, list) or not all(isinstance(one, dict) for one in checks):
-        return []
-    return sorted(f"{one.get('name')}: {one.get('verdict')}" for one in checks)
+def _check_policy(told: Told, found: Findings) -> None:
+    policy = told.members.get(POLICY, b"")
+    there = hashlib.sha256(policy + told.manifest.policy_files.encode()).hexdigest()
+    found.compare(POLICY, "policy_sha256", told.manifest.policy_sha256, there)
+    if b"approvals" in policy and REQUEST not in told.members:
+        found.beside.append(
+            "policy.yaml has the word approvals, and nobody was asked about this run: read there "
+            "whether somebody should have been"
+        )
 
 
-def _check_approvals(
-    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str,
-    request: Mapping[str, Any], found: Findings,
-) -> set[tuple[str, str]]:  # fmt: skip
-    """Hold what people signed against what they were asked; give key and statement of what counts.
-
-    The home's keys sign all else: what people were asked is all that it cannot make up.
-    """
-    expected = {**manifest, "home": own}
-    approved: set[tuple[str, str]] = set()
-    starter = _check_start(members, expected, request, found)
-    for name in (name for name in members if name.startswith((APPROVAL, OF_TEXT))):
-        said = _load(members[name])
-        key = read_signed(said)
-        if key is None:
-            found.differ("approvals", name, "a signature of its key", "none")
-            continue
-        about, statement = said["request"], said["statement"]
-        if name.startswith(OF_TEXT):
-            _compare(name, ("of", *ABOUT), {**expected, "of": "policy"}, about, found)
-            found.compare("approvals", f"answer in {name}", "approve", statement.get("answer"))
-            continue
-        _compare(name, ("of", *ABOUT, "code"), {**expected, "of": "hand-over"}, about, found)
-        if about != request:
-            _check_carried(name, request, about, found)
-        if statement.get("answer") == "approve":
-            approved.add((key, hashlib.sha256(_write(statement).encode()).hexdigest()))
-        elif manifest["verdict"] == "passed":
-            found.differ("approvals", name, "nobody who declines", "somebody who does")
-    return _check_quorum(manifest, request, starter, approved, found)
-
-
-def _compare(
-    name: str, parts: Iterable[str], expected: Mapping[str, Any], told: Mapping[str, Any],
-    found: Findings,
-) -> None:  # fmt: skip
-    for part in parts:
-        found.compare("approvals", f"{part} of {name}", expected[part], told.get(part))
-
-
-def _check_carried(
-    name: str, request: Mapping[str, Any], about: Mapping[str, Any], found: Findings
-) -> None:
-    """Hold what was signed of an earlier run against what is asked now: no more stands for it."""
-    _compare(name, TERMS, {part: request.get(part) for part in TERMS}, about, found)
-    for now in sorted(_list_doubts(request) - _list_doubts(about)):
-        found.differ("approvals", f"checks of {name}", quote(now), "not shown to this key")
-
-
-def _list_doubts(request: Mapping[str, Any]) -> set[str]:
-    """Name the checks that were shown as not passed."""
-    checks = request.get("checks")
-    listed = checks if isinstance(checks, list) else []
-    doubts = [one for one in listed if isinstance(one, dict) and one.get("verdict") != "passed"]
-    return {str(one.get("name")) for one in doubts}
-
-
-def _check_start(
-    members: Mapping[str, bytes], expected: Mapping[str, Any], request: Mapping[str, Any],
-    found: Findings,
-) -> str:  # fmt: skip
-    """Hold the signed start against what people were told of it; give its key, empty for none."""
-    key = ""
-    if START in members:
-        said = _load(members[START])
-        key = read_signed(said) or ""
-        if not key:
-            found.differ("approvals", START, "a signature of its key", "none")
-            return key
-        _compare(START, ("of", *ABOUT), {**expected, "of": "start"}, said["request"], found)
-        found.compare("approvals", f"answer in {START}", "approve", said["statement"].get("answer"))
-    if request:
-        found.compare("approvals", f"starter of {REQUEST}", key, request.get("starter"))
-    return key
-
-
-def _check_quorum(
-    manifest: Mapping[str, Any], request: Mapping[str, Any], starter: str,
-    approved: set[tuple[str, str]], found: Findings,
-) -> set[tuple[str, str]]:  # fmt: skip
-    """Give the approvals that count: of keys that were asked, and not the starter's."""
-    by, quorum = request.get("by"), request.get("quorum")
-    named = [one for one in by if isinstance(one, str)] if isinstance(by, list) else []
-    counted = {one for one in approved if one[0] in named and one[0] != starter}
-    keys = {key for key, _ in counted}
-    enough = isinstance(quorum, int) and 1 <= quorum <= len(keys)
-    if request and manifest["verdict"] == "passed" and not enough:
-        found.differ("approvals", "quorum", quorum, f"{len(keys)} that count")
-    return counted
+def _check_evidence(told: Told, found: Findings) -> Evidence | None:
+    try:
+        evidence = Evidence.model_validate(read_json(told.members.get(EVIDENCE, b"")))
+    except ValueError as error:
+        found.differ(EVIDENCE, "its form", "evidence", say_problem(error))
+        return None
+    manifest = told.manifest
+    for part, name in (("run_id", "run"), ("started_at", "started"), ("verdict", "verdict"),
+                       ("policy", "policy"), ("policy_sha256", "policy_sha256"),
+                       ("code", "code")):  # fmt: skip
+        found.compare(EVIDENCE, part, getattr(manifest, name), getattr(evidence, part))
+    for check in evidence.checks if manifest.verdict == "passed" else ():
+        if check.verdict not in LEAVING:
+            where = f"verdict of {quote(check.name)}"
+            found.differ(EVIDENCE, where, ", ".join(LEAVING), check.verdict)
+    names = [one.name for one in evidence.outlets]
+    found.compare(EVIDENCE, "names of outlets", len(names), len({*names}))
+    return evidence
 
 
 def _check_receipts(
-    members: Mapping[str, bytes], manifest: Mapping[str, Any], own: str,
-    people: tuple[Mapping[str, Any], set[tuple[str, str]]], found: Findings,
+    told: Told, evidence: Evidence | None, request: HandOver | None, counted: Counted,
+    found: Findings,
 ) -> None:  # fmt: skip
-    request, counted = people
-    names = [name for name in members if _is_receipt(name)]
-    if names and manifest.get("verdict") != "passed":
-        found.differ("receipts", names[0], "none, since the run did not pass", "one")
-    for name in names:
-        key, said = _open(members[name], RECEIPT_KIND)
-        found.compare("receipts", name, own, key)
-        predicate = said.get("predicate")
-        told = predicate if isinstance(predicate, dict) else {}
-        approvals = told.get("approvals")
-        if (said.get("_type"), said.get("predicateType")) != (STATEMENT, PREDICATE) or not (
-            isinstance(approvals, list) and all(map(_is_named, approvals))
-        ):
-            found.differ("receipts", name, "a receipt", "something else")
+    """Hold each receipt against all else, and see that each outlet has its own."""
+    names = {match[1]: name for name in told.members if (match := RECEIPT.fullmatch(name))}
+    leaving = {} if evidence is None or told.manifest.verdict != "passed" else {
+        one.name: one for one in evidence.outlets if _has_left(one)
+    }  # fmt: skip
+    found.compare("receipts", "outlets", sorted(leaving), sorted(names))
+    checkpoints = set()
+    for outlet, name in sorted(names.items()):
+        predicate = _read_receipt(told, name, leaving.get(outlet), found)
+        if predicate is None:
             continue
-        outlet = name.removeprefix("report-").removesuffix("-receipt.json")
-        expected = {**manifest, "outlet": outlet}
-        for part in ("run", "policy", "policy_sha256", "code", "outlet"):
-            found.compare("receipts", f"{part} of {name}", expected[part], told.get(part))
-        if request:
-            _check_asked(request, name, outlet, told, found)
-        for one in approvals:
-            if (one["key"], one["statement"]) not in counted:
-                where = f"approval by {quote(one['key'])} in {name}"
-                found.differ("receipts", where, "what this key signed to approve", "nothing")
+        checkpoints.add(predicate.checkpoint)
+        _check_predicate(told, name, predicate, evidence, leaving.get(outlet), found)
+        _check_named(name, predicate, request, counted, found)
+    if len(checkpoints) > 1:
+        found.differ("receipts", "checkpoint", "one of all receipts", "several")
 
 
-def _check_asked(
-    request: Mapping[str, Any], name: str, outlet: str, told: Mapping[str, Any], found: Findings
-) -> None:
-    """Hold what a receipt says to whom something went against what people were asked."""
-    outlets = request.get("outlets")
-    listed = outlets if isinstance(outlets, list) else []
-    asked: Any = next(
-        (one for one in listed if isinstance(one, dict) and one.get("name") == outlet), {}
-    )
-    for part in ("kind", "recipient", "claim"):
-        where = f"{part} of {name}, as people were asked"
-        found.compare("receipts", where, asked.get(part), told.get(part))
+def _has_left(outlet: FoundOutlet) -> bool:
+    """Whether something was handed over whose digest may be told."""
+    bare = outlet.release is None or outlet.release.digest is None
+    return outlet.claim is not None and not (outlet.kind == "table" and bare)
 
 
-def _is_named(one: object) -> bool:
-    """Whether it names a key, and the digest of what that signed."""
-    if not isinstance(one, dict):
-        return False
-    return isinstance(one.get("key"), str) and isinstance(one.get("statement"), str)
-
-
-def _write(said: object) -> str:
-    """Write JSON in the one form that is signed (RFC 8785, for what these files say)."""
-    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _check_rest(members: Mapping[str, bytes], manifest: Mapping[str, Any], found: Findings) -> None:
-    policy = members.get("policy.yaml", b"") + manifest["policy_files"].encode(errors="replace")
-    there = hashlib.sha256(policy).hexdigest()
-    found.compare("policy.yaml", "policy_sha256", manifest["policy_sha256"], there)
-    # Any other text would let the end of the policy's own lie in it, where nobody reads it.
-    if not SHA256.fullmatch(manifest["policy_files"]):
-        found.differ("policy.yaml", "policy_files", "a SHA-256, or nothing", "something else")
-    evidence = _load(members.get(EVIDENCE, b""))
-    told = evidence if isinstance(evidence, dict) else {}
-    for part, name in (("run", "run_id"), ("policy", "policy"), ("verdict", "verdict"),
-                       ("policy_sha256", "policy_sha256"), ("code", "code")):  # fmt: skip
-        found.compare(EVIDENCE, name, manifest[part], told.get(name))
-
-
-def _load(content: bytes) -> Any:  # noqa: ANN401  # whatever JSON says
+def _read_receipt(
+    told: Told, name: str, outlet: FoundOutlet | None, found: Findings
+) -> Predicate | None:
+    """Read a receipt, and hold its subject against the package of its outlet."""
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
+        envelope = open_envelope(told.members[name], RECEIPT_KIND)
+        receipt = Receipt.model_validate(envelope.said)
+    except ValueError as error:
+        found.differ("receipts", name, "a receipt", say_problem(error))
         return None
+    found.compare("receipts", f"key of {name}", told.home, envelope.key)
+    (subject,), predicate = receipt.subject, receipt.predicate
+    about = f"{told.manifest.policy}.{predicate.outlet}"
+    found.compare("receipts", f"subject of {name}", about, subject.name)
+    if outlet is not None and outlet.kind == "table" and outlet.release is not None:
+        digest = outlet.release.digest
+        found.compare("receipts", f"package of {name}", digest, subject.digest.sha256)
+    return predicate
+
+
+def _check_predicate(  # noqa: PLR0913, PLR0917  # one receipt, and all that it is held against
+    told: Told, name: str, predicate: Predicate, evidence: Evidence | None,
+    outlet: FoundOutlet | None, found: Findings,
+) -> None:  # fmt: skip
+    """Hold what a receipt says against manifest and evidence, part by part."""
+    match = RECEIPT.fullmatch(name)
+    expected: dict[str, object] = {"outlet": match[1] if match else None}
+    for part in ("run", "started", "code", "policy", "policy_sha256"):
+        expected[part] = getattr(told.manifest, part)
+    for part in ("kind", "recipient", "claim", "limits") if outlet is not None else ():
+        expected[part] = getattr(outlet, part)
+    if evidence is not None:
+        for part in ("controller", "purpose", "legal_basis"):
+            expected[part] = getattr(evidence, part)
+        expected["consent"] = evidence.consent_snapshot
+        _check_told(name, predicate, evidence, found)
+    for part, value in expected.items():
+        found.compare("receipts", f"{part} of {name}", value, getattr(predicate, part))
+    last, named = told.manifest.checkpoint, predicate.checkpoint
+    if last and named and last.chain == named.chain and (
+        named.number > last.number or (named.number == last.number and named != last)
+    ):  # fmt: skip
+        place = f"checkpoint of {name}"
+        found.differ("receipts", place, "at most that of the manifest", named.number)
+
+
+def _check_told(name: str, predicate: Predicate, evidence: Evidence, found: Findings) -> None:
+    """Hold the checks that a recipient is told against those of the evidence, in their order."""
+    for there, told in zip_longest([one.to_told() for one in evidence.checks], predicate.checks):
+        found.compared["receipts"] += 1
+        if there != told:
+            expected, said = (one and f"{one.verdict}: {one.reached}" for one in (there, told))
+            which = next(quote(one.name) for one in (told, there) if one is not None)
+            found.differ("receipts", f"check {which} in {name}", expected, said)
+
+
+def _check_named(
+    name: str, predicate: Predicate, request: HandOver | None, counted: Counted, found: Findings
+) -> None:
+    """Hold the approvals that a receipt names against those that count."""
+    keys = {one.key for one in predicate.approvals}
+    for one in predicate.approvals:
+        if (one.key, one.statement) not in counted:
+            where = f"approval by {one.key} in {name}"
+            found.differ("receipts", where, "what this key signed to approve", "nothing")
+    found.compare("receipts", f"keys in {name}", len(predicate.approvals), len(keys))
+    if request is not None and len(keys) < request.quorum:
+        found.differ("receipts", f"keys in {name}", f"{request.quorum} or more", len(keys))

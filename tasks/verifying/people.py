@@ -1,15 +1,12 @@
 """What people signed, checked anew: who may sign, by whose word, and whether enough did.
 
-It reads requests, statements and signatures by code of its own (PROTOCOL.sshsig of OpenSSH), from
-the rows as they lie there. It does not know who a key's person is, nor whether they looked.
+It reads requests, statements and signatures from the rows as they lie there. It does not know who
+a key's person is, nor whether they looked.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import struct
-from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from expectations.changes.policies import compare_policies
 from tasks.verifying.findings import Findings
 from tasks.verifying.goods import list_claims
+from tasks.verifying.sshsig import fingerprint, read_signed
 
 if TYPE_CHECKING:
     from expectations.policy.policy import Policy
@@ -27,7 +25,6 @@ SIGNERS: Final = "signers"
 APPROVALS: Final = "approvals"
 TELLING: Final = frozenset(("approval", "approvals", "decision", "request"))
 """The kinds of entries that tell what people signed of a run, and what became of it."""
-NAMESPACE: Final = b"tutela"
 CHANGES: Final = {"enrolled": "enrol", "retired": "retire", "lost": "lose"}
 UNASKED: Final = ("stronger", "other")
 """Directions of a policy's change about which nobody is asked."""
@@ -36,14 +33,6 @@ TERMS: Final = ("of", "home", "policy", "policy_sha256", "code", "outlets", "ter
 
 The digest `terms` alone would be the word of whoever wrote it.
 """
-VERSION: Final = 1
-"""Of all three formats."""
-MAGIC: Final = b"SSHSIG\0\0\0\1"
-"""How a signature begins: its kind, and version 1."""
-HASHES: Final = frozenset((b"sha256", b"sha512"))
-"""Those that the format allows: who may choose another can sign two statements at once."""
-PRESENT: Final = 1
-"""The flag of a security key that somebody touched."""
 
 
 @dataclass(slots=True)
@@ -241,10 +230,11 @@ def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
     return same and in_time and people.counts(key, entry.at, now)
 
 
-def _list_doubts(request: Row) -> set[str]:
+def _list_doubts(request: Row) -> set[tuple[object, object]]:
     """Name the checks of a request that did not pass: who saw them signed for no others."""
     checks = [one for one in request.get("checks") or [] if isinstance(one, dict)]
-    return {str(one.get("name")) for one in checks if one.get("verdict") != "passed"}
+    told = {(one.get("name"), one.get("verdict")) for one in checks}
+    return {one for one in told if one[1] != "passed"}
 
 
 def check_policy(  # noqa: PLR0913, PLR0917  # two texts, and the record of one run
@@ -278,80 +268,6 @@ def check_policy(  # noqa: PLR0913, PLR0917  # two texts, and the record of one 
         found.differ(APPROVALS, "the policy's text", f"{rule.quorum} approvals", have, run_id)
 
 
-def read_signed(said: object) -> str | None:
-    """Give the fingerprint of the key that signed a statement about the request beside it."""
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
-    try:
-        return _read_signed(said)
-    except (
-        AttributeError, InvalidSignature, KeyError, RecursionError, TypeError, ValueError,
-        UnsupportedAlgorithm, struct.error,
-    ):  # fmt: skip
-        return None
-
-
-def _read_signed(said: Any) -> str | None:  # noqa: ANN401  # somebody else can have written it
-    parts = {"signed": said, "statement": said["statement"], "request": said["request"]}
-    for name, part in parts.items():
-        if (part["type"], part["version"]) != (f"tutela.{name}", VERSION):
-            return None
-    statement, line = said["statement"], said["key"]
-    asked = hashlib.sha256(_canonical(said["request"])).hexdigest()
-    key = fingerprint(line)
-    if (statement["request"], statement["key"]) != (asked, key):
-        return None
-    armour = said["signature"].strip().splitlines()
-    blob = b64decode("".join(armour[1:-1]), validate=True)
-    public, namespace, _, digest, signature = _cut(blob[10:])
-    if blob[:10] != MAGIC or digest not in HASHES:
-        return None
-    if namespace != NAMESPACE or public != b64decode(line.split(" ")[1]):
-        return None
-    hashed = hashlib.new(digest.decode(), _canonical(statement)).digest()
-    over = b"SSHSIG" + _glue(NAMESPACE, b"", digest, hashed)
-    _verify(line, public, signature, over)
-    return key
-
-
-def _verify(line: str, public: bytes, signature: bytes, over: bytes) -> None:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-    from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-
-    kind = line.split(" ", maxsplit=1)[0]
-    if kind.startswith("sk-"):
-        _, raw, application = _cut(public)
-        _, made = _cut(signature[:-5])
-        if not signature[-5] & PRESENT:
-            raise ValueError("nobody touched it")
-        whole = hashlib.sha256(application).digest() + signature[-5:]
-        whole += hashlib.sha256(over).digest()
-        Ed25519PublicKey.from_public_bytes(raw).verify(made, whole)
-        return
-    _, made = _cut(signature)
-    key = load_ssh_public_key(line.encode())
-    if isinstance(key, Ed25519PublicKey):
-        key.verify(made, over)
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        first, second = (int.from_bytes(part, "big") for part in _cut(made))
-        sizes = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
-        key.verify(encode_dss_signature(first, second), over, ec.ECDSA(sizes[key.key_size]))
-    else:
-        raise TypeError("a key of another kind")
-
-
-def fingerprint(line: str) -> str:
-    """Name a public key as OpenSSH does."""
-    try:
-        digest = hashlib.sha256(b64decode(line.split(" ")[1])).digest()
-    except (IndexError, ValueError):
-        return "no key"
-    return "SHA256:" + b64encode(digest).decode().rstrip("=")
-
-
 def read_pinned(text: str) -> list[str]:
     """Name the keys of a file in OpenSSH's form, of public keys or of allowed signers."""
     found = []
@@ -362,20 +278,3 @@ def read_pinned(text: str) -> list[str]:
                 found.append(fingerprint(f"{word} {words[place + 1]}"))
                 break
     return found
-
-
-def _canonical(said: object) -> bytes:
-    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _glue(*parts: bytes) -> bytes:
-    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
-
-
-def _cut(blob: bytes) -> Iterator[bytes]:
-    while blob:
-        (length,) = struct.unpack_from(">I", blob)
-        if len(blob) < 4 + length:
-            raise ValueError("it is cut off")
-        yield blob[4 : 4 + length]
-        blob = blob[4 + length :]

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from base64 import b64decode
+import re
 from pathlib import Path
 from typing import Any, Final
 
-from expectations.errors import ServiceError, UsageError
+from pydantic import ValidationError
 
-KIND: Final = b"application/vnd.in-toto+json"
-STATEMENT: Final = "https://in-toto.io/Statement/v1"
-PREDICATE: Final = "urn:tutela:receipt:1"
+from expectations.errors import ServiceError, UsageError
+from tasks.verifying.bundle_parts import Receipt
+from tasks.verifying.envelopes import LONGEST, Unsigned, open_envelope
+from tasks.verifying.public_keys import read_ed25519
+
+KIND: Final = "application/vnd.in-toto+json"
 MODEL: Final = "tutela.json"
-LONGEST: Final = 1 << 22
-"""Bytes of a receipt: the longest policy's has a tenth of it."""
+KEY: Final = re.compile("[0-9a-f]{64}")
 
 
 def read_receipt(path: Path, key: str) -> dict[str, Any]:
@@ -27,47 +29,31 @@ def read_receipt(path: Path, key: str) -> dict[str, Any]:
     `key` is the public key in hex, as the sender told it. Raises UsageError for a file that is no
     receipt, and ServiceError for one that this key did not sign so.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+    told = key.lower()
+    if not KEY.fullmatch(told):
+        raise UsageError("the key is 64 hex digits, as the line of a checkpoint has it")
     try:
-        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+        read_ed25519(bytes.fromhex(told))
     except ValueError:
-        raise UsageError("the key is 64 hex digits, as the line of a checkpoint has it") from None
-    envelope = _read_envelope(path)
-    payload = b64decode(envelope["payload"], validate=True)
-    over = b"DSSEv1 %d %s %d %s" % (len(KIND), KIND, len(payload), payload)
-    signatures = [b64decode(one["sig"], validate=True) for one in envelope["signatures"]]
-    for signature in signatures:
-        try:
-            public.verify(signature, over)
-        except InvalidSignature:
-            continue
-        said: dict[str, Any] = json.loads(payload)
-        if (said.get("_type"), said.get("predicateType")) != (STATEMENT, PREDICATE):
-            raise UsageError(f"{path} is signed, but is no receipt of this version")
-        return said
-    raise ServiceError(
-        f"{path} was not signed with this key, or was changed: ask the sender for both again"
-    )
-
-
-def _read_envelope(path: Path) -> dict[str, Any]:
+        raise UsageError("no key is this, or one under which any signature holds") from None
     try:
-        if path.stat().st_size > LONGEST:
-            raise UsageError(f"{path} is too long for a receipt")
-        said = json.loads(path.read_bytes())
-        whole = said["payloadType"].encode() == KIND and isinstance(said["payload"], str)
-        whole &= all(isinstance(one["sig"], str) for one in said["signatures"])
-        for text in (said["payload"], *(one["sig"] for one in said["signatures"])):
-            b64decode(text, validate=True)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        whole = False
+        with path.open("rb") as file:
+            envelope = open_envelope(file.read(LONGEST + 1), KIND)
+    except Unsigned:
+        envelope = None
+    except ValueError as error:
+        raise UsageError(f"{path} is no receipt: {error}") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    if not whole:
-        raise UsageError(f"{path} is no receipt: an envelope of DSSE with a statement of in-toto")
-    return dict(said)
+    if envelope is None or envelope.key != told:
+        raise ServiceError(
+            f"{path} was not signed with this key, or was changed: ask the sender for both again"
+        )
+    try:
+        Receipt.model_validate(envelope.said)
+    except ValidationError:
+        raise UsageError(f"{path} is signed, but is no receipt of this version") from None
+    return envelope.said
 
 
 def check_receipt(folder: Path, path: Path, key: str) -> dict[str, Any]:

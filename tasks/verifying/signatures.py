@@ -16,6 +16,7 @@ from typing import Final
 
 from tasks.verifying.chains import GONE, OTHER, Derive, Records
 from tasks.verifying.findings import Findings
+from tasks.verifying.public_keys import read_ed25519
 
 HEADS: Final = ("consent", "budget", "evidence")
 FIELDS: Final = {"type", "version", "chain", "number", "at", "before", "heads", "key", "signature"}
@@ -38,11 +39,9 @@ class Signed:
 def is_signed(public: bytes, signature: object, message: bytes) -> bool:
     """Whether a signature in hex is one of a message (Ed25519, RFC 8032)."""
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        key = Ed25519PublicKey.from_public_bytes(public)
-        key.verify(bytes.fromhex(str(signature)), message)
+        read_ed25519(public).verify(bytes.fromhex(str(signature)), message)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -133,7 +133,8 @@ def test_a_security_key_counts_if_it_was_touched() -> None:
         raw = inner.sign(hashlib.sha256(b"ssh:").digest() + said + hashlib.sha256(over).digest())
         outer = join(blob, b"tutela", b"", b"sha512", join(kind, raw) + said)
         text = b64encode(b"SSHSIG" + struct.pack(">I", 1) + outer).decode()
-        return f"{BEGIN}\n{text}\n{END}\n"
+        lines = [text[start : start + 70] for start in range(0, len(text), 70)]
+        return "\n".join((BEGIN, *lines, END, ""))
 
     verify(MESSAGE, armour(1), key)
     with pytest.raises(Invalid, match="touched"):

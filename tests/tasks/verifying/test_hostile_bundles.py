@@ -1,6 +1,6 @@
 """Bundles by somebody who signs them with a key of their own: judged in words, and alike by both.
 
-No run is needed: they are made here, of the fewest parts.
+No run is needed: they are made by the forger, of the fewest parts.
 """
 
 from __future__ import annotations
@@ -10,167 +10,52 @@ import json
 import struct
 import zipfile
 from base64 import b64encode
-from collections.abc import Iterator
-from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deployments.verify.screen import verify_bundle
-from ledgers.people.signature import public_of, sign
-from tasks.handover import bundle
+from tests.tasks.verifying import forger
+from tests.tasks.verifying.forger import (
+    ABSENT,
+    CHECKS,
+    IN_TOTO,
+    KEY,
+    LATER,
+    NOW,
+    OTHER,
+    PERSON,
+    POINT,
+    POLICY,
+    PRIVATE,
+    RECEIPT,
+    RULE,
+    SHA,
+    STARTER,
+    TEXT,
+    Parts,
+    answer,
+    approve,
+    ask,
+    make,
+    of_text,
+    places,
+    put,
+    say,
+    seal,
+    sign_anew,
+)  # fmt: skip
 from tests.tasks.verifying.test_bundles import judge, judge_again, second, zipped
 
 __all__ = ["second"]
-PRIVATE = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
-PERSON, OTHER, STARTER = (
-    Ed25519PrivateKey.from_private_bytes(one * 32) for one in (b"p", b"o", b"s")
-)
-KEY = PRIVATE.public_key().public_bytes_raw().hex()
-POLICY = b"name: p\n"
-SHA = hashlib.sha256(POLICY).hexdigest()
-RECEIPT = "report-clinic-receipt.json"
 STRANGE: list[Any] = [
-    None, 0, True, 10**30, float("nan"), "", "x", "\ud800", "\x1b[2J", KEY.upper(), [], [1],
-    [None], {},
-    [{"statement": []}], [{"statement": "x", "key": []}], [{"statement": "x", "key": None}], [[]],
+    None, 0, True, 1.0, 10**30, float("nan"), "", "x", "\ud800", "\x1b[2J", "a\n", KEY.upper(),
+    [], [1], [None], {}, [[]],
+    [{"statement": []}], [{"statement": "x", "key": []}], [{"statement": "x", "key": None}],
 ]  # fmt: skip
-ABSENT = object()
-
-
-def seal(kind: str, said: object) -> bytes:
-    """Put something into a signed envelope."""
-    payload = json.dumps(said).encode()
-    signed = PRIVATE.sign(b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload))
-    signature = {"keyid": KEY, "sig": b64encode(signed).decode()}
-    envelope = {"payload": b64encode(payload).decode(), "payloadType": kind}
-    return json.dumps({**envelope, "signatures": [signature]}).encode()
-
-
-def write(said: object) -> bytes:
-    """Write JSON in the form that is signed."""
-    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
-
-
-def digest(said: object) -> str:
-    """Digest what is signed."""
-    return hashlib.sha256(write(said)).hexdigest()
-
-
-def answer(
-    request: dict[str, Any], person: Ed25519PrivateKey, said: str = "approve"
-) -> dict[str, Any]:
-    """Let somebody sign what they say of a request, whatever that is."""
-    public = public_of(person)
-    statement = {
-        "type": "tutela.statement", "version": 1, "request": digest(request), "answer": said,
-        "key": public.fingerprint, "at": "2026-12-02T00:00:00+00:00", "reason": "",
-    }  # fmt: skip
-    return {
-        "type": "tutela.signed", "version": 1, "request": request, "statement": statement,
-        "key": public.line, "signature": sign(write(statement), person),
-    }  # fmt: skip
-
-
-def ask(of: str, **more: Any) -> dict[str, Any]:
-    """Make a request of the home."""
-    about = {"of": of, "home": KEY, "until": "2026-12-09T00:00:00+00:00", **more}
-    return {"type": "tutela.request", "version": 1, **about}
-
-
-TEXT = {"policy": "p", "policy_sha256": SHA}
-ASKED = {"run": "r", "code": "tutela", **TEXT}
-CHECKS = [{"name": "k-anonymity", "verdict": "passed"}, {"name": "drift", "verdict": "warned"}]
-TOLD = {"kind": "table", "recipient": "A clinic", "claim": "3-anonymous"}
-
-
-def say() -> dict[str, Any]:
-    """Give all that a bundle says, by its parts."""
-    told = {"policy": "p", "policy_sha256": SHA, "code": "tutela", "verdict": "passed"}
-    request = ask(
-        "hand-over", **ASKED, checks=CHECKS, outlets=[{"name": "clinic", **TOLD}], terms="t",
-        accepts=[], quorum=1, by=[public_of(PERSON).fingerprint, public_of(OTHER).fingerprint],
-        starter=public_of(STARTER).fingerprint,
-    )  # fmt: skip
-    approval = answer(request, PERSON)
-    named = {"key": public_of(PERSON).fingerprint, "statement": digest(approval["statement"])}
-    return {
-        "evidence": {"run_id": "r", "checks": CHECKS, **told},
-        "request": request,
-        "start": answer(ask("start", **TEXT), STARTER),
-        "approval": approval,
-        "text": answer(ask("policy", **TEXT, after=""), OTHER),
-        "receipt": {
-            "_type": "https://in-toto.io/Statement/v1", "predicateType": "urn:tutela:receipt:1",
-            "predicate": {"run": "r", "outlet": "clinic", **told, **TOLD, "approvals": [named]},
-        },
-        "manifest": {
-            "type": "tutela.bundle", "version": 2, "run": "r", "started": "t",
-            "policy_files": "", **told,
-            "checkpoint": {"chain": "c", "number": 1, "digest": "d"},
-        },
-    }  # fmt: skip
-
-
-def make(said: dict[str, Any], **more: bytes) -> bytes:
-    """Make a bundle of what it says."""
-    members = {
-        "policy.yaml": POLICY,
-        "evidence.json": json.dumps(said["evidence"]).encode(),
-        "request.json": json.dumps(said["request"]).encode(),
-        "start.json": json.dumps(said["start"]).encode(),
-        "approval-1.json": json.dumps(said["approval"]).encode(),
-        "policy-approval-1.json": json.dumps(said["text"]).encode(),
-        RECEIPT: seal("application/vnd.in-toto+json", said["receipt"]),
-        **more,
-    }
-    manifest = said["manifest"]
-    if isinstance(manifest, dict):
-        files = {name: hashlib.sha256(body).hexdigest() for name, body in members.items()}
-        manifest = {"files": files, **manifest}
-    kind = "application/vnd.tutela.bundle+json"
-    return bundle.pack_members({**members, "manifest.json": seal(kind, manifest)})
-
-
-def places(said: object, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give the way to each value."""
-    if above:
-        yield above
-    parts = (
-        said.items()
-        if isinstance(said, dict)
-        else enumerate(said if isinstance(said, list) else ())
-    )
-    for name, part in parts:
-        yield from places(part, (*above, name))
-
-
-def put(said: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """Say something else at a place, or nothing."""
-    changed = deepcopy(said)
-    part: Any = changed
-    for name in place[:-1]:
-        part = part[name]
-    if value is ABSENT:
-        del part[place[-1]]
-    else:
-        part[place[-1]] = value
-    return changed
-
-
-def sign_anew(said: dict[str, Any]) -> dict[str, Any]:
-    """Let people sign the request as it is, so that nothing but what it says is off."""
-    try:
-        approval = answer(said["request"], PERSON)
-        put(said, ("receipt", "predicate", "approvals", 0, "statement"), "")
-    except (UnicodeEncodeError, TypeError, KeyError, IndexError):
-        return said
-    place = ("receipt", "predicate", "approvals", 0, "statement")
-    return put({**said, "approval": approval}, place, digest(approval["statement"]))
 
 
 @pytest.mark.parametrize("place", [*places(say())], ids=str)
@@ -182,13 +67,41 @@ def test_whatever_a_signed_part_says_both_judge_it_alike(
     absent = [] if len(place) == 1 else [ABSENT]
     for value in STRANGE + absent:
         changed = put(said, place, value)
-        for one in [changed, sign_anew(changed)] if place[0] == "request" else [changed]:
+        for one in [changed, _sign_anew(changed)] if place[0] == "request" else [changed]:
             content = make(one)
             found = judge(content, path)
-            assert found == judge_again(second, content), value
+            assert found == judge_again(second, content), ascii(value)
             if found != 2:
                 lines = "".join(verify_bundle(path, None).lines)
-                assert lines.isprintable(), value
+                assert lines.isprintable(), ascii(value)
+
+
+def _sign_anew(said: Parts) -> Parts:
+    return sign_anew(said) if isinstance(said["request"], dict) else said
+
+
+# What may be another in one part alone: nothing else in a bundle says it too.
+FREE = {
+    ("evidence", "title"), ("request", "until"), ("request", "terms"), ("request", "people"),
+    ("request", "changes"), ("request", "by"), ("receipt", "predicate", "checkpoint"),
+    ("manifest", "checkpoint"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [*places(say())], ids=str)
+def test_nothing_that_two_parts_say_can_be_another_in_one(
+    place: tuple[Any, ...], second: ModuleType, tmp_path: Path
+) -> None:
+    """A text with a letter more, a number that is one more: found wherever it stands."""
+    said, free = say(), any(place[: len(one)] == one for one in FREE)
+    value: Any = said
+    for part in place:
+        value = value[part]
+    if isinstance(value, (dict, list)) or free:
+        return
+    changed = put(said, place, f"{value}x" if isinstance(value, str) else (value or 0) + 1)
+    content = make(_sign_anew(changed) if place[0] == "request" else changed)
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) != 0
 
 
 def forge() -> dict[str, tuple[bytes, int]]:
@@ -197,20 +110,39 @@ def forge() -> dict[str, tuple[bytes, int]]:
     long = b" " * (4 << 20) + b"{}"
     refused = put(put(said, ("manifest", "verdict"), "refused"), ("evidence", "verdict"), "refused")
     blob = b64encode(b"SSHSIG\0\0\0\1" + b"\0" * (2 << 20)).decode()
-    slow = put(said, ("approval", "signature"), f"-----\n{blob}\n-----")["approval"]
-    request = json.dumps(slow["request"], sort_keys=True, separators=(",", ":"))
-    key = b64encode(hashlib.sha256(b"\0\0\0").digest()).decode().rstrip("=")
-    slow["statement"] |= {
-        "request": hashlib.sha256(request.encode()).hexdigest(), "key": f"SHA256:{key}"
-    }  # fmt: skip
+    armour = "\n".join(blob[at : at + 70] for at in range(0, len(blob), 70))
+    begin, end = (f"-----{one} SSH SIGNATURE-----" for one in ("BEGIN", "END"))
+    slow = put(said, ("approval", "signature"), f"{begin}\n{armour}\n{end}\n")["approval"]
+    leaves = put(said, ("evidence", "outlets", 0, "release"), None)
+    model = put(leaves, ("evidence", "outlets", 0, "kind"), "model")
     return {
         "nothing wrong": (make(said), 0),
+        "nobody was asked": (make(_ask_nobody(said), **UNASKED), 0),
         "another policy's text": (make(said, **{"policy.yaml": b"name: q\n"}), 1),
+        "no policy": (make(said, **{"policy.yaml": None}), 1),
+        "no evidence": (make(said, **{"evidence.json": None}), 1),
+        "no request": (make(said, **{"request.json": None}), 1),
+        "no receipt": (make(said, **{RECEIPT: None}), 1),
+        "no receipt of a model": (make(model, **{RECEIPT: None}), 1),
+        "a table of before there were digests": (make(leaves, **{RECEIPT: None}), 0),
+        "a check that refused what left": (
+            make(put(leaves, ("evidence", "checks", 0, "verdict"), "refused"),
+                 **{RECEIPT: None}, **UNASKED), 1
+        ),
+        "a part of another name": (make(said, **{"notes.txt": b"x"}), 1),
+        "a gap in the numbers": (
+            make(said, **{"policy-approval-1.json": None,
+                          "policy-approval-2.json": forger.write(said["text"]) + b"\n"}), 1
+        ),
         "another outlet's receipt": (
             make(put(said, ("receipt", "predicate", "outlet"), "partner")), 1
         ),
         "a receipt of a refused run": (make(refused), 1),
-        "nothing that was signed": (make(said, **{"approval-1.json": b"{}"}), 1),
+        "two receipts whose names make up that of one outlet": (_split(said), 1),
+        "a receipt by another key": (
+            make(said, **{RECEIPT: seal(IN_TOTO, said["receipt"], OTHER)}), 1
+        ),
+        "nothing that was signed": (make(said, **{"approval-1.json": b"{}\n"}), 1),
         "a start without end": (make(said, **{"start.json": deep}), 1),
         "a request without end": (make(said, **{"request.json": deep}), 1),
         "a request that is too long": (make(said, **{"request.json": long}), 2),
@@ -218,15 +150,61 @@ def forge() -> dict[str, tuple[bytes, int]]:
         "a receipt without end": (make(said, **{RECEIPT: deep}), 1),
         "an approval without end": (make(said, **{"approval-1.json": deep}), 1),
         "an approval of a million empty parts": (
-            make(said, **{"approval-1.json": json.dumps(slow).encode()}), 1
+            make(said, **{"approval-1.json": forger.write(slow) + b"\n"}), 1
         ),
         "evidence that is too long": (make(said, **{"evidence.json": long}), 2),
         "a receipt that is too long": (make(said, **{RECEIPT: long}), 2),
         "a page as long": (make(said, **{"report.html": long}), 0),
         "a manifest of a million files": (
-            make(put(said, ("manifest", "files"), {f"a{n}": "" for n in range(201)})), 2
+            make(put(said, ("manifest", "files"), {f"a{n}": SHA for n in range(201)})), 2
+        ),
+        "a policy's end that is no digest": (make(hide_the_end(said)), 2),
+        "a checkpoint newer than the manifest's": (
+            make(put(said, ("receipt", "predicate", "checkpoint", "number"), 5)), 1
+        ),
+        "the manifest's checkpoint with another digest": (
+            make(put(said, ("receipt", "predicate", "checkpoint", "number"), 4)), 0
+        ),
+        "the checkpoint of another chain": (
+            make(put(said, ("receipt", "predicate", "checkpoint"),
+                     {**POINT, "chain": "e" * 32, "number": 9})), 0
         ),
     }  # fmt: skip
+
+
+def _split(said: Parts) -> bytes:
+    """Show one outlet, and receipts of two others, whose names beside each other are its name."""
+    for place in (("evidence", "outlets", 0, "name"), ("request", "outlets", 0, "name")):
+        said = put(said, place, "a b")
+    said = sign_anew(said)
+    receipts = {}
+    for outlet in ("a", "b"):
+        receipt = put(said, ("receipt", "predicate", "outlet"), outlet)["receipt"]
+        receipt["subject"][0]["name"] = f"p.{outlet}"
+        receipts[f"report-{outlet}-receipt.json"] = seal(IN_TOTO, receipt)
+    return make(said, **{RECEIPT: None}, **receipts)
+
+
+UNASKED = {
+    "request.json": None, "start.json": None, "approval-1.json": None,
+    "policy-approval-1.json": None,
+}  # fmt: skip
+
+
+def _ask_nobody(said: Parts) -> Parts:
+    """Say that nobody approved."""
+    return put(said, ("receipt", "predicate", "approvals"), [])
+
+
+def hide_the_end(said: Parts) -> Parts:
+    """Say that more than the policy's text was run: what looks like the digest of its files."""
+    more = "approvals: {}"
+    sha = hashlib.sha256(POLICY + more.encode()).hexdigest()
+    changed: Parts = json.loads(json.dumps(said).replace(SHA, sha))
+    changed["manifest"]["policy_files"] = more
+    changed["start"] = answer(changed["start"]["request"], STARTER)
+    changed["text"] = answer(changed["text"]["request"], OTHER)
+    return sign_anew(changed)
 
 
 @pytest.mark.parametrize("name", forge())
@@ -236,69 +214,101 @@ def test_what_was_signed_must_fit_together(name: str, second: ModuleType, tmp_pa
     assert (judge(content, tmp_path / "b.zip"), judge_again(second, content)) == (status, status)
 
 
-OTHERS: list[dict[str, Any]] = [
+DRIFTED = [CHECKS[0], {**CHECKS[1], "verdict": "inconclusive"}]
+SAME: list[Parts] = [{}, {"run": "s"}, {"run": "s", "until": NOW, "changes": ["much"]}]
+OTHERS: list[Parts] = [
     {"of": "start"}, {"home": "ab" * 32}, {"policy": "q"}, {"policy_sha256": "0" * 64},
-    {"code": "tutela 0"}, {"terms": "u"}, {"outlets": []}, {"run": "s", "checks": []},
+    {"code": "tutela 0"}, {"until": LATER.replace("09", "10")}, *(
+        {"run": "s", **one} for one in (
+            {"terms": "1" * 64}, {"outlets": []}, {"checks": []}, {"checks": DRIFTED},
+            {"quorum": 2}, {"by": RULE["by"][:1]},
+            {"until": "2026-12-01T23:59:59.999999+00:00"},
+        )
+    ),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("other", [{}, {"run": "s"}, *OTHERS], ids=str)
+@pytest.mark.parametrize("other", [*SAME, *OTHERS], ids=str)
 def test_what_people_signed_of_an_earlier_run_stands_for_the_same_and_no_more(
-    other: dict[str, Any], second: ModuleType, tmp_path: Path
+    other: Parts, second: ModuleType, tmp_path: Path
 ) -> None:
     """Whoever has the home's key cannot sign for people, and so might show what they did sign."""
     said = say()
-    approval = answer({**said["request"], **other}, PERSON)
-    place = ("receipt", "predicate", "approvals", 0, "statement")
-    changed = put({**said, "approval": approval}, place, digest(approval["statement"]))
-    content, off = make(changed), int(other in OTHERS)
+    content = make(approve(said, answer({**said["request"], **other}, PERSON)))
+    off = int(other in OTHERS)
     assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == off
 
 
-def hide_the_end(said: dict[str, Any]) -> dict[str, Any]:
-    """Say that more than the policy's text was run: what looks like the digest of its files."""
-    more = "approvals: {}"
-    sha = hashlib.sha256(POLICY + more.encode()).hexdigest()
-    text = json.dumps(said).replace(SHA, sha)
-    changed: dict[str, Any] = json.loads(text)
-    changed["manifest"]["policy_files"] = more
-    changed["start"] = answer(changed["start"]["request"], STARTER)
-    changed["text"] = answer(changed["text"]["request"], OTHER)
-    return sign_anew(changed)
+@pytest.mark.parametrize(("then", "reason", "status"), [
+    (["drift"], "it is the season", 0), (["drift"], "", 1), ([], "it is the season", 1),
+])  # fmt: skip
+def test_an_open_check_is_accepted_by_who_saw_it_and_gave_a_reason(
+    then: list[str], reason: str, status: int, second: ModuleType, tmp_path: Path
+) -> None:
+    """Of this run, and of the earlier one that it was signed of."""
+    said = put(say(), ("request", "accepts"), ["drift"])
+    earlier = {**said["request"], "run": "s", "accepts": then}
+    content = make(approve(said, answer(earlier, PERSON, reason=reason)))
+    assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == status
 
 
-def people() -> dict[str, dict[str, Any]]:
+def people() -> dict[str, bytes]:
     """Give what does not fit of people, by what is wrong."""
     said = say()
-    by_starter = answer(said["request"], STARTER)
-    named = {"key": public_of(STARTER).fingerprint, "statement": digest(by_starter["statement"])}
     approvals = ("receipt", "predicate", "approvals")
-    lied = sign_anew(put(said, ("request", "outlets", 0, "recipient"), "Another clinic"))
-    return {
+    open_to_all = put(said, ("request", "by"), [*RULE["by"], forger.name(STARTER)])
+    by_starter = answer(open_to_all["request"], STARTER)
+    named = {"key": forger.name(STARTER), "statement": forger.digest(by_starter["statement"])}
+    start = ask("start", **TEXT)
+    more = forger.write(of_text(PERSON)) + b"\n"
+    asked = {"policy-approval-2.json": more}
+    whole = {
         "declined": {**said, "approval": answer(said["request"], PERSON, "decline")},
         "too few": sign_anew(put(said, ("request", "quorum"), 2)),
-        "the starter's own": put({**said, "approval": by_starter}, approvals, [named]),
+        "the starter's own": put({**open_to_all, "approval": by_starter}, approvals, [named]),
         "a stranger's": {**said, "approval": answer(said["request"], PRIVATE)},
-        "another starter than was shown": {**said, "start": answer(ask("start", **TEXT), OTHER)},
+        "another starter than was shown": {**said, "start": answer(start, OTHER)},
         "a start of another text": {
-            **said, "start": answer(ask("start", policy="p", policy_sha256="0" * 64), STARTER)
+            **said, "start": answer({**start, "policy_sha256": "0" * 64}, STARTER)
         },
-        "a start that declines": {
-            **said, "start": answer(ask("start", **TEXT), STARTER, "decline")
+        "a start that lapsed": {
+            **said, "start": answer({**start, "until": "2026-12-01T00:00:00+00:00"}, STARTER)
         },
-        "a text that somebody declines": {
-            **said, "text": answer(ask("policy", **TEXT, after=""), OTHER, "decline")
-        },
+        "a start that declines": {**said, "start": answer(start, STARTER, "decline")},
+        "what lapsed before the run began": sign_anew(
+            put(said, ("request", "until"), "2026-12-01T23:59:59+00:00")
+        ),
         "a quorum of nobody": sign_anew(put(said, ("request", "quorum"), 0)),
-        "the policy's end where nobody reads it": hide_the_end(said),
-        "a text of another policy": {
-            **said, "text": answer(ask("policy", **{**TEXT, "policy": "q"}), OTHER)
+        "a text that somebody declines": {
+            **said, "text": answer(said["text"]["request"], OTHER, "decline")
         },
-        "another recipient than was shown": lied,
+        "a text of another policy": {**said, "text": of_text(policy="q")},
+        "a text approved by who was not asked": {**said, "text": of_text(STARTER)},
+        "a text that too few approve": {**said, "text": of_text(quorum=2)},
+        "a text whose approval lapsed": {
+            **said, "text": of_text(until="2026-12-01T00:00:00+00:00")
+        },
+        "another recipient than was shown": sign_anew(
+            put(said, ("request", "outlets", 0, "recipient"), "Another clinic")
+        ),
         "a check that was hidden": sign_anew(put(said, ("request", "checks"), CHECKS[:1])),
         "a receipt that names nobody who signed": put(
-            said, (*approvals, 0, "key"), public_of(OTHER).fingerprint
+            said, (*approvals, 0, "key"), forger.name(OTHER)
         ),
+        "a receipt that names nobody": put(said, approvals, []),
+        "a receipt that names one twice": put(
+            said, approvals, said["receipt"]["predicate"]["approvals"] * 2
+        ),
+    }  # fmt: skip
+    bare = put(whole["too few"], ("evidence", "outlets", 0, "release"), None)
+    return {what: make(one) for what, one in whole.items()} | {
+        "too few, and no receipt that could say so": make(bare, **{RECEIPT: None}),
+        "a text approved under two rules": make(
+            {**said, "text": of_text(after="an older run")}, **asked
+        ),
+        "a text approved twice by one": make({**said, "text": of_text(PERSON, quorum=2)}, **{
+            "policy-approval-2.json": forger.write(of_text(PERSON, quorum=2)) + b"\n"
+        }),
     }  # fmt: skip
 
 
@@ -307,7 +317,7 @@ def test_what_people_signed_is_not_turned_into_another_approval(
     name: str, second: ModuleType, tmp_path: Path
 ) -> None:
     """By the home's key all else can be signed: both hold it against what people signed."""
-    content = make(people()[name])
+    content = people()[name]
     assert judge(content, tmp_path / "b.zip") == judge_again(second, content) == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tasks.handover.model_package import LIST
 from tasks.handover.receipt import write_receipts
 from tasks.verifying.receipts import check_receipt, read_receipt
 from tests.runs import passed
+from tests.tasks.verifying.forger import KEY, seal
 
 OTHER = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
 
@@ -117,15 +118,10 @@ def test_no_changed_byte_of_a_receipt_passes_as_another(
 
 def test_a_statement_of_another_kind_that_was_signed_is_no_receipt(tmp_path: Path) -> None:
     """Such as one of a later version."""
-    payload = json.dumps({"_type": "https://in-toto.io/Statement/v1", "predicateType": "x"})
-    kind = b"application/vnd.in-toto+json"
-    over = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload.encode())
-    (path := tmp_path / "receipt.json").write_text(json.dumps({
-        "payload": b64encode(payload.encode()).decode(), "payloadType": kind.decode(),
-        "signatures": [{"sig": b64encode(OTHER.sign(over)).decode()}],
-    }))  # fmt: skip
+    said = {"_type": "https://in-toto.io/Statement/v1", "predicateType": "x"}
+    (path := tmp_path / "receipt.json").write_bytes(seal("application/vnd.in-toto+json", said))
     with pytest.raises(UsageError, match="no receipt of this version"):
-        read_receipt(path, OTHER.public_key().public_bytes_raw().hex())
+        read_receipt(path, KEY)
 
 
 def test_a_run_that_was_refused_has_no_receipt() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from expectations.errors import UsageError
 from ledgers.people.statement import Signed
-from tasks.verifying.people import read_signed
+from tasks.verifying.sshsig import read_signed
+from tests.tasks.verifying.test_bundles import second
+
+__all__ = ["second"]
 
 VECTORS = sorted((Path(__file__).parent / "signed").glob("*.json"))
 SCHEMA = Draft202012Validator(
@@ -24,6 +28,24 @@ def is_taken(content: bytes) -> bool:
         return Signed.read(content).to_said() == json.loads(content)
     except UsageError:
         return False
+
+
+READ_BY_BOTH = [file for file in VECTORS if file.stem != "good-keys"]
+"""No bundle has what was signed of a key."""
+
+
+@pytest.mark.parametrize("file", READ_BY_BOTH, ids=lambda file: file.stem)
+def test_the_verifier_that_needs_no_tutela_tells_them_alike(file: Path, second: ModuleType) -> None:
+    """It reads them in the one form of a file."""
+    content = file.read_bytes()
+    forms = {"hand-over": second.HANDED, "policy": second.POLICY, "start": second.START}
+    form = forms[json.loads(content)["request"]["of"]]
+    try:
+        second.read_signed(content, form)
+    except second.WRONG:
+        assert file.stem.startswith("bad-")
+    else:
+        assert file.stem.startswith("good-")
 
 
 @pytest.mark.parametrize("file", VECTORS, ids=lambda file: file.stem)
