@@ -140,8 +140,13 @@ def at_home(home: Home) -> Iterator[None]:
 
 def run_flow(flow: Callable[[], object]) -> TutelaError | None:
     """Call a flow and give what ended it."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
     try:
-        flow()
+        # Without Prefect's heartbeat, whose sleep of a second each run would wait out at its end:
+        # who was killed here is found by their lock.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            flow()
     except TutelaError as error:
         return error
     except SystemExit:

@@ -58,14 +58,19 @@ STRANGE: list[Any] = [
 ]  # fmt: skip
 
 
+PARTS = [0, *(pytest.param(part, marks=pytest.mark.nightly) for part in (1, 2))]
+"""Each place meets a third of the strange values by day, and all of them at night."""
+
+
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("place", [*places(say())], ids=str)
 def test_whatever_a_signed_part_says_both_judge_it_alike(
-    place: tuple[Any, ...], second: ModuleType, tmp_path: Path
+    place: tuple[Any, ...], part: int, second: ModuleType, tmp_path: Path
 ) -> None:
     """Another type, nothing, half a character: found or taken, and never a traceback."""
     said, path = say(), tmp_path / "b.zip"
-    absent = [] if len(place) == 1 else [ABSENT]
-    for value in STRANGE + absent:
+    values = [*STRANGE, *([] if len(place) == 1 else [ABSENT])]
+    for value in values[(part + len(str(place))) % len(PARTS) :: len(PARTS)]:
         changed = put(said, place, value)
         for one in [changed, _sign_anew(changed)] if place[0] == "request" else [changed]:
             content = make(one)
