@@ -6,11 +6,11 @@ STAMP := .venv/.installed
 # Tests for which something has to be installed beside.
 POSTGRES := tests/ledgers/test_postgres.py tests/ledgers/test_shared_home.py tests/nights/test_two_machines.py
 BESIDE := $(POSTGRES) tests/tasks/training/test_private_network.py
-# A worker for each core, each file of tests on one of them, the longest first; a worker's numerical
-# libraries take no more than its core. What pytest makes of the tests' source is kept, for every worker
-# reads all of it.
+# A worker for each core and one more, since some wait for servers; each file of tests on one of them,
+# the longest first; a worker's numerical libraries take no more than its core. What pytest makes of the
+# tests' source is kept, for every worker reads all of it.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q \
-	-n auto --dist loadfile --no-loadscope-reorder \
+	-n $$(( $$(nproc) + 1 )) --dist loadfile --no-loadscope-reorder \
 	$(addprefix --ignore ,$(BESIDE))
 
 # Those that make their own data; the others want a folder of tables, as their docstrings say.
@@ -43,7 +43,7 @@ coverage: ## the same tests, and which lines of the code none of them runs
 	@$(MAKE) --no-print-directory test COVERAGE=1
 
 nightly: $(STAMP) ## what takes long and guards what a quick test guards too, kills among it (needs Postgres; KILLS=10 SOAK=8 for fewer)
-	@$(PYTEST) -m "nightly or hypothesis" --hypothesis-profile=night tests
+	@$(PYTEST) -n auto -m "nightly or hypothesis" --hypothesis-profile=night tests
 
 breaks: $(STAMP) ## weaken the code in a hundred ways, one after the other: some test must fail each time (hours)
 	@$(BIN)/python -m tests.breaks contexts -n auto --dist loadfile $(addprefix --ignore ,$(BESIDE)) tests

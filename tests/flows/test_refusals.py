@@ -15,7 +15,14 @@ from tests.flows.refusals import ROWS, SHOWN, WITHDRAWN, Refused, cut, render
 from tests.runs import changed_policy, copy_place, passed, shared_place
 from tests.tasks.sources.example_people import permitted
 
-REFUSED = [row for row in ROWS if row.status != 0]
+SLOW = "a model that remembers"
+"""Attacked with its references and those of every way out: left to the night, since each day an
+attack refuses a smaller model."""
+REFUSED = [
+    pytest.param(row, marks=pytest.mark.nightly if row.name == SLOW else ())
+    for row in ROWS
+    if row.status != 0
+]
 PASSED = [row for row in ROWS if row.status == 0]
 
 
