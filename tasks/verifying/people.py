@@ -230,10 +230,10 @@ def _approves(entry: Entry, request: Row, people: People, now: str) -> bool:
     return same and in_time and people.counts(key, entry.at, now)
 
 
-def _list_doubts(request: Row) -> set[tuple[object, object]]:
+def _list_doubts(request: Row) -> set[tuple[str, str]]:
     """Name the checks of a request that did not pass: who saw them signed for no others."""
     checks = [one for one in request.get("checks") or [] if isinstance(one, dict)]
-    told = {(one.get("name"), one.get("verdict")) for one in checks}
+    told = {(str(one.get("name")), str(one.get("verdict"))) for one in checks}
     return {one for one in told if one[1] != "passed"}
 
 
